@@ -1,0 +1,214 @@
+// The contract every storage driver keeps: built in, or a plugin behind a socket.
+//
+// A driver knows how to keep volumes on one kind of storage, and nothing else: it takes no locks,
+// counts no references of others, keeps no labels and checks no permissions. The engine does that
+// once, for all drivers, so that a driver can be read in one sitting.
+//
+// The life of a volume: `create` makes it; `mount` and `unmount` make its data reachable for one
+// holder at a time; `destroy` (or the trash facet's `retire`) ends it. `get` and `list` tell what is
+// there. The engine never has two calls in flight for one volume. After a crash it may repeat the
+// last call, so every call is safe to repeat. Every call has a deadline (`driverDeadlinesMs`), which
+// fires the operation's signal: a driver gives up then, and a system call that cannot be given up
+// runs in a helper process of `Host`, never in the daemon's own threads.
+//
+// Worked example: `create({name: "wiki", options: {}})` → record; `mount("wiki", "c1")` →
+// "/…/volumes/wiki/_data"; `mount("wiki", "c2")` → the same data; `unmount("wiki", "c1")`,
+// `unmount("wiki", "c2")`, again `unmount("wiki", "c2")` (succeeds); `destroy("wiki")`.
+//
+// src/conformance/volume-driver.ts holds one check for each promise made in these comments.
+import type { DriverName, HolderId, SnapshotName, TrashId, VolumeName } from "./names.ts";
+import type { Operation } from "./operation.ts";
+
+/** Docker's driver options, as given. A driver refuses what it does not know, by name. */
+export type DriverOptions = Readonly<Record<string, string>>;
+
+/** What is wanted. */
+export interface VolumeSpec {
+  readonly name: VolumeName;
+  readonly options: DriverOptions;
+}
+
+/** What is there. */
+export interface VolumeRecord {
+  readonly name: VolumeName;
+  readonly options: DriverOptions;
+  /** Milliseconds since the epoch. */
+  readonly createdAtMs: number;
+  /** "adopted": it was there before; it may be somebody else's data and is never destroyed. */
+  readonly origin: "made" | "adopted";
+  /** Where Docker says the data is, mounted or not; "" when the driver cannot say. */
+  readonly mountpoint: string;
+  /**
+   * What tells this very piece of storage from a later one of the same name (a directory's inode
+   * and birth time, for example); "" when the driver cannot say. Recovery compares it.
+   */
+  readonly identity: string;
+}
+
+/** What `get` knows. "unknown": nothing is removed, forgotten or made again because of it. */
+export type Presence =
+  | { readonly state: "found"; readonly record: VolumeRecord }
+  | { readonly state: "absent" }
+  | { readonly state: "unknown"; readonly reason: string };
+
+export interface VolumeDriver {
+  readonly name: DriverName;
+  /** "global": every host sees the same volumes. */
+  readonly scope: "local" | "global";
+
+  /**
+   * Throws `volume.option_invalid` when `create` could never accept these options, naming the
+   * option. Pure: it looks at nothing but its argument.
+   */
+  validate(options: DriverOptions): void;
+
+  /**
+   * Creates the volume. Repeating it with an equal spec returns a record with the same identity;
+   * with other options it throws `volume.exists_differently`. When it throws, nothing of the volume
+   * is left behind.
+   */
+  create(spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
+
+  /** "absent" is said only by a driver that is sure; one that cannot tell says "unknown". */
+  get(name: VolumeName, operation: Operation): Promise<Presence>;
+
+  /** Every volume once, in no particular order. */
+  list(operation: Operation): AsyncIterable<VolumeRecord>;
+
+  /**
+   * Ends the driver's part in the volume and leaves its data alone. The only removal that recovery
+   * may call. Forgetting what is not there succeeds.
+   */
+  forget(name: VolumeName, operation: Operation): Promise<void>;
+
+  /**
+   * Destroys the volume and its data: only what `create` made, never what it found. Refuses with
+   * `volume.in_use` while a holder has it mounted. Destroying what is not there succeeds.
+   */
+  destroy(name: VolumeName, operation: Operation): Promise<void>;
+
+  /**
+   * Makes the data reachable at an absolute path until the same holder unmounts. Repeating it for
+   * the same holder changes nothing; two holders see the same data. Throws `volume.not_found` for
+   * what was never created and `volume.data_missing` for what has lost its storage.
+   */
+  mount(name: VolumeName, holder: HolderId, operation: Operation): Promise<string>;
+
+  /** Ends one holder's mount. Unmounting what is not mounted succeeds. */
+  unmount(name: VolumeName, holder: HolderId, operation: Operation): Promise<void>;
+
+  // What only some storage can do. Present means that it works, absent that it does not: a facet
+  // that is present and throws an "unsupported" error fails the conformance checks.
+
+  /** Everything `create` makes can be made again from the record: no journal row is needed. */
+  readonly rebuild?: RebuildCapable | undefined;
+  /** Out of sight and back in O(1), on the same storage. */
+  readonly trash?: TrashCapable | undefined;
+  readonly usage?: UsageCapable | undefined;
+  readonly quota?: QuotaCapable | undefined;
+  readonly snapshots?: SnapshotCapable | undefined;
+  /** Only where the storage itself can refuse a host. */
+  readonly fence?: FenceCapable | undefined;
+}
+
+export interface RebuildCapable {
+  /**
+   * The same as `create`, now rather than later: callable without waiting, because it is one or two
+   * directory operations on the data root's own file system.
+   */
+  createNow(spec: VolumeSpec): VolumeRecord;
+  /**
+   * Makes again what a power cut took before it was ever used, from its record. What is there is
+   * left alone. The record it returns has the identity of what is there now.
+   */
+  rebuild(record: VolumeRecord, operation: Operation): Promise<VolumeRecord>;
+}
+
+/** What lies in the trash. */
+export interface RetiredRecord {
+  readonly id: TrashId;
+  readonly identity: string;
+}
+
+export interface TrashCapable {
+  /**
+   * Moves the volume out of sight under `id`, in time that does not depend on its size. Afterwards
+   * the name is free. Repeating it with the same id succeeds. Refuses like `destroy`.
+   */
+  retire(name: VolumeName, id: TrashId, operation: Operation): Promise<void>;
+  /** Undoes `retire`. Refuses with `volume.exists_differently` when the name is taken. */
+  restore(id: TrashId, name: VolumeName, operation: Operation): Promise<void>;
+  /**
+   * Destroys what was retired, for ever, and returns when that survives a power cut. Purging what
+   * is not there succeeds. It never follows a symbolic link or crosses into another file system.
+   */
+  purge(ids: readonly TrashId[], operation: Operation): Promise<void>;
+  /** Everything in the trash once. */
+  list(operation: Operation): AsyncIterable<RetiredRecord>;
+}
+
+export interface UsageCapable {
+  /**
+   * Apparent bytes of regular files, hard links counted once (Docker's sum). Yields to other work
+   * while it walks; cost grows with the number of files.
+   */
+  measure(name: VolumeName, operation: Operation): Promise<{ readonly usedBytes: number }>;
+}
+
+export interface QuotaCapable {
+  setLimit(name: VolumeName, limitBytes: number, operation: Operation): Promise<void>;
+}
+
+export interface FenceCapable {
+  /** From its return on, the storage refuses writes of every holder of an older fence. */
+  raise(name: VolumeName, fence: bigint, operation: Operation): Promise<void>;
+}
+
+export interface SnapshotRef {
+  readonly volume: VolumeName;
+  readonly snapshot: SnapshotName;
+}
+
+export interface SnapshotRecord extends SnapshotRef {
+  /** Milliseconds since the epoch. */
+  readonly takenAtMs: number;
+}
+
+/** A read-only view that stays as it is until it is disposed of. */
+export interface OpenSnapshot extends AsyncDisposable {
+  readonly path: string;
+}
+
+export interface SnapshotCapable {
+  /** The volume as it was at one instant, even while it is being written to. */
+  take(ref: SnapshotRef, operation: Operation): Promise<SnapshotRecord>;
+  list(volume: VolumeName, operation: Operation): AsyncIterable<SnapshotRecord>;
+  open(ref: SnapshotRef, operation: Operation): Promise<OpenSnapshot>;
+  /** A new, independent, writable volume that starts out as the snapshot. */
+  clone(ref: SnapshotRef, spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
+  /** Sets the unmounted volume back to the snapshot. */
+  restore(ref: SnapshotRef, operation: Operation): Promise<void>;
+  remove(ref: SnapshotRef, operation: Operation): Promise<void>;
+}
+
+/**
+ * How long each call may take, in milliseconds. Stated once, in data; src/layers/deadline.ts keeps
+ * them. The figures of create, mount, unmount and destroy are those of Docker's plugin client.
+ */
+export const driverDeadlinesMs = {
+  create: 120_000,
+  get: 10_000,
+  list: 10_000,
+  forget: 10_000,
+  destroy: 60_000,
+  mount: 120_000,
+  unmount: 60_000,
+  rebuild: 10_000,
+  retire: 60_000,
+  restore: 60_000,
+  purge: 3_600_000,
+  measure: 600_000,
+} as const;
+
+/** Every member by name: adding one to T breaks each decorator that has not thought about it. */
+export type Every<T> = { readonly [Name in keyof Required<T>]: T[Name] };

@@ -1,0 +1,221 @@
+// Every failure Holdfast can report, in one closed table.
+
+/** Ten words for ever; edges (HTTP status, exit code, log level) translate kinds only. */
+export type ErrorKind =
+  | "invalid" // The request can never succeed as it stands.
+  | "not_found"
+  | "conflict" // The state forbids it now; another state would allow it.
+  | "denied"
+  | "unsupported" // This driver or host cannot do it at all.
+  | "exhausted" // Space, quota, handles.
+  | "unavailable" // A part we depend on does not answer.
+  | "cancelled"
+  | "corrupt" // Stored data is not what was stored. Never retried, always reported.
+  | "internal"; // A bug in this program.
+
+/** What a code means for whoever gets it. */
+export interface ErrorEntry {
+  readonly kind: ErrorKind;
+  /** Whether the same call may succeed later without anything being changed by the caller. */
+  readonly retry: boolean;
+  /** What a person can do about it, in a sentence. */
+  readonly recovery: string;
+}
+
+/** The table. `docs/reference/errors.md` is generated from it; a code nobody throws fails a test. */
+export const errorTable = {
+  "request.invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct the field that the message names and send the request again.",
+  },
+  "filter.invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Use one of the filters that the route documents, with a value it accepts.",
+  },
+  "volume.name_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Choose a name of 2 to 255 characters of [a-zA-Z0-9_.-], beginning with [a-zA-Z0-9].",
+  },
+  "volume.option_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct the driver option that the message names.",
+  },
+  "volume.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List what exists with `holdfast volume ls`.",
+  },
+  "volume.exists_differently": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Use another name, or the driver that has the volume.",
+  },
+  "volume.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Remove the containers that the message names, then remove the volume.",
+  },
+  "volume.data_missing": {
+    kind: "corrupt",
+    retry: false,
+    recovery:
+      "The directory of a volume that was used is gone; bring it back before using it again.",
+  },
+  "volume.data_foreign": {
+    kind: "conflict",
+    retry: false,
+    recovery:
+      "Something other than a plain directory is in the volume's place; look at it by hand.",
+  },
+  "volume.mount_failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery:
+      "Read the mount program's own words in the message; correct the options or the server.",
+  },
+  "volume.unmount_failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "End the processes that still use the mount, then try again.",
+  },
+  "driver.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Use a driver that `holdfast info` lists.",
+  },
+  "driver.timed_out": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The storage did not answer in time; look at its server, then try again.",
+  },
+  "driver.suspended": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The driver failed repeatedly and is given a rest; it is tried again by itself.",
+  },
+  "driver.failed": {
+    kind: "internal",
+    retry: false,
+    recovery: "The driver broke its contract; report it with the log lines of this operation.",
+  },
+  "prune.running": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Wait until the other prune has ended.",
+  },
+  "storage.full": {
+    kind: "exhausted",
+    retry: true,
+    recovery: "Free space below the data root; removing volumes still works.",
+  },
+  "storage.read_only": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Make the file system of the data root writable again.",
+  },
+  "storage.failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Look at the disk below the data root (kernel log, SMART) before going on.",
+  },
+  "state.locked": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop the daemon that the message names, or give this one another --root.",
+  },
+  "state.too_new": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Run the newer Holdfast that wrote this state, or restore a copy from before.",
+  },
+  "host.program_missing": {
+    kind: "unavailable",
+    retry: false,
+    recovery: "Install the Debian package that the message names.",
+  },
+  "host.denied": {
+    kind: "denied",
+    retry: false,
+    recovery: "Run the daemon as root, or choose a --root that it may write.",
+  },
+  "config.invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct the option, variable or configuration line that the message names.",
+  },
+  "engine.not_a_container_engine": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Send container, image and network requests to Docker; Holdfast keeps volumes.",
+  },
+  "engine.no_swarm": {
+    kind: "unavailable",
+    retry: false,
+    recovery: "Cluster volumes need a swarm manager; use an ordinary volume.",
+  },
+  "engine.stopping": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The daemon is shutting down; try again when it is back.",
+  },
+  "operation.cancelled": {
+    kind: "cancelled",
+    retry: true,
+    recovery: "Send the request again if it is still wanted.",
+  },
+  "operation.timed_out": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Another operation on the same volume takes long; see `holdfast events`.",
+  },
+  "internal.bug": {
+    kind: "internal",
+    retry: false,
+    recovery: "Report it with the report id and the log lines that carry it.",
+  },
+} as const satisfies Readonly<Record<string, ErrorEntry>>;
+
+/** A precise, stable name of a failure: tests and scripts act on it, never on the message. */
+export type ErrorCode = keyof typeof errorTable;
+
+/** Machine-readable facts beside the message. Never secrets. */
+export type ErrorDetails = Readonly<Record<string, unknown>>;
+
+/**
+ * The only error that crosses a border between layers. `message` names the field, the value and the
+ * rule where there is one; the way out is the table's `recovery`.
+ */
+export class EngineError extends Error {
+  override readonly name = "EngineError";
+  readonly code: ErrorCode;
+  readonly details: ErrorDetails;
+
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { readonly cause?: unknown; readonly details?: ErrorDetails } = {},
+  ) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.details = options.details ?? {};
+  }
+
+  get kind(): ErrorKind {
+    return errorTable[this.code].kind;
+  }
+
+  get recovery(): string {
+    return errorTable[this.code].recovery;
+  }
+}
+
+/** Makes any thrown value an `EngineError`: what is not one already is `internal.bug`, with its cause. */
+export function toEngineError(thrown: unknown): EngineError {
+  if (thrown instanceof EngineError) return thrown;
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new EngineError("internal.bug", message, { cause: thrown });
+}

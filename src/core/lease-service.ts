@@ -1,0 +1,31 @@
+// Who may touch what, across operations, processes and (later) hosts.
+//
+// A lease is a lock that can be lost. It is taken with `await using lease = await leases.acquire(…)`,
+// which is the only way to hold one, so nothing leaks. `fence` grows with every exclusive grant of a
+// key; storage that can refuse a host is told the fence. Waiting has a deadline: nobody hangs behind
+// a stuck operation for ever.
+import type { Operation } from "./operation.ts";
+
+export type LockKey = `volume:${string}` | `repository:${string}`;
+
+/** How long `acquire` waits for a lease before it throws `operation.timed_out`, in milliseconds. */
+export const LEASE_WAIT_MS_MAX = 30_000;
+
+/**
+ * Held until disposed of. `lost` fires if it was taken away, and work must stop at once; `fence`
+ * grows with every grant of the key, so that storage can refuse a holder that has not noticed.
+ */
+export interface Lease extends AsyncDisposable {
+  readonly key: LockKey;
+  readonly fence: bigint;
+  readonly lost: AbortSignal;
+}
+
+export interface LeaseService {
+  /**
+   * Waits for the lease, first come first served; several "shared" ones may be held at once.
+   * Rejects with `operation.cancelled` when the operation's signal fires first and with
+   * `operation.timed_out` after `LEASE_WAIT_MS_MAX`.
+   */
+  acquire(key: LockKey, mode: "shared" | "exclusive", operation: Operation): Promise<Lease>;
+}

@@ -1,0 +1,163 @@
+// What a test needs of the machine, and the loud skip when the machine does not have it.
+//
+// A requirement is looked for once in a run. What is missing stands in the name of the skipped
+// test, with the way out, so every reporter prints it and the summary of `npm test` repeats it.
+// HOLDFAST_TEST_WITHOUT=dockerd,loop pretends that requirements are missing: a test of the tests.
+import { test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import {
+  accessSync,
+  constants,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { debianPython } from "../../tools/debian-packages.ts";
+import { findProgram } from "../../tools/find-program.ts";
+
+/** How long a single look at the machine may take; a hanging `docker` counts as none. */
+const probeTimeoutMs = 10_000;
+
+/** A size that mkfs and losetup accept; the file is sparse. */
+const probeImageBytes = 1_048_576;
+
+/** Each look answers what is missing, in words a reader can act on, or `undefined`. */
+const probes = {
+  root: () => (process.getuid?.() === 0 ? undefined : "not running as root"),
+  dockerd: () => program("dockerd", "docker.io"),
+  "docker-cli": () => program("docker", "docker.io"),
+  "docker-cli-23": newDockerCli,
+  "python3-docker": () =>
+    works(debianPython, ["-c", "import docker"])
+      ? undefined
+      : `${debianPython} cannot import docker (Debian package python3-docker)`,
+  /** Loop devices can be set up. */
+  loop: probeLoop,
+  /** A tmpfs can be mounted here. */
+  mount: probeMount,
+  unshare: () => program("unshare", "util-linux"),
+  strace: () => program("strace", "strace"),
+  ext4: () => program("mkfs.ext4", "e2fsprogs") ?? fileSystem("ext4"),
+  xfs: () => program("mkfs.xfs", "xfsprogs") ?? fileSystem("xfs"),
+  btrfs: () => program("mkfs.btrfs", "btrfs-progs") ?? fileSystem("btrfs"),
+  fuse: probeFuse,
+} as const satisfies Record<string, () => string | undefined>;
+
+export type Requirement = keyof typeof probes;
+
+const seen = new Map<Requirement, string | undefined>();
+
+/** `skip` is undefined when this machine has all of it, otherwise one sentence saying what lacks. */
+export function needs(...requirements: readonly Requirement[]): {
+  readonly skip: string | undefined;
+} {
+  const missing = requirements.map(whatIsMissing).filter((reason) => reason !== undefined);
+  return { skip: missing.length === 0 ? undefined : [...new Set(missing)].join(", ") };
+}
+
+/**
+ * Registers a test that runs where the machine allows it; elsewhere it is skipped, with the reason
+ * in its name. `timeoutMs` replaces the runner's 60 s.
+ */
+export function whenPossible(
+  requirements: readonly Requirement[],
+  name: string,
+  run: () => void | Promise<void>,
+  timeoutMs?: number,
+): void {
+  const { skip } = needs(...requirements);
+  if (skip === undefined) test(name, run, timeoutMs);
+  else test.skip(`${name} [skipped: ${skip}]`, run);
+}
+
+function whatIsMissing(requirement: Requirement): string | undefined {
+  if (!seen.has(requirement)) seen.set(requirement, look(requirement));
+  return seen.get(requirement);
+}
+
+function look(requirement: Requirement): string | undefined {
+  const pretended = (process.env["HOLDFAST_TEST_WITHOUT"] ?? "").split(",");
+  if (pretended.includes(requirement)) return `no ${requirement}, by HOLDFAST_TEST_WITHOUT`;
+  return probes[requirement]();
+}
+
+function program(name: string, debianPackage: string): string | undefined {
+  if (findProgram(name) !== undefined) return undefined;
+  return `no program ${name} (Debian package ${debianPackage})`;
+}
+
+function works(command: string, parameters: readonly string[]): boolean {
+  const options = { stdio: "ignore", timeout: probeTimeoutMs } as const;
+  return spawnSync(command, parameters, options).status === 0;
+}
+
+function newDockerCli(): string | undefined {
+  const missing = program("docker", "docker.io");
+  if (missing !== undefined) return missing;
+  const { stdout } = spawnSync("docker", ["--version"], {
+    encoding: "utf8",
+    timeout: probeTimeoutMs,
+  });
+  const major = Number(/version (\d+)\./.exec(stdout ?? "")?.[1] ?? 0);
+  return major >= 23
+    ? undefined
+    : `the docker command line is ${major || "of unknown age"}, not 23`;
+}
+
+function fileSystem(type: string): string | undefined {
+  if (kernelHas(type)) return undefined;
+  // The kernel may keep it as a module that nobody has asked for yet.
+  if (process.getuid?.() === 0) works("modprobe", [type]);
+  return kernelHas(type) ? undefined : `the kernel has no ${type}`;
+}
+
+function kernelHas(type: string): boolean {
+  const lines = readFileSync("/proc/filesystems", "utf8").split("\n");
+  return lines.some((line) => line.endsWith(`\t${type}`));
+}
+
+function probeLoop(): string | undefined {
+  return inTemporaryFolder((folder) => {
+    const image = join(folder, "image");
+    writeFileSync(image, "");
+    truncateSync(image, probeImageBytes);
+    const made = spawnSync("losetup", ["--find", "--show", image], {
+      encoding: "utf8",
+      timeout: probeTimeoutMs,
+    });
+    const device = (made.stdout ?? "").trim();
+    if (made.status !== 0 || device === "") return "loop devices cannot be set up";
+    return works("losetup", ["--detach", device]) ? undefined : `${device} cannot be detached`;
+  });
+}
+
+function probeMount(): string | undefined {
+  return inTemporaryFolder((folder) => {
+    if (!works("mount", ["-t", "tmpfs", "-o", "size=64k", "holdfast-probe", folder])) {
+      return "file systems cannot be mounted";
+    }
+    return works("umount", [folder]) ? undefined : `${folder} cannot be unmounted`;
+  });
+}
+
+function probeFuse(): string | undefined {
+  try {
+    accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
+    return undefined;
+  } catch {
+    return "/dev/fuse cannot be opened";
+  }
+}
+
+function inTemporaryFolder(look: (folder: string) => string | undefined): string | undefined {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-needs-"));
+  try {
+    return look(folder);
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
