@@ -1,5 +1,6 @@
 // The Debian packages that tests and benchmarks use, and how to see that one is missing.
 import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { findProgram } from "./find-program.ts";
 
 /** Debian's own Python: another one earlier in PATH does not see Debian's Python packages. */
@@ -9,9 +10,10 @@ export const debianPython = "/usr/bin/python3";
 export type Purpose = "test" | "bench";
 
 export interface DebianPackage {
-  readonly package: string;
-  /** What the package is looked up by: a program in PATH, or a module of Debian's Python. */
-  readonly provides: { readonly program: string } | { readonly pythonModule: string };
+  /** The first of these that the machine's Debian has: names changed between releases. */
+  readonly packages: readonly string[];
+  /** What shows that it is there: a program in PATH, a module of Debian's Python, or a file. */
+  readonly provides: { readonly program: string } | { pythonModule: string } | { file: string };
   readonly purposes: readonly Purpose[];
   readonly neededFor: string;
 }
@@ -19,61 +21,61 @@ export interface DebianPackage {
 /** One line for each; a line goes when the last test that needs it goes. */
 export const debianPackages: readonly DebianPackage[] = [
   {
-    package: "docker.io",
+    packages: ["docker.io"],
     provides: { program: "dockerd" },
     purposes: ["test", "bench"],
     neededFor: "comparing with the real Docker Engine",
   },
   {
-    package: "docker.io",
+    packages: ["docker-cli", "docker.io"],
     provides: { program: "docker" },
     purposes: ["test", "bench"],
     neededFor: "driving Holdfast with the unmodified docker command line",
   },
   {
-    package: "python3-docker",
+    packages: ["python3-docker"],
     provides: { pythonModule: "docker" },
     purposes: ["test"],
     neededFor: "driving Holdfast with docker-py",
   },
   {
-    package: "e2fsprogs",
+    packages: ["e2fsprogs"],
     provides: { program: "mkfs.ext4" },
     purposes: ["test", "bench"],
     neededFor: "ext4 images: full disks, volumes with a device, the benchmark's common disk",
   },
   {
-    package: "btrfs-progs",
+    packages: ["btrfs-progs"],
     provides: { program: "mkfs.btrfs" },
     purposes: ["test"],
     neededFor: "power cuts: images of a running disk are taken by cloning",
   },
   {
-    package: "util-linux",
+    packages: ["util-linux"],
     provides: { program: "unshare" },
     purposes: ["test", "bench"],
     neededFor: "mount namespaces of their own for test daemons",
   },
   {
-    package: "mount",
+    packages: ["mount"],
     provides: { program: "losetup" },
     purposes: ["test", "bench"],
     neededFor: "loop devices",
   },
   {
-    package: "gcc",
+    packages: ["gcc"],
     provides: { program: "gcc" },
     purposes: ["bench"],
     neededFor: "the load generator of the benchmark, written in C",
   },
   {
-    package: "libc6-dev",
-    provides: { program: "gencat" },
+    packages: ["libc6-dev"],
+    provides: { file: "/usr/include/stdio.h" },
     purposes: ["bench"],
     neededFor: "the C headers of the load generator",
   },
   {
-    package: "hyperfine",
+    packages: ["hyperfine"],
     provides: { program: "hyperfine" },
     purposes: ["bench"],
     neededFor: "timing whole processes",
@@ -81,9 +83,9 @@ export const debianPackages: readonly DebianPackage[] = [
 ];
 
 /** True when the machine has what the line stands for, from whichever source. */
-export function isInstalled(line: DebianPackage): boolean {
-  if ("program" in line.provides) return findProgram(line.provides.program) !== undefined;
-  const { pythonModule } = line.provides;
-  const found = spawnSync(debianPython, ["-c", `import ${pythonModule}`], { stdio: "ignore" });
-  return found.status === 0;
+export function isInstalled({ provides }: DebianPackage): boolean {
+  if ("program" in provides) return findProgram(provides.program) !== undefined;
+  if ("file" in provides) return existsSync(provides.file);
+  const command = ["-c", `import ${provides.pythonModule}`];
+  return spawnSync(debianPython, command, { stdio: "ignore" }).status === 0;
 }

@@ -9,13 +9,16 @@
 // there. The engine never has two calls in flight for one volume. After a crash it may repeat the
 // last call, so every call is safe to repeat. Every call has a deadline (`driverDeadlinesMs`), which
 // fires the operation's signal: a driver gives up then, and a system call that cannot be given up
-// runs in a helper process of `Host`, never in the daemon's own threads.
+// runs in a helper process of `Host`, never in the daemon's own threads. A call whose signal has
+// fired already rejects and changes nothing. Every parsed name works, the longest too, and two
+// names never share storage.
 //
 // Worked example: `create({name: "wiki", options: {}})` → record; `mount("wiki", "c1")` →
 // "/…/volumes/wiki/_data"; `mount("wiki", "c2")` → the same data; `unmount("wiki", "c1")`,
 // `unmount("wiki", "c2")`, again `unmount("wiki", "c2")` (succeeds); `destroy("wiki")`.
 //
-// src/conformance/volume-driver.ts holds one check for each promise made in these comments.
+// src/conformance/volume-driver.ts holds one check for each promise made in these comments, and
+// src/conformance/unchecked.ts says why for each that has none.
 import type { DriverName, HolderId, SnapshotName, TrashId, VolumeName } from "./names.ts";
 import type { Operation } from "./operation.ts";
 
@@ -63,8 +66,8 @@ export interface VolumeDriver {
   validate(options: DriverOptions): void;
 
   /**
-   * Creates the volume. Repeating it with an equal spec returns a record with the same identity;
-   * with other options it throws `volume.exists_differently`. When it throws, nothing of the volume
+   * Creates the volume. Repeating it with an equal spec returns a record with the same identity.
+   * With other options it throws `volume.exists_differently`. When it throws, nothing of the volume
    * is left behind.
    */
   create(spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
@@ -82,19 +85,21 @@ export interface VolumeDriver {
   forget(name: VolumeName, operation: Operation): Promise<void>;
 
   /**
-   * Destroys the volume and its data: only what `create` made, never what it found. Refuses with
-   * `volume.in_use` while a holder has it mounted. Destroying what is not there succeeds.
+   * Destroys the volume and its data. What `create` found rather than made is left where it is, as
+   * `forget` leaves it. Refuses with `volume.in_use` while a holder has it mounted. Destroying what
+   * is not there succeeds.
    */
   destroy(name: VolumeName, operation: Operation): Promise<void>;
 
   /**
-   * Makes the data reachable at an absolute path until the same holder unmounts. Repeating it for
-   * the same holder changes nothing; two holders see the same data. Throws `volume.not_found` for
-   * what was never created and `volume.data_missing` for what has lost its storage.
+   * Makes the data reachable at an absolute path until the same holder unmounts. What was written
+   * is there again at the next mount. Repeating it for the same holder changes nothing. Two holders
+   * see the same data. Throws `volume.not_found` for what was never created or is destroyed. Throws
+   * `volume.data_missing` for what has lost its storage.
    */
   mount(name: VolumeName, holder: HolderId, operation: Operation): Promise<string>;
 
-  /** Ends one holder's mount. Unmounting what is not mounted succeeds. */
+  /** Ends one holder's mount and no other's. Unmounting what is not mounted succeeds. */
   unmount(name: VolumeName, holder: HolderId, operation: Operation): Promise<void>;
 
   // What only some storage can do. Present means that it works, absent that it does not: a facet
@@ -113,7 +118,12 @@ export interface VolumeDriver {
 
 export interface RebuildCapable {
   /**
-   * The same as `create`, now rather than later: callable without waiting, because it is one or two
+   * The record that `create` would return for a new volume, its identity "". Pure: the engine
+   * writes it down before it has the volume made, so that a crash leaves no volume without a row.
+   */
+  describe(spec: VolumeSpec): VolumeRecord;
+  /**
+   * The same as `create`, now rather than later. Callable without waiting, because it is one or two
    * directory operations on the data root's own file system.
    */
   createNow(spec: VolumeSpec): VolumeRecord;
@@ -132,15 +142,16 @@ export interface RetiredRecord {
 
 export interface TrashCapable {
   /**
-   * Moves the volume out of sight under `id`, in time that does not depend on its size. Afterwards
-   * the name is free. Repeating it with the same id succeeds. Refuses like `destroy`.
+   * Moves the volume out of sight under `id`. Takes time that does not depend on its size.
+   * Afterwards the name is free. Repeating it with the same id succeeds. Refuses like `destroy`,
+   * and leaves what was found rather than made where it is.
    */
   retire(name: VolumeName, id: TrashId, operation: Operation): Promise<void>;
   /** Undoes `retire`. Refuses with `volume.exists_differently` when the name is taken. */
   restore(id: TrashId, name: VolumeName, operation: Operation): Promise<void>;
   /**
-   * Destroys what was retired, for ever, and returns when that survives a power cut. Purging what
-   * is not there succeeds. It never follows a symbolic link or crosses into another file system.
+   * Destroys what was retired, for ever. Returns when that survives a power cut. Purging what is
+   * not there succeeds. It never follows a symbolic link. It never crosses into another file system.
    */
   purge(ids: readonly TrashId[], operation: Operation): Promise<void>;
   /** Everything in the trash once. */
@@ -150,12 +161,13 @@ export interface TrashCapable {
 export interface UsageCapable {
   /**
    * Apparent bytes of regular files, hard links counted once (Docker's sum). Yields to other work
-   * while it walks; cost grows with the number of files.
+   * while it walks. Cost grows with the number of files.
    */
   measure(name: VolumeName, operation: Operation): Promise<{ readonly usedBytes: number }>;
 }
 
 export interface QuotaCapable {
+  /** From its return on, a write that would bring the volume over the limit fails. */
   setLimit(name: VolumeName, limitBytes: number, operation: Operation): Promise<void>;
 }
 
@@ -182,12 +194,14 @@ export interface OpenSnapshot extends AsyncDisposable {
 export interface SnapshotCapable {
   /** The volume as it was at one instant, even while it is being written to. */
   take(ref: SnapshotRef, operation: Operation): Promise<SnapshotRecord>;
+  /** Every snapshot of the volume once. */
   list(volume: VolumeName, operation: Operation): AsyncIterable<SnapshotRecord>;
   open(ref: SnapshotRef, operation: Operation): Promise<OpenSnapshot>;
   /** A new, independent, writable volume that starts out as the snapshot. */
   clone(ref: SnapshotRef, spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
   /** Sets the unmounted volume back to the snapshot. */
   restore(ref: SnapshotRef, operation: Operation): Promise<void>;
+  /** Removes the snapshot and leaves the volume alone. Removing what is not there succeeds. */
   remove(ref: SnapshotRef, operation: Operation): Promise<void>;
 }
 
@@ -208,6 +222,12 @@ export const driverDeadlinesMs = {
   restore: 60_000,
   purge: 3_600_000,
   measure: 600_000,
+  setLimit: 60_000,
+  raise: 60_000,
+  take: 120_000,
+  open: 120_000,
+  clone: 600_000,
+  remove: 60_000,
 } as const;
 
 /** Every member by name: adding one to T breaks each decorator that has not thought about it. */

@@ -219,3 +219,32 @@ export function toEngineError(thrown: unknown): EngineError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new EngineError("internal.bug", message, { cause: thrown });
 }
+
+/** What node's file system functions throw. */
+interface ErrnoError extends Error {
+  readonly code: string;
+}
+
+/** Whether a thrown value is a failed system call with this errno name, for example "ENOENT". */
+export function isErrno(thrown: unknown, code: string): thrown is ErrnoError {
+  return thrown instanceof Error && "code" in thrown && thrown.code === code;
+}
+
+const errnoCodes: Readonly<Record<string, ErrorCode>> = {
+  ENOSPC: "storage.full",
+  EDQUOT: "storage.full",
+  EROFS: "storage.read_only",
+  EACCES: "host.denied",
+  EPERM: "host.denied",
+};
+
+/** A failed system call on our own storage as an `EngineError`; `doing` completes "error while …". */
+export function storageError(thrown: unknown, doing: string): EngineError {
+  if (thrown instanceof EngineError) return thrown;
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  const text = thrown instanceof Error ? thrown.message : String(thrown);
+  return new EngineError(errnoCodes[code] ?? "storage.failed", `error while ${doing}: ${text}`, {
+    cause: thrown,
+    details: { errno: code },
+  });
+}

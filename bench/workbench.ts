@@ -1,0 +1,111 @@
+// What every group of rows works with: tools, sizes, and engines on a fresh file system.
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import type { Engine, EngineKind } from "./engines.ts";
+import { freshFileSystem } from "./file-system.ts";
+import type { LoadTools } from "./load.ts";
+
+/** How much is measured. */
+export interface Sizes {
+  readonly rounds: number;
+  /** How long one burst of requests that change nothing lasts. */
+  readonly burstSeconds: number;
+  /** Volumes created and removed in one burst, with one connection and with eight. */
+  readonly changes: { readonly one: number; readonly eight: number };
+  readonly listed: number;
+  readonly remembered: number;
+  /** Numbers of volumes for the cost per volume, ascending. */
+  readonly growth: readonly number[];
+  /** Pairs of processes per round. */
+  readonly processes: number;
+  /** How long an engine is left alone before its memory is read. */
+  readonly idleMs: number;
+}
+
+/** The whole measurement. */
+export const fullSizes: Sizes = {
+  rounds: 5,
+  burstSeconds: 1.5,
+  changes: { one: 1000, eight: 4000 },
+  listed: 5000,
+  remembered: 10_000,
+  growth: [1000, 10_000, 100_000],
+  processes: 20,
+  idleMs: 5000,
+};
+
+/** Enough to see that everything runs, not enough for the record. */
+export const quickSizes: Sizes = {
+  rounds: 2,
+  burstSeconds: 0.4,
+  changes: { one: 200, eight: 800 },
+  listed: 5000,
+  remembered: 2000,
+  growth: [500, 5000],
+  processes: 5,
+  idleMs: 500,
+};
+
+/** A file system of a group's own, with its directory for sockets and logs. */
+export interface Ground extends AsyncDisposable {
+  /** On the file system under test. */
+  readonly disk: string;
+  /** Starts an engine with its data on this ground. It ends with the ground, if not before. */
+  start(kind: EngineKind, name: string): Promise<Engine>;
+}
+
+/** What a group gets. */
+export interface Workbench {
+  readonly candidate: EngineKind;
+  readonly reference: EngineKind;
+  readonly sizes: Sizes;
+  readonly tools: LoadTools;
+  readonly signal: AbortSignal;
+  say(line: string): void;
+  /** A fresh file system; the group disposes of it. */
+  ground(): Promise<Ground>;
+}
+
+/** Makes a ground in a new directory, which it removes when it is disposed of. */
+export async function freshGround(directory: string, signal: AbortSignal): Promise<Ground> {
+  await using cleanUp = new AsyncDisposableStack();
+  await mkdir(directory);
+  cleanUp.defer(() => rm(directory, { recursive: true, force: true }));
+  const disk = cleanUp.use(await freshFileSystem(directory, signal));
+  const held = cleanUp.move();
+  return {
+    disk: disk.path,
+    async start(kind, name) {
+      const place = { directory: join(directory, name), data: join(disk.path, name) };
+      return held.use(await kind.start(place, signal));
+    },
+    [Symbol.asyncDispose]: () => held.disposeAsync(),
+  };
+}
+
+/** Starts the two engines that a paired row compares, the candidate first. */
+export async function startPair(
+  workbench: Workbench,
+  ground: Ground,
+): Promise<readonly [Engine, Engine]> {
+  const candidate = await ground.start(workbench.candidate, "a");
+  const reference = await ground.start(workbench.reference, "b");
+  return [candidate, reference];
+}
+
+/** Creates volumes `<prefix>-0` … with eight connections. */
+export async function fillWithVolumes(
+  workbench: Workbench,
+  engine: Engine,
+  volumes: { readonly prefix: string; readonly count: number; readonly groups?: number },
+): Promise<void> {
+  const { prefix, count, groups } = volumes;
+  await workbench.tools.burst({
+    mode: "create",
+    socket: engine.socket,
+    connections: 8,
+    amount: { count },
+    prefix,
+    ...(groups === undefined ? {} : { groups }),
+  });
+}

@@ -1,0 +1,332 @@
+// The command line's own HTTP client: one Unix socket, small, bounded, and never waiting for ever.
+import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
+import { MalformedReply, ReplyParser, type ReplyHead } from "./reply-parser.ts";
+import type { Target } from "./target.ts";
+
+/** The newest version of Docker's API that Holdfast speaks. */
+export const apiVersionNewest = "1.51";
+
+/** Without any byte from the daemon for so long, a command gives up (events may be silent longer). */
+const silenceMsMax = 60_000;
+/** Bytes of a reply that are kept; a list of 100,000 volumes has about 25 MB. */
+const bodyBytesMax = 512 * 1024 * 1024;
+/** Bytes of one line of a stream. */
+const lineBytesMax = 1024 * 1024;
+
+export interface Reply extends ReplyHead {
+  readonly text: string;
+}
+
+export interface ApiRequest {
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  /** Starts with a slash, without the version: `/volumes`. */
+  readonly path: string;
+  readonly body?: unknown;
+}
+
+/** Who waits for the reply that is under way. */
+interface Waiting {
+  readonly silenceMs: number | undefined;
+  head(head: ReplyHead): void;
+  body(bytes: Uint8Array): void;
+  end(): void;
+  fail(error: Error): void;
+}
+
+interface Connection {
+  readonly socket: Bun.Socket<undefined>;
+  readonly parser: ReplyParser;
+  isOpen: boolean;
+}
+
+export interface ClientLimits {
+  readonly silenceMs?: number;
+}
+
+/** Talks to one daemon, one request at a time, on one connection that is kept between requests. */
+export class DaemonClient {
+  readonly target: Target;
+  readonly #silenceMs: number;
+  #apiVersion = apiVersionNewest;
+  #isNegotiated = false;
+  #connection: Connection | undefined;
+  #waiting: Waiting | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(target: Target, limits: ClientLimits = {}) {
+    this.target = target;
+    this.#silenceMs = limits.silenceMs ?? silenceMsMax;
+  }
+
+  /**
+   * Asks the daemon which version of the API it speaks and stays at the older of its and ours. Only
+   * what depends on the version asks before it acts: a request that is too new is refused unread, so
+   * `send` can ask after it.
+   */
+  async negotiate(): Promise<string> {
+    if (this.#isNegotiated) return this.#apiVersion;
+    const reply = await this.#exchange({ method: "HEAD", path: "/_ping" });
+    const offered = reply.headers.get("api-version") ?? "1.24";
+    if (compareVersions(offered, this.#apiVersion) < 0) this.#apiVersion = offered;
+    this.#isNegotiated = true;
+    return this.#apiVersion;
+  }
+
+  /** Sends one request below the version's prefix. Throws `DaemonRefusal` for a status from 400 on. */
+  async send(request: ApiRequest): Promise<Reply> {
+    const versioned = { ...request, path: `/v${this.#apiVersion}${request.path}` };
+    const reply = await this.#exchange(versioned);
+    if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
+      await this.negotiate();
+      return this.send(request);
+    }
+    if (reply.status >= 400) throw refusal(reply);
+    return reply;
+  }
+
+  /** `send`, and reads the reply as JSON. The daemon is trusted to keep the shape of its API. */
+  async json<T>(request: ApiRequest): Promise<T> {
+    const reply = await this.send(request);
+    try {
+      // The one border where the daemon's JSON becomes a type.
+      return JSON.parse(reply.text) as T;
+    } catch {
+      throw new CliFailure(
+        `the daemon at ${this.target.host} answered ${request.method} ${request.path} with ` +
+          "something that is not JSON. Is it a Holdfast daemon?",
+      );
+    }
+  }
+
+  /** The lines of a reply that may go on for ever; ends when the daemon ends it. */
+  async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<void> {
+    await this.negotiate();
+    const decoder = new TextDecoder();
+    const refused: Uint8Array[] = [];
+    let head: ReplyHead | undefined;
+    let rest = "";
+    let work = Promise.resolve();
+    let failure: Error | undefined;
+    await new Promise<void>((resolve, reject) => {
+      const take = (text: string): void => {
+        const parts = (rest + text).split("\n");
+        rest = parts.pop() ?? "";
+        if (rest.length > lineBytesMax) throw new MalformedReply("a line is too long");
+        for (const line of parts) {
+          if (line === "") continue;
+          work = work.then(() => onLine(line)).catch((error: Error) => {
+            failure ??= error;
+            reject(error);
+          });
+        }
+      };
+      const waiting: Waiting = {
+        silenceMs: undefined,
+        head: (received) => {
+          head = received;
+        },
+        body: (bytes) => {
+          if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
+          else take(decoder.decode(bytes, { stream: true }));
+        },
+        end: resolve,
+        fail: reject,
+      };
+      const path = `/v${this.#apiVersion}${request.path}`;
+      this.#start({ ...request, path }, waiting).catch(reject);
+    });
+    await work;
+    if (failure) throw failure;
+    if (head !== undefined && head.status >= 400) {
+      throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
+    }
+  }
+
+  close(): void {
+    clearTimeout(this.#timer);
+    this.#connection?.socket.end();
+    this.#connection = undefined;
+  }
+
+  async #exchange(request: ApiRequest): Promise<Reply> {
+    const decoder = new TextDecoder();
+    let head: ReplyHead | undefined;
+    let text = "";
+    let received = 0;
+    await new Promise<void>((resolve, reject) => {
+      const waiting: Waiting = {
+        silenceMs: this.#silenceMs,
+        head: (value) => {
+          head = value;
+        },
+        body: (bytes) => {
+          received += bytes.length;
+          if (received > bodyBytesMax) throw new MalformedReply("the reply is too long");
+          text += decoder.decode(bytes, { stream: true });
+        },
+        end: resolve,
+        fail: reject,
+      };
+      this.#start(request, waiting).catch(reject);
+    });
+    if (head === undefined) throw new MalformedReply("the reply has no head");
+    return { ...head, text: text + decoder.decode() };
+  }
+
+  async #start(request: ApiRequest, waiting: Waiting): Promise<void> {
+    this.#waiting = waiting;
+    this.#watch();
+    const body = request.body === undefined ? undefined : JSON.stringify(request.body);
+    const connection = await this.#connect();
+    connection.parser.expectReply(request.method);
+    const bytes = new TextEncoder().encode(
+      `${request.method} ${request.path} HTTP/1.1\r\nHost: holdfast\r\n` +
+        `User-Agent: Holdfast-Client (linux)\r\n${bodyHeaders(request.method, body)}\r\n${body ?? ""}`,
+    );
+    // A body is a few kilobytes at most, but the socket may still take it in parts.
+    unsent.set(connection.socket, bytes);
+    flush(connection.socket);
+  }
+
+  async #connect(): Promise<Connection> {
+    if (this.#connection?.isOpen) return this.#connection;
+    const parser = new ReplyParser({
+      head: (head) => this.#waiting?.head(head),
+      body: (bytes) => this.#waiting?.body(bytes),
+      end: () => this.#settle((waiting) => waiting.end()),
+    });
+    let connection: Connection | undefined;
+    const closed = (): void => {
+      if (connection) connection.isOpen = false;
+      if (!parser.close()) this.#fail(this.#lost());
+    };
+    try {
+      const socket = await Bun.connect<undefined>({
+        unix: this.target.socketPath,
+        socket: {
+          binaryType: "uint8array",
+          data: (_, bytes) => this.#receive(parser, bytes),
+          drain: flush,
+          close: closed,
+          end: closed,
+          error: (_, error) => this.#fail(this.#lost(error)),
+        },
+      });
+      connection = { socket, parser, isOpen: true };
+      this.#connection = connection;
+      return connection;
+    } catch (cause) {
+      throw this.#unreachable(cause);
+    }
+  }
+
+  #receive(parser: ReplyParser, bytes: Uint8Array): void {
+    this.#watch();
+    try {
+      parser.push(bytes);
+    } catch (error) {
+      if (!(error instanceof MalformedReply)) throw error;
+      const message = `the daemon at ${this.target.host} does not speak HTTP: ${error.message}`;
+      this.#fail(new CliFailure(message));
+    }
+  }
+
+  /** Starts the silence over. */
+  #watch(): void {
+    clearTimeout(this.#timer);
+    const silenceMs = this.#waiting?.silenceMs;
+    if (silenceMs === undefined) return;
+    this.#timer = setTimeout(() => {
+      const seconds = Math.round(silenceMs / 1000);
+      this.#fail(
+        new DaemonUnreachable(
+          `the Holdfast daemon at ${this.target.host} has not answered for ${seconds} seconds; ` +
+            "whether it did what was asked is not known. Look at its log, or try again",
+        ),
+      );
+    }, silenceMs);
+  }
+
+  #fail(error: Error): void {
+    this.#settle((waiting) => waiting.fail(error));
+    const connection = this.#connection;
+    this.#connection = undefined;
+    if (connection?.isOpen) connection.socket.end();
+  }
+
+  #settle(settle: (waiting: Waiting) => void): void {
+    clearTimeout(this.#timer);
+    const waiting = this.#waiting;
+    this.#waiting = undefined;
+    if (waiting) settle(waiting);
+  }
+
+  #lost(cause?: Error): CliFailure {
+    return new DaemonUnreachable(
+      `the connection to the Holdfast daemon at ${this.target.host} ended before its answer` +
+        `${cause ? ` (${cause.message})` : ""}; whether it did what was asked is not known`,
+    );
+  }
+
+  #unreachable(cause: unknown): DaemonUnreachable {
+    const { host } = this.target;
+    // Bun's connect errors carry the system's code; anything else is shown as "not there".
+    const code = (cause as { readonly code?: unknown }).code;
+    if (code === "EACCES" || code === "EPERM") {
+      return new DaemonUnreachable(
+        `permission denied while trying to connect to the Holdfast daemon at ${host}. ` +
+          "Use sudo, or join the group that owns the socket (docker or holdfast)",
+      );
+    }
+    return new DaemonUnreachable(
+      `Cannot connect to the Holdfast daemon at ${host}. Is it running? ` +
+        "Start it with: holdfast daemon",
+    );
+  }
+}
+
+/** What a socket has not taken yet. */
+const unsent = new WeakMap<object, Uint8Array>();
+
+function flush(socket: Bun.Socket<undefined>): void {
+  const bytes = unsent.get(socket);
+  if (bytes === undefined || bytes.length === 0) return;
+  unsent.set(socket, bytes.subarray(Math.max(0, socket.write(bytes))));
+}
+
+function bodyHeaders(method: string, body: string | undefined): string {
+  if (body === undefined) return method === "POST" ? "Content-Length: 0\r\n" : "";
+  const lengthBytes = new TextEncoder().encode(body).length;
+  return `Content-Type: application/json\r\nContent-Length: ${lengthBytes}\r\n`;
+}
+
+function textOf(value: unknown): string | undefined {
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function refusal(reply: Reply): DaemonRefusal {
+  try {
+    // A parser: each field is checked before use.
+    const parsed = JSON.parse(reply.text) as Record<string, unknown>;
+    const message = textOf(parsed["message"]);
+    if (message !== undefined) {
+      const details = { code: textOf(parsed["code"]), recovery: textOf(parsed["recovery"]) };
+      return new DaemonRefusal(reply.status, message.trim(), details);
+    }
+  } catch {
+    // Not JSON: old daemons answer with plain text, which is shown below.
+  }
+  const text = reply.text.trim();
+  return new DaemonRefusal(reply.status, text === "" ? `status ${reply.status}` : text);
+}
+
+/** Compares dotted versions by the numbers in them. */
+export function compareVersions(left: string, right: string): number {
+  const a = left.split(".").map(Number);
+  const b = right.split(".").map(Number);
+  for (let index = 0; index < Math.max(a.length, b.length); index++) {
+    const difference = (a[index] ?? 0) - (b[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}

@@ -1,0 +1,74 @@
+// The shape of a command as data: the parser, the help, completion and the reference read it.
+import type { DaemonClient } from "./client.ts";
+import type { Options } from "./options.ts";
+import type { Terminal } from "./terminal.ts";
+import type { VerifyDriver } from "./verify.ts";
+
+/** What an option takes. `flag` takes nothing; `list`, `map` and `filter` may be repeated. */
+export type OptionKind = "flag" | "string" | "list" | "map" | "filter" | "bytes";
+
+export interface OptionSpec {
+  readonly name: string;
+  /** One letter. */
+  readonly short?: string;
+  readonly kind: OptionKind;
+  readonly summary: string;
+  /** The value when the option is not given. */
+  readonly default?: string;
+  /** Understood, and left out of help and completion. */
+  readonly hidden?: boolean;
+  /** The oldest API version that knows it: "1.42". */
+  readonly apiVersionMin?: string;
+  /** What is wrong with a value, as a sentence, or undefined. */
+  readonly check?: (value: string) => string | undefined;
+  /** Values that completion offers. */
+  readonly values?: readonly string[];
+}
+
+export interface Example {
+  readonly line: string;
+  readonly about: string;
+}
+
+/** All that a command needs. Six members, by name. */
+export interface Invocation {
+  readonly options: Options;
+  readonly positional: readonly string[];
+  readonly client: DaemonClient;
+  readonly terminal: Terminal;
+  readonly parts: CliParts;
+}
+
+/** What only the program that assembles everything can give to the command line. */
+export interface CliParts {
+  readonly version: string;
+  readonly verifyDriver?: VerifyDriver;
+}
+
+/** Returns the exit code. */
+export type RunCommand = (invocation: Invocation) => Promise<number>;
+
+export interface Command {
+  /** `["volume", "ls"]`. */
+  readonly words: readonly string[];
+  /** Other spellings of the last word. */
+  readonly aliases?: readonly string[];
+  /** Whole other spellings, for the help only: "holdfast system events". */
+  readonly summary: string;
+  /** What stands behind the words: "[OPTIONS] VOLUME [VOLUME...]". */
+  readonly usage: string;
+  readonly argumentCount: { readonly min: number; readonly max: number };
+  readonly options: readonly OptionSpec[];
+  readonly examples: readonly Example[];
+  /** What completion offers for arguments. */
+  readonly completes?: "volumes" | "commands" | "nothing";
+  readonly apiVersionMin?: string;
+  readonly hidden?: boolean;
+  readonly load: () => Promise<RunCommand>;
+}
+
+/** A word that only leads to others: `holdfast volume`. */
+export interface CommandGroup {
+  readonly word: string;
+  readonly summary: string;
+}

@@ -1,0 +1,308 @@
+// Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
+import type { Command, CommandGroup, OptionSpec } from "./command.ts";
+
+export const programName = "holdfast";
+
+/** Options in front of every command. */
+export const globalOptions: readonly OptionSpec[] = [
+  {
+    name: "host",
+    short: "H",
+    kind: "string",
+    summary: "Daemon socket to connect to (overrides HOLDFAST_HOST)",
+  },
+  { name: "version", short: "v", kind: "flag", summary: "Print version information and quit" },
+];
+
+const formatWords = `Format output using a custom template:
+'json':             Print in JSON format
+'TEMPLATE':         Print output using the given
+Go template.
+Refer to https://docs.docker.com/go/formatting/
+for more information about formatting output with
+templates`;
+
+const tableFormatWords = formatWords.replace(
+  "'json':",
+  `'table':            Print output in table format
+with column headers (default)
+'table TEMPLATE':   Print output in table format
+using the given Go template
+'json':`,
+);
+
+const json: OptionSpec = {
+  name: "json",
+  kind: "flag",
+  summary: "Print one JSON object per line, in a form that stays as it is",
+};
+
+function filter(summary: string, short?: string): OptionSpec {
+  const base = { name: "filter", kind: "filter", summary } as const;
+  return short === undefined ? base : { ...base, short };
+}
+
+/** A label's key is not empty and has no white space; Docker's words. */
+function checkLabel(value: string): string | undefined {
+  const key = (value.split("=")[0] ?? "").replace(/^[ \t]+/, "");
+  if (key === "") return `invalid label '${value}': empty name`;
+  return /[ \t]/.test(key) ? `label '${key}' contains whitespaces` : undefined;
+}
+
+function cluster(name: string, kind: OptionSpec["kind"], value?: string): OptionSpec {
+  const summary = "For cluster volumes, which need a swarm";
+  const base = { name, kind, summary, hidden: true, apiVersionMin: "1.42" } as const;
+  return value === undefined ? base : { ...base, default: value };
+}
+
+const volumeCommands: readonly Command[] = [
+  {
+    words: ["volume", "create"],
+    summary: "Create a volume",
+    usage: "[OPTIONS] [VOLUME]",
+    argumentCount: { min: 0, max: 1 },
+    options: [
+      {
+        name: "driver",
+        short: "d",
+        kind: "string",
+        summary: "Specify volume driver name",
+        default: "local",
+      },
+      { name: "label", kind: "list", summary: "Set metadata for a volume", check: checkLabel },
+      { name: "name", kind: "string", summary: "Specify volume name", hidden: true },
+      { name: "opt", short: "o", kind: "map", summary: "Set driver specific options" },
+      cluster("availability", "string", "active"),
+      cluster("group", "string"),
+      cluster("limit-bytes", "bytes"),
+      cluster("required-bytes", "bytes"),
+      cluster("scope", "string", "single"),
+      cluster("secret", "map"),
+      cluster("sharing", "string", "none"),
+      cluster("topology-preferred", "list"),
+      cluster("topology-required", "list"),
+      cluster("type", "string", "block"),
+      json,
+    ],
+    examples: [
+      { line: "holdfast volume create pgdata", about: "A named volume of the local driver" },
+      {
+        line: "holdfast volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch",
+        about: "A volume in memory, 64 MiB at most",
+      },
+    ],
+    completes: "nothing",
+    load: async () => (await import("./volume-create.ts")).createVolume,
+  },
+  {
+    words: ["volume", "inspect"],
+    summary: "Display detailed information on one or more volumes",
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    argumentCount: { min: 1, max: Number.POSITIVE_INFINITY },
+    options: [{ name: "format", short: "f", kind: "string", summary: formatWords }, json],
+    examples: [
+      { line: "holdfast volume inspect pgdata", about: "Everything about a volume" },
+      {
+        line: "holdfast volume inspect -f '{{.Mountpoint}}' pgdata",
+        about: "Where its data lies",
+      },
+    ],
+    completes: "volumes",
+    load: async () => (await import("./volume-inspect.ts")).inspectVolumes,
+  },
+  {
+    words: ["volume", "ls"],
+    aliases: ["list"],
+    summary: "List volumes",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [
+      {
+        name: "cluster",
+        kind: "flag",
+        summary: "Display only cluster volumes, and use cluster volume list formatting",
+        hidden: true,
+        apiVersionMin: "1.42",
+      },
+      filter('Provide filter values (e.g. "dangling=true")', "f"),
+      { name: "format", kind: "string", summary: tableFormatWords },
+      { name: "quiet", short: "q", kind: "flag", summary: "Only display volume names" },
+      json,
+    ],
+    examples: [
+      { line: "holdfast volume ls", about: "All volumes" },
+      { line: "holdfast volume ls -q --filter dangling=true", about: "Names of unused volumes" },
+    ],
+    load: async () => (await import("./volume-ls.ts")).listVolumes,
+  },
+  {
+    words: ["volume", "prune"],
+    summary: "Remove unused local volumes",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [
+      {
+        name: "all",
+        short: "a",
+        kind: "flag",
+        summary: "Remove all unused volumes, not just anonymous ones",
+        apiVersionMin: "1.42",
+      },
+      filter('Provide filter values (e.g. "label=<label>")'),
+      { name: "force", short: "f", kind: "flag", summary: "Do not prompt for confirmation" },
+      json,
+    ],
+    examples: [
+      { line: "holdfast volume prune", about: "Remove unused anonymous volumes, after asking" },
+      { line: "holdfast volume prune -a --filter label=ci", about: "Unused volumes of one label" },
+    ],
+    load: async () => (await import("./volume-prune.ts")).pruneVolumes,
+  },
+  {
+    words: ["volume", "rm"],
+    aliases: ["remove"],
+    summary:
+      "Remove one or more volumes. You cannot remove a volume that is in use by a container.",
+    usage: "[OPTIONS] VOLUME [VOLUME...]",
+    argumentCount: { min: 1, max: Number.POSITIVE_INFINITY },
+    options: [
+      {
+        name: "force",
+        short: "f",
+        kind: "flag",
+        summary: "Force the removal of one or more volumes",
+      },
+      json,
+    ],
+    examples: [{ line: "holdfast volume rm pgdata", about: "Remove a volume that nobody uses" }],
+    completes: "volumes",
+    load: async () => (await import("./volume-rm.ts")).removeVolumes,
+  },
+  {
+    words: ["volume", "update"],
+    summary: "Update a volume (cluster volumes only)",
+    usage: "[OPTIONS] [VOLUME]",
+    argumentCount: { min: 1, max: 1 },
+    options: [
+      {
+        name: "availability",
+        kind: "string",
+        summary: 'Cluster Volume availability ("active", "pause", "drain")',
+        default: "active",
+        values: ["active", "pause", "drain"],
+      },
+    ],
+    examples: [],
+    completes: "volumes",
+    apiVersionMin: "1.42",
+    load: async () => (await import("./volume-update.ts")).updateVolume,
+  },
+];
+
+const engineCommands: readonly Command[] = [
+  {
+    words: ["events"],
+    summary: "Get real time events from the server",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [
+      filter("Filter output based on conditions provided", "f"),
+      { name: "format", kind: "string", summary: formatWords },
+      { name: "since", kind: "string", summary: "Show all events created since timestamp" },
+      { name: "until", kind: "string", summary: "Stream events until this timestamp" },
+      json,
+    ],
+    examples: [
+      { line: "holdfast events --since 10m --until 0m", about: "The last ten minutes" },
+      { line: "holdfast events --filter event=destroy", about: "Wait for removals" },
+    ],
+    load: async () => (await import("./events.ts")).followEvents,
+  },
+  {
+    words: ["df"],
+    summary: "Show how much space volumes use",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [
+      { name: "format", kind: "string", summary: tableFormatWords },
+      {
+        name: "verbose",
+        short: "v",
+        kind: "flag",
+        summary: "Show detailed information on space usage",
+      },
+      json,
+    ],
+    examples: [{ line: "holdfast df -v", about: "The size of every volume" }],
+    load: async () => (await import("./df.ts")).showUsage,
+  },
+  {
+    words: ["info"],
+    summary: "Display system-wide information",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [{ name: "format", short: "f", kind: "string", summary: formatWords }, json],
+    examples: [{ line: "holdfast info -f '{{.Plugins.Volume}}'", about: "The known drivers" }],
+    load: async () => (await import("./info.ts")).showInfo,
+  },
+  {
+    words: ["version"],
+    summary: "Show the Holdfast version information",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [{ name: "format", short: "f", kind: "string", summary: formatWords }, json],
+    examples: [{ line: "holdfast version -f '{{.Server.Version}}'", about: "Of the daemon alone" }],
+    load: async () => (await import("./version.ts")).showVersion,
+  },
+];
+
+const ownCommands: readonly Command[] = [
+  {
+    words: ["verify", "driver"],
+    summary: "Check what a driver promises, on your own storage",
+    usage: "[OPTIONS] DRIVER",
+    argumentCount: { min: 1, max: 1 },
+    options: [
+      { name: "opt", short: "o", kind: "map", summary: "Set driver specific options" },
+      { name: "root", kind: "string", summary: "An empty directory on the storage to be checked" },
+      json,
+    ],
+    examples: [
+      { line: "holdfast verify driver local --root /mnt/new", about: "Is this disk fit for it?" },
+    ],
+    completes: "nothing",
+    load: async () => (await import("./verify.ts")).verify,
+  },
+  {
+    words: ["completion"],
+    summary: "Print the completion script of a shell",
+    usage: "bash|zsh|fish",
+    argumentCount: { min: 1, max: 1 },
+    options: [],
+    examples: [{ line: "source <(holdfast completion bash)", about: "For this shell only" }],
+    completes: "nothing",
+    load: async () => (await import("./completion.ts")).printCompletion,
+  },
+  {
+    words: ["help"],
+    summary: "Help about any command",
+    usage: "[COMMAND]",
+    argumentCount: { min: 0, max: Number.POSITIVE_INFINITY },
+    options: [],
+    examples: [{ line: "holdfast help volume create", about: "The same as with --help" }],
+    completes: "commands",
+    load: async () => (await import("./help.ts")).printHelp,
+  },
+];
+
+/** All commands, in the order in which they are documented. */
+export const commands: readonly Command[] = [...volumeCommands, ...engineCommands, ...ownCommands];
+
+/** The first words of commands that have two. */
+export const commandGroups: readonly CommandGroup[] = [
+  { word: "volume", summary: "Manage volumes" },
+  { word: "verify", summary: "Check promises on your own storage" },
+];
+
+/** Documented here, run by the daemon: `holdfast daemon` never reaches the command line's parser. */
+export const daemonSummary = "Run the Holdfast daemon";

@@ -1,0 +1,45 @@
+// Sizes and ages as Docker's CLI writes them.
+
+const decimalUnits = ["B", "kB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB"];
+const binaryUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB", "ZiB", "YiB"];
+
+function scale(bytes: number, base: number, units: readonly string[]): string {
+  let value = bytes;
+  let power = 0;
+  while (value >= base && power < units.length - 1) {
+    value /= base;
+    power++;
+  }
+  return `${Number(value.toPrecision(4))}${units[power] ?? ""}`;
+}
+
+/** Four digits at most, powers of 1000: "123.5MB". */
+export function humanSize(bytes: number): string {
+  return scale(bytes, 1000, decimalUnits);
+}
+
+/** Four digits at most, powers of 1024: "3.815GiB". */
+export function humanBinarySize(bytes: number): string {
+  return scale(bytes, 1024, binaryUnits);
+}
+
+const hourMs = 3_600_000;
+const dayHours = 24;
+
+/** "5 minutes", "About an hour", "3 weeks". */
+export function humanDuration(durationMs: number): string {
+  const seconds = Math.floor(durationMs / 1000);
+  if (seconds < 1) return "Less than a second";
+  if (seconds === 1) return "1 second";
+  if (seconds < 60) return `${seconds} seconds`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes === 1) return "About a minute";
+  if (minutes < 60) return `${minutes} minutes`;
+  const hours = Math.floor(durationMs / hourMs + 0.5);
+  if (hours === 1) return "About an hour";
+  if (hours < 2 * dayHours) return `${hours} hours`;
+  if (hours < 2 * 7 * dayHours) return `${Math.floor(hours / dayHours)} days`;
+  if (hours < 2 * 30 * dayHours) return `${Math.floor(hours / dayHours / 7)} weeks`;
+  if (hours < 2 * 365 * dayHours) return `${Math.floor(hours / dayHours / 30)} months`;
+  return `${Math.floor(durationMs / hourMs / dayHours / 365)} years`;
+}

@@ -1,0 +1,161 @@
+// The way of every command line: find the command, read its options, run it, say what went wrong.
+import { compareVersions, DaemonClient } from "./client.ts";
+import type { CliParts, Command } from "./command.ts";
+import { commandGroups, commands, globalOptions } from "./commands.ts";
+import { CliFailure } from "./failure.ts";
+import { OptionError, type Options, parseOptions } from "./options.ts";
+import { findTarget } from "./target.ts";
+import { OutputClosed, type Terminal } from "./terminal.ts";
+
+/** As a shell reports a program that was ended by SIGPIPE. */
+const outputClosedExit = 141;
+
+/** Runs one command line (without the program's own name) and returns the exit code. */
+export async function runCli(
+  words: readonly string[],
+  terminal: Terminal,
+  parts: CliParts,
+): Promise<number> {
+  try {
+    return await dispatch(words, terminal, parts);
+  } catch (error) {
+    if (error instanceof OutputClosed) return outputClosedExit;
+    const { reportFailure } = await import("./report-failure.ts");
+    return reportFailure(error, words, terminal);
+  }
+}
+
+async function dispatch(
+  words: readonly string[],
+  terminal: Terminal,
+  parts: CliParts,
+): Promise<number> {
+  if (words[0] === "__complete") {
+    const { complete } = await import("./complete.ts");
+    return complete(words.slice(1), terminal);
+  }
+  const front = readFront(words);
+  if (front.options.flag("version")) {
+    await terminal.out(`Holdfast version ${parts.version}\n`);
+    return 0;
+  }
+  const command = findCommand(front.positional);
+  if (command === undefined) {
+    const { explainWithoutCommand } = await import("./without-command.ts");
+    return explainWithoutCommand(front.positional, front.wantsHelp, terminal);
+  }
+  const rest = front.positional.slice(command.words.length);
+  const parsed = readOptions(command, rest);
+  if (front.wantsHelp || parsed.wantsHelp) {
+    const { renderCommandHelp } = await import("./help.ts");
+    await terminal.out(renderCommandHelp(command));
+    return 0;
+  }
+  checkArgumentCount(command, parsed.positional.length);
+  const run = await command.load();
+  const target = await findTarget(parsed.options.text("host") ?? front.options.text("host"), terminal);
+  const client = new DaemonClient(target);
+  try {
+    await checkApiVersion(command, parsed.options, client);
+    return await run({ ...parsed, client, terminal, parts });
+  } finally {
+    client.close();
+  }
+}
+
+/** The options in front of the command. */
+function readFront(words: readonly string[]): ReturnType<typeof parseOptions> {
+  try {
+    return parseOptions(globalOptions, words, { stopsAtArgument: true });
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    throw new UsageFailure(error, undefined);
+  }
+}
+
+/** `--host` is understood behind the command, too, where the command has no such option itself. */
+function readOptions(command: Command, words: readonly string[]): ReturnType<typeof parseOptions> {
+  const [host] = globalOptions;
+  try {
+    return parseOptions(host ? [...command.options, host] : command.options, words);
+  } catch (error) {
+    if (!(error instanceof OptionError)) throw error;
+    throw new UsageFailure(error, command);
+  }
+}
+
+/** An option that cannot be read: Docker's exit code for it is 125. */
+export class UsageFailure extends CliFailure {
+  readonly option: OptionError;
+  readonly command: Command | undefined;
+  constructor(option: OptionError, command: Command | undefined) {
+    super(option.message, 125);
+    this.option = option;
+    this.command = command;
+  }
+}
+
+/** The command that `words` begin with. */
+export function findCommand(words: readonly string[]): Command | undefined {
+  return commands.find((command) => {
+    const lastIndex = command.words.length - 1;
+    return command.words.every(
+      (word, index) =>
+        word === words[index] ||
+        (index === lastIndex && (command.aliases?.includes(words[index] ?? "") ?? false)),
+    );
+  });
+}
+
+/** The first word of a two-word command, or undefined. */
+export function findGroup(word: string | undefined): string | undefined {
+  return commandGroups.find((group) => group.word === word)?.word;
+}
+
+function plural(count: number): string {
+  return `${count} argument${count === 1 ? "" : "s"}`;
+}
+
+function checkArgumentCount(command: Command, count: number): void {
+  const { min, max } = command.argumentCount;
+  if (count >= min && count <= max) return;
+  const name = `holdfast ${command.words.join(" ")}`;
+  let rule = `requires ${plural(min)}`;
+  if (max === 0) rule = "accepts no arguments";
+  else if (max === Number.POSITIVE_INFINITY) rule = `requires at least ${plural(min)}`;
+  else if (min === 0) rule = `requires at most ${plural(max)}`;
+  const verb = max === Number.POSITIVE_INFINITY ? "See" : "Run";
+  throw new CliFailure(
+    `holdfast: '${name}' ${rule}\n\nUsage:  ${name} ${command.usage}\n\n` +
+      `${verb} '${name} --help' for more information`,
+  );
+}
+
+/** Asks the daemon for its version only where an option or the command depends on it. */
+async function checkApiVersion(
+  command: Command,
+  options: Options,
+  client: DaemonClient,
+): Promise<void> {
+  const needs: { readonly what: string; readonly version: string }[] = [];
+  if (command.apiVersionMin !== undefined) {
+    needs.push({ what: `holdfast ${command.words.join(" ")}`, version: command.apiVersionMin });
+  }
+  for (const { name, apiVersionMin } of command.options) {
+    if (apiVersionMin !== undefined && options.isGiven(name)) {
+      needs.push({ what: `"--${name}"`, version: apiVersionMin });
+    }
+  }
+  if (needs.length === 0) return;
+  const spoken = await client.negotiate();
+  const missing = needs.filter((need) => compareVersions(spoken, need.version) < 0);
+  if (missing.length === 0) return;
+  throw new CliFailure(
+    missing
+      .map(
+        ({ what, version }) =>
+          `${what} requires API version ${version}, but the Holdfast daemon API version is ${spoken}`,
+      )
+      .join("\n"),
+  );
+}

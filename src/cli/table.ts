@@ -1,0 +1,52 @@
+// Lines of tab-separated cells set in columns, as Docker's CLI does it (Go's text/tabwriter 10,1,3).
+
+const cellWidthMin = 10;
+const padding = 3;
+
+/** Characters, not bytes and not UTF-16 units; wide characters count as one, as in Go's tabwriter. */
+function widthOf(text: string): number {
+  let width = 0;
+  for (const _ of text) width++;
+  return width;
+}
+
+/**
+ * Aligns cells that end in a tab. A column is a block of neighbouring lines that have that cell;
+ * the text after a line's last tab belongs to no column and is not padded.
+ */
+export function alignColumns(text: string): string {
+  const lines = text.split("\n").map((line) => line.split("\t"));
+  const widths: number[][] = lines.map(() => []);
+  for (let first = 0; first < lines.length; first++) {
+    const cellCount = (lines[first]?.length ?? 1) - 1;
+    for (let column = widths[first]?.length ?? 0; column < cellCount; column++) {
+      setColumn(lines, widths, { first, column });
+    }
+  }
+  const padded = lines.map((cells, row) =>
+    cells
+      .map((cell, column) => {
+        const width = column === cells.length - 1 ? 0 : (widths[row]?.[column] ?? 0);
+        return cell + " ".repeat(Math.max(0, width - widthOf(cell)));
+      })
+      .join(""),
+  );
+  return padded.join("\n");
+}
+
+function setColumn(
+  lines: readonly (readonly string[])[],
+  widths: number[][],
+  { first, column }: { readonly first: number; readonly column: number },
+): void {
+  let last = first;
+  let width = cellWidthMin;
+  while (last < lines.length && (lines[last]?.length ?? 1) - 1 > column) {
+    width = Math.max(width, widthOf(lines[last]?.[column] ?? "") + padding);
+    last++;
+  }
+  for (let row = first; row < last; row++) {
+    const known = widths[row];
+    if (known) known[column] = width;
+  }
+}

@@ -1,0 +1,45 @@
+// Which daemon this command line talks to: `--host`, HOLDFAST_HOST, or the default socket.
+import { CliFailure } from "./failure.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The longest path that Linux takes for a socket: sizeof(sun_path) - 1, in bytes. */
+const socketPathBytesMax = 107;
+
+export interface Target {
+  /** As the user wrote it, for messages: `unix:///run/holdfast/holdfast.sock`. */
+  readonly host: string;
+  readonly socketPath: string;
+}
+
+function parseHost(host: string, source: string): Target {
+  if (!host.startsWith("unix://") || host === "unix://") {
+    throw new CliFailure(
+      `invalid host "${host}" (from ${source}): the Holdfast command line speaks to a Unix socket, ` +
+        `write unix:///path/to/holdfast.sock`,
+    );
+  }
+  const socketPath = host.slice("unix://".length);
+  if (new TextEncoder().encode(socketPath).length > socketPathBytesMax) {
+    throw new CliFailure(
+      `invalid host "${host}" (from ${source}): the path of a Unix socket has at most ` +
+        `${socketPathBytesMax} bytes on Linux, use a shorter one`,
+    );
+  }
+  return { host, socketPath };
+}
+
+/** Finds the daemon: the flag wins over the environment, the environment over the default. */
+export async function findTarget(flag: string | undefined, terminal: Terminal): Promise<Target> {
+  if (flag !== undefined) return parseHost(flag, "--host");
+  const fromEnvironment = terminal.env["HOLDFAST_HOST"];
+  if (fromEnvironment) return parseHost(fromEnvironment, "HOLDFAST_HOST");
+  if (await terminal.isRoot()) return parseHost("unix:///run/holdfast/holdfast.sock", "default");
+  const runtimeDirectory = terminal.env["XDG_RUNTIME_DIR"];
+  if (!runtimeDirectory) {
+    throw new CliFailure(
+      "cannot tell where the Holdfast daemon listens: XDG_RUNTIME_DIR is not set. " +
+        "Set HOLDFAST_HOST=unix:///path/to/holdfast.sock",
+    );
+  }
+  return parseHost(`unix://${runtimeDirectory}/holdfast/holdfast.sock`, "XDG_RUNTIME_DIR");
+}

@@ -1,0 +1,71 @@
+// What a command sees of the process around it: arguments' surroundings, streams, clock, terminal.
+
+/** Tests hand in their own; the real one costs no `node:` import, because every import costs start-up. */
+export interface Terminal {
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly isRoot: () => Promise<boolean>;
+  out(text: string): Promise<void>;
+  err(text: string): Promise<void>;
+  isOutTerminal(): Promise<boolean>;
+  isErrTerminal(): Promise<boolean>;
+  /** One line from standard input without its line end; undefined at the end of the input. */
+  readLine(): Promise<string | undefined>;
+  /** Milliseconds since 1970. */
+  nowMs(): number;
+}
+
+/** Thrown when the reader of our output went away (`holdfast volume ls | head -1`). */
+export class OutputClosed extends Error {}
+
+/** The longest answer to a prompt that is read, in bytes. */
+const answerBytesMax = 4096;
+
+/** Linux: character devices of major number 1 are /dev/null and its kin, all others are terminals. */
+async function isTerminal(stream: Bun.BunFile): Promise<boolean> {
+  try {
+    const status = await stream.stat();
+    return status.isCharacterDevice() && ((status.rdev >> 8) & 0xfff) !== 1;
+  } catch {
+    return false;
+  }
+}
+
+async function write(stream: Bun.BunFile, text: string): Promise<void> {
+  if (text === "") return;
+  try {
+    await Bun.write(stream, text);
+  } catch (cause) {
+    throw new OutputClosed("the output was closed", { cause });
+  }
+}
+
+async function readLine(): Promise<string | undefined> {
+  const decoder = new TextDecoder();
+  let text = "";
+  const reader = Bun.stdin.stream().getReader();
+  try {
+    while (!text.includes("\n") && text.length < answerBytesMax) {
+      const { done, value } = await reader.read();
+      if (done) return text === "" ? undefined : text;
+      text += decoder.decode(value, { stream: true });
+    }
+  } finally {
+    reader.releaseLock();
+  }
+  const end = text.indexOf("\n");
+  return (end < 0 ? text : text.slice(0, end)).replace(/\r$/, "");
+}
+
+/** The terminal of this process. */
+export function processTerminal(): Terminal {
+  return {
+    env: Bun.env,
+    isRoot: async () => process.getuid?.() === 0,
+    out: (text) => write(Bun.stdout, text),
+    err: (text) => write(Bun.stderr, text),
+    isOutTerminal: () => isTerminal(Bun.stdout),
+    isErrTerminal: () => isTerminal(Bun.stderr),
+    readLine,
+    nowMs: () => Date.now(),
+  };
+}

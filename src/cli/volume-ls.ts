@@ -1,0 +1,45 @@
+// `holdfast volume ls`: Docker's list; on a terminal a wider one.
+import type { Invocation } from "./command.ts";
+import { compareNaturally } from "./natural-order.ts";
+import { alignColumns } from "./table.ts";
+import { type ApiVolume, listRequest, type VolumeList } from "./volume.ts";
+
+/** The part of the work that Docker does too: the sorted list. */
+async function readVolumes({ options, client, terminal }: Invocation): Promise<ApiVolume[]> {
+  const list = await client.json<VolumeList>(listRequest(options.all("filter")));
+  const volumes = [...(list.Volumes ?? [])];
+  const warnings = list.Warnings ?? [];
+  if (warnings.length > 0 && (await terminal.isErrTerminal())) {
+    await terminal.err(warnings.map((warning) => `warning: ${warning}\n`).join(""));
+  }
+  return volumes.sort((a, b) => compareNaturally(a.Name, b.Name));
+}
+
+export async function listVolumes(invocation: Invocation): Promise<number> {
+  const { options, terminal } = invocation;
+  const format = options.text("format") ?? "";
+  const isPlain = format === "" && !options.flag("cluster") && !options.flag("json");
+  const isWide = isPlain && !options.flag("quiet") && (await terminal.isOutTerminal());
+  const volumes = await readVolumes(invocation);
+  if (isWide) {
+    const { renderWideTable } = await import("./volume-ls-wide.ts");
+    await terminal.out(renderWideTable(volumes, terminal));
+    return 0;
+  }
+  if (!isPlain) {
+    const { renderVolumes } = await import("./volume-ls-format.ts");
+    await terminal.out(renderVolumes(volumes, options));
+    return 0;
+  }
+  await terminal.out(options.flag("quiet") ? renderNames(volumes) : renderTable(volumes));
+  return 0;
+}
+
+function renderNames(volumes: readonly ApiVolume[]): string {
+  return volumes.map((volume) => `${volume.Name}\n`).join("");
+}
+
+function renderTable(volumes: readonly ApiVolume[]): string {
+  const lines = volumes.map((volume) => `${volume.Driver}\t${volume.Name}\n`);
+  return alignColumns(`DRIVER\tVOLUME NAME\n${lines.join("")}`);
+}

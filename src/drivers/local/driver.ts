@@ -1,0 +1,177 @@
+// Docker's `local` driver: directories below the data root, and whatever mount(8) can mount on them.
+import fs from "node:fs";
+import type {
+  DriverOptions,
+  Presence,
+  RebuildCapable,
+  UsageCapable,
+  VolumeDriver,
+  VolumeRecord,
+  VolumeSpec,
+} from "../../core/driver.ts";
+import { EngineError, toEngineError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import {
+  isVolumeName,
+  parseDriverName,
+  parseVolumeName,
+  type VolumeName,
+} from "../../core/names.ts";
+import {
+  type Layout,
+  makeLayout,
+  makeRoot,
+  makeVolume,
+  plainDirectory,
+  readOptions,
+} from "./layout.ts";
+import { localMounts } from "./mounts.ts";
+import { checkLocalOptions, localMount } from "./options.ts";
+import { localTrash } from "./trash.ts";
+import { measureTree } from "./usage.ts";
+
+export interface LocalDriverParts {
+  /** The data root: absolute, without a trailing slash. Made if it is missing. */
+  readonly root: string;
+  readonly host: Host;
+}
+
+/**
+ * The driver every engine has. `create` and removal are one or two directory operations; the first
+ * mount makes the directories durable; options are mounted for the first holder and unmounted after
+ * the last. Throws `storage.*` or `host.denied` when the root cannot be used.
+ */
+export function localDriver(parts: LocalDriverParts): VolumeDriver {
+  const { host } = parts;
+  const layout = makeLayout(parts.root);
+  makeRoot(layout);
+  const mounts = localMounts({ layout, host });
+  const trash = localTrash({ layout, host, isHeld: mounts.isHeld });
+  const rebuild = localRebuild(layout, host);
+
+  return {
+    name: parseDriverName("local"),
+    scope: "local",
+    validate: checkLocalOptions,
+
+    async create(spec, operation) {
+      operation.signal.throwIfAborted();
+      const made = rebuild.createNow(spec);
+      return { ...made, identity: present(layout, spec.name).identity };
+    },
+
+    async get(name): Promise<Presence> {
+      try {
+        const record = look(layout, name);
+        return record === undefined ? { state: "absent" } : { state: "found", record };
+      } catch (error) {
+        return { state: "unknown", reason: toEngineError(error).message };
+      }
+    },
+
+    async *list() {
+      for (const entry of await fs.promises.readdir(layout.volumes)) {
+        if (!isVolumeName(entry)) continue;
+        const record = look(layout, parseVolumeName(entry));
+        if (record !== undefined) yield record;
+      }
+    },
+
+    async forget(name) {
+      mounts.forget(name);
+    },
+
+    async destroy(name, operation) {
+      const id = trash.freeId();
+      await trash.facet.retire(name, id, operation);
+      await trash.facet.purge([id], operation);
+    },
+
+    mount: mounts.mount,
+    unmount: mounts.unmount,
+    rebuild,
+    trash: trash.facet,
+    usage: localUsage(layout),
+  };
+}
+
+function localRebuild(layout: Layout, host: Host): RebuildCapable {
+  const describe = (spec: VolumeSpec): VolumeRecord => ({
+    name: spec.name,
+    options: spec.options,
+    createdAtMs: host.nowMs(),
+    origin: "made",
+    mountpoint: layout.data(spec.name),
+    identity: "",
+  });
+  return {
+    describe,
+
+    createNow(spec) {
+      parseVolumeName(spec.name);
+      checkLocalOptions(spec.options);
+      const existing = look(layout, spec.name);
+      if (existing !== undefined) refuseOtherOptions(existing.options, spec);
+      makeVolume(layout, spec.name, spec.options);
+      return existing ?? describe(spec);
+    },
+
+    async rebuild(record) {
+      makeVolume(layout, record.name, record.options);
+      return { ...record, identity: present(layout, record.name).identity };
+    },
+  };
+}
+
+function localUsage(layout: Layout): UsageCapable {
+  return {
+    async measure(name, operation) {
+      if (localMount(readOptions(layout, name)) !== undefined) {
+        throw new EngineError(
+          "driver.failed",
+          `volume ${name} is a mount of other storage, whose size is not measured`,
+        );
+      }
+      return { usedBytes: await measureTree(layout.data(name), operation) };
+    },
+  };
+}
+
+/** What the directory says, or undefined when there is no volume of this name. */
+function look(layout: Layout, name: VolumeName): VolumeRecord | undefined {
+  const facts = plainDirectory(layout.volume(name));
+  if (facts === undefined) return undefined;
+  const options = readOptions(layout, name);
+  if (Object.keys(options).length === 0 && plainDirectory(layout.data(name)) === undefined) {
+    return undefined;
+  }
+  return {
+    name,
+    options,
+    createdAtMs: facts.bornAtMs,
+    origin: "made",
+    mountpoint: layout.data(name),
+    identity: facts.identity,
+  };
+}
+
+function present(layout: Layout, name: VolumeName): VolumeRecord {
+  const record = look(layout, name);
+  if (record === undefined) {
+    throw new EngineError("storage.failed", `volume ${name} vanished right after it was made`);
+  }
+  return record;
+}
+
+function refuseOtherOptions(existing: DriverOptions, spec: VolumeSpec): void {
+  const names = new Set([...Object.keys(existing), ...Object.keys(spec.options)]);
+  for (const option of names) {
+    if (existing[option] !== spec.options[option]) {
+      throw new EngineError(
+        "volume.exists_differently",
+        `volume ${spec.name} exists with another value of the option ${option}`,
+        { details: { option } },
+      );
+    }
+  }
+}

@@ -1,0 +1,196 @@
+// Where the `local` driver keeps things below its root, and the few safe things it does there.
+//
+// <root>/volumes/<name>/_data       the data (0755 at first; containers change it)
+// <root>/volumes/<name>/opts.json   the options, only if there are any, in Docker's own format
+// <root>/trash/<id>/                a removed volume's directory, moved as it was
+//
+// Names are parsed (one path segment, never "." or "..") and the directories above `_data` belong to
+// the daemon alone, so a path made here cannot lead elsewhere unless root itself put a link there;
+// that is what `plainDirectory` refuses.
+import fs from "node:fs";
+import path from "node:path";
+import type { DriverOptions } from "../../core/driver.ts";
+import { EngineError, isErrno, storageError } from "../../core/errors.ts";
+import type { TrashId, VolumeName } from "../../core/names.ts";
+
+/** Modes of dockerd: nobody but root may list, everybody may pass. */
+const DIRECTORY_MODE = 0o701;
+const DATA_MODE = 0o755;
+const OPTIONS_MODE = 0o600;
+/** No options are longer; a larger file is not ours. */
+const OPTIONS_BYTES_MAX = 1024 * 1024;
+
+export interface Layout {
+  readonly volumes: string;
+  readonly trash: string;
+  volume(name: VolumeName): string;
+  data(name: VolumeName): string;
+  optionsFile(name: VolumeName): string;
+  retired(id: TrashId): string;
+}
+
+/** The paths below a root. `root` is absolute and has no trailing slash. */
+export function makeLayout(root: string): Layout {
+  const volumes = path.join(root, "volumes");
+  const trash = path.join(root, "trash");
+  return {
+    volumes,
+    trash,
+    volume: (name) => `${volumes}/${name}`,
+    data: (name) => `${volumes}/${name}/_data`,
+    optionsFile: (name) => `${volumes}/${name}/opts.json`,
+    retired: (id) => `${trash}/${id}`,
+  };
+}
+
+/** Makes `volumes` and `trash`. Throws `storage.*` or `host.denied`. */
+export function makeRoot(layout: Layout): void {
+  try {
+    for (const directory of [layout.volumes, layout.trash]) {
+      fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+    }
+  } catch (error) {
+    throw storageError(error, `making the directories of the data root below ${layout.volumes}`);
+  }
+}
+
+/** A directory's identity: inode and birth time survive a rename and tell a later one apart. */
+export interface DirectoryFacts {
+  readonly identity: string;
+  readonly bornAtMs: number;
+}
+
+/**
+ * Looks at a directory without following links. undefined: nothing is there. Throws
+ * `volume.data_foreign` when something else is.
+ */
+export function plainDirectory(directory: string): DirectoryFacts | undefined {
+  let stat: fs.BigIntStats | undefined;
+  try {
+    stat = fs.lstatSync(directory, { bigint: true, throwIfNoEntry: false });
+  } catch (error) {
+    throw storageError(error, `looking at ${directory}`);
+  }
+  if (stat === undefined) return undefined;
+  if (!stat.isDirectory()) {
+    throw new EngineError(
+      "volume.data_foreign",
+      `unable to remove a directory outside of the local volume root: ${directory} is not a ` +
+        "plain directory",
+      { details: { path: directory } },
+    );
+  }
+  return {
+    identity: `${stat.ino}-${stat.birthtimeNs}`,
+    bornAtMs: Number(stat.birthtimeNs / 1_000_000n),
+  };
+}
+
+/** Makes the directories and the options file; on failure nothing of what it made is left. */
+export function makeVolume(layout: Layout, name: VolumeName, options: DriverOptions): void {
+  const directory = layout.volume(name);
+  const doing = `creating volume root path '${directory}'`;
+  let isNew = true;
+  try {
+    fs.mkdirSync(directory, { mode: DIRECTORY_MODE });
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw storageError(error, doing);
+    isNew = false;
+  }
+  try {
+    makeData(layout, name);
+    if (Object.keys(options).length > 0) writeOptions(layout, name, options);
+  } catch (error) {
+    if (isNew) removeEmptyVolume(layout, name);
+    throw storageError(error, doing);
+  }
+}
+
+function makeData(layout: Layout, name: VolumeName): void {
+  try {
+    fs.mkdirSync(layout.data(name), { mode: DATA_MODE });
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw error;
+  }
+}
+
+function removeEmptyVolume(layout: Layout, name: VolumeName): void {
+  for (const undo of [
+    () => fs.unlinkSync(layout.optionsFile(name)),
+    () => fs.rmdirSync(layout.data(name)),
+    () => fs.rmdirSync(layout.volume(name)),
+  ]) {
+    try {
+      undo();
+    } catch {
+      // What cannot be taken back is found by the next start, which has no row for it.
+    }
+  }
+}
+
+/** Docker's opts.json, so that options survive even the loss of the state. */
+function writeOptions(layout: Layout, name: VolumeName, options: DriverOptions): void {
+  const file = layout.optionsFile(name);
+  const body = JSON.stringify({
+    MountType: options["type"] ?? "",
+    MountOpts: options["o"] ?? "",
+    MountDevice: options["device"] ?? "",
+    Quota: { Size: 0 },
+    HoldfastOptions: options,
+  });
+  const descriptor = fs.openSync(`${file}.new`, "w", OPTIONS_MODE);
+  try {
+    fs.writeSync(descriptor, body);
+    fs.fsyncSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
+  }
+  fs.renameSync(`${file}.new`, file);
+}
+
+/**
+ * The options of a volume; `{}` for a plain directory. Reads Docker's own files too. Throws
+ * `storage.failed` when the file is there and says nothing: a mount that is forgotten would hide data.
+ */
+export function readOptions(layout: Layout, name: VolumeName): DriverOptions {
+  const file = layout.optionsFile(name);
+  let body: string;
+  try {
+    const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (stat === undefined) return {};
+    if (stat.size > OPTIONS_BYTES_MAX) throw new Error("the file is too large");
+    body = fs.readFileSync(file, "utf8");
+  } catch (error) {
+    throw storageError(error, `reading ${file}`);
+  }
+  try {
+    return parseOptions(JSON.parse(body));
+  } catch (error) {
+    throw storageError(error, `reading ${file}`);
+  }
+}
+
+function parseOptions(value: unknown): DriverOptions {
+  if (typeof value !== "object" || value === null) throw new Error("not a JSON object");
+  const file: Record<string, unknown> = { ...value };
+  const ours = file["HoldfastOptions"];
+  if (typeof ours === "object" && ours !== null) {
+    return Object.fromEntries(Object.entries(ours).map(([key, text]) => [key, String(text)]));
+  }
+  const words = { type: file["MountType"], o: file["MountOpts"], device: file["MountDevice"] };
+  const given = Object.entries(words).filter(([, text]) => typeof text === "string" && text !== "");
+  return Object.fromEntries(given.map(([key, text]) => [key, String(text)]));
+}
+
+/** Puts a directory's own entries on disk. */
+export async function syncDirectory(directory: string): Promise<void> {
+  const handle = await fs.promises.open(
+    directory,
+    fs.constants.O_RDONLY | fs.constants.O_DIRECTORY,
+  );
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}

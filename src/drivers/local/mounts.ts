@@ -1,0 +1,75 @@
+// Holders of `local` volumes: durable directories at the first mount, real mounts for `type`/`device`.
+import type { VolumeDriver } from "../../core/driver.ts";
+import { EngineError, storageError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import type { HolderId, VolumeName } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import { type Layout, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
+import { localMount } from "./options.ts";
+
+export interface LocalMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
+  isHeld(name: VolumeName): boolean;
+  /** Drops what is known of the holders, and nothing else. */
+  forget(name: VolumeName): void;
+}
+
+export function localMounts(parts: { readonly layout: Layout; readonly host: Host }): LocalMounts {
+  const { layout, host } = parts;
+  const holders = new Map<VolumeName, Set<HolderId>>();
+
+  return {
+    isHeld: (name) => (holders.get(name)?.size ?? 0) > 0,
+    forget: (name) => void holders.delete(name),
+
+    async mount(name, holder, operation) {
+      operation.signal.throwIfAborted();
+      if (plainDirectory(layout.volume(name)) === undefined) {
+        throw new EngineError("volume.not_found", `get ${name}: no such volume`);
+      }
+      const target = layout.data(name);
+      const mount = localMount(readOptions(layout, name));
+      if (mount === undefined) await makeDurable(layout, name);
+      else if (!host.mounts().some((line) => line.target === target)) {
+        await host.mount({ ...mount, target }, operation);
+      }
+      const known = holders.get(name);
+      if (known === undefined) holders.set(name, new Set([holder]));
+      else known.add(holder);
+      return target;
+    },
+
+    async unmount(name, holder, operation) {
+      const known = holders.get(name) ?? new Set([holder]);
+      if (!known.has(holder)) return;
+      // The last holder; or a daemon that was restarted, to which the engine names the last one.
+      if (known.size === 1) await release(name, operation);
+      known.delete(holder);
+      if (known.size === 0) holders.delete(name);
+    },
+  };
+
+  async function release(name: VolumeName, operation: Operation): Promise<void> {
+    if (localMount(readOptions(layout, name)) === undefined) return;
+    await host.unmount(layout.data(name), operation);
+  }
+}
+
+/**
+ * From the first mount on the directories must survive a power cut, because they are not made again
+ * afterwards: a missing one is an error, never an empty fresh one that would hide the loss.
+ */
+async function makeDurable(layout: Layout, name: VolumeName): Promise<void> {
+  const target = layout.data(name);
+  if (plainDirectory(target) === undefined) {
+    throw new EngineError(
+      "volume.data_missing",
+      `error while mounting volume '${target}': the data directory is missing`,
+      { details: { path: target } },
+    );
+  }
+  for (const directory of [target, layout.volume(name), layout.volumes]) {
+    await syncDirectory(directory).catch((error: unknown) => {
+      throw storageError(error, `making ${directory} durable`);
+    });
+  }
+}

@@ -1,0 +1,125 @@
+// The trash of the `local` driver: removal is a rename, destruction comes later and off the main path.
+import fs from "node:fs";
+import type { TrashCapable } from "../../core/driver.ts";
+import { EngineError, isErrno, storageError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import { makeTrashId, parseTrashId, type TrashId, type VolumeName } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import { type Layout, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
+import { localMount } from "./options.ts";
+
+/** How many directories one `rm` is given. */
+const REMOVE_BATCH_COUNT = 64;
+
+export interface LocalTrashParts {
+  readonly layout: Layout;
+  readonly host: Host;
+  /** Whether a holder has the volume mounted. */
+  readonly isHeld: (name: VolumeName) => boolean;
+}
+
+export interface LocalTrash {
+  readonly facet: TrashCapable;
+  /** An id nobody has used. */
+  freeId(): TrashId;
+}
+
+export function localTrash(parts: LocalTrashParts): LocalTrash {
+  const { layout, host, isHeld } = parts;
+
+  return {
+    freeId: () => makeTrashId(host.randomHex(8)),
+    facet: {
+      async retire(name, id, operation) {
+        operation.signal.throwIfAborted();
+        if (isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
+        const directory = layout.volume(name);
+        if (plainDirectory(directory) === undefined) return;
+        if (localMount(readOptions(layout, name)) !== undefined) {
+          // What is mounted here is not ours: it is let go of, never moved or removed.
+          await host.unmount(layout.data(name), operation);
+        } else {
+          plainDirectory(layout.data(name));
+        }
+        rename(directory, layout.retired(id));
+      },
+
+      async restore(id, name, operation) {
+        operation.signal.throwIfAborted();
+        if (plainDirectory(layout.volume(name)) !== undefined) {
+          throw new EngineError("volume.exists_differently", `volume ${name} exists`);
+        }
+        rename(layout.retired(id), layout.volume(name));
+        await syncDirectory(layout.volumes);
+      },
+
+      async purge(ids, operation) {
+        const full = ids.filter((id) => !removeWhenEmpty(layout, id));
+        for (let index = 0; index < full.length; index += REMOVE_BATCH_COUNT) {
+          await removeTrees(full.slice(index, index + REMOVE_BATCH_COUNT), operation);
+        }
+        // Whoever drops the row after this knows that neither rename nor removal can come undone.
+        await syncDirectory(layout.trash);
+        await syncDirectory(layout.volumes);
+      },
+
+      async *list() {
+        for (const entry of await fs.promises.readdir(layout.trash)) {
+          const id = parseTrashId(entry);
+          if (id === undefined) continue;
+          const facts = plainDirectory(layout.retired(id));
+          if (facts !== undefined) yield { id, identity: facts.identity };
+        }
+      },
+    },
+  };
+
+  async function removeTrees(ids: readonly TrashId[], operation: Operation): Promise<void> {
+    operation.signal.throwIfAborted();
+    const paths = ids.map((id) => layout.retired(id));
+    // A bind mount of the same file system looks like any directory to rm: only the table tells.
+    for (const line of host.mounts()) {
+      const below = paths.find(
+        (path) => line.target === path || line.target.startsWith(`${path}/`),
+      );
+      if (below !== undefined) {
+        throw new EngineError(
+          "volume.in_use",
+          `${line.target} is a mount inside a removed volume; unmount it, then it is purged`,
+          { details: { path: line.target } },
+        );
+      }
+    }
+    // GNU rm walks with directory descriptors, so a link swapped in meanwhile leads nowhere.
+    const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
+    const result = await host.run("rm", args, operation);
+    if (result.exitCode !== 0) {
+      throw new EngineError(
+        "storage.failed",
+        `error while purging removed volumes: ${result.stderr.trim()}`,
+      );
+    }
+  }
+}
+
+/** Removes an empty volume with a few system calls and says whether that was enough. */
+function removeWhenEmpty(layout: Layout, id: TrashId): boolean {
+  const directory = layout.retired(id);
+  for (const step of [() => fs.rmdirSync(`${directory}/_data`), () => fs.rmdirSync(directory)]) {
+    try {
+      step();
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) continue;
+      return false;
+    }
+  }
+  return true;
+}
+
+function rename(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    throw storageError(error, `moving ${from} to ${to}`);
+  }
+}

@@ -1,0 +1,59 @@
+// The engine: its parts, put together once, for the faces that translate to it.
+import type { VolumeDriver } from "../core/driver.ts";
+import type { Host } from "../core/host.ts";
+import type { LeaseService } from "../core/lease-service.ts";
+import type { Operation } from "../core/operation.ts";
+import type { StateStore } from "../core/state-store.ts";
+import { EventLog } from "./event-log.ts";
+import { Pruner } from "./pruning.ts";
+import { Purger } from "./purger.ts";
+import { type RecoveryReport, recover } from "./recovery.ts";
+import { Usage } from "./usage.ts";
+import { VolumeEngine } from "./volumes.ts";
+
+export interface EngineParts {
+  readonly host: Host;
+  readonly state: StateStore;
+  readonly leases: LeaseService;
+  readonly drivers: readonly VolumeDriver[];
+  /** A fresh operation on the daemon's own account. */
+  readonly systemOperation: () => Operation;
+}
+
+/** What the API translates to. */
+export interface Engine {
+  readonly volumes: VolumeEngine;
+  readonly pruner: Pruner;
+  readonly usage: Usage;
+  readonly events: EventLog;
+  readonly state: StateStore;
+  /** Sorted. */
+  readonly driverNames: readonly string[];
+  readonly recovery: RecoveryReport;
+  /** Ends background work. The state is its owner's to close. */
+  stop(): Promise<void>;
+}
+
+/** Recovers what the last life left behind, then hands out the engine. */
+export async function startEngine(parts: EngineParts): Promise<Engine> {
+  const { host, state, leases, systemOperation } = parts;
+  const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
+  const nowMs = () => host.nowMs();
+  const recovery = await recover({ state, drivers, nowMs }, systemOperation());
+  const events = new EventLog(nowMs);
+  const purger = new Purger({ state, drivers, operation: systemOperation });
+  const volumes = new VolumeEngine({ state, leases, drivers, events, purger, host });
+  const usage = new Usage({ state, drivers });
+  const pruner = new Pruner({ state, leases, volumes, usage, events });
+  for (const retired of state.read((view) => [...view.retired()])) purger.add(retired);
+  return {
+    volumes,
+    pruner,
+    usage,
+    events,
+    state,
+    driverNames: [...drivers.keys()].sort(),
+    recovery,
+    stop: () => purger.stop(),
+  };
+}

@@ -1,0 +1,101 @@
+// What happened, for followers: Docker's ring of the last 256 events and a live stream.
+import type { DriverName, VolumeName } from "../core/names.ts";
+
+/** How many events the history keeps: dockerd's figure. */
+export const EVENT_HISTORY_COUNT = 256;
+/** How many followers may listen at once; each costs a connection and a filter run per event. */
+export const EVENT_FOLLOWER_COUNT_MAX = 256;
+
+export type VolumeAction = "create" | "mount" | "unmount" | "destroy" | "prune";
+
+/** One event. Times are split because nanoseconds since the epoch do not fit a number. */
+export interface EngineEvent {
+  readonly type: "volume";
+  readonly action: VolumeAction;
+  /** The volume's name; "" for prune. */
+  readonly actor: VolumeName | "";
+  readonly attributes: Readonly<Record<string, string>>;
+  /** Whole seconds since the epoch. */
+  readonly seconds: number;
+  /** 0 to 999,999,999. Strictly increasing within a second, so that events can be told apart. */
+  readonly nanoseconds: number;
+}
+
+/** What is wanted of the log, by time. Both ends are inclusive, in milliseconds with fractions. */
+export interface EventSpan {
+  readonly sinceMs?: number;
+  readonly untilMs?: number;
+}
+
+export class EventLog {
+  readonly #nowMs: () => number;
+  readonly #ring: EngineEvent[] = [];
+  readonly #followers = new Set<(event: EngineEvent) => void>();
+  #lastNanoseconds = 0;
+  #lastMs = 0;
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  get followerCount(): number {
+    return this.#followers.size;
+  }
+
+  /** A volume's event; `driver` becomes an attribute, as in Docker. */
+  volume(
+    action: VolumeAction,
+    name: VolumeName,
+    attributes: { readonly driver: DriverName } & Readonly<Record<string, string>>,
+  ): void {
+    this.#publish(action, name, attributes);
+  }
+
+  /** The end of a prune, also of one that removed nothing. */
+  pruned(reclaimedBytes: number): void {
+    this.#publish("prune", "", { reclaimed: String(reclaimedBytes) });
+  }
+
+  /** The events of the ring within the span, oldest first. */
+  history(span: EventSpan): readonly EngineEvent[] {
+    return this.#ring.filter((event) => {
+      const atMs = event.seconds * 1000 + event.nanoseconds / 1e6;
+      return (
+        (span.sinceMs === undefined || atMs >= span.sinceMs) &&
+        (span.untilMs === undefined || atMs <= span.untilMs)
+      );
+    });
+  }
+
+  /** Calls `listener` for every event from now on, until the returned function is called. */
+  follow(listener: (event: EngineEvent) => void): () => void {
+    this.#followers.add(listener);
+    return () => void this.#followers.delete(listener);
+  }
+
+  #publish(
+    action: VolumeAction,
+    actor: VolumeName | "",
+    attributes: Readonly<Record<string, string>>,
+  ): void {
+    const event: EngineEvent = { type: "volume", action, actor, attributes, ...this.#tick() };
+    if (this.#ring.length >= EVENT_HISTORY_COUNT) this.#ring.shift();
+    this.#ring.push(event);
+    for (const follower of this.#followers) follower(event);
+  }
+
+  /** The clock gives milliseconds and may step back; events never do. */
+  #tick(): { readonly seconds: number; readonly nanoseconds: number } {
+    const nowMs = this.#nowMs();
+    if (nowMs > this.#lastMs) {
+      this.#lastMs = nowMs;
+      this.#lastNanoseconds = (nowMs % 1000) * 1e6;
+    } else {
+      this.#lastNanoseconds += 1;
+    }
+    return {
+      seconds: Math.floor(this.#lastMs / 1000),
+      nanoseconds: Math.trunc(this.#lastNanoseconds),
+    };
+  }
+}

@@ -1,0 +1,40 @@
+// Which volumes a list or a prune is about.
+import type { StateView, VolumeEntry } from "../core/state-store.ts";
+
+/** The label that marks volumes whose name Holdfast (or Docker) chose. */
+export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
+
+/** Docker's filters after parsing. Different keys must all hold; a missing key selects everything. */
+export interface VolumeFilter {
+  /** Any of these must match the name. */
+  readonly names?: readonly ((name: string) => boolean)[];
+  /** Any of these. */
+  readonly drivers?: ReadonlySet<string>;
+  /** All of these: `key` or `key=value`. */
+  readonly labels?: readonly LabelCondition[];
+  /** Excluded when all of these hold (Docker's `label!`). */
+  readonly withoutLabels?: readonly LabelCondition[];
+  /** true: without holders; false: with holders. */
+  readonly dangling?: boolean;
+}
+
+export interface LabelCondition {
+  readonly key: string;
+  /** undefined: any value. */
+  readonly value: string | undefined;
+}
+
+/** Whether the filter selects a volume. Cost: one pass over the filter's conditions. */
+export function selects(filter: VolumeFilter, entry: VolumeEntry, view: StateView): boolean {
+  const { names, drivers, labels, withoutLabels, dangling } = filter;
+  if (drivers !== undefined && !drivers.has(entry.driver)) return false;
+  if (labels?.every((condition) => holds(condition, entry)) === false) return false;
+  if (names !== undefined && !names.some((matches) => matches(entry.name))) return false;
+  if (withoutLabels?.every((condition) => holds(condition, entry)) === true) return false;
+  return dangling === undefined || (view.holders(entry.name).length === 0) === dangling;
+}
+
+function holds(condition: LabelCondition, entry: VolumeEntry): boolean {
+  if (entry.labels === null || !Object.hasOwn(entry.labels, condition.key)) return false;
+  return condition.value === undefined || entry.labels[condition.key] === condition.value;
+}

@@ -1,0 +1,336 @@
+// The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
+import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { LeaseService } from "../core/lease-service.ts";
+import { type HolderId, makeTrashId, parseDriverName, parseVolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type {
+  HistoryAction,
+  HistoryEntry,
+  Labels,
+  RetiredEntry,
+  StateStore,
+  VolumeEntry,
+} from "../core/state-store.ts";
+import type { EventLog } from "./event-log.ts";
+import type { Purger } from "./purger.ts";
+import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
+
+/** Docker's driver when none is given. */
+const DEFAULT_DRIVER = "local";
+/** Bytes of randomness in the name of a volume that was given none: 64 hex digits, as in Docker. */
+const ANONYMOUS_NAME_BYTES = 32;
+
+/** What a create may say. null and missing are kept apart from `{}`, as Docker's answers do. */
+export interface CreateRequest {
+  /** "" or undefined: a name is made up and the volume is anonymous. */
+  readonly name?: string | undefined;
+  /** "" or undefined: whichever driver has the name, else `local`. */
+  readonly driver?: string | undefined;
+  readonly options: Readonly<Record<string, string>> | null;
+  readonly labels: Labels | null;
+}
+
+export interface VolumeEngineParts {
+  readonly state: StateStore;
+  readonly leases: LeaseService;
+  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly events: EventLog;
+  readonly purger: Purger;
+  readonly host: Host;
+}
+
+export class VolumeEngine {
+  readonly #parts: VolumeEngineParts;
+
+  constructor(parts: VolumeEngineParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
+   * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
+   * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`, `storage.*`.
+   */
+  async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
+    const { leases } = this.#parts;
+    const isNamed = request.name !== undefined && request.name !== "";
+    const text = isNamed ? String(request.name) : this.#parts.host.randomHex(ANONYMOUS_NAME_BYTES);
+    const existing = this.#existing(text, request.driver);
+    if (existing !== undefined) return existing;
+    const driver = this.#driver(request.driver || DEFAULT_DRIVER);
+    const name = parseVolumeName(text);
+    driver.validate(request.options ?? {});
+    await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
+    // Somebody else may have been first while this one waited.
+    const winner = this.#existing(name, request.driver);
+    if (winner !== undefined) return winner;
+
+    const anonymous = { ...request.labels, [ANONYMOUS_LABEL]: "" };
+    const wanted: Wanted = {
+      ...unmade,
+      name,
+      driver: driver.name,
+      scope: driver.scope,
+      labels: isNamed ? request.labels : anonymous,
+      options: request.options,
+    };
+    const entry =
+      driver.rebuild === undefined
+        ? await this.#createBracketed(driver, wanted, operation)
+        : await this.#createFromRow(driver.rebuild, wanted, operation);
+    this.#parts.events.volume("create", name, { driver: driver.name });
+    return entry;
+  }
+
+  /** The volume of this name. Never asks a driver. Throws `volume.not_found`. */
+  inspect(name: string): VolumeEntry {
+    const entry = this.#parts.state.read((view) => view.volume(name));
+    if (entry === undefined) throw notFound(name);
+    return entry;
+  }
+
+  /** The volumes a filter selects, in the order of creation. Never asks a driver. O(volumes). */
+  list(filter: VolumeFilter): readonly VolumeEntry[] {
+    return this.#parts.state.read((view) => {
+      const entries: VolumeEntry[] = [];
+      for (const entry of view.volumes()) {
+        if (selects(filter, entry, view)) entries.push(entry);
+      }
+      return entries;
+    });
+  }
+
+  /**
+   * Removes a volume: out of sight at once and durably, its space is freed in the background.
+   * Throws `volume.not_found`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
+   */
+  async remove(name: string, operation: Operation): Promise<void> {
+    const { leases } = this.#parts;
+    this.inspect(name);
+    const key = `volume:${name}` as const;
+    await using _lease = await leases.acquire(key, "exclusive", operation);
+    await this.removeHeld(this.inspect(name), "remove", operation);
+  }
+
+  /** `remove` for a caller that holds the volume's lease. */
+  async removeHeld(
+    entry: VolumeEntry,
+    action: "remove" | "prune",
+    operation: Operation,
+  ): Promise<void> {
+    const { state, events } = this.#parts;
+    const holders = state.read((view) => view.holders(entry.name));
+    if (holders.length > 0) {
+      throw new EngineError(
+        "volume.in_use",
+        `remove ${entry.name}: volume is in use - [${holders.map((each) => each.holder).join(", ")}]`,
+        { details: { holders: holders.map((each) => each.holder) } },
+      );
+    }
+    const driver = this.#driver(entry.driver);
+    operation.signal.throwIfAborted();
+    if (driver.trash !== undefined)
+      await this.#retire(driver, driver.trash, entry, action, operation);
+    else await this.#destroy(driver, entry, action, operation);
+    events.volume("destroy", entry.name, { driver: entry.driver });
+  }
+
+  /**
+   * Makes a volume's data reachable for a holder and returns the absolute path. Repeating it for
+   * the same holder changes nothing. The volume is in use until the holder unmounts.
+   */
+  async mount(name: string, holder: HolderId, operation: Operation): Promise<string> {
+    const { state, leases, events, host } = this.#parts;
+    this.inspect(name);
+    await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
+    const entry = this.inspect(name);
+    const driver = this.#driver(entry.driver);
+    const path = await driver.mount(entry.name, holder, operation);
+    const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
+    await state.write((transaction) => {
+      if (used !== entry) transaction.putVolume(used);
+      transaction.putHolder({ volume: entry.name, holder, sinceMs: host.nowMs() });
+      transaction.addHistory(this.#history("mount", entry, operation));
+    });
+    events.volume("mount", entry.name, {
+      container: holder,
+      destination: path,
+      driver: entry.driver,
+      propagation: "",
+      "read/write": "true",
+    });
+    return path;
+  }
+
+  /** Ends one holder's mount. Unmounting what is not mounted succeeds. */
+  async unmount(name: string, holder: HolderId, operation: Operation): Promise<void> {
+    const { state, leases, events } = this.#parts;
+    this.inspect(name);
+    await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
+    const entry = this.inspect(name);
+    const isHolder = (each: { readonly holder: HolderId }): boolean => each.holder === holder;
+    if (!state.read((view) => view.holders(entry.name)).some(isHolder)) return;
+    await this.#driver(entry.driver).unmount(entry.name, holder, operation);
+    await state.write((transaction) => {
+      transaction.removeHolder(entry.name, holder);
+      transaction.addHistory(this.#history("unmount", entry, operation));
+    });
+    events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
+  }
+
+  #existing(name: string, driver: string | undefined): VolumeEntry | undefined {
+    const entry = this.#parts.state.read((view) => view.volume(name));
+    if (entry === undefined || !driver || entry.driver === driver) return entry;
+    throw new EngineError(
+      "volume.exists_differently",
+      `driver '${entry.driver}' already has volume '${name}': volume name must be unique`,
+      { details: { driver: entry.driver } },
+    );
+  }
+
+  #driver(text: string): VolumeDriver {
+    const driver = this.#parts.drivers.get(text);
+    if (driver !== undefined) return driver;
+    parseDriverName(text);
+    throw new EngineError(
+      "driver.not_found",
+      `error looking up volume plugin ${text}: plugin "${text}" not found`,
+      { details: { driver: text } },
+    );
+  }
+
+  /** One commit: the row is the truth, and the next start makes again what a crash left unmade. */
+  async #createFromRow(
+    rebuild: NonNullable<VolumeDriver["rebuild"]>,
+    wanted: Wanted,
+    operation: Operation,
+  ): Promise<VolumeEntry> {
+    const { state } = this.#parts;
+    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const record = rebuild.describe(spec);
+    const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
+    await this.#put(entry, "create", operation);
+    try {
+      rebuild.createNow(spec);
+    } catch (error) {
+      await state.write((transaction) => transaction.removeVolume(entry.name));
+      throw error;
+    }
+    return entry;
+  }
+
+  /** Two commits around an effect that a row cannot make again. Recovery forgets, never destroys. */
+  async #createBracketed(
+    driver: VolumeDriver,
+    wanted: Wanted,
+    operation: Operation,
+  ): Promise<VolumeEntry> {
+    const { state, host } = this.#parts;
+    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
+    await state.write((transaction) => transaction.putVolume(started));
+    try {
+      const record = await driver.create(spec, operation);
+      const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
+      await this.#put(entry, "create", operation);
+      return entry;
+    } catch (error) {
+      await state.write((transaction) => transaction.removeVolume(wanted.name));
+      throw error;
+    }
+  }
+
+  /** The row goes first, so that a crash leaves a directory which recovery knows by its identity. */
+  async #retire(
+    driver: VolumeDriver,
+    trash: NonNullable<VolumeDriver["trash"]>,
+    entry: VolumeEntry,
+    action: "remove" | "prune",
+    operation: Operation,
+  ): Promise<void> {
+    const { state, host, purger } = this.#parts;
+    const presence = await driver.get(entry.name, operation);
+    if (presence.state === "unknown") {
+      throw new EngineError("volume.data_foreign", `remove ${entry.name}: ${presence.reason}`);
+    }
+    const identity = presence.state === "found" ? presence.record.identity : "";
+    const retired: RetiredEntry = {
+      id: makeTrashId(host.randomHex(8)),
+      volume: { ...entry, identity },
+      retiredAtMs: host.nowMs(),
+    };
+    await state.write((transaction) => {
+      transaction.removeVolume(entry.name);
+      transaction.putRetired(retired);
+      transaction.addHistory(this.#history(action, entry, operation));
+    });
+    try {
+      await trash.retire(entry.name, retired.id, operation);
+    } catch (error) {
+      await state.write((transaction) => {
+        transaction.removeRetired(retired.id);
+        transaction.putVolume(entry);
+      });
+      throw error;
+    }
+    purger.add(retired);
+  }
+
+  async #destroy(
+    driver: VolumeDriver,
+    entry: VolumeEntry,
+    action: "remove" | "prune",
+    operation: Operation,
+  ): Promise<void> {
+    const { state } = this.#parts;
+    await state.write((transaction) => transaction.putVolume({ ...entry, phase: "removing" }));
+    if (entry.origin === "made") await driver.destroy(entry.name, operation);
+    else await driver.forget(entry.name, operation);
+    await state.write((transaction) => {
+      transaction.removeVolume(entry.name);
+      transaction.addHistory(this.#history(action, entry, operation));
+    });
+  }
+
+  /** From the first use on, a missing directory is an error, and this identity tells it apart. */
+  async #used(
+    driver: VolumeDriver,
+    entry: VolumeEntry,
+    operation: Operation,
+  ): Promise<VolumeEntry> {
+    const presence = await driver.get(entry.name, operation);
+    const identity = presence.state === "found" ? presence.record.identity : entry.identity;
+    return { ...entry, identity, usedAtMs: this.#parts.host.nowMs() };
+  }
+
+  async #put(entry: VolumeEntry, action: HistoryAction, operation: Operation): Promise<void> {
+    await this.#parts.state.write((transaction) => {
+      transaction.putVolume(entry);
+      transaction.addHistory(this.#history(action, entry, operation));
+    });
+  }
+
+  #history(action: HistoryAction, entry: VolumeEntry, operation: Operation): HistoryEntry {
+    return {
+      atMs: this.#parts.host.nowMs(),
+      action,
+      volume: entry.name,
+      driver: entry.driver,
+      caller: operation.caller,
+      operation: operation.id,
+    };
+  }
+}
+
+type Wanted = Omit<VolumeEntry, "createdAtMs" | "phase">;
+
+/** What a volume is before its driver has answered. */
+const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null } as const;
+
+/** Docker's text; an empty name has one of its own. */
+export function notFound(name: string): EngineError {
+  const subject = name === "" ? "get" : `get ${name}`;
+  return new EngineError("volume.not_found", `${subject}: no such volume`, { details: { name } });
+}

@@ -1,0 +1,172 @@
+// Runs programs: exact arguments, no shell, a small environment, bounded output, no waiting for ever.
+import { EngineError } from "../core/errors.ts";
+import { PROGRAM_OUTPUT_BYTES_MAX, type ProgramResult } from "../core/host.ts";
+
+/** Where programs are looked for, whatever the daemon's own PATH says. */
+const PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** Messages in English, and nothing of the daemon's own environment. */
+const programEnvironment = { LC_ALL: "C", PATH: PROGRAM_PATH };
+
+/** A daemon that a program left behind may keep its output open: then we wait no longer than this. */
+const OUTPUT_AFTER_EXIT_MS = 250;
+
+/** Which Debian package brings a program that this daemon may want. */
+const debianPackages: Readonly<Record<string, string>> = {
+  mount: "mount",
+  umount: "mount",
+  rm: "coreutils",
+  "mount.nfs": "nfs-common",
+  "mount.cifs": "cifs-utils",
+};
+
+/** A program that has been started. */
+export interface RunningProgram {
+  readonly pid: number;
+  /** Settles when the process has really ended, which a process stuck in the kernel never does. */
+  readonly result: Promise<ProgramResult>;
+  /** SIGKILL to the program and to all that it started. Never throws, never waits. */
+  kill(): void;
+}
+
+export type StartProgram = (program: string, args: readonly string[]) => RunningProgram;
+
+/** `host.program_missing` with the package that brings the program. `words` may say more. */
+export function programMissing(program: string, words = ""): EngineError {
+  const debianPackage = debianPackages[program];
+  const hint = debianPackage === undefined ? "" : ` (Debian package ${debianPackage})`;
+  return new EngineError("host.program_missing", `the program ${program}${hint} is missing${words}`, {
+    details: { program, debianPackage },
+  });
+}
+
+/** The program's absolute path, or undefined when it is not installed. */
+export function findProgram(program: string): string | undefined {
+  return Bun.which(program, { PATH: PROGRAM_PATH }) ?? undefined;
+}
+
+/**
+ * Starts a program in a session of its own, in `/`, without standard input. Descriptors of the
+ * daemon are not handed on. Throws `host.program_missing`.
+ */
+export const startProgram: StartProgram = (program, args) => {
+  const path = findProgram(program);
+  if (path === undefined) throw programMissing(program);
+  const child = Bun.spawn([path, ...args], {
+    cwd: "/",
+    env: programEnvironment,
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "pipe",
+    // A process group of its own, so that what the program starts is ended with it.
+    detached: true,
+  });
+  return {
+    pid: child.pid,
+    result: collect(child),
+    kill() {
+      // Once it has been waited for, its number may be somebody else's.
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      try {
+        process.kill(-child.pid, "SIGKILL");
+      } catch {
+        // It ended in this moment.
+      }
+    },
+  };
+};
+
+/** `Host.run` over `startProgram` or a test's own. */
+export function runWith(start: StartProgram) {
+  return async (
+    program: string,
+    args: readonly string[],
+    operation: { readonly signal: AbortSignal },
+  ): Promise<ProgramResult> => {
+    throwIfAborted(operation.signal, program);
+    const running = start(program, args);
+    return await untilAborted(running, operation.signal, program);
+  };
+}
+
+/** Waits for the end or the signal, whichever comes first; the signal kills, and does not wait. */
+export async function untilAborted(
+  running: RunningProgram,
+  signal: AbortSignal,
+  program: string,
+): Promise<ProgramResult> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => {
+    running.kill();
+    reject(abortError(signal, program));
+  };
+  if (signal.aborted) onAbort();
+  else signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([running.result, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}
+
+/** Throws what `untilAborted` would, before anything is started. */
+export function throwIfAborted(signal: AbortSignal, program: string): void {
+  if (signal.aborted) throw abortError(signal, program);
+}
+
+/** The engine's own reason where it gave one, otherwise the two codes that operation.ts names. */
+function abortError(signal: AbortSignal, program: string): EngineError {
+  const reason: unknown = signal.reason;
+  if (reason instanceof EngineError) return reason;
+  return reason instanceof Error && reason.name === "TimeoutError"
+    ? new EngineError("operation.timed_out", `${program} did not end in time`, { cause: reason })
+    : new EngineError("operation.cancelled", `${program} was cancelled`, { cause: reason });
+}
+
+type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
+
+async function collect(child: Child): Promise<ProgramResult> {
+  const stdout = new BoundedText(child.stdout);
+  const stderr = new BoundedText(child.stderr);
+  const exitCode = await child.exited;
+  await Promise.race([
+    Promise.all([stdout.ended, stderr.ended]),
+    // The timer only runs where somebody still has the pipes.
+    new Promise((resolve) => setTimeout(resolve, OUTPUT_AFTER_EXIT_MS).unref()),
+  ]);
+  await Promise.all([stdout.stop(), stderr.stop()]);
+  return { exitCode, stdout: stdout.text(), stderr: stderr.text() };
+}
+
+/** Reads a stream to its end and keeps the first `PROGRAM_OUTPUT_BYTES_MAX` bytes. */
+class BoundedText {
+  readonly ended: Promise<void>;
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #kept: Uint8Array[] = [];
+  #bytes = 0;
+
+  constructor(stream: ReadableStream<Uint8Array>) {
+    this.#reader = stream.getReader();
+    this.ended = this.#read();
+  }
+
+  async stop(): Promise<void> {
+    await this.#reader.cancel().catch(() => undefined);
+  }
+
+  text(): string {
+    return new TextDecoder().decode(Buffer.concat(this.#kept));
+  }
+
+  async #read(): Promise<void> {
+    for (;;) {
+      const { done, value } = await this.#reader.read();
+      if (done) return;
+      const room = PROGRAM_OUTPUT_BYTES_MAX - this.#bytes;
+      if (room <= 0) continue;
+      const part = value.subarray(0, room);
+      this.#kept.push(part);
+      this.#bytes += part.byteLength;
+    }
+  }
+}

@@ -1,0 +1,92 @@
+// One daemon per data root: an exclusive lock that the kernel drops with its holder.
+import { closeSync, constants, fchmodSync, openSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { EngineError, type ErrorCode } from "../core/errors.ts";
+import { lockExclusively } from "./libc.ts";
+
+/** Held until released; the kernel releases it when the process ends, however it ends. */
+export interface RootLock {
+  readonly root: string;
+  /** Releasing twice is allowed. */
+  release(): void;
+}
+
+const LOCK_FILE_MODE = 0o600;
+
+/** A pid as text, padded: the file never changes its size, so a full disk does not matter. */
+const PID_TEXT_BYTES = 12;
+
+/**
+ * Locks `<root>/lock`, which also holds our pid for people. Never waits. Throws `state.locked` with
+ * the other daemon's pid; `host.denied`, `storage.read_only`, `storage.full` or `storage.failed`
+ * when the file cannot be made. The file stays behind: removing it would let two daemons in.
+ * The descriptor is close-on-exec: helper processes do not keep the lock.
+ */
+export function lockRoot(root: string): RootLock {
+  const path = join(root, "lock");
+  let descriptor: number | undefined = openLockFile(path, root);
+  try {
+    lockExclusively(descriptor);
+  } catch (thrown) {
+    const holder = readPid(descriptor);
+    closeSync(descriptor);
+    if (codeOf(thrown) !== "EWOULDBLOCK") throw cannotLock(thrown, root);
+    throw new EngineError(
+      "state.locked",
+      `the root ${root} is in use by another daemon (pid ${holder ?? "unknown"})`,
+      { details: { root, pid: holder }, cause: thrown },
+    );
+  }
+  writePid(descriptor);
+  return {
+    root,
+    release() {
+      if (descriptor !== undefined) closeSync(descriptor);
+      descriptor = undefined;
+    },
+  };
+}
+
+function openLockFile(path: string, root: string): number {
+  const { O_RDWR, O_CREAT, O_NOFOLLOW } = constants;
+  try {
+    return openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, LOCK_FILE_MODE);
+  } catch (thrown) {
+    throw cannotLock(thrown, root);
+  }
+}
+
+const codesOfSystem: Readonly<Record<string, ErrorCode>> = {
+  EACCES: "host.denied",
+  EPERM: "host.denied",
+  EROFS: "storage.read_only",
+  ENOSPC: "storage.full",
+  EDQUOT: "storage.full",
+};
+
+function cannotLock(thrown: unknown, root: string): EngineError {
+  const code = codesOfSystem[codeOf(thrown) ?? ""] ?? "storage.failed";
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new EngineError(code, `the root ${root} cannot be locked: ${message}`, { cause: thrown });
+}
+
+function codeOf(thrown: unknown): string | undefined {
+  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : undefined;
+}
+
+/** The lock counts, not the text: a disk that does not take the pid does not stop the daemon. */
+function writePid(descriptor: number): void {
+  try {
+    fchmodSync(descriptor, LOCK_FILE_MODE);
+    writeSync(descriptor, `${process.pid}\n`.padEnd(PID_TEXT_BYTES), 0);
+  } catch {
+    // Then the next daemon's message says "unknown", or an old pid.
+  }
+}
+
+function readPid(descriptor: number): number | undefined {
+  const text = Buffer.alloc(PID_TEXT_BYTES);
+  const count = readSync(descriptor, text, 0, text.length, 0);
+  const pid = Number.parseInt(text.toString("latin1", 0, count), 10);
+  return Number.isNaN(pid) ? undefined : pid;
+}

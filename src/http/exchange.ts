@@ -1,0 +1,43 @@
+// One request on its way through a handler, and the news that its client has gone.
+import type { HttpRequest, ParsedRequest, Peer } from "./message.ts";
+
+export class Exchange implements HttpRequest {
+  readonly method: string;
+  readonly target: string;
+  readonly path: string;
+  readonly query: string;
+  readonly headers: ReadonlyMap<string, string>;
+  readonly body: Uint8Array;
+  readonly isVersion11: boolean;
+  readonly keepsAlive: boolean;
+  readonly peer: Peer | undefined;
+  /** The connection ends with this answer. */
+  isLast = false;
+  #isAborted = false;
+  #controller: AbortController | undefined;
+
+  constructor(request: ParsedRequest, peer: Peer | undefined) {
+    this.method = request.method;
+    this.target = request.target;
+    this.path = request.path;
+    this.query = request.query;
+    this.headers = request.headers;
+    this.body = request.body;
+    this.isVersion11 = request.isVersion11;
+    this.keepsAlive = request.keepsAlive;
+    this.peer = peer;
+  }
+
+  get connectionClosed(): AbortSignal {
+    this.#controller ??= new AbortController();
+    if (this.#isAborted) {
+      this.#controller.abort();
+    }
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#isAborted = true;
+    this.#controller?.abort();
+  }
+}

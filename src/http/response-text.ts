@@ -1,0 +1,105 @@
+// Writes the head of an answer as text, and refuses to write what would break out of it.
+import { isToken } from "./head-parser.ts";
+import type { Header } from "./message.ts";
+
+const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
+  [200, "OK"],
+  [201, "Created"],
+  [202, "Accepted"],
+  [204, "No Content"],
+  [206, "Partial Content"],
+  [301, "Moved Permanently"],
+  [302, "Found"],
+  [304, "Not Modified"],
+  [307, "Temporary Redirect"],
+  [400, "Bad Request"],
+  [401, "Unauthorized"],
+  [403, "Forbidden"],
+  [404, "Not Found"],
+  [405, "Method Not Allowed"],
+  [406, "Not Acceptable"],
+  [408, "Request Timeout"],
+  [409, "Conflict"],
+  [410, "Gone"],
+  [411, "Length Required"],
+  [412, "Precondition Failed"],
+  [413, "Request Entity Too Large"],
+  [414, "Request URI Too Long"],
+  [415, "Unsupported Media Type"],
+  [416, "Requested Range Not Satisfiable"],
+  [417, "Expectation Failed"],
+  [422, "Unprocessable Entity"],
+  [423, "Locked"],
+  [429, "Too Many Requests"],
+  [431, "Request Header Fields Too Large"],
+  [500, "Internal Server Error"],
+  [501, "Not Implemented"],
+  [502, "Bad Gateway"],
+  [503, "Service Unavailable"],
+  [504, "Gateway Timeout"],
+  [505, "HTTP Version Not Supported"],
+  [507, "Insufficient Storage"],
+]);
+
+/** Written by the server itself, from what it knows about the message and the connection. */
+const RESERVED_NAMES: ReadonlySet<string> = new Set([
+  "connection",
+  "content-length",
+  "date",
+  "keep-alive",
+  "transfer-encoding",
+]);
+
+/** Names come from the source code, so there are few: each is checked once. */
+const CHECKED_NAMES_MAX = 1_024;
+const checkedNames = new Set<string>();
+
+/** Status line and fields, each with its line end, without the empty line. Throws on a bug. */
+export function headText(status: number, headers: readonly Header[]): string {
+  let text = statusLine(status);
+  for (const [name, value] of headers) {
+    if (!checkedNames.has(name)) {
+      checkName(name);
+    }
+    checkValue(name, value);
+    text += `${name}: ${value}\r\n`;
+  }
+  return text;
+}
+
+/** True for the answers that never have a body nor a length. */
+export function isBodiless(status: number): boolean {
+  return status === 204 || status === 304;
+}
+
+function statusLine(status: number): string {
+  if (status === 200) {
+    return "HTTP/1.1 200 OK\r\n";
+  }
+  if (!Number.isInteger(status) || status < 200 || status > 599) {
+    throw new RangeError(`${status} is not a status of a final answer`);
+  }
+  return `HTTP/1.1 ${status} ${STATUS_TEXTS.get(status) ?? "Unnamed"}\r\n`;
+}
+
+function checkName(name: string): void {
+  if (!isToken(name)) {
+    throw new TypeError(`${JSON.stringify(name)} is not the name of a header field`);
+  }
+  if (RESERVED_NAMES.has(name.toLowerCase())) {
+    throw new TypeError(`the header field ${name} is written by the server`);
+  }
+  if (checkedNames.size < CHECKED_NAMES_MAX) {
+    checkedNames.add(name);
+  }
+}
+
+/** Only printable ASCII and tab: heads and text bodies are then sent as one UTF-8 text. */
+function checkValue(name: string, value: string): void {
+  for (let index = 0; index < value.length; index++) {
+    const code = value.charCodeAt(index);
+    if ((code < 0x20 && code !== 0x09) || code > 0x7e) {
+      throw new TypeError(`the value of ${name} has a character that headers cannot carry`);
+    }
+  }
+}

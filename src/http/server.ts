@@ -1,0 +1,179 @@
+// The HTTP/1.1 server: listens, knows its callers, bounds everything, and drains when told to.
+//
+// docs/decisions/0002-http-path.md says why this is not one of the runtime's own servers.
+import { createServer, type Server, type Socket } from "node:net";
+import { Connection, type ConnectionHost, type ConnectionTimeouts } from "./connection.ts";
+import { BODY_BYTES_MAX_DEFAULT, REFUSED_CONNECTIONS_MAX } from "./limits.ts";
+import type { Handler, HttpRequest, HttpResponse, Peer } from "./message.ts";
+import { HttpRefusal } from "./refusal.ts";
+import { listen, listenAtPath, type PlacedSocket, type UnixSocketPlace } from "./unix-listener.ts";
+
+export interface HttpServerParts {
+  readonly handler: Handler;
+  /** Makes the answer for a handler that threw, and reports the error. */
+  readonly onHandlerError: (error: unknown, request: HttpRequest) => HttpResponse;
+  /** Who is at the other end of a socket, by its descriptor; asked once per connection. */
+  readonly peerOf: (descriptor: number) => Peer | undefined;
+  /** A listening socket failed after it had started, for example for want of descriptors. */
+  readonly onListenerError: (error: unknown) => void;
+  readonly limits?: Partial<HttpServerLimits> | undefined;
+  readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
+  /** Monotonic milliseconds; the runtime's own clock if not given. */
+  readonly clock?: (() => number) | undefined;
+}
+
+export interface HttpServerLimits {
+  /** Further connections get 503. */
+  readonly connectionCountMax: number;
+  readonly bodyBytesMax: number;
+}
+
+/** A place on the file system, or a listening socket that somebody handed down (systemd). */
+export type ListenTarget = UnixSocketPlace | { readonly descriptor: number };
+
+const CONNECTION_COUNT_MAX_DEFAULT = 1_024;
+const TIMEOUTS_DEFAULT: ConnectionTimeouts = {
+  idleMs: 180_000,
+  headMs: 20_000,
+  bodyMs: 60_000,
+  stallMs: 30_000,
+  lingerMs: 5_000,
+};
+/** How often deadlines are compared with the clock, which is how exact they are. */
+const SWEEP_INTERVAL_MS = 1_000;
+
+export class HttpServer implements ConnectionHost {
+  readonly handler: Handler;
+  readonly onHandlerError: (error: unknown, request: HttpRequest) => HttpResponse;
+  readonly bodyBytesMax: number;
+  readonly timeouts: ConnectionTimeouts;
+  nowMs: number;
+  dateLine = "";
+  isDraining = false;
+  unfinishedBytes = 0;
+  readonly #parts: HttpServerParts;
+  readonly #clock: () => number;
+  readonly #connectionCountMax: number;
+  readonly #connections = new Set<Connection>();
+  readonly #listeners: Server[] = [];
+  readonly #places: PlacedSocket[] = [];
+  #sweepTimer: NodeJS.Timeout | undefined;
+  #onEmpty: (() => void) | undefined;
+
+  constructor(parts: HttpServerParts) {
+    this.#parts = parts;
+    this.handler = parts.handler;
+    this.onHandlerError = parts.onHandlerError;
+    this.bodyBytesMax = parts.limits?.bodyBytesMax ?? BODY_BYTES_MAX_DEFAULT;
+    this.#connectionCountMax = parts.limits?.connectionCountMax ?? CONNECTION_COUNT_MAX_DEFAULT;
+    this.timeouts = { ...TIMEOUTS_DEFAULT, ...parts.timeouts };
+    this.#clock = parts.clock ?? (() => performance.now());
+    this.nowMs = this.#clock();
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** Starts to accept; may be called for several targets. Throws `ListenError`. */
+  async listen(target: ListenTarget): Promise<void> {
+    // Half-open: a client may end its sending side and still read its answer.
+    const listener = createServer({ allowHalfOpen: true }, (socket) => this.#accept(socket));
+    if ("path" in target) {
+      this.#places.push(await listenAtPath(listener, target));
+    } else {
+      await listen(listener, { fd: target.descriptor });
+    }
+    listener.on("error", this.#parts.onListenerError);
+    this.#listeners.push(listener);
+  }
+
+  /**
+   * Stops in order: accepts nothing more, ends idle connections and endless streams, lets requests
+   * in progress finish. What is left after `drainMs` is cut off. Resolves when all is closed, with
+   * the number of connections that had to be cut off.
+   */
+  async close(options: { readonly drainMs: number }): Promise<number> {
+    this.isDraining = true;
+    for (const place of this.#places) {
+      place.remove();
+    }
+    for (const listener of this.#listeners) {
+      listener.close();
+    }
+    for (const connection of this.#connections) {
+      connection.drain();
+    }
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, options.drainMs);
+        this.#onEmpty = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    const leftCount = this.#connections.size;
+    for (const connection of this.#connections) {
+      connection.destroy();
+    }
+    clearInterval(this.#sweepTimer);
+    return leftCount;
+  }
+
+  /** Part of `ConnectionHost`. */
+  forget(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) {
+      this.#onEmpty?.();
+    }
+  }
+
+  /**
+   * Reads the clock and ends what has lasted too long. A timer of the server's own calls it every
+   * second while there are connections; tests with a clock of their own call it themselves.
+   */
+  sweep(): void {
+    this.#readClock();
+    for (const connection of this.#connections) {
+      connection.checkDeadline(this.nowMs);
+    }
+    if (this.#connections.size === 0) {
+      clearInterval(this.#sweepTimer);
+      this.#sweepTimer = undefined;
+    }
+  }
+
+  #readClock(): void {
+    this.nowMs = this.#clock();
+    this.dateLine = `Date: ${new Date().toUTCString()}\r\n`;
+  }
+
+  #accept(socket: Socket): void {
+    const count = this.#connections.size;
+    if (this.isDraining || count >= this.#connectionCountMax + REFUSED_CONNECTIONS_MAX) {
+      socket.on("error", () => undefined);
+      socket.destroy();
+      return;
+    }
+    if (this.#sweepTimer === undefined) {
+      this.#readClock();
+      this.#sweepTimer = setInterval(() => this.sweep(), SWEEP_INTERVAL_MS);
+    }
+    const descriptor = descriptorOf(socket);
+    const peer = descriptor === undefined ? undefined : this.#parts.peerOf(descriptor);
+    const connection = new Connection(socket, peer, this);
+    this.#connections.add(connection);
+    if (count >= this.#connectionCountMax) {
+      connection.refuse(
+        new HttpRefusal(503, `too many connections: the limit is ${this.#connectionCountMax}`),
+      );
+    }
+  }
+}
+
+function descriptorOf(socket: Socket): number | undefined {
+  // `as`: neither runtime's types name the handle, but both have always had it, with `fd` on Unix.
+  const { _handle: handle } = socket as unknown as { readonly _handle?: { readonly fd?: number } };
+  return handle?.fd !== undefined && handle.fd >= 0 ? handle.fd : undefined;
+}

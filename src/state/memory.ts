@@ -1,0 +1,113 @@
+// The view in memory: everything but the history, as it stands on disk.
+import assert from "node:assert";
+import type { TrashId, VolumeName } from "../core/names.ts";
+import type { HolderEntry, RetiredEntry, StateView, VolumeEntry } from "../core/state-store.ts";
+import type { NextRowIds, RowChange } from "./change.ts";
+
+/** An entry and the id of its row. */
+export interface Slot<Entry> {
+  readonly rowId: number;
+  readonly entry: Entry;
+}
+
+const noHolders: readonly HolderEntry[] = [];
+
+/** Changes only through `apply`, with what has been committed. */
+export class Memory implements StateView {
+  readonly #volumes = new Map<string, Slot<VolumeEntry>>();
+  /** Only volumes that have holders; each list is replaced and never changed. */
+  readonly #holders = new Map<string, readonly HolderEntry[]>();
+  readonly #retired = new Map<string, Slot<RetiredEntry>>();
+  #next: NextRowIds = { volume: 1, retired: 1, history: 1 };
+
+  get next(): NextRowIds {
+    return this.#next;
+  }
+
+  get volumeCount(): number {
+    return this.#volumes.size;
+  }
+
+  volume(name: string): VolumeEntry | undefined {
+    return this.#volumes.get(name)?.entry;
+  }
+
+  *volumes(): Generator<VolumeEntry> {
+    for (const slot of this.#volumes.values()) yield slot.entry;
+  }
+
+  holders(name: VolumeName): readonly HolderEntry[] {
+    return this.#holders.get(name) ?? noHolders;
+  }
+
+  *allHolders(): Generator<HolderEntry> {
+    for (const held of this.#holders.values()) yield* held;
+  }
+
+  *retired(): Generator<RetiredEntry> {
+    for (const slot of this.#retired.values()) yield slot.entry;
+  }
+
+  volumeRowId(name: string): number | undefined {
+    return this.#volumes.get(name)?.rowId;
+  }
+
+  retiredRowId(id: TrashId): number | undefined {
+    return this.#retired.get(id)?.rowId;
+  }
+
+  /** After loading: the history is not in memory, only the id of its next row. */
+  startHistoryAt(rowId: number): void {
+    this.#next = { ...this.#next, history: rowId };
+  }
+
+  apply(change: RowChange): void {
+    switch (change.kind) {
+      case "putVolume":
+        this.#volumes.set(change.entry.name, { rowId: change.rowId, entry: change.entry });
+        if (change.isNew) this.#next = { ...this.#next, volume: change.rowId + 1 };
+        return;
+      case "removeVolume":
+        this.#volumes.delete(change.name);
+        this.#holders.delete(change.name);
+        return;
+      case "putHolder":
+        this.#putHolder(change.entry);
+        return;
+      case "removeHolder":
+        this.#removeHolder(change.volume, change.holder);
+        return;
+      case "putRetired":
+        this.#retired.set(change.entry.id, { rowId: change.rowId, entry: change.entry });
+        if (change.isNew) this.#next = { ...this.#next, retired: change.rowId + 1 };
+        return;
+      case "removeRetired":
+        this.#retired.delete(change.id);
+        return;
+      case "addHistory":
+        this.#next = { ...this.#next, history: change.rowId + 1 };
+        return;
+      default:
+        assert.fail(`unknown change ${JSON.stringify(change satisfies never)}`);
+    }
+  }
+
+  #putHolder(entry: HolderEntry): void {
+    this.#holders.set(entry.volume, withHolder(this.holders(entry.volume), entry));
+  }
+
+  #removeHolder(volume: VolumeName, holder: string): void {
+    const held = this.holders(volume).filter((entry) => entry.holder !== holder);
+    if (held.length === 0) this.#holders.delete(volume);
+    else this.#holders.set(volume, held);
+  }
+}
+
+/** The list with `entry` in the place of the same holder's older one, or at its end. */
+export function withHolder(
+  held: readonly HolderEntry[],
+  entry: HolderEntry,
+): readonly HolderEntry[] {
+  const index = held.findIndex((other) => other.holder === entry.holder);
+  return index < 0 ? [...held, entry] : held.with(index, entry);
+}

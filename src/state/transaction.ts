@@ -1,0 +1,137 @@
+// One write while its work runs: reads see what is committed and the write's own changes.
+import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
+import { EngineError } from "../core/errors.ts";
+import type {
+  HistoryEntry,
+  HolderEntry,
+  RetiredEntry,
+  StateTransaction,
+  VolumeEntry,
+} from "../core/state-store.ts";
+import type { Change } from "./change.ts";
+import { type Memory, withHolder } from "./memory.ts";
+
+/** Records changes; nothing reaches the disk or the view before the commit. */
+export class Recorder implements StateTransaction {
+  readonly #base: Memory;
+  readonly #changes: Change[] = [];
+  /** What this write put; null: what it removed. */
+  readonly #volumes = new Map<string, VolumeEntry | null>();
+  readonly #holders = new Map<string, readonly HolderEntry[]>();
+  readonly #retired = new Map<string, RetiredEntry | null>();
+  #isOpen = true;
+  #volumeCount: number;
+
+  constructor(base: Memory) {
+    this.#base = base;
+    this.#volumeCount = base.volumeCount;
+  }
+
+  /** Ends the recording: a transaction that its work kept changes nothing any more. */
+  finish(): readonly Change[] {
+    this.#isOpen = false;
+    return this.#changes;
+  }
+
+  get volumeCount(): number {
+    return this.#volumeCount;
+  }
+
+  volume(name: string): VolumeEntry | undefined {
+    const own = this.#volumes.get(name);
+    return own === undefined ? this.#base.volume(name) : (own ?? undefined);
+  }
+
+  *volumes(): Generator<VolumeEntry> {
+    yield* overlaid(this.#base.volumes(), this.#volumes, (entry) => entry.name);
+  }
+
+  holders(name: VolumeName): readonly HolderEntry[] {
+    return this.#holders.get(name) ?? this.#base.holders(name);
+  }
+
+  *retired(): Generator<RetiredEntry> {
+    yield* overlaid(this.#base.retired(), this.#retired, (entry) => entry.id);
+  }
+
+  putVolume(entry: VolumeEntry): void {
+    if (this.volume(entry.name) === undefined) this.#volumeCount++;
+    // What was removed before in this write comes back at the end, as it will on disk.
+    if (this.#volumes.get(entry.name) === null) this.#volumes.delete(entry.name);
+    this.#volumes.set(entry.name, entry);
+    this.#record({ kind: "putVolume", entry });
+  }
+
+  removeVolume(name: VolumeName): void {
+    if (this.volume(name) === undefined) return;
+    this.#volumeCount--;
+    this.#volumes.set(name, null);
+    this.#holders.set(name, []);
+    this.#record({ kind: "removeVolume", name });
+  }
+
+  putHolder(entry: HolderEntry): void {
+    if (this.volume(entry.volume) === undefined) throw holderOfNothing(entry);
+    this.#holders.set(entry.volume, withHolder(this.holders(entry.volume), entry));
+    this.#record({ kind: "putHolder", entry });
+  }
+
+  removeHolder(volume: VolumeName, holder: HolderId): void {
+    const held = this.holders(volume);
+    const others = held.filter((entry) => entry.holder !== holder);
+    if (others.length === held.length) return;
+    this.#holders.set(volume, others);
+    this.#record({ kind: "removeHolder", volume, holder });
+  }
+
+  putRetired(entry: RetiredEntry): void {
+    if (this.#retired.get(entry.id) === null) this.#retired.delete(entry.id);
+    this.#retired.set(entry.id, entry);
+    this.#record({ kind: "putRetired", entry });
+  }
+
+  removeRetired(id: TrashId): void {
+    this.#retired.set(id, null);
+    this.#record({ kind: "removeRetired", id });
+  }
+
+  addHistory(entry: HistoryEntry): void {
+    this.#record({ kind: "addHistory", entry });
+  }
+
+  #record(change: Change): void {
+    if (!this.#isOpen) {
+      throw new EngineError("internal.bug", "a transaction was used after its write had ended");
+    }
+    this.#changes.push(change);
+  }
+}
+
+/** What a holder's volume not being there is: the caller's mistake. */
+export function holderOfNothing(entry: HolderEntry): EngineError {
+  return new EngineError(
+    "internal.bug",
+    `holder ${entry.holder} of volume ${entry.volume}, of which there is no row`,
+  );
+}
+
+/** The base in its order with replaced entries in place, removed ones left out, new ones last. */
+function* overlaid<Entry>(
+  base: Iterable<Entry>,
+  own: ReadonlyMap<string, Entry | null>,
+  keyOf: (entry: Entry) => string,
+): Generator<Entry> {
+  if (own.size === 0) {
+    yield* base;
+    return;
+  }
+  const left = new Map(own);
+  for (const entry of base) {
+    const key = keyOf(entry);
+    const replaced = left.get(key);
+    left.delete(key);
+    if (replaced === undefined) yield entry;
+    else if (replaced !== null) yield replaced;
+  }
+  for (const entry of left.values()) if (entry !== null) yield entry;
+}

@@ -1,0 +1,63 @@
+// The engines that the tests of Docker's API run against: Holdfast, and the real dockerd as its measure.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { startDockerd } from "../support/dockerd.ts";
+import type { Requirement } from "../support/needs.ts";
+import type { Target } from "./replay.ts";
+
+/** An engine without any volume. Disposing of it stops it and removes its root. */
+export interface Engine extends Target, AsyncDisposable {}
+
+export interface EngineKind {
+  readonly name: "Holdfast" | "dockerd 20.10";
+  readonly requirements: readonly Requirement[];
+  start(): Promise<Engine>;
+}
+
+export const holdfast: EngineKind = {
+  name: "Holdfast",
+  requirements: [],
+  start: () => startEngine(startHoldfast),
+};
+
+/** Debian's dockerd: what passes against it too is Docker's behaviour and not an opinion of ours. */
+export const dockerd: EngineKind = {
+  name: "dockerd 20.10",
+  requirements: ["root", "dockerd", "unshare"],
+  start: () => startEngine((root) => startDockerd({ dataRoot: root })),
+};
+
+export const engineKinds: readonly EngineKind[] = [holdfast, dockerd];
+
+interface Started extends AsyncDisposable {
+  readonly socketPath: string;
+}
+
+/** The plugin socket of the machine is not for a test: it gets one of its own. */
+function startHoldfast(root: string, folder: string): Promise<Started> {
+  const environment = { HOLDFAST_PLUGIN_SOCKET: join(folder, "plugin.sock") };
+  return startDaemon({ root, environment });
+}
+
+async function startEngine(
+  start: (root: string, folder: string) => Promise<Started>,
+): Promise<Engine> {
+  const folder = temporaryDirectory();
+  const root = join(folder, "root");
+  const clean = () => rmSync(folder, { recursive: true, force: true });
+  try {
+    const started = await start(root, folder);
+    return {
+      socketPath: started.socketPath,
+      root,
+      async [Symbol.asyncDispose]() {
+        await started[Symbol.asyncDispose]();
+        clean();
+      },
+    };
+  } catch (error) {
+    clean();
+    throw error;
+  }
+}

@@ -1,0 +1,127 @@
+// Replays every recorded volume exchange that needs no container, and compares answer by answer.
+import { afterAll, describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { whenPossible } from "../support/needs.ts";
+import { type Comparable, comparable, differences } from "./comparable.ts";
+import { dockerd, type EngineKind, holdfast } from "./engines.ts";
+import { deviationHeadings, explainedForHoldfast, isAbout } from "./explained.ts";
+import { type Exchange, loadExchanges, recordingNames, recordings } from "./recordings.ts";
+import { applied, type ReplayPlan, type ReplayReport, replay } from "./replay.ts";
+import { type LeaveOut, leaveOut, ruleFor, seededFrom, standIns } from "./selection.ts";
+
+const replayTimeoutMs = 60_000;
+
+/** An engine that asks nobody for longer than this keeps every recorded request. */
+const answerTimeoutMs = 2_000;
+
+const holdfastPlan: ReplayPlan = { leaveOut, standIns, seededFrom, explained: explainedForHoldfast };
+
+/** The real engine makes its own client wait; that wait is measured in the benchmark. */
+const waitsLong: LeaveOut = {
+  reason: "dockerd looks 15 s for an unknown driver",
+  recording: "01",
+  indexes: [21],
+};
+
+const dockerdPlan: ReplayPlan = {
+  leaveOut: [...leaveOut, waitsLong],
+  standIns,
+  seededFrom,
+  explained: [],
+};
+
+describe("Holdfast answers as recorded", () => {
+  const reports: ReplayReport[] = [];
+  for (const name of recordingNames) {
+    whenPossible(
+      holdfast.requirements,
+      `recording ${name}: ${recordings[name].file}`,
+      async () => {
+        const report = await replayOn(holdfast, loadExchanges(name), holdfastPlan);
+        reports.push(report);
+        expect(report.problems).toEqual([]);
+        expect(report.slow.filter(({ tookMs }) => tookMs > answerTimeoutMs)).toEqual([]);
+      },
+      replayTimeoutMs,
+    );
+  }
+  afterAll(() => console.log(summary("replay", reports)));
+});
+
+describe("the engine of recordings 01, 02, 03 and 20 answers as recorded", () => {
+  const reports: ReplayReport[] = [];
+  for (const name of recordingNames.filter((one) => recordings[one].api === "1.41")) {
+    whenPossible(
+      dockerd.requirements,
+      `recording ${name}: ${recordings[name].file}`,
+      async () => {
+        const report = await replayOn(dockerd, loadExchanges(name), dockerdPlan);
+        reports.push(report);
+        expect(report.problems).toEqual([]);
+        expect(report.explained).toEqual([]);
+      },
+      replayTimeoutMs,
+    );
+  }
+  afterAll(() => console.log(summary("replay on dockerd", reports)));
+});
+
+describe("the tables of the replay", () => {
+  test("every general rule leaves something out", () => {
+    const all = recordingNames.flatMap(loadExchanges);
+    const idle = leaveOut.filter((rule) => !all.some((one) => ruleFor([rule], one) !== undefined));
+    expect(idle).toEqual([]);
+  });
+
+  test("every quirk of recording 20 expects what recording 21 has", () => {
+    const newer = loadExchanges("21");
+    for (const exchange of loadExchanges("20")) {
+      const entry = explainedForHoldfast.find((one) => "quirk" in one.why && isAbout(one, exchange));
+      const reference = newer[exchange.index];
+      if (entry === undefined || reference === undefined) continue;
+      const wanted = withoutIds(comparable(reference.answer, reference.request.path));
+      const recorded = withoutIds(comparable(exchange.answer, exchange.request.path));
+      expect(differences(withoutIds(applied(entry.expect, recorded, wanted)), wanted)).toEqual([]);
+    }
+  });
+
+  test("every deviation has its entry in docs/deviations.md", () => {
+    const page = readFileSync(resolve(import.meta.dir, "../../docs/deviations.md"), "utf8");
+    const headings = page.split("\n").map((line) => line.replace(/^#+ /, ""));
+    for (const heading of Object.values(deviationHeadings)) expect(headings).toContain(heading);
+  });
+});
+
+/** Without generated names: each recording has its own. */
+function withoutIds(one: Comparable): Comparable {
+  return { ...one, body: one.body.replaceAll(/\b[0-9a-f]{64}\b/g, "0".repeat(64)) };
+}
+
+async function replayOn(
+  kind: EngineKind,
+  exchanges: readonly Exchange[],
+  plan: ReplayPlan,
+): Promise<ReplayReport> {
+  await using engine = await kind.start();
+  return await replay(exchanges, engine, plan);
+}
+
+/** `replay: N exchanges compared, M left out (reasons), K explained differences`. */
+function summary(title: string, reports: readonly ReplayReport[]): string {
+  const sum = (count: (report: ReplayReport) => number) =>
+    reports.reduce((total, report) => total + count(report), 0);
+  const reasons = new Map<string, number>();
+  for (const [reason, count] of reports.flatMap((report) => [...report.leftOut])) {
+    reasons.set(reason, (reasons.get(reason) ?? 0) + count);
+  }
+  const total = [...reasons.values()].reduce((all, count) => all + count, 0);
+  const why = [...reasons].map(([reason, count]) => `${count} × ${reason}`).join("; ");
+  const compared = sum((report) => report.compared);
+  const pings = sum((report) => report.pings);
+  const explained = sum((report) => report.explained.length);
+  return (
+    `${title}: ${compared} exchanges compared (${pings} of them _ping), ` +
+    `${total} left out (${why}), ${explained} explained differences`
+  );
+}

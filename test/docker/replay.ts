@@ -1,0 +1,270 @@
+// Replays a recorded session against a running engine and compares answer by answer.
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type Comparable, comparable, differences, formErrors } from "./comparable.ts";
+import { type Expectation, type Explained, isAbout } from "./explained.ts";
+import type { Exchange, RecordingName } from "./recordings.ts";
+import { type LeaveOut, type MadeByHand, ruleFor, type StandIn } from "./selection.ts";
+import { exchange as send, type WireAnswer, type WireRequest } from "./wire.ts";
+
+/** The engine that is spoken to. */
+export interface Target {
+  readonly socketPath: string;
+  /** The directory that holds `volumes/`. */
+  readonly root: string;
+}
+
+/** What is known about a recording beforehand. All of it is data. */
+export interface ReplayPlan {
+  readonly leaveOut: readonly LeaveOut[];
+  readonly standIns: readonly StandIn[];
+  readonly explained: readonly Explained[];
+  readonly seededFrom: Partial<Readonly<Record<RecordingName, number>>>;
+}
+
+export interface Slow {
+  readonly where: string;
+  readonly tookMs: number;
+}
+
+export interface ReplayReport {
+  readonly compared: number;
+  /** Of the compared ones, those that are mere `_ping`s. */
+  readonly pings: number;
+  /** Counts by reason. */
+  readonly leftOut: ReadonlyMap<string, number>;
+  /** Differences that are explained, one line each. */
+  readonly explained: readonly string[];
+  /** Everything that is wrong: unexplained differences and rules that no longer apply. */
+  readonly problems: readonly string[];
+  /** What took longer than a second. */
+  readonly slow: readonly Slow[];
+}
+
+const slowMs = 1_000;
+
+/** Replays one recording from its start. The engine must be fresh: without any volume. */
+export async function replay(
+  exchanges: readonly Exchange[],
+  target: Target,
+  plan: ReplayPlan,
+): Promise<ReplayReport> {
+  const session = new Session(target, plan);
+  await session.seed(exchanges);
+  for (const exchange of exchanges) await session.play(exchange);
+  return session.report(exchanges);
+}
+
+class Session {
+  readonly #target: Target;
+  readonly #plan: ReplayPlan;
+  /** Our generated names, and the recorded ones that they stand for. */
+  readonly #names = new Map<string, string>();
+  readonly #leftOut = new Map<string, number>();
+  readonly #used = new Set<LeaveOut | StandIn | Explained>();
+  readonly #explained: string[] = [];
+  readonly #problems: string[] = [];
+  readonly #slow: Slow[] = [];
+  #compared = 0;
+  #pings = 0;
+
+  constructor(target: Target, plan: ReplayPlan) {
+    this.#target = target;
+    this.#plan = plan;
+  }
+
+  /** Makes the volumes that were there before the recording began. */
+  async seed(exchanges: readonly Exchange[]): Promise<void> {
+    const recording = exchanges[0]?.recording;
+    const index = recording === undefined ? undefined : this.#plan.seededFrom[recording];
+    if (index === undefined) return;
+    for (const volume of recordedVolumes(exchanges[index])) await this.#makeByHand(volume);
+  }
+
+  async play(exchange: Exchange): Promise<void> {
+    const rule = ruleFor(this.#plan.leaveOut, exchange);
+    if (rule === undefined) {
+      await this.#compare(exchange);
+      return;
+    }
+    this.#used.add(rule);
+    this.#leftOut.set(rule.reason, (this.#leftOut.get(rule.reason) ?? 0) + 1);
+    const { recording, index } = exchange;
+    const standIn = this.#plan.standIns.find(
+      (one) => one.recording === recording && one.index === index,
+    );
+    if (standIn !== undefined) await this.#standIn(standIn);
+  }
+
+  report(exchanges: readonly Exchange[]): ReplayReport {
+    const recording = exchanges[0]?.recording;
+    const data = [...this.#plan.leaveOut, ...this.#plan.standIns, ...this.#plan.explained];
+    for (const rule of data) {
+      if (rule.recording !== recording || this.#used.has(rule)) continue;
+      this.#problems.push(`${recording}: a rule that nothing uses: ${JSON.stringify(rule)}`);
+    }
+    return {
+      compared: this.#compared,
+      pings: this.#pings,
+      leftOut: this.#leftOut,
+      explained: this.#explained,
+      problems: this.#problems,
+      slow: this.#slow,
+    };
+  }
+
+  async #compare(exchange: Exchange): Promise<void> {
+    const { path } = exchange.request;
+    const where = `${exchange.recording}#${exchange.index} ${exchange.request.method} ${path}`;
+    const started = performance.now();
+    const answer = await this.#send(this.#toOurNames(exchange.request));
+    const tookMs = Math.round(performance.now() - started);
+    if (tookMs > slowMs) this.#slow.push({ where, tookMs });
+    this.#compared += 1;
+    if (path.endsWith("/_ping")) this.#pings += 1;
+    this.#bind(exchange, answer);
+    const recorded = comparable(exchange.answer, path);
+    const reading = { root: this.#target.root, names: this.#names };
+    const actual = comparable(answer, path, reading);
+    const entry = this.#plan.explained.find((one) => isAbout(one, exchange));
+    const expected = entry === undefined ? recorded : applied(entry.expect, recorded, actual);
+    const found = [...differences(expected, actual), ...formErrors(answer)];
+    this.#problems.push(...found.map((line) => `${where}: ${line}`));
+    if (entry === undefined) return;
+    this.#used.add(entry);
+    if (differences(recorded, actual).length === 0) {
+      this.#problems.push(`${where}: answers as recorded, but is listed as different`);
+    } else if (found.length === 0) this.#explained.push(`${where}: ${reasonOf(entry)}`);
+    if (entry.bringIntoStep === true) await this.#bringIntoStep(exchange, answer);
+  }
+
+  /** A name that the engine chose stands for the one that it chose when it was recorded. */
+  #bind(exchange: Exchange, answer: WireAnswer): void {
+    if (exchange.answer.status !== 201 || answer.status !== 201) return;
+    const [recorded, ours] = [nameIn(exchange.answer.body), nameIn(answer.body)];
+    if (recorded === undefined || ours === undefined || recorded === ours) return;
+    if (isGenerated(recorded) && isGenerated(ours)) this.#names.set(ours, recorded);
+  }
+
+  #toOurNames(request: WireRequest): WireRequest {
+    const rename = (text: string) => {
+      let result = text;
+      for (const [ours, recorded] of this.#names) result = result.replaceAll(recorded, ours);
+      return result;
+    };
+    const { body } = request;
+    const renamed = { ...request, path: rename(request.path) };
+    return body === undefined ? renamed : { ...renamed, body: rename(body) };
+  }
+
+  /** Undoes what our answer did, and does what the recorded one had done. */
+  async #bringIntoStep(exchange: Exchange, answer: WireAnswer): Promise<void> {
+    const made = answer.status === 201 ? nameIn(answer.body) : undefined;
+    if (made !== undefined) {
+      await this.#remove(made);
+      this.#names.delete(made);
+    }
+    if (exchange.answer.status !== 201) return;
+    const volume = volumeOf(JSON.parse(exchange.answer.body));
+    if (volume !== undefined) await this.#makeByHand(volume);
+  }
+
+  async #standIn(standIn: StandIn): Promise<void> {
+    this.#used.add(standIn);
+    for (const volume of standIn.create ?? []) await this.#makeByHand(volume);
+    for (const name of standIn.remove ?? []) await this.#remove(name);
+    if (standIn.write === undefined) return;
+    const { volume, file, text } = standIn.write;
+    writeFileSync(join(this.#target.root, "volumes", volume, "_data", file), text);
+  }
+
+  async #makeByHand(volume: MadeByHand): Promise<void> {
+    const body = JSON.stringify({
+      Name: volume.name,
+      Driver: "local",
+      DriverOpts: volume.options ?? null,
+      Labels: volume.labels ?? null,
+    });
+    const headers = { "Content-Type": "application/json" };
+    const answer = await this.#send({ method: "POST", path: "/volumes/create", headers, body });
+    if (answer.status !== 201) throw new Error(`${volume.name} by hand: ${answer.body}`);
+  }
+
+  async #remove(name: string): Promise<void> {
+    const answer = await this.#send({ method: "DELETE", path: `/volumes/${name}` });
+    if (answer.status !== 204) throw new Error(`removing ${name} by hand: ${answer.body}`);
+  }
+
+  #send(request: WireRequest): Promise<WireAnswer> {
+    return send(this.#target.socketPath, request);
+  }
+}
+
+/** The recorded answer, changed as an entry expects. */
+export function applied(
+  expect: Expectation,
+  recorded: Comparable,
+  actual: Comparable,
+): Comparable {
+  const gone = new Set([...(expect.headersGone ?? []), ...Object.keys(expect.headers ?? {})]);
+  const kept = recorded.headers.filter((line) => !gone.has(line.slice(0, line.indexOf(":"))));
+  const added = Object.entries(expect.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
+  return {
+    status: expect.status ?? recorded.status,
+    headers: [...kept, ...added].sort(),
+    framing: recorded.framing,
+    body: expectedBody(expect, recorded.body, actual.body),
+  };
+}
+
+function expectedBody(expect: Expectation, recorded: string, actual: string): string {
+  if (expect.message !== undefined) return JSON.stringify({ message: expect.message });
+  if (expect.bodyLike !== undefined) {
+    return expect.bodyLike.test(actual) ? actual : `what matches ${expect.bodyLike}`;
+  }
+  let body = recorded;
+  for (const [from, to] of expect.replace ?? []) body = body.replaceAll(from, to);
+  return body;
+}
+
+/** The reason of an entry, for the report. */
+export function reasonOf(entry: Explained): string {
+  return "quirk" in entry.why
+    ? `1.41 quirk: ${entry.why.quirk}`
+    : `docs/deviations.md, "${entry.why.deviation}"`;
+}
+
+function nameIn(body: string): string | undefined {
+  return volumeOf(JSON.parse(body))?.name;
+}
+
+function isGenerated(name: string): boolean {
+  return /^[0-9a-f]{64}$/.test(name);
+}
+
+function recordedVolumes(exchange: Exchange | undefined): readonly MadeByHand[] {
+  if (exchange === undefined) return [];
+  const list: unknown = JSON.parse(exchange.answer.body);
+  if (typeof list !== "object" || list === null || !("Volumes" in list)) return [];
+  if (!Array.isArray(list.Volumes)) return [];
+  return list.Volumes.map(volumeOf).filter((volume) => volume !== undefined);
+}
+
+/** A volume as it must be made to be listed like this one. */
+function volumeOf(value: unknown): MadeByHand | undefined {
+  if (typeof value !== "object" || value === null || !("Name" in value)) return undefined;
+  if (typeof value.Name !== "string") return undefined;
+  const labels = "Labels" in value ? stringMap(value.Labels) : undefined;
+  const options = "Options" in value ? stringMap(value.Options) : undefined;
+  return {
+    name: value.Name,
+    ...(labels === undefined ? {} : { labels }),
+    ...(options === undefined ? {} : { options }),
+  };
+}
+
+function stringMap(value: unknown): Readonly<Record<string, string>> | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, String(item)]));
+}
+

@@ -1,0 +1,76 @@
+// Child processes of the tests: started from an argument array, awaited by what they print, ended by pid.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** How long a process may take to obey SIGTERM before it is killed. */
+const stopTimeoutMs = 20_000;
+
+/** The pause between two looks at something that announces itself by no event. */
+const lookAgainMs = 20;
+
+/** dockerd opens its socket long before it answers on it. */
+const pingTimeoutMs = 10_000;
+
+/** Starts a program with its standard input, output and errors as pipes. */
+export function startChild(
+  program: string,
+  parameters: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
+  return spawn(program, [...parameters], {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: { ...process.env, ...environment },
+  });
+}
+
+/** Resolves when the child has ended and was reaped: SIGTERM first, SIGKILL after 20 seconds. */
+export async function stopChild(child: ChildProcess): Promise<void> {
+  if (hasEnded(child)) return;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  const patience = setTimeout(() => child.kill("SIGKILL"), stopTimeoutMs);
+  await ended;
+  clearTimeout(patience);
+}
+
+/** True when the child's exit was seen. */
+export function hasEnded(child: ChildProcess): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+/** The pids of a process and of all that descend from it, parents first. Reads /proc only. */
+export async function descendants(pid: number): Promise<readonly number[]> {
+  const children = await Bun.file(`/proc/${pid}/task/${pid}/children`)
+    .text()
+    .catch(() => "");
+  const found = children.split(" ").filter(Boolean).map(Number);
+  const deeper = await Promise.all(found.map(descendants));
+  return [pid, ...deeper.flat()];
+}
+
+/** Waits until a look answers something; throws with the sentence when the time is over. */
+export async function eventually<T>(
+  look: () => Promise<T | undefined> | T | undefined,
+  options: { readonly timeoutMs: number; readonly otherwise: () => string },
+): Promise<T> {
+  const deadline = Date.now() + options.timeoutMs;
+  while (Date.now() < deadline) {
+    const found = await look();
+    if (found !== undefined) return found;
+    await delay(lookAgainMs);
+  }
+  throw new Error(options.otherwise());
+}
+
+/** True when GET /_ping on the Unix socket is answered with 200, waiting for the answer at most 10 s. */
+export async function answersPing(socketPath: string): Promise<boolean> {
+  try {
+    const signal = AbortSignal.timeout(pingTimeoutMs);
+    const answer = await fetch("http://localhost/_ping", { unix: socketPath, signal });
+    await answer.text();
+    return answer.status === 200;
+  } catch {
+    return false;
+  }
+}

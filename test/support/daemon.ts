@@ -1,0 +1,110 @@
+// Starts a Holdfast daemon for a test: a process of its own, on a Unix socket in a fresh directory.
+//
+// HOLDFAST_UNDER_TEST=dist runs the compiled executable; otherwise the sources are run as they are.
+import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { answersPing, eventually, hasEnded, startChild, stopChild } from "./child.ts";
+
+/** How long the daemon may take until it says that it is ready and answers. */
+const startTimeoutMs = 30_000;
+
+/** How much of its output is kept for errors. */
+const outputCharactersMax = 64_000;
+
+const repository = resolve(import.meta.dir, "../..");
+
+export interface DaemonOptions {
+  /** The root directory; made when missing, left in place when the daemon stops. */
+  readonly root: string;
+  /** A path of at most 107 bytes. A fresh one unless given. */
+  readonly socketPath?: string;
+  /** Further arguments after `daemon --root … --host …`. */
+  readonly parameters?: readonly string[];
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** A daemon that has said that it is ready. Disposing of it stops it. */
+export interface RunningDaemon extends AsyncDisposable {
+  readonly socketPath: string;
+  readonly root: string;
+  readonly pid: number;
+  /** The last of what it printed, both streams. */
+  output(): string;
+  /** SIGTERM, then waits for the end; killed after 20 seconds. Repeatable. */
+  stop(): Promise<void>;
+  /** SIGKILL, then waits for the end. */
+  kill(): Promise<void>;
+}
+
+/** The program and first arguments that are Holdfast on this machine. */
+export function holdfastCommand(): readonly [string, ...string[]] {
+  return process.env["HOLDFAST_UNDER_TEST"] === "dist"
+    ? [join(repository, "dist/holdfast")]
+    : [process.execPath, join(repository, "src/main.ts")];
+}
+
+/** A directory in memory where the machine has one: the disk is slow for many small files. */
+export function temporaryDirectory(): string {
+  const parent = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
+  return mkdtempSync(join(parent, "holdfast-test-"));
+}
+
+/** Starts the daemon; throws, with what it printed, when it ends early or is not ready in 30 s. */
+export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon> {
+  mkdirSync(options.root, { recursive: true });
+  const own = mkdtempSync(join(tmpdir(), "hf-"));
+  const socketPath = options.socketPath ?? join(own, "holdfast.sock");
+  const [program, ...first] = holdfastCommand();
+  const child = startChild(
+    program,
+    [
+      ...first,
+      "daemon",
+      "--root",
+      options.root,
+      "--host",
+      `unix://${socketPath}`,
+      ...(options.parameters ?? []),
+    ],
+    options.environment,
+  );
+  let output = "";
+  const keep = (chunk: Buffer) => {
+    output = (output + chunk.toString("utf8")).slice(-outputCharactersMax);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  let startError: Error | undefined;
+  child.on("error", (error) => {
+    startError = error;
+  });
+  async function end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
+    if (signal === "SIGKILL") child.kill(signal);
+    if (child.pid !== undefined) await stopChild(child);
+    rmSync(own, { recursive: true, force: true });
+  }
+  const stop = () => end("SIGTERM");
+  const otherwise = () => `the Holdfast daemon is not ready:\n${startError ?? output}`;
+  try {
+    await eventually(
+      async () => {
+        if (startError !== undefined || hasEnded(child)) throw new Error(otherwise());
+        return output.includes("ready") && (await answersPing(socketPath)) ? true : undefined;
+      },
+      { timeoutMs: startTimeoutMs, otherwise },
+    );
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  return {
+    socketPath,
+    root: options.root,
+    pid: child.pid ?? 0,
+    output: () => output,
+    stop,
+    kill: () => end("SIGKILL"),
+    [Symbol.asyncDispose]: stop,
+  };
+}
