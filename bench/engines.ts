@@ -12,7 +12,7 @@ const READY_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 20_000;
 const POLL_MS = 2;
 
-/** Where an engine keeps its things. Data stays when the engine stops, and serves the next start. */
+/** Where an engine keeps its things. Its data outlives it and serves the next start. */
 export interface Place {
   /** For sockets and logs; short, because a socket's path has at most 107 bytes. */
   readonly directory: string;
@@ -105,22 +105,12 @@ async function startDaemon(request: StartRequest): Promise<Engine> {
   await rm(socket, { force: true });
   await using namespace = await mountNamespace(signal);
 
-  const log = openSync(join(place.directory, "log"), "w");
   const began = performance.now();
-  const child = Bun.spawn([...namespace.prefix, ...request.command], {
-    stdin: "ignore",
-    stdout: request.announces ? "pipe" : log,
-    stderr: log,
-    env: { ...process.env, HOME: place.directory },
-  });
-  closeSync(log);
+  const child = spawned(request, namespace.prefix);
+  let isWanted = true;
   const stop = async (): Promise<void> => {
-    if (child.exitCode === null) {
-      child.kill("SIGTERM");
-      const killer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
-      await child.exited;
-      clearTimeout(killer);
-    }
+    isWanted = false;
+    await ended(child);
   };
   try {
     const announced =
@@ -136,16 +126,48 @@ async function startDaemon(request: StartRequest): Promise<Engine> {
     const tail = await logTail(join(place.directory, "log"));
     throw new Error(`${kind.name} did not start: ${String(error)}\n${tail}`, { cause: error });
   }
+  const startedMs = performance.now() - began;
+  child.exited.then(async (code) => {
+    if (isWanted && !signal.aborted) {
+      const tail = await logTail(join(place.directory, "log"));
+      console.error(`${kind.name} ended by itself with ${code}\n${tail}`);
+    }
+  });
   return {
     kind,
     pid: child.pid,
     socket,
     place,
-    startedMs: performance.now() - began,
+    startedMs,
     stop,
     children: () => childrenOf(child.pid),
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Starts the program with its log in a file, so that no log costs the bench any time. */
+function spawned(request: StartRequest, prefix: readonly string[]): Bun.Subprocess {
+  const { place, command, announces } = request;
+  const log = openSync(join(place.directory, "log"), "w");
+  try {
+    return Bun.spawn([...prefix, ...command], {
+      stdin: "ignore",
+      stdout: announces ? "pipe" : log,
+      stderr: log,
+      env: { ...process.env, HOME: place.directory },
+    });
+  } finally {
+    closeSync(log);
+  }
+}
+
+async function ended(child: Bun.Subprocess): Promise<void> {
+  if (child.exitCode === null && child.signalCode === null) {
+    child.kill("SIGTERM");
+    const killer = setTimeout(() => child.kill("SIGKILL"), STOP_DEADLINE_MS);
+    await child.exited;
+    clearTimeout(killer);
+  }
 }
 
 /** Resolves at the line with `ready`, and goes on reading, so that the daemon never blocks. */

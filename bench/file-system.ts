@@ -1,4 +1,4 @@
-// A fresh ext4 file system on a loop device: both engines of a pair keep their data on the same one.
+// A fresh ext4 file system on a loop device: both engines of a pair keep their data on one.
 import { mkdir, open, rm } from "node:fs/promises";
 
 import { join } from "node:path";

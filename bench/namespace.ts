@@ -1,4 +1,4 @@
-// A mount namespace of a daemon's own, with an empty /run: nothing it puts there reaches the machine.
+// A mount namespace of a daemon's own, with an empty /run: what it puts there stays there.
 //
 // Docker discovers every plugin socket below /run/docker/plugins, and Holdfast as root offers one
 // there, so two engines that share a /run would find each other, or other engines of the machine.

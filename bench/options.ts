@@ -24,7 +24,7 @@ Measures Holdfast against dockerd in paired runs and writes docs/bench.md. Needs
 
   --quick                 small sizes and two rounds: shows that everything runs
   --only WORD[,WORD]...   only these groups or rows, such as: create,list
-  --rounds N              rounds that count, 1 to 100 (default 5, with --quick 2)
+  --rounds N              rounds that count, 1 to 100 (default 11, with --quick 2)
   --dir DIR               where the file system's image goes (default: below /var/tmp)
   --candidate NAME        holdfast or dockerd (a second dockerd: all ratios should be about 1)
   --holdfast FILE         Holdfast's executable (default: dist/holdfast)

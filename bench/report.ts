@@ -19,13 +19,11 @@ export function rowLine(row: Row): string {
   if (row.outcome === "failed") {
     return `${work}: FAILED, ${row.reason}`;
   }
-  const figures = `${inUnit(row.candidate.median, row.plan.unit)} against ${inUnit(
-    row.reference.median,
-    row.plan.unit,
-  )}`;
+  const { candidate, reference } = row;
+  const [own, other] = [candidate, reference].map(({ median }) => inUnit(median, row.plan.unit));
   const spread = `${judged(row, row.judged.min)}–${judged(row, row.judged.max)}`;
-  const target = targetText(row.plan);
-  return `${work}: ${judged(row, row.judged.median)} (${spread}; ${target}: ${verdict(row)}), ${figures}`;
+  const judgement = `${spread}; ${targetText(row.plan)}: ${verdict(row)}`;
+  return `${work}: ${judged(row, row.judged.median)} (${judgement}), ${own} against ${other}`;
 }
 
 /** The page. */
@@ -35,7 +33,7 @@ export function page(run: Run): string {
   return [
     `# ${run.candidate} against ${run.reference}`,
     "",
-    "This page is written by `npm run bench`; what is changed here by hand is lost with its next run.",
+    "`npm run bench` writes this page; what is changed here by hand is lost with its next run.",
     ...(run.isQuick ? ["", "**A quick run: it shows that everything runs, not how fast.**"] : []),
     "",
     summaryText(run),
@@ -50,7 +48,7 @@ export function page(run: Run): string {
     "",
     ...run.surroundings.map(([name, fact]) => `- ${name}: ${fact}`),
     "",
-    ...reading(run),
+    ...reading(),
     "",
     "## How each row is measured",
     "",
@@ -67,21 +65,22 @@ function summaryText(run: Run): string {
     `${count("missed")} missed`,
     ...(count("failed") > 0 ? [`${count("failed")} rows failed to run`] : []),
   ];
-  return `${parts.join(", ")}, in ${run.rounds} rounds.`;
+  return `${parts.join(", ")}.`;
 }
 
 function rowTable(rows: readonly Row[], names: readonly [string, string]): readonly string[] {
   if (rows.length === 0) {
     return ["No row was measured."];
   }
-  const columns = ["work", "target", "median", "quartiles", "min–max", ...names, "verdict"];
+  const ratios = ["median", "quartiles", "min–max", "rounds"];
+  const columns = ["work", "target", ...ratios, ...names, "verdict"];
   return markdownTable(columns, rows.map(rowCells));
 }
 
 function rowCells(row: Row): readonly string[] {
   const { work, unit } = row.plan;
   if (row.outcome === "failed") {
-    return [work, targetText(row.plan), "", "", "", "", "", "**failed**"];
+    return [work, targetText(row.plan), "", "", "", "", "", "", "**failed**"];
   }
   const { min, lowerQuartile, median, upperQuartile, max } = row.judged;
   const word = verdict(row);
@@ -91,6 +90,7 @@ function rowCells(row: Row): readonly string[] {
     `**${judged(row, median)}**`,
     `${judged(row, lowerQuartile)}–${judged(row, upperQuartile)}`,
     `${judged(row, min)}–${judged(row, max)}`,
+    String(row.judged.count),
     inUnit(row.candidate.median, unit),
     inUnit(row.reference.median, unit),
     word === "missed" ? "**missed**" : word,
@@ -126,19 +126,20 @@ function figureTable(table: FigureTable): readonly string[] {
   ];
 }
 
-function reading(run: Run): readonly string[] {
+function reading(): readonly string[] {
   return [
     "## How to read and repeat it",
     "",
-    `Both engines run at the same time with their data on one fresh file system. In each of the ` +
-      `${run.rounds} rounds (after one that warms up and does not count) they are measured right ` +
-      "after each other, in turns forwards and backwards, and the round's ratio is formed from " +
-      "these two figures. The columns median, quartiles and min–max are about those ratios, the " +
+    "Both engines run at the same time with their data on one fresh file system. In each " +
+      "round (after one that warms up and does not count) they are measured right after each " +
+      "other, in turns forwards and backwards, and the round's ratio is formed from these two " +
+      "figures. The columns median, quartiles and min–max are about those ratios, the " +
       "columns after them are medians of the absolute figures.",
     "",
     "**Trust the ratios, not the absolute figures**: virtual machines like those this runs on " +
       "differ from hour to hour by a factor of two. A ratio near its target is decided by its " +
-      "quartiles. For rates a ratio above 1 is better, for times and memory one below 1.",
+      "quartiles, and a wide spread means that the machine was busy. For rates a ratio above 1 " +
+      "is better, for times and memory one below 1.",
     "",
     "Each daemon has a mount namespace of its own with an empty `/run`; dockerd runs with " +
       "`--iptables=false --ip6tables=false --bridge=none`. The load comes from " +
@@ -146,7 +147,7 @@ function reading(run: Run): readonly string[] {
       "makes the row fail. It shares the machine's processors with the engine under test.",
     "",
     "```",
-    "npm run build && npm run bench            # as root, some ten minutes; writes this page",
+    "npm run bench                             # as root, some ten minutes; writes this page",
     "npm run bench -- --only create,list       # some rows, printed only",
     "npm run bench -- --candidate dockerd      # dockerd against dockerd: every ratio about 1",
     "```",

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { dockerdKind, type EngineKind, holdfastKind, versionOf } from "./engines.ts";
+import { type LoadNote, latencyTable } from "./latency.ts";
 import { compileLoadTools } from "./load.ts";
 import { type Surroundings, surroundings } from "./machine.ts";
 import { type Options, parseOptions, usage } from "./options.ts";
@@ -16,7 +17,7 @@ import { freshGround, fullSizes, quickSizes, type Workbench } from "./workbench.
 const RECORDED_ROUNDS_MIN = 5;
 const repository = resolve(import.meta.dir, "..");
 
-async function main(): Promise<number> {
+async function main(signal: AbortSignal): Promise<number> {
   const options = parseOptions(process.argv.slice(2));
   if (options === "help") {
     process.stdout.write(usage);
@@ -27,15 +28,12 @@ async function main(): Promise<number> {
   }
   const groups = selectedGroups(options.only);
   const candidate = candidateOf(options);
-  const stopping = new AbortController();
-  for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
-    process.on(name, () => stopping.abort(new Error(`stopped by ${name}`)));
-  }
   await using cleanUp = new AsyncDisposableStack();
   const directory = await mkdtemp(join(options.directory ?? "/var/tmp", "holdfast-bench-"));
   cleanUp.defer(() => rm(directory, { recursive: true, force: true }));
 
-  const workbench = await workbenchIn(directory, candidate, options, stopping.signal);
+  const notes: LoadNote[] = [];
+  const workbench = await workbenchIn(directory, { candidate, options, notes, signal });
   const outcomes = await outcomesOf(groups, workbench);
   const run: Run = {
     candidate: workbench.candidate.name,
@@ -45,10 +43,13 @@ async function main(): Promise<number> {
     surroundings: await surroundings({
       directory,
       versions: await versions(workbench),
-      signal: stopping.signal,
+      signal,
     }),
     rows: outcomes.flatMap(({ rows }): readonly Row[] => rows),
-    tables: outcomes.flatMap(({ tables }): readonly FigureTable[] => tables),
+    tables: [
+      ...outcomes.flatMap(({ tables }): readonly FigureTable[] => tables),
+      ...(notes.length > 0 ? [latencyTable(notes)] : []),
+    ],
   };
   await writePage(run, options);
   return run.rows.some((row) => verdict(row) === "failed") ? 1 : 0;
@@ -67,10 +68,14 @@ function candidateOf(options: Options): EngineKind {
 
 async function workbenchIn(
   directory: string,
-  candidate: EngineKind,
-  options: Options,
-  signal: AbortSignal,
+  parts: {
+    readonly candidate: EngineKind;
+    readonly options: Options;
+    readonly notes: LoadNote[];
+    readonly signal: AbortSignal;
+  },
 ): Promise<Workbench> {
+  const { candidate, options, notes, signal } = parts;
   const sizes = options.isQuick ? quickSizes : fullSizes;
   let grounds = 0;
   return {
@@ -80,6 +85,7 @@ async function workbenchIn(
     tools: await compileLoadTools(directory, signal),
     signal,
     say: (line) => console.log(line),
+    note: (note) => notes.push(note),
     ground() {
       grounds += 1;
       return freshGround(join(directory, String(grounds)), signal);
@@ -157,11 +163,15 @@ async function writePage(run: Run, options: Options): Promise<void> {
   console.log(`\nWritten: ${output}`);
 }
 
+const stopping = new AbortController();
+for (const name of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(name, () => stopping.abort(new Error(`stopped by ${name}`)));
+}
 try {
-  process.exitCode = await main();
+  process.exitCode = await main(stopping.signal);
 } catch (error) {
   console.error(`bench: ${error instanceof Error ? error.message : String(error)}`);
-  process.exitCode = 1;
+  process.exitCode = stopping.signal.aborted ? 130 : 1;
 }
 // Connections of the readiness check may still be open; everything else is cleaned up by now.
 process.exit();

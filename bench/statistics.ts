@@ -27,7 +27,7 @@ export function quantile(sorted: readonly number[], share: number): number {
   return below + (above - below) * (position - Math.floor(position));
 }
 
-/** Summarises a series. Throws `RangeError` when it is empty or holds what is not a finite number. */
+/** Summarises a series. Throws `RangeError` when it is empty or not all numbers are finite. */
 export function summarise(series: readonly number[]): Summary {
   if (!series.every(Number.isFinite)) {
     throw new RangeError(`not a series of finite numbers: ${series.join(", ")}`);

@@ -3,7 +3,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { Engine, EngineKind } from "./engines.ts";
 import { freshFileSystem } from "./file-system.ts";
-import type { LoadTools } from "./load.ts";
+import type { LoadNote } from "./latency.ts";
+import type { Burst, LoadTools } from "./load.ts";
 
 /** How much is measured. */
 export interface Sizes {
@@ -22,11 +23,14 @@ export interface Sizes {
   readonly idleMs: number;
 }
 
-/** The whole measurement. */
+/**
+ * The whole measurement. Many short rounds rather than a few long ones: a disturbance from outside
+ * then falls on both engines of a round, or spoils one round of many.
+ */
 export const fullSizes: Sizes = {
-  rounds: 5,
-  burstSeconds: 1.5,
-  changes: { one: 1000, eight: 4000 },
+  rounds: 11,
+  burstSeconds: 0.75,
+  changes: { one: 500, eight: 2000 },
   listed: 5000,
   remembered: 10_000,
   growth: [1000, 10_000, 100_000],
@@ -62,6 +66,8 @@ export interface Workbench {
   readonly tools: LoadTools;
   readonly signal: AbortSignal;
   say(line: string): void;
+  /** Keeps a burst for the table of latencies. */
+  note(note: LoadNote): void;
   /** A fresh file system; the group disposes of it. */
   ground(): Promise<Ground>;
 }
@@ -81,6 +87,22 @@ export async function freshGround(directory: string, signal: AbortSignal): Promi
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/**
+ * One burst of a row: its rate in operations a second. Rounds below 0 warm up: they leave no note.
+ */
+export async function rateOf(
+  workbench: Workbench,
+  engine: Engine,
+  burst: Omit<Burst, "socket">,
+  row: { readonly work: string; readonly round: number },
+): Promise<number> {
+  const load = await workbench.tools.burst({ ...burst, socket: engine.socket });
+  if (row.round >= 0) {
+    workbench.note({ work: row.work, engine: engine.kind.name, load });
+  }
+  return load.operations / load.seconds;
 }
 
 /** Starts the two engines that a paired row compares, the candidate first. */

@@ -35,8 +35,10 @@ export async function build(entry: string, output: string): Promise<number> {
   ];
   try {
     const code = await runProgram(process.execPath, parameters);
-    if (code === 0) renameSync(join(sourceRoot, unfinished), join(sourceRoot, output));
-    return code;
+    if (code !== 0) return code;
+    renameSync(join(sourceRoot, unfinished), join(sourceRoot, output));
+    console.error(`build: ${output}, version ${packageVersion()}, commit ${gitCommit()}`);
+    return 0;
   } finally {
     rmSync(join(sourceRoot, unfinished), { force: true });
   }

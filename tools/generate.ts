@@ -1,4 +1,4 @@
-// Writes the generated files of the repository; `--check` only compares and fails when one is stale.
+// Writes the generated files; `--check` only compares, and fails when one of them is stale.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { sourceRoot } from "./source-root.ts";

@@ -12,8 +12,8 @@ import { findProgram } from "./find-program.ts";
 const aptLockSeconds = 120;
 
 /**
- * One apt run for everything that is missing; nothing at all when nothing is. Never fails: what needs
- * a missing package says so itself. HOLDFAST_INSTALL=never keeps it from touching the machine.
+ * One apt run for everything that is missing; nothing at all when nothing is. Never fails: what
+ * needs a missing package says so itself. HOLDFAST_INSTALL=never leaves the machine as it is.
  */
 export function installPackages(purpose: Purpose): void {
   const missing = debianPackages.filter(

@@ -1,4 +1,4 @@
-// Writes the result of the nightly tests into docs/nightly.md, dated and with the machine it ran on.
+// Writes the result of the nightly tests into docs/nightly.md, with its date and its machine.
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus, release, totalmem } from "node:os";
 import { join } from "node:path";

@@ -14,8 +14,8 @@ export interface RunOptions {
 const graceMs = 5_000;
 
 /**
- * Answers the exit code: 127 when the program does not start, 128 and the number when a signal ended
- * it, so a caller sees one number that is 0 only when all went well.
+ * Answers the exit code: 127 when the program does not start, 128 and the number when a signal
+ * ended it, so a caller sees one number that is 0 only when all went well.
  */
 export function runProgram(
   program: string,

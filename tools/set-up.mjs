@@ -13,7 +13,9 @@ const oldestNode = 20;
 /** The npm package of Bun has a placeholder of some hundred bytes until its install script ran. */
 const smallestBunBytes = 1_048_576;
 
+/** Holds the hash of the lockfile that was installed last. */
 const record = join(sourceRoot, "node_modules", ".holdfast-setup");
+const npmRecord = join(sourceRoot, "node_modules", ".package-lock.json");
 
 /**
  * Installs what package-lock.json says, when that is not what is installed. Ends the process with a
@@ -27,13 +29,34 @@ export function setUp() {
   }
   const lockfile = readFileSync(join(sourceRoot, "package-lock.json"));
   const wanted = createHash("sha256").update(lockfile).digest("hex");
-  if (!existsSync(record) || readFileSync(record, "utf8").trim() !== wanted) install(wanted);
+  if (!existsSync(record) || readFileSync(record, "utf8").trim() !== wanted) {
+    if (!isInstalled(lockfile.toString())) install();
+    writeFileSync(record, `${wanted}\n`);
+  }
   if (findBun() === undefined) placeBun();
   return findBun() ?? giveUp("npm has no Bun for this machine, or its install script failed");
 }
 
-/** @param {string} wanted the hash that the record gets once everything is there */
-function install(wanted) {
+/**
+ * True when npm's own record of node_modules has every package of the lockfile, as after somebody's
+ * `npm install`. npm writes that record last, so a half-made folder has none.
+ *
+ * @param {string} lockfile
+ */
+function isInstalled(lockfile) {
+  if (!existsSync(npmRecord)) return false;
+  const wanted = JSON.parse(lockfile).packages;
+  const installed = JSON.parse(readFileSync(npmRecord, "utf8")).packages;
+  // What is optional may be meant for another platform.
+  return Object.keys(wanted).every(
+    (name) =>
+      name === "" ||
+      wanted[name].optional === true ||
+      wanted[name].integrity === installed[name]?.integrity,
+  );
+}
+
+function install() {
   console.error("set-up: installing npm packages (npm ci)");
   // As root no install script of any package is run; Bun's own is run by name, below.
   const { status, error } = spawnSync(
@@ -47,7 +70,6 @@ function install(wanted) {
   if (error !== undefined) giveUp(`npm does not start: ${error.message}`);
   if (status !== 0) giveUp("npm ci failed; its own words are above");
   placeBun();
-  writeFileSync(record, `${wanted}\n`);
 }
 
 /**

@@ -14,11 +14,17 @@ export function packageVersion(): string {
   throw new Error("package.json has no version");
 }
 
-/** The commit of the checkout, 12 digits; "unknown" without git, or in an unpacked archive. */
+/**
+ * The commit of the checkout, 12 digits, with `-dirty` behind it when files were changed since;
+ * "unknown" without git, or in an unpacked archive.
+ */
 export function gitCommit(): string {
-  const answer = spawnSync("git", ["rev-parse", "--short=12", "HEAD"], {
+  const parameters = ["describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"];
+  const answer = spawnSync("git", parameters, {
     cwd: sourceRoot,
     encoding: "utf8",
+    // Only looks: git would otherwise refresh its index, and wait for whoever holds it.
+    env: { ...process.env, GIT_OPTIONAL_LOCKS: "0" },
   });
   return answer.status === 0 ? answer.stdout.trim() : "unknown";
 }

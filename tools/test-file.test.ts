@@ -14,7 +14,10 @@ const limitMs = 20_000;
 async function outcomes(name: string, lines: readonly string[], limit = limitMs) {
   const path = join(folder, `${name}.test.ts`);
   writeFileSync(path, ['import { test } from "bun:test";', ...lines].join("\n"));
-  const { tests } = await runTestFile(relative(sourceRoot, path), limit);
+  const { tests } = await runTestFile(relative(sourceRoot, path), {
+    limitMs: limit,
+    show: () => {},
+  });
   return tests.map(({ name, outcome }) => `${outcome}: ${name}`);
 }
 

@@ -27,13 +27,20 @@ export interface FileOutcome {
   readonly durationMs: number;
 }
 
+export interface TestFileRun {
+  /** After this the file is stopped, and has failed. */
+  readonly limitMs: number;
+  /** Gets what the tests print and what the runner says of failures, line by line. */
+  readonly show: (line: string) => void;
+}
+
 /** Never rejects: whatever goes wrong with the file is a failed test of that file. */
-export async function runTestFile(path: string, limitMs: number): Promise<FileOutcome> {
+export async function runTestFile(path: string, run: TestFileRun): Promise<FileOutcome> {
   const folder = mkdtempSync(join(tmpdir(), "holdfast-report-"));
   const report = join(folder, "report.xml");
   const startedMs = performance.now();
   try {
-    const ended = await runBunTest(path, report, limitMs);
+    const ended = await runBunTest(path, report, run);
     const tests = judge(readReport(report), ended);
     return { path, tests, durationMs: performance.now() - startedMs };
   } finally {
@@ -42,8 +49,8 @@ export async function runTestFile(path: string, limitMs: number): Promise<FileOu
 }
 
 /**
- * Adds the failure that the report does not show. `ended` is the exit code, or a sentence when there
- * is none.
+ * Adds the failure that the report does not show. `ended` is the exit code, or a sentence when
+ * there is none.
  */
 export function judge(
   tests: readonly TestOutcome[],
@@ -69,7 +76,11 @@ function readReport(report: string): readonly TestOutcome[] {
   }
 }
 
-function runBunTest(path: string, report: string, limitMs: number): Promise<number | string> {
+function runBunTest(
+  path: string,
+  report: string,
+  { limitMs, show }: TestFileRun,
+): Promise<number | string> {
   const parameters = [
     // What a test leaves running ends with it, also when the time is up.
     ...["test", "--no-orphans", "--only-failures", `--timeout=${testLimitMs}`],
@@ -81,7 +92,7 @@ function runBunTest(path: string, report: string, limitMs: number): Promise<numb
   });
   for (const stream of [child.stdout, child.stderr]) {
     createInterface({ input: stream }).on("line", (line) => {
-      if (!noise.test(line) && !closing.test(line)) console.log(line);
+      if (!noise.test(line) && !closing.test(line)) show(line);
     });
   }
   let timedOut = false;

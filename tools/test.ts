@@ -32,8 +32,9 @@ if (!nightly && parts.length === 0) {
 }
 await step("build", () => build(join("src", "main.ts"), join("dist", "holdfast")));
 const files = chosenFiles();
+const limitMs = fileLimitMs[nightly ? "nightly" : "daily"];
 for (const path of files) {
-  const outcome = await runTestFile(path, fileLimitMs[nightly ? "nightly" : "daily"]);
+  const outcome = await runTestFile(path, { limitMs, show: console.log });
   outcomes.push(outcome);
   console.log(`${path}: ${sentence(outcome)} in ${seconds(outcome.durationMs)}`);
 }

@@ -3,7 +3,7 @@ import type { Engine } from "../engines.ts";
 import { settle } from "../file-system.ts";
 import { measureRounds, type Step } from "../measure.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
-import { startPair, type Workbench } from "../workbench.ts";
+import { rateOf, startPair, type Workbench } from "../workbench.ts";
 
 const both = { unit: "/s", judged: "ratio", against: "reference" } as const;
 
@@ -30,8 +30,8 @@ const remove1: RowPlan = {
   id: "remove-1",
   work: "remove, 1 connection",
   how:
-    "The volumes that `create, 1 connection` made in this round are removed again. Holdfast moves " +
-    "them into its trash, dockerd deletes their directories.",
+    "The volumes that `create, 1 connection` made in this round are removed again. Holdfast " +
+    "moves them into its trash, dockerd deletes their directories.",
 };
 
 const remove8: RowPlan = {
@@ -52,14 +52,13 @@ function changeStep(
     name: plan.row.id,
     async measure(engine, round) {
       await settle(disk, workbench.signal);
-      const load = await workbench.tools.burst({
+      const burst = {
         mode: plan.mode,
-        socket: engine.socket,
         connections: plan.connections,
         amount: { count: plan.connections === 1 ? changes.one : changes.eight },
         prefix: `change-${plan.connections}-${round + 1}`,
-      });
-      return load.operations / load.seconds;
+      };
+      return rateOf(workbench, engine, burst, { work: plan.row.work, round });
     },
   };
 }

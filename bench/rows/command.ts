@@ -38,7 +38,7 @@ async function measuredOnce(workbench: Workbench, engine: Engine, costs: Costs):
 function costTable(costs: Costs): FigureTable {
   return {
     title: "What one `volume ls` costs",
-    note: "Medians over all runs: processor time in user and kernel mode, and the largest resident set.",
+    note: "Medians over all runs: processor time, user and kernel, and the largest resident set.",
     columns: ["client of", "processor time", "memory"],
     lines: [...costs].map(([engine, cost]) => [
       engine.kind.name,

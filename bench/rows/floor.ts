@@ -119,8 +119,8 @@ export const floorGroup: Group = {
         {
           title: "What the file system itself allows",
           note:
-            "One thread, no engine, on a fresh file system like those of the rows: no engine that " +
-            "makes each change durable by itself can be faster than these.",
+            "One thread, no engine, on a fresh file system like those of the rows. An engine " +
+            "that makes every change durable by itself cannot be faster than the matching line.",
           columns: ["work", "median", "min–max"],
           lines,
         },

@@ -11,7 +11,7 @@ import { fillWithVolumes, type Ground, type Workbench } from "../workbench.ts";
 const FLAT_SHARE = 0.8;
 /** A cost per volume at the largest size that is at most this much of the smallest's is linear. */
 const LINEAR_SHARE = 1.25;
-const CHANGED = 1000;
+const CHANGED = 500;
 /** Volumes that the lists of one burst hold together. */
 const LISTED_TOGETHER = 200_000;
 const LISTS_MIN = 2;

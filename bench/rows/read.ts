@@ -2,7 +2,7 @@
 import type { Engine } from "../engines.ts";
 import { measureRounds, type Step } from "../measure.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
-import { fillWithVolumes, startPair, type Workbench } from "../workbench.ts";
+import { fillWithVolumes, rateOf, startPair, type Workbench } from "../workbench.ts";
 
 const INSPECTED = 1000;
 /** One volume in this many carries the label that the filtered list asks for. */
@@ -15,7 +15,9 @@ const inspect1: RowPlan = {
   id: "inspect-1",
   work: "inspect, 1 connection",
   target: { bound: "at_least", value: 1.5 },
-  how: `One of ${INSPECTED} volumes, chosen at random, is asked for by \`GET /volumes/<name>\`. Aim: 3.`,
+  how:
+    `One of ${INSPECTED} volumes, chosen at random, is asked for by \`GET /volumes/<name>\`. ` +
+    "Aim: 3.",
 };
 
 const inspect8: RowPlan = {
@@ -47,16 +49,15 @@ const listByLabel: RowPlan = {
 function inspectStep(workbench: Workbench, row: RowPlan, connections: number): Step<Engine> {
   return {
     name: row.id,
-    async measure(engine) {
-      const load = await workbench.tools.burst({
+    measure(engine, round) {
+      const burst = {
         mode: "inspect",
-        socket: engine.socket,
         connections,
         amount: { seconds: workbench.sizes.burstSeconds },
         prefix: "known",
         names: INSPECTED,
-      });
-      return load.operations / load.seconds;
+      } as const;
+      return rateOf(workbench, engine, burst, { work: row.work, round });
     },
   };
 }
@@ -88,16 +89,15 @@ function listStep(
 ): Step<Engine> {
   return {
     name: row.id,
-    async measure(engine) {
-      const load = await workbench.tools.burst({
+    measure(engine, round) {
+      const burst = {
         mode: "list",
-        socket: engine.socket,
         connections: 1,
         amount: { seconds: workbench.sizes.burstSeconds },
         prefix: "known",
         ...list,
-      });
-      return load.operations / load.seconds;
+      } as const;
+      return rateOf(workbench, engine, burst, { work: row.work, round });
     },
   };
 }

@@ -1,6 +1,6 @@
 // The command line's own HTTP client: one Unix socket, small, bounded, and never waiting for ever.
 import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
-import { MalformedReply, ReplyParser, type ReplyHead } from "./reply-parser.ts";
+import { MalformedReply, type ReplyHead, ReplyParser } from "./reply-parser.ts";
 import type { Target } from "./target.ts";
 
 /** The newest version of Docker's API that Holdfast speaks. */
@@ -114,10 +114,12 @@ export class DaemonClient {
         if (rest.length > lineBytesMax) throw new MalformedReply("a line is too long");
         for (const line of parts) {
           if (line === "") continue;
-          work = work.then(() => onLine(line)).catch((error: Error) => {
-            failure ??= error;
-            reject(error);
-          });
+          work = work
+            .then(() => onLine(line))
+            .catch((error: Error) => {
+              failure ??= error;
+              reject(error);
+            });
         }
       };
       const waiting: Waiting = {

@@ -1,7 +1,7 @@
 // The cluster part of `volume create`: understood so that a daemon can refuse it in its own words.
 import { CliFailure } from "./failure.ts";
 import type { Options } from "./options.ts";
-import { keyValues } from "./volume-create.ts";
+import { keyValues } from "./volume.ts";
 
 const unitPowers = ["", "k", "m", "g", "t", "p"];
 

@@ -53,7 +53,6 @@ export interface Command {
   readonly words: readonly string[];
   /** Other spellings of the last word. */
   readonly aliases?: readonly string[];
-  /** Whole other spellings, for the help only: "holdfast system events". */
   readonly summary: string;
   /** What stands behind the words: "[OPTIONS] VOLUME [VOLUME...]". */
   readonly usage: string;
@@ -64,7 +63,6 @@ export interface Command {
   readonly completes?: "volumes" | "commands" | "nothing";
   readonly apiVersionMin?: string;
   readonly hidden?: boolean;
-  readonly load: () => Promise<RunCommand>;
 }
 
 /** A word that only leads to others: `holdfast volume`. */

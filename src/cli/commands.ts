@@ -92,7 +92,6 @@ const volumeCommands: readonly Command[] = [
       },
     ],
     completes: "nothing",
-    load: async () => (await import("./volume-create.ts")).createVolume,
   },
   {
     words: ["volume", "inspect"],
@@ -108,7 +107,6 @@ const volumeCommands: readonly Command[] = [
       },
     ],
     completes: "volumes",
-    load: async () => (await import("./volume-inspect.ts")).inspectVolumes,
   },
   {
     words: ["volume", "ls"],
@@ -133,7 +131,6 @@ const volumeCommands: readonly Command[] = [
       { line: "holdfast volume ls", about: "All volumes" },
       { line: "holdfast volume ls -q --filter dangling=true", about: "Names of unused volumes" },
     ],
-    load: async () => (await import("./volume-ls.ts")).listVolumes,
   },
   {
     words: ["volume", "prune"],
@@ -156,7 +153,6 @@ const volumeCommands: readonly Command[] = [
       { line: "holdfast volume prune", about: "Remove unused anonymous volumes, after asking" },
       { line: "holdfast volume prune -a --filter label=ci", about: "Unused volumes of one label" },
     ],
-    load: async () => (await import("./volume-prune.ts")).pruneVolumes,
   },
   {
     words: ["volume", "rm"],
@@ -176,7 +172,6 @@ const volumeCommands: readonly Command[] = [
     ],
     examples: [{ line: "holdfast volume rm pgdata", about: "Remove a volume that nobody uses" }],
     completes: "volumes",
-    load: async () => (await import("./volume-rm.ts")).removeVolumes,
   },
   {
     words: ["volume", "update"],
@@ -195,7 +190,6 @@ const volumeCommands: readonly Command[] = [
     examples: [],
     completes: "volumes",
     apiVersionMin: "1.42",
-    load: async () => (await import("./volume-update.ts")).updateVolume,
   },
 ];
 
@@ -216,7 +210,6 @@ const engineCommands: readonly Command[] = [
       { line: "holdfast events --since 10m --until 0m", about: "The last ten minutes" },
       { line: "holdfast events --filter event=destroy", about: "Wait for removals" },
     ],
-    load: async () => (await import("./events.ts")).followEvents,
   },
   {
     words: ["df"],
@@ -234,7 +227,6 @@ const engineCommands: readonly Command[] = [
       json,
     ],
     examples: [{ line: "holdfast df -v", about: "The size of every volume" }],
-    load: async () => (await import("./df.ts")).showUsage,
   },
   {
     words: ["info"],
@@ -243,7 +235,6 @@ const engineCommands: readonly Command[] = [
     argumentCount: { min: 0, max: 0 },
     options: [{ name: "format", short: "f", kind: "string", summary: formatWords }, json],
     examples: [{ line: "holdfast info -f '{{.Plugins.Volume}}'", about: "The known drivers" }],
-    load: async () => (await import("./info.ts")).showInfo,
   },
   {
     words: ["version"],
@@ -252,7 +243,6 @@ const engineCommands: readonly Command[] = [
     argumentCount: { min: 0, max: 0 },
     options: [{ name: "format", short: "f", kind: "string", summary: formatWords }, json],
     examples: [{ line: "holdfast version -f '{{.Server.Version}}'", about: "Of the daemon alone" }],
-    load: async () => (await import("./version.ts")).showVersion,
   },
 ];
 
@@ -271,7 +261,6 @@ const ownCommands: readonly Command[] = [
       { line: "holdfast verify driver local --root /mnt/new", about: "Is this disk fit for it?" },
     ],
     completes: "nothing",
-    load: async () => (await import("./verify.ts")).verify,
   },
   {
     words: ["completion"],
@@ -281,7 +270,6 @@ const ownCommands: readonly Command[] = [
     options: [],
     examples: [{ line: "source <(holdfast completion bash)", about: "For this shell only" }],
     completes: "nothing",
-    load: async () => (await import("./completion.ts")).printCompletion,
   },
   {
     words: ["help"],
@@ -291,7 +279,6 @@ const ownCommands: readonly Command[] = [
     options: [],
     examples: [{ line: "holdfast help volume create", about: "The same as with --help" }],
     completes: "commands",
-    load: async () => (await import("./help.ts")).printHelp,
   },
 ];
 

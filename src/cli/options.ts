@@ -120,18 +120,18 @@ class Walk {
       const letter = word[at] ?? "";
       const rest = word.slice(at + 1);
       const spec = this.#specs.find((known) => known.short === letter);
-      if (spec === undefined) {
-        if (letter !== "h") {
-          throw new OptionError(
-            `unknown shorthand flag: ${quote(letter).replaceAll('"', "'")} in -${letter}${rest}`,
-            `-${letter}`,
-          );
-        }
-        this.wantsHelp = true;
-      } else if (rest.startsWith("=")) return this.#set(spec, rest.slice(1));
-      else if (spec.kind === "flag") this.#set(spec, "true");
-      else if (rest !== "") return this.#set(spec, rest);
-      else return this.#set(spec, this.#next(`flag needs an argument: '${letter}' in -${letter}`));
+      if (spec !== undefined && (spec.kind !== "flag" || rest.startsWith("="))) {
+        // The rest of the word is the value, or the next word when there is no rest.
+        const missing = `flag needs an argument: '${letter}' in -${letter}`;
+        this.#set(spec, rest === "" ? this.#next(missing) : rest.replace(/^=/, ""));
+        return;
+      }
+      if (spec !== undefined) this.#set(spec, "true");
+      else if (letter === "h") this.wantsHelp = true;
+      else {
+        const message = `unknown shorthand flag: '${letter}' in -${letter}${rest}`;
+        throw new OptionError(message, `-${letter}`);
+      }
     }
   }
 
@@ -144,7 +144,9 @@ class Walk {
   #set(spec: OptionSpec, value: string): void {
     const problem = problemWith(spec, value);
     if (problem !== undefined) {
-      throw new OptionError(`invalid argument ${quote(value)} for "${nameOf(spec)}" flag: ${problem}`);
+      throw new OptionError(
+        `invalid argument ${quote(value)} for "${nameOf(spec)}" flag: ${problem}`,
+      );
     }
     const stored = spec.kind === "flag" ? String(trueWords.has(value)) : value;
     const known = this.values.get(spec.name);

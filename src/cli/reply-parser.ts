@@ -176,7 +176,11 @@ export class ReplyParser {
 function headEnd(bytes: Uint8Array): number {
   let at = bytes.indexOf(carriageReturn);
   while (at >= 0 && at + 3 < bytes.length) {
-    if (bytes[at + 1] === lineFeed && bytes[at + 2] === carriageReturn && bytes[at + 3] === lineFeed)
+    if (
+      bytes[at + 1] === lineFeed &&
+      bytes[at + 2] === carriageReturn &&
+      bytes[at + 3] === lineFeed
+    )
       return at;
     at = bytes.indexOf(carriageReturn, at + 1);
   }

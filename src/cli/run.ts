@@ -1,11 +1,14 @@
 // The way of every command line: find the command, read its options, run it, say what went wrong.
 import { compareVersions, DaemonClient } from "./client.ts";
-import type { CliParts, Command } from "./command.ts";
-import { commandGroups, commands, globalOptions } from "./commands.ts";
+import type { CliParts, Command, RunCommand } from "./command.ts";
+import { globalOptions } from "./commands.ts";
 import { CliFailure } from "./failure.ts";
+import { findCommand } from "./find-command.ts";
 import { OptionError, type Options, parseOptions } from "./options.ts";
+import { runners } from "./runners.ts";
 import { findTarget } from "./target.ts";
 import { OutputClosed, type Terminal } from "./terminal.ts";
+import { UsageFailure } from "./usage-failure.ts";
 
 /** As a shell reports a program that was ended by SIGPIPE. */
 const outputClosedExit = 141;
@@ -52,8 +55,11 @@ async function dispatch(
     return 0;
   }
   checkArgumentCount(command, parsed.positional.length);
-  const run = await command.load();
-  const target = await findTarget(parsed.options.text("host") ?? front.options.text("host"), terminal);
+  const run = await load(command);
+  const target = await findTarget(
+    parsed.options.text("host") ?? front.options.text("host"),
+    terminal,
+  );
   const client = new DaemonClient(target);
   try {
     await checkApiVersion(command, parsed.options, client);
@@ -61,6 +67,13 @@ async function dispatch(
   } finally {
     client.close();
   }
+}
+
+function load(command: Command): Promise<RunCommand> {
+  const words = command.words.join(" ");
+  const runner = runners[words];
+  if (runner === undefined) throw new Error(`the command "${words}" has no runner`);
+  return runner();
 }
 
 /** The options in front of the command. */
@@ -82,34 +95,6 @@ function readOptions(command: Command, words: readonly string[]): ReturnType<typ
     if (!(error instanceof OptionError)) throw error;
     throw new UsageFailure(error, command);
   }
-}
-
-/** An option that cannot be read: Docker's exit code for it is 125. */
-export class UsageFailure extends CliFailure {
-  readonly option: OptionError;
-  readonly command: Command | undefined;
-  constructor(option: OptionError, command: Command | undefined) {
-    super(option.message, 125);
-    this.option = option;
-    this.command = command;
-  }
-}
-
-/** The command that `words` begin with. */
-export function findCommand(words: readonly string[]): Command | undefined {
-  return commands.find((command) => {
-    const lastIndex = command.words.length - 1;
-    return command.words.every(
-      (word, index) =>
-        word === words[index] ||
-        (index === lastIndex && (command.aliases?.includes(words[index] ?? "") ?? false)),
-    );
-  });
-}
-
-/** The first word of a two-word command, or undefined. */
-export function findGroup(word: string | undefined): string | undefined {
-  return commandGroups.find((group) => group.word === word)?.word;
 }
 
 function plural(count: number): string {

@@ -2,7 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import type { Options } from "./options.ts";
-import type { ApiVolume } from "./volume.ts";
+import { type ApiVolume, keyValues } from "./volume.ts";
 
 const clusterOptions = [
   "availability",
@@ -16,19 +16,6 @@ const clusterOptions = [
   "topology-required",
   "type",
 ];
-
-/** `key=value` words as an object with sorted keys; a word without `=` has the value "". */
-export function keyValues(words: readonly string[]): Record<string, string> | undefined {
-  if (words.length === 0) return undefined;
-  const pairs = new Map<string, string>();
-  for (const word of words) {
-    const equals = word.indexOf("=");
-    if (equals < 0) pairs.set(word, "");
-    else pairs.set(word.slice(0, equals), word.slice(equals + 1));
-  }
-  const keys = [...pairs.keys()].sort();
-  return Object.fromEntries(keys.map((key) => [key, pairs.get(key) ?? ""]));
-}
 
 function chooseName(options: Options, positional: readonly string[]): string | undefined {
   const named = options.text("name") ?? "";

@@ -58,3 +58,16 @@ export function listRequest(filters: readonly string[]): ApiRequest {
   const query = filterQuery(filters);
   return { method: "GET", path: query === "" ? "/volumes" : `/volumes?${query}` };
 }
+
+/** `key=value` words as an object with sorted keys; a word without `=` has the value "". */
+export function keyValues(words: readonly string[]): Record<string, string> | undefined {
+  if (words.length === 0) return undefined;
+  const pairs = new Map<string, string>();
+  for (const word of words) {
+    const equals = word.indexOf("=");
+    if (equals < 0) pairs.set(word, "");
+    else pairs.set(word.slice(0, equals), word.slice(equals + 1));
+  }
+  const keys = [...pairs.keys()].sort();
+  return Object.fromEntries(keys.map((key) => [key, pairs.get(key) ?? ""]));
+}

@@ -9,9 +9,9 @@
 // there. The engine never has two calls in flight for one volume. After a crash it may repeat the
 // last call, so every call is safe to repeat. Every call has a deadline (`driverDeadlinesMs`), which
 // fires the operation's signal: a driver gives up then, and a system call that cannot be given up
-// runs in a helper process of `Host`, never in the daemon's own threads. A call whose signal has
-// fired already rejects and changes nothing. Every parsed name works, the longest too, and two
-// names never share storage.
+// runs in a helper process of `Host`, never in the daemon's own threads. A call that would
+// change something rejects when its signal has fired already, and changes nothing. Every parsed name
+// works, the longest too, and two names never share storage.
 //
 // Worked example: `create({name: "wiki", options: {}})` → record; `mount("wiki", "c1")` →
 // "/…/volumes/wiki/_data"; `mount("wiki", "c2")` → the same data; `unmount("wiki", "c1")`,
@@ -160,7 +160,7 @@ export interface TrashCapable {
 
 export interface UsageCapable {
   /**
-   * Apparent bytes of regular files, hard links counted once (Docker's sum). Yields to other work
+   * Apparent bytes of all that is no directory, hard links counted once (Docker's sum). Yields to other work
    * while it walks. Cost grows with the number of files.
    */
   measure(name: VolumeName, operation: Operation): Promise<{ readonly usedBytes: number }>;

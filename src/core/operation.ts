@@ -23,7 +23,8 @@ export interface Log {
 /**
  * Passed to everything that waits, always as the last argument and never optional. Work checks
  * `signal` before each effect; a signal that fires makes calls reject with `operation.cancelled`
- * or `operation.timed_out`, and what was done by then is either whole or undone.
+ * or `operation.timed_out`, and what was done by then is either whole or undone. Whoever fires it
+ * gives the `EngineError` to reject with as its reason, so that `signal.throwIfAborted()` throws it.
  */
 export interface Operation {
   readonly id: OperationId;

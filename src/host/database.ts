@@ -15,6 +15,8 @@ import { EngineError } from "../core/errors.ts";
 /** How long a lock of a foreign process (a curious `sqlite3`) may stop this thread. */
 const BUSY_TIMEOUT_MS = 1_000;
 
+const IN_MEMORY = ":memory:";
+
 /** SQLite reports some full disks as input/output errors; below this much free space we know why. */
 const FULL_BELOW_BYTES = 64 * 1024;
 
@@ -90,6 +92,7 @@ function open(path: string, options: DatabaseOptions): SqliteDatabase {
     strict: true,
   });
   try {
+    if (path !== IN_MEMORY) refuseReadOnly(path);
     sqlite.run(`PRAGMA busy_timeout = ${BUSY_TIMEOUT_MS}`);
     if (options.keepLog === true) sqlite.fileControl(constants.SQLITE_FCNTL_PERSIST_WAL, 1);
     // Before the log is touched: only then its index stays in memory.
@@ -97,7 +100,7 @@ function open(path: string, options: DatabaseOptions): SqliteDatabase {
     const journal = sqlite.prepare<{ journal_mode: string }, []>("PRAGMA journal_mode = WAL");
     const mode = journal.get()?.journal_mode;
     journal.finalize();
-    if (mode !== "wal" && path !== ":memory:") {
+    if (mode !== "wal" && path !== IN_MEMORY) {
       throw new EngineError(
         "storage.failed",
         `database ${path}: its file system cannot keep a write-ahead log (mode ${mode})`,
@@ -142,17 +145,31 @@ function translate(thrown: unknown, path: string): unknown {
   }
 }
 
+/** SQLite opens what it may not write for reading, and says so only at the first change. */
+function refuseReadOnly(path: string): void {
+  try {
+    accessSync(path, fileConstants.W_OK);
+  } catch (thrown) {
+    const message = `database ${path} cannot be written: ${thrown}`;
+    throw new EngineError(codeOfAccess(thrown), message, { cause: thrown });
+  }
+}
+
 /** What the file system itself says when SQLite only knows that something did not work. */
-function whyNot(
-  folder: string,
-): "storage.full" | "storage.read_only" | "storage.failed" | "host.denied" {
+function whyNot(folder: string): StorageCode {
   try {
     accessSync(folder, fileConstants.W_OK);
     const { bavail, bsize } = statfsSync(folder);
     return bavail * bsize < FULL_BELOW_BYTES ? "storage.full" : "storage.failed";
   } catch (thrown) {
-    const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-    if (code === "EROFS") return "storage.read_only";
-    return code === "EACCES" || code === "EPERM" ? "host.denied" : "storage.failed";
+    return codeOfAccess(thrown);
   }
+}
+
+type StorageCode = "storage.full" | "storage.read_only" | "storage.failed" | "host.denied";
+
+function codeOfAccess(thrown: unknown): StorageCode {
+  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
+  if (code === "EROFS") return "storage.read_only";
+  return code === "EACCES" || code === "EPERM" ? "host.denied" : "storage.failed";
 }

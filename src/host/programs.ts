@@ -35,9 +35,13 @@ export type StartProgram = (program: string, args: readonly string[]) => Running
 export function programMissing(program: string, words = ""): EngineError {
   const debianPackage = debianPackages[program];
   const hint = debianPackage === undefined ? "" : ` (Debian package ${debianPackage})`;
-  return new EngineError("host.program_missing", `the program ${program}${hint} is missing${words}`, {
-    details: { program, debianPackage },
-  });
+  return new EngineError(
+    "host.program_missing",
+    `the program ${program}${hint} is missing${words}`,
+    {
+      details: { program, debianPackage },
+    },
+  );
 }
 
 /** The program's absolute path, or undefined when it is not installed. */
@@ -72,6 +76,8 @@ export const startProgram: StartProgram = (program, args) => {
       } catch {
         // It ended in this moment.
       }
+      // Stuck in the kernel or not: our own end does not wait for it.
+      child.unref();
     },
   };
 };
@@ -138,14 +144,20 @@ async function collect(child: Child): Promise<ProgramResult> {
   return { exitCode, stdout: stdout.text(), stderr: stderr.text() };
 }
 
+/** What is used of a reader: the types of node: and of the runtime do not agree on the rest. */
+interface Reader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+  cancel(): Promise<void>;
+}
+
 /** Reads a stream to its end and keeps the first `PROGRAM_OUTPUT_BYTES_MAX` bytes. */
 class BoundedText {
   readonly ended: Promise<void>;
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #reader: Reader;
   readonly #kept: Uint8Array[] = [];
   #bytes = 0;
 
-  constructor(stream: ReadableStream<Uint8Array>) {
+  constructor(stream: Child["stdout"]) {
     this.#reader = stream.getReader();
     this.ended = this.#read();
   }
@@ -161,7 +173,7 @@ class BoundedText {
   async #read(): Promise<void> {
     for (;;) {
       const { done, value } = await this.#reader.read();
-      if (done) return;
+      if (done || value === undefined) return;
       const room = PROGRAM_OUTPUT_BYTES_MAX - this.#bytes;
       if (room <= 0) continue;
       const part = value.subarray(0, room);

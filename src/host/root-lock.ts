@@ -17,7 +17,14 @@ const LOCK_FILE_MODE = 0o600;
 const PID_TEXT_BYTES = 12;
 
 /**
- * Locks `<root>/lock`, which also holds our pid for people. Never waits. Throws `state.locked` with
+ * A program that a killed daemon was just starting has the lock until its exec (up to 10 ms were
+ * seen), so the first refusal is not believed.
+ */
+const LOCK_PATIENCE_MS = 250;
+const LOCK_RETRY_MS = 5;
+
+/**
+ * Locks `<root>/lock`, which also holds our pid for people. Throws `state.locked` with
  * the other daemon's pid; `host.denied`, `storage.read_only`, `storage.full` or `storage.failed`
  * when the file cannot be made. The file stays behind: removing it would let two daemons in.
  * The descriptor is close-on-exec: helper processes do not keep the lock.
@@ -26,7 +33,7 @@ export function lockRoot(root: string): RootLock {
   const path = join(root, "lock");
   let descriptor: number | undefined = openLockFile(path, root);
   try {
-    lockExclusively(descriptor);
+    lockPatiently(descriptor);
   } catch (thrown) {
     const holder = readPid(descriptor);
     closeSync(descriptor);
@@ -45,6 +52,18 @@ export function lockRoot(root: string): RootLock {
       descriptor = undefined;
     },
   };
+}
+
+function lockPatiently(descriptor: number): void {
+  const deadlineMs = performance.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    try {
+      return lockExclusively(descriptor);
+    } catch (thrown) {
+      if (codeOf(thrown) !== "EWOULDBLOCK" || performance.now() > deadlineMs) throw thrown;
+      Bun.sleepSync(LOCK_RETRY_MS);
+    }
+  }
 }
 
 function openLockFile(path: string, root: string): number {

@@ -1,23 +1,21 @@
 // One connection: reads requests in order, one at a time, and writes their answers.
 //
 // States: reading → handling → (writing | streaming) → reading … → lingering → closed.
-// Input that comes while a request is in progress waits, up to a limit, then reading pauses; the end
-// of the input is noticed all the same. Nothing here starts a timer: every state that can last has
-// a deadline, which the server's sweep compares with the clock.
-import { Buffer } from "node:buffer";
+// Input that comes while a request is in progress waits, up to a limit, then reading pauses; the
+// end of the input is noticed all the same. Nothing here starts a timer: every state that can last
+// has a deadline, which the server's sweep compares with the clock.
+import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
+import type { ConnectionHost } from "./connection-host.ts";
 import { Exchange } from "./exchange.ts";
 import {
   DISCARDED_BYTES_MAX,
   HEAD_BYTES_MAX,
-  OUTPUT_SLICE_BYTES,
   UNFINISHED_BYTES_MAX,
   WAITING_INPUT_BYTES_MAX,
 } from "./limits.ts";
 import type {
   AnyResponse,
-  Handler,
-  HttpRequest,
   HttpResponse,
   ParsedRequest,
   Peer,
@@ -25,41 +23,13 @@ import type {
 } from "./message.ts";
 import { HttpRefusal, messageResponse } from "./refusal.ts";
 import { RequestParser } from "./request-parser.ts";
-import { headText, isBodiless } from "./response-text.ts";
+import { headText, isBodiless, wholeText } from "./response-text.ts";
+import { SocketOutput } from "./socket-output.ts";
 import { SocketStream } from "./socket-stream.ts";
-
-/** How long each state may last, in milliseconds. */
-export interface ConnectionTimeouts {
-  /** Between two requests of a connection. */
-  readonly idleMs: number;
-  /** From the first byte of a request to the end of its head. */
-  readonly headMs: number;
-  /** From the end of the head to the end of the body. */
-  readonly bodyMs: number;
-  /** A client takes none of the output that waits for it. */
-  readonly stallMs: number;
-  /** After the last answer, until the client closes. */
-  readonly lingerMs: number;
-}
-
-/** What a connection needs of its server. */
-export interface ConnectionHost {
-  readonly handler: Handler;
-  readonly onHandlerError: (error: unknown, request: HttpRequest) => HttpResponse;
-  readonly bodyBytesMax: number;
-  readonly timeouts: ConnectionTimeouts;
-  /** Coarse: the time of the last sweep. */
-  readonly nowMs: number;
-  /** `Date: …` with its line end, as of the last sweep. */
-  readonly dateLine: string;
-  readonly isDraining: boolean;
-  /** Sum over all connections, see `UNFINISHED_BYTES_MAX`. */
-  unfinishedBytes: number;
-  forget(connection: Connection): void;
-}
 
 type State = "reading" | "handling" | "writing" | "streaming" | "lingering" | "closed";
 
+const REHEARSAL = { connectionLine: "", isHead: true };
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
 export class Connection {
@@ -67,14 +37,13 @@ export class Connection {
   readonly #host: ConnectionHost;
   readonly #peer: Peer | undefined;
   readonly #parser: RequestParser;
+  readonly #output: SocketOutput;
   #state: State = "reading";
   #deadlineMs: number;
   /** What the deadline of the state "reading" stands for. */
   #awaits: "request" | "head" | "body" = "request";
   #exchange: Exchange | undefined;
   #stream: SocketStream | undefined;
-  /** The part of a long body that was not handed to the socket yet. */
-  #outputLeft: Buffer | undefined;
   #hasInputEnded = false;
   #discardedBytes = 0;
   #countedBytes = 0;
@@ -92,6 +61,7 @@ export class Connection {
     this.#peer = peer;
     this.#host = host;
     this.#parser = new RequestParser(host.bodyBytesMax);
+    this.#output = new SocketOutput(socket);
     this.#deadlineMs = host.nowMs + host.timeouts.headMs;
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
@@ -135,15 +105,12 @@ export class Connection {
 
   /** Answers in the server's own name and ends the connection. */
   refuse(refusal: HttpRefusal): void {
-    const { status, headers, body } = messageResponse(refusal.status, refusal.message);
-    const length = Buffer.byteLength(body as string);
-    this.#parser.release();
-    this.#countUnfinished();
-    this.#socket.write(
-      `${headText(status, headers)}${this.#host.dateLine}Content-Length: ${length}\r\n` +
-        `Connection: close\r\n\r\n${body}`,
-    );
+    const response = messageResponse(refusal.status, refusal.message);
+    const head = headText(response.status, response.headers) + this.#host.dateLine;
+    const ending = { connectionLine: "Connection: close\r\n", isHead: false };
+    this.#socket.write(wholeText(head, response, ending));
     this.#endOutput();
+    this.#countUnfinished();
   }
 
   #onData(chunk: Buffer): void {
@@ -173,10 +140,12 @@ export class Connection {
       try {
         request = this.#parser.next();
       } catch (error) {
-        if (!(error instanceof HttpRefusal)) {
-          throw error;
+        if (error instanceof HttpRefusal) {
+          this.refuse(error);
+        } else {
+          this.#host.onServerError(error);
+          this.destroy();
         }
-        this.refuse(error);
         return;
       }
       if (request === undefined) {
@@ -243,7 +212,8 @@ export class Connection {
     let response: HttpResponse;
     try {
       response = this.#host.onHandlerError(error, exchange);
-      headText(response.status, response.headers);
+      // Proves that it can be written, so that a bad answer to a failure is no failure of its own.
+      wholeText(headText(response.status, response.headers), response, REHEARSAL);
     } catch {
       response = messageResponse(500, "internal error");
     }
@@ -260,63 +230,32 @@ export class Connection {
       this.#exchange = undefined;
       return;
     }
-    let head: string;
+    let output: string | Buffer;
     try {
-      head = headText(response.status, response.headers) + this.#host.dateLine;
+      const head = headText(response.status, response.headers) + this.#host.dateLine;
+      const isHead = exchange.method === "HEAD";
+      const connectionLine = this.#connectionLine(exchange);
+      if (response.stream !== undefined) {
+        if (!isHead && !isBodiless(response.status)) {
+          this.#sendStream(exchange, head, response);
+          return;
+        }
+        output = `${head}${connectionLine}\r\n`;
+      } else {
+        output = wholeText(head, response, { connectionLine, isHead });
+      }
     } catch (error) {
       this.#fail(error);
       return;
     }
-    if (response.stream !== undefined) {
-      this.#sendStream(exchange, head, response);
-    } else {
-      this.#sendWhole(exchange, head, response);
-    }
+    this.#send(output);
   }
 
-  #sendWhole(exchange: Exchange, headStart: string, response: HttpResponse): void {
-    const body = response.body ?? "";
-    const isText = typeof body === "string";
-    let head = headStart;
-    if (isBodiless(response.status)) {
-      head += `${this.#connectionLine(exchange)}\r\n`;
-    } else {
-      const length = isText ? Buffer.byteLength(body) : body.length;
-      head += `Content-Length: ${length}\r\n${this.#connectionLine(exchange)}\r\n`;
-    }
-    if (isBodiless(response.status) || exchange.method === "HEAD") {
-      this.#send(head);
-    } else if (isText && body.length < OUTPUT_SLICE_BYTES) {
-      this.#send(head + body);
-    } else {
-      this.#outputLeft = Buffer.concat([Buffer.from(head), isText ? Buffer.from(body) : body]);
-      this.#sendSlices();
-    }
-  }
-
-  #send(text: string): void {
-    if (this.#socket.write(text)) {
+  #send(output: string | Buffer): void {
+    if (this.#output.send(output)) {
       this.#endExchange();
     } else {
       this.#awaitDrain();
-    }
-  }
-
-  #sendSlices(): void {
-    let output = this.#outputLeft;
-    while (output !== undefined && this.#state !== "closed") {
-      const slice = output.subarray(0, OUTPUT_SLICE_BYTES);
-      output = slice.length < output.length ? output.subarray(slice.length) : undefined;
-      this.#outputLeft = output;
-      this.#socket.write(slice);
-      if (this.#socket.writableLength > 0) {
-        break;
-      }
-    }
-    if (this.#socket.writableNeedDrain) {
-      this.#awaitDrain();
-    } else if (output === undefined) {
-      this.#endExchange();
     }
   }
 
@@ -329,20 +268,15 @@ export class Connection {
     if (this.#state !== "writing") {
       return;
     }
-    if (this.#outputLeft !== undefined) {
-      this.#sendSlices();
-    } else {
+    if (this.#output.resume()) {
       this.#endExchange();
+      this.#advance();
+    } else {
+      this.#awaitDrain();
     }
-    // The state has changed behind the back of the type checker.
-    this.#advance();
   }
 
   #sendStream(exchange: Exchange, head: string, response: StreamingResponse): void {
-    if (exchange.method === "HEAD" || isBodiless(response.status)) {
-      this.#send(`${head}${this.#connectionLine(exchange)}\r\n`);
-      return;
-    }
     const { isVersion11 } = exchange;
     if (!isVersion11) {
       exchange.isLast = true;
@@ -389,7 +323,8 @@ export class Connection {
 
   /** Also decides whether the connection ends with this answer. */
   #connectionLine(exchange: Exchange): string {
-    if (!exchange.keepsAlive || this.#hasInputEnded || this.#host.isDraining) {
+    const isLastOfInput = this.#hasInputEnded && this.#parser.waitingBytes === 0;
+    if (!exchange.keepsAlive || isLastOfInput || this.#host.isDraining) {
       exchange.isLast = true;
     }
     if (exchange.isLast) {
@@ -410,7 +345,9 @@ export class Connection {
 
   #endOutput(): void {
     this.#state = "lingering";
-    this.#deadlineMs = this.#host.nowMs + this.#host.timeouts.lingerMs;
+    const { nowMs, timeouts } = this.#host;
+    const isFlushed = this.#socket.writableLength === 0;
+    this.#deadlineMs = nowMs + (isFlushed ? timeouts.lingerMs : timeouts.stallMs);
     this.#parser.release();
     this.#socket.end();
     this.#socket.resume();
@@ -435,7 +372,7 @@ export class Connection {
     this.#state = "closed";
     this.#parser.release();
     this.#countUnfinished();
-    this.#outputLeft = undefined;
+    this.#output.release();
     this.#stream?.abort();
     this.#stream = undefined;
     this.#exchange?.abort();

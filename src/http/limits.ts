@@ -27,7 +27,7 @@ export const WAITING_INPUT_BYTES_MAX = 64 * 1024;
  */
 export const UNFINISHED_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Bodies of answers are handed to the socket in slices of this size, each when the last is gone. */
+/** Long answers are handed to the socket in slices of this size, each when the last is gone. */
 export const OUTPUT_SLICE_BYTES = 64 * 1024;
 
 /** Output that a reader of a stream may leave unsent before it is disconnected. */

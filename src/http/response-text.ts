@@ -1,6 +1,8 @@
 // Writes the head of an answer as text, and refuses to write what would break out of it.
+import { Buffer } from "node:buffer";
 import { isToken } from "./head-parser.ts";
-import type { Header } from "./message.ts";
+import { OUTPUT_SLICE_BYTES } from "./limits.ts";
+import type { Header, HttpResponse } from "./message.ts";
 
 const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
   [200, "OK"],
@@ -65,6 +67,31 @@ export function headText(status: number, headers: readonly Header[]): string {
     text += `${name}: ${value}\r\n`;
   }
   return text;
+}
+
+/**
+ * A whole answer, ready to be written at once: as text if it is short, as bytes if it is long or
+ * its body is bytes. `head` comes from `headText`, with the date.
+ */
+export function wholeText(
+  head: string,
+  response: HttpResponse,
+  ending: { readonly connectionLine: string; readonly isHead: boolean },
+): string | Buffer {
+  if (isBodiless(response.status)) {
+    return `${head}${ending.connectionLine}\r\n`;
+  }
+  const body = response.body ?? "";
+  const isText = typeof body === "string";
+  const bytes = isText ? Buffer.byteLength(body) : body.length;
+  const wholeHead = `${head}Content-Length: ${bytes}\r\n${ending.connectionLine}\r\n`;
+  if (ending.isHead) {
+    return wholeHead;
+  }
+  if (isText && bytes < OUTPUT_SLICE_BYTES) {
+    return wholeHead + body;
+  }
+  return Buffer.concat([Buffer.from(wholeHead), isText ? Buffer.from(body) : body]);
 }
 
 /** True for the answers that never have a body nor a length. */

@@ -2,7 +2,9 @@
 //
 // docs/decisions/0002-http-path.md says why this is not one of the runtime's own servers.
 import { createServer, type Server, type Socket } from "node:net";
-import { Connection, type ConnectionHost, type ConnectionTimeouts } from "./connection.ts";
+import type { Host } from "../core/host.ts";
+import { Connection } from "./connection.ts";
+import type { ConnectionHost, ConnectionTimeouts } from "./connection-host.ts";
 import { BODY_BYTES_MAX_DEFAULT, REFUSED_CONNECTIONS_MAX } from "./limits.ts";
 import type { Handler, HttpRequest, HttpResponse, Peer } from "./message.ts";
 import { HttpRefusal } from "./refusal.ts";
@@ -14,12 +16,11 @@ export interface HttpServerParts {
   readonly onHandlerError: (error: unknown, request: HttpRequest) => HttpResponse;
   /** Who is at the other end of a socket, by its descriptor; asked once per connection. */
   readonly peerOf: (descriptor: number) => Peer | undefined;
-  /** A listening socket failed after it had started, for example for want of descriptors. */
-  readonly onListenerError: (error: unknown) => void;
+  /** A listening socket failed after it had started (no descriptors left), or a bug showed. */
+  readonly onServerError: (error: unknown) => void;
   readonly limits?: Partial<HttpServerLimits> | undefined;
   readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
-  /** Monotonic milliseconds; the runtime's own clock if not given. */
-  readonly clock?: (() => number) | undefined;
+  readonly clock: Pick<Host, "monotonicMs" | "nowMs">;
 }
 
 export interface HttpServerLimits {
@@ -42,17 +43,9 @@ const TIMEOUTS_DEFAULT: ConnectionTimeouts = {
 /** How often deadlines are compared with the clock, which is how exact they are. */
 const SWEEP_INTERVAL_MS = 1_000;
 
-export class HttpServer implements ConnectionHost {
-  readonly handler: Handler;
-  readonly onHandlerError: (error: unknown, request: HttpRequest) => HttpResponse;
-  readonly bodyBytesMax: number;
-  readonly timeouts: ConnectionTimeouts;
-  nowMs: number;
-  dateLine = "";
-  isDraining = false;
-  unfinishedBytes = 0;
+export class HttpServer {
   readonly #parts: HttpServerParts;
-  readonly #clock: () => number;
+  readonly #host: ConnectionHost;
   readonly #connectionCountMax: number;
   readonly #connections = new Set<Connection>();
   readonly #listeners: Server[] = [];
@@ -62,13 +55,19 @@ export class HttpServer implements ConnectionHost {
 
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
-    this.handler = parts.handler;
-    this.onHandlerError = parts.onHandlerError;
-    this.bodyBytesMax = parts.limits?.bodyBytesMax ?? BODY_BYTES_MAX_DEFAULT;
     this.#connectionCountMax = parts.limits?.connectionCountMax ?? CONNECTION_COUNT_MAX_DEFAULT;
-    this.timeouts = { ...TIMEOUTS_DEFAULT, ...parts.timeouts };
-    this.#clock = parts.clock ?? (() => performance.now());
-    this.nowMs = this.#clock();
+    this.#host = {
+      handler: parts.handler,
+      onHandlerError: parts.onHandlerError,
+      onServerError: parts.onServerError,
+      bodyBytesMax: parts.limits?.bodyBytesMax ?? BODY_BYTES_MAX_DEFAULT,
+      timeouts: { ...TIMEOUTS_DEFAULT, ...parts.timeouts },
+      nowMs: 0,
+      dateLine: "",
+      isDraining: false,
+      unfinishedBytes: 0,
+      forget: (connection) => this.#forget(connection),
+    };
   }
 
   get connectionCount(): number {
@@ -84,7 +83,7 @@ export class HttpServer implements ConnectionHost {
     } else {
       await listen(listener, { fd: target.descriptor });
     }
-    listener.on("error", this.#parts.onListenerError);
+    listener.on("error", this.#parts.onServerError);
     this.#listeners.push(listener);
   }
 
@@ -94,7 +93,7 @@ export class HttpServer implements ConnectionHost {
    * the number of connections that had to be cut off.
    */
   async close(options: { readonly drainMs: number }): Promise<number> {
-    this.isDraining = true;
+    this.#host.isDraining = true;
     for (const place of this.#places) {
       place.remove();
     }
@@ -121,14 +120,6 @@ export class HttpServer implements ConnectionHost {
     return leftCount;
   }
 
-  /** Part of `ConnectionHost`. */
-  forget(connection: Connection): void {
-    this.#connections.delete(connection);
-    if (this.#connections.size === 0) {
-      this.#onEmpty?.();
-    }
-  }
-
   /**
    * Reads the clock and ends what has lasted too long. A timer of the server's own calls it every
    * second while there are connections; tests with a clock of their own call it themselves.
@@ -136,7 +127,7 @@ export class HttpServer implements ConnectionHost {
   sweep(): void {
     this.#readClock();
     for (const connection of this.#connections) {
-      connection.checkDeadline(this.nowMs);
+      connection.checkDeadline(this.#host.nowMs);
     }
     if (this.#connections.size === 0) {
       clearInterval(this.#sweepTimer);
@@ -144,14 +135,21 @@ export class HttpServer implements ConnectionHost {
     }
   }
 
+  #forget(connection: Connection): void {
+    this.#connections.delete(connection);
+    if (this.#connections.size === 0) {
+      this.#onEmpty?.();
+    }
+  }
+
   #readClock(): void {
-    this.nowMs = this.#clock();
-    this.dateLine = `Date: ${new Date().toUTCString()}\r\n`;
+    this.#host.nowMs = this.#parts.clock.monotonicMs();
+    this.#host.dateLine = `Date: ${new Date(this.#parts.clock.nowMs()).toUTCString()}\r\n`;
   }
 
   #accept(socket: Socket): void {
     const count = this.#connections.size;
-    if (this.isDraining || count >= this.#connectionCountMax + REFUSED_CONNECTIONS_MAX) {
+    if (this.#host.isDraining || count >= this.#connectionCountMax + REFUSED_CONNECTIONS_MAX) {
       socket.on("error", () => undefined);
       socket.destroy();
       return;
@@ -162,7 +160,7 @@ export class HttpServer implements ConnectionHost {
     }
     const descriptor = descriptorOf(socket);
     const peer = descriptor === undefined ? undefined : this.#parts.peerOf(descriptor);
-    const connection = new Connection(socket, peer, this);
+    const connection = new Connection(socket, peer, this.#host);
     this.#connections.add(connection);
     if (count >= this.#connectionCountMax) {
       connection.refuse(

@@ -1,6 +1,7 @@
 // What one write asks for (changes), and what that means for rows with ids (row changes).
-import type { HistoryEntry, HolderEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type { SqlValue } from "../core/database.ts";
 import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
+import type { HistoryEntry, HolderEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 
 /** One step of a transaction, in the words of the contract. */
 export type Change =
@@ -42,4 +43,10 @@ export interface NextRowIds {
   readonly volume: number;
   readonly retired: number;
   readonly history: number;
+}
+
+/** A row change with what it stores: all columns after the id; nothing for removals. */
+export interface PlannedRow {
+  readonly change: RowChange;
+  readonly values: readonly SqlValue[];
 }

@@ -18,10 +18,10 @@ export class Memory implements StateView {
   /** Only volumes that have holders; each list is replaced and never changed. */
   readonly #holders = new Map<string, readonly HolderEntry[]>();
   readonly #retired = new Map<string, Slot<RetiredEntry>>();
-  #next: NextRowIds = { volume: 1, retired: 1, history: 1 };
+  readonly #next = { volume: 1, retired: 1, history: 1 };
 
   get next(): NextRowIds {
-    return this.#next;
+    return { ...this.#next };
   }
 
   get volumeCount(): number {
@@ -58,14 +58,14 @@ export class Memory implements StateView {
 
   /** After loading: the history is not in memory, only the id of its next row. */
   startHistoryAt(rowId: number): void {
-    this.#next = { ...this.#next, history: rowId };
+    this.#next.history = rowId;
   }
 
   apply(change: RowChange): void {
     switch (change.kind) {
       case "putVolume":
         this.#volumes.set(change.entry.name, { rowId: change.rowId, entry: change.entry });
-        if (change.isNew) this.#next = { ...this.#next, volume: change.rowId + 1 };
+        if (change.isNew) this.#next.volume = change.rowId + 1;
         return;
       case "removeVolume":
         this.#volumes.delete(change.name);
@@ -79,13 +79,13 @@ export class Memory implements StateView {
         return;
       case "putRetired":
         this.#retired.set(change.entry.id, { rowId: change.rowId, entry: change.entry });
-        if (change.isNew) this.#next = { ...this.#next, retired: change.rowId + 1 };
+        if (change.isNew) this.#next.retired = change.rowId + 1;
         return;
       case "removeRetired":
         this.#retired.delete(change.id);
         return;
       case "addHistory":
-        this.#next = { ...this.#next, history: change.rowId + 1 };
+        this.#next.history = change.rowId + 1;
         return;
       default:
         assert.fail(`unknown change ${JSON.stringify(change satisfies never)}`);

@@ -1,6 +1,7 @@
 // One write while its work runs: reads see what is committed and the write's own changes.
-import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
+
 import { EngineError } from "../core/errors.ts";
+import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
 import type {
   HistoryEntry,
   HolderEntry,
@@ -55,6 +56,7 @@ export class Recorder implements StateTransaction {
   }
 
   putVolume(entry: VolumeEntry): void {
+    assertTimes(entry.createdAtMs, entry.usedAtMs);
     if (this.volume(entry.name) === undefined) this.#volumeCount++;
     // What was removed before in this write comes back at the end, as it will on disk.
     if (this.#volumes.get(entry.name) === null) this.#volumes.delete(entry.name);
@@ -63,28 +65,27 @@ export class Recorder implements StateTransaction {
   }
 
   removeVolume(name: VolumeName): void {
-    if (this.volume(name) === undefined) return;
-    this.#volumeCount--;
+    if (this.volume(name) !== undefined) this.#volumeCount--;
     this.#volumes.set(name, null);
     this.#holders.set(name, []);
     this.#record({ kind: "removeVolume", name });
   }
 
   putHolder(entry: HolderEntry): void {
+    assertTimes(entry.sinceMs);
     if (this.volume(entry.volume) === undefined) throw holderOfNothing(entry);
     this.#holders.set(entry.volume, withHolder(this.holders(entry.volume), entry));
     this.#record({ kind: "putHolder", entry });
   }
 
   removeHolder(volume: VolumeName, holder: HolderId): void {
-    const held = this.holders(volume);
-    const others = held.filter((entry) => entry.holder !== holder);
-    if (others.length === held.length) return;
+    const others = this.holders(volume).filter((entry) => entry.holder !== holder);
     this.#holders.set(volume, others);
     this.#record({ kind: "removeHolder", volume, holder });
   }
 
   putRetired(entry: RetiredEntry): void {
+    assertTimes(entry.retiredAtMs, entry.volume.createdAtMs, entry.volume.usedAtMs);
     if (this.#retired.get(entry.id) === null) this.#retired.delete(entry.id);
     this.#retired.set(entry.id, entry);
     this.#record({ kind: "putRetired", entry });
@@ -96,6 +97,7 @@ export class Recorder implements StateTransaction {
   }
 
   addHistory(entry: HistoryEntry): void {
+    assertTimes(entry.atMs);
     this.#record({ kind: "addHistory", entry });
   }
 
@@ -113,6 +115,14 @@ export function holderOfNothing(entry: HolderEntry): EngineError {
     "internal.bug",
     `holder ${entry.holder} of volume ${entry.volume}, of which there is no row`,
   );
+}
+
+function assertTimes(...times: readonly (number | null)[]): void {
+  for (const time of times) {
+    if (time !== null && !Number.isFinite(time)) {
+      throw new EngineError("internal.bug", `${time} is no time in milliseconds`);
+    }
+  }
 }
 
 /** The base in its order with replaced entries in place, removed ones left out, new ones last. */

@@ -1,4 +1,4 @@
-// Brings a recorded answer and an answer of today into one form, so that a difference means something.
+// Brings a recorded answer and one of today into one form, so that a difference means something.
 //
 // Set aside: Date, times of creation (their form is kept), the root directory, generated names
 // (bound to the recorded ones), the order of lists, the way the end of a body is told, the name in
@@ -116,7 +116,9 @@ function bodyForm(body: string, path: string, version: string | undefined): stri
   if (parsed === undefined || body === "") return body;
   if (/^(\/v[\d.]+)?\/version$/.test(path)) return shape(parsed.value);
   const text = JSON.stringify(normalised("", parsed.value));
-  return version === undefined ? text : text.replace(`version is ${version}"`, 'version is <newest>"');
+  return version === undefined
+    ? text
+    : text.replace(`version is ${version}"`, 'version is <newest>"');
 }
 
 /** Keys keep their order: Docker writes structs in a fixed order and maps sorted. */

@@ -1,9 +1,9 @@
 // Every difference between the recordings and Holdfast, each with its reason and what is expected.
 //
-// Recordings 11 and 21 (API 1.43) are the reference: a difference there is a deviation with an entry
-// in docs/deviations.md. Recordings 01, 02, 03 and 20 were made with an older engine (API 1.41):
-// where the two engines differ the entry says "1.41 quirk" and expects what 1.43 does. An entry whose
-// exchange answers as recorded again fails the replay.
+// Recordings 11 and 21 (API 1.43) are the reference: a difference there is a deviation, with an
+// entry in docs/deviations.md. Recordings 01, 02, 03 and 20 were made with an older engine (API
+// 1.41): where the two engines differ, the entry names the quirk and expects what 1.43 does. An
+// entry whose exchange is answered as recorded again fails the replay.
 import type { Exchange, RecordingName } from "./recordings.ts";
 import { requestLine } from "./selection.ts";
 
@@ -56,9 +56,14 @@ const anonymousLabel: Expectation = {
   replace: [['"Labels":null', '"Labels":{"com.docker.volume.anonymous":""}']],
 };
 
-/** A volume with a name made anew, which no recorded name stands for. */
-const freshVolume =
-  /^\{"CreatedAt":"<time>","Driver":"local","Labels":\{"com\.docker\.volume\.anonymous":""\},"Mountpoint":"\/var\/lib\/docker\/volumes\/([0-9a-f]{64})\/_data","Name":"\1","Options":null,"Scope":"local"\}$/;
+/** A volume with a name made anew, which no recorded name stands for, in the compared form. */
+const freshVolume = new RegExp(
+  [
+    '^{"CreatedAt":"<time>","Driver":"local","Labels":{"com.docker.volume.anonymous":""},',
+    '"Mountpoint":"/var/lib/docker/volumes/([0-9a-f]{64})/_data","Name":"\\1",',
+    '"Options":null,"Scope":"local"}$',
+  ].join(""),
+);
 
 const capital = "the texts of filter errors begin with a capital letter";
 const decoder = "errors of the JSON decoder come without a prefix";
@@ -138,7 +143,8 @@ const quirks: readonly Explained[] = [
     "20",
     [20],
     decoder,
-    "invalid JSON: json: cannot unmarshal number into Go struct field CreateOptions.Name of type string",
+    "invalid JSON: json: cannot unmarshal number into " +
+      "Go struct field CreateOptions.Name of type string",
   ),
   message(
     "20",
@@ -201,12 +207,7 @@ function tooLong(recording: RecordingName): Explained {
   };
 }
 
-const deviations: readonly Explained[] = [
-  tooOld("20"),
-  tooOld("21"),
-  tooLong("20"),
-  tooLong("21"),
-];
+const deviations: readonly Explained[] = [tooOld("20"), tooOld("21"), tooLong("20"), tooLong("21")];
 
 /** What Holdfast answers otherwise than recorded. */
 export const explainedForHoldfast: readonly Explained[] = [...quirks, ...deviations];

@@ -117,7 +117,9 @@ function loadRaw(recording: RecordingName): readonly Exchange[] {
 
 /** The recorder announced JSON wherever there was a body and no header of its own. */
 function rawHeaders(raw: StoredRaw): Readonly<Record<string, string>> {
-  return raw.body === undefined ? raw.headers : { "content-type": "application/json", ...raw.headers };
+  return raw.body === undefined
+    ? raw.headers
+    : { "content-type": "application/json", ...raw.headers };
 }
 
 function fromStored(recording: RecordingName, index: number, stored: StoredExchange): Exchange {

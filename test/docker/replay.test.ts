@@ -15,7 +15,12 @@ const replayTimeoutMs = 60_000;
 /** An engine that asks nobody for longer than this keeps every recorded request. */
 const answerTimeoutMs = 2_000;
 
-const holdfastPlan: ReplayPlan = { leaveOut, standIns, seededFrom, explained: explainedForHoldfast };
+const holdfastPlan: ReplayPlan = {
+  leaveOut,
+  standIns,
+  seededFrom,
+  explained: explainedForHoldfast,
+};
 
 /** The real engine makes its own client wait; that wait is measured in the benchmark. */
 const waitsLong: LeaveOut = {
@@ -77,7 +82,9 @@ describe("the tables of the replay", () => {
   test("every quirk of recording 20 expects what recording 21 has", () => {
     const newer = loadExchanges("21");
     for (const exchange of loadExchanges("20")) {
-      const entry = explainedForHoldfast.find((one) => "quirk" in one.why && isAbout(one, exchange));
+      const entry = explainedForHoldfast.find(
+        (one) => "quirk" in one.why && isAbout(one, exchange),
+      );
       const reference = newer[exchange.index];
       if (entry === undefined || reference === undefined) continue;
       const wanted = withoutIds(comparable(reference.answer, reference.request.path));

@@ -1,10 +1,9 @@
 // Replays a recorded session against a running engine and compares answer by answer.
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { Hand, isGenerated, recordedVolumes, volumeOf } from "./by-hand.ts";
 import { type Comparable, comparable, differences, formErrors } from "./comparable.ts";
 import { type Expectation, type Explained, isAbout } from "./explained.ts";
 import type { Exchange, RecordingName } from "./recordings.ts";
-import { type LeaveOut, type MadeByHand, ruleFor, type StandIn } from "./selection.ts";
+import { type LeaveOut, ruleFor, type StandIn } from "./selection.ts";
 import { exchange as send, type WireAnswer, type WireRequest } from "./wire.ts";
 
 /** The engine that is spoken to. */
@@ -58,6 +57,7 @@ export async function replay(
 class Session {
   readonly #target: Target;
   readonly #plan: ReplayPlan;
+  readonly #hand: Hand;
   /** Our generated names, and the recorded ones that they stand for. */
   readonly #names = new Map<string, string>();
   readonly #leftOut = new Map<string, number>();
@@ -71,6 +71,7 @@ class Session {
   constructor(target: Target, plan: ReplayPlan) {
     this.#target = target;
     this.#plan = plan;
+    this.#hand = new Hand(target);
   }
 
   /** Makes the volumes that were there before the recording began. */
@@ -78,7 +79,7 @@ class Session {
     const recording = exchanges[0]?.recording;
     const index = recording === undefined ? undefined : this.#plan.seededFrom[recording];
     if (index === undefined) return;
-    for (const volume of recordedVolumes(exchanges[index])) await this.#makeByHand(volume);
+    await this.#hand.make(recordedVolumes(exchanges[index]));
   }
 
   async play(exchange: Exchange): Promise<void> {
@@ -93,7 +94,9 @@ class Session {
     const standIn = this.#plan.standIns.find(
       (one) => one.recording === recording && one.index === index,
     );
-    if (standIn !== undefined) await this.#standIn(standIn);
+    if (standIn === undefined) return;
+    this.#used.add(standIn);
+    await this.#hand.standIn(standIn);
   }
 
   report(exchanges: readonly Exchange[]): ReplayReport {
@@ -161,38 +164,12 @@ class Session {
   async #bringIntoStep(exchange: Exchange, answer: WireAnswer): Promise<void> {
     const made = answer.status === 201 ? nameIn(answer.body) : undefined;
     if (made !== undefined) {
-      await this.#remove(made);
+      await this.#hand.remove(made);
       this.#names.delete(made);
     }
     if (exchange.answer.status !== 201) return;
     const volume = volumeOf(JSON.parse(exchange.answer.body));
-    if (volume !== undefined) await this.#makeByHand(volume);
-  }
-
-  async #standIn(standIn: StandIn): Promise<void> {
-    this.#used.add(standIn);
-    for (const volume of standIn.create ?? []) await this.#makeByHand(volume);
-    for (const name of standIn.remove ?? []) await this.#remove(name);
-    if (standIn.write === undefined) return;
-    const { volume, file, text } = standIn.write;
-    writeFileSync(join(this.#target.root, "volumes", volume, "_data", file), text);
-  }
-
-  async #makeByHand(volume: MadeByHand): Promise<void> {
-    const body = JSON.stringify({
-      Name: volume.name,
-      Driver: "local",
-      DriverOpts: volume.options ?? null,
-      Labels: volume.labels ?? null,
-    });
-    const headers = { "Content-Type": "application/json" };
-    const answer = await this.#send({ method: "POST", path: "/volumes/create", headers, body });
-    if (answer.status !== 201) throw new Error(`${volume.name} by hand: ${answer.body}`);
-  }
-
-  async #remove(name: string): Promise<void> {
-    const answer = await this.#send({ method: "DELETE", path: `/volumes/${name}` });
-    if (answer.status !== 204) throw new Error(`removing ${name} by hand: ${answer.body}`);
+    if (volume !== undefined) await this.#hand.make([volume]);
   }
 
   #send(request: WireRequest): Promise<WireAnswer> {
@@ -201,11 +178,7 @@ class Session {
 }
 
 /** The recorded answer, changed as an entry expects. */
-export function applied(
-  expect: Expectation,
-  recorded: Comparable,
-  actual: Comparable,
-): Comparable {
+export function applied(expect: Expectation, recorded: Comparable, actual: Comparable): Comparable {
   const gone = new Set([...(expect.headersGone ?? []), ...Object.keys(expect.headers ?? {})]);
   const kept = recorded.headers.filter((line) => !gone.has(line.slice(0, line.indexOf(":"))));
   const added = Object.entries(expect.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
@@ -237,34 +210,3 @@ export function reasonOf(entry: Explained): string {
 function nameIn(body: string): string | undefined {
   return volumeOf(JSON.parse(body))?.name;
 }
-
-function isGenerated(name: string): boolean {
-  return /^[0-9a-f]{64}$/.test(name);
-}
-
-function recordedVolumes(exchange: Exchange | undefined): readonly MadeByHand[] {
-  if (exchange === undefined) return [];
-  const list: unknown = JSON.parse(exchange.answer.body);
-  if (typeof list !== "object" || list === null || !("Volumes" in list)) return [];
-  if (!Array.isArray(list.Volumes)) return [];
-  return list.Volumes.map(volumeOf).filter((volume) => volume !== undefined);
-}
-
-/** A volume as it must be made to be listed like this one. */
-function volumeOf(value: unknown): MadeByHand | undefined {
-  if (typeof value !== "object" || value === null || !("Name" in value)) return undefined;
-  if (typeof value.Name !== "string") return undefined;
-  const labels = "Labels" in value ? stringMap(value.Labels) : undefined;
-  const options = "Options" in value ? stringMap(value.Options) : undefined;
-  return {
-    name: value.Name,
-    ...(labels === undefined ? {} : { labels }),
-    ...(options === undefined ? {} : { options }),
-  };
-}
-
-function stringMap(value: unknown): Readonly<Record<string, string>> | undefined {
-  if (typeof value !== "object" || value === null) return undefined;
-  return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, String(item)]));
-}
-

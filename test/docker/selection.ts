@@ -99,9 +99,7 @@ export const standIns: readonly StandIn[] = [
     recording: "11",
     index: 98,
     did: "docker create made mlab with labels and options",
-    create: [
-      { name: "mlab", labels: { k: "v" }, options: { device: "tmpfs", type: "tmpfs" } },
-    ],
+    create: [{ name: "mlab", labels: { k: "v" }, options: { device: "tmpfs", type: "tmpfs" } }],
   },
   {
     recording: "11",

@@ -8,9 +8,7 @@ import type { Exchange, RecordedAnswer } from "./recordings.ts";
 import type { Target } from "./replay.ts";
 
 /** Plays the recorded answers in order, one a connection; what the replay does by hand succeeds. */
-export async function playTape(
-  exchanges: readonly Exchange[],
-): Promise<Target & AsyncDisposable> {
+export async function playTape(exchanges: readonly Exchange[]): Promise<Target & AsyncDisposable> {
   const folder = temporaryDirectory();
   const socketPath = join(folder, "tape.sock");
   const rest = [...exchanges];

@@ -27,7 +27,7 @@ export interface WireAnswer {
   readonly body: string;
 }
 
-/** Sends one request on a connection of its own; rejects when the answer is not HTTP or not whole. */
+/** Sends one request on its own connection; rejects when the answer is not HTTP or not whole. */
 export function exchange(socketPath: string, request: WireRequest): Promise<WireAnswer> {
   return new Promise((resolve, reject) => {
     const socket = createConnection(socketPath);

@@ -1,4 +1,4 @@
-// Child processes of the tests: started from an argument array, awaited by what they print, ended by pid.
+// Child processes of the tests: started from argument arrays, ended by pid, always reaped.
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
@@ -63,7 +63,7 @@ export async function eventually<T>(
   throw new Error(options.otherwise());
 }
 
-/** True when GET /_ping on the Unix socket is answered with 200, waiting for the answer at most 10 s. */
+/** True when GET /_ping on the Unix socket is answered with 200 within 10 s. */
 export async function answersPing(socketPath: string): Promise<boolean> {
   try {
     const signal = AbortSignal.timeout(pingTimeoutMs);
@@ -73,4 +73,39 @@ export async function answersPing(socketPath: string): Promise<boolean> {
   } catch {
     return false;
   }
+}
+
+/** What a program printed, and how it ended; `exit` is -1 when a signal ended it. */
+export interface Ended {
+  readonly exit: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs a program to its end; `input` is all that it can read. Killed after `timeoutMs`. */
+export async function runToEnd(
+  program: string,
+  parameters: readonly string[],
+  options: {
+    readonly input?: string;
+    readonly environment?: Readonly<Record<string, string>>;
+    readonly timeoutMs: number;
+  },
+): Promise<Ended> {
+  const child = startChild(program, parameters, options.environment);
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout?.on("data", (chunk: Buffer) => stdout.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => stderr.push(chunk));
+  // A program that reads no input closes the pipe before we have written.
+  child.stdin?.on("error", () => undefined);
+  child.stdin?.end(options.input ?? "");
+  const timer = setTimeout(() => child.kill("SIGKILL"), options.timeoutMs);
+  const [code] = await once(child, "close");
+  clearTimeout(timer);
+  return {
+    exit: typeof code === "number" ? code : -1,
+    stdout: Buffer.concat(stdout).toString("utf8"),
+    stderr: Buffer.concat(stderr).toString("utf8"),
+  };
 }

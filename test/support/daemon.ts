@@ -1,6 +1,6 @@
 // Starts a Holdfast daemon for a test: a process of its own, on a Unix socket in a fresh directory.
 //
-// HOLDFAST_UNDER_TEST=dist runs the compiled executable; otherwise the sources are run as they are.
+// HOLDFAST_UNDER_TEST=PATH runs that executable; otherwise the sources are run as they are.
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -39,9 +39,8 @@ export interface RunningDaemon extends AsyncDisposable {
 
 /** The program and first arguments that are Holdfast on this machine. */
 export function holdfastCommand(): readonly [string, ...string[]] {
-  return process.env["HOLDFAST_UNDER_TEST"] === "dist"
-    ? [join(repository, "dist/holdfast")]
-    : [process.execPath, join(repository, "src/main.ts")];
+  const given = process.env["HOLDFAST_UNDER_TEST"];
+  return given === undefined ? [process.execPath, join(repository, "src/main.ts")] : [given];
 }
 
 /** A directory in memory where the machine has one: the disk is slow for many small files. */

@@ -32,6 +32,8 @@ export interface RunningDockerd extends AsyncDisposable {
   readonly pid: number;
   /** SIGTERM, then waits until dockerd and its containerd are gone and reaped. Repeatable. */
   stop(): Promise<void>;
+  /** SIGKILL to dockerd and its containerd: for an engine that is thrown away. */
+  kill(): Promise<void>;
 }
 
 /** Starts dockerd and waits for its socket. Needs root, dockerd and unshare. */
@@ -51,12 +53,14 @@ export async function startDockerd(options: DockerdOptions): Promise<RunningDock
     ...dockerdParameters(options, execRoot, socketPath),
   ]);
   const heard = listen(launcher);
-  async function stop(): Promise<void> {
+  async function end(killsAtOnce: boolean): Promise<void> {
     const family = launcher.pid === undefined ? [] : await descendants(launcher.pid);
+    if (killsAtOnce) for (const pid of family.slice(1)) process.kill(pid, "SIGKILL");
     await stopChild(launcher);
     await Promise.all(family.slice(1).map(waitForEnd));
     rmSync(execRoot, { recursive: true, force: true });
   }
+  const stop = () => end(false);
   try {
     const pid = await eventually(
       async () => {
@@ -66,8 +70,15 @@ export async function startDockerd(options: DockerdOptions): Promise<RunningDock
       },
       { timeoutMs: startTimeoutMs, otherwise: () => whyNot(heard(), logPath) },
     );
-    const { dataRoot } = options;
-    return { socketPath, dataRoot, logPath, pid, stop, [Symbol.asyncDispose]: stop };
+    return {
+      socketPath,
+      dataRoot: options.dataRoot,
+      logPath,
+      pid,
+      stop,
+      kill: () => end(true),
+      [Symbol.asyncDispose]: stop,
+    };
   } catch (error) {
     await stop();
     throw error;

@@ -51,7 +51,7 @@ export type Requirement = keyof typeof probes;
 
 const seen = new Map<Requirement, string | undefined>();
 
-/** `skip` is undefined when this machine has all of it, otherwise one sentence saying what lacks. */
+/** `skip`: undefined when this machine has all of it, otherwise a sentence saying what lacks. */
 export function needs(...requirements: readonly Requirement[]): {
   readonly skip: string | undefined;
 } {
@@ -71,7 +71,12 @@ export function whenPossible(
 ): void {
   const { skip } = needs(...requirements);
   if (skip === undefined) test(name, run, timeoutMs);
-  else test.skip(`${name} [skipped: ${skip}]`, run);
+  else skipLoudly(name, skip, run);
+}
+
+/** For what no requirement says: a test that has no sense here, `because` of what the caller saw. */
+export function skipLoudly(name: string, because: string, run: () => void | Promise<void>): void {
+  test.skip(`${name} [skipped: ${because}]`, run);
 }
 
 function whatIsMissing(requirement: Requirement): string | undefined {

@@ -1,83 +1,70 @@
-// Splits a source text into code, strings and comments, so that a rule looks only where it means to.
-//
-// All views have the length and the lines of the source: what a view leaves out is blank in it.
+// Splits a text into code, strings and comments, so that a rule looks only where it means to.
 
+/** All views have the length and the lines of the source: what a view leaves out is blank in it. */
 export interface CodeText {
   /** Code and strings; comments are blank. */
   readonly code: string;
-  /** Code alone: the quotes of strings stay, what is in them is blank. */
+  /** Code alone: the quotes of strings stay, what is between them is blank. */
   readonly bare: string;
   /** Comments alone. */
   readonly comments: string;
 }
 
-type Part = "code" | "string" | "comment";
+/** What can begin at a place of code; each pattern is matched at that very place. */
+const comment = /\/\/[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/y;
+const quoted = /"(?:\\[\s\S]|[^"\\\n])*"?|'(?:\\[\s\S]|[^'\\\n])*'?/y;
+const expression = /\/(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])+\//y;
+const templateText = /(?:\\[\s\S]|\$(?!\{)|[^`\\$])*/y;
 
 /** After one of these a slash begins a regular expression, not a division. */
-const beforeExpression = /(?:^|[([{,;:=!&|?+\-*%<>~^]|\b(?:return|typeof|case|in|of|yield|await))\s*$/;
+const beforeExpression = /(?:^|[([{},;:=!&|?+*%<>~^-]|\b(?:return|typeof|case|in|of|await))\s*$/;
 
 /** How far back that is looked for. */
 const lookBehindCharacters = 40;
 
-/** Reads a whole file once, from start to end. Broken sources give views that are merely odd. */
+/** Reads a text once, from start to end. A text that is no TypeScript gives views that are odd. */
 export function splitCode(text: string): CodeText {
-  const parts: Part[] = [];
-  // For each template that is open: how many braces are open inside its `${`.
-  const templates: number[] = [];
+  const marks = { strings: new Uint8Array(text.length), comments: new Uint8Array(text.length) };
+  // For each template that is open around this place: how many braces are open inside its `${`.
+  const openBraces: number[] = [];
   let at = 0;
-  const take = (end: number, part: Part) => {
-    for (; at < end; at += 1) parts.push(part);
-  };
   while (at < text.length) {
-    const rest = text.slice(at, at + 2);
-    if (rest === "//") take(endOf(text, at, /\n/g, 0), "comment");
-    else if (rest === "/*") take(endOf(text, at + 2, /\*\//g, 2), "comment");
-    else if (rest[0] === '"' || rest[0] === "'") takeQuoted(rest[0]);
-    else if (rest[0] === "`") openTemplate();
-    else if (rest[0] === "/" && isExpression(text, at)) takeExpression();
-    else takeCode(rest[0]);
-  }
-  return views(text, parts);
-
-  function takeQuoted(quote: string) {
-    take(at + 1, "code");
-    take(endOf(text, at, quote === '"' ? /(?<!\\)(?:\\\\)*(?="|\n)/g : /(?<!\\)(?:\\\\)*(?='|\n)/g, 0), "string");
-    take(Math.min(at + 1, text.length), "code");
-  }
-
-  function takeExpression() {
-    take(at + 1, "code");
-    take(endOf(text, at, /(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\[\n])*/gy, "whole"), "string");
-    take(Math.min(at + 1, text.length), "code");
-  }
-
-  function openTemplate() {
-    take(at + 1, "code");
-    takeTemplateText();
-  }
-
-  function takeTemplateText() {
-    take(endOf(text, at, /(?:\\[\s\S]|\$(?!\{)|[^`\\$])*/gy, "whole"), "string");
-    if (text[at] === "$") {
-      templates.push(0);
-      take(at + 2, "code");
+    const inner = openBraces.at(-1);
+    const character = text[at];
+    const length = { comment: lengthAt(comment, text, at), quoted: lengthAt(quoted, text, at) };
+    if (length.comment > 0) {
+      marks.comments.fill(1, at, at + length.comment);
+      at += length.comment;
+    } else if (length.quoted > 0) {
+      marks.strings.fill(1, at + 1, at + length.quoted - 1);
+      at += length.quoted;
+    } else if (character === "/" && beginsExpression(text, at)) {
+      const whole = Math.max(1, lengthAt(expression, text, at));
+      marks.strings.fill(1, at + 1, at + whole - 1);
+      at += whole;
+    } else if (character === "`" || (character === "}" && inner === 0)) {
+      if (character === "}") openBraces.pop();
+      at = endOfTemplateText(at + 1);
     } else {
-      take(Math.min(at + 1, text.length), "code");
+      if (inner !== undefined && character === "{") openBraces.push((openBraces.pop() ?? 0) + 1);
+      if (inner !== undefined && character === "}") openBraces.push((openBraces.pop() ?? 1) - 1);
+      at += 1;
     }
   }
+  const view = (keep: (offset: number) => boolean) =>
+    text.replace(/[^\n]/g, (character, offset: number) => (keep(offset) ? character : " "));
+  return {
+    code: view((offset) => marks.comments[offset] === 0),
+    bare: view((offset) => marks.comments[offset] === 0 && marks.strings[offset] === 0),
+    comments: view((offset) => marks.comments[offset] === 1),
+  };
 
-  function takeCode(character: string | undefined) {
-    const open = templates.at(-1);
-    take(at + 1, "code");
-    if (open === undefined) return;
-    if (character === "{") templates[templates.length - 1] = open + 1;
-    if (character !== "}") return;
-    if (open > 0) {
-      templates[templates.length - 1] = open - 1;
-    } else {
-      templates.pop();
-      takeTemplateText();
-    }
+  function endOfTemplateText(from: number): number {
+    const end = from + lengthAt(templateText, text, from);
+    marks.strings.fill(1, from, end);
+    if (text[end] !== "$") return end + 1;
+    openBraces.push(0);
+    return end + 2;
   }
 }
 
@@ -86,25 +73,11 @@ export function lineAt(text: string, offset: number): number {
   return text.slice(0, offset).split("\n").length;
 }
 
-/** Where the next match begins, plus `extra`; "whole": where the match at this very place ends. */
-function endOf(text: string, from: number, pattern: RegExp, extra: number | "whole"): number {
-  pattern.lastIndex = from;
-  const match = pattern.exec(text);
-  if (match === null) return extra === "whole" ? from : text.length;
-  return extra === "whole" ? from + match[0].length : match.index + match[0].length + (extra === 0 && pattern.source === "\\n" ? -1 : 0);
+function lengthAt(pattern: RegExp, text: string, at: number): number {
+  pattern.lastIndex = at;
+  return pattern.exec(text)?.[0].length ?? 0;
 }
 
-function isExpression(text: string, at: number): boolean {
+function beginsExpression(text: string, at: number): boolean {
   return beforeExpression.test(text.slice(Math.max(0, at - lookBehindCharacters), at));
-}
-
-function views(text: string, parts: readonly Part[]): CodeText {
-  const only = (...wanted: readonly Part[]) =>
-    [...text.split("")]
-      .map((character, index) => {
-        const part = parts[index] ?? "code";
-        return character === "\n" || wanted.includes(part) ? character : " ";
-      })
-      .join("");
-  return { code: only("code", "string"), bare: only("code"), comments: only("comment") };
 }

@@ -134,6 +134,11 @@ function openPlaces(root: string): Places {
 }
 
 function scratchRebuild(places: Places, parts: ScratchParts): RebuildCapable {
+  function describe({ name, options }: VolumeSpec): VolumeRecord {
+    const mountpoint = dataPath(places, name);
+    const createdAtMs = parts.nowMs();
+    return { name, options, createdAtMs, origin: "made", mountpoint, identity: "" };
+  }
   function createNow(spec: VolumeSpec): VolumeRecord {
     validateScratchOptions(spec.options);
     const known = readRecord(places, spec.name);
@@ -147,6 +152,7 @@ function scratchRebuild(places: Places, parts: ScratchParts): RebuildCapable {
     return known;
   }
   return {
+    describe,
     createNow,
     async rebuild(record, operation) {
       check(operation);

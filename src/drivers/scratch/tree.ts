@@ -7,7 +7,7 @@ import { EngineError, isErrno, storageError } from "../../core/errors.ts";
 const filesPerTurn = 500;
 
 /**
- * The apparent bytes of the regular files below `root`, hard links counted once. `proceed` is asked
+ * The apparent bytes of all that is no directory below `root`, hard links counted once. `proceed` is asked
  * at every turn and ends the walk by throwing.
  */
 export async function apparentBytes(root: string, proceed: () => void): Promise<number> {
@@ -20,7 +20,7 @@ export async function apparentBytes(root: string, proceed: () => void): Promise<
       const path = join(folder, entry);
       const found = lstatSync(path, { throwIfNoEntry: false });
       if (found?.isDirectory()) folders.push(path);
-      else if (found?.isFile() && isFirst(seen, found)) usedBytes += found.size;
+      else if (found !== undefined && isFirst(seen, found)) usedBytes += found.size;
       count += 1;
       if (count % filesPerTurn !== 0) continue;
       await new Promise((resolve) => setImmediate(resolve));

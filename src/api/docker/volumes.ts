@@ -1,0 +1,151 @@
+// Docker's routes of volumes.
+import { EngineError, toEngineError } from "../../core/errors.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { notFound } from "../../engine/volumes.ts";
+import type { HttpResponse } from "../../http/message.ts";
+import type { RouteContext } from "../handler.ts";
+import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
+import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
+import { type GoStruct, readBody } from "./go-json.ts";
+import { first, isTrue, parseQuery } from "./query.ts";
+import { type ApiVersion, atLeast } from "./version.ts";
+import { volumeJson } from "./wire.ts";
+
+export interface VolumeRouteParts {
+  readonly engine: Engine;
+  readonly headers: DockerHeaders;
+}
+
+const createOptions: GoStruct = {
+  name: "CreateOptions",
+  typeName: "volume.CreateOptions",
+  fields: {
+    ClusterVolumeSpec: "object",
+    Driver: "string",
+    DriverOpts: "map[string]string",
+    Labels: "map[string]string",
+    Name: "string",
+  },
+};
+
+/** From this version on prune takes anonymous volumes only, and cluster volumes exist. */
+const CLUSTER_VERSION: ApiVersion = [1, 42];
+
+/** POST /volumes/create */
+export async function createVolume(
+  parts: VolumeRouteParts,
+  context: RouteContext,
+  version: ApiVersion,
+): Promise<HttpResponse> {
+  parseQuery(context.request.query);
+  const body = readBody(context.request, createOptions);
+  if (body["ClusterVolumeSpec"] !== undefined && atLeast(version, CLUSTER_VERSION)) {
+    throw new EngineError(
+      "engine.no_swarm",
+      'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to ' +
+        "connect this node to swarm and try again.",
+    );
+  }
+  const name = textField(body["Name"]);
+  const request = {
+    name,
+    driver: textField(body["Driver"]),
+    options: mapField(body["DriverOpts"]),
+    labels: mapField(body["Labels"]),
+  };
+  try {
+    const entry = await parts.engine.volumes.create(request, context.operation);
+    return textAnswer(201, parts.headers.json, volumeJson(entry));
+  } catch (error) {
+    throw withPrefix(`create ${name}: `, toEngineError(error));
+  }
+}
+
+/** GET /volumes */
+export function listVolumes(parts: VolumeRouteParts, context: RouteContext): HttpResponse {
+  const query = parseQuery(context.request.query);
+  const filters = parseFilters(first(query, "filters"), "error reading volume filters: ");
+  const entries = parts.engine.volumes.list(listFilter(filters));
+  const volumes = entries.map(volumeJson).join(",");
+  return textAnswer(200, parts.headers.json, `{"Volumes":[${volumes}],"Warnings":null}`);
+}
+
+/** GET /volumes/{name} */
+export function inspectVolume(parts: VolumeRouteParts, name: string): HttpResponse {
+  return textAnswer(200, parts.headers.json, volumeJson(parts.engine.volumes.inspect(name)));
+}
+
+/** DELETE /volumes/{name} */
+export async function removeVolume(
+  parts: VolumeRouteParts,
+  context: RouteContext,
+  name: string,
+): Promise<HttpResponse> {
+  const isForced = isTrue(parseQuery(context.request.query), "force");
+  try {
+    await parts.engine.volumes.remove(name, context.operation);
+  } catch (error) {
+    const failure = toEngineError(error);
+    // An empty name is not found even with force: recorded for DELETE /volumes/ without it.
+    if (!(isForced && name !== "" && failure.code === "volume.not_found")) {
+      throw prefixedRemoval(name, failure);
+    }
+  }
+  return { status: 204, headers: parts.headers.empty, body: undefined };
+}
+
+/** PUT /volumes/{name}: only cluster volumes can be updated, and there is no swarm. */
+export function updateVolume(context: RouteContext): never {
+  const version = first(parseQuery(context.request.query), "version");
+  if (!/^\d+$/.test(version)) {
+    throw new EngineError(
+      "request.invalid",
+      `invalid swarm object version '${version}': strconv.ParseUint: parsing ` +
+        `${JSON.stringify(version)}: invalid syntax`,
+    );
+  }
+  throw new EngineError(
+    "engine.no_swarm",
+    "volume update only valid for cluster volumes, but swarm is unavailable",
+  );
+}
+
+/** POST /volumes/prune */
+export async function pruneVolumes(
+  parts: VolumeRouteParts,
+  context: RouteContext,
+  version: ApiVersion,
+): Promise<HttpResponse> {
+  const filters = parseFilters(first(parseQuery(context.request.query), "filters"));
+  const { filter, all } = pruneFilter(filters, !atLeast(version, CLUSTER_VERSION));
+  const { pruner } = parts.engine;
+  const report = await pruner.run(pruner.plan(filter, { all }), context.operation);
+  return jsonAnswer(200, parts.headers.json, {
+    VolumesDeleted: report.deleted,
+    SpaceReclaimed: report.reclaimedBytes,
+  });
+}
+
+function textField(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/** null when it was missing or null: Docker's answers keep that apart from `{}`. */
+function mapField(value: unknown): Readonly<Record<string, string>> | null {
+  if (typeof value !== "object" || value === null) return null;
+  return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, String(text)]));
+}
+
+/** dockerd puts the operation and the name in front of what the volume service answers. */
+function withPrefix(prefix: string, error: EngineError): EngineError {
+  return new EngineError(error.code, `${prefix}${error.message}`, {
+    cause: error,
+    details: error.details,
+  });
+}
+
+function prefixedRemoval(name: string, error: EngineError): EngineError {
+  if (error.code === "volume.not_found") return notFound(name);
+  if (error.message.startsWith("remove ")) return error;
+  return withPrefix(`remove ${name}: `, error);
+}

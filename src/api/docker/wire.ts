@@ -1,0 +1,48 @@
+// Volumes in Docker's JSON.
+import type { VolumeEntry } from "../../core/state-store.ts";
+import type { VolumeUsage } from "../../engine/usage.ts";
+import { goJson, sortedMap } from "./answers.ts";
+
+/** An entry never changes, so its JSON is made once: a list is a join of these. */
+const jsonOfEntry = new WeakMap<VolumeEntry, string>();
+
+/** The Volume object, keys in the order of Go's struct. */
+export function volumeJson(entry: VolumeEntry): string {
+  const known = jsonOfEntry.get(entry);
+  if (known !== undefined) return known;
+  const json = goJson(volumeObject(entry));
+  jsonOfEntry.set(entry, json);
+  return json;
+}
+
+/** The Volume object with UsageData, as in /system/df. */
+export function volumeUsageJson(usage: VolumeUsage): string {
+  const { entry, sizeBytes, holderCount } = usage;
+  return goJson({
+    ...volumeObject(entry),
+    UsageData: { RefCount: holderCount, Size: sizeBytes },
+  });
+}
+
+function volumeObject(entry: VolumeEntry): Readonly<Record<string, unknown>> {
+  return {
+    CreatedAt: rfc3339(entry.createdAtMs),
+    Driver: entry.driver,
+    Labels: sortedMap(entry.labels),
+    Mountpoint: entry.mountpoint,
+    Name: entry.name,
+    Options: sortedMap(entry.options),
+    Scope: entry.scope,
+  };
+}
+
+/** RFC 3339 with seconds in the daemon's own time zone, as Go's time.RFC3339 prints it. */
+export function rfc3339(atMs: number): string {
+  const offsetMinutes = -new Date(atMs).getTimezoneOffset();
+  const local = new Date(atMs + offsetMinutes * 60_000).toISOString().slice(0, 19);
+  if (offsetMinutes === 0) return `${local}Z`;
+  const sign = offsetMinutes < 0 ? "-" : "+";
+  const minutes = Math.abs(offsetMinutes);
+  const two = (count: number): string => String(count).padStart(2, "0");
+  return `${local}${sign}${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}

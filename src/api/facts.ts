@@ -1,0 +1,27 @@
+// What the daemon says about itself: gathered once at start, told by /version, /info and /_ping.
+
+/** The newest and the oldest version of Docker's API that is spoken. */
+export const API_VERSION = "1.51";
+export const API_VERSION_MIN = "1.24";
+
+export interface DaemonFacts {
+  /** Holdfast's own version, for example "0.1.0". */
+  readonly version: string;
+  readonly gitCommit: string;
+  /** RFC 3339. */
+  readonly buildTime: string;
+  /** The runtime and its version. */
+  readonly runtime: string;
+  /** A random id of this start. */
+  readonly id: string;
+  readonly root: string;
+  readonly hostName: string;
+  readonly kernelVersion: string;
+  readonly operatingSystem: string;
+  /** Go's word for the architecture: amd64, arm64. */
+  readonly arch: string;
+  readonly cpuCount: number;
+  readonly memoryBytes: number;
+  /** Sentences for whoever asks `info`: what recovery found, what is missing. */
+  readonly warnings: readonly string[];
+}

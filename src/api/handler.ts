@@ -1,0 +1,76 @@
+// The one handler of the HTTP server: Docker's routes, Holdfast's own, and nothing else.
+import { type EngineError, toEngineError } from "../core/errors.ts";
+import type { Operation } from "../core/operation.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { AnyResponse, Handler, HttpRequest } from "../http/message.ts";
+import { makeDockerApi } from "./docker/router.ts";
+import type { DaemonFacts } from "./facts.ts";
+import { OWN_PREFIX } from "./holdfast/contract.ts";
+import { makeHoldfastApi } from "./holdfast/router.ts";
+
+export interface ApiParts {
+  readonly engine: Engine;
+  readonly facts: DaemonFacts;
+  /** The operation of a request: its caller, its id, its log. */
+  readonly operation: (request: HttpRequest) => Operation;
+}
+
+/** What the routes of one face get for one request. */
+export interface RouteContext {
+  readonly request: HttpRequest;
+  readonly operation: Operation;
+}
+
+/** Puts both faces together. Errors of handlers become answers here; what is a bug is logged here. */
+export function makeHandler(parts: ApiParts): Handler {
+  const docker = makeDockerApi(parts);
+  const own = makeHoldfastApi(parts);
+
+  return (request) => {
+    const face = request.path.startsWith(OWN_PREFIX) ? own : docker;
+    const context: RouteContext = { request, operation: parts.operation(request) };
+    const refuse = (thrown: unknown): AnyResponse => {
+      const error = toEngineError(thrown);
+      report(error, context);
+      return face.refuse(error, context);
+    };
+    try {
+      const answer = face.answer(context);
+      return answer instanceof Promise ? answer.catch(refuse) : answer;
+    } catch (error) {
+      return refuse(error);
+    }
+  };
+}
+
+/** One face: how it answers and how it words a refusal. */
+export interface ApiFace {
+  answer(context: RouteContext): AnyResponse | Promise<AnyResponse>;
+  refuse(error: EngineError, context: RouteContext): AnyResponse;
+}
+
+/** Whoever gets a refusal reads it there; only what an operator must know is logged as well. */
+function report(error: EngineError, context: RouteContext): void {
+  const { request, operation } = context;
+  const fields = { method: request.method, path: request.path, code: error.code };
+  switch (error.kind) {
+    case "internal":
+    case "corrupt":
+      operation.log.error(error.message, { ...fields, stack: error.stack, cause: error.cause });
+      return;
+    case "denied":
+    case "exhausted":
+    case "unavailable":
+      operation.log.warn(error.message, fields);
+      return;
+    case "cancelled":
+    case "conflict":
+    case "invalid":
+    case "not_found":
+    case "unsupported":
+      operation.log.debug(error.message, fields);
+      return;
+    default:
+      error.kind satisfies never;
+  }
+}

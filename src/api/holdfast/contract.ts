@@ -1,0 +1,175 @@
+// Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
+
+export const OWN_PREFIX = "/holdfast/v1/";
+
+/** A JSON Schema, as OpenAPI 3.1 takes it. */
+export type Schema = Readonly<Record<string, unknown>>;
+
+export interface RouteContract {
+  readonly method: "GET" | "PUT" | "DELETE";
+  /** Below `OWN_PREFIX`; `{name}` is one segment. */
+  readonly path: string;
+  readonly summary: string;
+  /** Query parameters by name; a request with any other is refused. */
+  readonly query: Readonly<Record<string, { readonly schema: Schema; readonly about: string }>>;
+  /** undefined: 204 without a body. */
+  readonly reply: Schema | undefined;
+}
+
+const text = { type: "string" } as const;
+const textMap = { type: ["object", "null"], additionalProperties: text } as const;
+const instant = { type: "string", format: "date-time" } as const;
+
+const volume = {
+  type: "object",
+  required: ["name", "driver", "scope", "state", "createdAt", "mountpoint", "holders"],
+  properties: {
+    name: text,
+    driver: text,
+    scope: { enum: ["local", "global"] },
+    state: { enum: ["idle", "in use", "data missing"] },
+    createdAt: instant,
+    /** null: never used. */
+    firstUsedAt: { type: ["string", "null"], format: "date-time" },
+    mountpoint: text,
+    labels: textMap,
+    options: textMap,
+    holders: {
+      type: "array",
+      items: { type: "object", properties: { id: text, since: instant } },
+    },
+  },
+} as const satisfies Schema;
+
+const change = {
+  type: "object",
+  required: ["at", "action", "volume", "driver", "caller", "operation"],
+  properties: {
+    at: instant,
+    action: { enum: ["create", "adopt", "remove", "prune", "mount", "unmount"] },
+    volume: text,
+    driver: text,
+    /** The process that asked, or Holdfast itself. */
+    caller: { type: "object" },
+    operation: text,
+  },
+} as const satisfies Schema;
+
+/** How many history rows one answer holds at most, and by default. */
+export const HISTORY_ANSWER_COUNT_MAX = 1_000;
+
+export const contract = {
+  health: {
+    method: "GET",
+    path: "health",
+    summary: "Whether the engine serves, and what the last start found.",
+    query: {},
+    reply: {
+      type: "object",
+      required: ["status", "volumes", "warnings"],
+      properties: {
+        status: { const: "ok" },
+        volumes: { type: "integer" },
+        warnings: { type: "array", items: text },
+      },
+    },
+  },
+  volumes: {
+    method: "GET",
+    path: "volumes",
+    summary: "Every volume with its state and holders, in the order of creation.",
+    query: {},
+    reply: {
+      type: "object",
+      required: ["volumes"],
+      properties: { volumes: { type: "array", items: volume } },
+    },
+  },
+  volume: {
+    method: "GET",
+    path: "volumes/{name}",
+    summary: "One volume with its state and holders.",
+    query: {},
+    reply: volume,
+  },
+  mount: {
+    method: "PUT",
+    path: "volumes/{name}/holders/{holder}",
+    summary: "Makes the data reachable for a holder; repeating it changes nothing.",
+    query: {},
+    reply: { type: "object", required: ["path"], properties: { path: text } },
+  },
+  unmount: {
+    method: "DELETE",
+    path: "volumes/{name}/holders/{holder}",
+    summary: "Ends a holder's mount; ending what is not there succeeds.",
+    query: {},
+    reply: undefined,
+  },
+  history: {
+    method: "GET",
+    path: "history",
+    summary: "Who changed what, the newest first.",
+    query: {
+      volume: { schema: text, about: "Only changes of this volume." },
+      count: {
+        schema: { type: "integer", minimum: 1, maximum: HISTORY_ANSWER_COUNT_MAX },
+        about: `At most so many; ${HISTORY_ANSWER_COUNT_MAX} by default.`,
+      },
+    },
+    reply: {
+      type: "object",
+      required: ["changes"],
+      properties: { changes: { type: "array", items: change } },
+    },
+  },
+  openapi: {
+    method: "GET",
+    path: "openapi.json",
+    summary: "This table as an OpenAPI document.",
+    query: {},
+    reply: { type: "object" },
+  },
+} as const satisfies Readonly<Record<string, RouteContract>>;
+
+export type RouteName = keyof typeof contract;
+
+/** The error body of every own route. */
+const failure = {
+  type: "object",
+  required: ["message", "code", "kind", "recovery"],
+  properties: { message: text, code: text, kind: text, recovery: text, details: {} },
+} as const satisfies Schema;
+
+/** The OpenAPI 3.1 document of the table. */
+export function openApiDocument(version: string): Schema {
+  const paths: Record<string, Record<string, unknown>> = {};
+  for (const [operationId, route] of Object.entries<RouteContract>(contract)) {
+    const path = `${OWN_PREFIX}${route.path}`;
+    const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
+      name: match[1],
+      in: "path",
+      required: true,
+      schema: text,
+    }));
+    const inQuery = Object.entries(route.query).map(([name, { schema, about }]) => ({
+      name,
+      in: "query",
+      schema,
+      description: about,
+    }));
+    const reply = route.reply === undefined ? {} : json(route.reply);
+    const answers = {
+      [route.reply === undefined ? "204" : "200"]: { description: "Done.", ...reply },
+      default: { description: "Refused or failed.", ...json(failure) },
+    };
+    const parameters = [...inPath, ...inQuery];
+    const operation = { operationId, summary: route.summary, parameters, responses: answers };
+    paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation };
+  }
+  return { openapi: "3.1.0", info: { title: "Holdfast", version }, paths };
+}
+
+function json(schema: Schema): Schema {
+  return { content: { "application/json": { schema } } };
+}

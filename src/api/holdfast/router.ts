@@ -1,0 +1,197 @@
+// Holdfast's own routes: what Docker has no word for.
+import { EngineError, type ErrorKind } from "../../core/errors.ts";
+import { parseHolderId } from "../../core/names.ts";
+import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
+import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
+import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
+import {
+  contract,
+  HISTORY_ANSWER_COUNT_MAX,
+  OWN_PREFIX,
+  openApiDocument,
+  type RouteContract,
+  type RouteName,
+} from "./contract.ts";
+
+/** STYLE's table: one status per kind. */
+const statusOfKind: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  not_found: 404,
+  conflict: 409,
+  denied: 403,
+  unsupported: 501,
+  exhausted: 507,
+  unavailable: 503,
+  cancelled: 500,
+  corrupt: 500,
+  internal: 500,
+};
+
+/** What a handler gets: the segments of the path and the parameters of the query, both decoded. */
+interface Call {
+  readonly context: RouteContext;
+  readonly path: Readonly<Record<string, string>>;
+  readonly query: URLSearchParams;
+}
+
+type RouteHandler = (call: Call) => unknown;
+
+interface CompiledRoute {
+  readonly contract: RouteContract;
+  readonly pattern: RegExp;
+  readonly handle: RouteHandler;
+}
+
+const headers: readonly Header[] = [["Content-Type", "application/json"]];
+
+export function makeHoldfastApi(api: ApiParts): ApiFace {
+  const handlers = makeHandlers(api);
+  const routes = Object.entries<RouteContract>(contract).map(([name, route]): CompiledRoute => {
+    const source = route.path.replaceAll(".", "\\.").replace(/\{(\w+)\}/g, "(?<$1>[^/]+)");
+    // Object.entries widens the key; the table's keys are exactly the handlers' (checked above).
+    const handle = handlers[name as RouteName];
+    return { contract: route, pattern: new RegExp(`^${source}$`), handle };
+  });
+
+  return {
+    answer(context) {
+      const { method, path, query } = context.request;
+      const own = path.slice(OWN_PREFIX.length);
+      const matching = routes.filter((route) => route.pattern.test(own));
+      const route = matching.find((each) => each.contract.method === method);
+      if (route === undefined) throw noRoute(method, path, matching);
+      const segments = route.pattern.exec(own)?.groups ?? {};
+      const decoded = Object.entries(segments).map(([key, text]) => [
+        key,
+        decodeSegment(key, text),
+      ]);
+      const parameters = new URLSearchParams(query);
+      refuseUnknown(route.contract, parameters);
+      const reply = route.handle({
+        context,
+        path: Object.fromEntries(decoded),
+        query: parameters,
+      });
+      return reply instanceof Promise ? reply.then(answerOf) : answerOf(reply);
+    },
+
+    refuse(error, context): AnyResponse {
+      const { code, kind, message, recovery, details } = error;
+      const report = kind === "internal" ? { report: context.operation.id } : {};
+      const body = { message, code, kind, recovery, details, ...report };
+      return { status: statusOfKind[kind], headers, body: `${JSON.stringify(body)}\n` };
+    },
+  };
+}
+
+function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> {
+  const { engine, facts } = api;
+  const missing = new Set<string>(engine.recovery.missing);
+  const show = (entry: VolumeEntry, view: StateView): unknown =>
+    volumeObject(entry, view, missing.has(entry.name));
+  return {
+    health: () => ({
+      status: "ok",
+      volumes: engine.state.read((view) => view.volumeCount),
+      warnings: facts.warnings,
+    }),
+    volumes: () =>
+      engine.state.read((view) => ({
+        volumes: [...view.volumes()].map((entry) => show(entry, view)),
+      })),
+    volume: ({ path }) => {
+      const entry = engine.volumes.inspect(path["name"] ?? "");
+      return engine.state.read((view) => show(entry, view));
+    },
+    mount: async ({ path, context }) => {
+      const holder = parseHolderId(path["holder"] ?? "");
+      const name = path["name"] ?? "";
+      return { path: await engine.volumes.mount(name, holder, context.operation) };
+    },
+    unmount: async ({ path, context }) => {
+      const holder = parseHolderId(path["holder"] ?? "");
+      await engine.volumes.unmount(path["name"] ?? "", holder, context.operation);
+    },
+    history: ({ query }) => {
+      const volume = query.get("volume");
+      const changes = engine.state.history({
+        ...(volume === null ? {} : { volume: engine.volumes.inspect(volume).name }),
+        countMax: parseCount(query.get("count")),
+      });
+      return { changes: changes.map(changeObject) };
+    },
+    openapi: () => openApiDocument(facts.version),
+  };
+}
+
+function volumeObject(entry: VolumeEntry, view: StateView, isMissing: boolean): unknown {
+  const holders = view.holders(entry.name);
+  const idle = isMissing ? "data missing" : "idle";
+  return {
+    name: entry.name,
+    driver: entry.driver,
+    scope: entry.scope,
+    state: holders.length > 0 ? "in use" : idle,
+    createdAt: new Date(entry.createdAtMs).toISOString(),
+    firstUsedAt: entry.usedAtMs === null ? null : new Date(entry.usedAtMs).toISOString(),
+    mountpoint: entry.mountpoint,
+    labels: entry.labels,
+    options: entry.options,
+    holders: holders.map(({ holder, sinceMs }) => ({
+      id: holder,
+      since: new Date(sinceMs).toISOString(),
+    })),
+  };
+}
+
+function changeObject(entry: HistoryEntry): unknown {
+  const { atMs, action, volume, driver, caller, operation } = entry;
+  return { at: new Date(atMs).toISOString(), action, volume, driver, caller, operation };
+}
+
+function answerOf(reply: unknown): HttpResponse {
+  if (reply === undefined) return { status: 204, headers: [], body: undefined };
+  return { status: 200, headers, body: `${JSON.stringify(reply)}\n` };
+}
+
+function noRoute(method: string, path: string, matching: readonly CompiledRoute[]): EngineError {
+  const allowed = matching.map((each) => each.contract.method);
+  return new EngineError(
+    allowed.length > 0 ? "request.invalid" : "volume.not_found",
+    allowed.length > 0
+      ? `${path} takes ${allowed.join(" or ")}, not ${method}`
+      : `${path}: no such route; ${OWN_PREFIX}openapi.json lists all`,
+  );
+}
+
+function refuseUnknown(route: RouteContract, query: URLSearchParams): void {
+  for (const name of query.keys()) {
+    if (Object.hasOwn(route.query, name)) continue;
+    const known = Object.keys(route.query);
+    const rule = known.length > 0 ? `it takes ${known.join(", ")}` : "it takes none";
+    throw new EngineError("request.invalid", `unknown query parameter ${name}: ${rule}`, {
+      details: { field: name },
+    });
+  }
+}
+
+function decodeSegment(field: string, text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new EngineError("request.invalid", `${field}: bad percent-encoding in ${text}`, {
+      details: { field, value: text },
+    });
+  }
+}
+
+function parseCount(text: string | null): number {
+  if (text === null) return HISTORY_ANSWER_COUNT_MAX;
+  const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
+  if (count >= 1 && count <= HISTORY_ANSWER_COUNT_MAX) return count;
+  throw new EngineError(
+    "request.invalid",
+    `count ${JSON.stringify(text)}: a whole number from 1 to ${HISTORY_ANSWER_COUNT_MAX} is needed`,
+    { details: { field: "count", value: text } },
+  );
+}

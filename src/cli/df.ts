@@ -1,0 +1,70 @@
+// `holdfast df`: what the volumes use, and how much of it nobody holds.
+import type { Invocation } from "./command.ts";
+import { renderRows } from "./format.ts";
+import { humanSize } from "./human.ts";
+import { compareNaturally } from "./natural-order.ts";
+import { escapeHtml, GoStruct } from "./template/values.ts";
+import type { ApiVolume } from "./volume.ts";
+import { volumeHeaders, volumeObject, volumeRow } from "./volume-template.ts";
+
+interface DiskUsage {
+  readonly Volumes?: readonly ApiVolume[] | null;
+}
+
+const headers: Readonly<Record<string, string>> = {
+  Type: "TYPE",
+  TotalCount: "TOTAL",
+  Active: "ACTIVE",
+  Size: "SIZE",
+  Reclaimable: "RECLAIMABLE",
+};
+
+/** The line about all volumes together; a size that is not known (-1) counts as nothing. */
+function summaryRow(volumes: readonly ApiVolume[]): GoStruct {
+  let sizeBytes = 0;
+  let reclaimableBytes = 0;
+  let active = 0;
+  for (const { UsageData: usage } of volumes) {
+    if (!usage) continue;
+    if (usage.RefCount > 0) active++;
+    if (usage.Size < 0) continue;
+    sizeBytes += usage.Size;
+    if (usage.RefCount === 0) reclaimableBytes += usage.Size;
+  }
+  const percent = sizeBytes > 0 ? ` (${Math.trunc((reclaimableBytes * 100) / sizeBytes)}%)` : "";
+  const texts = {
+    Active: String(active),
+    Reclaimable: humanSize(reclaimableBytes) + percent,
+    Size: humanSize(sizeBytes),
+    TotalCount: String(volumes.length),
+    Type: "Local Volumes",
+  };
+  return new GoStruct("*formatter.diskUsageVolumesContext", new Map(Object.entries(texts)), {
+    json: () => escapeHtml(JSON.stringify(texts)),
+  });
+}
+
+const summaryFormat =
+  "table {{.Type}}\\t{{.TotalCount}}\\t{{.Active}}\\t{{.Size}}\\t{{.Reclaimable}}";
+const verboseFormat = "table {{.Name}}\\t{{.Links}}\\t{{.Size}}";
+
+export async function showUsage({ options, client, terminal }: Invocation): Promise<number> {
+  const usage = await client.json<DiskUsage>({ method: "GET", path: "/system/df?type=volume" });
+  const volumes = (usage.Volumes ?? []).toSorted((a, b) => compareNaturally(a.Name, b.Name));
+  if (options.flag("json")) {
+    const lines = volumes.map((volume) => `${JSON.stringify(volumeObject(volume))}\n`);
+    await terminal.out(lines.join(""));
+    return 0;
+  }
+  const given = options.text("format") ?? "";
+  const isStandard = given === "" || given === "table";
+  if (options.flag("verbose")) {
+    const format = isStandard ? verboseFormat : given;
+    const table = renderRows(volumes.map(volumeRow), { format, headers: volumeHeaders });
+    await terminal.out(isStandard ? `Local Volumes space usage:\n\n${table}` : table);
+    return 0;
+  }
+  const format = isStandard ? summaryFormat : given;
+  await terminal.out(renderRows([summaryRow(volumes)], { format, headers }));
+  return 0;
+}

@@ -1,0 +1,49 @@
+// The way out of what a daemon may say, for people: one sentence per known message.
+
+const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
+  {
+    when: /volume is in use - \[/,
+    way: "Remove the containers it names first (docker rm ID), or choose another volume.",
+  },
+  {
+    when: /no such volume$/,
+    way: "List the volumes that exist with: holdfast volume ls",
+  },
+  {
+    when: /includes invalid characters for a local volume name/,
+    way: "Choose a name of letters, digits, _ . and -, which begins with a letter or a digit.",
+  },
+  {
+    when: /volume name is too short/,
+    way: "Choose a name of at least two characters.",
+  },
+  {
+    when: /error looking up volume plugin \S+: plugin "[^"]*" not found/,
+    way: "See the known drivers with: holdfast info -f '{{.Plugins.Volume}}'",
+  },
+  {
+    when: /^Error response from daemon: .*invalid option: "/,
+    way: "The local driver knows the options type, device, o and size.",
+  },
+  {
+    when: /missing required option: "/,
+    way: "The local driver needs type and device together; o needs both.",
+  },
+  {
+    when: /volume name must be unique/,
+    way: "Use the driver that has the volume (-d), or another name.",
+  },
+  {
+    when: /a prune operation is already running/,
+    way: "Wait for it to end, then try again.",
+  },
+  {
+    when: /[Ii]nvalid filter '/,
+    way: "See the filters of the command with --help.",
+  },
+];
+
+/** What a person can do about `message`, or undefined. */
+export function wayOut(message: string): string | undefined {
+  return ways.find(({ when }) => when.test(message))?.way;
+}

@@ -1,0 +1,69 @@
+// `holdfast info`: what the daemon says about itself and its machine.
+import type { Invocation } from "./command.ts";
+import { execute, listWords, parseFormat } from "./format.ts";
+import { humanBinarySize } from "./human.ts";
+import { jsonStruct } from "./json-struct.ts";
+
+type Fields = Readonly<Record<string, unknown>>;
+
+const infoWords = { ...listWords, parseExit: 64, executePrefix: "" };
+
+function textList(value: unknown): string {
+  return Array.isArray(value) ? value.join(" ") : "";
+}
+
+function yesNo(value: unknown): string {
+  return value === true ? "true" : "false";
+}
+
+/** Lines that every engine fills, in Docker's words and order. */
+function rowsOf(info: Fields): readonly (readonly [string, string | undefined])[] {
+  const text = (name: string): string | undefined => {
+    const value = info[name];
+    return value === undefined || value === null || value === "" ? undefined : String(value);
+  };
+  const memoryBytes = info["MemTotal"];
+  return [
+    ["Server Version", text("ServerVersion")],
+    ["Kernel Version", text("KernelVersion")],
+    ["Operating System", text("OperatingSystem")],
+    ["OSType", text("OSType")],
+    ["Architecture", text("Architecture")],
+    ["CPUs", text("NCPU")],
+    ["Total Memory", typeof memoryBytes === "number" ? humanBinarySize(memoryBytes) : undefined],
+    ["Name", text("Name")],
+    ["ID", text("ID")],
+    ["Root Dir", text("DockerRootDir")],
+    ["Debug Mode", yesNo(info["Debug"])],
+  ];
+}
+
+function renderInfo(info: Fields, client: Fields): string {
+  const plugins = (info["Plugins"] ?? {}) as Fields;
+  const [version, ...rows] = rowsOf(info);
+  const show = ([name, value]: readonly [string, string | undefined]): string =>
+    value === undefined ? "" : ` ${name}: ${value}\n`;
+  return (
+    `Client: Holdfast\n Version:    ${client["Version"]}\n Host:       ${client["Host"]}\n\n` +
+    `Server:\n${version ? show(version) : ""} Plugins:\n  Volume: ${textList(plugins["Volume"])}\n` +
+    `${rows.map(show).join("")}`
+  );
+}
+
+export async function showInfo(invocation: Invocation): Promise<number> {
+  const { options, client, terminal, parts } = invocation;
+  const format = options.flag("json") ? "json" : (options.text("format") ?? "");
+  const source = format === "json" ? "{{json .}}" : format;
+  const template = source === "" ? undefined : parseFormat(source, infoWords);
+  const info = await client.json<Fields>({ method: "GET", path: "/info" });
+  const own = { Version: parts.version, Host: client.target.host };
+  if (template) {
+    const value = jsonStruct("system.dockerInfo", { ...info, ClientInfo: own });
+    await terminal.out(`${execute(template, value, infoWords)}\n`);
+    return 0;
+  }
+  await terminal.out(renderInfo(info, own));
+  const warnings = Array.isArray(info["Warnings"]) ? info["Warnings"] : [];
+  await terminal.err(warnings.map((warning) => `${String(warning)}\n`).join(""));
+  return 0;
+}

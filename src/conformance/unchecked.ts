@@ -1,0 +1,50 @@
+// Sentences of core/driver.ts beside its members that have no check, each with the reason.
+//
+// A sentence there is in a check or here: test/conformance.test.ts compares.
+
+export interface UncheckedPromise {
+  readonly promise: string;
+  /** Why no check proves it, or what proves it instead. */
+  readonly why: string;
+}
+
+export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
+  { promise: "Milliseconds since the epoch.", why: "a unit, not a promise" },
+  {
+    promise:
+      '"adopted": it was there before; it may be somebody else\'s data and is never destroyed.',
+    why: "a definition; the check of `destroy` with a planted volume proves what follows from it",
+  },
+  { promise: "Recovery compares it.", why: "a promise of the engine" },
+  { promise: '"global": every host sees the same volumes.', why: "a check sees one host only" },
+  {
+    promise: "Pure: it looks at nothing but its argument.",
+    why: "what a function looks at cannot be seen from outside; it is synchronous and has no host",
+  },
+  { promise: "The only removal that recovery may call.", why: "a promise of the engine" },
+  { promise: "What only some storage can do.", why: "a heading" },
+  {
+    promise:
+      "Everything `create` makes can be made again from the record: no journal row is needed.",
+    why: "a heading; the checks of `rebuild` prove it for what the record says",
+  },
+  { promise: "Out of sight and back in O(1), on the same storage.", why: "a heading" },
+  { promise: "Only where the storage itself can refuse a host.", why: "a heading" },
+  {
+    promise: "Takes time that does not depend on its size.",
+    why: "a matter of measurement; bench/ compares a large volume with an empty one",
+  },
+  {
+    promise: "Returns when that survives a power cut.",
+    why: "needs a power cut; proven by test/crash for the local driver",
+  },
+  {
+    promise: "It never crosses into another file system.",
+    why: "needs a mount inside a volume; proven by the local driver's tests that run as root",
+  },
+  {
+    promise: "Yields to other work while it walks.",
+    why: "how long is too long depends on the machine; a matter of measurement",
+  },
+  { promise: "Cost grows with the number of files.", why: "a warning, not a promise" },
+];

@@ -1,0 +1,17 @@
+// The promises of core/driver.ts, one check each; unchecked.ts says why for those without.
+import type { Check } from "./check.ts";
+import type { DriverBench } from "./driver-bench.ts";
+import { rebuildChecks, storageChecks, trashChecks } from "./driver-facets.ts";
+import { mountChecks } from "./driver-mounts.ts";
+import { snapshotChecks } from "./driver-snapshots.ts";
+import { volumeChecks } from "./driver-volumes.ts";
+
+/** Every check of a volume driver. Which of them apply is decided by what the driver declares. */
+export const volumeDriverChecks: readonly Check<DriverBench>[] = [
+  ...volumeChecks,
+  ...mountChecks,
+  ...rebuildChecks,
+  ...trashChecks,
+  ...storageChecks,
+  ...snapshotChecks,
+];

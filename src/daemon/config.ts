@@ -1,0 +1,146 @@
+// What the daemon is told: options, HOLDFAST_… variables and a TOML file, in this order of strength.
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { parse as parseToml } from "smol-toml";
+import { EngineError, isErrno } from "../core/errors.ts";
+import type { LogLevel } from "../host/logs.ts";
+
+export interface DaemonConfig {
+  /** Absolute, without a trailing slash. */
+  readonly root: string;
+  /** Absolute paths of Unix sockets to listen on; at least one, unless sockets are inherited. */
+  readonly sockets: readonly string[];
+  /** The group that may use the sockets; undefined: `docker` or `holdfast`, whichever exists. */
+  readonly group: string | undefined;
+  readonly logLevel: LogLevel;
+}
+
+export interface ConfigSources {
+  readonly args: readonly string[];
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly userId: number;
+}
+
+type Setting = "root" | "host" | "group" | "log-level";
+
+const settings: readonly Setting[] = ["root", "host", "group", "log-level"];
+const logLevels: readonly string[] = ["debug", "info", "warn", "error"] satisfies LogLevel[];
+
+/** Every value that was given, by name; `host` may be given more than once. */
+type Given = ReadonlyMap<Setting, readonly string[]>;
+
+/** Throws `config.invalid`, naming the place, the value and the rule. */
+export function readConfig(sources: ConfigSources): DaemonConfig {
+  const { args, environment, userId } = sources;
+  const options = readOptions(args);
+  const configFile = options.configFile ?? environment["HOLDFAST_CONFIG"];
+  const layers: readonly Given[] = [
+    options.given,
+    readEnvironment(environment),
+    readFile(configFile ?? "/etc/holdfast/config.toml", configFile !== undefined),
+  ];
+  const value = (setting: Setting): readonly string[] | undefined =>
+    layers.find((layer) => layer.has(setting))?.get(setting);
+  const places = defaultPlaces(userId, environment);
+  return {
+    root: path.resolve(only("root", value("root")) ?? places.root),
+    sockets: (value("host") ?? [`unix://${places.socket}`]).map(socketPath),
+    group: only("group", value("group")),
+    logLevel: parseLogLevel(only("log-level", value("log-level")) ?? "info"),
+  };
+}
+
+function readOptions(args: readonly string[]): {
+  readonly given: Given;
+  readonly configFile: string | undefined;
+} {
+  const given = new Map<Setting, string[]>();
+  let configFile: string | undefined;
+  for (let index = 0; index < args.length; index++) {
+    const word = args[index] ?? "";
+    const equals = word.indexOf("=");
+    const name = word.slice(2, equals < 0 ? undefined : equals);
+    const setting = settings.find((each) => each === name);
+    if (!word.startsWith("--") || (setting === undefined && name !== "config")) {
+      const known = settings.map((each) => `--${each}`).join(", ");
+      throw invalid(`unknown argument ${JSON.stringify(word)}: known are ${known} and --config`);
+    }
+    const text = equals < 0 ? args[++index] : word.slice(equals + 1);
+    if (text === undefined || text === "") throw invalid(`--${name} needs a value`);
+    if (setting === undefined) configFile = text;
+    else given.set(setting, [...(given.get(setting) ?? []), text]);
+  }
+  return { given, configFile };
+}
+
+function readEnvironment(environment: ConfigSources["environment"]): Given {
+  const given = new Map<Setting, readonly string[]>();
+  for (const setting of settings) {
+    const text = environment[`HOLDFAST_${setting.toUpperCase().replace("-", "_")}`];
+    if (text !== undefined && text !== "") {
+      given.set(setting, setting === "host" ? text.split(",") : [text]);
+    }
+  }
+  return given;
+}
+
+function readFile(file: string, isRequired: boolean): Given {
+  let table: Readonly<Record<string, unknown>>;
+  try {
+    table = parseToml(readFileSync(file, "utf8"));
+  } catch (error) {
+    if (!isRequired && isErrno(error, "ENOENT")) return new Map();
+    const text = error instanceof Error ? error.message : String(error);
+    throw new EngineError("config.invalid", `configuration file ${file}: ${text}`, {
+      cause: error,
+    });
+  }
+  const given = new Map<Setting, readonly string[]>();
+  for (const [name, value] of Object.entries(table)) {
+    const setting = settings.find((each) => each === name);
+    if (setting === undefined) {
+      throw invalid(`${file}: unknown key ${name}: known are ${settings.join(", ")}`);
+    }
+    const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
+    if (!texts.every((each) => typeof each === "string")) {
+      throw invalid(`${file}: ${name} takes a string${setting === "host" ? " or a list" : ""}`);
+    }
+    given.set(setting, texts);
+  }
+  return given;
+}
+
+function defaultPlaces(
+  userId: number,
+  environment: ConfigSources["environment"],
+): { readonly root: string; readonly socket: string } {
+  if (userId === 0) return { root: "/var/lib/holdfast", socket: "/run/holdfast/holdfast.sock" };
+  const home = environment["HOME"] ?? "/";
+  const data = environment["XDG_DATA_HOME"] || path.join(home, ".local/share");
+  const runtime = environment["XDG_RUNTIME_DIR"] || `/run/user/${userId}`;
+  return {
+    root: path.join(data, "holdfast"),
+    socket: path.join(runtime, "holdfast/holdfast.sock"),
+  };
+}
+
+function only(setting: Setting, values: readonly string[] | undefined): string | undefined {
+  if (values !== undefined && values.length > 1) throw invalid(`${setting} is given twice`);
+  return values?.[0];
+}
+
+function socketPath(host: string): string {
+  const given = host.startsWith("unix://") ? host.slice("unix://".length) : "";
+  if (path.isAbsolute(given)) return given;
+  throw invalid(`host ${JSON.stringify(host)}: unix:// and an absolute path are needed`);
+}
+
+function parseLogLevel(text: string): LogLevel {
+  const level = logLevels.find((each): each is LogLevel => each === text);
+  if (level !== undefined) return level;
+  throw invalid(`log-level ${JSON.stringify(text)}: one of ${logLevels.join(", ")} is needed`);
+}
+
+function invalid(message: string): EngineError {
+  return new EngineError("config.invalid", message);
+}

@@ -1,0 +1,59 @@
+// What the daemon says about itself: gathered once at start.
+import { readFileSync } from "node:fs";
+import os from "node:os";
+import type { DaemonFacts } from "../api/facts.ts";
+import type { StateOrigin } from "../core/state-store.ts";
+import type { RecoveryReport } from "../engine/recovery.ts";
+import { gitCommit, version } from "./build-facts.ts";
+
+export function gatherFacts(parts: {
+  readonly root: string;
+  readonly bootId: string;
+  readonly origin: StateOrigin;
+  readonly recovery: RecoveryReport;
+}): DaemonFacts {
+  return {
+    version,
+    gitCommit,
+    buildTime: "",
+    runtime: `bun${process.versions["bun"] ?? ""}`,
+    id: parts.bootId,
+    root: parts.root,
+    hostName: os.hostname(),
+    kernelVersion: os.release(),
+    operatingSystem: distribution(),
+    arch: process.arch === "x64" ? "amd64" : process.arch,
+    cpuCount: os.availableParallelism(),
+    memoryBytes: os.totalmem(),
+    warnings: warnings(parts.origin, parts.recovery),
+  };
+}
+
+/** Sentences that stay until somebody has acted on them. */
+function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly string[] {
+  const sentences: string[] = [];
+  if (origin.kind === "salvaged") {
+    const source =
+      origin.copiedAtMs === null
+        ? "no copy of it could be read: labels are lost"
+        : `labels are those of ${new Date(origin.copiedAtMs).toISOString()}`;
+    const aside = origin.damagedPath === null ? "" : ` (kept as ${origin.damagedPath})`;
+    sentences.push(`The state was lost or damaged, ${origin.reason}${aside}; ${source}.`);
+  }
+  if (recovery.missing.length > 0) {
+    sentences.push(`The data directory is missing of: ${recovery.missing.join(", ")}.`);
+  }
+  if (recovery.strays.length > 0) {
+    sentences.push(`In the trash without a record, kept: ${recovery.strays.join(", ")}.`);
+  }
+  return sentences;
+}
+
+function distribution(): string {
+  try {
+    const name = /^PRETTY_NAME="?([^"\n]*)"?$/m.exec(readFileSync("/etc/os-release", "utf8"));
+    return name?.[1] ?? "Linux";
+  } catch {
+    return "Linux";
+  }
+}

@@ -1,0 +1,26 @@
+// The machine as it is: core/host.ts on Linux.
+import { randomBytes } from "node:crypto";
+import type { Host, MountInfo } from "../core/host.ts";
+import { readMountTable } from "./mount-table.ts";
+import { makeMounts } from "./mounts.ts";
+import { runWith, type StartProgram, startProgram } from "./programs.ts";
+
+/** What a test may bring instead of the machine's own. */
+export interface LinuxHostParts {
+  readonly start?: StartProgram;
+  readonly table?: () => readonly MountInfo[];
+}
+
+/** See core/host.ts for what each member promises. */
+export function linuxHost(parts: LinuxHostParts = {}): Host {
+  const start = parts.start ?? startProgram;
+  const table = parts.table ?? readMountTable;
+  return {
+    nowMs: () => Date.now(),
+    monotonicMs: () => performance.now(),
+    randomHex: (bytes) => randomBytes(bytes).toString("hex"),
+    run: runWith(start),
+    mounts: table,
+    ...makeMounts({ start, table }),
+  };
+}

@@ -1,0 +1,15 @@
+// The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
+import { runCli } from "./cli/run.ts";
+import { processTerminal } from "./cli/terminal.ts";
+import { version } from "./daemon/build-facts.ts";
+
+async function main(words: readonly string[]): Promise<number> {
+  const [first, ...rest] = words;
+  if (first === "daemon") {
+    const { runDaemon } = await import("./daemon/main.ts");
+    return runDaemon(rest);
+  }
+  return runCli(words, processTerminal(), { version });
+}
+
+process.exit(await main(Bun.argv.slice(2)));

@@ -1,0 +1,161 @@
+// All writes of one turn, made into one list of row changes.
+import assert from "node:assert";
+import type { SqlValue } from "../core/database.ts";
+import type { EngineError } from "../core/errors.ts";
+import type { TrashId } from "../core/names.ts";
+import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type { Change, NextRowIds, PlannedRow, RowChange } from "./change.ts";
+import type { Memory } from "./memory.ts";
+import { bytesOf, encodeHistory, encodeHolder, encodeRetired, encodeVolume } from "./rows.ts";
+import { holderOfNothing } from "./transaction.ts";
+
+/** One write that waits for the commit. */
+export interface PendingWrite {
+  readonly changes: readonly Change[];
+  readonly resolve: () => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** A write with its rows, or why it cannot be done. */
+export interface PlannedWrite {
+  readonly write: PendingWrite;
+  readonly rows: readonly PlannedRow[];
+  /** New rows less removed ones. */
+  readonly volumeGrowth: number;
+  readonly holderGrowth: number;
+  /** What the rows take in the file, at most. */
+  readonly bytes: number;
+}
+
+/** Gives writes their rows, one after another, as if each had been committed before the next. */
+export class BatchPlan {
+  readonly #memory: Memory;
+  #next: NextRowIds;
+  /** Rows as they will be; null: gone. Only what this batch touches. */
+  readonly #volumes = new Map<string, number | null>();
+  readonly #retired = new Map<string, number | null>();
+
+  constructor(memory: Memory) {
+    this.#memory = memory;
+    this.#next = memory.next;
+  }
+
+  /** The write's rows; an error when another write of the turn took away what it builds on. */
+  add(write: PendingWrite): PlannedWrite | EngineError {
+    const draft: Draft = {
+      next: this.#next,
+      volumes: new Map(),
+      retired: new Map(),
+      rows: [],
+      bytes: 0,
+      volumeGrowth: 0,
+      holderGrowth: 0,
+    };
+    for (const change of write.changes) {
+      const refused = this.#plan(change, draft);
+      if (refused !== undefined) return refused;
+    }
+    this.#next = draft.next;
+    for (const [name, rowId] of draft.volumes) this.#volumes.set(name, rowId);
+    for (const [id, rowId] of draft.retired) this.#retired.set(id, rowId);
+    const { rows, bytes, volumeGrowth, holderGrowth } = draft;
+    return { write, rows, bytes, volumeGrowth, holderGrowth };
+  }
+
+  #volumeRow(draft: Draft, name: string): number | undefined {
+    const own = draft.volumes.has(name) ? draft.volumes.get(name) : this.#volumes.get(name);
+    return own === undefined ? this.#memory.volumeRowId(name) : (own ?? undefined);
+  }
+
+  #retiredRow(draft: Draft, id: TrashId): number | undefined {
+    const own = draft.retired.has(id) ? draft.retired.get(id) : this.#retired.get(id);
+    return own === undefined ? this.#memory.retiredRowId(id) : (own ?? undefined);
+  }
+
+  #plan(change: Change, draft: Draft): EngineError | undefined {
+    switch (change.kind) {
+      case "putVolume":
+        this.#putVolume(change.entry, draft);
+        return undefined;
+      case "removeVolume": {
+        const rowId = this.#volumeRow(draft, change.name);
+        if (rowId === undefined) return undefined;
+        push(draft, { ...change, rowId });
+        draft.volumes.set(change.name, null);
+        draft.volumeGrowth--;
+        return undefined;
+      }
+      case "putHolder": {
+        const { entry } = change;
+        const volumeRowId = this.#volumeRow(draft, entry.volume);
+        if (volumeRowId === undefined) return holderOfNothing(entry);
+        push(draft, { ...change, volumeRowId }, encodeHolder(volumeRowId, entry));
+        draft.holderGrowth++;
+        return undefined;
+      }
+      case "removeHolder": {
+        const volumeRowId = this.#volumeRow(draft, change.volume);
+        if (volumeRowId === undefined) return undefined;
+        push(draft, { ...change, volumeRowId });
+        draft.holderGrowth--;
+        return undefined;
+      }
+      case "putRetired":
+        this.#putRetired(change.entry, draft);
+        return undefined;
+      case "removeRetired": {
+        const rowId = this.#retiredRow(draft, change.id);
+        if (rowId === undefined) return undefined;
+        push(draft, { ...change, rowId });
+        draft.retired.set(change.id, null);
+        draft.volumeGrowth--;
+        return undefined;
+      }
+      case "addHistory": {
+        const rowId = draft.next.history;
+        push(draft, { ...change, rowId }, encodeHistory(change.entry));
+        draft.next = { ...draft.next, history: rowId + 1 };
+        return undefined;
+      }
+      default:
+        assert.fail(`unknown change ${JSON.stringify(change satisfies never)}`);
+    }
+  }
+
+  #putVolume(entry: VolumeEntry, draft: Draft): void {
+    const known = this.#volumeRow(draft, entry.name);
+    const isNew = known === undefined;
+    const rowId = known ?? draft.next.volume;
+    push(draft, { kind: "putVolume", rowId, isNew, entry }, encodeVolume(rowId, entry));
+    draft.volumes.set(entry.name, rowId);
+    if (!isNew) return;
+    draft.next = { ...draft.next, volume: rowId + 1 };
+    draft.volumeGrowth++;
+  }
+
+  #putRetired(entry: RetiredEntry, draft: Draft): void {
+    const known = this.#retiredRow(draft, entry.id);
+    const isNew = known === undefined;
+    const rowId = known ?? draft.next.retired;
+    push(draft, { kind: "putRetired", rowId, isNew, entry }, encodeRetired(rowId, entry));
+    draft.retired.set(entry.id, rowId);
+    if (!isNew) return;
+    draft.next = { ...draft.next, retired: rowId + 1 };
+    draft.volumeGrowth++;
+  }
+}
+
+function push(draft: Draft, change: RowChange, values: readonly SqlValue[] = []): void {
+  draft.rows.push({ change, values });
+  draft.bytes += bytesOf(values);
+}
+
+interface Draft {
+  next: NextRowIds;
+  readonly volumes: Map<string, number | null>;
+  readonly retired: Map<string, number | null>;
+  readonly rows: PlannedRow[];
+  bytes: number;
+  volumeGrowth: number;
+  holderGrowth: number;
+}

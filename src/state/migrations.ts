@@ -1,0 +1,72 @@
+// From each schema version to the next, as data.
+import type { Database } from "../core/database.ts";
+import { DatabaseCorrupt } from "../core/database.ts";
+import { EngineError } from "../core/errors.ts";
+import { APPLICATION_ID, SCHEMA_VERSION, schemaVersion1 } from "./schema.ts";
+
+/** One step. It runs inside a transaction: a crash in the middle leaves the older version whole. */
+export interface Migration {
+  /** The version the step ends with; it begins with the one before. */
+  readonly version: number;
+  migrate(database: Database): void;
+}
+
+/** Version 0 is an empty file that has just been made. A released step never changes. */
+export const migrations: readonly Migration[] = [
+  { version: 1, migrate: (database) => database.exec(schemaVersion1) },
+];
+
+/** Makes the empty database a state of the current version. */
+export function makeSchema(database: Database): void {
+  database.exec(`PRAGMA application_id = ${APPLICATION_ID}`);
+  runMigrations(database, migrations, 0);
+}
+
+/**
+ * The version of the state file. Throws `state.too_new` for a later one than `newest`, and
+ * `DatabaseCorrupt` for what is no state file, or says two different versions.
+ */
+export function stateVersion(database: Database, newest: number = SCHEMA_VERSION): number {
+  const application = database
+    .prepare<{ readonly application_id: number }>("PRAGMA application_id")
+    .get()?.application_id;
+  if (application !== APPLICATION_ID) {
+    throw new DatabaseCorrupt(`${database.path} is no state file: its application id is not ours`);
+  }
+  const version = userVersion(database);
+  const confirmed = database
+    .prepare<{ readonly value: string }>("SELECT value FROM meta WHERE key = 'schema'")
+    .get()?.value;
+  if (confirmed !== String(version)) {
+    throw new DatabaseCorrupt(
+      `${database.path} says schema ${version} in its header and ${confirmed} inside`,
+    );
+  }
+  if (version > newest) {
+    throw new EngineError(
+      "state.too_new",
+      `${database.path} has schema ${version}; this Holdfast knows ${newest} and older`,
+      { details: { version, newest } },
+    );
+  }
+  return version;
+}
+
+/** Runs every step after `from`, each in a transaction of its own. */
+export function runMigrations(database: Database, steps: readonly Migration[], from: number): void {
+  for (const step of steps) {
+    if (step.version <= from) continue;
+    database.transaction(() => {
+      step.migrate(database);
+      database
+        .prepare<never, [string]>("INSERT OR REPLACE INTO meta VALUES ('schema', ?)")
+        .run(String(step.version));
+      database.exec(`PRAGMA user_version = ${step.version}`);
+    });
+  }
+}
+
+function userVersion(database: Database): number {
+  const row = database.prepare<{ readonly user_version: number }>("PRAGMA user_version").get();
+  return row?.user_version ?? 0;
+}

@@ -1,0 +1,54 @@
+// The tables of the current schema. docs/reference/state-format.md is the specification.
+
+/** `PRAGMA user_version` of what this program writes. */
+export const SCHEMA_VERSION = 1;
+
+/** `PRAGMA application_id` of every state file: "HFST" in ASCII. */
+export const APPLICATION_ID = 0x48465354;
+
+const volumeColumns = `
+  name TEXT NOT NULL,
+  driver TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  labels TEXT,
+  options TEXT,
+  created_at_ms REAL NOT NULL,
+  origin TEXT NOT NULL,
+  phase TEXT NOT NULL,
+  mountpoint TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  used_at_ms REAL,
+  sum INTEGER NOT NULL`;
+
+/**
+ * Version 1. Rows are addressed by ids that the view in memory knows, so there is no index beside
+ * the tables: a second tree would double what each commit writes. `sum` proves a row's content.
+ */
+export const schemaVersion1 = `
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE volumes (id INTEGER PRIMARY KEY, ${volumeColumns}) STRICT;
+CREATE TABLE holders (
+  volume_id INTEGER NOT NULL REFERENCES volumes (id) ON DELETE CASCADE,
+  holder TEXT NOT NULL,
+  since_ms REAL NOT NULL,
+  sum INTEGER NOT NULL,
+  PRIMARY KEY (volume_id, holder)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE retired (
+  id INTEGER PRIMARY KEY,
+  trash_id TEXT NOT NULL,
+  retired_at_ms REAL NOT NULL, ${volumeColumns}
+) STRICT;
+CREATE TABLE history (
+  id INTEGER PRIMARY KEY,
+  at_ms REAL NOT NULL,
+  action TEXT NOT NULL,
+  volume TEXT NOT NULL,
+  driver TEXT NOT NULL,
+  caller_uid INTEGER,
+  caller_gid INTEGER,
+  caller_pid INTEGER,
+  operation TEXT NOT NULL
+) STRICT;
+CREATE TABLE ballast (data BLOB NOT NULL) STRICT;
+`;

@@ -1,0 +1,92 @@
+// The scratch driver with the facets that need real storage, played: snapshots, quota and fence.
+//
+// They are kept by copying and by refusing writes at the bench's own files, which is enough to show
+// that the checks of these facets can be passed, and (broken-drivers.ts) that they can fail.
+import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { join, resolve } from "node:path";
+import type { BenchFiles, BenchParts } from "../../src/conformance/driver-bench.ts";
+import type { SnapshotCapable, SnapshotRef, VolumeDriver } from "../../src/core/driver.ts";
+import type { VolumeName } from "../../src/core/names.ts";
+import { parseSnapshotName } from "../../src/core/names.ts";
+import { scratchParts } from "./driver-benches.ts";
+
+/** The scratch bench with every facet of the contract. */
+export function facetParts(): BenchParts & { readonly root: string } {
+  const parts = scratchParts();
+  const limits = new Map<VolumeName, number>();
+  const fences = new Map<VolumeName, bigint>();
+  const mounted = new Map<string, { readonly name: VolumeName; readonly fence: bigint }>();
+  const driver: VolumeDriver = {
+    ...parts.driver,
+    async mount(name, holder, operation) {
+      const path = await parts.driver.mount(name, holder, operation);
+      mounted.set(path, { name, fence: fences.get(name) ?? 0n });
+      return path;
+    },
+    snapshots: copiedSnapshots(parts.driver, join(parts.root, "snapshots")),
+    quota: {
+      async setLimit(name, limitBytes) {
+        limits.set(name, limitBytes);
+      },
+    },
+    fence: {
+      async raise(name, fence) {
+        fences.set(name, fence);
+      },
+    },
+  };
+  const files: BenchFiles = {
+    ...parts.files,
+    async write(givenPath, text) {
+      const path = resolve(givenPath);
+      const [top, held] = [...mounted].find(([place]) => path.startsWith(`${place}/`)) ?? [];
+      if (path.startsWith(join(parts.root, "snapshots"))) throw new Error("read-only");
+      if (top !== undefined && held !== undefined) {
+        if (held.fence < (fences.get(held.name) ?? 0n)) throw new Error("fenced off");
+        if (text.length > (limits.get(held.name) ?? Number.POSITIVE_INFINITY)) {
+          throw new Error("over the limit");
+        }
+      }
+      await parts.files.write(path, text);
+    },
+  };
+  return { ...parts, driver, files };
+}
+
+function copiedSnapshots(driver: VolumeDriver, folder: string): SnapshotCapable {
+  const place = (ref: SnapshotRef) => join(folder, ref.volume, ref.snapshot);
+  const dataOf = async (...[name, operation]: Parameters<VolumeDriver["get"]>) => {
+    const presence = await driver.get(name, operation);
+    if (presence.state !== "found") throw new Error(`no volume ${name}`);
+    return presence.record.mountpoint;
+  };
+  return {
+    async take(ref, operation) {
+      cpSync(await dataOf(ref.volume, operation), place(ref), { recursive: true });
+      return { ...ref, takenAtMs: Date.now() };
+    },
+    async *list(volume) {
+      if (!existsSync(join(folder, volume))) return;
+      for (const entry of readdirSync(join(folder, volume))) {
+        yield { volume, snapshot: parseSnapshotName(entry), takenAtMs: 0 };
+      }
+    },
+    async open(ref) {
+      return { path: place(ref), async [Symbol.asyncDispose]() {} };
+    },
+    async clone(ref, spec, operation) {
+      const record = await driver.create(spec, operation);
+      cpSync(place(ref), record.mountpoint, { recursive: true });
+      return record;
+    },
+    async restore(ref, operation) {
+      const data = await dataOf(ref.volume, operation);
+      rmSync(data, { recursive: true });
+      mkdirSync(data);
+      cpSync(place(ref), data, { recursive: true });
+    },
+    async remove(ref) {
+      rmSync(place(ref), { recursive: true, force: true });
+    },
+  };
+}
