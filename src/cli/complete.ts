@@ -4,7 +4,7 @@ import type { Command, OptionSpec } from "./command.ts";
 import { commandGroups, commands, daemonSummary, globalOptions } from "./commands.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
-import { compareNaturally } from "./natural-order.ts";
+import { sortNaturally } from "./natural-order.ts";
 import { findTarget } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
 import { listRequest, type VolumeList } from "./volume.ts";
@@ -99,7 +99,8 @@ async function volumeNames(
     const client = new DaemonClient(await findTarget(host, terminal), { silenceMs: answerMsMax });
     try {
       const list = await client.json<VolumeList>(listRequest([]));
-      return (list.Volumes ?? []).map((volume) => volume.Name).sort(compareNaturally);
+      const names = (list.Volumes ?? []).map((volume) => volume.Name);
+      return sortNaturally(names, (name) => name);
     } finally {
       client.close();
     }

@@ -2,7 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { renderRows } from "./format.ts";
 import { humanSize } from "./human.ts";
-import { compareNaturally } from "./natural-order.ts";
+import { sortNaturally } from "./natural-order.ts";
 import { escapeHtml, GoStruct } from "./template/values.ts";
 import type { ApiVolume } from "./volume.ts";
 import { volumeHeaders, volumeObject, volumeRow } from "./volume-template.ts";
@@ -50,7 +50,7 @@ const verboseFormat = "table {{.Name}}\\t{{.Links}}\\t{{.Size}}";
 
 export async function showUsage({ options, client, terminal }: Invocation): Promise<number> {
   const usage = await client.json<DiskUsage>({ method: "GET", path: "/system/df?type=volume" });
-  const volumes = (usage.Volumes ?? []).toSorted((a, b) => compareNaturally(a.Name, b.Name));
+  const volumes = sortNaturally(usage.Volumes ?? [], (volume) => volume.Name);
   if (options.flag("json")) {
     const lines = volumes.map((volume) => `${JSON.stringify(volumeObject(volume))}\n`);
     await terminal.out(lines.join(""));

@@ -1,54 +1,41 @@
 // The order of names that people expect: v2 before v10, digits before letters, as `docker volume ls`.
 
 const zero = 48;
-const nine = 57;
 
-function isDigit(code: number): boolean {
-  return code >= zero && code <= nine;
+/** The highest count that a key can hold; longer runs of digits compare as if they were this long. */
+const countMax = 0xfff0;
+
+function character(count: number): string {
+  return String.fromCharCode(1 + Math.min(count, countMax));
 }
 
-/** The end of the run of digits that starts at `start`. */
-function digitsEnd(text: string, start: number): number {
-  let end = start;
-  while (end < text.length && isDigit(text.charCodeAt(end))) end++;
-  return end;
-}
-
-/** The first position at or after `start` that is not a zero. */
-function zerosEnd(text: string, start: number): number {
-  let end = start;
-  while (text.charCodeAt(end) === zero) end++;
-  return end;
+/** A run of digits as text that sorts by value, and by fewer leading zeros where values are equal. */
+function encodeDigits(digits: string): string {
+  let zeros = 0;
+  while (digits.charCodeAt(zeros) === zero) zeros++;
+  const value = digits.slice(zeros);
+  return `\u0001${character(value.length)}${value}${character(zeros)}`;
 }
 
 /**
- * Compares numbers inside names by value and everything else by character. Of two equal numbers
- * the one with fewer leading zeros comes first.
+ * Text whose plain order is the natural order of `name`: numbers inside it count by value, a digit
+ * comes before everything else, and everything else is compared by character.
  */
-export function compareNaturally(left: string, right: string): number {
-  let at = 0;
-  let other = 0;
-  while (at < left.length && other < right.length) {
-    const a = left.charCodeAt(at);
-    const b = right.charCodeAt(other);
-    if (isDigit(a) !== isDigit(b)) return isDigit(a) ? -1 : 1;
-    if (!isDigit(a)) {
-      if (a !== b) return a - b;
-      at++;
-      other++;
-      continue;
-    }
-    const from = zerosEnd(left, at);
-    const otherFrom = zerosEnd(right, other);
-    const end = digitsEnd(left, from);
-    const otherEnd = digitsEnd(right, otherFrom);
-    if (end - from !== otherEnd - otherFrom) return end - from - (otherEnd - otherFrom);
-    const digits = left.slice(from, end);
-    const otherDigits = right.slice(otherFrom, otherEnd);
-    if (digits !== otherDigits) return digits < otherDigits ? -1 : 1;
-    if (from - at !== otherFrom - other) return from - at - (otherFrom - other);
-    at = end;
-    other = otherEnd;
+export function naturalKey(name: string): string {
+  return name.replace(/[0-9]+/g, encodeDigits);
+}
+
+/**
+ * Sorts by name. Sorting by keys instead of comparing pairs matters to a short-lived process: a
+ * comparator is called so often that the engine starts to compile it, which takes longer than the sort.
+ */
+export function sortNaturally<T>(items: readonly T[], nameOf: (item: T) => string): T[] {
+  const keys = items.map((item, index) => `${naturalKey(nameOf(item))}\0${index}`);
+  keys.sort();
+  const sorted: T[] = [];
+  for (const key of keys) {
+    const item = items[Number(key.slice(key.lastIndexOf("\0") + 1))];
+    if (item !== undefined) sorted.push(item);
   }
-  return left.length - right.length;
+  return sorted;
 }

@@ -5,9 +5,18 @@ const padding = 3;
 
 /** Characters, not bytes and not UTF-16 units; wide characters count as one, as in Go's tabwriter. */
 function widthOf(text: string): number {
-  let width = 0;
-  for (const _ of text) width++;
-  return width;
+  return /[^\0-\x7f]/.test(text) ? [...text].length : text.length;
+}
+
+/** One column and what stands behind it, for the list that must be fast. */
+export function alignPairs(pairs: readonly (readonly [string, string])[]): string {
+  let width = cellWidthMin;
+  for (const [cell] of pairs) width = Math.max(width, widthOf(cell) + padding);
+  let text = "";
+  for (const [cell, rest] of pairs) {
+    text += `${cell}${" ".repeat(width - widthOf(cell))}${rest}\n`;
+  }
+  return text;
 }
 
 /**

@@ -30,6 +30,18 @@ async function isTerminal(stream: Bun.BunFile): Promise<boolean> {
   }
 }
 
+/**
+ * Bun looked at stdout when it started: that answer costs nothing, while `stat` starts threads and
+ * takes 2 ms. It is only wrong where the environment asks for colours or for none.
+ */
+async function isOutTerminal(): Promise<boolean> {
+  const { env } = Bun;
+  if (env["NO_COLOR"] === undefined && env["FORCE_COLOR"] === undefined) {
+    return Bun.enableANSIColors;
+  }
+  return isTerminal(Bun.stdout);
+}
+
 async function write(stream: Bun.BunFile, text: string): Promise<void> {
   if (text === "") return;
   try {
@@ -63,7 +75,7 @@ export function processTerminal(): Terminal {
     isRoot: async () => process.getuid?.() === 0,
     out: (text) => write(Bun.stdout, text),
     err: (text) => write(Bun.stderr, text),
-    isOutTerminal: () => isTerminal(Bun.stdout),
+    isOutTerminal,
     isErrTerminal: () => isTerminal(Bun.stderr),
     readLine,
     nowMs: () => Date.now(),

@@ -6,55 +6,41 @@ import { keyValues } from "./volume.ts";
 export interface VerifyRequest {
   readonly driver: string;
   readonly options: Readonly<Record<string, string>>;
-  /** An empty directory on the storage; without it a temporary one below the daemon's root. */
+  /** An empty directory on the storage; without it the checks choose one. */
   readonly root: string | undefined;
 }
 
-/** One promise of the contract, and whether the driver kept it. */
-export interface VerifiedPromise {
-  readonly promise: string;
-  readonly outcome: "kept" | "broken" | "not_applicable";
-  /** Why it is broken, in a sentence. */
-  readonly reason?: string | undefined;
+export interface VerifyReport {
+  /** Every promise was kept, and everything the checks made is removed. */
+  readonly isWhole: boolean;
+  /** For people, with its line ends. */
+  readonly text: string;
+  /** One per promise, for `--json`. */
+  readonly promises: readonly {
+    readonly promise: string;
+    readonly outcome: "kept" | "broken" | "not_applicable";
+    /** Why it is broken, in a sentence. */
+    readonly reason?: string | undefined;
+  }[];
 }
 
 /** Given by the program that assembles everything: the command line knows neither checks nor drivers. */
-export type VerifyDriver = (request: VerifyRequest) => AsyncIterable<VerifiedPromise>;
+export type VerifyDriver = (request: VerifyRequest) => Promise<VerifyReport>;
 
 /** Exit codes of STYLE.md, section 6. */
 const exits = { conflict: 4, unsupported: 6 };
 
-const marks: Readonly<Record<VerifiedPromise["outcome"], string>> = {
-  kept: "kept   ",
-  broken: "BROKEN ",
-  not_applicable: "-      ",
-};
-
-export async function verify({
-  options,
-  positional,
-  terminal,
-  parts,
-}: Invocation): Promise<number> {
+export async function verify(invocation: Invocation): Promise<number> {
+  const { options, positional, terminal, parts } = invocation;
   if (parts.verifyDriver === undefined) {
     throw new CliFailure("this build of holdfast has no conformance checks", exits.unsupported);
   }
-  const request: VerifyRequest = {
+  const report = await parts.verifyDriver({
     driver: positional[0] ?? "",
     options: keyValues(options.all("opt")) ?? {},
     root: options.text("root"),
-  };
-  const counts = { kept: 0, broken: 0, not_applicable: 0 };
-  for await (const check of parts.verifyDriver(request)) {
-    counts[check.outcome]++;
-    const reason = check.reason === undefined ? "" : `\n         ${check.reason}`;
-    const line = `${marks[check.outcome]} ${check.promise}${reason}`;
-    await terminal.out(`${options.flag("json") ? JSON.stringify(check) : line}\n`);
-  }
-  if (!options.flag("json")) {
-    await terminal.out(
-      `\n${counts.kept} kept, ${counts.broken} broken, ${counts.not_applicable} not applicable\n`,
-    );
-  }
-  return counts.broken > 0 ? exits.conflict : 0;
+  });
+  const lines = report.promises.map((promise) => `${JSON.stringify(promise)}\n`);
+  await terminal.out(options.flag("json") ? lines.join("") : report.text);
+  return report.isWhole ? 0 : exits.conflict;
 }

@@ -1,18 +1,17 @@
 // `holdfast volume ls`: Docker's list; on a terminal a wider one.
 import type { Invocation } from "./command.ts";
-import { compareNaturally } from "./natural-order.ts";
-import { alignColumns } from "./table.ts";
+import { sortNaturally } from "./natural-order.ts";
+import { alignPairs } from "./table.ts";
 import { type ApiVolume, listRequest, type VolumeList } from "./volume.ts";
 
 /** The part of the work that Docker does too: the sorted list. */
 async function readVolumes({ options, client, terminal }: Invocation): Promise<ApiVolume[]> {
   const list = await client.json<VolumeList>(listRequest(options.all("filter")));
-  const volumes = [...(list.Volumes ?? [])];
   const warnings = list.Warnings ?? [];
   if (warnings.length > 0 && (await terminal.isErrTerminal())) {
     await terminal.err(warnings.map((warning) => `warning: ${warning}\n`).join(""));
   }
-  return volumes.sort((a, b) => compareNaturally(a.Name, b.Name));
+  return sortNaturally(list.Volumes ?? [], (volume) => volume.Name);
 }
 
 export async function listVolumes(invocation: Invocation): Promise<number> {
@@ -40,6 +39,6 @@ function renderNames(volumes: readonly ApiVolume[]): string {
 }
 
 function renderTable(volumes: readonly ApiVolume[]): string {
-  const lines = volumes.map((volume) => `${volume.Driver}\t${volume.Name}\n`);
-  return alignColumns(`DRIVER\tVOLUME NAME\n${lines.join("")}`);
+  const rows = volumes.map((volume) => [volume.Driver, volume.Name] as const);
+  return alignPairs([["DRIVER", "VOLUME NAME"], ...rows]);
 }

@@ -26,7 +26,7 @@ export interface Statement<Row, Parameters extends readonly SqlValue[] = readonl
   run(...parameters: Parameters): SqlChanges;
   get(...parameters: Parameters): Row | undefined;
   all(...parameters: Parameters): readonly Row[];
-  /** One row at a time, for tables that should not stand in memory twice. Not while writing to them. */
+  /** One row at a time, for tables that should not stand in memory twice; not while writing. */
   iterate(...parameters: Parameters): Iterable<Row>;
 }
 
@@ -47,7 +47,7 @@ export interface Database {
    * returns. `work` is synchronous; transactions do not nest.
    */
   transaction<T>(work: () => T): T;
-  /** Ends all statements and closes the file. Closing twice is allowed; anything else then throws. */
+  /** Ends all statements and closes the file. Closing twice is allowed; all else then throws. */
   close(): void;
 }
 
@@ -69,7 +69,7 @@ export interface DatabaseOptions {
   readonly exclusive?: boolean;
 }
 
-/** Opens a database in WAL mode with `synchronous=FULL`: what is committed survives a power cut. */
+/** Opens a database in WAL mode. What `transaction` has committed survives a power cut. */
 export type OpenDatabase = (path: string, options: DatabaseOptions) => Database;
 
 /** The file is damaged or is no database: put a copy in its place, retrying does not help. */

@@ -15,8 +15,6 @@ import { peerOf } from "../host/peer.ts";
 import { lockRoot } from "../host/root-lock.ts";
 import { groupId } from "../host/service.ts";
 import { HttpServer } from "../http/server.ts";
-import { withBreaker } from "../layers/breaker.ts";
-import { withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
 import { gatherFacts } from "./facts.ts";
@@ -61,17 +59,14 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const operations = new Operations(logger, bootId);
   const log = logger.bind({ part: "state" });
   const nowMs = host.nowMs;
-  const state = await openState({ directory: config.root, openDatabase, nowMs, log });
+  const state = openState({ directory: config.root, openDatabase, nowMs, log });
   undo.defer(() => state.close());
 
-  const clock = { monotonicMs: host.monotonicMs };
   const engine = await startEngine({
     host,
     state,
-    leases: localLeases(clock),
-    drivers: builtInDrivers({ root: config.root, host }).map((driver) =>
-      withBreaker(withDeadlines(driver, clock), clock),
-    ),
+    leases: localLeases({ monotonicMs: host.monotonicMs }),
+    drivers: builtInDrivers({ root: config.root, host }),
     systemOperation: () => operations.ofSystem(),
   });
   undo.defer(() => engine.stop());

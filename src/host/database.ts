@@ -11,13 +11,14 @@ import {
   type Statement,
 } from "../core/database.ts";
 import { EngineError } from "../core/errors.ts";
+import { logSync, noLogSync } from "./log-sync.ts";
 
 /** How long a lock of a foreign process (a curious `sqlite3`) may stop this thread. */
 const BUSY_TIMEOUT_MS = 1_000;
 
 const IN_MEMORY = ":memory:";
 
-/** SQLite reports some full disks as input/output errors; below this much free space we know why. */
+/** SQLite reports some full disks as input/output errors; with less free space we know why. */
 const FULL_BELOW_BYTES = 64 * 1024;
 
 /** See core/database.ts. `:memory:` makes one that nothing keeps. */
@@ -55,6 +56,7 @@ export const openDatabase: OpenDatabase = (path, options) => {
       },
     };
   };
+  const log = path === IN_MEMORY || options.mode === "read_only" ? noLogSync : logSync(path);
   const begin = statement("BEGIN IMMEDIATE");
   const commit = statement("COMMIT");
 
@@ -69,6 +71,7 @@ export const openDatabase: OpenDatabase = (path, options) => {
       try {
         const result = work();
         commit.run();
+        log.sync();
         return result;
       } catch (thrown) {
         // SQLite has rolled back by itself after some failures of the disk.
@@ -79,6 +82,7 @@ export const openDatabase: OpenDatabase = (path, options) => {
     close() {
       for (const finalize of finalizers.splice(0)) finalize();
       translated(() => sqlite.close(true));
+      log.close();
     },
   };
   return database;
@@ -106,7 +110,8 @@ function open(path: string, options: DatabaseOptions): SqliteDatabase {
         `database ${path}: its file system cannot keep a write-ahead log (mode ${mode})`,
       );
     }
-    sqlite.run("PRAGMA synchronous = FULL");
+    // Commits are synced by src/host/log-sync.ts, checkpoints by SQLite.
+    sqlite.run("PRAGMA synchronous = NORMAL");
     return sqlite;
   } catch (thrown) {
     sqlite.close();

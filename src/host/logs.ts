@@ -1,4 +1,4 @@
-// Structured logs on stderr: JSON lines for machines, plain lines on a terminal. Never waits for a reader.
+// Structured logs: JSON lines for machines, plain lines on a terminal. Never waits for a reader.
 import { isatty } from "node:tty";
 import { destination, pino } from "pino";
 import { EngineError } from "../core/errors.ts";
@@ -85,7 +85,7 @@ export function createLogger(options: LoggerOptions): Logger {
   };
 }
 
-/** Errors as data, with their causes; long texts cut. Depth and width are bounded by pino itself. */
+/** Errors as data, with their causes; long texts cut. Pino itself bounds depth and width. */
 function printable(fields: LogFields): Record<string, unknown> {
   const result: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(fields)) {
@@ -125,8 +125,8 @@ function plainLine(json: string): string {
     const text = typeof value === "string" ? value : JSON.stringify(value);
     return `${name}=${/^[^\s"\p{Cc}]+$/u.test(text) ? text : JSON.stringify(value)}`;
   });
-  const head = `${String(time).slice(11, 23)} ${String(level).padEnd(5)} ${oneLine(String(message))}`;
-  return `${[head, ...words].join(" ")}\n`;
+  const head = [String(time).slice(11, 23), String(level).padEnd(5), oneLine(String(message))];
+  return `${[...head, ...words].join(" ")}\n`;
 }
 
 /** A volume's name or a program's words shall not draw on the terminal. */

@@ -52,7 +52,7 @@ function parseLine(line: string): MountInfo | undefined {
   };
 }
 
-/** The kernel writes space, tab, newline and backslash (and `#` in sources) as three octal digits. */
+/** The kernel writes space, tab, newline, backslash and a source's `#` as three octal digits. */
 function unescapeOctal(text: string): string {
   if (!text.includes("\\")) return text;
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>

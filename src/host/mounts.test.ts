@@ -162,7 +162,7 @@ describe("with helpers that do not do as they say", () => {
     expect(message).toContain("nothing new is mounted");
   });
 
-  test("a missing helper of the type is named with its package, if it could have helped", async () => {
+  test("a missing helper of the type is named with its package", async () => {
     const stderr = `mount: ${target}: bad option; you might need a helper program.\n`;
     const start = () => ({
       pid: 1,
@@ -180,7 +180,7 @@ describe("with helpers that do not do as they say", () => {
     expect(message).not.toContain("hunter2");
   });
 
-  test("an abandoned mount is undone when it comes after all, and its target stays closed", async () => {
+  test("an abandoned mount closes its target, and is undone when it comes", async () => {
     const mounts: MountInfo[] = [];
     const started: string[] = [];
     const stuck = Promise.withResolvers<ProgramResult>();

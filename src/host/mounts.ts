@@ -1,24 +1,14 @@
 // Mounts and unmounts through helper processes, and believes the mount table only.
 //
-// A helper that is stuck in the kernel cannot be killed. It is abandoned: the caller gets its error
-// at once, the target stays closed until the helper has ended, and what an abandoned mount still
-// brings about is undone, because nobody was told of it.
+// What an abandoned mount still brings about is undone, because nobody was told of it.
 import { lstatSync, realpathSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, MountRequest, ProgramResult } from "../core/host.ts";
 import { topmostAt } from "./mount-table.ts";
-import {
-  findProgram,
-  programMissing,
-  type StartProgram,
-  throwIfAborted,
-  untilAborted,
-} from "./programs.ts";
+import { findProgram, programMissing, type StartProgram } from "./programs.ts";
 import { maskSecrets, maskSecretsOf } from "./secrets.ts";
-
-/** A helper that was killed mostly needs a moment to end: that is not yet "stuck". */
-const LAST_HELPER_GRACE_MS = 1_000;
+import { TargetPrograms } from "./target-programs.ts";
 
 /** What a mount of this type runs by itself, where it is installed. */
 const mountPrograms: Readonly<Record<string, string>> = {
@@ -36,57 +26,18 @@ export interface MountsParts {
   readonly table: () => readonly MountInfo[];
 }
 
-interface Helper {
-  readonly program: string;
-  readonly pid: number;
-  /** Resolves when it has ended and what it left behind is undone. */
-  readonly ended: Promise<void>;
-}
-
-const nothingToUndo = { afterAbandoned: async () => undefined };
-
-/** The `mount` and `unmount` of core/host.ts. Options stand in the helper's argument list while it runs. */
+/**
+ * The `mount` and `unmount` of core/host.ts. The options, secrets too, stand in the argument list
+ * of mount(8) while it runs.
+ */
 export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | "unmount"> {
-  const helpers = new Map<string, Helper>();
-
-  /** Waits a moment for a target's last helper: what the table says before that may change yet. */
-  const untilFree = async (target: string, signal: AbortSignal): Promise<void> => {
-    throwIfAborted(signal, "mount");
-    await untilEnded(helpers.get(target), signal);
-    throwIfAborted(signal, "mount");
-  };
-
-  /** Runs the one helper of a target. */
-  const help = async (
-    target: string,
-    args: readonly [program: string, ...rest: string[]],
-    signal: AbortSignal,
-    { afterAbandoned }: { afterAbandoned(): Promise<void> } = nothingToUndo,
-  ): Promise<ProgramResult> => {
-    const last = helpers.get(target);
-    if (last !== undefined) throw stillRunning(last, target);
-    const [program, ...rest] = args;
-    const running = start(program, rest);
-    let isAbandoned = false;
-    const ended = running.result
-      .then(() => (isAbandoned ? afterAbandoned() : undefined))
-      // Whoever waits for `running.result` gets its error; here only the end counts.
-      .catch(() => undefined)
-      .finally(() => helpers.delete(target));
-    helpers.set(target, { program, pid: running.pid, ended });
-    try {
-      return await untilAborted(running, signal, program);
-    } catch (thrown) {
-      isAbandoned = true;
-      throw thrown;
-    }
-  };
+  const programs = new TargetPrograms(start);
 
   const unmountAt = async (target: string, signal: AbortSignal): Promise<void> => {
-    await untilFree(target, signal);
+    await programs.untilFree(target, signal);
     const before = topmostAt(table(), target);
     if (before === undefined) return;
-    const result = await help(target, ["umount", ...unmountArguments(target)], signal);
+    const result = await programs.run(target, ["umount", ...unmountArguments(target)], signal);
     // The program's status is advice: another may have unmounted it in between.
     if (topmostAt(table(), target)?.mountId !== before.mountId) return;
     const words = wordsOf("umount", target, result);
@@ -102,7 +53,7 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
       if (request.type !== "" && !plainType.test(request.type)) {
         throw mountFailed(request, `unknown filesystem type '${request.type}'`);
       }
-      await untilFree(target, signal);
+      await programs.untilFree(target, signal);
       if (topmostAt(table(), target) === undefined && isOtherThanFolder(target)) {
         throw mountFailed(request, "mount point is not a directory");
       }
@@ -111,7 +62,7 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
         const top = topmostAt(table(), target);
         return top !== undefined && !known.has(top.mountId);
       };
-      const result = await help(target, ["mount", ...mountArguments(request)], signal, {
+      const result = await programs.run(target, ["mount", ...mountArguments(request)], signal, {
         // No deadline: the target stays closed for as long as it takes.
         async afterAbandoned() {
           if (isMounted()) await start("umount", unmountArguments(target)).result;
@@ -156,25 +107,6 @@ function unmountArguments(target: string): string[] {
   return ["--no-canonicalize", "--", target];
 }
 
-async function untilEnded(last: Helper | undefined, signal: AbortSignal): Promise<void> {
-  if (last === undefined) return;
-  const { promise: over, resolve } = Promise.withResolvers<void>();
-  const giveUp = () => resolve();
-  const timer = setTimeout(giveUp, LAST_HELPER_GRACE_MS);
-  signal.addEventListener("abort", giveUp, { once: true });
-  await Promise.race([last.ended, over]);
-  clearTimeout(timer);
-  signal.removeEventListener("abort", giveUp);
-}
-
-function stillRunning({ program, pid }: Helper, target: string): EngineError {
-  return new EngineError(
-    "driver.timed_out",
-    `an earlier ${program} (pid ${pid}) of ${target} has not ended yet`,
-    { details: { target, pid } },
-  );
-}
-
 function explain(request: MountRequest, result: ProgramResult): EngineError {
   if (result.exitCode === 0) {
     return mountFailed(request, "mount reported success, but nothing new is mounted there");
@@ -200,7 +132,7 @@ function describe({ device, target, type, options }: MountRequest): string {
   return `mount ${maskSecrets(device)}:${target}, type: ${type}${data}`;
 }
 
-/** The program's own words on one line, without its name, the target and the advice to read dmesg. */
+/** The program's own words on one line, without its name, the target and the hint at dmesg. */
 function wordsOf(program: string, target: string, { stderr, exitCode }: ProgramResult): string {
   const words = stderr
     .split("\n")

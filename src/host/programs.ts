@@ -1,4 +1,4 @@
-// Runs programs: exact arguments, no shell, a small environment, bounded output, no waiting for ever.
+// Runs programs: exact arguments, no shell, bounded output, no waiting for what is stuck.
 import { EngineError } from "../core/errors.ts";
 import { PROGRAM_OUTPUT_BYTES_MAX, type ProgramResult } from "../core/host.ts";
 
@@ -8,7 +8,7 @@ const PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/b
 /** Messages in English, and nothing of the daemon's own environment. */
 const programEnvironment = { LC_ALL: "C", PATH: PROGRAM_PATH };
 
-/** A daemon that a program left behind may keep its output open: then we wait no longer than this. */
+/** A daemon that a program left behind may keep its output open: we wait no longer than this. */
 const OUTPUT_AFTER_EXIT_MS = 250;
 
 /** Which Debian package brings a program that this daemon may want. */

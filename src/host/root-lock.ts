@@ -58,7 +58,8 @@ function lockPatiently(descriptor: number): void {
   const deadlineMs = performance.now() + LOCK_PATIENCE_MS;
   for (;;) {
     try {
-      return lockExclusively(descriptor);
+      lockExclusively(descriptor);
+      return;
     } catch (thrown) {
       if (codeOf(thrown) !== "EWOULDBLOCK" || performance.now() > deadlineMs) throw thrown;
       Bun.sleepSync(LOCK_RETRY_MS);

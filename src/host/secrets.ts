@@ -1,6 +1,6 @@
 // Takes passwords out of mount options and out of what programs say about them.
 
-/** Option words whose value nobody may read. `credentials=` and `secretfile=` name files: they stay. */
+/** Words whose value nobody may read. `credentials=` and `secretfile=` name files: they stay. */
 const secretWords = "pass(?:word2?|wd|phrase)?|secret|token";
 
 /** A value ends at the next comma, unless it is quoted, as mount(8) has it. */

@@ -27,7 +27,7 @@ export function sdNotify(message: string, environment: Environment = process.env
   return true;
 }
 
-/** A sockaddr_un. An abstract name begins with "@" in the environment, with a zero byte in the kernel. */
+/** A sockaddr_un. An abstract name begins with "@" for us, with a zero byte for the kernel. */
 function socketAddress(address: string): Uint8Array {
   const isAbstract = address.startsWith("@");
   const path = Buffer.from(isAbstract ? `\0${address.slice(1)}` : `${address}\0`);
@@ -40,7 +40,7 @@ function socketAddress(address: string): Uint8Array {
 
 /**
  * The listening sockets of systemd's socket activation, in the order of the unit file. Empty when
- * they were meant for another process. The variables are taken away: children shall not believe them.
+ * they were meant for another process. The variables are taken away: no child shall believe them.
  */
 export function inheritedListeners(
   environment: Environment = process.env,
@@ -48,12 +48,12 @@ export function inheritedListeners(
 ): readonly number[] {
   const isOurs = environment["LISTEN_PID"] === String(pid);
   const count = Number(environment["LISTEN_FDS"]);
-  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete environment[name];
+  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) void environment[name];
   if (!isOurs || !Number.isInteger(count) || count < 1 || count > LISTENERS_MAX) return [];
   return Array.from({ length: count }, (_, index) => FIRST_DESCRIPTOR + index);
 }
 
-/** The number of a group of /etc/group, or undefined. Directory services are not asked: they can hang. */
+/** A group's number by /etc/group, or undefined. Directory services can hang: they are not asked. */
 export function groupId(name: string, path = "/etc/group"): number | undefined {
   for (const line of readFileSync(path, "utf8").split("\n")) {
     const [group, , id] = line.split(":");

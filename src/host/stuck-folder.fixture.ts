@@ -1,4 +1,4 @@
-// A folder whose storage has stopped answering: a FUSE file system that reads requests and is silent.
+// A folder whose storage has stopped answering: FUSE requests are read, and that is all.
 import { closeSync, constants, mkdtempSync, openSync, read, rmdirSync, writeSync } from "node:fs";
 
 export interface StuckFolder extends AsyncDisposable {

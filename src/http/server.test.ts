@@ -11,7 +11,7 @@ import {
   turnsUntil,
 } from "../../test/support/http-fixture.ts";
 import { connectRaw } from "../../test/support/raw-http-client.ts";
-import type { Handler } from "./message.ts";
+import type { Handler, HttpRequest } from "./message.ts";
 
 let fixture: HttpFixture;
 
@@ -175,19 +175,43 @@ describe("requests", () => {
 
   test("are answered although the client has ended its sending side", async () => {
     const wait = gate();
-    await fixture.serve(async ({ path: asked }) => {
+    let first: HttpRequest | undefined;
+    await fixture.serve(async (request) => {
+      first ??= request;
       await wait.opened;
-      return ok(`<${asked}>`);
+      return ok(`<${request.path}>`);
     });
     const client = await fixture.open();
     client.socket.end(get("/1") + get("/2"));
-    await turnsUntil(() => fixture.server.connectionCount === 1);
+    await turnsUntil(() => first?.connectionClosed.aborted === true);
     wait.open();
     const received = await client.untilEnd();
     expect(received).toContain("</1>");
     expect(received).toEndWith("</2>");
     await client.closed;
     await turnsUntil(() => fixture.server.connectionCount === 0);
+  });
+
+  test("wait at the client while one is in progress, beyond a limit, and none is lost", async () => {
+    const wait = gate();
+    let handledCount = 0;
+    await fixture.serve(async () => {
+      handledCount += 1;
+      await wait.opened;
+      return ok("");
+    });
+    const client = await fixture.open();
+    const requestCount = 200;
+    client.send(post("Content-Length: 40000\r\n", "x".repeat(40_000)).repeat(requestCount));
+    await turnsUntil(() => handledCount === 1);
+    for (let turn = 0; turn < 200; turn++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    // The client could not get rid of its 8 MB: the server has taken no more than its share.
+    expect(client.socket.writableLength).toBeGreaterThan(0);
+    wait.open();
+    await turnsUntil(() => handledCount === requestCount);
+    await client.until((text) => count(text, "HTTP/1.1 200") === requestCount);
   });
 });
 

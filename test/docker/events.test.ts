@@ -12,7 +12,7 @@ import { exchange, type WireAnswer } from "./wire.ts";
 const ringCount = 256;
 
 /** More than the buffers of a Unix socket hold: an event has some 150 bytes. */
-const floodPairs = 4_000;
+const floodPairs = 1_500;
 
 /** What one change may take while somebody does not read. */
 const changeTimeoutMs = 2_000;

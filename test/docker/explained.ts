@@ -13,7 +13,6 @@ export type Why = { readonly quirk: string } | { readonly deviation: string };
 export interface Expectation {
   readonly status?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly headersGone?: readonly string[];
   /** The whole body is `{"message": …}`. */
   readonly message?: string;
   /** Replacements in the recorded body, in its compared form. */
@@ -171,6 +170,12 @@ const quirks: readonly Explained[] = [
   message("20", [64], capital, "invalid filter 'until'"),
   {
     recording: "20",
+    at: [59, 60, 61, 62],
+    why: { quirk: "system df has a BuilderSize, which newer engines leave out when it is 0" },
+    expect: { replace: [[',"BuilderSize":0}', "}"]] },
+  },
+  {
+    recording: "20",
     at: [65],
     why: { quirk: "a filter that is not JSON is the engine's fault (500)" },
     expect: { status: badRequest, message: "invalid filter" },
@@ -179,22 +184,16 @@ const quirks: readonly Explained[] = [
 
 /** The headings that docs/deviations.md must have. */
 export const deviationHeadings = {
-  oldVersions: "API versions below 1.24 are refused in JSON",
-  longNames: "A name of more than 255 bytes is a bad request",
+  ownVersion: "Server header and version",
+  longNames: "A name that is too long",
 } as const;
 
 function tooOld(recording: RecordingName): Explained {
   return {
     recording,
     at: [4],
-    why: { deviation: deviationHeadings.oldVersions },
-    expect: {
-      headers: { "content-type": "application/json" },
-      headersGone: ["x-content-type-options"],
-      message:
-        "client version 1.11 is too old. Minimum supported API version is 1.24, " +
-        "please upgrade your client to a newer version",
-    },
+    why: { deviation: deviationHeadings.ownVersion },
+    expect: { replace: [["API version is 1.12,", "API version is 1.24,"]] },
   };
 }
 
@@ -203,7 +202,12 @@ function tooLong(recording: RecordingName): Explained {
     recording,
     at: [27],
     why: { deviation: deviationHeadings.longNames },
-    expect: { status: badRequest, bodyLike: /^\{"message":"create a{300}: .*\btoo long\b.*"\}$/ },
+    expect: {
+      status: badRequest,
+      message:
+        `create ${"a".repeat(256)}: volume name is too long (256 bytes), ` +
+        "names should be at most 255 bytes",
+    },
   };
 }
 

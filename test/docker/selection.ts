@@ -13,11 +13,7 @@ export interface LeaveOut {
 export const leaveOut: readonly LeaveOut[] = [
   {
     reason: "a container engine's own work (create, start, wait, remove containers)",
-    request: /^\w+ \/containers\/(create|prune|[0-9a-f]{64}|c\d+)/,
-  },
-  {
-    reason: "prunes images, networks or the build cache",
-    request: /^POST \/(images|networks|build)\/prune/,
+    request: /^\w+ \/containers\/(create|[0-9a-f]{64}|c\d+)/,
   },
   { reason: "a plugin exchange, not a volume exchange", request: /^\w+ \/plugins/ },
   {

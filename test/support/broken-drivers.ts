@@ -4,10 +4,10 @@
 // so that breaking one breaks others: `also` names those, and the test wants exactly all of them.
 // Where "many others" cannot hold either, it wants at least the one.
 import { mkdirSync, renameSync, rmSync } from "node:fs";
-import { dirname, join, relative } from "node:path";
+import { dirname, join } from "node:path";
 import type { DriverOptions, VolumeDriver, VolumeRecord } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
-import { type HolderId, parseHolderId, parseVolumeName } from "../../src/core/names.ts";
+import { type HolderId, parseHolderId } from "../../src/core/names.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import { randomHex } from "./driver-benches.ts";
 import type { facetParts } from "./scratch-facets.ts";

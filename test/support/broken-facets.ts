@@ -1,19 +1,12 @@
 // Drivers that break one promise of a facet each; see broken-drivers.ts.
-import { cpSync, existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { cpSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type {
-  RebuildCapable,
-  SnapshotCapable,
-  TrashCapable,
-  VolumeRecord,
-} from "../../src/core/driver.ts";
+import type { RebuildCapable, TrashCapable, VolumeRecord } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
-import { parseHolderId, type TrashId } from "../../src/core/names.ts";
-import { type BrokenDriver, empty, safeToRepeat, unfired } from "./broken-drivers.ts";
+import type { TrashId } from "../../src/core/names.ts";
+import { type BrokenDriver, empty, holders, safeToRepeat } from "./broken-drivers.ts";
 
 type Healthy = Parameters<BrokenDriver["break"]>[0];
-
-const holders = ["verify-first", "verify-second"].map(parseHolderId);
 
 /** Replaces members of the facet `rebuild`. */
 function rebuild(

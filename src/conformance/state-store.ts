@@ -1,0 +1,326 @@
+// One check for each promise of core/state-store.ts, runnable against any store.
+import assert from "node:assert";
+import { EngineError } from "../core/errors.ts";
+import {
+  makeOperationId,
+  makeTrashId,
+  parseDriverName,
+  parseHolderId,
+  parseVolumeName,
+} from "../core/names.ts";
+import { systemCaller } from "../core/operation.ts";
+import type {
+  HistoryEntry,
+  HolderEntry,
+  RetiredEntry,
+  StateStore,
+  VolumeEntry,
+} from "../core/state-store.ts";
+import type { Check } from "./check.ts";
+
+/** A store that is empty at first. */
+export interface StateStoreBench extends AsyncDisposable {
+  readonly store: StateStore;
+  /** Closes the store, if it is not closed, and opens the same state again. */
+  reopen(): Promise<StateStore>;
+}
+
+/** A volume like any other, for checks and tests. */
+export function sampleVolume(name: string, changed: Partial<VolumeEntry> = {}): VolumeEntry {
+  return {
+    name: parseVolumeName(name),
+    driver: parseDriverName("local"),
+    scope: "local",
+    labels: null,
+    options: null,
+    createdAtMs: 1_700_000_000_000,
+    origin: "made",
+    phase: "ready",
+    mountpoint: `/holdfast/volumes/${name}/_data`,
+    identity: "4711:1700000000",
+    usedAtMs: null,
+    ...changed,
+  };
+}
+
+export function sampleHolder(volume: string, holder: string, sinceMs = 1): HolderEntry {
+  return { volume: parseVolumeName(volume), holder: parseHolderId(holder), sinceMs };
+}
+
+/** `digit` tells one from another: one hex digit. */
+export function sampleRetired(volume: string, digit: string): RetiredEntry {
+  return {
+    id: makeTrashId(digit.repeat(16)),
+    volume: sampleVolume(volume),
+    retiredAtMs: 1_700_000_000_500,
+  };
+}
+
+export function sampleHistory(volume: string, atMs: number): HistoryEntry {
+  return {
+    atMs,
+    action: "create",
+    volume: parseVolumeName(volume),
+    driver: parseDriverName("local"),
+    caller: systemCaller,
+    operation: makeOperationId(`operation-${atMs}`),
+  };
+}
+
+/** Everything a view shows, as plain data that can be compared. */
+export function contentOf(store: StateStore): unknown {
+  return store.read((view) => {
+    const volumes = [...view.volumes()];
+    return {
+      volumes,
+      holders: volumes.flatMap((volume) => view.holders(volume.name)),
+      retired: [...view.retired()],
+    };
+  });
+}
+
+const rowChecks: readonly Check<StateStoreBench>[] = [
+  {
+    promise: "what was written is there after the state is opened again, every field of it",
+    async run({ store, reopen }) {
+      const odd = sampleVolume("odd", {
+        scope: "global",
+        labels: { "": "", "a\n\u0000": "ü\u{1f980}\ud800" },
+        options: {},
+        createdAtMs: 1_700_000_000_000.25,
+        origin: "adopted",
+        phase: "removing",
+        usedAtMs: 5,
+      });
+      await store.write((transaction) => {
+        transaction.putVolume(sampleVolume("plain"));
+        transaction.putVolume(odd);
+        transaction.putHolder(sampleHolder("odd", "c1", 7));
+        transaction.putRetired(sampleRetired("gone", "a"));
+      });
+      const before = contentOf(store);
+      const again = await reopen();
+      assert.deepStrictEqual(contentOf(again), before);
+      assert.deepStrictEqual(
+        again.read((view) => view.volume("odd")),
+        odd,
+      );
+    },
+  },
+  {
+    promise: "volumes come in the order of creation; replacing one leaves it in its place",
+    async run({ store, reopen }) {
+      for (const name of ["bb", "aa", "cc"]) {
+        await store.write((transaction) => transaction.putVolume(sampleVolume(name)));
+      }
+      await store.write((transaction) =>
+        transaction.putVolume(sampleVolume("bb", { phase: "removing" })),
+      );
+      await store.write((transaction) => {
+        transaction.removeVolume(parseVolumeName("aa"));
+        transaction.putVolume(sampleVolume("aa"));
+      });
+      assert.deepStrictEqual(namesOf(store), ["bb", "cc", "aa"]);
+      assert.deepStrictEqual(namesOf(await reopen()), ["bb", "cc", "aa"]);
+    },
+  },
+  {
+    promise: "removing a volume removes its row and its holders, and no other's",
+    async run({ store, reopen }) {
+      await store.write((transaction) => {
+        for (const name of ["aa", "bb"]) {
+          transaction.putVolume(sampleVolume(name));
+          transaction.putHolder(sampleHolder(name, "c1"));
+        }
+      });
+      await store.write((transaction) => transaction.removeVolume(parseVolumeName("aa")));
+      await store.write((transaction) => transaction.putVolume(sampleVolume("aa")));
+      for (const open of [() => store, reopen]) {
+        const each = await open();
+        assert.deepStrictEqual(holdersOf(each, "aa"), []);
+        assert.deepStrictEqual(holdersOf(each, "bb"), ["c1"]);
+      }
+    },
+  },
+  {
+    promise: "a holder that is put again is one holder; removing what is not there succeeds",
+    async run({ store }) {
+      await store.write((transaction) => {
+        transaction.putVolume(sampleVolume("aa"));
+        transaction.putHolder(sampleHolder("aa", "c1", 1));
+        transaction.putHolder(sampleHolder("aa", "c2", 2));
+        transaction.putHolder(sampleHolder("aa", "c1", 3));
+        transaction.removeHolder(parseVolumeName("aa"), parseHolderId("c2"));
+        transaction.removeHolder(parseVolumeName("no"), parseHolderId("c2"));
+        transaction.removeVolume(parseVolumeName("no"));
+        transaction.removeRetired(makeTrashId("f".repeat(16)));
+      });
+      assert.deepStrictEqual(
+        store.read((view) => view.holders(parseVolumeName("aa"))),
+        [sampleHolder("aa", "c1", 3)],
+      );
+    },
+  },
+  {
+    promise: "a transaction sees its own changes",
+    async run({ store }) {
+      await store.write((transaction) => transaction.putVolume(sampleVolume("aa")));
+      await store.write((transaction) => {
+        transaction.removeVolume(parseVolumeName("aa"));
+        transaction.putVolume(sampleVolume("bb"));
+        transaction.putHolder(sampleHolder("bb", "c1"));
+        transaction.putRetired(sampleRetired("aa", "a"));
+        assert.strictEqual(transaction.volume("aa"), undefined);
+        assert.deepStrictEqual([...transaction.volumes()], [sampleVolume("bb")]);
+        assert.strictEqual(transaction.volumeCount, 1);
+        assert.strictEqual(transaction.holders(parseVolumeName("bb")).length, 1);
+        assert.strictEqual([...transaction.retired()].length, 1);
+      });
+    },
+  },
+];
+
+const writeChecks: readonly Check<StateStoreBench>[] = [
+  {
+    promise: "views change only when the commit is done",
+    async run({ store }) {
+      const written = store.write((transaction) => transaction.putVolume(sampleVolume("aa")));
+      assert.strictEqual(
+        store.read((view) => view.volumeCount),
+        0,
+      );
+      await written;
+      assert.strictEqual(
+        store.read((view) => view.volumeCount),
+        1,
+      );
+    },
+  },
+  {
+    promise: "`write` runs its work at once and resolves with what it returned",
+    async run({ store }) {
+      let hasRun = false;
+      const written = store.write(() => {
+        hasRun = true;
+        return "done";
+      });
+      assert.ok(hasRun, "the work had not run when `write` returned");
+      assert.strictEqual(await written, "done");
+    },
+  },
+  {
+    promise: "a write whose work throws rejects with that error, with none of it done",
+    async run({ store, reopen }) {
+      const failure = new Error("on purpose");
+      const failed = store.write((transaction) => {
+        transaction.putVolume(sampleVolume("aa"));
+        throw failure;
+      });
+      const other = store.write((transaction) => transaction.putVolume(sampleVolume("bb")));
+      await assert.rejects(failed, failure);
+      await other;
+      assert.deepStrictEqual(namesOf(store), ["bb"]);
+      assert.deepStrictEqual(namesOf(await reopen()), ["bb"]);
+    },
+  },
+  {
+    promise: "two writes of one turn do not see each other, and both are done in their order",
+    async run({ store }) {
+      const first = store.write((transaction) => transaction.putVolume(sampleVolume("aa")));
+      const second = store.write((transaction) => {
+        const seen = transaction.volume("aa");
+        transaction.putVolume(sampleVolume("aa", { phase: "removing" }));
+        return seen;
+      });
+      await first;
+      assert.strictEqual(await second, undefined);
+      assert.strictEqual(store.read((view) => view.volume("aa"))?.phase, "removing");
+    },
+  },
+  {
+    promise: "a holder of a volume that is not there is refused, and other writes are not",
+    async run({ store, reopen }) {
+      const holder = store.write((transaction) =>
+        transaction.putHolder(sampleHolder("nowhere", "c1")),
+      );
+      const other = store.write((transaction) => transaction.putVolume(sampleVolume("bb")));
+      await assert.rejects(holder, EngineError);
+      await other;
+      const removed = store.write((transaction) => transaction.removeVolume(parseVolumeName("bb")));
+      const late = store.write((transaction) => transaction.putHolder(sampleHolder("bb", "c1")));
+      await removed;
+      await assert.rejects(late, EngineError);
+      assert.deepStrictEqual(namesOf(await reopen()), []);
+    },
+  },
+  {
+    promise: "a transaction that outlives its write changes nothing",
+    async run({ store }) {
+      const kept = await store.write((transaction) => [transaction]);
+      assert.throws(() => kept[0]?.putVolume(sampleVolume("aa")), EngineError);
+      assert.deepStrictEqual(namesOf(store), []);
+    },
+  },
+];
+
+const historyChecks: readonly Check<StateStoreBench>[] = [
+  {
+    promise: "the history gives the newest changes first, of one volume or of all",
+    async run({ store, reopen }) {
+      for (const [index, name] of ["aa", "bb", "aa"].entries()) {
+        await store.write((transaction) => transaction.addHistory(sampleHistory(name, index)));
+      }
+      for (const open of [() => store, reopen]) {
+        const each = await open();
+        const all = each.history({ countMax: 2 });
+        assert.deepStrictEqual(all, [sampleHistory("aa", 2), sampleHistory("bb", 1)]);
+        const own = each.history({ volume: parseVolumeName("aa"), countMax: 9 });
+        assert.deepStrictEqual(own, [sampleHistory("aa", 2), sampleHistory("aa", 0)]);
+      }
+    },
+  },
+  {
+    promise: "the history keeps who asked",
+    async run({ store }) {
+      const caller = { kind: "process", uid: 1000, gid: 100, pid: 4711 } as const;
+      const entry = { ...sampleHistory("aa", 1), action: "remove", caller } as const;
+      await store.write((transaction) => transaction.addHistory(entry));
+      assert.deepStrictEqual(store.history({ countMax: 1 }), [entry]);
+    },
+  },
+  {
+    promise: "`close` commits what waits; writes after it are refused",
+    async run({ store, reopen }) {
+      const waiting = store.write((transaction) => transaction.putVolume(sampleVolume("aa")));
+      const closed = store.close();
+      const late = store.write((transaction) => transaction.putVolume(sampleVolume("bb")));
+      await assert.rejects(late, EngineError);
+      await waiting;
+      await closed;
+      await store.close();
+      assert.deepStrictEqual(namesOf(await reopen()), ["aa"]);
+    },
+  },
+  {
+    promise: "the origin of a new state is created, that of a closed one opened",
+    async run({ store, reopen }) {
+      assert.deepStrictEqual(store.origin, { kind: "created" });
+      assert.deepStrictEqual((await reopen()).origin, { kind: "opened" });
+    },
+  },
+];
+
+/** In the order of the contract. */
+export const stateStoreChecks: readonly Check<StateStoreBench>[] = [
+  ...rowChecks,
+  ...writeChecks,
+  ...historyChecks,
+];
+
+function namesOf(store: StateStore): readonly string[] {
+  return store.read((view) => [...view.volumes()].map((volume) => volume.name));
+}
+
+function holdersOf(store: StateStore, volume: string): readonly string[] {
+  return store.read((view) => view.holders(parseVolumeName(volume))).map((entry) => entry.holder);
+}

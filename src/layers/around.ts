@@ -1,0 +1,160 @@
+// A driver with something around every call: the one place where the layers name every member.
+import type {
+  driverDeadlinesMs,
+  Every,
+  FenceCapable,
+  QuotaCapable,
+  RebuildCapable,
+  SnapshotCapable,
+  TrashCapable,
+  UsageCapable,
+  VolumeDriver,
+} from "../core/driver.ts";
+import type { VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+
+/** The calls of a driver that wait, by the names under which their deadlines are stated. */
+export type DriverCall = keyof typeof driverDeadlinesMs;
+
+/** Which call of which volume; no volume for calls about several. */
+export interface CallSite {
+  readonly call: DriverCall;
+  readonly volume: VolumeName | undefined;
+}
+
+/** What a layer does around the calls. `validate` and `describe` are pure and never surrounded. */
+export interface Around {
+  /** Around a call that waits. `work` may be given another operation. */
+  call<T>(
+    site: CallSite,
+    operation: Operation,
+    work: (operation: Operation) => Promise<T>,
+  ): Promise<T>;
+  /** Around a list. */
+  items<T>(
+    site: CallSite,
+    operation: Operation,
+    open: (operation: Operation) => AsyncIterable<T>,
+  ): AsyncIterable<T>;
+  /** Around `createNow`; missing: it stays the driver's very own function. */
+  readonly now?: (<T>(volume: VolumeName, work: () => T) => T) | undefined;
+}
+
+/** The driver with `around` around every call of it and of its facets. */
+export function surround(driver: VolumeDriver, around: Around): Every<VolumeDriver> {
+  return {
+    name: driver.name,
+    scope: driver.scope,
+    validate: driver.validate,
+    create: (spec, operation) =>
+      around.call({ call: "create", volume: spec.name }, operation, (inner) =>
+        driver.create(spec, inner),
+      ),
+    get: (volume, operation) =>
+      around.call({ call: "get", volume }, operation, (inner) => driver.get(volume, inner)),
+    list: (operation) =>
+      around.items({ call: "list", volume: undefined }, operation, (inner) => driver.list(inner)),
+    forget: (volume, operation) =>
+      around.call({ call: "forget", volume }, operation, (inner) => driver.forget(volume, inner)),
+    destroy: (volume, operation) =>
+      around.call({ call: "destroy", volume }, operation, (inner) => driver.destroy(volume, inner)),
+    mount: (volume, holder, operation) =>
+      around.call({ call: "mount", volume }, operation, (inner) =>
+        driver.mount(volume, holder, inner),
+      ),
+    unmount: (volume, holder, operation) =>
+      around.call({ call: "unmount", volume }, operation, (inner) =>
+        driver.unmount(volume, holder, inner),
+      ),
+    rebuild: driver.rebuild && surroundRebuild(driver.rebuild, around),
+    trash: driver.trash && surroundTrash(driver.trash, around),
+    usage: driver.usage && surroundUsage(driver.usage, around),
+    quota: driver.quota && surroundQuota(driver.quota, around),
+    snapshots: driver.snapshots && surroundSnapshots(driver.snapshots, around),
+    fence: driver.fence && surroundFence(driver.fence, around),
+  };
+}
+
+function surroundRebuild(facet: RebuildCapable, around: Around): Every<RebuildCapable> {
+  const { now } = around;
+  return {
+    describe: facet.describe,
+    createNow:
+      now === undefined ? facet.createNow : (spec) => now(spec.name, () => facet.createNow(spec)),
+    rebuild: (record, operation) =>
+      around.call({ call: "rebuild", volume: record.name }, operation, (inner) =>
+        facet.rebuild(record, inner),
+      ),
+  };
+}
+
+function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable> {
+  return {
+    retire: (volume, id, operation) =>
+      around.call({ call: "retire", volume }, operation, (inner) =>
+        facet.retire(volume, id, inner),
+      ),
+    restore: (id, volume, operation) =>
+      around.call({ call: "restore", volume }, operation, (inner) =>
+        facet.restore(id, volume, inner),
+      ),
+    purge: (ids, operation) =>
+      around.call({ call: "purge", volume: undefined }, operation, (inner) =>
+        facet.purge(ids, inner),
+      ),
+    list: (operation) =>
+      around.items({ call: "list", volume: undefined }, operation, (inner) => facet.list(inner)),
+  };
+}
+
+function surroundUsage(facet: UsageCapable, around: Around): Every<UsageCapable> {
+  return {
+    measure: (volume, operation) =>
+      around.call({ call: "measure", volume }, operation, (inner) => facet.measure(volume, inner)),
+  };
+}
+
+function surroundQuota(facet: QuotaCapable, around: Around): Every<QuotaCapable> {
+  return {
+    setLimit: (volume, limitBytes, operation) =>
+      around.call({ call: "setLimit", volume }, operation, (inner) =>
+        facet.setLimit(volume, limitBytes, inner),
+      ),
+  };
+}
+
+function surroundFence(facet: FenceCapable, around: Around): Every<FenceCapable> {
+  return {
+    raise: (volume, fence, operation) =>
+      around.call({ call: "raise", volume }, operation, (inner) =>
+        facet.raise(volume, fence, inner),
+      ),
+  };
+}
+
+function surroundSnapshots(facet: SnapshotCapable, around: Around): Every<SnapshotCapable> {
+  return {
+    take: (ref, operation) =>
+      around.call({ call: "take", volume: ref.volume }, operation, (inner) =>
+        facet.take(ref, inner),
+      ),
+    list: (volume, operation) =>
+      around.items({ call: "list", volume }, operation, (inner) => facet.list(volume, inner)),
+    open: (ref, operation) =>
+      around.call({ call: "open", volume: ref.volume }, operation, (inner) =>
+        facet.open(ref, inner),
+      ),
+    clone: (ref, spec, operation) =>
+      around.call({ call: "clone", volume: spec.name }, operation, (inner) =>
+        facet.clone(ref, spec, inner),
+      ),
+    restore: (ref, operation) =>
+      around.call({ call: "restore", volume: ref.volume }, operation, (inner) =>
+        facet.restore(ref, inner),
+      ),
+    remove: (ref, operation) =>
+      around.call({ call: "remove", volume: ref.volume }, operation, (inner) =>
+        facet.remove(ref, inner),
+      ),
+  };
+}

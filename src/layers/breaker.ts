@@ -1,0 +1,185 @@
+// A driver that fails again and again is given a rest: calls are refused at once instead of late.
+//
+// Only failures to answer count. A driver that says no, not found or in use has answered.
+import type { Every, VolumeDriver } from "../core/driver.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { Operation } from "../core/operation.ts";
+import { type Around, type CallSite, surround } from "./around.ts";
+
+/** How many calls in a row fail before the driver rests. */
+export const BREAKER_FAILURE_COUNT_MAX = 5;
+
+/** The first rest in milliseconds; each further one is twice as long, up to the longest. */
+export const BREAKER_REST_MS = 5_000;
+export const BREAKER_REST_MS_MAX = 60_000;
+
+/** How many volumes are remembered to be failing; the one that failed first is forgotten first. */
+export const BREAKER_VOLUME_COUNT_MAX = 10_000;
+
+export interface BreakerParts {
+  /** A clock that only goes forward, in milliseconds. */
+  monotonicMs(): number;
+  /**
+   * What fails together. "driver": one server or plugin behind all volumes. "volume": each volume
+   * has storage of its own, and one that is dead says nothing about the others.
+   */
+  readonly per: "driver" | "volume";
+  /** At most and by default `BREAKER_FAILURE_COUNT_MAX`. */
+  readonly failureCountMax?: number | undefined;
+  /** At most `BREAKER_REST_MS_MAX`; by default `BREAKER_REST_MS`. */
+  readonly restMs?: number | undefined;
+  /** Is told when a rest begins and when it has ended with success. */
+  readonly changed?: ((change: BreakerChange) => void) | undefined;
+}
+
+export interface BreakerChange {
+  readonly state: "suspended" | "working";
+  /** Which volume's storage; undefined: all of the driver's. */
+  readonly volume: string | undefined;
+}
+
+/** What is known of storage that has failed. Storage that works is not remembered. */
+interface Trouble {
+  failureCount: number;
+  /** When it may be tried again; undefined while it is not resting. */
+  restsUntilMs: number | undefined;
+  restMs: number;
+  isProbed: boolean;
+}
+
+/**
+ * The driver, refusing with `driver.suspended` while it rests. After each rest one call goes
+ * through as a probe. `createNow`, which does not wait, is never refused.
+ */
+export function withBreaker(driver: VolumeDriver, parts: BreakerParts): Every<VolumeDriver> {
+  return surround(driver, new Breaker(driver, parts));
+}
+
+class Breaker implements Around {
+  readonly #driver: VolumeDriver;
+  readonly #parts: BreakerParts;
+  readonly #failureCountMax: number;
+  readonly #restMs: number;
+  readonly #troubles = new Map<string, Trouble>();
+
+  constructor(driver: VolumeDriver, parts: BreakerParts) {
+    this.#driver = driver;
+    this.#parts = parts;
+    this.#failureCountMax = Math.min(
+      parts.failureCountMax ?? BREAKER_FAILURE_COUNT_MAX,
+      BREAKER_FAILURE_COUNT_MAX,
+    );
+    this.#restMs = Math.min(parts.restMs ?? BREAKER_REST_MS, BREAKER_REST_MS_MAX);
+  }
+
+  async call<T>(
+    site: CallSite,
+    operation: Operation,
+    work: (operation: Operation) => Promise<T>,
+  ): Promise<T> {
+    const key = this.#enter(site);
+    try {
+      const value = await work(operation);
+      this.#answered(key);
+      return value;
+    } catch (error) {
+      this.#failed(key, error);
+      throw error;
+    }
+  }
+
+  async *items<T>(
+    site: CallSite,
+    operation: Operation,
+    open: (operation: Operation) => AsyncIterable<T>,
+  ): AsyncIterable<T> {
+    const key = this.#enter(site);
+    let isKnown = false;
+    try {
+      for await (const item of open(operation)) yield item;
+      isKnown = true;
+      this.#answered(key);
+    } catch (error) {
+      isKnown = true;
+      this.#failed(key, error);
+      throw error;
+    } finally {
+      // Whoever stops reading in the middle has seen an answer.
+      if (!isKnown) this.#answered(key);
+    }
+  }
+
+  /** The key of what the call depends on. Throws while that rests. */
+  #enter({ volume }: CallSite): string {
+    const key = this.#parts.per === "driver" ? "" : (volume ?? "");
+    const trouble = this.#troubles.get(key);
+    if (trouble?.restsUntilMs === undefined) return key;
+    const remainingMs = trouble.restsUntilMs - this.#parts.monotonicMs();
+    if (remainingMs > 0 || trouble.isProbed) throw this.#suspended(key, remainingMs);
+    trouble.isProbed = true;
+    return key;
+  }
+
+  #answered(key: string): void {
+    const trouble = this.#troubles.get(key);
+    if (trouble === undefined) return;
+    this.#troubles.delete(key);
+    if (trouble.restsUntilMs !== undefined) this.#tell("working", key);
+  }
+
+  #failed(key: string, thrown: unknown): void {
+    const error = toEngineError(thrown);
+    // A call that its own caller gave up says nothing about the storage.
+    if (error.kind === "cancelled") {
+      const trouble = this.#troubles.get(key);
+      if (trouble !== undefined) trouble.isProbed = false;
+      return;
+    }
+    if (!this.#counts(error)) return this.#answered(key);
+    const trouble = this.#troubles.get(key) ?? this.#remember(key);
+    trouble.failureCount += 1;
+    const isProbe = trouble.isProbed;
+    trouble.isProbed = false;
+    if (trouble.failureCount < this.#failureCountMax && !isProbe) return;
+    const isResting = trouble.restsUntilMs !== undefined;
+    // Calls that were under way when the rest began do not make it longer.
+    if (isResting && !isProbe) return;
+    if (isProbe) trouble.restMs = Math.min(trouble.restMs * 2, BREAKER_REST_MS_MAX);
+    trouble.restsUntilMs = this.#parts.monotonicMs() + trouble.restMs;
+    if (!isResting) this.#tell("suspended", key);
+  }
+
+  /** With one server behind all volumes, a mount that fails for one of them is that one's trouble. */
+  #counts(error: EngineError): boolean {
+    if (error.kind !== "unavailable") return false;
+    return this.#parts.per === "volume" || !error.code.startsWith("volume.");
+  }
+
+  #remember(key: string): Trouble {
+    const trouble: Trouble = {
+      failureCount: 0,
+      restsUntilMs: undefined,
+      restMs: this.#restMs,
+      isProbed: false,
+    };
+    const [oldest] = this.#troubles.keys();
+    if (oldest !== undefined && this.#troubles.size >= BREAKER_VOLUME_COUNT_MAX) {
+      this.#troubles.delete(oldest);
+    }
+    this.#troubles.set(key, trouble);
+    return trouble;
+  }
+
+  #suspended(key: string, remainingMs: number): EngineError {
+    const retryAfterMs = Math.max(0, Math.ceil(remainingMs));
+    const what = key === "" ? `driver ${this.#driver.name}` : `volume ${key}`;
+    const when = retryAfterMs === 0 ? "it is being tried now" : `it rests for ${retryAfterMs} ms`;
+    return new EngineError("driver.suspended", `${what} does not answer, ${when}`, {
+      details: { driver: this.#driver.name, retryAfterMs },
+    });
+  }
+
+  #tell(state: BreakerChange["state"], key: string): void {
+    this.#parts.changed?.({ state, volume: key === "" ? undefined : key });
+  }
+}

@@ -1,0 +1,87 @@
+// The SQLite store keeps every promise of the contract, and the checks notice stores that do not.
+import { describe, expect, test } from "bun:test";
+import { openBench } from "../../test/support/state-bench.ts";
+import { brokenOnes, runChecks } from "../conformance/check.ts";
+import { type StateStoreBench, stateStoreChecks } from "../conformance/state-store.ts";
+import type { StateStore } from "../core/state-store.ts";
+
+describe("the SQLite store", () => {
+  for (const check of stateStoreChecks) {
+    test(check.promise, async () => {
+      const [outcome] = await runChecks([check], openBench);
+      if (outcome?.outcome === "broken") throw outcome.error;
+      expect(outcome?.outcome).toBe("kept");
+    });
+  }
+});
+
+/** Each breaks one promise, which must be among those that the checks report. */
+const breakers: readonly {
+  readonly promise: RegExp;
+  readonly break: (store: StateStore) => StateStore;
+}[] = [
+  {
+    promise: /newest changes first/,
+    break: (store) => ({
+      ...store,
+      history: (query) => store.history(query).toReversed(),
+    }),
+  },
+  {
+    promise: /runs its work at once/,
+    break: (store) => ({
+      ...store,
+      write: async (work) => {
+        await Promise.resolve();
+        return store.write(work);
+      },
+    }),
+  },
+  {
+    promise: /rejects with that error/,
+    break: (store) => ({
+      ...store,
+      write: (work) => store.write(work).catch((error: Error) => Promise.reject(error.message)),
+    }),
+  },
+  {
+    promise: /removes its row and its holders/,
+    break: (store) => ({
+      ...store,
+      read: (work) =>
+        store.read((view) =>
+          work({
+            volume: (name) => view.volume(name),
+            volumes: () => view.volumes(),
+            volumeCount: view.volumeCount,
+            holders: () => [],
+            retired: () => view.retired(),
+          }),
+        ),
+    }),
+  },
+  {
+    promise: /writes after it are refused/,
+    break: (store) => ({ ...store, close: async () => {} }),
+  },
+];
+
+describe("the checks notice a store that breaks", () => {
+  for (const breaker of breakers) {
+    test(breaker.promise.source, async () => {
+      const outcomes = await runChecks(stateStoreChecks, () => brokenBench(breaker.break));
+      const broken = brokenOnes(outcomes).map((outcome) => outcome.promise);
+      expect(broken.some((promise) => breaker.promise.test(promise))).toBe(true);
+      expect(broken.length).toBeLessThan(stateStoreChecks.length / 2);
+    });
+  }
+});
+
+function brokenBench(breakStore: (store: StateStore) => StateStore): StateStoreBench {
+  const bench = openBench();
+  return {
+    store: breakStore(bench.store),
+    reopen: async () => breakStore(await bench.reopen()),
+    [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose](),
+  };
+}

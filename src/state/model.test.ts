@@ -1,0 +1,162 @@
+// Random transactions against a model of plain maps, with reopening in between.
+import { expect, test } from "bun:test";
+import { deepStrictEqual } from "node:assert";
+import fc from "fast-check";
+import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
+import {
+  contentOf,
+  sampleHistory,
+  sampleHolder,
+  sampleRetired,
+  sampleVolume,
+} from "../conformance/state-store.ts";
+import { makeTrashId, parseHolderId, parseVolumeName } from "../core/names.ts";
+import type {
+  HolderEntry,
+  RetiredEntry,
+  StateStore,
+  StateTransaction,
+  VolumeEntry,
+} from "../core/state-store.ts";
+
+class Model {
+  readonly volumes = new Map<string, VolumeEntry>();
+  readonly holders = new Map<string, Map<string, HolderEntry>>();
+  readonly retired = new Map<string, RetiredEntry>();
+}
+
+type Step = (model: Model, transaction: StateTransaction) => void;
+
+const names = fc.constantFrom("aa", "bb", "cc", "dd").map(parseVolumeName);
+const holderIds = fc.constantFrom("c1", "c2", "\u{1f980}").map(parseHolderId);
+const digits = fc.constantFrom("1", "2", "f");
+const texts = fc.dictionary(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }));
+
+const steps: fc.Arbitrary<Step> = fc.oneof(
+  fc
+    .record({
+      name: names,
+      labels: fc.option(texts, { nil: null }),
+      options: fc.option(texts, { nil: null }),
+      createdAtMs: fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e15 }),
+      phase: fc.constantFrom("ready", "creating", "removing"),
+      usedAtMs: fc.option(fc.nat(), { nil: null }),
+      identity: fc.string({ unit: "grapheme" }),
+    })
+    .map(({ name, ...changed }): Step => {
+      const entry = sampleVolume(name, changed);
+      return (model, transaction) => {
+        model.volumes.set(name, entry);
+        transaction.putVolume(entry);
+      };
+    }),
+  names.map(
+    (name): Step =>
+      (model, transaction) => {
+        model.volumes.delete(name);
+        model.holders.delete(name);
+        transaction.removeVolume(name);
+      },
+  ),
+  fc.tuple(names, holderIds, fc.nat()).map(([name, holder, sinceMs]): Step => {
+    const entry = sampleHolder(name, holder, sinceMs);
+    return (model, transaction) => {
+      if (!model.volumes.has(name)) return;
+      const held = model.holders.get(name) ?? new Map<string, HolderEntry>();
+      model.holders.set(name, held.set(holder, entry));
+      transaction.putHolder(entry);
+    };
+  }),
+  fc.tuple(names, holderIds).map(
+    ([name, holder]): Step =>
+      (model, transaction) => {
+        model.holders.get(name)?.delete(holder);
+        transaction.removeHolder(name, holder);
+      },
+  ),
+  fc.tuple(names, digits).map(
+    ([name, digit]): Step =>
+      (model, transaction) => {
+        const entry = sampleRetired(name, digit);
+        model.retired.set(entry.id, entry);
+        transaction.putRetired(entry);
+      },
+  ),
+  digits.map(
+    (digit): Step =>
+      (model, transaction) => {
+        const id = makeTrashId(digit.repeat(16));
+        model.retired.delete(id);
+        transaction.removeRetired(id);
+      },
+  ),
+  names.map(
+    (name): Step =>
+      (_model, transaction) => {
+        transaction.addHistory(sampleHistory(name, 1));
+      },
+  ),
+);
+
+/** Writes of one turn touch different names in reality: here each write is a turn of its own. */
+const acts = fc.oneof(
+  { weight: 8, arbitrary: fc.array(steps, { minLength: 1, maxLength: 6 }) },
+  { weight: 1, arbitrary: fc.constantFrom("reopen", "throw") },
+);
+
+test("any sequence of transactions leaves what a map would have", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(acts, { maxLength: 25 }), async (sequence) => {
+      using directory = temporaryDirectory();
+      let store = openIn(directory.path);
+      const model = new Model();
+      for (const act of sequence) {
+        if (act === "reopen") {
+          await store.close();
+          store = openIn(directory.path);
+        } else if (act === "throw") {
+          await failedWrite(store);
+        } else {
+          await store.write((transaction) => {
+            for (const step of act) step(model, transaction);
+          });
+        }
+        compare(store, model);
+      }
+      await store.close();
+      store = openIn(directory.path);
+      compare(store, model);
+      await store.close();
+    }),
+    { numRuns: 60 },
+  );
+}, 60_000);
+
+async function failedWrite(store: StateStore): Promise<void> {
+  const failed = store.write((transaction) => {
+    transaction.removeVolume(parseVolumeName("aa"));
+    throw new Error("on purpose");
+  });
+  await expect(failed).rejects.toThrow("on purpose");
+}
+
+function compare(store: StateStore, model: Model): void {
+  const seen = contentOf(store);
+  const holders = [...model.volumes.keys()].flatMap((name) => [
+    ...(model.holders.get(name)?.values() ?? []),
+  ]);
+  const expected = {
+    volumes: [...model.volumes.values()],
+    holders,
+    retired: [...model.retired.values()],
+  };
+  deepStrictEqual(sorted(seen), sorted(expected));
+}
+
+/** Holders come in any order. */
+function sorted(content: unknown): unknown {
+  if (typeof content !== "object" || content === null || !("holders" in content)) return content;
+  const { holders } = content;
+  if (!Array.isArray(holders)) return content;
+  return { ...content, holders: holders.map((holder) => JSON.stringify(holder)).sort() };
+}

@@ -1,0 +1,90 @@
+// A client of Docker's and Holdfast's routes for the crash tests: one request, one parsed answer.
+
+/** How long an answer may take. No request of these tests waits for foreign storage. */
+const answerTimeoutMs = 20_000;
+
+export interface Answer {
+  readonly status: number;
+  /** Parsed JSON; undefined without a body. */
+  readonly body: unknown;
+}
+
+/** Docker's Volume object, as far as a crash could change it. */
+export interface Volume {
+  readonly Name: string;
+  readonly CreatedAt: string;
+  readonly Driver: string;
+  readonly Mountpoint: string;
+  readonly Scope: string;
+  readonly Labels: Readonly<Record<string, string>> | null;
+  readonly Options: Readonly<Record<string, string>> | null;
+}
+
+export class Client {
+  readonly #socketPath: string;
+
+  constructor(socketPath: string) {
+    this.#socketPath = socketPath;
+  }
+
+  /** Rejects when the daemon ends before it has answered. */
+  async send(method: string, path: string, body?: unknown): Promise<Answer> {
+    const response = await fetch(`http://localhost${path}`, {
+      unix: this.#socketPath,
+      method,
+      signal: AbortSignal.timeout(answerTimeoutMs),
+      ...(body === undefined
+        ? {}
+        : { body: JSON.stringify(body), headers: { "Content-Type": "application/json" } }),
+    });
+    const text = await response.text();
+    return { status: response.status, body: text === "" ? undefined : JSON.parse(text) };
+  }
+
+  /** Throws, with the answer, unless it has this status. */
+  async expect(status: number, method: string, path: string, body?: unknown): Promise<unknown> {
+    const answer = await this.send(method, path, body);
+    if (answer.status === status) return answer.body;
+    throw new UnexpectedAnswer(`${method} ${path}`, answer);
+  }
+
+  async volumes(): Promise<readonly Volume[]> {
+    const body = await this.expect(200, "GET", "/volumes");
+    return (body as { readonly Volumes: readonly Volume[] }).Volumes; // GET /volumes answers this.
+  }
+
+  /** Who holds each volume, by the volume's name. */
+  async holders(): Promise<ReadonlyMap<string, readonly string[]>> {
+    const body = await this.expect(200, "GET", "/holdfast/v1/volumes");
+    const { volumes } = body as OwnList; // The contract of Holdfast's own route.
+    return new Map(volumes.map(({ name, holders }) => [name, holders.map(({ id }) => id)]));
+  }
+
+  /** The sentences of GET /info. */
+  async warnings(): Promise<readonly string[]> {
+    const body = await this.expect(200, "GET", "/info");
+    return (body as { readonly Warnings: readonly string[] | null }).Warnings ?? [];
+  }
+}
+
+interface OwnList {
+  readonly volumes: readonly {
+    readonly name: string;
+    readonly holders: readonly { readonly id: string }[];
+  }[];
+}
+
+/** The daemon lives and said something else: never excused by a crash. */
+export class UnexpectedAnswer extends Error {
+  readonly answer: Answer;
+
+  constructor(request: string, answer: Answer) {
+    super(`${request} was answered ${answer.status} ${JSON.stringify(answer.body)}`);
+    this.name = "UnexpectedAnswer";
+    this.answer = answer;
+  }
+}
+
+export function holderPath(volume: string, holder: string): string {
+  return `/holdfast/v1/volumes/${volume}/holders/${holder}`;
+}

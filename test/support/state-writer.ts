@@ -1,0 +1,50 @@
+// A child process of the crash tests: writes a state and says what was acknowledged.
+//
+// Arguments: directory, round, lanes. Each lane makes volumes one after another and removes every
+// third again; `stepsOf` is the same list for the parent, which knows what must be there.
+import { writeSync } from "node:fs";
+import { sampleHistory, sampleHolder, sampleVolume } from "../../src/conformance/state-store.ts";
+import { parseHolderId } from "../../src/core/names.ts";
+import type { StateStore } from "../../src/core/state-store.ts";
+import { openIn } from "./state-bench.ts";
+
+/** The names that stand after `count` steps of a lane. */
+export function namesAfter(prefix: string, count: number): readonly string[] {
+  const names = new Set<string>();
+  for (let step = 0; step < count; step++) {
+    if (step % 3 === 2) names.delete(`${prefix}-${step - 1}`);
+    else names.add(`${prefix}-${step}`);
+  }
+  return [...names].sort();
+}
+
+export function lanePrefix(round: number, lane: number): string {
+  return `r${round}-l${lane}`;
+}
+
+async function runLane(store: StateStore, prefix: string): Promise<never> {
+  for (let step = 0; ; step++) {
+    await store.write((transaction) => {
+      if (step % 3 === 2) {
+        transaction.removeVolume(sampleVolume(`${prefix}-${step - 1}`).name);
+      } else {
+        const volume = sampleVolume(`${prefix}-${step}`, { labels: { step: String(step) } });
+        transaction.putVolume(volume);
+        transaction.putHolder(sampleHolder(volume.name, "c1"));
+        transaction.removeHolder(volume.name, parseHolderId("c0"));
+      }
+      transaction.addHistory(sampleHistory(`${prefix}-${step}`, step));
+    });
+    // Not buffered: what the parent has read was on disk before.
+    writeSync(1, `${prefix} ${step + 1}\n`);
+  }
+}
+
+if (import.meta.main) {
+  const [directory = "", round = "0", lanes = "1"] = process.argv.slice(2);
+  const store = openIn(directory, { copyIntervalMs: 20 });
+  const running = Array.from({ length: Number(lanes) }, (_, lane) =>
+    runLane(store, lanePrefix(Number(round), lane)),
+  );
+  await Promise.all(running);
+}
