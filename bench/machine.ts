@@ -9,9 +9,11 @@ export type Surroundings = readonly (readonly [name: string, fact: string])[];
 export async function surroundings(request: {
   readonly directory: string;
   readonly versions: Surroundings;
+  /** Processes that wanted a processor, on average of the minute before the bench began. */
+  readonly loadBefore: number;
   readonly signal: AbortSignal;
 }): Promise<Surroundings> {
-  const { directory, versions, signal } = request;
+  const { directory, versions, loadBefore, signal } = request;
   const kind = await run({ command: ["stat", "-f", "-c", "%T", directory], signal });
   const client = await run({ command: [programPath("docker", "docker.io"), "--version"], signal });
   const processors = cpus();
@@ -19,6 +21,10 @@ export async function surroundings(request: {
     ["date", new Date().toISOString().slice(0, 16).replace("T", " ").concat(" UTC")],
     ["processors", `${processors.length} × ${processors[0]?.model.trim() ?? "unknown"}`],
     ["memory", `${(totalmem() / 1024 ** 3).toFixed(1)} GiB`],
+    [
+      "load average before",
+      `${loadBefore.toFixed(1)} (more than a few tenths: not a quiet machine)`,
+    ],
     ["kernel", `Linux ${release()}`],
     ["file system", `ext4 on a loop device, its image on ${kind.trim()}`],
     ...versions,

@@ -1,6 +1,7 @@
 // `npm run bench`: measures Holdfast against dockerd in paired runs and writes docs/bench.md.
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { loadavg } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { dockerdKind, type EngineKind, holdfastKind, versionOf } from "./engines.ts";
 import { type LoadNote, latencyTable } from "./latency.ts";
@@ -15,6 +16,8 @@ import { freshGround, fullSizes, quickSizes, type Workbench } from "./workbench.
 
 /** Rounds below which a run is not for the record. */
 const RECORDED_ROUNDS_MIN = 5;
+/** Above this load average the figures are not those of a quiet machine. */
+const QUIET_LOAD_MAX = 0.5;
 const repository = resolve(import.meta.dir, "..");
 
 async function main(signal: AbortSignal): Promise<number> {
@@ -32,6 +35,10 @@ async function main(signal: AbortSignal): Promise<number> {
   const directory = await mkdtemp(join(options.directory ?? "/var/tmp", "holdfast-bench-"));
   cleanUp.defer(() => rm(directory, { recursive: true, force: true }));
 
+  const loadBefore = loadavg()[0] ?? 0;
+  if (loadBefore > QUIET_LOAD_MAX) {
+    console.log(`The machine is busy (load average ${loadBefore.toFixed(1)}): ratios will spread.`);
+  }
   const notes: LoadNote[] = [];
   const workbench = await workbenchIn(directory, { candidate, options, notes, signal });
   const outcomes = await outcomesOf(groups, workbench);
@@ -43,6 +50,7 @@ async function main(signal: AbortSignal): Promise<number> {
     surroundings: await surroundings({
       directory,
       versions: await versions(workbench),
+      loadBefore,
       signal,
     }),
     rows: outcomes.flatMap(({ rows }): readonly Row[] => rows),

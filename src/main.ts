@@ -9,7 +9,13 @@ async function main(words: readonly string[]): Promise<number> {
     const { runDaemon } = await import("./daemon/main.ts");
     return runDaemon(rest);
   }
-  return runCli(words, processTerminal(), { version });
+  return runCli(words, processTerminal(), {
+    version,
+    verifyDriver: async (request) => {
+      const { verifyBuiltInDriver } = await import("./daemon/verify.ts");
+      return verifyBuiltInDriver(request);
+    },
+  });
 }
 
 process.exit(await main(Bun.argv.slice(2)));

@@ -11,7 +11,24 @@ interface Generator {
 }
 
 /** Add a line here, with a dynamic import of what makes the text, and run `npm run generate`. */
-const generators: readonly Generator[] = [];
+const generators: readonly Generator[] = [
+  {
+    path: "docs/reference/cli.md",
+    make: async () => (await import("../src/cli/reference.ts")).renderCliReference(),
+  },
+  {
+    path: "docs/reference/errors.md",
+    make: async () => (await import("./pages/errors.ts")).renderErrors(),
+  },
+  {
+    path: "docs/reference/conformance.md",
+    make: async () => (await import("./pages/conformance.ts")).renderConformance(),
+  },
+  {
+    path: "openapi.json",
+    make: async () => (await import("./pages/openapi.ts")).renderOpenApi(),
+  },
+];
 
 if (import.meta.main) {
   const stale = await staleFiles();

@@ -2,19 +2,16 @@
 
 const zero = 48;
 
-/** The highest count that a key can hold; longer runs of digits compare as if they were this long. */
+/** The longest runs that are told apart; longer ones compare as if they were this long. */
 const countMax = 0xfff0;
-
-function character(count: number): string {
-  return String.fromCharCode(1 + Math.min(count, countMax));
-}
 
 /** A run of digits as text that sorts by value, and by fewer leading zeros where values are equal. */
 function encodeDigits(digits: string): string {
   let zeros = 0;
   while (digits.charCodeAt(zeros) === zero) zeros++;
-  const value = digits.slice(zeros);
-  return `\u0001${character(value.length)}${value}${character(zeros)}`;
+  const length = Math.min(digits.length - zeros, countMax);
+  const start = String.fromCharCode(1, 1 + length);
+  return start + digits.slice(zeros) + String.fromCharCode(1 + Math.min(zeros, countMax));
 }
 
 /**

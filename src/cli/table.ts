@@ -10,13 +10,15 @@ function widthOf(text: string): number {
 
 /** One column and what stands behind it, for the list that must be fast. */
 export function alignPairs(pairs: readonly (readonly [string, string])[]): string {
-  let width = cellWidthMin;
-  for (const [cell] of pairs) width = Math.max(width, widthOf(cell) + padding);
-  let text = "";
-  for (const [cell, rest] of pairs) {
-    text += `${cell}${" ".repeat(width - widthOf(cell))}${rest}\n`;
-  }
-  return text;
+  const widths = pairs.map(([cell]) => widthOf(cell));
+  const width = Math.max(cellWidthMin, longest(widths) + padding);
+  return pairs
+    .map(([cell, rest], row) => `${cell}${" ".repeat(width - (widths[row] ?? 0))}${rest}\n`)
+    .join("");
+}
+
+function longest(widths: readonly number[]): number {
+  return widths.reduce((most, width) => (width > most ? width : most), 0);
 }
 
 /**

@@ -43,12 +43,18 @@ interface Entry {
 
 const settled = Promise.resolve();
 
+/** The lease service of one process. */
+export interface LocalLeaseService extends LeaseService {
+  /** How many keys are held now; nothing is remembered of any other. */
+  readonly heldKeyCount: number;
+}
+
 /** Makes the lease service of one process. */
-export function localLeases(parts: LocalLeaseParts): LeaseService {
+export function localLeases(parts: LocalLeaseParts): LocalLeaseService {
   return new LocalLeases(parts);
 }
 
-class LocalLeases implements LeaseService {
+class LocalLeases implements LocalLeaseService {
   readonly #monotonicMs: () => number;
   readonly #waitMsMax: number;
   readonly #entries = new Map<LockKey, Entry>();
@@ -60,6 +66,10 @@ class LocalLeases implements LeaseService {
   constructor(parts: LocalLeaseParts) {
     this.#monotonicMs = parts.monotonicMs;
     this.#waitMsMax = Math.min(parts.waitMsMax ?? LEASE_WAIT_MS_MAX, LEASE_WAIT_MS_MAX);
+  }
+
+  get heldKeyCount(): number {
+    return this.#entries.size;
   }
 
   acquire(key: LockKey, mode: Mode, operation: Operation): Promise<Lease> {

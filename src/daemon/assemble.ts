@@ -15,6 +15,8 @@ import { peerOf } from "../host/peer.ts";
 import { lockRoot } from "../host/root-lock.ts";
 import { groupId } from "../host/service.ts";
 import { HttpServer } from "../http/server.ts";
+import { withBreaker } from "../layers/breaker.ts";
+import { withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
 import { gatherFacts } from "./facts.ts";
@@ -62,11 +64,14 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const state = openState({ directory: config.root, openDatabase, nowMs, log });
   undo.defer(() => state.close());
 
+  const clock = { monotonicMs: host.monotonicMs };
   const engine = await startEngine({
     host,
     state,
-    leases: localLeases({ monotonicMs: host.monotonicMs }),
-    drivers: builtInDrivers({ root: config.root, host }),
+    leases: localLeases(clock),
+    drivers: builtInDrivers({ root: config.root, host }).map((driver) =>
+      withBreaker(withDeadlines(driver, clock), { ...clock, per: "volume" }),
+    ),
     systemOperation: () => operations.ofSystem(),
   });
   undo.defer(() => engine.stop());

@@ -1,9 +1,15 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
 import type { VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
-import { type HolderId, makeTrashId, parseDriverName, parseVolumeName } from "../core/names.ts";
+import {
+  type HolderId,
+  makeTrashId,
+  parseDriverName,
+  parseVolumeName,
+  type VolumeName,
+} from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
   HistoryAction,
@@ -43,6 +49,8 @@ export interface VolumeEngineParts {
 
 export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
+  /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
+  readonly #told = new Set<VolumeName>();
 
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
@@ -134,6 +142,7 @@ export class VolumeEngine {
     if (driver.trash !== undefined)
       await this.#retire(driver, driver.trash, entry, action, operation);
     else await this.#destroy(driver, entry, action, operation);
+    this.#told.delete(entry.name);
     events.volume("destroy", entry.name, { driver: entry.driver });
   }
 
@@ -147,6 +156,7 @@ export class VolumeEngine {
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
+    await this.#tellHolders(driver, entry, operation);
     const path = await driver.mount(entry.name, holder, operation);
     const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
     await state.write((transaction) => {
@@ -172,12 +182,35 @@ export class VolumeEngine {
     const entry = this.inspect(name);
     const isHolder = (each: { readonly holder: HolderId }): boolean => each.holder === holder;
     if (!state.read((view) => view.holders(entry.name)).some(isHolder)) return;
-    await this.#driver(entry.driver).unmount(entry.name, holder, operation);
+    const driver = this.#driver(entry.driver);
+    // A holder whose mount cannot be repeated has none that this unmount could take from it.
+    await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
+      operation.log.warn("holders of the last start have nothing mounted", {
+        volume: entry.name,
+        error: toEngineError(error).message,
+      }),
+    );
+    await driver.unmount(entry.name, holder, operation);
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);
       transaction.addHistory(this.#history("unmount", entry, operation));
     });
     events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
+  }
+
+  /**
+   * A driver counts its holders in memory: after a restart the first unmount would look like the
+   * last one. Repeating their mounts changes nothing that is mounted.
+   */
+  async #tellHolders(
+    driver: VolumeDriver,
+    entry: VolumeEntry,
+    operation: Operation,
+  ): Promise<void> {
+    if (this.#told.has(entry.name)) return;
+    const holders = this.#parts.state.read((view) => view.holders(entry.name));
+    for (const { holder } of holders) await driver.mount(entry.name, holder, operation);
+    this.#told.add(entry.name);
   }
 
   #existing(name: string, driver: string | undefined): VolumeEntry | undefined {

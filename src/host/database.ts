@@ -102,8 +102,7 @@ function open(path: string, options: DatabaseOptions): SqliteDatabase {
     // Before the log is touched: only then its index stays in memory.
     if (options.exclusive === true) sqlite.run("PRAGMA locking_mode = EXCLUSIVE");
     const journal = sqlite.prepare<{ journal_mode: string }, []>("PRAGMA journal_mode = WAL");
-    const mode = journal.get()?.journal_mode;
-    journal.finalize();
+    const mode = firstOf(journal)?.journal_mode;
     if (mode !== "wal" && path !== IN_MEMORY) {
       throw new EngineError(
         "storage.failed",
@@ -116,6 +115,15 @@ function open(path: string, options: DatabaseOptions): SqliteDatabase {
   } catch (thrown) {
     sqlite.close();
     throw thrown;
+  }
+}
+
+/** Finalized also when it fails: a statement that is left keeps the file open. */
+function firstOf<Row>(statement: { get(): Row | null; finalize(): void }): Row | null {
+  try {
+    return statement.get();
+  } finally {
+    statement.finalize();
   }
 }
 

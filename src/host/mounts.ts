@@ -57,10 +57,11 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
       if (topmostAt(table(), target) === undefined && isOtherThanFolder(target)) {
         throw mountFailed(request, "mount point is not a directory");
       }
-      const known = new Set(table().map((mount) => mount.mountId));
+      // The kernel gives ids of mounts that ended to new ones: only an id that is still here counts.
+      const before = topmostAt(table(), target)?.mountId;
       const isMounted = () => {
         const top = topmostAt(table(), target);
-        return top !== undefined && !known.has(top.mountId);
+        return top !== undefined && top.mountId !== before;
       };
       const result = await programs.run(target, ["mount", ...mountArguments(request)], signal, {
         // No deadline: the target stays closed for as long as it takes.

@@ -47,6 +47,13 @@ interface Trouble {
   isProbed: boolean;
 }
 
+/** A call that was let through, and whether it decides what becomes of the rest. */
+interface Entry {
+  /** What the call depends on: a volume's name, or "" for the driver. */
+  readonly key: string;
+  readonly isProbe: boolean;
+}
+
 /**
  * The driver, refusing with `driver.suspended` while it rests. After each rest one call goes
  * through as a probe. `createNow`, which does not wait, is never refused.
@@ -77,13 +84,13 @@ class Breaker implements Around {
     operation: Operation,
     work: (operation: Operation) => Promise<T>,
   ): Promise<T> {
-    const key = this.#enter(site);
+    const entry = this.#enter(site);
     try {
       const value = await work(operation);
-      this.#answered(key);
+      this.#answered(entry.key);
       return value;
     } catch (error) {
-      this.#failed(key, error);
+      this.#failed(entry, error);
       throw error;
     }
   }
@@ -93,31 +100,31 @@ class Breaker implements Around {
     operation: Operation,
     open: (operation: Operation) => AsyncIterable<T>,
   ): AsyncIterable<T> {
-    const key = this.#enter(site);
+    const entry = this.#enter(site);
     let isKnown = false;
     try {
       for await (const item of open(operation)) yield item;
       isKnown = true;
-      this.#answered(key);
+      this.#answered(entry.key);
     } catch (error) {
       isKnown = true;
-      this.#failed(key, error);
+      this.#failed(entry, error);
       throw error;
     } finally {
       // Whoever stops reading in the middle has seen an answer.
-      if (!isKnown) this.#answered(key);
+      if (!isKnown) this.#answered(entry.key);
     }
   }
 
-  /** The key of what the call depends on. Throws while that rests. */
-  #enter({ volume }: CallSite): string {
+  /** Throws while what the call depends on rests. */
+  #enter({ volume }: CallSite): Entry {
     const key = this.#parts.per === "driver" ? "" : (volume ?? "");
     const trouble = this.#troubles.get(key);
-    if (trouble?.restsUntilMs === undefined) return key;
+    if (trouble?.restsUntilMs === undefined) return { key, isProbe: false };
     const remainingMs = trouble.restsUntilMs - this.#parts.monotonicMs();
     if (remainingMs > 0 || trouble.isProbed) throw this.#suspended(key, remainingMs);
     trouble.isProbed = true;
-    return key;
+    return { key, isProbe: true };
   }
 
   #answered(key: string): void {
@@ -127,19 +134,21 @@ class Breaker implements Around {
     if (trouble.restsUntilMs !== undefined) this.#tell("working", key);
   }
 
-  #failed(key: string, thrown: unknown): void {
+  #failed({ key, isProbe }: Entry, thrown: unknown): void {
     const error = toEngineError(thrown);
     // A call that its own caller gave up says nothing about the storage.
     if (error.kind === "cancelled") {
       const trouble = this.#troubles.get(key);
-      if (trouble !== undefined) trouble.isProbed = false;
+      if (trouble !== undefined && isProbe) trouble.isProbed = false;
       return;
     }
-    if (!this.#counts(error)) return this.#answered(key);
+    if (!this.#counts(error)) {
+      this.#answered(key);
+      return;
+    }
     const trouble = this.#troubles.get(key) ?? this.#remember(key);
     trouble.failureCount += 1;
-    const isProbe = trouble.isProbed;
-    trouble.isProbed = false;
+    if (isProbe) trouble.isProbed = false;
     if (trouble.failureCount < this.#failureCountMax && !isProbe) return;
     const isResting = trouble.restsUntilMs !== undefined;
     // Calls that were under way when the rest began do not make it longer.

@@ -52,8 +52,8 @@ class Deadlines implements Around {
   readonly #parts: DeadlineParts;
   readonly #giveUpMs: number;
   readonly #startTimer: NonNullable<DeadlineParts["startTimer"]>;
-  /** The abandoned call of each volume that has one. */
-  readonly #stuck = new Map<VolumeName, DriverCall>();
+  /** The abandoned calls of each volume that has some: one, unless two were under way at once. */
+  readonly #stuck = new Map<VolumeName, readonly DriverCall[]>();
 
   constructor(parts: DeadlineParts) {
     this.#parts = parts;
@@ -109,8 +109,8 @@ class Deadlines implements Around {
   #inTime<T>(attempt: Attempt<T>): Promise<T> {
     const { call, volume, outer, controller, deadlineMs } = attempt;
     if (outer.aborted) return Promise.reject(cancellation(outer));
-    const stuckCall = volume === undefined ? undefined : this.#stuck.get(volume);
-    if (stuckCall !== undefined) return Promise.reject(stillStuck(volume, stuckCall));
+    const stuck = volume === undefined ? undefined : this.#stuck.get(volume);
+    if (stuck !== undefined) return Promise.reject(stillStuck(volume, stuck));
 
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     const startedAtMs = this.#parts.monotonicMs();
@@ -119,7 +119,7 @@ class Deadlines implements Around {
 
     const abandon = (): void => {
       isAbandoned = true;
-      if (volume !== undefined) this.#stuck.set(volume, call);
+      this.#changeStuck(volume, (calls) => [...calls, call]);
       reject(verdict);
     };
     const giveUp = (why: EngineError): void => {
@@ -133,8 +133,11 @@ class Deadlines implements Around {
     const settle = (outcome: LateCall["outcome"], finish: () => void): void => {
       outer.removeEventListener("abort", onAbort);
       stopTimer();
-      if (!isAbandoned) return finish();
-      if (volume !== undefined) this.#stuck.delete(volume);
+      if (!isAbandoned) {
+        finish();
+        return;
+      }
+      this.#changeStuck(volume, (calls) => calls.toSpliced(calls.indexOf(call), 1));
       const tookMs = this.#parts.monotonicMs() - startedAtMs;
       this.#parts.ended?.({ call, volume, outcome, tookMs });
     };
@@ -145,6 +148,16 @@ class Deadlines implements Around {
       (error: unknown) => settle("failed", () => reject(verdict ?? error)),
     );
     return promise;
+  }
+
+  #changeStuck(
+    volume: VolumeName | undefined,
+    change: (calls: readonly DriverCall[]) => readonly DriverCall[],
+  ): void {
+    if (volume === undefined) return;
+    const calls = change(this.#stuck.get(volume) ?? []);
+    if (calls.length === 0) this.#stuck.delete(volume);
+    else this.#stuck.set(volume, calls);
   }
 }
 
@@ -166,10 +179,10 @@ function timeout({ call, volume, deadlineMs }: Attempt<unknown>): EngineError {
   });
 }
 
-function stillStuck(volume: VolumeName | undefined, call: DriverCall): EngineError {
+function stillStuck(volume: VolumeName | undefined, calls: readonly DriverCall[]): EngineError {
   return new EngineError(
     "driver.timed_out",
-    `volume ${volume}: an earlier ${call} was given up on and has not ended yet`,
-    { details: { call, volume } },
+    `volume ${volume}: an earlier ${calls.join(" and ")} was given up on and has not ended yet`,
+    { details: { calls, volume } },
   );
 }

@@ -30,7 +30,8 @@ type Step = (model: Model, transaction: StateTransaction) => void;
 const names = fc.constantFrom("aa", "bb", "cc", "dd").map(parseVolumeName);
 const holderIds = fc.constantFrom("c1", "c2", "\u{1f980}").map(parseHolderId);
 const digits = fc.constantFrom("1", "2", "f");
-const texts = fc.dictionary(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }));
+const text = fc.string({ unit: "binary" });
+const texts = fc.dictionary(text, text, { noNullPrototype: true });
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
   fc

@@ -170,7 +170,8 @@ export class Room {
 
   #dropBallast(): void {
     try {
-      this.#database.exec("DELETE FROM ballast");
+      // As a transaction, so that it is synced before the next one like every other.
+      this.#database.transaction(() => this.#database.exec("DELETE FROM ballast"));
     } catch (error) {
       this.#log.warn("the state's ballast stays until the next start", { error });
     }

@@ -42,6 +42,9 @@ export function createStore(parts: StoreParts): StateStore {
       database.transaction(() => setMeta(database, isCopied ? "closed" : "closed_without_copy"));
       parts.room.checkpoint();
       parts.room.keepLog();
+    } catch (error) {
+      // Everything acknowledged is in the log: the next start goes on from there.
+      parts.log.error("the state could not be closed cleanly", { error });
     } finally {
       database.close();
     }
@@ -109,6 +112,8 @@ class GroupCommit {
   readonly #parts: StoreParts;
   #waiting: PendingWrite[] = [];
   #isSealed = false;
+  /** After it nobody knows what is on disk: only a new start finds out. */
+  #failure: unknown;
 
   constructor(parts: StoreParts) {
     this.#parts = parts;
@@ -160,6 +165,7 @@ class GroupCommit {
   /** Commits what there is room for, tells the view and the callers; or why nothing was done. */
   #commit(planned: readonly PlannedWrite[]): unknown {
     const { database, memory, room, writer, copies } = this.#parts;
+    if (this.#failure !== undefined) return this.#failure;
     try {
       const allowed = planned.filter((write) => this.#hasRoom(write));
       const rows = allowed.flatMap((write) => write.rows);
@@ -178,7 +184,7 @@ class GroupCommit {
       for (const { write } of allowed) write.resolve();
       return undefined;
     } catch (error) {
-      if (error instanceof EngineError && error.code === "storage.failed") this.#settleDoubt();
+      if (isLasting(error)) this.#failure = error;
       return error;
     }
   }
@@ -195,19 +201,6 @@ class GroupCommit {
     );
     return false;
   }
-
-  /**
-   * A sync that failed may have left a whole commit in the log, which we have called undone and
-   * the next start would find. The next commit overwrites it: make one.
-   */
-  #settleDoubt(): void {
-    const { database, log } = this.#parts;
-    try {
-      database.transaction(() => setMeta(database, "open"));
-    } catch (error) {
-      log.error("the disk fails; the last change may be there after a restart", { error });
-    }
-  }
 }
 
 /** The history's next row before and after these rows. */
@@ -223,6 +216,12 @@ function historyAfter(
 function floorOf(volumeGrowth: number, holderGrowth: number): number {
   if (volumeGrowth > 0) return RESERVE_FLOOR_PAGES;
   return volumeGrowth === 0 && holderGrowth > 0 ? HOLDER_FLOOR_PAGES : 0;
+}
+
+/** A disk that fails: whether the failed commit is there is known at the next start only. */
+function isLasting(failure: unknown): boolean {
+  if (failure instanceof DatabaseCorrupt) return true;
+  return failure instanceof EngineError && failure.code === "storage.failed";
 }
 
 /** Whether a failure may be one write's own, so that the others of its turn deserve a try. */

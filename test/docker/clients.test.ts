@@ -196,7 +196,7 @@ async function follows(shell: Shell): Promise<void> {
       let text = "";
       child.stdout?.on("data", (chunk: Buffer) => {
         text += chunk.toString("utf8");
-        if (text.includes("destroy")) resolve(text);
+        if (/^destroy .*\n/m.test(text)) resolve(text);
       });
       child.once("close", () => reject(new Error(`docker events ended: ${text}`)));
     });

@@ -164,13 +164,17 @@ function words(text: string): readonly string[] {
   return found.map((word) => word.replaceAll("'", ""));
 }
 
-/** Times, the root and generated names set aside; names removed by a prune in one order. */
+/** The CLI prints labels in the random order of a Go map. */
+const labelList = /[\w.]+=\w*(?:,[\w.]+=\w*)+/g;
+
+/** Times, the root and generated names set aside; labels and names of a prune in one order. */
 function printed(ended: Ended, root?: string): Ended {
   const moved = (text: string) =>
     root === undefined ? text : text.replaceAll(`${root}/volumes`, `${recordedRoot}/volumes`);
   const stdout = moved(ended.stdout)
     .replaceAll(/"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"/g, '"<time>"')
     .replace(/^[0-9a-f]{64}\n$/, "<id>\n")
+    .replaceAll(labelList, (labels) => labels.split(",").sort().join(","))
     .replace(/(Deleted Volumes:\n)((?:.+\n)*)/, (_, title, names) => title + sortedLines(names));
   return { exit: ended.exit, stdout, stderr: moved(ended.stderr) };
 }

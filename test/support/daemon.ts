@@ -1,6 +1,7 @@
 // Starts a Holdfast daemon for a test: a process of its own, on a Unix socket in a fresh directory.
 //
 // HOLDFAST_UNDER_TEST=PATH runs that executable; otherwise the sources are run as they are.
+import type { ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -55,44 +56,18 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const own = mkdtempSync(join(tmpdir(), "hf-"));
   const socketPath = options.socketPath ?? join(own, "holdfast.sock");
   const [program, ...first] = holdfastCommand();
-  const child = startChild(
-    program,
-    [
-      ...first,
-      "daemon",
-      "--root",
-      options.root,
-      "--host",
-      `unix://${socketPath}`,
-      ...(options.parameters ?? []),
-    ],
-    options.environment,
-  );
-  let output = "";
-  const keep = (chunk: Buffer) => {
-    output = (output + chunk.toString("utf8")).slice(-outputCharactersMax);
-  };
-  child.stdout?.on("data", keep);
-  child.stderr?.on("data", keep);
-  let startError: Error | undefined;
-  child.on("error", (error) => {
-    startError = error;
-  });
+  const place = ["--root", options.root, "--host", `unix://${socketPath}`];
+  const parameters = [...first, "daemon", ...place, ...(options.parameters ?? [])];
+  const child = startChild(program, parameters, options.environment);
+  const output = listen(child);
   async function end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     if (signal === "SIGKILL") child.kill(signal);
     if (child.pid !== undefined) await stopChild(child);
     rmSync(own, { recursive: true, force: true });
   }
   const stop = () => end("SIGTERM");
-  const otherwise = () => `the Holdfast daemon is not ready:\n${startError ?? output}`;
   try {
-    await eventually(
-      async () => {
-        if (startError !== undefined || hasEnded(child)) throw new Error(otherwise());
-        return output.includes("ready") && (await answersPing(socketPath)) ? true : undefined;
-      },
-      { timeoutMs: startTimeoutMs, otherwise },
-    );
+    await untilReady(child, socketPath, output);
   } catch (error) {
     await stop();
     throw error;
@@ -101,9 +76,36 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
     socketPath,
     root: options.root,
     pid: child.pid ?? 0,
-    output: () => output,
+    output,
     stop,
     kill: () => end("SIGKILL"),
     [Symbol.asyncDispose]: stop,
   };
+}
+
+/** Keeps the last of what the child prints, and drains its pipes. */
+function listen(child: ChildProcess): () => string {
+  let text = "";
+  const keep = (more: string) => {
+    text = (text + more).slice(-outputCharactersMax);
+  };
+  child.stdout?.on("data", (chunk: Buffer) => keep(chunk.toString("utf8")));
+  child.stderr?.on("data", (chunk: Buffer) => keep(chunk.toString("utf8")));
+  child.on("error", (error) => keep(error.message));
+  return () => text;
+}
+
+async function untilReady(
+  child: ChildProcess,
+  socketPath: string,
+  output: () => string,
+): Promise<void> {
+  const otherwise = () => `the Holdfast daemon is not ready:\n${output()}`;
+  await eventually(
+    async () => {
+      if (child.pid === undefined || hasEnded(child)) throw new Error(otherwise());
+      return output().includes("ready") && (await answersPing(socketPath)) ? true : undefined;
+    },
+    { timeoutMs: startTimeoutMs, otherwise },
+  );
 }

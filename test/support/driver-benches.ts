@@ -9,6 +9,8 @@ import { openBenchFiles } from "../../src/daemon/bench-files.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { linuxHost } from "../../src/host/linux.ts";
+import { withBreaker } from "../../src/layers/breaker.ts";
+import { withDeadlines } from "../../src/layers/deadline.ts";
 
 /** Memory is faster than the disk for many small files, where there is such a place. */
 const temporaryRoot = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
@@ -39,6 +41,14 @@ export function scratchParts(): BenchParts & { readonly root: string } {
       return join(data, "planted");
     },
   };
+}
+
+/** The scratch driver as the daemon surrounds drivers: nobody must notice. */
+export function layeredParts(): BenchParts {
+  const parts = scratchParts();
+  const monotonicMs = () => performance.now();
+  const inTime = withDeadlines(parts.driver, { monotonicMs });
+  return { ...parts, driver: withBreaker(inTime, { monotonicMs, per: "volume" }) };
 }
 
 /** The local driver on plain directories, as every engine has it. */

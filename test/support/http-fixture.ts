@@ -24,6 +24,7 @@ export class HttpFixture {
   readonly path = join(this.directory, "h.sock");
   /** What handlers threw. */
   readonly failures: unknown[] = [];
+  peerQuestionCount = 0;
   readonly #clients: RawClient[] = [];
   #server: HttpServer | undefined;
   #clockMs = 1_000_000;
@@ -44,7 +45,10 @@ export class HttpFixture {
         return messageResponse(500, "report 17");
       },
       onServerError: (error) => this.failures.push(error),
-      peerOf: (descriptor) => ({ uid: 7, gid: 8, pid: descriptor }),
+      peerOf: (descriptor) => {
+        this.peerQuestionCount += 1;
+        return { uid: 7, gid: 8, pid: descriptor };
+      },
       clock: { monotonicMs: () => this.#clockMs, nowMs: () => wallMs },
       limits,
       timeouts,

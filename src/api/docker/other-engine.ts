@@ -19,10 +19,16 @@ const empties: Readonly<Record<string, string>> = {
 /** Looking for one of them: dockerd's "no such" text, which `docker inspect` relies on. */
 const lookups: readonly (readonly [RegExp, (name: string) => string])[] = [
   [/^GET \/containers\/([^/]+)\/json$/, (name) => `No such container: ${name}`],
-  [/^GET \/images\/(.+)\/json$/, (name) => `No such image: ${name}`],
+  [/^GET \/images\/(.+)\/json$/, (name) => `No such image: ${withTag(name)}`],
   [/^GET \/networks\/([^/]+)$/, (name) => `network ${name} not found`],
   [/^GET \/plugins\/(.+)\/json$/, (name) => `plugin "${name}" not found`],
 ];
+
+/** moby's default tag, for a reference that has neither tag nor digest. */
+function withTag(reference: string): string {
+  const last = reference.slice(reference.lastIndexOf("/") + 1);
+  return /[:@]/.test(last) ? reference : `${reference}:latest`;
+}
 
 const SWARM = /^(?:swarm|nodes|services|tasks|secrets|configs)(?:\/|$)/;
 const CONTAINERS =

@@ -77,7 +77,8 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
       }
     },
 
-    async forget(name) {
+    async forget(name, operation) {
+      operation.signal.throwIfAborted();
       mounts.forget(name);
     },
 

@@ -39,6 +39,7 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
     },
 
     async unmount(name, holder, operation) {
+      operation.signal.throwIfAborted();
       const known = holders.get(name) ?? new Set([holder]);
       if (!known.has(holder)) return;
       // The last holder; or a daemon that was restarted, to which the engine names the last one.

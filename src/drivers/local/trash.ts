@@ -46,7 +46,10 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       async restore(id, name, operation) {
         operation.signal.throwIfAborted();
+        const isRetired = plainDirectory(layout.retired(id)) !== undefined;
         if (plainDirectory(layout.volume(name)) !== undefined) {
+          // A repeated call: the last one did its work before a crash.
+          if (!isRetired) return;
           throw new EngineError("volume.exists_differently", `volume ${name} exists`);
         }
         rename(layout.retired(id), layout.volume(name));
@@ -54,9 +57,11 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       },
 
       async purge(ids, operation) {
+        operation.signal.throwIfAborted();
         const full = ids.filter((id) => !removeWhenEmpty(layout, id));
         for (let index = 0; index < full.length; index += REMOVE_BATCH_COUNT) {
-          await removeTrees(full.slice(index, index + REMOVE_BATCH_COUNT), operation);
+          const batch = full.slice(index, index + REMOVE_BATCH_COUNT);
+          await removeTrees(host, batch.map(layout.retired), operation);
         }
         // Whoever drops the row after this knows that neither rename nor removal can come undone.
         await syncDirectory(layout.trash);
@@ -73,33 +78,6 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       },
     },
   };
-
-  async function removeTrees(ids: readonly TrashId[], operation: Operation): Promise<void> {
-    operation.signal.throwIfAborted();
-    const paths = ids.map((id) => layout.retired(id));
-    // A bind mount of the same file system looks like any directory to rm: only the table tells.
-    for (const line of host.mounts()) {
-      const below = paths.find(
-        (path) => line.target === path || line.target.startsWith(`${path}/`),
-      );
-      if (below !== undefined) {
-        throw new EngineError(
-          "volume.in_use",
-          `${line.target} is a mount inside a removed volume; unmount it, then it is purged`,
-          { details: { path: line.target } },
-        );
-      }
-    }
-    // GNU rm walks with directory descriptors, so a link swapped in meanwhile leads nowhere.
-    const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
-    const result = await host.run("rm", args, operation);
-    if (result.exitCode !== 0) {
-      throw new EngineError(
-        "storage.failed",
-        `error while purging removed volumes: ${result.stderr.trim()}`,
-      );
-    }
-  }
 }
 
 /** Removes an empty volume with a few system calls and says whether that was enough. */
@@ -121,5 +99,33 @@ function rename(from: string, to: string): void {
     fs.renameSync(from, to);
   } catch (error) {
     throw storageError(error, `moving ${from} to ${to}`);
+  }
+}
+
+/** GNU rm in a helper process: it walks with descriptors, so a link swapped in leads nowhere. */
+async function removeTrees(
+  host: Host,
+  paths: readonly string[],
+  operation: Operation,
+): Promise<void> {
+  operation.signal.throwIfAborted();
+  // A bind mount of the same file system looks like any directory to rm: only the table tells.
+  for (const line of host.mounts()) {
+    const below = paths.find((path) => line.target === path || line.target.startsWith(`${path}/`));
+    if (below !== undefined) {
+      throw new EngineError(
+        "volume.in_use",
+        `${line.target} is a mount inside a removed volume; unmount it, then it is purged`,
+        { details: { path: line.target } },
+      );
+    }
+  }
+  const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
+  const result = await host.run("rm", args, operation);
+  if (result.exitCode !== 0) {
+    throw new EngineError(
+      "storage.failed",
+      `error while purging removed volumes: ${result.stderr.trim()}`,
+    );
   }
 }

@@ -1,0 +1,221 @@
+// A full disk refuses what needs room, in one clear error, and never a removal.
+import { describe, expect } from "bun:test";
+import { spawnSync } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
+import { join } from "node:path";
+import { type Requirement, whenPossible } from "../../test/support/needs.ts";
+import { type Directory, openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
+import {
+  contentOf,
+  sampleHistory,
+  sampleHolder,
+  sampleVolume,
+} from "../conformance/state-store.ts";
+import { parseVolumeName } from "../core/names.ts";
+import type { StateStore } from "../core/state-store.ts";
+
+interface SmallDisk extends Disposable {
+  /** Where the state lies. */
+  readonly root: string;
+  fill(): void;
+  free(): void;
+}
+
+interface Kind {
+  readonly name: string;
+  readonly needs: readonly Requirement[];
+  mount(directory: Directory, target: string): void;
+}
+
+const kinds: readonly Kind[] = [
+  {
+    name: "tmpfs",
+    needs: ["root", "mount"],
+    mount: (_directory, target) => run("mount", ["-t", "tmpfs", "-o", "size=14m", "state", target]),
+  },
+  {
+    name: "ext4",
+    needs: ["root", "mount", "loop", "ext4"],
+    mount(directory, target) {
+      const image = join(directory.path, "image");
+      writeFileSync(image, "");
+      truncateSync(image, 20 * 1024 * 1024);
+      run("mkfs.ext4", ["-q", "-m", "0", image]);
+      run("mount", ["-o", "loop", image, target]);
+    },
+  },
+];
+
+function run(program: string, args: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, args, { encoding: "utf8" });
+  if (status !== 0) throw new Error(`${program} ${args.join(" ")}: ${stderr}`);
+}
+
+function smallDisk(kind: Kind): SmallDisk {
+  const directory = temporaryDirectory();
+  const target = join(directory.path, "mount");
+  mkdirSync(target);
+  kind.mount(directory, target);
+  const filler = join(target, "filler");
+  return {
+    root: join(target, "root"),
+    fill: () => fillWith(filler),
+    free: () => rmSync(filler, { force: true }),
+    [Symbol.dispose]() {
+      run("umount", [target]);
+      directory[Symbol.dispose]();
+    },
+  };
+}
+
+/** Writes until not one more byte goes in. */
+function fillWith(path: string): void {
+  const descriptor = openSync(path, "a");
+  try {
+    for (let bytes = 1024 * 1024; bytes >= 1; ) {
+      try {
+        if (writeSync(descriptor, new Uint8Array(bytes)) === 0) bytes >>= 1;
+      } catch {
+        bytes >>= 1;
+      }
+    }
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+function create(store: StateStore, name: string): Promise<void> {
+  return store.write((transaction) => {
+    transaction.putVolume(sampleVolume(name, { labels: { padding: "x".repeat(400) } }));
+    transaction.addHistory(sampleHistory(name, 1));
+  });
+}
+
+function remove(store: StateStore, name: string): Promise<void> {
+  return store.write((transaction) => {
+    transaction.removeVolume(parseVolumeName(name));
+    transaction.addHistory({ ...sampleHistory(name, 2), action: "remove" });
+  });
+}
+
+/** Creates until it is refused; the names that are there then. */
+async function createUntilFull(store: StateStore): Promise<readonly string[]> {
+  const names: string[] = [];
+  for (let index = 0; index < 20_000; index++) {
+    const name = `volume-${index}`;
+    const before = contentOf(store);
+    try {
+      await create(store, name);
+      names.push(name);
+    } catch (error) {
+      expect(error).toMatchObject({ code: "storage.full" });
+      expect(contentOf(store)).toEqual(before);
+      return names;
+    }
+  }
+  throw new Error("the disk never filled");
+}
+
+for (const kind of kinds) {
+  describe(`on a full ${kind.name}`, () => {
+    whenPossible(
+      kind.needs,
+      "creating is refused, removing works to the last volume, and space brings all back",
+      async () => {
+        using disk = smallDisk(kind);
+        let store = openIn(disk.root, { copyIntervalMs: 50 });
+        for (let index = 0; index < 500; index++) await create(store, `before-${index}`);
+        disk.fill();
+        const names = await createUntilFull(store);
+        await expect(create(store, "again")).rejects.toMatchObject({ code: "storage.full" });
+        // Mounting still works when creating does not.
+        await store.write((transaction) => transaction.putHolder(sampleHolder("before-1", "c1")));
+        const logBytes = statSync(join(disk.root, "state.db-wal")).size;
+        for (const name of names) await remove(store, name);
+        for (let index = 0; index < 400; index++) await remove(store, `before-${index}`);
+        expect(statSync(join(disk.root, "state.db-wal")).size).toBe(logBytes);
+        const content = contentOf(store);
+        await store.close();
+        store = openIn(disk.root);
+        expect(contentOf(store)).toEqual(content);
+        for (let index = 400; index < 500; index++) await remove(store, `before-${index}`);
+        expect(store.read((view) => view.volumeCount)).toBe(0);
+        disk.free();
+        await create(store, "afterwards");
+        await store.close();
+        store = openIn(disk.root);
+        expect(store.read((view) => view.volumeCount)).toBe(1);
+        await store.close();
+      },
+      120_000,
+    );
+
+    whenPossible(kind.needs, "a refused create works at once when space is back", async () => {
+      using disk = smallDisk(kind);
+      const store = openIn(disk.root);
+      disk.fill();
+      await createUntilFull(store);
+      disk.free();
+      for (let index = 0; index < 200; index++) await create(store, `after-${index}`);
+      await store.close();
+    });
+
+    whenPossible(
+      kind.needs,
+      "removing works after a kill and a start on the full disk",
+      async () => {
+        using disk = smallDisk(kind);
+        const first = openIn(disk.root);
+        disk.fill();
+        const names = await createUntilFull(first);
+        await first.close();
+        const second = openIn(disk.root);
+        for (const name of names) await remove(second, name);
+        await second.close();
+        expect(names.length).toBeGreaterThan(100);
+      },
+    );
+
+    whenPossible(kind.needs, "a first start on a full disk fails with a sentence", () => {
+      using disk = smallDisk(kind);
+      mkdirSync(disk.root);
+      disk.fill();
+      expect(() => openIn(disk.root)).toThrow(expect.objectContaining({ code: "storage.full" }));
+      disk.free();
+    });
+  });
+}
+
+describe("on read-only storage", () => {
+  whenPossible(["root", "mount"], "opening says so, and changes nothing", async () => {
+    using directory = temporaryDirectory();
+    const mounted = join(directory.path, "mount");
+    mkdirSync(mounted);
+    run("mount", ["-t", "tmpfs", "-o", "size=14m", "state", mounted]);
+    try {
+      const root = join(mounted, "root");
+      const store = openIn(root);
+      await create(store, "aa");
+      await store.close();
+      run("mount", ["-o", "remount,ro", mounted]);
+      const readOnly = expect.objectContaining({ code: "storage.read_only" });
+      expect(() => openIn(root)).toThrow(readOnly);
+      expect(() => openIn(join(mounted, "new"))).toThrow(readOnly);
+      run("mount", ["-o", "remount,rw", mounted]);
+      const again = openIn(root);
+      expect(again.origin).toEqual({ kind: "opened" });
+      await again.close();
+    } finally {
+      run("umount", [mounted]);
+    }
+  });
+});

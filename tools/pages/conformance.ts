@@ -1,0 +1,15 @@
+// docs/reference/conformance.md: what every driver promises, and whether a check proves it.
+import { volumeDriverChecks } from "../../src/conformance/volume-driver.ts";
+
+export function renderConformance(): string {
+  return [
+    "# What every driver promises",
+    "",
+    "Generated from `src/conformance/` by `npm run generate`. `holdfast verify driver local --root DIR`",
+    "runs these checks on your own storage; `test/conformance.test.ts` runs them over every driver.",
+    "A promise of something that a driver does not offer is not applicable to it.",
+    "",
+    ...volumeDriverChecks.map(({ promise }, index) => `${index + 1}. ${promise}`),
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,7 @@
+// openapi.json: Holdfast's own routes, from their contract.
+import packageFile from "../../package.json" with { type: "json" };
+import { openApiDocument } from "../../src/api/holdfast/contract.ts";
+
+export async function renderOpenApi(): Promise<string> {
+  return `${JSON.stringify(openApiDocument(packageFile.version), undefined, 2)}\n`;
+}
