@@ -21,7 +21,9 @@ export interface RouteContext {
   readonly operation: Operation;
 }
 
-/** Puts both faces together. Errors of handlers become answers here; what is a bug is logged here. */
+/**
+ * Puts both faces together. Errors of handlers become answers here; what is a bug is logged here.
+ */
 export function makeHandler(parts: ApiParts): Handler {
   const docker = makeDockerApi(parts);
   const own = makeHoldfastApi(parts);

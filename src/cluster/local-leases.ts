@@ -1,8 +1,8 @@
 // Leases of one process, in memory: what a single machine needs.
 //
 // The uncontended way is the hot way: no timer, no listener, nothing but a small object. A key that
-// nobody holds or waits for takes no memory. Fences come from one counter of all keys, so that a key
-// need not be remembered for its fence to grow.
+// nobody holds or waits for takes no memory. Fences come from one counter of all keys, so that no
+// key need be remembered for its fence to grow.
 import { EngineError } from "../core/errors.ts";
 import type { Lease, LeaseService, LockKey } from "../core/lease-service.ts";
 import { LEASE_WAIT_MS_MAX } from "../core/lease-service.ts";

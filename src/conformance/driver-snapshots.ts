@@ -106,7 +106,7 @@ export const snapshotChecks: readonly Check<DriverBench>[] = [
   },
 ];
 
-/** Takes a snapshot of a volume, created if need be, whose file `data` holds the snapshot's name. */
+/** Takes a snapshot of a volume (made if need be) whose file `data` holds the snapshot's name. */
 async function take(bench: DriverBench, label: string, snapshot: string): Promise<SnapshotRef> {
   const { name } = await create(bench, label);
   await writeInto(bench, name, snapshot);

@@ -5,13 +5,13 @@
 // once, for all drivers, so that a driver can be read in one sitting.
 //
 // The life of a volume: `create` makes it; `mount` and `unmount` make its data reachable for one
-// holder at a time; `destroy` (or the trash facet's `retire`) ends it. `get` and `list` tell what is
-// there. The engine never has two calls in flight for one volume. After a crash it may repeat the
-// last call, so every call is safe to repeat. Every call has a deadline (`driverDeadlinesMs`), which
-// fires the operation's signal: a driver gives up then, and a system call that cannot be given up
-// runs in a helper process of `Host`, never in the daemon's own threads. A call that would
-// change something rejects when its signal has fired already, and changes nothing. Every parsed name
-// works, the longest too, and two names never share storage.
+// holder at a time; `destroy` (or the trash facet's `retire`) ends it. `get` and `list` tell what
+// is there. The engine never has two calls in flight for one volume. After a crash it may repeat
+// the last call, so every call is safe to repeat. Every call has a deadline (`driverDeadlinesMs`),
+// which fires the operation's signal: a driver gives up then, and a system call that cannot be
+// given up runs in a helper process of `Host`, never in the daemon's own threads. A call that would
+// change something rejects when its signal has fired already, and changes nothing. Every parsed
+// name works, the longest too, and two names never share storage.
 //
 // Worked example: `create({name: "wiki", options: {}})` → record; `mount("wiki", "c1")` →
 // "/…/volumes/wiki/_data"; `mount("wiki", "c2")` → the same data; `unmount("wiki", "c1")`,
@@ -151,7 +151,8 @@ export interface TrashCapable {
   restore(id: TrashId, name: VolumeName, operation: Operation): Promise<void>;
   /**
    * Destroys what was retired, for ever. Returns when that survives a power cut. Purging what is
-   * not there succeeds. It never follows a symbolic link. It never crosses into another file system.
+   * not there succeeds. It never follows a symbolic link. It never crosses into another file
+   * system.
    */
   purge(ids: readonly TrashId[], operation: Operation): Promise<void>;
   /** Everything in the trash once. */
@@ -160,8 +161,8 @@ export interface TrashCapable {
 
 export interface UsageCapable {
   /**
-   * Apparent bytes of all that is no directory, hard links counted once (Docker's sum). Yields to other work
-   * while it walks. Cost grows with the number of files.
+   * Apparent bytes of all that is no directory, hard links counted once (Docker's sum). Yields to
+   * other work while it walks. Cost grows with the number of files.
    */
   measure(name: VolumeName, operation: Operation): Promise<{ readonly usedBytes: number }>;
 }

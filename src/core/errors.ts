@@ -22,7 +22,9 @@ export interface ErrorEntry {
   readonly recovery: string;
 }
 
-/** The table. `docs/reference/errors.md` is generated from it; a code nobody throws fails a test. */
+/**
+ * The table. `docs/reference/errors.md` is generated from it; a code nobody throws fails a test.
+ */
 export const errorTable = {
   "request.invalid": {
     kind: "invalid",
@@ -213,7 +215,10 @@ export class EngineError extends Error {
   }
 }
 
-/** Makes any thrown value an `EngineError`: what is not one already is `internal.bug`, with its cause. */
+/**
+ * Makes any thrown value an `EngineError`: what is not one already is `internal.bug`, with its
+ * cause.
+ */
 export function toEngineError(thrown: unknown): EngineError {
   if (thrown instanceof EngineError) return thrown;
   const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -238,7 +243,9 @@ const errnoCodes: Readonly<Record<string, ErrorCode>> = {
   EPERM: "host.denied",
 };
 
-/** A failed system call on our own storage as an `EngineError`; `doing` completes "error while …". */
+/**
+ * A failed system call on our own storage as an `EngineError`; `doing` completes "error while …".
+ */
 export function storageError(thrown: unknown, doing: string): EngineError {
   if (thrown instanceof EngineError) return thrown;
   const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";

@@ -1,8 +1,9 @@
 // Who may touch what, across operations, processes and (later) hosts.
 //
-// A lease is a lock that can be lost. It is taken with `await using lease = await leases.acquire(…)`,
-// which is the only way to hold one, so nothing leaks. Storage that can refuse a host is told the
-// lease's `fence`. Waiting has a deadline: nobody hangs behind a stuck operation for ever.
+// A lease is a lock that can be lost. It is taken with `await using lease = await
+// leases.acquire(…)`, which is the only way to hold one, so nothing leaks. Storage that can refuse
+// a host is told the lease's `fence`. Waiting has a deadline: nobody hangs behind a stuck operation
+// for ever.
 import type { Operation } from "./operation.ts";
 
 export type LockKey = `volume:${string}` | `repository:${string}`;

@@ -4,7 +4,10 @@ import { EngineError } from "./errors.ts";
 declare const brand: unique symbol;
 type Branded<Kind extends string> = string & { readonly [brand]: Kind };
 
-/** A volume's name: 2 to 255 bytes of Docker's alphabet (`parseVolumeName`). Safe as one path segment. */
+/**
+ * A volume's name: 2 to 255 bytes of Docker's alphabet (`parseVolumeName`). Safe as one path
+ * segment.
+ */
 export type VolumeName = Branded<"VolumeName">;
 /** A driver's canonical name, for example `local`. 1 to 255 bytes. */
 export type DriverName = Branded<"DriverName">;
@@ -25,8 +28,9 @@ const trashIdPattern = /^t-[0-9a-f]{16}$/;
 const snapshotNamePattern = volumeNamePattern;
 
 /**
- * Docker's rule for names of the `local` driver, which is ours for all drivers, with Docker's texts.
- * Deviation: a name of more than 255 bytes is `volume.name_invalid` (Docker: a failed mkdir and a 500).
+ * Docker's rule for names of the `local` driver, which is ours for all drivers, with Docker's
+ * texts. Deviation: a name of more than 255 bytes is `volume.name_invalid` (Docker: a failed mkdir
+ * and a 500).
  */
 export function parseVolumeName(text: string): VolumeName {
   if (text.length === 1) {

@@ -9,7 +9,9 @@ export type Caller =
   | { readonly kind: "process"; readonly uid: number; readonly gid: number; readonly pid: number }
   | { readonly kind: "system" };
 
-/** Structured fields of a log line. Values are printed as JSON; secrets have a type of their own. */
+/**
+ * Structured fields of a log line. Values are printed as JSON; secrets have a type of their own.
+ */
 export type LogFields = Readonly<Record<string, unknown>>;
 
 /** A log that is bound to its operation. Who handles an error logs it, and nobody else. */
@@ -24,7 +26,8 @@ export interface Log {
  * Passed to everything that waits, always as the last argument and never optional. Work checks
  * `signal` before each effect; a signal that fires makes calls reject with `operation.cancelled`
  * or `operation.timed_out`, and what was done by then is either whole or undone. Whoever fires it
- * gives the `EngineError` to reject with as its reason, so that `signal.throwIfAborted()` throws it.
+ * gives the `EngineError` to reject with as its reason, so that `signal.throwIfAborted()` throws
+ * it.
  */
 export interface Operation {
   readonly id: OperationId;

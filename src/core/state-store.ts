@@ -32,7 +32,10 @@ export interface VolumeEntry {
   readonly mountpoint: string;
   /** See `VolumeRecord.identity`. */
   readonly identity: string;
-  /** First mount in milliseconds since the epoch; null: never. From then on data is never made again. */
+  /**
+   * First mount in milliseconds since the epoch; null: never. From then on data is never made
+   * again.
+   */
   readonly usedAtMs: number | null;
 }
 

@@ -1,4 +1,5 @@
-// What the daemon is told: options, HOLDFAST_… variables and a TOML file, in this order of strength.
+// What the daemon is told: options, HOLDFAST_… variables and a TOML file, in this order of
+// strength.
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseToml } from "smol-toml";

@@ -1,4 +1,5 @@
-// What the daemon does before it serves: storage is brought to what the rows say. It never destroys.
+// What the daemon does before it serves: storage is brought to what the rows say. It never
+// destroys.
 import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";

@@ -4,7 +4,9 @@ import type { StateView, VolumeEntry } from "../core/state-store.ts";
 /** The label that marks volumes whose name Holdfast (or Docker) chose. */
 export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
 
-/** Docker's filters after parsing. Different keys must all hold; a missing key selects everything. */
+/**
+ * Docker's filters after parsing. Different keys must all hold; a missing key selects everything.
+ */
 export interface VolumeFilter {
   /** Any of these must match the name. */
   readonly names?: readonly ((name: string) => boolean)[];

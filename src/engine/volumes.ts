@@ -59,7 +59,8 @@ export class VolumeEngine {
   /**
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
    * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
-   * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`, `storage.*`.
+   * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`,
+   * `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases } = this.#parts;
@@ -254,7 +255,9 @@ export class VolumeEngine {
     return entry;
   }
 
-  /** Two commits around an effect that a row cannot make again. Recovery forgets, never destroys. */
+  /**
+   * Two commits around an effect that a row cannot make again. Recovery forgets, never destroys.
+   */
   async #createBracketed(
     driver: VolumeDriver,
     wanted: Wanted,
@@ -275,7 +278,9 @@ export class VolumeEngine {
     }
   }
 
-  /** The row goes first, so that a crash leaves a directory which recovery knows by its identity. */
+  /**
+   * The row goes first, so that a crash leaves a directory which recovery knows by its identity.
+   */
   async #retire(
     driver: VolumeDriver,
     trash: NonNullable<VolumeDriver["trash"]>,

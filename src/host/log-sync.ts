@@ -4,7 +4,8 @@
 // that is at every commit. fdatasync of a log that is overwritten in place writes its blocks and
 // nothing else; measured here: 0.5 instead of 1.2 ms for a commit with two mkdirs beside it. With
 // `synchronous=NORMAL` SQLite leaves the sync of a commit to us and keeps those that order the log
-// and the database at a checkpoint. (Closing this descriptor drops no lock: SQLite locks other files.)
+// and the database at a checkpoint. (Closing this descriptor drops no lock: SQLite locks other
+// files.)
 import fs from "node:fs";
 import { EngineError } from "../core/errors.ts";
 

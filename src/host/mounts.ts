@@ -57,7 +57,8 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
       if (topmostAt(table(), target) === undefined && isOtherThanFolder(target)) {
         throw mountFailed(request, "mount point is not a directory");
       }
-      // The kernel gives ids of mounts that ended to new ones: only an id that is still here counts.
+      // The kernel gives ids of mounts that ended to new ones: only an id that is still here
+      // counts.
       const before = topmostAt(table(), target)?.mountId;
       const isMounted = () => {
         const top = topmostAt(table(), target);

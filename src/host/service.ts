@@ -53,7 +53,9 @@ export function inheritedListeners(
   return Array.from({ length: count }, (_, index) => FIRST_DESCRIPTOR + index);
 }
 
-/** A group's number by /etc/group, or undefined. Directory services can hang: they are not asked. */
+/**
+ * A group's number by /etc/group, or undefined. Directory services can hang: they are not asked.
+ */
 export function groupId(name: string, path = "/etc/group"): number | undefined {
   for (const line of readFileSync(path, "utf8").split("\n")) {
     const [group, , id] = line.split(":");

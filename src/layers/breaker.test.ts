@@ -1,4 +1,4 @@
-// The breaker: rests after failures in a row, counts only failures to answer, tries again by itself.
+// The breaker rests after failures in a row, counts only failures to answer, and tries again.
 import { describe, expect, test } from "bun:test";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, type ErrorCode } from "../core/errors.ts";

@@ -158,7 +158,7 @@ class Breaker implements Around {
     if (!isResting) this.#tell("suspended", key);
   }
 
-  /** With one server behind all volumes, a mount that fails for one of them is that one's trouble. */
+  /** With one server behind all volumes, a mount that fails for one is that one's trouble. */
   #counts(error: EngineError): boolean {
     if (error.kind !== "unavailable") return false;
     return this.#parts.per === "volume" || !error.code.startsWith("volume.");

@@ -110,7 +110,7 @@ describe("a call in time", () => {
 });
 
 describe("at the deadline", () => {
-  test("a driver that listens gives up by itself, and the caller hears driver.timed_out", async () => {
+  test("a driver that listens gives up, and the caller hears driver.timed_out", async () => {
     const timers = manualTimers();
     const bounded = withDeadlines(
       driver({
@@ -158,7 +158,7 @@ describe("at the deadline", () => {
     expect(timers.running.size).toBe(0);
   });
 
-  test("a driver that ignores its signal is abandoned, its volume refused until it ends", async () => {
+  test("a driver that does not listen is abandoned, its volume refused meanwhile", async () => {
     const timers = manualTimers();
     const { promise, resolve } = Promise.withResolvers<string>();
     const late: LateCall[] = [];

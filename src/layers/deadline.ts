@@ -1,7 +1,7 @@
 // Every call of a driver ends in time, whether or not the driver does.
 //
-// At the deadline the call's signal fires, and the driver has a moment to give up by itself, so that
-// it leaves things whole or undone. A call that ignores even that is abandoned: whoever waits gets
+// At the deadline the call's signal fires, and the driver has a moment to give up by itself and to
+// leave things whole or undone. A call that ignores even that is abandoned: whoever waits gets
 // `driver.timed_out`, and what the call still does is nobody's any more. Until it ends, other calls
 // for the same volume are refused, because a driver is never given two at once.
 import { driverDeadlinesMs, type Every, type VolumeDriver } from "../core/driver.ts";

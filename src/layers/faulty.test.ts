@@ -1,4 +1,4 @@
-// Faults: the same for the same seed, before or after the effect, in every call that touches storage.
+// Faults: the same for the same seed, before or after the effect, in calls that touch storage.
 import { expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

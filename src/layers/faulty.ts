@@ -1,4 +1,4 @@
-// A driver over misbehaving storage, for tests of the engine: calls fail before or after their effect.
+// A driver over misbehaving storage, for engine tests: calls fail before or after their effect.
 import type { Every, VolumeDriver } from "../core/driver.ts";
 import { EngineError, type ErrorCode } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";

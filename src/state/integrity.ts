@@ -1,7 +1,9 @@
 // A cheap look at the structure of a state file; its rows are proven when they are loaded.
 import { type Database, DatabaseCorrupt } from "../core/database.ts";
 
-/** Larger files are not checked as a whole: see docs/decisions/0003-state.md for what that costs. */
+/**
+ * Larger files are not checked as a whole: see docs/decisions/0003-state.md for what that costs.
+ */
 export const QUICK_CHECK_PAGES_MAX = 16_384;
 
 /** Throws `DatabaseCorrupt` with SQLite's own words. */

@@ -1,9 +1,9 @@
 // Room on disk that is ours before it is needed: a log of fixed size, and free pages in the file.
 //
 // The log is written once to its full length and then overwritten for ever, so a commit syncs data
-// and no file metadata. Free pages in the file are what a full disk leaves us to work with: removals
-// always find room in the log and in the pages. When the free pages run low they are replenished;
-// when the disk does not give them, what needs more room is refused (`take`).
+// and no file metadata. Free pages in the file are what a full disk leaves us to work with:
+// removals always find room in the log and in the pages. When the free pages run low they are
+// replenished; when the disk does not give them, what needs more room is refused (`take`).
 import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import type { Database, Statement } from "../core/database.ts";
 import type { Log } from "../core/operation.ts";
@@ -64,7 +64,9 @@ export class Room {
     this.#freePages = this.#database.prepare("PRAGMA freelist_count");
   }
 
-  /** After opening: the log to its length and the free pages to their number, if the disk allows. */
+  /**
+   * After opening: the log to its length and the free pages to their number, if the disk allows.
+   */
   prepare(): void {
     this.checkpoint();
     const logBytes =

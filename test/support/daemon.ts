@@ -13,6 +13,9 @@ const startTimeoutMs = 30_000;
 /** How much of its output is kept for errors. */
 const outputCharactersMax = 64_000;
 
+/** A test run that is killed takes its daemons along: setpriv(1) becomes the daemon, same pid. */
+const diesWithParent = Bun.which("setpriv") === null ? [] : ["setpriv", "--pdeathsig", "KILL"];
+
 const repository = resolve(import.meta.dir, "../..");
 
 export interface DaemonOptions {
@@ -57,8 +60,9 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const socketPath = options.socketPath ?? join(own, "holdfast.sock");
   const [program, ...first] = holdfastCommand();
   const place = ["--root", options.root, "--host", `unix://${socketPath}`];
-  const parameters = [...first, "daemon", ...place, ...(options.parameters ?? [])];
-  const child = startChild(program, parameters, options.environment);
+  const command = [program, ...first, "daemon", ...place, ...(options.parameters ?? [])];
+  const [outer = program, ...rest] = [...diesWithParent, ...command];
+  const child = startChild(outer, rest, options.environment);
   const output = listen(child);
   async function end(signal: "SIGTERM" | "SIGKILL"): Promise<void> {
     if (signal === "SIGKILL") child.kill(signal);

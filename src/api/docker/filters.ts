@@ -1,4 +1,5 @@
-// Docker's `filters` parameter: `{"key":{"value":true}}` of Go clients, `{"key":["value"]}` of others.
+// Docker's `filters` parameter: `{"key":{"value":true}}` of Go clients, `{"key":["value"]}` of
+// others.
 import { RE2JS, RE2JSSyntaxException } from "re2js";
 import { EngineError } from "../../core/errors.ts";
 import type { LabelCondition, VolumeFilter } from "../../engine/volume-filter.ts";

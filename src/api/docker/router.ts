@@ -20,7 +20,9 @@ import {
 
 type Answer = AnyResponse | Promise<AnyResponse>;
 type Route = (context: RouteContext, apiVersion: ApiVersion) => Answer;
-/** A route that ends in a volume's name, which may hold anything, slashes too (moby's `{name:.*}`). */
+/**
+ * A route that ends in a volume's name, which may hold anything, slashes too (moby's `{name:.*}`).
+ */
 type NamedRoute = (context: RouteContext, name: string) => Answer;
 
 const NAMED_PREFIX = "/volumes/";

@@ -1,4 +1,5 @@
-// Docker's `local` driver: directories below the data root, and whatever mount(8) can mount on them.
+// Docker's `local` driver: directories below the data root, and whatever mount(8) can mount on
+// them.
 import fs from "node:fs";
 import type {
   DriverOptions,

@@ -4,9 +4,9 @@
 // <root>/volumes/<name>/opts.json   the options, only if there are any, in Docker's own format
 // <root>/trash/<id>/                a removed volume's directory, moved as it was
 //
-// Names are parsed (one path segment, never "." or "..") and the directories above `_data` belong to
-// the daemon alone, so a path made here cannot lead elsewhere unless root itself put a link there;
-// that is what `plainDirectory` refuses.
+// Names are parsed (one path segment, never "." or "..") and the directories above `_data` belong
+// to the daemon alone, so a path made here cannot lead elsewhere unless root itself put a link
+// there; that is what `plainDirectory` refuses.
 import fs from "node:fs";
 import path from "node:path";
 import type { DriverOptions } from "../../core/driver.ts";
@@ -150,7 +150,8 @@ function writeOptions(layout: Layout, name: VolumeName, options: DriverOptions):
 
 /**
  * The options of a volume; `{}` for a plain directory. Reads Docker's own files too. Throws
- * `storage.failed` when the file is there and says nothing: a mount that is forgotten would hide data.
+ * `storage.failed` when the file is there and says nothing: a mount that is forgotten would hide
+ * data.
  */
 export function readOptions(layout: Layout, name: VolumeName): DriverOptions {
   const file = layout.optionsFile(name);

@@ -1,4 +1,5 @@
-// Holders of `local` volumes: durable directories at the first mount, real mounts for `type`/`device`.
+// Holders of `local` volumes: durable directories at the first mount, real mounts for
+// `type`/`device`.
 import type { VolumeDriver } from "../../core/driver.ts";
 import { EngineError, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";

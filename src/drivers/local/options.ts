@@ -1,4 +1,5 @@
-// The options of the `local` driver: Docker's `type`, `o`, `device` and `size`, with Docker's texts.
+// The options of the `local` driver: Docker's `type`, `o`, `device` and `size`, with Docker's
+// texts.
 import type { DriverOptions } from "../../core/driver.ts";
 import { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
@@ -58,7 +59,9 @@ export function localMount(options: DriverOptions): LocalMount | undefined {
 const sizePattern = /^(\d+(?:\.\d+)?|\.\d+) ?([kmgtp]?)(?:i?b)?$/i;
 const unitExponents: Readonly<Record<string, number>> = { "": 0, k: 1, m: 2, g: 3, t: 4, p: 5 };
 
-/** Docker's `RAMInBytes`: 1024-based units, case-insensitive, `10m`, `1.5 GiB`; undefined: garbage. */
+/**
+ * Docker's `RAMInBytes`: 1024-based units, case-insensitive, `10m`, `1.5 GiB`; undefined: garbage.
+ */
 function parseRamBytes(text: string): number | undefined {
   const match = sizePattern.exec(text);
   if (match === null) return undefined;

@@ -1,4 +1,5 @@
-// The trash of the `local` driver: removal is a rename, destruction comes later and off the main path.
+// The trash of the `local` driver: removal is a rename, destruction comes later and off the main
+// path.
 import fs from "node:fs";
 import type { TrashCapable } from "../../core/driver.ts";
 import { EngineError, isErrno, storageError } from "../../core/errors.ts";

@@ -7,8 +7,8 @@ import { EngineError, isErrno, storageError } from "../../core/errors.ts";
 const filesPerTurn = 500;
 
 /**
- * The apparent bytes of all that is no directory below `root`, hard links counted once. `proceed` is asked
- * at every turn and ends the walk by throwing.
+ * The apparent bytes of all that is no directory below `root`, hard links counted once. `proceed`
+ * is asked at every turn and ends the walk by throwing.
  */
 export async function apparentBytes(root: string, proceed: () => void): Promise<number> {
   const seen = new Set<string>();

@@ -21,7 +21,7 @@ declare module "dockerode" {
       readonly SpaceReclaimed: number;
     }>;
     df(): Promise<{ readonly Volumes: readonly Docker.VolumeUsage[] }>;
-    getEvents(options: { readonly filters: Docker.Filters }): Promise<
+    getEvents(options: { readonly since: number; readonly filters: Docker.Filters }): Promise<
       NodeJS.ReadableStream & {
         destroy(): void;
       }
