@@ -1,6 +1,6 @@
 // What the daemon does before it serves: storage is brought to what the rows say. It never
 // destroys.
-import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
+import type { DriverOptions, VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
@@ -103,8 +103,38 @@ async function reconcileRows(stage: Stage, operation: Operation): Promise<void> 
     } else if (row.phase === "removing") {
       // Nobody was told that it is gone, and it is not.
       await parts.state.write((transaction) => transaction.putVolume({ ...row, phase: "ready" }));
+    } else {
+      await reconcileOptions(stage, row, operation);
     }
   }
+}
+
+/**
+ * A crash may leave a directory without the options that its row has: as long as it was not used,
+ * they are written again. Otherwise the directory's own word counts, because it decides what is
+ * mounted: a row from an older copy of the state may be of an earlier volume of that name.
+ */
+async function reconcileOptions(
+  stage: Stage,
+  row: VolumeEntry,
+  operation: Operation,
+): Promise<void> {
+  const { parts, driver, present, report } = stage;
+  const wanted = row.options ?? {};
+  let record = present.get(row.name);
+  if (record === undefined || haveEqualOptions(record.options, wanted)) return;
+  if (Object.keys(record.options).length === 0 && row.usedAtMs === null && driver.rebuild) {
+    record = await driver.rebuild.rebuild({ ...row, options: wanted }, operation);
+    report.rebuilt.push(row.name);
+  }
+  const { options } = record;
+  if (haveEqualOptions(options, wanted)) return;
+  await parts.state.write((transaction) => transaction.putVolume({ ...row, options }));
+}
+
+function haveEqualOptions(left: DriverOptions, right: DriverOptions): boolean {
+  const names = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...names].every((name) => left[name] === right[name]);
 }
 
 async function reconcileAbsent(

@@ -113,6 +113,8 @@ function unfinishedPath(salvage: Salvage): string {
 function buildBeside(salvage: Salvage, content: CopyContent | undefined): void {
   const path = unfinishedPath(salvage);
   removeUnfinished(path);
+  // Options may hold passwords. The log gets the mode of its database.
+  closeSync(openSync(path, "wx", 0o600));
   const database = salvage.openDatabase(path, { mode: "create", exclusive: true });
   try {
     makeSchema(database);

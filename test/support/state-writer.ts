@@ -1,7 +1,7 @@
 // A child process of the crash tests: writes a state and says what was acknowledged.
 //
-// Arguments: directory, round, lanes. Each lane makes volumes one after another and removes every
-// third again; `stepsOf` is the same list for the parent, which knows what must be there.
+// Arguments: directory, round, lanes, steps (without: for ever). Each lane makes volumes one after another and removes every
+// third again; `namesAfter` tells the parent what must be there.
 import { writeSync } from "node:fs";
 import { sampleHistory, sampleHolder, sampleVolume } from "../../src/conformance/state-store.ts";
 import { parseHolderId } from "../../src/core/names.ts";
@@ -22,8 +22,8 @@ export function lanePrefix(round: number, lane: number): string {
   return `r${round}-l${lane}`;
 }
 
-async function runLane(store: StateStore, prefix: string): Promise<never> {
-  for (let step = 0; ; step++) {
+async function runLane(store: StateStore, prefix: string, steps: number): Promise<void> {
+  for (let step = 0; step < steps; step++) {
     await store.write((transaction) => {
       if (step % 3 === 2) {
         transaction.removeVolume(sampleVolume(`${prefix}-${step - 1}`).name);
@@ -41,10 +41,11 @@ async function runLane(store: StateStore, prefix: string): Promise<never> {
 }
 
 if (import.meta.main) {
-  const [directory = "", round = "0", lanes = "1"] = process.argv.slice(2);
+  const [directory = "", round = "0", lanes = "1", steps = "Infinity"] = process.argv.slice(2);
   const store = openIn(directory, { copyIntervalMs: 20 });
   const running = Array.from({ length: Number(lanes) }, (_, lane) =>
-    runLane(store, lanePrefix(Number(round), lane)),
+    runLane(store, lanePrefix(Number(round), lane), Number(steps)),
   );
   await Promise.all(running);
+  await store.close();
 }

@@ -13,7 +13,7 @@ interface Ban {
 
 const isSource = (path: string) => path.startsWith("src/") && !path.endsWith(".test.ts");
 const isHost = (path: string) => path.startsWith("src/host/");
-const isCli = (path: string) => path.startsWith("src/cli/");
+const isCli = (path: string) => path.startsWith("src/cli/") || path === "src/main.ts";
 const isTest = (path: string) => path.startsWith("test/") || path.endsWith(".test.ts");
 const everywhere = () => true;
 

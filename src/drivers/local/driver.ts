@@ -19,6 +19,7 @@ import {
   type VolumeName,
 } from "../../core/names.ts";
 import {
+  hasData,
   type Layout,
   makeLayout,
   makeRoot,
@@ -119,8 +120,10 @@ function localRebuild(layout: Layout, host: Host): RebuildCapable {
     },
 
     async rebuild(record) {
-      makeVolume(layout, record.name, record.options);
-      return { ...record, identity: present(layout, record.name).identity };
+      // Options on a directory with data would hide it: what is there is left alone.
+      if (!hasData(layout, record.name)) makeVolume(layout, record.name, record.options);
+      const { identity, options } = present(layout, record.name);
+      return { ...record, identity, options };
     },
   };
 }

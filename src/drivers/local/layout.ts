@@ -114,6 +114,16 @@ function makeData(layout: Layout, name: VolumeName): void {
   }
 }
 
+/** Whether anything lies in the data directory. */
+export function hasData(layout: Layout, name: VolumeName): boolean {
+  try {
+    return fs.readdirSync(layout.data(name)).length > 0;
+  } catch (error) {
+    if (isErrno(error, "ENOENT")) return false;
+    throw storageError(error, `looking into ${layout.data(name)}`);
+  }
+}
+
 function removeEmptyVolume(layout: Layout, name: VolumeName): void {
   for (const undo of [
     () => fs.unlinkSync(layout.optionsFile(name)),

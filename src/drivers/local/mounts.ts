@@ -31,6 +31,7 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
       const mount = localMount(readOptions(layout, name));
       if (mount === undefined) await makeDurable(layout, name);
       else if (!host.mounts().some((line) => line.target === target)) {
+        await makeDurable(layout, name);
         await host.mount({ ...mount, target }, operation);
       }
       const known = holders.get(name);
