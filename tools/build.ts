@@ -29,6 +29,8 @@ export async function build(entry: string, output: string): Promise<number> {
     ...["build", entry, "--compile", "--minify", "--bytecode", "--format=esm"],
     // Without these two a root command line would obey files in the current folder.
     ...["--no-compile-autoload-dotenv", "--no-compile-autoload-bunfig"],
+    // What is imported dynamically is loaded when it is: measured, a third of `volume ls`.
+    "--splitting",
     ...["--define", `HOLDFAST_VERSION=${JSON.stringify(packageVersion())}`],
     ...["--define", `HOLDFAST_COMMIT=${JSON.stringify(gitCommit())}`],
     ...["--outfile", unfinished],

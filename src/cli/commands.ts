@@ -1,5 +1,6 @@
 // Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
+import { parseBytes } from "./human.ts";
 
 export const programName = "holdfast";
 
@@ -49,6 +50,10 @@ function checkLabel(value: string): string | undefined {
   return /[ \t]/.test(key) ? `label '${key}' contains whitespaces` : undefined;
 }
 
+function checkBytes(value: string): string | undefined {
+  return parseBytes(value) === undefined ? `invalid size: '${value}'` : undefined;
+}
+
 function cluster(name: string, kind: OptionSpec["kind"], value?: string): OptionSpec {
   const summary = "For cluster volumes, which need a swarm";
   const base = { name, kind, summary, hidden: true, apiVersionMin: "1.42" } as const;
@@ -74,8 +79,8 @@ const volumeCommands: readonly Command[] = [
       { name: "opt", short: "o", kind: "map", summary: "Set driver specific options" },
       cluster("availability", "string", "active"),
       cluster("group", "string"),
-      cluster("limit-bytes", "bytes"),
-      cluster("required-bytes", "bytes"),
+      { ...cluster("limit-bytes", "bytes"), check: checkBytes },
+      { ...cluster("required-bytes", "bytes"), check: checkBytes },
       cluster("scope", "string", "single"),
       cluster("secret", "map"),
       cluster("sharing", "string", "none"),

@@ -3,7 +3,7 @@ import type { Invocation } from "./command.ts";
 import { renderRows } from "./format.ts";
 import { humanSize } from "./human.ts";
 import { sortNaturally } from "./natural-order.ts";
-import { escapeHtml, GoStruct } from "./template/values.ts";
+import { type GoStruct, rowStruct } from "./template/values.ts";
 import type { ApiVolume } from "./volume.ts";
 import { volumeHeaders, volumeObject, volumeRow } from "./volume-template.ts";
 
@@ -39,9 +39,7 @@ function summaryRow(volumes: readonly ApiVolume[]): GoStruct {
     TotalCount: String(volumes.length),
     Type: "Local Volumes",
   };
-  return new GoStruct("*formatter.diskUsageVolumesContext", new Map(Object.entries(texts)), {
-    json: () => escapeHtml(JSON.stringify(texts)),
-  });
+  return rowStruct("*formatter.diskUsageVolumesContext", texts);
 }
 
 const summaryFormat =

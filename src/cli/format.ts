@@ -7,6 +7,7 @@ import { TemplateParseError } from "./template/lexer.ts";
 import { parseTemplate } from "./template/parser.ts";
 import type { Template } from "./template/tree.ts";
 import { GoMap, type GoMethod, type GoValue } from "./template/values.ts";
+import type { Terminal } from "./terminal.ts";
 
 const functionNames: ReadonlySet<string> = new Set(templateFunctions.keys());
 
@@ -45,6 +46,20 @@ export function execute(template: Template, value: GoValue, words: TemplateWords
   }
 }
 
+/** Prints one value; where it does not fit the template an empty line, as Docker does. */
+export async function printLine(
+  template: Template,
+  value: GoValue,
+  { words, terminal }: { readonly words: TemplateWords; readonly terminal: Terminal },
+): Promise<void> {
+  let text = "";
+  try {
+    text = execute(template, value, words);
+  } finally {
+    await terminal.out(`${text}\n`);
+  }
+}
+
 /** `\t` and `\n` typed as two characters are meant as one. */
 function withControlCharacters(format: string): string {
   return format
@@ -80,5 +95,5 @@ export function renderRows(rows: readonly GoValue[], { format, headers }: TableF
 /** A header that is not known prints as `<no value>`: a map, not a struct. */
 function headerValue(headers: Readonly<Record<string, string>>): GoValue {
   const methods = new Map([["Label", labelHeader]]);
-  return new GoMap("formatter.SubHeaderContext", new Map(Object.entries(headers)), methods);
+  return new GoMap("formatter.SubHeaderContext", new Map(Object.entries(headers)), { methods });
 }

@@ -84,11 +84,16 @@ function renderCommandList(rows: readonly Row[]): string {
   return rows.map(({ word, summary }) => `  ${word.padEnd(width)}${summary}\n`).join("");
 }
 
+/** In a list of commands one sentence is enough. */
+function firstSentence(summary: string): string {
+  return summary.split(". ")[0] ?? summary;
+}
+
 export function renderGroupHelp(word: string): string {
   const group = commandGroups.find((known) => known.word === word);
   const rows = commands
     .filter((command) => command.words[0] === word && !command.hidden)
-    .map((command) => ({ word: command.words[1] ?? "", summary: command.summary }))
+    .map((command) => ({ word: command.words[1] ?? "", summary: firstSentence(command.summary) }))
     .toSorted((a, b) => (a.word < b.word ? -1 : 1));
   return (
     `Usage:  holdfast ${word} COMMAND\n\n${group?.summary ?? ""}\n\nCommands:\n` +

@@ -43,3 +43,13 @@ export function humanDuration(durationMs: number): string {
   if (hours < 2 * 365 * dayHours) return `${Math.floor(hours / dayHours / 30)} months`;
   return `${Math.floor(durationMs / hourMs / dayHours / 365)} years`;
 }
+
+const unitPowers = ["", "k", "m", "g", "t", "p"];
+
+/** "10g" in bytes, undefined for what is no size; units are powers of 1024. */
+export function parseBytes(text: string): number | undefined {
+  const match = /^([0-9]+(?:\.[0-9]+)?) ?([kmgtp]?)i?b?$/i.exec(text);
+  if (match === null) return undefined;
+  const power = unitPowers.indexOf((match[2] ?? "").toLowerCase());
+  return Math.trunc(Number(match[1]) * 1024 ** power);
+}

@@ -1,6 +1,6 @@
 // `holdfast info`: what the daemon says about itself and its machine.
 import type { Invocation } from "./command.ts";
-import { execute, listWords, parseFormat } from "./format.ts";
+import { listWords, parseFormat, printLine } from "./format.ts";
 import { humanBinarySize } from "./human.ts";
 import { jsonStruct } from "./json-struct.ts";
 
@@ -59,7 +59,7 @@ export async function showInfo(invocation: Invocation): Promise<number> {
   const own = { Version: parts.version, Host: client.target.host };
   if (template) {
     const value = jsonStruct("system.dockerInfo", { ...info, ClientInfo: own });
-    await terminal.out(`${execute(template, value, infoWords)}\n`);
+    await printLine(template, value, { words: infoWords, terminal });
     return 0;
   }
   await terminal.out(renderInfo(info, own));

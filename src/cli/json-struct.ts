@@ -4,11 +4,15 @@ import { fromJson, GoSlice, GoStruct, type GoValue } from "./template/values.ts"
 /** Fields whose names are data, so they stay maps. */
 const mapFields = new Set(["Details", "Runtimes", "Labels"]);
 
+/** Types that are not called as the field that has them. */
+const typeNames: Readonly<Record<string, string>> = { Plugins: "PluginsInfo" };
+
 /** Whole numbers become Go's int. `typeName` is for messages: "system.Info". */
 export function jsonStruct(typeName: string, value: Readonly<Record<string, unknown>>): GoStruct {
   const packageName = typeName.replace(/^\*?/, "").split(".")[0] ?? "";
   const fields = Object.entries(value).map(
-    ([name, item]) => [name, convert(`${packageName}.${name}`, name, item)] as const,
+    ([name, item]) =>
+      [name, convert(`${packageName}.${typeNames[name] ?? name}`, name, item)] as const,
   );
   return new GoStruct(typeName, new Map(fields));
 }

@@ -2,7 +2,7 @@
 import { apiVersionNewest } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
-import { execute, listWords, parseFormat } from "./format.ts";
+import { listWords, parseFormat, printLine } from "./format.ts";
 import { jsonStruct } from "./json-struct.ts";
 import { GoNilPointer, GoStruct, type GoValue } from "./template/values.ts";
 
@@ -86,7 +86,7 @@ export async function showVersion(invocation: Invocation): Promise<number> {
       ],
     ];
     const value = new GoStruct("system.versionInfo", new Map(fields));
-    await terminal.out(`${execute(template, value, versionWords)}\n`);
+    await printLine(template, value, { words: versionWords, terminal });
   } else await terminal.out(renderClient(own) + (server ? renderServer(server) : ""));
   if (failure) throw failure;
   return 0;

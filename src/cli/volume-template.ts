@@ -1,7 +1,6 @@
 // A volume as Docker's `--format` sees it: the row of a list, and the struct of inspect.
 import { humanSize } from "./human.ts";
 import {
-  escapeHtml,
   fromJson,
   GoMap,
   type GoMethod,
@@ -9,6 +8,7 @@ import {
   GoStruct,
   type GoValue,
   printValue,
+  rowStruct,
   stringMap,
 } from "./template/values.ts";
 import type { ApiVolume } from "./volume.ts";
@@ -53,9 +53,8 @@ export function volumeRow(volume: ApiVolume): GoStruct {
     parameterCount: 1,
     call: ([key = ""]) => volume.Labels?.[key] ?? "",
   };
-  return new GoStruct("*formatter.volumeContext", new Map(Object.entries(texts)), {
+  return rowStruct("*formatter.volumeContext", texts, {
     methods: new Map([["Label", label]]),
-    json: () => escapeHtml(JSON.stringify(texts)),
     printed: `{{<nil>} ${printValue(volumeStruct(volume))}}`,
   });
 }

@@ -159,9 +159,7 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
     content: () => ({
       copiedAtMs: nowMs(),
       changeCount: memory.next.history - 1,
-      volumes: [...memory.volumes()],
-      holders: [...memory.allHolders()],
-      retired: [...memory.retired()],
+      ...memory.snapshot(),
     }),
   });
   const isCopied = closing === "closed" && whatIsAt(`${directory}/${copyFileName}`) === "file";

@@ -33,10 +33,8 @@ const PAGE_FILL_BYTES = 2048;
 /** Length of the log file in bytes. */
 export const LOG_BYTES = LOG_HEADER_BYTES + LOG_PAGES * FRAME_BYTES;
 
-const logPragmas = `
-PRAGMA journal_size_limit = ${LOG_BYTES};
-PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES};
-`;
+/** A log that a large batch has made longer than this is cut to its length again. */
+const LOG_BYTES_MAX = 2 * LOG_BYTES;
 
 interface CheckpointRow {
   readonly busy: number;
@@ -59,7 +57,7 @@ export class Room {
     this.#database = parts.database;
     this.#directory = parts.directory;
     this.#log = parts.log;
-    this.#database.exec(logPragmas);
+    this.#database.exec(`PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`);
     this.#checkpoint = this.#database.prepare("PRAGMA wal_checkpoint(RESTART)");
     this.#freePages = this.#database.prepare("PRAGMA freelist_count");
   }
@@ -69,9 +67,7 @@ export class Room {
    */
   prepare(): void {
     this.checkpoint();
-    const logBytes =
-      statSync(this.#database.path + logSuffix, { throwIfNoEntry: false })?.size ?? 0;
-    if (logBytes < LOG_BYTES || this.#countFree() < RESERVE_LOW_PAGES) {
+    if (this.#logBytes() < LOG_BYTES || this.#countFree() < RESERVE_LOW_PAGES) {
       if (!this.#replenish(RESERVE_PAGES)) this.#attemptBelowPages = RESERVE_FLOOR_PAGES;
     }
     this.#countFree();
@@ -119,9 +115,33 @@ export class Room {
     }
   }
 
-  /** Before closing: keeps SQLite from cutting the log that the next start would write again. */
-  keepLog(): void {
-    this.#database.exec("PRAGMA journal_size_limit = -1");
+  /** After a batch that may have made the log longer. */
+  trimLog(): void {
+    if (this.#logBytes() <= LOG_BYTES_MAX) return;
+    this.tryCheckpoint();
+    try {
+      this.#cutLogWith("INSERT OR REPLACE INTO meta VALUES ('log_cut', '')");
+    } catch (error) {
+      this.#log.warn("the state's log stays longer than it should be", { error });
+    }
+  }
+
+  #logBytes(): number {
+    return statSync(this.#database.path + logSuffix, { throwIfNoEntry: false })?.size ?? 0;
+  }
+
+  /**
+   * The first commit after a checkpoint cuts the log to the limit, if there is one. There is none
+   * at other times: with one, closing would cut the log to nothing, which a full disk cannot undo.
+   */
+  #cutLogWith(sql: string): void {
+    this.#database.exec(`PRAGMA journal_size_limit = ${LOG_BYTES}`);
+    try {
+      // A transaction, so that it is synced before the next one like every other.
+      this.#database.transaction(() => this.#database.exec(sql));
+    } finally {
+      this.#database.exec("PRAGMA journal_size_limit = -1");
+    }
   }
 
   #countFree(): number {
@@ -172,8 +192,7 @@ export class Room {
 
   #dropBallast(): void {
     try {
-      // As a transaction, so that it is synced before the next one like every other.
-      this.#database.transaction(() => this.#database.exec("DELETE FROM ballast"));
+      this.#cutLogWith("DELETE FROM ballast");
     } catch (error) {
       this.#log.warn("the state's ballast stays until the next start", { error });
     }

@@ -41,7 +41,6 @@ export function createStore(parts: StoreParts): StateStore {
     try {
       database.transaction(() => setMeta(database, isCopied ? "closed" : "closed_without_copy"));
       parts.room.checkpoint();
-      parts.room.keepLog();
     } catch (error) {
       // Everything acknowledged is in the log: the next start goes on from there.
       parts.log.error("the state could not be closed cleanly", { error });
@@ -179,6 +178,7 @@ class GroupCommit {
         });
         writer.trimmed(trimmed);
         for (const row of rows) memory.apply(row.change);
+        if (rows.length > LARGE_BATCH_ROWS) room.trimLog();
         copies.changed();
       }
       for (const { write } of allowed) write.resolve();

@@ -49,6 +49,18 @@ function known(result: Result): GoValue {
   return result === absent ? null : result;
 }
 
+/** What stands behind the first operand of a command, and what came through the pipe. */
+interface Given {
+  readonly others: readonly Expression[];
+  readonly dot: Result;
+  readonly final: { readonly value: Result } | undefined;
+}
+
+interface Argument {
+  readonly value: GoValue;
+  readonly at: Expression;
+}
+
 interface Variable {
   readonly name: string;
   value: Result;
@@ -60,9 +72,12 @@ class Run {
   #output = "";
   #variables: Variable[] = [];
   #depth = 0;
+  /** The template that is being executed: the whole one, or one that it defines. */
+  #current = "";
 
   constructor(template: Template, functions: ReadonlyMap<string, TemplateFunction>) {
     this.#template = template;
+    this.#current = template.name;
     this.#functions = functions;
   }
 
@@ -78,7 +93,7 @@ class Run {
     const line = before.split("\n").length;
     const column = new TextEncoder().encode(before.slice(before.lastIndexOf("\n") + 1)).length;
     return new TemplateExecutionError(
-      `template: ${name}:${line}:${column}: executing "${name}" at <${context}>: ${message}`,
+      `template: ${name}:${line}:${column}: executing "${this.#current}" at <${context}>: ${message}`,
     );
   }
 
@@ -146,8 +161,11 @@ class Run {
     }
     const value = pipeline ? this.#pipeline(pipeline, dot) : null;
     const variables = this.#variables;
+    const current = this.#current;
     this.#variables = [{ name: "$", value }];
+    this.#current = name;
     this.#walk(nodes, value);
+    this.#current = current;
     this.#variables = variables;
     this.#depth--;
   }
@@ -257,18 +275,12 @@ class Run {
     receiver: Result,
     expression: Expression,
     fields: readonly string[],
-    given: {
-      readonly others: readonly Expression[];
-      readonly dot: Result;
-      readonly final: { value: Result } | undefined;
-    },
+    given: Given,
   ): Result {
     let value = receiver;
     fields.forEach((field, index) => {
       const isLast = index === fields.length - 1;
-      const others = isLast ? given.others : [];
-      const values = others.map((other) => this.#operand(other, given.dot));
-      if (isLast && given.final) values.push(given.final.value);
+      const values = isLast ? this.#arguments(expression, given) : [];
       value = this.#field(value, field, expression, values);
     });
     if (fields.length === 0 && (given.others.length > 0 || given.final)) {
@@ -280,8 +292,14 @@ class Run {
     return value;
   }
 
-  #field(receiver: Result, name: string, at: Expression, values: readonly Result[]): Result {
-    if (receiver === absent || receiver === null) {
+  #arguments(expression: Expression, { others, dot, final }: Given): readonly Argument[] {
+    const values = others.map((at) => ({ value: known(this.#operand(at, dot)), at }));
+    return final ? [...values, { value: known(final.value), at: expression }] : values;
+  }
+
+  #field(receiver: Result, name: string, at: Expression, values: readonly Argument[]): Result {
+    if (receiver === absent) return absent;
+    if (receiver === null) {
       throw this.#failAt(at, `nil pointer evaluating interface {}.${name}`);
     }
     if (receiver instanceof GoNilPointer) {
@@ -307,28 +325,19 @@ class Run {
     throw this.#failAt(at, `can't evaluate field ${name} in type ${shown}`);
   }
 
-  #method(method: GoMethod, name: string, at: Expression, values: readonly Result[]): GoValue {
+  #method(method: GoMethod, name: string, at: Expression, values: readonly Argument[]): GoValue {
     const wanted = method.parameterCount;
     if (values.length !== wanted) {
       const message = `wrong number of args for ${name}: want ${wanted} got ${values.length}`;
       throw this.#failAt(at, message);
     }
-    const texts = values.map((value) => {
-      const text = known(value);
-      if (typeof text === "string") return text;
-      throw this.#failAt(at, `wrong type for value; expected string; got ${typeNameOf(text)}`);
-    });
-    return method.call(texts);
+    for (const { value, at: operand } of values) this.#checkType("string", value, operand);
+    return method.call(values.map(({ value }) => printValue(value)));
   }
 
   #function(
     expression: Expression & { readonly kind: "function" },
-    given: {
-      readonly command: TemplateCommand;
-      readonly others: readonly Expression[];
-      readonly dot: Result;
-      readonly final: { value: Result } | undefined;
-    },
+    given: Given & { readonly command: TemplateCommand },
   ): Result {
     const { name } = expression;
     const definition = this.#functions.get(name);
@@ -359,7 +368,10 @@ class Run {
       return definition.call(values);
     } catch (error) {
       if (!(error instanceof CallError)) throw error;
-      const message = `error calling ${name}: ${error.message}`;
+      const [operand] = given.others;
+      const what = name === "call" && operand ? ` ${expressionText(operand)}` : "";
+      const reason = error.message.replace(/^non-function/, `non-function${what}`);
+      const message = `error calling ${name}: ${reason}`;
       throw this.#fail(expression.position, commandText(given.command), message);
     }
   }

@@ -129,13 +129,19 @@ function comparison(compare: (left: GoValue, right: GoValue) => boolean): Templa
   };
 }
 
+/** Functions see the pointer where `{{.}}` prints what it points to. */
+function printPointer(value: GoValue): string {
+  const isPointer = value instanceof GoStruct && value.typeName.startsWith("*");
+  return (isPointer ? "&" : "") + printValue(value);
+}
+
 /** Go's fmt.Sprint: a space between neighbours of which neither is a string. */
 function print(values: readonly GoValue[]): string {
   let text = "";
   values.forEach((value, position) => {
     const before = values[position - 1];
     const isSpaced = position > 0 && typeof value !== "string" && typeof before !== "string";
-    text += (isSpaced ? " " : "") + printValue(value);
+    text += (isSpaced ? " " : "") + printPointer(value);
   });
   return text;
 }
@@ -183,7 +189,7 @@ const goFunctions: readonly (readonly [string, TemplateFunction])[] = [
     {
       parameters: [],
       rest: "any",
-      call: (values) => `${values.map((value) => printValue(value)).join(" ")}\n`,
+      call: (values) => `${values.map((value) => printPointer(value)).join(" ")}\n`,
     },
   ],
   [

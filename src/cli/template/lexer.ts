@@ -141,6 +141,7 @@ class Lexer {
     if (character === '"') throw this.fail(position, "unterminated quoted string");
     if (character === "`") throw this.fail(position, "unterminated raw quoted string");
     if (character === "'") throw this.fail(position, "unterminated character constant");
+    if (/[!-~]/.test(character)) throw this.fail(position, `unexpected "${character}" in command`);
     const code = (character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0");
     throw this.fail(position, `unexpected bad character U+${code} '${character}' in command`);
   }

@@ -1,5 +1,5 @@
 // Go's fmt.Sprintf for the values that templates have.
-import { type GoValue, printValue, toJson, typeNameOf } from "./values.ts";
+import { GoStruct, type GoValue, printValue, toJson, typeNameOf } from "./values.ts";
 
 interface Directive {
   readonly flags: string;
@@ -77,9 +77,9 @@ function format(directive: Directive, value: GoValue): string {
   const { verb } = directive;
   if (verb === "v") {
     const isNumber = typeof value === "bigint" || typeof value === "number";
-    const text = directive.flags.includes("#")
-      ? toJson(value)
-      : printValue(value, directive.flags.includes("+"));
+    const isPointer = value instanceof GoStruct && value.typeName.startsWith("*");
+    const printed = printValue(value, directive.flags.includes("+"));
+    const text = directive.flags.includes("#") ? toJson(value) : (isPointer ? "&" : "") + printed;
     return pad(text, directive, isNumber);
   }
   if (verb === "T") return pad(typeNameOf(value), directive, false);

@@ -46,14 +46,16 @@ export class GoMap {
   readonly typeName: string;
   readonly entries: ReadonlyMap<string, GoValue>;
   readonly methods: ReadonlyMap<string, GoMethod> | undefined;
+  readonly isNil: boolean;
   constructor(
     typeName: string,
     entries: ReadonlyMap<string, GoValue>,
-    methods?: ReadonlyMap<string, GoMethod>,
+    extras: { readonly methods?: ReadonlyMap<string, GoMethod>; readonly isNil?: boolean } = {},
   ) {
     this.typeName = typeName;
     this.entries = entries;
-    this.methods = methods;
+    this.methods = extras.methods;
+    this.isNil = extras.isNil ?? false;
   }
 
   sorted(): [string, GoValue][] {
@@ -93,7 +95,8 @@ export function fromJson(value: unknown): GoValue {
 
 /** A Go `map[string]string`. */
 export function stringMap(value: Readonly<Record<string, string>> | null | undefined): GoMap {
-  return new GoMap("map[string]string", new Map(Object.entries(value ?? {})));
+  const isNil = value === null || value === undefined;
+  return new GoMap("map[string]string", new Map(Object.entries(value ?? {})), { isNil });
 }
 
 export function typeNameOf(value: GoValue): string {
@@ -151,6 +154,24 @@ export function printValue(value: GoValue, plus = false): string {
   return String(value);
 }
 
+/** A struct all of whose fields are methods that return text: the rows of Docker's tables. */
+export function rowStruct(
+  typeName: string,
+  texts: Readonly<Record<string, string>>,
+  extras: StructExtras = {},
+): GoStruct {
+  const entries = Object.entries(texts);
+  const methods = new Map<string, GoMethod>(
+    entries.map(([name, text]) => [name, { parameterCount: 0, call: () => text }]),
+  );
+  for (const [name, method] of extras.methods ?? []) methods.set(name, method);
+  return new GoStruct(typeName, new Map(entries), {
+    json: () => escapeHtml(JSON.stringify(texts)),
+    ...extras,
+    methods,
+  });
+}
+
 /** Go's JSON encoder escapes these three unless it is told not to. */
 export function escapeHtml(json: string): string {
   return json.replaceAll("<", "\\u003c").replaceAll(">", "\\u003e").replaceAll("&", "\\u0026");
@@ -164,6 +185,7 @@ export function toJson(value: GoValue): string {
     return value.isNil ? "null" : `[${value.items.map(toJson).join(",")}]`;
   }
   if (value instanceof GoMap) {
+    if (value.isNil) return "null";
     const pairs = value.sorted().map(([key, item]) => `${JSON.stringify(key)}:${toJson(item)}`);
     return `{${pairs.join(",")}}`;
   }
