@@ -20,6 +20,29 @@ function operation(signal = new AbortController().signal): Operation {
   return { id, caller: systemCaller, signal, log: silentLog };
 }
 
+/** Timers that fire when the test says so. */
+function manualTimers() {
+  const running = new Set<{ readonly atMs: number; readonly fire: () => void }>();
+  let nowMs = 0;
+  return {
+    running,
+    monotonicMs: () => nowMs,
+    startTimer(delayMs: number, fire: () => void) {
+      const timer = { atMs: nowMs + delayMs, fire };
+      running.add(timer);
+      return () => void running.delete(timer);
+    },
+    pass(ms: number) {
+      nowMs += ms;
+      for (const timer of [...running]) {
+        if (timer.atMs > nowMs) continue;
+        running.delete(timer);
+        timer.fire();
+      }
+    },
+  };
+}
+
 function openBench(leases: LeaseService): LeaseBench {
   return {
     leases,
@@ -61,21 +84,46 @@ describe("local leases", () => {
     });
   });
 
+  test("have one timer for all who wait, and none when nobody does", async () => {
+    const timers = manualTimers();
+    const leases = localLeases({ ...timers, waitMsMax: 5 });
+    const first = await leases.acquire("volume:one", "exclusive", operation());
+    expect(timers.running.size).toBe(0);
+    const waiting = [1, 2, 3].map(() => leases.acquire("volume:one", "exclusive", operation()));
+    expect(timers.running.size).toBe(1);
+    await first[Symbol.asyncDispose]();
+    for (const lease of waiting) await (await lease)[Symbol.asyncDispose]();
+    expect(timers.running.size).toBe(0);
+  });
+
+  test("who waited behind one that gave up goes on", async () => {
+    const timers = manualTimers();
+    const leases = localLeases({ ...timers, waitMsMax: 5 });
+    await using _shared = await leases.acquire("volume:one", "shared", operation());
+    const exclusive = leases.acquire("volume:one", "exclusive", operation());
+    timers.pass(3);
+    const shared = leases.acquire("volume:one", "shared", operation());
+    timers.pass(2);
+    await expect(exclusive).rejects.toMatchObject({ code: "operation.timed_out" });
+    await (await shared)[Symbol.asyncDispose]();
+    expect(timers.running.size).toBe(0);
+  });
+
   test("the first to come is the first to give up, whatever its key", async () => {
-    let nowMs = 0;
-    const leases = localLeases({ monotonicMs: () => nowMs, waitMsMax: 5 });
+    const timers = manualTimers();
+    const leases = localLeases({ ...timers, waitMsMax: 5 });
     await using _one = await leases.acquire("volume:one", "exclusive", operation());
     await using _two = await leases.acquire("volume:two", "exclusive", operation());
     const ended: string[] = [];
     const wait = (key: LockKey) =>
       leases.acquire(key, "exclusive", operation()).catch(() => ended.push(key));
     const first = wait("volume:one");
-    nowMs = 3;
+    timers.pass(3);
     const second = wait("volume:two");
-    nowMs = 5;
+    timers.pass(2);
     await first;
     expect(ended).toEqual(["volume:one"]);
-    nowMs = 8;
+    timers.pass(3);
     await second;
     expect(ended).toEqual(["volume:one", "volume:two"]);
   });

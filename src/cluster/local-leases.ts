@@ -16,6 +16,8 @@ export interface LocalLeaseParts {
   monotonicMs(): number;
   /** How long `acquire` waits; at most and by default `LEASE_WAIT_MS_MAX`. */
   readonly waitMsMax?: number | undefined;
+  /** Calls `fire` after `delayMs` unless the result is called first; the machine's own by default. */
+  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
 }
 
 /** One who waits, linked to the next one of the same key. */
@@ -61,10 +63,13 @@ class LocalLeases implements LocalLeaseService {
   /** Entries with waiters: only their first can be the next to expire. */
   readonly #waiting = new Set<Entry>();
   #fence = 0n;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #startTimer: NonNullable<LocalLeaseParts["startTimer"]>;
+  /** Stops the one timer, which runs only while somebody waits. */
+  #stopTimer: (() => void) | undefined;
 
   constructor(parts: LocalLeaseParts) {
     this.#monotonicMs = parts.monotonicMs;
+    this.#startTimer = parts.startTimer ?? startTimer;
     this.#waitMsMax = Math.min(parts.waitMsMax ?? LEASE_WAIT_MS_MAX, LEASE_WAIT_MS_MAX);
   }
 
@@ -122,7 +127,7 @@ class LocalLeases implements LocalLeaseService {
     entry.last = waiter;
     operation.signal.addEventListener("abort", waiter.onAbort, { once: true });
     this.#waiting.add(entry);
-    this.#timer ??= setTimeout(this.#expire, this.#waitMsMax);
+    this.#stopTimer ??= this.#startTimer(this.#waitMsMax, this.#expire);
     return promise;
   }
 
@@ -154,13 +159,13 @@ class LocalLeases implements LocalLeaseService {
     if (entry.first !== undefined) return;
     this.#waiting.delete(entry);
     if (this.#waiting.size > 0) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
   }
 
   /** All wait equally long, so those in front of each key expire first. */
   readonly #expire = (): void => {
-    this.#timer = undefined;
+    this.#stopTimer = undefined;
     const nowMs = this.#monotonicMs();
     let nextMs = Number.POSITIVE_INFINITY;
     for (const entry of [...this.#waiting]) {
@@ -173,7 +178,7 @@ class LocalLeases implements LocalLeaseService {
       nextMs = Math.min(nextMs, entry.first?.expiresAtMs ?? Number.POSITIVE_INFINITY);
     }
     if (this.#waiting.size === 0) return;
-    this.#timer ??= setTimeout(this.#expire, Math.max(1, Math.ceil(nextMs - nowMs)));
+    this.#stopTimer ??= this.#startTimer(Math.max(1, Math.ceil(nextMs - nowMs)), this.#expire);
   };
 }
 
@@ -201,6 +206,11 @@ class LocalLease implements Lease {
     release?.();
     return settled;
   }
+}
+
+function startTimer(delayMs: number, fire: () => void): () => void {
+  const timer = setTimeout(fire, delayMs);
+  return () => clearTimeout(timer);
 }
 
 function cancellation(key: LockKey, { signal }: Operation): EngineError {

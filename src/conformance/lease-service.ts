@@ -120,12 +120,22 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
     async run(bench) {
       const lease = await take(bench, "exclusive");
       equal(lease.key, bench.key("key"));
-      const waiting = watch(take(bench, "exclusive"));
+      const controller = new AbortController();
+      const waiting = watch(take(bench, "exclusive", controller.signal));
       await someTurns();
       ok(!waiting.isSettled(), "granted twice");
       ok(!lease.lost.aborted, "lost without a reason");
       await release(lease);
-      await release(await waiting.promise);
+      const second = await waiting.promise;
+      // Its operation may be cancelled: the lease is held until it is disposed of, all the same.
+      const third = watch(take(bench, "exclusive"));
+      controller.abort(cancelled());
+      await someTurns();
+      ok(!third.isSettled(), "granted while it was held by a cancelled operation");
+      const fourth = take(bench, "exclusive");
+      await release(second);
+      await release(await third.promise);
+      await release(await fourth);
     },
   },
   {
@@ -140,6 +150,14 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
       ok(!third.isSettled(), "disposing of an old lease again has released a new one");
       await release(second);
       await release(await third.promise);
+      const shared = [await take(bench, "shared"), await take(bench, "shared")] as const;
+      await release(shared[0]);
+      await release(shared[0]);
+      const last = watch(take(bench, "exclusive"));
+      await someTurns();
+      ok(!last.isSettled(), "disposing of a shared lease again has released another one");
+      await release(shared[1]);
+      await release(await last.promise);
     },
   },
   {

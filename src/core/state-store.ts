@@ -53,7 +53,8 @@ export interface RetiredEntry {
   readonly retiredAtMs: number;
 }
 
-export type HistoryAction = "create" | "adopt" | "remove" | "prune" | "mount" | "unmount";
+/** "undo": the storage refused the change that stands before it, and it was taken back. */
+export type HistoryAction = "create" | "adopt" | "remove" | "prune" | "mount" | "unmount" | "undo";
 
 /** Who changed what, when. Kept for the last `HISTORY_ROWS_MAX` changes. */
 export interface HistoryEntry {

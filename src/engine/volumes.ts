@@ -249,7 +249,10 @@ export class VolumeEngine {
     try {
       rebuild.createNow(spec);
     } catch (error) {
-      await state.write((transaction) => transaction.removeVolume(entry.name));
+      await state.write((transaction) => {
+        transaction.removeVolume(entry.name);
+        transaction.addHistory(this.#history("undo", entry, operation));
+      });
       throw error;
     }
     return entry;
@@ -310,6 +313,7 @@ export class VolumeEngine {
       await state.write((transaction) => {
         transaction.removeRetired(retired.id);
         transaction.putVolume(entry);
+        transaction.addHistory(this.#history("undo", entry, operation));
       });
       throw error;
     }

@@ -2,9 +2,16 @@
 import { readFileSync } from "node:fs";
 import type { MountInfo } from "../core/host.ts";
 
-/** Reading it takes no locks of file systems: it never blocks on storage. */
+let lastRead: { readonly text: string; readonly mounts: readonly MountInfo[] } | undefined;
+
+/**
+ * Reading it takes no locks of file systems: it never blocks on storage. It is read anew at every
+ * call, and parsed anew when it has changed: every removal of a volume looks at it.
+ */
 export function readMountTable(): readonly MountInfo[] {
-  return parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
+  const text = readFileSync("/proc/self/mountinfo", "utf8");
+  if (lastRead?.text !== text) lastRead = { text, mounts: parseMountTable(text) };
+  return lastRead.mounts;
 }
 
 /** Lines that are not understood are left out: a newer kernel may add fields, never drop them. */

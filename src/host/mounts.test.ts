@@ -207,7 +207,7 @@ describe("with helpers that do not do as they say", () => {
     if (late === undefined) throw new Error("this machine has no mounts");
     mounts.push({ ...late, target });
     stuck.resolve({ exitCode: 137, stdout: "", stderr: "" });
-    await fake.unmount(target, operation());
+    while (started.length === 1) await Bun.sleep(1);
     expect(started).toEqual(["mount", "umount"]);
     expect(mounts).toEqual([]);
   });
@@ -235,6 +235,12 @@ describe("with helpers that do not do as they say", () => {
       expect(mountedAt(target)?.fileSystem).toBe("tmpfs");
     },
   );
+});
+
+whenPossible(["root", "fuse"], "unmounts storage that does not answer", async () => {
+  await using stuck = await makeStuckFolder();
+  await host.unmount(stuck.path, operation());
+  expect(mountedAt(stuck.path)).toBeUndefined();
 });
 
 test("the clock goes forward and randomness is hex", () => {

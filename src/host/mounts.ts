@@ -97,7 +97,7 @@ function isOtherThanFolder(path: string): boolean {
 }
 
 function mountArguments({ type, device, target, options }: MountRequest): string[] {
-  // Paths are taken as they are: otherwise `device=proc` becomes `/proc`, seen from `/`.
+  // The kernel gets the paths as they are, as from Docker: nobody looks them up before it.
   const args = ["--no-canonicalize"];
   // A bind mount needs no type, and mount(2) takes an empty one.
   if (type !== "") args.push("-t", type);

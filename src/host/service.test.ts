@@ -83,13 +83,16 @@ describe("inheritedListeners", () => {
     const child = Bun.spawn(["perl", "-MSocket", "-e", activate, path, ...daemon], {
       stdout: "pipe",
     });
-    const { value } = await child.stdout.getReader().read();
-    expect(new TextDecoder().decode(value)).toBe("3 undefined\n");
-    const { promise: answer, resolve } = Promise.withResolvers<string>();
-    await Bun.connect({ unix: path, socket: { data: (_, bytes) => resolve(bytes.toString()) } });
-    expect(await answer).toBe("from the daemon");
-    child.kill();
-    await child.exited;
+    try {
+      const { value } = await child.stdout.getReader().read();
+      expect(new TextDecoder().decode(value)).toBe("3 undefined\n");
+      const { promise: answer, resolve } = Promise.withResolvers<string>();
+      await Bun.connect({ unix: path, socket: { data: (_, bytes) => resolve(bytes.toString()) } });
+      expect(await answer).toBe("from the daemon");
+    } finally {
+      child.kill();
+      await child.exited;
+    }
   });
 });
 

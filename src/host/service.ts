@@ -48,14 +48,12 @@ export function inheritedListeners(
 ): readonly number[] {
   const isOurs = environment["LISTEN_PID"] === String(pid);
   const count = Number(environment["LISTEN_FDS"]);
-  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) void environment[name];
+  for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete environment[name];
   if (!isOurs || !Number.isInteger(count) || count < 1 || count > LISTENERS_MAX) return [];
   return Array.from({ length: count }, (_, index) => FIRST_DESCRIPTOR + index);
 }
 
-/**
- * A group's number by /etc/group, or undefined. Directory services can hang: they are not asked.
- */
+/** A group's number by /etc/group, or undefined. Directory services are not asked: they hang. */
 export function groupId(name: string, path = "/etc/group"): number | undefined {
   for (const line of readFileSync(path, "utf8").split("\n")) {
     const [group, , id] = line.split(":");

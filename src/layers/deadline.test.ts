@@ -240,6 +240,29 @@ describe("a list", () => {
     expect(timers.running.size).toBe(0);
   });
 
+  test("whose items come too slowly is given up", async () => {
+    const timers = manualTimers();
+    const bounded = withDeadlines(
+      driver({
+        async *list() {
+          while (true) {
+            timers.pass(6_000);
+            yield record;
+          }
+        },
+      }),
+      timers,
+    );
+    let count = 0;
+    const reading = (async () => {
+      for await (const _item of bounded.list(operation())) count += 1;
+    })();
+    await expect(reading).rejects.toMatchObject({ code: "driver.timed_out" });
+    // The second came after 12 s, within the moment for giving up that follows the 10 s.
+    expect(count).toBe(2);
+    expect(timers.running.size).toBe(0);
+  });
+
   test("that hangs in the middle is given up", async () => {
     const timers = manualTimers();
     const bounded = withDeadlines(

@@ -88,6 +88,8 @@ class Deadlines implements Around {
     let isDone = false;
     try {
       while (true) {
+        // The last item may have come in the moment for giving up; it is the last one then.
+        controller.signal.throwIfAborted();
         const startedAtMs = this.#parts.monotonicMs();
         const attempt = { outer: operation.signal, controller, deadlineMs: remainingMs };
         const item = await this.#inTime({ ...site, ...attempt, work: () => items.next() });

@@ -5,7 +5,7 @@ import { parseHolderId, parseTrashId, parseVolumeName } from "../core/names.ts";
 import type { HolderEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { type VolumeFields, volumeOfFields } from "./rows.ts";
 
-export const COPY_FORMAT = "holdfast-state-copy";
+const COPY_FORMAT = "holdfast-state-copy";
 export const COPY_VERSION = 1;
 
 /** Everything a copy holds: what the state remembers, without the history. */

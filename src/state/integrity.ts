@@ -4,7 +4,7 @@ import { type Database, DatabaseCorrupt } from "../core/database.ts";
 /**
  * Larger files are not checked as a whole: see docs/decisions/0003-state.md for what that costs.
  */
-export const QUICK_CHECK_PAGES_MAX = 16_384;
+const QUICK_CHECK_PAGES_MAX = 16_384;
 
 /** Throws `DatabaseCorrupt` with SQLite's own words. */
 export function checkFile(database: Database): void {

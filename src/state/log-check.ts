@@ -13,14 +13,17 @@ const MAGIC = 0x377f0682;
 export type LogVerdict =
   /** Everything that was acknowledged is there. */
   | { readonly state: "whole" }
-  /** There is none, or nothing was ever written to it. */
+  /** There is none. */
   | { readonly state: "missing" }
   | { readonly state: "damaged"; readonly reason: string };
 
 /** Reads the log once; 2 MiB take some milliseconds. */
 export function checkLog(path: string): LogVerdict {
-  const bytes = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
-  if (bytes === 0) return { state: "missing" };
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size;
+  if (bytes === undefined) return { state: "missing" };
+  // A process that exits without closing has its databases closed by Bun, which brings the whole
+  // log into the file and then empties it.
+  if (bytes === 0) return { state: "whole" };
   if (bytes < HEADER_BYTES) return { state: "damaged", reason: "it is cut within its header" };
   const descriptor = openSync(path, "r");
   try {

@@ -14,7 +14,7 @@ const FRAME_BYTES = PAGE_BYTES + 24;
 const LOG_HEADER_BYTES = 32;
 
 /** Length of the log, in pages: 2 MiB. */
-export const LOG_PAGES = 512;
+const LOG_PAGES = 512;
 /** The log is emptied into the file when a commit has filled this many of its pages. */
 const CHECKPOINT_PAGES = 384;
 /** Free pages after replenishing: 2 MiB. */

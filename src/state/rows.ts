@@ -192,6 +192,7 @@ const historyActions = [
   "prune",
   "mount",
   "unmount",
+  "undo",
 ] as const satisfies readonly HistoryAction[];
 
 export function decodeHistory(row: HistoryRow): HistoryEntry {

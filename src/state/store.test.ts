@@ -173,6 +173,21 @@ async function traced(
   return { text, exitCode: child.exitCode };
 }
 
+test("a log that a large write has made long is cut again, and nothing is lost", async () => {
+  using directory = temporaryDirectory();
+  const store = openIn(directory.path);
+  const log = join(directory.path, "state.db-wal");
+  const names = Array.from({ length: 40_000 }, (_, index) => `volume-${index}`);
+  await store.write((transaction) => {
+    for (const name of names) transaction.putVolume(sampleVolume(name));
+  });
+  expect(statSync(log).size).toBeLessThanOrEqual(2 * LOG_BYTES);
+  await store.close();
+  const again = openIn(directory.path);
+  expect(again.read((view) => view.volumeCount)).toBe(names.length);
+  await again.close();
+});
+
 describe("the history", () => {
   test("keeps the newest rows and no more, and counts on after a start", async () => {
     using directory = temporaryDirectory();

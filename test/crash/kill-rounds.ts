@@ -1,10 +1,10 @@
 // Kills the daemon again and again under the load of eight clients, and compares after every restart.
-import { readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { hasEnded, runToEnd, startChild, stopChild } from "../support/child.ts";
+import { hasEnded, startChild, stopChild } from "../support/child.ts";
 import { holdfastCommand, type RunningDaemon, startDaemon } from "../support/daemon.ts";
 import { Client } from "./client.ts";
 import { runLoad } from "./load.ts";
+import { unmountBelow } from "./loop-image.ts";
 import { ClientModel } from "./model.ts";
 import type { Random } from "./random.ts";
 import { compare, untilTrashIsEmpty } from "./reality.ts";
@@ -124,16 +124,5 @@ async function checkTwice(root: string, models: readonly ClientModel[]): Promise
     await using daemon = await startDaemon({ root });
     await check(daemon, models, when);
     await untilTrashIsEmpty(root);
-  }
-}
-
-/** What the load had mounted outlives every daemon. */
-export async function unmountBelow(root: string): Promise<void> {
-  const targets = readFileSync("/proc/self/mounts", "utf8")
-    .split("\n")
-    .map((line) => line.split(" ")[1] ?? "")
-    .filter((target) => target.startsWith(`${root}/`));
-  for (const target of targets.reverse()) {
-    await runToEnd("umount", ["--lazy", target], { timeoutMs: 10_000 });
   }
 }

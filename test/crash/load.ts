@@ -1,5 +1,6 @@
 // The mixed load of one client: it changes, looks and compares until the daemon is killed.
-import { writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { type Client, holderPath, UnexpectedAnswer, type Volume } from "./client.ts";
 import type { ClientModel, Known, Wanted } from "./model.ts";
@@ -128,13 +129,21 @@ async function mount({ client, model, random }: LoadParts, name: string): Promis
   const holder = random.pick(holders);
   model.unanswered = { kind: "mount", name, holder };
   const answer = await client.expect(200, "PUT", holderPath(name, holder));
-  const path = model.known.get(name)?.volume.Mountpoint;
+  const path = model.known.get(name)?.volume.Mountpoint ?? "";
   agree(`mount of ${name}`, answer, { path });
   model.mounted(name, holder);
   const file = `${holder}-${random.below(3)}`;
   const content = `${name} ${random.below(1_000_000_000)}`;
-  writeFileSync(`${path}/${file}`, content);
+  writeDurably(join(path, file), content);
   model.wrote(name, file, content);
+}
+
+/** As a database would: the file, then the directory that has its name. */
+function writeDurably(file: string, content: string): void {
+  writeFileSync(file, content, { flush: true });
+  const directory = openSync(join(file, ".."), "r");
+  fsyncSync(directory);
+  closeSync(directory);
 }
 
 async function unmount({ client, model, random }: LoadParts, name: string): Promise<void> {

@@ -40,6 +40,15 @@ export class ClientModel {
     this.names = Array.from({ length: nameCount }, (_, index) => `${owner}-volume-${index}`);
   }
 
+  /** As it is now; what the client goes on to learn does not change it. */
+  copy(): ClientModel {
+    const copy = new ClientModel(this.owner, this.names.length);
+    for (const [name, known] of this.known) copy.known.set(name, known);
+    copy.unanswered = this.unanswered;
+    copy.acknowledgedCount = this.acknowledgedCount;
+    return copy;
+  }
+
   created(volume: Volume): void {
     this.known.set(volume.Name, { volume, holders: new Set(), files: new Map() });
     this.#answered();

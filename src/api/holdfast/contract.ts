@@ -46,7 +46,7 @@ const change = {
   required: ["at", "action", "volume", "driver", "caller", "operation"],
   properties: {
     at: instant,
-    action: { enum: ["create", "adopt", "remove", "prune", "mount", "unmount"] },
+    action: { enum: ["create", "adopt", "remove", "prune", "mount", "unmount", "undo"] },
     volume: text,
     driver: text,
     /** The process that asked, or Holdfast itself. */

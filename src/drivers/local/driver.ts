@@ -94,7 +94,7 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
     unmount: mounts.unmount,
     rebuild,
     trash: trash.facet,
-    usage: localUsage(layout),
+    usage: localUsage(layout, host),
   };
 }
 
@@ -128,7 +128,7 @@ function localRebuild(layout: Layout, host: Host): RebuildCapable {
   };
 }
 
-function localUsage(layout: Layout): UsageCapable {
+function localUsage(layout: Layout, host: Host): UsageCapable {
   return {
     async measure(name, operation) {
       if (localMount(readOptions(layout, name)) !== undefined) {
@@ -137,7 +137,8 @@ function localUsage(layout: Layout): UsageCapable {
           `volume ${name} is a mount of other storage, whose size is not measured`,
         );
       }
-      return { usedBytes: await measureTree(layout.data(name), operation) };
+      const mounted = new Set(host.mounts().map((line) => line.target));
+      return { usedBytes: await measureTree(layout.data(name), mounted, operation) };
     },
   };
 }

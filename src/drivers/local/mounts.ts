@@ -5,7 +5,7 @@ import { EngineError, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { HolderId, VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
-import { type Layout, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
+import { type Layout, makeData, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
 import { localMount } from "./options.ts";
 
 export interface LocalMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
@@ -31,6 +31,8 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
       const mount = localMount(readOptions(layout, name));
       if (mount === undefined) await makeDurable(layout, name);
       else if (!host.mounts().some((line) => line.target === target)) {
+        // A power cut may have left the options without their mount point, which holds no data.
+        makeData(layout, name);
         await makeDurable(layout, name);
         await host.mount({ ...mount, target }, operation);
       }

@@ -39,9 +39,9 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
         if (localMount(readOptions(layout, name)) !== undefined) {
           // What is mounted here is not ours: it is let go of, never moved or removed.
           await host.unmount(layout.data(name), operation);
-        } else {
-          plainDirectory(layout.data(name));
         }
+        refuseMounts(host, [directory]);
+        plainDirectory(layout.data(name));
         rename(directory, layout.retired(id));
       },
 
@@ -110,17 +110,7 @@ async function removeTrees(
   operation: Operation,
 ): Promise<void> {
   operation.signal.throwIfAborted();
-  // A bind mount of the same file system looks like any directory to rm: only the table tells.
-  for (const line of host.mounts()) {
-    const below = paths.find((path) => line.target === path || line.target.startsWith(`${path}/`));
-    if (below !== undefined) {
-      throw new EngineError(
-        "volume.in_use",
-        `${line.target} is a mount inside a removed volume; unmount it, then it is purged`,
-        { details: { path: line.target } },
-      );
-    }
-  }
+  refuseMounts(host, paths);
   const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
   const result = await host.run("rm", args, operation);
   if (result.exitCode !== 0) {
@@ -128,5 +118,22 @@ async function removeTrees(
       "storage.failed",
       `error while purging removed volumes: ${result.stderr.trim()}`,
     );
+  }
+}
+
+/**
+ * Throws `volume.in_use` when something is mounted at or below one of the directories: it is not
+ * the volume's. A bind mount of the same file system looks like any directory to rm and to lstat,
+ * and a dead server's blocks both: only the table tells.
+ */
+function refuseMounts(host: Host, directories: readonly string[]): void {
+  for (const { target } of host.mounts()) {
+    if (directories.some((each) => target === each || target.startsWith(`${each}/`))) {
+      throw new EngineError(
+        "volume.in_use",
+        `something is mounted inside the volume, at ${target}; unmount it first`,
+        { details: { path: target } },
+      );
+    }
   }
 }

@@ -10,15 +10,19 @@ const SLICE_MS = 4;
 
 /**
  * Apparent bytes of everything below `top` that is not a directory, hard links counted once (moby's
- * rule). Follows no link and stays on one file system. What vanishes meanwhile counts nothing.
+ * rule). Follows no link and passes by what is mounted (looking at a dead server would block). What
+ * vanishes meanwhile counts nothing.
  * Synchronous calls in slices: measured at a sixth of the time of asynchronous ones.
  */
-export async function measureTree(top: string, operation: Operation): Promise<number> {
+export async function measureTree(
+  top: string,
+  mountTargets: ReadonlySet<string>,
+  operation: Operation,
+): Promise<number> {
   const seen = new Set<number>();
   const pending: string[] = [top];
   let usedBytes = 0;
   let sliceStartedAt = performance.now();
-  const device = statOrGone(top)?.dev;
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
     for (const entry of entriesOf(directory)) {
       if (performance.now() - sliceStartedAt > SLICE_MS) {
@@ -27,10 +31,10 @@ export async function measureTree(top: string, operation: Operation): Promise<nu
         sliceStartedAt = performance.now();
       }
       const path = `${directory}/${entry.name}`;
-      const stat = statOrGone(path);
+      const stat = mountTargets.has(path) ? undefined : statOrGone(path);
       if (stat === undefined) continue;
       if (stat.isDirectory()) {
-        if (stat.dev === device) pending.push(path);
+        pending.push(path);
         continue;
       }
       if (stat.nlink > 1) {

@@ -1,0 +1,433 @@
+// Volumes: create, inspect and list, and what a create that fails leaves behind.
+import { describe, expect, test } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  EngineBench,
+  type EngineBenchParts,
+  failureOf,
+  startedEngine,
+} from "../../test/support/engine-bench.ts";
+import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
+import { parseHolderId } from "../core/names.ts";
+import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { CreateRequest } from "./volumes.ts";
+
+const holder = parseHolderId("c1");
+
+/** A create of this name with nothing else said. */
+function named(name: string, more: Partial<CreateRequest> = {}): CreateRequest {
+  return { name, options: null, labels: null, ...more };
+}
+
+function create(bench: EngineBench, request: CreateRequest): Promise<VolumeEntry> {
+  return bench.engine.volumes.create(request, bench.operation());
+}
+
+function names(bench: EngineBench): readonly string[] {
+  return bench.engine.volumes.list({}).map((entry) => entry.name);
+}
+
+/** The local driver with some of its members replaced. */
+function changedLocal(
+  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
+): EngineBenchParts {
+  return {
+    drivers: (bench) => {
+      const driver = bench.local();
+      return [{ ...driver, ...change(driver, bench) }];
+    },
+  };
+}
+
+describe("create", () => {
+  test("makes the directory and says what was asked, with the host's time", async () => {
+    await using bench = await startedEngine();
+    const labels = { b: "2", a: "1" };
+    const entry = await create(bench, named("wiki", { labels }));
+    expect(entry).toEqual({
+      name: "wiki",
+      driver: "local",
+      scope: "local",
+      labels,
+      options: null,
+      createdAtMs: bench.nowMs,
+      origin: "made",
+      phase: "ready",
+      mountpoint: join(bench.volumePath("wiki"), "_data"),
+      identity: "",
+      usedAtMs: null,
+    } as unknown as VolumeEntry);
+    expect(existsSync(entry.mountpoint)).toBe(true);
+    expect(bench.events.map(({ action, actor, attributes }) => [action, actor, attributes])).toEqual(
+      [["create", "wiki" as never, { driver: "local" }]],
+    );
+    const [change] = bench.state.history({ countMax: 5 });
+    expect(change).toMatchObject({ action: "create", volume: "wiki", caller: { kind: "system" } });
+  });
+
+  test("the time of creation stays, whatever happens to the directory", async () => {
+    await using bench = await startedEngine();
+    const createdAtMs = bench.nowMs;
+    const entry = await create(bench, named("wiki"));
+    bench.nowMs += 5_000_000;
+    writeFileSync(join(entry.mountpoint, "file"), "x");
+    writeFileSync(join(bench.volumePath("wiki"), "other"), "x");
+    await bench.engine.volumes.mount("wiki", holder, bench.operation());
+    await bench.restart();
+    expect(bench.engine.volumes.inspect("wiki").createdAtMs).toBe(createdAtMs);
+  });
+
+  test("an existing name is answered as it is, whatever else is asked, without an event", async () => {
+    await using bench = await startedEngine();
+    const first = await create(bench, named("wiki", { labels: { a: "1" } }));
+    for (const more of [
+      {},
+      { labels: { b: "2" } },
+      { driver: "local" },
+      { driver: "" },
+      { options: { nonsense: "x" } },
+    ]) {
+      expect(await create(bench, named("wiki", more))).toEqual(first);
+    }
+    expect(bench.events).toHaveLength(1);
+    expect(bench.state.history({ countMax: 9 })).toHaveLength(1);
+  });
+
+  test("a name that another driver has is a conflict with Docker's text", async () => {
+    await using bench = await startedEngine();
+    await create(bench, named("wiki", { driver: "scratch" }));
+    const refused = await failureOf(create(bench, named("wiki", { driver: "local" })));
+    expect([refused.code, refused.kind, refused.message]).toEqual([
+      "volume.exists_differently",
+      "conflict",
+      "driver 'scratch' already has volume 'wiki': volume name must be unique",
+    ]);
+    const unspecified = await create(bench, named("wiki"));
+    expect(unspecified.driver as string).toBe("scratch");
+    expect(existsSync(bench.volumePath("wiki"))).toBe(false);
+  });
+
+  test("without a name one is made up, and the volume is labelled anonymous", async () => {
+    await using bench = await startedEngine();
+    for (const request of [{}, { name: "" }, { name: undefined }]) {
+      const entry = await create(bench, { options: null, labels: null, ...request });
+      expect(entry.name).toMatch(/^[0-9a-f]{64}$/);
+      expect(entry.labels).toEqual({ "com.docker.volume.anonymous": "" });
+    }
+    const labelled = await create(bench, { options: null, labels: { a: "1" } });
+    expect(labelled.labels).toEqual({ a: "1", "com.docker.volume.anonymous": "" });
+    expect(names(bench)).toHaveLength(4);
+    const typed = await create(bench, named("0".repeat(64)));
+    expect(typed.labels).toBeNull();
+  });
+
+  test("nothing and an empty object stay what they were, over a restart", async () => {
+    await using bench = await startedEngine();
+    await create(bench, named("nothing"));
+    await create(bench, named("empty", { labels: {}, options: {} }));
+    for (const restarts of [false, true]) {
+      if (restarts) await bench.restart();
+      const { inspect } = bench.engine.volumes;
+      const seen = ["nothing", "empty"].map((name) => inspect.call(bench.engine.volumes, name));
+      expect(seen.map(({ labels, options }) => [labels, options])).toEqual([
+        [null, null],
+        [{}, {}],
+      ]);
+    }
+  });
+
+  test("what is refused leaves no row, no directory, no history and no event", async () => {
+    await using bench = await startedEngine();
+    const refusals: readonly (readonly [CreateRequest, string])[] = [
+      [named("x"), "volume.name_invalid"],
+      [named("../x"), "volume.name_invalid"],
+      [named("a/b"), "volume.name_invalid"],
+      [named("wiki\n"), "volume.name_invalid"],
+      [named("-wiki"), "volume.name_invalid"],
+      [named("n".repeat(256)), "volume.name_invalid"],
+      [named("wiki", { driver: "nosuch" }), "driver.not_found"],
+      [named("wiki", { driver: "\u0000" }), "request.invalid"],
+      [named("wiki", { options: { foo: "1" } }), "volume.option_invalid"],
+      [named("wiki", { options: { type: "tmpfs" } }), "volume.option_invalid"],
+      [{ options: { foo: "1" }, labels: null }, "volume.option_invalid"],
+    ];
+    for (const [request, code] of refusals) {
+      const refused = await failureOf(create(bench, request));
+      expect([request.name, refused.code as string]).toEqual([request.name, code]);
+    }
+    expect(names(bench)).toEqual([]);
+    expect(readdirSync(join(bench.root, "volumes"))).toEqual([]);
+    expect(bench.state.history({ countMax: 9 })).toEqual([]);
+    expect(bench.events).toEqual([]);
+  });
+
+  test("an unknown driver is said at once, in Docker's words", async () => {
+    await using bench = await startedEngine();
+    const { message, details } = await failureOf(
+      create(bench, named("wiki", { driver: "nosuch" })),
+    );
+    expect(message).toBe('error looking up volume plugin nosuch: plugin "nosuch" not found');
+    expect(details).toEqual({ driver: "nosuch" });
+  });
+});
+
+describe("a create that fails", () => {
+  const full = new EngineError("storage.full", "no space left on device");
+
+  test("takes its row back when the directory cannot be made", async () => {
+    let isFull = true;
+    const parts = changedLocal(({ rebuild }) => ({
+      rebuild: rebuild && {
+        ...rebuild,
+        createNow: (spec) => {
+          if (isFull) throw full;
+          return rebuild.createNow(spec);
+        },
+      },
+    }));
+    await using bench = await startedEngine(parts);
+    expect(await failureOf(create(bench, named("wiki")))).toBe(full);
+    expect(names(bench)).toEqual([]);
+    expect(bench.events).toEqual([]);
+    isFull = false;
+    expect(existsSync((await create(bench, named("wiki"))).mountpoint)).toBe(true);
+  });
+
+  test("is not answered as an existing volume to somebody else meanwhile", async () => {
+    const parts = changedLocal(({ rebuild }) => ({
+      rebuild: rebuild && {
+        ...rebuild,
+        createNow: () => {
+          // In this moment the row is there, and will be taken back.
+          second = bench.engine.volumes.create(named("wiki"), bench.operation());
+          second.catch(() => undefined);
+          throw full;
+        },
+      },
+    }));
+    let second: Promise<VolumeEntry> | undefined;
+    await using bench = await startedEngine(parts);
+    const first = create(bench, named("wiki"));
+    expect(await failureOf(first)).toBe(full);
+    // Its own attempt fails as well, and starts a third one that nobody waits for.
+    expect(await failureOf(second ?? first)).toBe(full);
+  });
+
+  test("leaves nothing when the row cannot be written", async () => {
+    let isFull = false;
+    const parts: EngineBenchParts = {
+      state: (state) => ({
+        ...state,
+        write: (work) => (isFull ? Promise.reject(full) : state.write(work)),
+      }),
+    };
+    await using bench = await startedEngine(parts);
+    isFull = true;
+    expect(await failureOf(create(bench, named("wiki")))).toBe(full);
+    isFull = false;
+    expect(existsSync(bench.volumePath("wiki"))).toBe(false);
+    expect(names(bench)).toEqual([]);
+  });
+
+  test("the row is on disk before the directory is touched", async () => {
+    let atDirectory: readonly string[] = [];
+    const parts = changedLocal(({ rebuild }, bench) => ({
+      rebuild: rebuild && {
+        ...rebuild,
+        createNow: (spec) => {
+          atDirectory = names(bench);
+          expect(existsSync(bench.volumePath(spec.name))).toBe(false);
+          return rebuild.createNow(spec);
+        },
+      },
+    }));
+    await using bench = await startedEngine(parts);
+    await create(bench, named("wiki"));
+    expect(atDirectory).toEqual(["wiki"]);
+  });
+
+  test("a crash between row and directory ends with the directory", async () => {
+    const crash = new Promise<never>(() => undefined);
+    let isCrashing = true;
+    const parts: EngineBenchParts = {
+      // The commit is there, and its caller never hears of it.
+      state: (state): StateStore => ({
+        ...state,
+        write: (work) => {
+          const written = state.write(work);
+          return isCrashing ? written.then(() => crash) : written;
+        },
+      }),
+    };
+    await using bench = await startedEngine(parts);
+    void create(bench, named("wiki", { labels: { a: "1" } }));
+    await bench.state.close();
+    isCrashing = false;
+    expect(existsSync(bench.volumePath("wiki"))).toBe(false);
+    await bench.restart();
+    expect(bench.engine.recovery.rebuilt as readonly string[]).toEqual(["wiki"]);
+    const entry = bench.engine.volumes.inspect("wiki");
+    expect(entry.labels).toEqual({ a: "1" });
+    expect(existsSync(entry.mountpoint)).toBe(true);
+  });
+});
+
+describe("create by a driver that cannot rebuild", () => {
+  const bracketed = (change: Partial<VolumeDriver> = {}): EngineBenchParts => ({
+    drivers: (bench) => [{ ...bench.scratch(), rebuild: undefined, ...change }],
+  });
+  const onScratch = (name: string) => named(name, { driver: "scratch" });
+
+  test("is bracketed by two commits, and the row is the driver's record", async () => {
+    const seen: (string | undefined)[] = [];
+    const parts: EngineBenchParts = {
+      drivers: (bench) => {
+        const driver = bench.scratch();
+        const look = () => bench.state.read((view) => view.volume("wiki")?.phase);
+        return [
+          {
+            ...driver,
+            rebuild: undefined,
+            create: (spec, operation) => {
+              seen.push(look());
+              return driver.create(spec, operation);
+            },
+          },
+        ];
+      },
+    };
+    await using bench = await startedEngine(parts);
+    const entry = await create(bench, onScratch("wiki"));
+    expect(seen).toEqual(["creating"]);
+    expect(entry.phase).toBe("ready");
+    expect(entry.identity).toMatch(/^[0-9a-f]{16}$/);
+    expect(bench.engine.volumes.inspect("wiki")).toBe(entry);
+  });
+
+  test("a failure takes the row back", async () => {
+    const dead = new EngineError("driver.timed_out", "no answer");
+    await using bench = await startedEngine(
+      bracketed({ create: () => Promise.reject(dead) }),
+    );
+    expect(await failureOf(create(bench, onScratch("wiki")))).toBe(dead);
+    expect(names(bench)).toEqual([]);
+    expect(bench.events).toEqual([]);
+  });
+
+  test("what is not made yet is not answered as existing", async () => {
+    const gate = Promise.withResolvers<void>();
+    const dead = new EngineError("driver.timed_out", "no answer");
+    const create1 = async () => {
+      await gate.promise;
+      throw dead;
+    };
+    await using bench = await startedEngine(bracketed({ create: create1 }));
+    const first = create(bench, onScratch("wiki"));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(bench.engine.volumes.inspect("wiki").phase).toBe("creating");
+    const second = create(bench, onScratch("wiki"));
+    gate.resolve();
+    expect(await failureOf(first)).toBe(dead);
+    expect(await failureOf(second)).toBe(dead);
+  });
+});
+
+describe("races on one name", () => {
+  test("one create wins, the others are told of its volume, one event", async () => {
+    await using bench = await startedEngine();
+    const labels = Array.from({ length: 20 }, (_, index) => ({ by: String(index) }));
+    const entries = await Promise.all(
+      labels.map((each) => create(bench, named("wiki", { labels: each }))),
+    );
+    expect(new Set(entries).size).toBe(1);
+    expect(bench.events).toHaveLength(1);
+  });
+
+  test("of two drivers one gets the name, the other a conflict", async () => {
+    await using bench = await startedEngine();
+    const outcomes = await Promise.allSettled([
+      create(bench, named("wiki", { driver: "local" })),
+      create(bench, named("wiki", { driver: "scratch" })),
+    ]);
+    expect(outcomes.map((each) => each.status).sort()).toEqual(["fulfilled", "rejected"]);
+    const driver = bench.engine.volumes.inspect("wiki").driver as string;
+    expect(existsSync(bench.volumePath("wiki"))).toBe(driver === "local");
+  });
+
+  test("creates and removes at once leave either a volume or none", async () => {
+    await using bench = await startedEngine();
+    const ignore = (work: Promise<unknown>) => work.catch((error) => error);
+    for (let round = 0; round < 10; round++) {
+      const answers = await Promise.all(
+        Array.from({ length: 12 }, (_, index) =>
+          index % 3 === 0
+            ? ignore(bench.engine.volumes.remove("wiki", bench.operation()))
+            : ignore(create(bench, named("wiki"))),
+        ),
+      );
+      const codes = answers.map((each) => (each instanceof EngineError ? each.code : "done"));
+      expect(new Set(codes).isSubsetOf(new Set(["done", "volume.not_found"]))).toBe(true);
+      expect(existsSync(bench.volumePath("wiki"))).toBe(names(bench).includes("wiki"));
+    }
+  });
+});
+
+describe("inspect and list", () => {
+  test("never ask a driver, even when its storage is gone, and change nothing", async () => {
+    await using bench = await startedEngine();
+    await create(bench, named("wiki"));
+    rmSync(bench.volumePath("wiki"), { recursive: true });
+    expect(bench.engine.volumes.inspect("wiki").name as string).toBe("wiki");
+    expect(names(bench)).toEqual(["wiki"]);
+    const never = (): never => {
+      throw new Error("a driver was asked");
+    };
+    const silent = new Proxy(bench.local(), {
+      get: (driver, key) => (key === "name" || key === "scope" ? driver[key] : never()),
+    });
+    await using second = new EngineBench({ drivers: () => [silent] });
+    const entry = bench.engine.volumes.inspect("wiki");
+    await second.state.write((transaction) => transaction.putVolume(entry));
+    await expect(second.start()).rejects.toThrow("a driver was asked");
+    expect(bench.engine.volumes.inspect("wiki")).toBe(entry);
+  });
+
+  test("what is not there has Docker's text", async () => {
+    await using bench = await startedEngine();
+    const texts = ["wiki", "", "a/b"].map((name) => {
+      try {
+        return bench.engine.volumes.inspect(name).name;
+      } catch (error) {
+        return error instanceof EngineError ? [error.code, error.message] : error;
+      }
+    });
+    expect(texts).toEqual([
+      ["volume.not_found", "get wiki: no such volume"],
+      ["volume.not_found", "get: no such volume"],
+      ["volume.not_found", "get a/b: no such volume"],
+    ]);
+  });
+
+  test("a list is in the order of creation, and says so after a restart", async () => {
+    await using bench = await startedEngine();
+    const order = ["zz", "aa", "mm", "bb"];
+    for (const name of order) await create(bench, named(name));
+    expect(names(bench)).toEqual(order);
+    await bench.engine.volumes.remove("aa", bench.operation());
+    await create(bench, named("aa"));
+    await bench.engine.volumes.mount("zz", holder, bench.operation());
+    expect(names(bench)).toEqual(["zz", "mm", "bb", "aa"]);
+    await bench.restart();
+    expect(names(bench)).toEqual(["zz", "mm", "bb", "aa"]);
+  });
+
+  test("directories that appear while the daemon runs are nobody's until the next start", async () => {
+    await using bench = await startedEngine();
+    mkdirSync(join(bench.volumePath("late"), "_data"), { recursive: true });
+    expect(names(bench)).toEqual([]);
+    await bench.restart();
+    expect(names(bench)).toEqual(["late"]);
+  });
+});

@@ -1,0 +1,160 @@
+// An engine for one test: a real state in memory, drivers of the test's choice, a clock it moves.
+import { join } from "node:path";
+import { localLeases } from "../../src/cluster/local-leases.ts";
+import type { VolumeDriver } from "../../src/core/driver.ts";
+import { EngineError } from "../../src/core/errors.ts";
+import type { Host } from "../../src/core/host.ts";
+import { makeOperationId } from "../../src/core/names.ts";
+import { type Log, type Operation, systemCaller } from "../../src/core/operation.ts";
+import type { StateStore } from "../../src/core/state-store.ts";
+import { localDriver } from "../../src/drivers/local/driver.ts";
+import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
+import { type Engine, startEngine } from "../../src/engine/engine.ts";
+import type { EngineEvent } from "../../src/engine/event-log.ts";
+import { linuxHost } from "../../src/host/linux.ts";
+import { eventually } from "./child.ts";
+import { openIn, temporaryDirectory } from "./state-bench.ts";
+
+/** How long background work of a test may take, in milliseconds. */
+const BACKGROUND_MS_MAX = 5_000;
+
+/** One line of the log. */
+export interface LogLine {
+  readonly level: keyof Log;
+  readonly message: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface EngineBenchParts {
+  /** Drivers over the test's own folder; by default the real `local` and the scratch driver. */
+  readonly drivers?: (bench: EngineBench) => readonly VolumeDriver[];
+  /** Something around the state, such as one that fails. */
+  readonly state?: (state: StateStore) => StateStore;
+  readonly host?: (host: Host) => Host;
+}
+
+/** The engine with its surroundings; `restart` is a new life over the same storage. */
+export class EngineBench implements AsyncDisposable {
+  readonly #folder = temporaryDirectory();
+  readonly #parts: EngineBenchParts;
+  readonly log: LogLine[] = [];
+  readonly events: EngineEvent[] = [];
+  readonly host: Host;
+  /** Wall clock in milliseconds since the epoch. */
+  nowMs = Date.UTC(2026, 9, 15, 20);
+  #state: StateStore;
+  #engine: Engine | undefined;
+
+  constructor(parts: EngineBenchParts) {
+    this.#parts = parts;
+    const host = { ...linuxHost(), nowMs: () => this.nowMs };
+    this.host = parts.host?.(host) ?? host;
+    this.#state = this.#openState();
+  }
+
+  /** The data root of all drivers. */
+  get root(): string {
+    return join(this.#folder.path, "root");
+  }
+
+  get state(): StateStore {
+    return this.#state;
+  }
+
+  get engine(): Engine {
+    if (this.#engine === undefined) throw new Error("the engine has not been started");
+    return this.#engine;
+  }
+
+  operation(signal = new AbortController().signal): Operation {
+    const line = (level: keyof Log) => (message: string, fields: LogLine["fields"] = {}) =>
+      void this.log.push({ level, message, fields });
+    return {
+      id: makeOperationId("test"),
+      caller: systemCaller,
+      signal,
+      log: { debug: line("debug"), info: line("info"), warn: line("warn"), error: line("error") },
+    };
+  }
+
+  async start(): Promise<void> {
+    const drivers = this.#parts.drivers?.(this) ?? [this.local(), this.scratch()];
+    this.#engine = await startEngine({
+      host: this.host,
+      state: this.#state,
+      leases: localLeases(this.host),
+      drivers,
+      systemOperation: () => this.operation(),
+    });
+    this.#engine.events.follow((event) => this.events.push(event));
+  }
+
+  /** Ends this life and begins the next one with the same drivers. */
+  async restart(): Promise<void> {
+    await this.stop();
+    this.#state = this.#openState();
+    await this.start();
+  }
+
+  async stop(): Promise<void> {
+    await this.#engine?.stop();
+    await this.#state.close();
+    this.#engine = undefined;
+  }
+
+  local(): VolumeDriver {
+    return localDriver({ root: this.root, host: this.host });
+  }
+
+  scratch(): VolumeDriver {
+    return scratchDriver({ ...this.host, root: this.scratchRoot });
+  }
+
+  /** Where the scratch driver keeps its volumes: it must not share a folder with `local`. */
+  get scratchRoot(): string {
+    return this.#folder.path;
+  }
+
+  /** What a volume's directory is in, below the data root. */
+  volumePath(name: string): string {
+    return join(this.root, "volumes", name);
+  }
+
+  /** Resolves when nothing that was removed takes space any more. */
+  async purged(): Promise<void> {
+    const left = () => this.#state.read((view) => [...view.retired()].length);
+    await eventually(() => (left() === 0 ? true : undefined), {
+      timeoutMs: BACKGROUND_MS_MAX,
+      otherwise: () => `${left()} removed volumes were not purged: ${JSON.stringify(this.log)}`,
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    this.#folder[Symbol.dispose]();
+  }
+
+  #openState(): StateStore {
+    const state = openIn(this.#folder.path);
+    return this.#parts.state?.(state) ?? state;
+  }
+}
+
+/** A bench whose engine runs. */
+export async function startedEngine(parts: EngineBenchParts = {}): Promise<EngineBench> {
+  const bench = new EngineBench(parts);
+  await bench.start();
+  return bench;
+}
+
+/** What a piece of work fails with; a work that succeeds fails the test. */
+export async function failureOf(work: Promise<unknown> | (() => unknown)): Promise<EngineError> {
+  let value: unknown;
+  try {
+    value = await (typeof work === "function" ? work() : work);
+  } catch (error) {
+    if (error instanceof EngineError) return error;
+    throw error;
+  }
+  throw new Error(`it should have failed, and gave ${JSON.stringify(value)}`);
+}

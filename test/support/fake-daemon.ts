@@ -1,0 +1,150 @@
+// A daemon made of canned answers on a Unix socket, and a terminal that remembers what was printed.
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Server, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCli } from "../../src/cli/run.ts";
+import type { Terminal } from "../../src/cli/terminal.ts";
+
+export interface FakeRequest {
+  readonly method: string;
+  /** Percent-decoded, with the version in front. */
+  readonly path: string;
+  readonly body: string;
+}
+
+export interface FakeReply {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+}
+
+/** "raw" answers write what they like to the socket. */
+export type Answer = (
+  request: FakeRequest,
+  socket: Socket,
+) => FakeReply | "raw" | Promise<FakeReply | "raw">;
+
+export function json(value: unknown, status = 200): FakeReply {
+  return { status, body: `${JSON.stringify(value)}\n` };
+}
+
+/** Listens in a directory of its own below `directory`, until it is disposed of. */
+export class FakeDaemon implements AsyncDisposable {
+  readonly requests: FakeRequest[] = [];
+  readonly #directory = mkdtempSync(join(tmpdir(), "holdfast-cli-"));
+  readonly socketPath = join(this.#directory, "d.sock");
+  readonly #server: Server;
+  readonly #sockets = new Set<Socket>();
+
+  private constructor(answer: Answer) {
+    this.#server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("error", () => {});
+      let received = Buffer.alloc(0);
+      let work = Promise.resolve();
+      socket.on("data", (bytes: Buffer) => {
+        received = Buffer.concat([received, bytes]);
+        for (let taken = take(received); taken; taken = take(received)) {
+          const { request, rest } = taken;
+          received = rest;
+          this.requests.push(request);
+          work = work.then(async () => send(socket, request, await answer(request, socket)));
+        }
+      });
+    });
+  }
+
+  static async start(answer: Answer): Promise<FakeDaemon> {
+    const daemon = new FakeDaemon(answer);
+    await new Promise<void>((resolve) => daemon.#server.listen(daemon.socketPath, resolve));
+    return daemon;
+  }
+
+  get host(): string {
+    return `unix://${this.socketPath}`;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    rmSync(this.#directory, { recursive: true, force: true });
+  }
+}
+
+function take(
+  bytes: Buffer,
+): { readonly request: FakeRequest; readonly rest: Buffer<ArrayBuffer> } | undefined {
+  const end = bytes.indexOf("\r\n\r\n");
+  if (end < 0) return undefined;
+  const head = bytes.subarray(0, end).toString("latin1");
+  const length = Number(/^content-length: *([0-9]+)/im.exec(head)?.[1] ?? 0);
+  if (bytes.length < end + 4 + length) return undefined;
+  const [method = "", path = ""] = head.split(" ");
+  const body = bytes.subarray(end + 4, end + 4 + length).toString("utf8");
+  const request = { method, path: decodeURIComponent(path), body };
+  return { request, rest: Buffer.from(bytes.subarray(end + 4 + length)) };
+}
+
+function send(socket: Socket, request: FakeRequest, reply: FakeReply | "raw"): void {
+  if (reply === "raw") return;
+  const body = Buffer.from(reply.body ?? "");
+  const headers = { "Content-Type": "application/json", ...reply.headers };
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  const length = reply.status === 204 ? "" : `Content-Length: ${body.length}\r\n`;
+  socket.write(`HTTP/1.1 ${reply.status} Status\r\n${lines.join("")}${length}\r\n`);
+  if (request.method !== "HEAD" && reply.status !== 204) socket.write(body);
+}
+
+export interface Outcome {
+  readonly stdout: string;
+  readonly stderr: string;
+  readonly exit: number;
+}
+
+export interface Surroundings {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly input?: string;
+  readonly isTerminal?: boolean;
+  readonly nowMs?: number;
+}
+
+/** Runs one command line in this process. */
+export async function runWords(
+  words: readonly string[],
+  host: string,
+  surroundings: Surroundings = {},
+): Promise<Outcome> {
+  let stdout = "";
+  let stderr = "";
+  const isTerminal = surroundings.isTerminal ?? false;
+  const terminal: Terminal = {
+    env: { HOLDFAST_HOST: host, ...surroundings.env },
+    isRoot: () => Promise.resolve(false),
+    out: (text) => {
+      stdout += text;
+      return Promise.resolve();
+    },
+    err: (text) => {
+      stderr += text;
+      return Promise.resolve();
+    },
+    isOutTerminal: () => Promise.resolve(isTerminal),
+    isErrTerminal: () => Promise.resolve(isTerminal),
+    readLine: () => Promise.resolve(surroundings.input),
+    nowMs: () => surroundings.nowMs ?? Date.parse("2026-11-22T12:00:00Z"),
+  };
+  const exit = await runCli(words, terminal, { version: "0.1.0" });
+  return { stdout, stderr, exit };
+}
+
+/** Splits a line as a shell does, as far as quotes; nothing is expanded. */
+export function shellWords(line: string): string[] {
+  const words: string[] = [];
+  const pattern = /((?:[^\s'"]|'[^']*'|"[^"]*")+)/g;
+  for (const [word] of line.matchAll(pattern)) {
+    words.push(word.replace(/'([^']*)'|"([^"]*)"/g, (_, single, double) => single ?? double ?? ""));
+  }
+  return words;
+}
