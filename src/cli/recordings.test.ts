@@ -101,7 +101,11 @@ describe("docker volume, recorded", () => {
     for (const command of loadCommands(name).filter(isOneCommand)) {
       const why = explained.find(({ line }) => line === command.line)?.why;
       if (why !== undefined) {
-        test.skip(`${name}: ${command.line} (${why})`, () => {});
+        test(`${name}: ${command.line} differs: ${why}`, async () => {
+          const outcome = await replay(command, recordings[name].api);
+          expect(normalise(outcome.stderr)).not.toBe(normalise(command.stderr));
+          console.log(`explained difference: ${command.line}: ${why}`);
+        });
         continue;
       }
       test(`${name}: ${command.line}`, async () => {

@@ -18,7 +18,7 @@ export function alignPairs(pairs: readonly (readonly [string, string])[]): strin
 }
 
 function longest(widths: readonly number[]): number {
-  return widths.reduce((most, width) => (width > most ? width : most), 0);
+  return widths.reduce((most, width) => Math.max(most, width), 0);
 }
 
 /**

@@ -1,4 +1,5 @@
 // What a command sees of the process around it: arguments' surroundings, streams, clock, terminal.
+import { CliFailure } from "./failure.ts";
 
 /** Tests hand in their own; the real one costs no `node:` import, because every import costs start-up. */
 export interface Terminal {
@@ -47,7 +48,10 @@ async function write(stream: Bun.BunFile, text: string): Promise<void> {
   try {
     await Bun.write(stream, text);
   } catch (cause) {
-    throw new OutputClosed("the output was closed", { cause });
+    // Bun's write errors carry the system's code and a message that begins with it.
+    const { code, message } = cause as { readonly code?: unknown; readonly message?: unknown };
+    if (code === "EPIPE") throw new OutputClosed("the output was closed", { cause });
+    throw new CliFailure(`cannot write the output: ${String(message)}`);
   }
 }
 

@@ -46,7 +46,8 @@ export function volumeRow(volume: ApiVolume): GoStruct {
     Mountpoint: volume.Mountpoint,
     Name: volume.Name,
     Scope: volume.Scope,
-    Size: usage ? humanSize(usage.Size) : notKnown,
+    // Docker would print the -1 that stands for "not known".
+    Size: usage && usage.Size >= 0 ? humanSize(usage.Size) : notKnown,
     Status: notKnown,
   };
   const label: GoMethod = {

@@ -51,6 +51,8 @@ export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
   /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
   readonly #told = new Set<VolumeName>();
+  /** Names whose creation is under way: until it has ended their rows may be taken back. */
+  readonly #making = new Set<string>();
 
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
@@ -85,10 +87,12 @@ export class VolumeEngine {
       labels: isNamed ? request.labels : anonymous,
       options: request.options,
     };
-    const entry =
+    this.#making.add(name);
+    const making =
       driver.rebuild === undefined
-        ? await this.#createBracketed(driver, wanted, operation)
-        : await this.#createFromRow(driver.rebuild, wanted, operation);
+        ? this.#createBracketed(driver, wanted, operation)
+        : this.#createFromRow(driver.rebuild, wanted, operation);
+    const entry = await making.finally(() => this.#making.delete(name));
     this.#parts.events.volume("create", name, { driver: driver.name });
     return entry;
   }
@@ -159,12 +163,19 @@ export class VolumeEngine {
     const driver = this.#driver(entry.driver);
     await this.#tellHolders(driver, entry, operation);
     const path = await driver.mount(entry.name, holder, operation);
-    const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
-    await state.write((transaction) => {
-      if (used !== entry) transaction.putVolume(used);
-      transaction.putHolder({ volume: entry.name, holder, sinceMs: host.nowMs() });
-      transaction.addHistory(this.#history("mount", entry, operation));
-    });
+    if (this.#isHeldBy(entry, holder)) return path;
+    try {
+      const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
+      await state.write((transaction) => {
+        if (used !== entry) transaction.putVolume(used);
+        transaction.putHolder({ volume: entry.name, holder, sinceMs: host.nowMs() });
+        transaction.addHistory(this.#history("mount", entry, operation));
+      });
+    } catch (error) {
+      // Nobody gets the path, and nobody would end this mount.
+      await driver.unmount(entry.name, holder, operation).catch(() => undefined);
+      throw error;
+    }
     events.volume("mount", entry.name, {
       container: holder,
       destination: path,
@@ -181,8 +192,7 @@ export class VolumeEngine {
     this.inspect(name);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     const entry = this.inspect(name);
-    const isHolder = (each: { readonly holder: HolderId }): boolean => each.holder === holder;
-    if (!state.read((view) => view.holders(entry.name)).some(isHolder)) return;
+    if (!this.#isHeldBy(entry, holder)) return;
     const driver = this.#driver(entry.driver);
     // A holder whose mount cannot be repeated has none that this unmount could take from it.
     await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
@@ -197,6 +207,10 @@ export class VolumeEngine {
       transaction.addHistory(this.#history("unmount", entry, operation));
     });
     events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
+  }
+
+  #isHeldBy({ name }: VolumeEntry, holder: HolderId): boolean {
+    return this.#parts.state.read((view) => view.holders(name).some((one) => one.holder === holder));
   }
 
   /**
@@ -214,9 +228,11 @@ export class VolumeEngine {
     this.#told.add(entry.name);
   }
 
+  /** The volume of this name, unless it is half made: that one is no answer yet. */
   #existing(name: string, driver: string | undefined): VolumeEntry | undefined {
     const entry = this.#parts.state.read((view) => view.volume(name));
-    if (entry === undefined || !driver || entry.driver === driver) return entry;
+    if (entry === undefined || entry.phase === "creating" || this.#making.has(name)) return;
+    if (!driver || entry.driver === driver) return entry;
     throw new EngineError(
       "volume.exists_differently",
       `driver '${entry.driver}' already has volume '${name}': volume name must be unique`,

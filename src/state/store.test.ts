@@ -68,7 +68,7 @@ describe("group commit", () => {
     await store.close();
   });
 
-  test("a full disk rejects all of the turn, changes nothing, and is over when it is over", async () => {
+  test("a full disk rejects the whole turn, changes nothing, and can end", async () => {
     using directory = temporaryDirectory();
     const counter = counting();
     const store = openIn(directory.path, { openDatabase: counter.open });
@@ -87,7 +87,7 @@ describe("group commit", () => {
     await again.close();
   });
 
-  test("a write of values that SQL refuses does not take the others of its turn along", async () => {
+  test("values that SQL refuses do not take the others of the turn along", async () => {
     using directory = temporaryDirectory();
     const store = openIn(directory.path);
     const wrong = sampleVolume("wrong", JSON.parse('{"phase":null}'));

@@ -1,7 +1,7 @@
 // A child process of the crash tests: writes a state and says what was acknowledged.
 //
-// Arguments: directory, round, lanes, steps (without: for ever). Each lane makes volumes one after another and removes every
-// third again; `namesAfter` tells the parent what must be there.
+// Arguments: directory, round, lanes, steps (without: for ever). Each lane makes volumes one after
+// another and removes every third again; `namesAfter` tells the parent what must be there.
 import { writeSync } from "node:fs";
 import { sampleHistory, sampleHolder, sampleVolume } from "../../src/conformance/state-store.ts";
 import { parseHolderId } from "../../src/core/names.ts";

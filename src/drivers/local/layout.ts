@@ -106,12 +106,12 @@ export function makeVolume(layout: Layout, name: VolumeName, options: DriverOpti
   }
 }
 
-/** Makes the data directory unless there is one. Throws `storage.*` or `host.denied`. */
+/** Makes the data directory unless there is one. Throws what the file system throws. */
 export function makeData(layout: Layout, name: VolumeName): void {
   try {
     fs.mkdirSync(layout.data(name), { mode: DATA_MODE });
   } catch (error) {
-    if (!isErrno(error, "EEXIST")) throw storageError(error, `making ${layout.data(name)}`);
+    if (!isErrno(error, "EEXIST")) throw error;
   }
 }
 

@@ -31,8 +31,7 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
       const mount = localMount(readOptions(layout, name));
       if (mount === undefined) await makeDurable(layout, name);
       else if (!host.mounts().some((line) => line.target === target)) {
-        // A power cut may have left the options without their mount point, which holds no data.
-        makeData(layout, name);
+        makeMountPoint(layout, name);
         await makeDurable(layout, name);
         await host.mount({ ...mount, target }, operation);
       }
@@ -56,6 +55,15 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
   async function release(name: VolumeName, operation: Operation): Promise<void> {
     if (localMount(readOptions(layout, name)) === undefined) return;
     await host.unmount(layout.data(name), operation);
+  }
+}
+
+/** A power cut may have left the options without their mount point, which holds no data. */
+function makeMountPoint(layout: Layout, name: VolumeName): void {
+  try {
+    makeData(layout, name);
+  } catch (error) {
+    throw storageError(error, `making the mount point ${layout.data(name)}`);
   }
 }
 

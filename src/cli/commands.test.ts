@@ -1,0 +1,272 @@
+// The table of commands and what is made from it: help, suggestions, completion, the reference.
+import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { FakeDaemon, json, runWords, shellWords } from "../../test/support/fake-daemon.ts";
+import type { Command } from "./command.ts";
+import { commands } from "./commands.ts";
+import { findCommand } from "./find-command.ts";
+import { parseOptions } from "./options.ts";
+import { renderCliReference } from "./reference.ts";
+import { runners } from "./runners.ts";
+
+const nowhere = "unix:///nonexistent/holdfast.sock";
+const volumes = ["v10", "v2", "v1"].map((Name) => ({
+  Name,
+  Driver: "local",
+  Mountpoint: `/m/${Name}`,
+  Scope: "local",
+  CreatedAt: "2026-11-22T11:00:00Z",
+  Labels: null,
+  Options: null,
+}));
+
+function daemonWithVolumes(): Promise<FakeDaemon> {
+  return FakeDaemon.start(() => json({ Volumes: volumes, Warnings: null }));
+}
+
+function words(command: Command): string {
+  return command.words.join(" ");
+}
+
+describe("the table", () => {
+  test("has a runner for each command, and no other", async () => {
+    expect(Object.keys(runners).sort()).toEqual(commands.map(words).sort());
+    for (const load of Object.values(runners)) expect(typeof (await load())).toBe("function");
+  });
+
+  test.each(commands.flatMap(({ examples }) => examples.map(({ line }) => [line])))(
+    "has an example that can be read: %s",
+    (line) => {
+      const [, ...rest] = shellWords(line.replace(/^source <\((.*)\)$/, "$1"));
+      const command = findCommand(rest);
+      expect(command).toBeDefined();
+      if (command === undefined) return;
+      const parsed = parseOptions(command.options, rest.slice(command.words.length));
+      expect(parsed.positional.length).toBeGreaterThanOrEqual(command.argumentCount.min);
+    },
+  );
+});
+
+describe("help", () => {
+  test("has every line of Docker's for the volume commands", async () => {
+    const file = join(import.meta.dir, "../../test/fixtures/cli/docker-help-28.2.2.txt");
+    const flat = (text: string): string => text.replace(/\s+/g, " ");
+    let lineCount = 0;
+    for (const part of readFileSync(file, "utf8").split("### docker ").slice(1)) {
+      const [line = "", ...lines] = part.split("\n");
+      const { stdout, exit } = await runWords(shellWords(line), nowhere);
+      expect(exit).toBe(0);
+      for (const wanted of lines.filter((text) => text.trim() !== "")) {
+        expect(flat(stdout)).toContain(flat(wanted.replaceAll("docker ", "holdfast ")).trim());
+        lineCount++;
+      }
+    }
+    expect(lineCount).toBeGreaterThan(40);
+  });
+
+  test("needs no daemon, whichever way it is asked for", async () => {
+    const expected = await runWords(["volume", "ls", "--help"], nowhere);
+    expect(expected.stdout).toStartWith("Usage:  holdfast volume ls [OPTIONS]\n\nList volumes\n");
+    for (const line of [
+      ["help", "volume", "ls"],
+      ["volume", "--help", "ls"],
+      ["volume", "ls", "-h"],
+    ]) {
+      expect((await runWords(line, nowhere)).stdout).toContain("holdfast volume");
+    }
+    expect((await runWords([], nowhere)).stdout).toContain("Management Commands:\n  volume");
+    expect(await runWords(["help", "nonsense"], nowhere)).toMatchObject({
+      stderr: "unknown help topic: nonsense\n",
+      exit: 1,
+    });
+  });
+});
+
+describe("suggestions", () => {
+  test.each([
+    [["volme", "ls"], "Did you mean 'holdfast volume'?", 1],
+    [["volume", "lss"], "Did you mean 'holdfast volume ls'?", 1],
+    [["volume", "delete"], "holdfast: unknown command: holdfast volume delete", 1],
+    [["volume", "ls", "--fliter", "a=b"], "Did you mean --filter?", 125],
+    [["volume", "rm", "--quiet", "x"], "Did you mean 'holdfast volume ls --quiet'?", 125],
+    [["--hots", "x"], "Did you mean --host?", 125],
+  ])("%p", async (line, text, code) => {
+    const { stdout, stderr, exit } = await runWords(line, nowhere);
+    expect(stdout).toBe("");
+    expect(stderr).toContain(text);
+    expect(exit).toBe(code);
+  });
+});
+
+describe("completion", () => {
+  const complete = async (...line: string[]): Promise<string[]> => {
+    await using daemon = await daemonWithVolumes();
+    const { stdout } = await runWords(["__complete", ...line], daemon.host);
+    return stdout
+      .split("\n")
+      .slice(0, -1)
+      .map((text) => text.split("\t")[0] ?? "");
+  };
+
+  test("knows commands, options, values, and the volumes of the daemon", async () => {
+    expect(await complete("vol")).toEqual(["volume"]);
+    expect(await complete("volume", "")).toEqual([
+      "create",
+      "inspect",
+      "ls",
+      "prune",
+      "rm",
+      "update",
+    ]);
+    expect(await complete("volume", "ls", "--f")).toEqual(["--filter", "--format"]);
+    expect(await complete("volume", "rm", "")).toEqual(["v1", "v2", "v10"]);
+    expect(await complete("volume", "rm", "v1", "v")).toEqual(["v2", "v10"]);
+    expect(await complete("volume", "update", "--availability", "")).toEqual([
+      "active",
+      "pause",
+      "drain",
+    ]);
+    expect(await complete("completion", "")).toEqual(["bash", "fish", "zsh"]);
+    expect(await complete("help", "volume", "in")).toEqual(["inspect"]);
+  });
+
+  test("is silent without a daemon", async () => {
+    const outcome = await runWords(["__complete", "volume", "rm", ""], nowhere);
+    expect(outcome).toEqual({ stdout: "", stderr: "", exit: 0 });
+  });
+
+  test.each(["bash", "zsh", "fish"])("prints a script for %s", async (shell) => {
+    const { stdout, exit } = await runWords(["completion", shell], nowhere);
+    expect(stdout).toContain("holdfast __complete");
+    expect(exit).toBe(0);
+  });
+
+  test("refuses other shells", async () => {
+    expect((await runWords(["completion", "tcsh"], nowhere)).exit).toBe(2);
+  });
+});
+
+test("the reference has every command and option", () => {
+  const page = renderCliReference();
+  for (const command of commands) {
+    expect(page).toContain(`## holdfast ${words(command)}\n`);
+    for (const option of command.options.filter(({ hidden }) => !hidden)) {
+      expect(page).toContain(`--${option.name}`);
+    }
+  }
+});
+
+describe("on a terminal", () => {
+  test("the list says when each volume was made and how many hold it", async () => {
+    const held = volumes.map((volume) => ({ ...volume, Holders: volume.Name === "v2" ? 2 : 0 }));
+    await using daemon = await FakeDaemon.start(() => json({ Volumes: held, Warnings: null }));
+    const plain = await runWords(["volume", "ls"], daemon.host, {
+      isTerminal: true,
+      env: { NO_COLOR: "1" },
+    });
+    expect(plain.stdout).toBe(
+      "DRIVER    VOLUME NAME   CREATED             HOLDERS\n" +
+        "local     v1            About an hour ago   0\n" +
+        "local     v2            About an hour ago   2\n" +
+        "local     v10           About an hour ago   0\n",
+    );
+    const coloured = await runWords(["volume", "ls"], daemon.host, { isTerminal: true });
+    expect(coloured.stdout).toStartWith("\x1b[1mDRIVER");
+    const piped = await runWords(["volume", "ls"], daemon.host);
+    expect(piped.stdout).toBe("DRIVER    VOLUME NAME\nlocal     v1\nlocal     v2\nlocal     v10\n");
+  });
+
+  test("a failure names the way out, and nowhere else", async () => {
+    await using daemon = await FakeDaemon.start(() => {
+      return json({ message: "remove v1: volume is in use - [6fe1]" }, 409);
+    });
+    const line = ["volume", "rm", "v1"];
+    const shown = await runWords(line, daemon.host, { isTerminal: true, env: { NO_COLOR: "1" } });
+    expect(shown.stderr).toContain("\nRemove the containers it names first");
+    const piped = await runWords(line, daemon.host);
+    expect(piped.stderr).toBe("Error response from daemon: remove v1: volume is in use - [6fe1]\n");
+  });
+});
+
+describe("--json", () => {
+  test("prints one volume per line, in order", async () => {
+    await using daemon = await daemonWithVolumes();
+    const { stdout } = await runWords(["volume", "ls", "--json"], daemon.host);
+    const lines = stdout.split("\n").slice(0, -1);
+    expect(lines.map((line) => JSON.parse(line).Name)).toEqual(["v1", "v2", "v10"]);
+    expect(JSON.parse(lines[0] ?? "")).toEqual(volumes[2]);
+  });
+
+  test("prints failures as JSON, too, each with its way out", async () => {
+    await using daemon = await FakeDaemon.start(() =>
+      json({ message: "get a: no such volume" }, 404),
+    );
+    const { stderr, exit } = await runWords(["volume", "rm", "--json", "a", "b"], daemon.host);
+    const errors = stderr
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => JSON.parse(line).error);
+    expect(errors).toHaveLength(2);
+    expect(errors[0]).toEqual({
+      message: "Error response from daemon: get a: no such volume",
+      status: 404,
+      recovery: "List the volumes that exist with: holdfast volume ls",
+    });
+    expect(exit).toBe(1);
+  });
+});
+
+describe("the target", () => {
+  test("is named by --host before or behind the command, else by HOLDFAST_HOST", async () => {
+    await using daemon = await daemonWithVolumes();
+    for (const line of [
+      ["-H", daemon.host, "volume", "ls", "-q"],
+      ["volume", "ls", "-q", `--host=${daemon.host}`],
+    ]) {
+      expect((await runWords(line, nowhere)).stdout).toBe("v1\nv2\nv10\n");
+    }
+  });
+
+  test.each([
+    ["tcp://127.0.0.1:2375", "speaks to a Unix socket"],
+    [`unix:///${"x".repeat(200)}`, "at most 107 bytes"],
+  ])("%p is refused with the rule", async (host, text) => {
+    const { stderr, exit } = await runWords(["volume", "ls"], host);
+    expect(stderr).toContain(text);
+    expect(exit).toBe(1);
+  });
+});
+
+test("verify driver says so when the build has no checks", async () => {
+  expect(await runWords(["verify", "driver", "local"], nowhere)).toMatchObject({ exit: 6 });
+});
+
+describe("prune", () => {
+  const answer = (api: string) =>
+    FakeDaemon.start(({ method }) => {
+      if (method === "HEAD") return { status: 200, headers: { "Api-Version": api } };
+      return json({ VolumesDeleted: ["a", "b"], SpaceReclaimed: 123_456_789 });
+    });
+
+  test("asks, and takes nothing but y for a yes", async () => {
+    await using daemon = await answer("1.51");
+    const warning =
+      "WARNING! This will remove anonymous local volumes not used by at least one container.\n" +
+      "Are you sure you want to continue? [y/N] ";
+    for (const input of ["n", "yes", ""]) {
+      const outcome = await runWords(["volume", "prune"], daemon.host, { input });
+      expect(outcome).toEqual({ stdout: warning, stderr: "", exit: 0 });
+    }
+    const outcome = await runWords(["volume", "prune"], daemon.host, { input: "Y" });
+    expect(outcome.stdout).toBe(
+      `${warning}Deleted Volumes:\na\nb\n\nTotal reclaimed space: 123.5MB\n`,
+    );
+  });
+
+  test("warns of all volumes where the daemon is too old to know better", async () => {
+    await using daemon = await answer("1.41");
+    const { stdout } = await runWords(["volume", "prune"], daemon.host, { input: "n" });
+    expect(stdout).toStartWith("WARNING! This will remove all local volumes");
+  });
+});
