@@ -27,7 +27,8 @@ const replies: readonly (readonly [string, string, string[]])[] = [
   ["a length", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello", ["head 200", "end hello"]],
   [
     "chunks",
-    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=1\r\nhel\r\n2\r\nlo\r\n0\r\nT: 1\r\n\r\n",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;x=1\r\nhel\r\n2\r\nlo\r\n" +
+      "0\r\nT: 1\r\n\r\n",
     ["head 200", "end hello"],
   ],
   ["no body", "HTTP/1.1 204 No Content\r\nApi-Version: 1.51\r\n\r\n", ["head 204", "end "]],
@@ -163,7 +164,8 @@ describe("DaemonClient", () => {
     const { stdout, stderr, exit } = await runWords(["volume", "rm", "a", "b"], host);
     expect(stdout).toBe("");
     expect(stderr).toBe(
-      `Cannot connect to the Holdfast daemon at ${host}. Is it running? Start it with: holdfast daemon\n`,
+      `Cannot connect to the Holdfast daemon at ${host}. Is it running? ` +
+        "Start it with: holdfast daemon\n",
     );
     expect(exit).toBe(1);
   });
@@ -191,8 +193,9 @@ describe("DaemonClient", () => {
 
   test("prints events as they come and ends with the daemon", async () => {
     const event = (name: string): string =>
-      `{"Type":"volume","Action":"create","Actor":{"ID":"${name}","Attributes":{"driver":"local"}},` +
-      `"scope":"local","time":1763800000,"timeNano":1763800000123456789}\n`;
+      `{"Type":"volume","Action":"create",` +
+      `"Actor":{"ID":"${name}","Attributes":{"driver":"local"}},"scope":"local",` +
+      `"time":1763800000,"timeNano":1763800000123456789}\n`;
     await using daemon = await FakeDaemon.start(({ method }, socket) => {
       if (method === "HEAD") return { status: 200, headers: { "Api-Version": "1.51" } };
       const text = event("é1") + event("v2");

@@ -6,7 +6,7 @@ import type { Target } from "./target.ts";
 /** The newest version of Docker's API that Holdfast speaks. */
 export const apiVersionNewest = "1.51";
 
-/** Without any byte from the daemon for so long, a command gives up (events may be silent longer). */
+/** A command gives up when no byte came for so long; events may be silent for longer. */
 const silenceMsMax = 60_000;
 /** Bytes of a reply that are kept; a list of 100,000 volumes has about 25 MB. */
 const bodyBytesMax = 512 * 1024 * 1024;
@@ -60,8 +60,8 @@ export class DaemonClient {
 
   /**
    * Asks the daemon which version of the API it speaks and stays at the older of its and ours. Only
-   * what depends on the version asks before it acts: a request that is too new is refused unread, so
-   * `send` can ask after it.
+   * what depends on the version asks before it acts: a request that is too new is refused unread,
+   * so `send` can ask after it.
    */
   async negotiate(): Promise<string> {
     if (this.#isNegotiated) return this.#apiVersion;
@@ -72,7 +72,7 @@ export class DaemonClient {
     return this.#apiVersion;
   }
 
-  /** Sends one request below the version's prefix. Throws `DaemonRefusal` for a status from 400 on. */
+  /** Sends one request below the version's prefix. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
     const versioned = { ...request, path: `/v${this.#apiVersion}${request.path}` };
     const reply = await this.#exchange(versioned);
@@ -181,9 +181,10 @@ export class DaemonClient {
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
     const connection = await this.#connect();
     connection.parser.expectReply(request.method);
+    const headers = `Host: holdfast\r\nUser-Agent: Holdfast-Client (linux)\r\n`;
     const bytes = new TextEncoder().encode(
-      `${request.method} ${request.path} HTTP/1.1\r\nHost: holdfast\r\n` +
-        `User-Agent: Holdfast-Client (linux)\r\n${bodyHeaders(request.method, body)}\r\n${body ?? ""}`,
+      `${request.method} ${request.path} HTTP/1.1\r\n${headers}` +
+        `${bodyHeaders(request.method, body)}\r\n${body ?? ""}`,
     );
     // A body is a few kilobytes at most, but the socket may still take it in parts.
     unsent.set(connection.socket, bytes);

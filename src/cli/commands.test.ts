@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { FakeDaemon, json, runWords, shellWords } from "../../test/support/fake-daemon.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Command } from "./command.ts";
 import { commands } from "./commands.ts";
 import { findCommand } from "./find-command.ts";
@@ -238,8 +239,47 @@ describe("the target", () => {
   });
 });
 
-test("verify driver says so when the build has no checks", async () => {
-  expect(await runWords(["verify", "driver", "local"], nowhere)).toMatchObject({ exit: 6 });
+describe("verify driver", () => {
+  const line = ["verify", "driver", "local", "-o", "a=b", "--root", "/mnt/x"];
+  const promises = [{ promise: "Says no.", outcome: "broken", reason: "It said yes." }] as const;
+
+  test("passes the request on and ends as the report says", async () => {
+    const requests: unknown[] = [];
+    const verifyDriver = (request: unknown, isWhole: boolean) => {
+      requests.push(request);
+      return Promise.resolve({ isWhole, text: "the report\n", promises });
+    };
+    const whole = await runWords(line, nowhere, {
+      verifyDriver: (request) => verifyDriver(request, true),
+    });
+    expect(whole).toEqual({ stdout: "the report\n", stderr: "", exit: 0 });
+    expect(requests).toEqual([{ driver: "local", options: { a: "b" }, root: "/mnt/x" }]);
+    const broken = await runWords([...line, "--json"], nowhere, {
+      verifyDriver: (request) => verifyDriver(request, false),
+    });
+    expect(broken).toMatchObject({ stdout: `${JSON.stringify(promises[0])}\n`, exit: 4 });
+  });
+
+  test("says the way out of a failure, and ends by its kind", async () => {
+    const fail = () => Promise.reject(new EngineError("driver.not_found", "there is no driver x"));
+    const outcome = await runWords(line, nowhere, { verifyDriver: fail });
+    expect(outcome.stderr).toStartWith("there is no driver x\n");
+    expect(outcome.stderr.split("\n")).toHaveLength(3);
+    expect(outcome.exit).toBe(3);
+    const structured = await runWords([...line, "--json"], nowhere, { verifyDriver: fail });
+    expect(JSON.parse(structured.stderr).error.code).toBe("driver.not_found");
+  });
+
+  test("reports a bug as one", async () => {
+    const verifyDriver = () => Promise.reject(new TypeError("x is not a function"));
+    const { stderr, exit } = await runWords(line, nowhere, { verifyDriver });
+    expect(stderr).toContain("internal error, which is a bug: TypeError: x is not a function");
+    expect(exit).toBe(70);
+  });
+
+  test("says so when the build has no checks", async () => {
+    expect(await runWords(line, nowhere)).toMatchObject({ exit: 6 });
+  });
 });
 
 describe("prune", () => {

@@ -296,5 +296,5 @@ export const commandGroups: readonly CommandGroup[] = [
   { word: "verify", summary: "Check promises on your own storage" },
 ];
 
-/** Documented here, run by the daemon: `holdfast daemon` never reaches the command line's parser. */
+/** Documented here, run by the daemon: its words never reach the command line's parser. */
 export const daemonSummary = "Run the Holdfast daemon";

@@ -62,7 +62,8 @@ function formatTime(nanoseconds: bigint): string {
   const fraction = String(nanoseconds % nanosecondsPerSecond).padStart(9, "0");
   const zoneMinutes = -date.getTimezoneOffset();
   const zoneHours = twoDigits(Math.floor(Math.abs(zoneMinutes) / 60));
-  const zone = `${zoneMinutes < 0 ? "-" : "+"}${zoneHours}:${twoDigits(Math.abs(zoneMinutes) % 60)}`;
+  const sign = zoneMinutes < 0 ? "-" : "+";
+  const zone = `${sign}${zoneHours}:${twoDigits(Math.abs(zoneMinutes) % 60)}`;
   const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(twoDigits).join("-");
   const time = [date.getHours(), date.getMinutes(), date.getSeconds()].map(twoDigits).join(":");
   return `${day}T${time}.${fraction}${zoneMinutes === 0 ? "Z" : zone}`;

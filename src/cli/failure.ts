@@ -1,35 +1,37 @@
 // How a command ends when it cannot do its work: a text for stderr and an exit code.
 
 /**
- * Ends the command. `message` is printed on stderr as it stands, with one newline after it. The exit
+ * Ends the command. `message` is printed on stderr as it stands, with one newline after it. Exit
  * codes of Docker's own verbs are Docker's: 1, and 125 for a flag that cannot be read.
  */
 export class CliFailure extends Error {
   readonly exitCode: number;
-  constructor(message: string, exitCode = 1) {
+  /** The precise code of the failure, where there is one. */
+  readonly code: string | undefined;
+  /** The way out, in a sentence, where whoever failed gave one. */
+  readonly recovery: string | undefined;
+
+  constructor(message: string, exitCode = 1, details: FailureDetails = {}) {
     super(message);
     this.name = "CliFailure";
     this.exitCode = exitCode;
+    this.code = details.code;
+    this.recovery = details.recovery;
   }
+}
+
+interface FailureDetails {
+  readonly code?: string | undefined;
+  readonly recovery?: string | undefined;
 }
 
 /** The daemon answered, and said no. */
 export class DaemonRefusal extends CliFailure {
   readonly status: number;
-  /** The precise code of the failure, where the daemon is ours and gave one. */
-  readonly code: string | undefined;
-  /** The way out, in a sentence, where the daemon gave one. */
-  readonly recovery: string | undefined;
-  constructor(
-    status: number,
-    message: string,
-    details: { readonly code?: string | undefined; readonly recovery?: string | undefined } = {},
-  ) {
-    super(`Error response from daemon: ${message}`);
+  constructor(status: number, message: string, details: FailureDetails = {}) {
+    super(`Error response from daemon: ${message}`, 1, details);
     this.name = "DaemonRefusal";
     this.status = status;
-    this.code = details.code;
-    this.recovery = details.recovery;
   }
 }
 

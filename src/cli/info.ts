@@ -45,7 +45,8 @@ function renderInfo(info: Fields, client: Fields): string {
     value === undefined ? "" : ` ${name}: ${value}\n`;
   return (
     `Client: Holdfast\n Version:    ${client["Version"]}\n Host:       ${client["Host"]}\n\n` +
-    `Server:\n${version ? show(version) : ""} Plugins:\n  Volume: ${textList(plugins["Volume"])}\n` +
+    `Server:\n${version ? show(version) : ""}` +
+    ` Plugins:\n  Volume: ${textList(plugins["Volume"])}\n` +
     `${rows.map(show).join("")}`
   );
 }

@@ -1,4 +1,4 @@
-// JSON of the daemon as Go structs: fields by name, an unknown field is an error and not "no value".
+// JSON of the daemon as Go structs: an unknown field is an error, where a map has no value.
 import { fromJson, GoSlice, GoStruct, type GoValue } from "./template/values.ts";
 
 /** Fields whose names are data, so they stay maps. */

@@ -1,11 +1,11 @@
-// The order of names that people expect: v2 before v10, digits before letters, as `docker volume ls`.
+// The order of names that people expect, as in `docker volume ls`: v2 before v10.
 
 const zero = 48;
 
 /** The longest runs that are told apart; longer ones compare as if they were this long. */
 const countMax = 0xfff0;
 
-/** A run of digits as text that sorts by value, and by fewer leading zeros where values are equal. */
+/** A run of digits as text that sorts by value; of equal values fewer leading zeros come first. */
 function encodeDigits(digits: string): string {
   let zeros = 0;
   while (digits.charCodeAt(zeros) === zero) zeros++;
@@ -24,7 +24,7 @@ export function naturalKey(name: string): string {
 
 /**
  * Sorts by name. Sorting by keys instead of comparing pairs matters to a short-lived process: a
- * comparator is called so often that the engine starts to compile it, which takes longer than the sort.
+ * comparator is called so often that Bun starts to compile it, which takes longer than the sort.
  */
 export function sortNaturally<T>(items: readonly T[], nameOf: (item: T) => string): T[] {
   const keys = items.map((item, index) => `${naturalKey(nameOf(item))}\0${index}`);

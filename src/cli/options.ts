@@ -1,7 +1,7 @@
 // Reads a command's options and arguments as Docker's CLI does (Go's pflag): order is free.
 import type { OptionSpec } from "./command.ts";
 
-/** What is wrong with an option, in Docker's words; the caller adds the usage and exits with 125. */
+/** What is wrong with an option, in Docker's words; the caller adds the usage. */
 export class OptionError extends Error {
   /** The option that nobody knows, as it was typed: a suggestion may be looked for. */
   readonly unknown: string | undefined;

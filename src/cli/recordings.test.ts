@@ -1,4 +1,4 @@
-// Replays every `docker volume …` of the recordings through the command line and compares all of it.
+// Replays every recorded `docker volume …` through the command line and compares all of it.
 import { describe, expect, test } from "bun:test";
 import { type Command, loadCommands, recordings } from "../../test/docker/recordings.ts";
 import {
@@ -56,7 +56,8 @@ function recordedAnswers(
     if (request.path.endsWith("/_ping")) return { status: 200, headers: { "Api-Version": api } };
     const { version, rest } = splitVersion(request.path);
     if (compareVersions(version, api) > 0) {
-      const message = `client version ${version} is too new. Maximum supported API version is ${api}`;
+      const rule = `Maximum supported API version is ${api}`;
+      const message = `client version ${version} is too new. ${rule}`;
       return { status: 400, body: JSON.stringify({ message }) };
     }
     const found = left.findIndex((one) => {

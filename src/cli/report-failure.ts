@@ -1,4 +1,5 @@
 // Says on stderr what went wrong and returns the exit code.
+import { EngineError, type ErrorKind } from "../core/errors.ts";
 import type { Command } from "./command.ts";
 import { commands, globalOptions } from "./commands.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
@@ -12,11 +13,33 @@ import { UsageFailure } from "./usage-failure.ts";
 /** A bug in this program (STYLE.md, section 6). */
 const internalExit = 70;
 
+/** Exit codes of Holdfast's own nouns (STYLE.md, section 6). */
+const exitOfKind: Readonly<Record<ErrorKind, number>> = {
+  invalid: 2,
+  not_found: 3,
+  conflict: 4,
+  denied: 5,
+  unsupported: 6,
+  exhausted: 7,
+  unavailable: 8,
+  corrupt: 9,
+  cancelled: 130,
+  internal: internalExit,
+};
+
+/** A failure of a part that runs in this process, such as the checks of a driver. */
+function fromEngine(error: unknown): unknown {
+  if (!(error instanceof EngineError) || error.kind === "internal") return error;
+  const { code, recovery } = error;
+  return new CliFailure(error.message, exitOfKind[error.kind], { code, recovery });
+}
+
 export async function reportFailure(
-  error: unknown,
+  thrown: unknown,
   words: readonly string[],
   terminal: Terminal,
 ): Promise<number> {
+  const error = fromEngine(thrown);
   if (!(error instanceof CliFailure)) {
     const text = error instanceof Error ? (error.stack ?? error.message) : String(error);
     await terminal.err(
@@ -38,22 +61,24 @@ function failuresOf(error: CliFailure): readonly CliFailure[] {
 }
 
 function jsonLine(failure: CliFailure): string {
-  const refusal = failure instanceof DaemonRefusal ? failure : undefined;
-  const { message } = failure;
-  const recovery = refusal?.recovery ?? wayOut(message);
-  const error = { message, code: refusal?.code, status: refusal?.status, recovery };
+  const { message, code } = failure;
+  const status = failure instanceof DaemonRefusal ? failure.status : undefined;
+  const error = { message, code, status, recovery: failure.recovery ?? wayOut(message) };
   return `${JSON.stringify({ error })}\n`;
 }
 
-/** For people only: a program that compares stderr with Docker's sees Docker's. */
+/**
+ * What a person can do. After a daemon's refusal only on a terminal: a program that compares stderr
+ * with Docker's sees Docker's.
+ */
 async function hints(error: CliFailure, terminal: Terminal): Promise<string> {
-  if (!(await terminal.isErrTerminal())) return "";
-  const ways = failuresOf(error).map((failure) => {
-    const recovery = failure instanceof DaemonRefusal ? failure.recovery : undefined;
-    return recovery ?? wayOut(failure.message);
-  });
+  const isOwn = !(error instanceof DaemonRefusal) && error.recovery !== undefined;
+  const isTerminal = await terminal.isErrTerminal();
+  if (!isOwn && !isTerminal) return "";
+  const ways = failuresOf(error).map((failure) => failure.recovery ?? wayOut(failure.message));
   const distinct = new Set(ways.filter((way) => way !== undefined));
-  return [...distinct].map((way) => `${colours(terminal).dim(way)}\n`).join("");
+  const dim = isTerminal ? colours(terminal).dim : (text: string): string => text;
+  return [...distinct].map((way) => `${dim(way)}\n`).join("");
 }
 
 function usageText({ option, command }: UsageFailure): string {

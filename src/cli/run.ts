@@ -139,7 +139,8 @@ async function checkApiVersion(
     missing
       .map(
         ({ what, version }) =>
-          `${what} requires API version ${version}, but the Holdfast daemon API version is ${spoken}`,
+          `${what} requires API version ${version}, ` +
+          `but the Holdfast daemon API version is ${spoken}`,
       )
       .join("\n"),
   );

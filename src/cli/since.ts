@@ -1,4 +1,4 @@
-// Points in time as people write them, for --since and --until: "10m", a date, or seconds since 1970.
+// Points in time for --since and --until: "10m", a date, or seconds since 1970.
 import { CliFailure } from "./failure.ts";
 
 const unitNanoseconds: Readonly<Record<string, number>> = {
@@ -26,18 +26,26 @@ function seconds(ms: number, fraction = ""): string {
   return `${Math.floor(ms / 1000)}.${fraction.padEnd(9, "0").slice(0, 9)}`;
 }
 
+/** Day, time, fraction of a second, zone; all but the day may be missing. */
+const datePattern = new RegExp(
+  [
+    /^([0-9]{4}-[0-9]{2}-[0-9]{2})/,
+    /(?:T([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.([0-9]{1,9}))?)?/,
+    /(Z|[+-][0-9]{2}:[0-9]{2})?$/,
+  ]
+    .map((part) => part.source)
+    .join(""),
+);
+
 /**
- * What the daemon takes: seconds since 1970 with nanoseconds behind a point. A time without a zone is
- * meant in the zone of this process. Throws `CliFailure` for anything else.
+ * What the daemon takes: seconds since 1970 with nanoseconds behind a point. A time without a zone
+ * is meant in the zone of this process. Throws `CliFailure` for anything else.
  */
 export function toDaemonTime(text: string, nowMs: number): string {
   if (/^-?[0-9]+(?:\.[0-9]{1,9})?$/.test(text)) return text;
   const durationMs = parseDurationMs(text);
   if (durationMs !== undefined) return String(Math.floor((nowMs - durationMs) / 1000));
-  const match =
-    /^([0-9]{4}-[0-9]{2}-[0-9]{2})(?:T([0-9]{2}:[0-9]{2}(?::[0-9]{2})?)(?:\.([0-9]{1,9}))?)?(Z|[+-][0-9]{2}:[0-9]{2})?$/.exec(
-      text,
-    );
+  const match = datePattern.exec(text);
   const [, day = "", time = "00:00:00", fraction = "", zone = ""] = match ?? [];
   const ms = Date.parse(`${day}T${time}${zone}`);
   if (match !== null && !Number.isNaN(ms)) return seconds(ms, fraction);

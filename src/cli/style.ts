@@ -1,4 +1,4 @@
-// Colours for people: only on a terminal, and never where NO_COLOR or a dumb terminal asks for none.
+// Colours for people: only on a terminal, and not where NO_COLOR or a dumb one asks for none.
 import type { Terminal } from "./terminal.ts";
 
 export interface Colours {

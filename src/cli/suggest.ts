@@ -1,6 +1,6 @@
 // "Did you mean": the known word that is nearest to what was typed.
 
-/** How many single changes make one word of the other (insert, remove, replace, swap neighbours). */
+/** How many single changes make one word of the other: insert, remove, replace, swap. */
 export function editDistance(left: string, right: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: right.length + 1 }, (_, index) => index);

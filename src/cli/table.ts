@@ -1,9 +1,9 @@
-// Lines of tab-separated cells set in columns, as Docker's CLI does it (Go's text/tabwriter 10,1,3).
+// Lines of tab-separated cells set in columns, as Docker's CLI does it with Go's tabwriter.
 
 const cellWidthMin = 10;
 const padding = 3;
 
-/** Characters, not bytes and not UTF-16 units; wide characters count as one, as in Go's tabwriter. */
+/** Characters, not bytes and not UTF-16 units; wide ones count as one, as in Go's tabwriter. */
 function widthOf(text: string): number {
   return /[^\0-\x7f]/.test(text) ? [...text].length : text.length;
 }

@@ -14,8 +14,8 @@ export interface Target {
 function parseHost(host: string, source: string): Target {
   if (!host.startsWith("unix://") || host === "unix://") {
     throw new CliFailure(
-      `invalid host "${host}" (from ${source}): the Holdfast command line speaks to a Unix socket, ` +
-        `write unix:///path/to/holdfast.sock`,
+      `invalid host "${host}" (from ${source}): the Holdfast command line speaks to a ` +
+        `Unix socket, write unix:///path/to/holdfast.sock`,
     );
   }
   const socketPath = host.slice("unix://".length);

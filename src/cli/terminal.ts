@@ -1,7 +1,7 @@
 // What a command sees of the process around it: arguments' surroundings, streams, clock, terminal.
 import { CliFailure } from "./failure.ts";
 
-/** Tests hand in their own; the real one costs no `node:` import, because every import costs start-up. */
+/** Tests hand in their own. The real one imports nothing of `node:`, which would cost start-up. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly isRoot: () => Promise<boolean>;
@@ -21,7 +21,7 @@ export class OutputClosed extends Error {}
 /** The longest answer to a prompt that is read, in bytes. */
 const answerBytesMax = 4096;
 
-/** Linux: character devices of major number 1 are /dev/null and its kin, all others are terminals. */
+/** Linux: character devices of major number 1 are /dev/null and its kin, others are terminals. */
 async function isTerminal(stream: Bun.BunFile): Promise<boolean> {
   try {
     const status = await stream.stat();

@@ -24,7 +24,7 @@ export interface VerifyReport {
   }[];
 }
 
-/** Given by the program that assembles everything: the command line knows neither checks nor drivers. */
+/** Given by the program that assembles everything: no check and no driver is known here. */
 export type VerifyDriver = (request: VerifyRequest) => Promise<VerifyReport>;
 
 /** Exit codes of STYLE.md, section 6. */

@@ -22,7 +22,8 @@ function chooseName(options: Options, positional: readonly string[]): string | u
   const [argument] = positional;
   if (argument !== undefined && named !== "") {
     throw new CliFailure(
-      "conflicting options: cannot specify a volume-name through both --name and as a positional arg",
+      "conflicting options: cannot specify a volume-name " +
+        "through both --name and as a positional arg",
     );
   }
   return argument ?? named;

@@ -5,6 +5,7 @@ import path from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { EngineError, isErrno } from "../core/errors.ts";
 import type { LogLevel } from "../host/logs.ts";
+import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 
 export interface DaemonConfig {
   /** Absolute, without a trailing slash. */
@@ -22,9 +23,7 @@ export interface ConfigSources {
   readonly userId: number;
 }
 
-type Setting = "root" | "host" | "group" | "log-level";
-
-const settings: readonly Setting[] = ["root", "host", "group", "log-level"];
+const known: readonly string[] = Object.keys(settings);
 const logLevels: readonly string[] = ["debug", "info", "warn", "error"] satisfies LogLevel[];
 
 /** Every value that was given, by name; `host` may be given more than once. */
@@ -34,20 +33,20 @@ type Given = ReadonlyMap<Setting, readonly string[]>;
 export function readConfig(sources: ConfigSources): DaemonConfig {
   const { args, environment, userId } = sources;
   const options = readOptions(args);
-  const configFile = options.configFile ?? environment["HOLDFAST_CONFIG"];
+  const configFile = options.configFile ?? environment[variableOf("config")];
   const layers: readonly Given[] = [
     options.given,
     readEnvironment(environment),
-    readFile(configFile ?? "/etc/holdfast/config.toml", configFile !== undefined),
+    readFile(configFile ?? defaultConfigFile, configFile !== undefined),
   ];
   const value = (setting: Setting): readonly string[] | undefined =>
     layers.find((layer) => layer.has(setting))?.get(setting);
   const places = defaultPlaces(userId, environment);
   return {
     root: path.resolve(only("root", value("root")) ?? places.root),
-    sockets: (value("host") ?? [`unix://${places.socket}`]).map(socketPath),
+    sockets: (value("host") ?? [places.host]).map(socketPath),
     group: only("group", value("group")),
-    logLevel: parseLogLevel(only("log-level", value("log-level")) ?? "info"),
+    logLevel: parseLogLevel(only("log-level", value("log-level")) ?? settings["log-level"].default),
   };
 }
 
@@ -61,26 +60,24 @@ function readOptions(args: readonly string[]): {
     const word = args[index] ?? "";
     const equals = word.indexOf("=");
     const name = word.slice(2, equals < 0 ? undefined : equals);
-    const setting = settings.find((each) => each === name);
-    if (!word.startsWith("--") || (setting === undefined && name !== "config")) {
-      const known = settings.map((each) => `--${each}`).join(", ");
-      throw invalid(`unknown argument ${JSON.stringify(word)}: known are ${known} and --config`);
+    if (!(word.startsWith("--") && (isSetting(name) || name === "config"))) {
+      const options = known.map((each) => `--${each}`).join(", ");
+      throw invalid(`unknown argument ${JSON.stringify(word)}: known are ${options} and --config`);
     }
     const text = equals < 0 ? args[++index] : word.slice(equals + 1);
     if (text === undefined || text === "") throw invalid(`--${name} needs a value`);
-    if (setting === undefined) configFile = text;
-    else given.set(setting, [...(given.get(setting) ?? []), text]);
+    if (isSetting(name)) given.set(name, [...(given.get(name) ?? []), text]);
+    else configFile = text;
   }
   return { given, configFile };
 }
 
 function readEnvironment(environment: ConfigSources["environment"]): Given {
   const given = new Map<Setting, readonly string[]>();
-  for (const setting of settings) {
-    const text = environment[`HOLDFAST_${setting.toUpperCase().replace("-", "_")}`];
-    if (text !== undefined && text !== "") {
-      given.set(setting, setting === "host" ? text.split(",") : [text]);
-    }
+  for (const setting of known.filter(isSetting)) {
+    const text = environment[variableOf(setting)];
+    if (text === undefined || text === "") continue;
+    given.set(setting, "isList" in settings[setting] ? text.split(",") : [text]);
   }
   return given;
 }
@@ -98,15 +95,14 @@ function readFile(file: string, isRequired: boolean): Given {
   }
   const given = new Map<Setting, readonly string[]>();
   for (const [name, value] of Object.entries(table)) {
-    const setting = settings.find((each) => each === name);
-    if (setting === undefined) {
-      throw invalid(`${file}: unknown key ${name}: known are ${settings.join(", ")}`);
+    if (!isSetting(name)) {
+      throw invalid(`${file}: unknown key ${name}: known are ${known.join(", ")}`);
     }
     const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (!texts.every((each) => typeof each === "string")) {
-      throw invalid(`${file}: ${name} takes a string${setting === "host" ? " or a list" : ""}`);
+      throw invalid(`${file}: ${name} takes a string${name === "host" ? " or a list" : ""}`);
     }
-    given.set(setting, texts);
+    given.set(name, texts);
   }
   return given;
 }
@@ -114,14 +110,14 @@ function readFile(file: string, isRequired: boolean): Given {
 function defaultPlaces(
   userId: number,
   environment: ConfigSources["environment"],
-): { readonly root: string; readonly socket: string } {
-  if (userId === 0) return { root: "/var/lib/holdfast", socket: "/run/holdfast/holdfast.sock" };
+): { readonly root: string; readonly host: string } {
+  if (userId === 0) return { root: settings.root.default, host: settings.host.default };
   const home = environment["HOME"] ?? "/";
   const data = environment["XDG_DATA_HOME"] || path.join(home, ".local/share");
   const runtime = environment["XDG_RUNTIME_DIR"] || `/run/user/${userId}`;
   return {
     root: path.join(data, "holdfast"),
-    socket: path.join(runtime, "holdfast/holdfast.sock"),
+    host: `unix://${path.join(runtime, "holdfast/holdfast.sock")}`,
   };
 }
 

@@ -6,6 +6,7 @@ import { ListenError } from "../http/unix-listener.ts";
 import { assemble, type Daemon } from "./assemble.ts";
 import { version } from "./build-facts.ts";
 import { type DaemonConfig, readConfig } from "./config.ts";
+import { renderDaemonHelp } from "./settings.ts";
 
 /** Exit codes: clean end, a failure told in a sentence, wrong arguments, a bug. */
 const EXIT = { clean: 0, failed: 1, usage: 2, bug: 70 } as const;
@@ -15,6 +16,10 @@ const UMASK = 0o022;
 /** Runs the daemon and resolves with the exit code of the process. */
 export async function runDaemon(args: readonly string[]): Promise<number> {
   process.umask(UMASK);
+  if (args.some((word) => word === "--help" || word === "-h")) {
+    process.stdout.write(renderDaemonHelp());
+    return EXIT.clean;
+  }
   let config: DaemonConfig;
   try {
     config = readConfig({

@@ -3,24 +3,13 @@ import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
-import {
-  type HolderId,
-  makeTrashId,
-  parseDriverName,
-  parseVolumeName,
-  type VolumeName,
-} from "../core/names.ts";
+import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type {
-  HistoryAction,
-  HistoryEntry,
-  Labels,
-  RetiredEntry,
-  StateStore,
-  VolumeEntry,
-} from "../core/state-store.ts";
+import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
+import { historyEntry } from "./history-entry.ts";
 import type { Purger } from "./purger.ts";
+import { removeData } from "./removal.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 
 /** Docker's driver when none is given. */
@@ -144,9 +133,7 @@ export class VolumeEngine {
     }
     const driver = this.#driver(entry.driver);
     operation.signal.throwIfAborted();
-    if (driver.trash !== undefined)
-      await this.#retire(driver, driver.trash, entry, action, operation);
-    else await this.#destroy(driver, entry, action, operation);
+    await removeData(this.#parts, { driver, entry, action }, operation);
     this.#told.delete(entry.name);
     events.volume("destroy", entry.name, { driver: entry.driver });
   }
@@ -169,7 +156,7 @@ export class VolumeEngine {
       await state.write((transaction) => {
         if (used !== entry) transaction.putVolume(used);
         transaction.putHolder({ volume: entry.name, holder, sinceMs: host.nowMs() });
-        transaction.addHistory(this.#history("mount", entry, operation));
+        transaction.addHistory(historyEntry(host, "mount", entry, operation));
       });
     } catch (error) {
       // Nobody gets the path, and nobody would end this mount.
@@ -204,13 +191,15 @@ export class VolumeEngine {
     await driver.unmount(entry.name, holder, operation);
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);
-      transaction.addHistory(this.#history("unmount", entry, operation));
+      transaction.addHistory(historyEntry(this.#parts.host, "unmount", entry, operation));
     });
     events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
   }
 
   #isHeldBy({ name }: VolumeEntry, holder: HolderId): boolean {
-    return this.#parts.state.read((view) => view.holders(name).some((one) => one.holder === holder));
+    return this.#parts.state.read((view) =>
+      view.holders(name).some((one) => one.holder === holder),
+    );
   }
 
   /**
@@ -267,7 +256,7 @@ export class VolumeEngine {
     } catch (error) {
       await state.write((transaction) => {
         transaction.removeVolume(entry.name);
-        transaction.addHistory(this.#history("undo", entry, operation));
+        transaction.addHistory(historyEntry(this.#parts.host, "undo", entry, operation));
       });
       throw error;
     }
@@ -297,61 +286,6 @@ export class VolumeEngine {
     }
   }
 
-  /**
-   * The row goes first, so that a crash leaves a directory which recovery knows by its identity.
-   */
-  async #retire(
-    driver: VolumeDriver,
-    trash: NonNullable<VolumeDriver["trash"]>,
-    entry: VolumeEntry,
-    action: "remove" | "prune",
-    operation: Operation,
-  ): Promise<void> {
-    const { state, host, purger } = this.#parts;
-    const presence = await driver.get(entry.name, operation);
-    if (presence.state === "unknown") {
-      throw new EngineError("volume.data_foreign", `remove ${entry.name}: ${presence.reason}`);
-    }
-    const identity = presence.state === "found" ? presence.record.identity : "";
-    const retired: RetiredEntry = {
-      id: makeTrashId(host.randomHex(8)),
-      volume: { ...entry, identity },
-      retiredAtMs: host.nowMs(),
-    };
-    await state.write((transaction) => {
-      transaction.removeVolume(entry.name);
-      transaction.putRetired(retired);
-      transaction.addHistory(this.#history(action, entry, operation));
-    });
-    try {
-      await trash.retire(entry.name, retired.id, operation);
-    } catch (error) {
-      await state.write((transaction) => {
-        transaction.removeRetired(retired.id);
-        transaction.putVolume(entry);
-        transaction.addHistory(this.#history("undo", entry, operation));
-      });
-      throw error;
-    }
-    purger.add(retired);
-  }
-
-  async #destroy(
-    driver: VolumeDriver,
-    entry: VolumeEntry,
-    action: "remove" | "prune",
-    operation: Operation,
-  ): Promise<void> {
-    const { state } = this.#parts;
-    await state.write((transaction) => transaction.putVolume({ ...entry, phase: "removing" }));
-    if (entry.origin === "made") await driver.destroy(entry.name, operation);
-    else await driver.forget(entry.name, operation);
-    await state.write((transaction) => {
-      transaction.removeVolume(entry.name);
-      transaction.addHistory(this.#history(action, entry, operation));
-    });
-  }
-
   /** From the first use on, a missing directory is an error, and this identity tells it apart. */
   async #used(
     driver: VolumeDriver,
@@ -366,19 +300,8 @@ export class VolumeEngine {
   async #put(entry: VolumeEntry, action: HistoryAction, operation: Operation): Promise<void> {
     await this.#parts.state.write((transaction) => {
       transaction.putVolume(entry);
-      transaction.addHistory(this.#history(action, entry, operation));
+      transaction.addHistory(historyEntry(this.#parts.host, action, entry, operation));
     });
-  }
-
-  #history(action: HistoryAction, entry: VolumeEntry, operation: Operation): HistoryEntry {
-    return {
-      atMs: this.#parts.host.nowMs(),
-      action,
-      volume: entry.name,
-      driver: entry.driver,
-      caller: operation.caller,
-      operation: operation.id,
-    };
   }
 }
 

@@ -26,6 +26,8 @@ export interface DaemonOptions {
   /** Further arguments after `daemon --root … --host …`. */
   readonly parameters?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
+  /** The program and first arguments; `holdfastCommand()` unless given. */
+  readonly command?: readonly [string, ...string[]];
 }
 
 /** A daemon that has said that it is ready. Disposing of it stops it. */
@@ -58,7 +60,7 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   mkdirSync(options.root, { recursive: true });
   const own = mkdtempSync(join(tmpdir(), "hf-"));
   const socketPath = options.socketPath ?? join(own, "holdfast.sock");
-  const [program, ...first] = holdfastCommand();
+  const [program, ...first] = options.command ?? holdfastCommand();
   const place = ["--root", options.root, "--host", `unix://${socketPath}`];
   const command = [program, ...first, "daemon", ...place, ...(options.parameters ?? [])];
   const [outer = program, ...rest] = [...diesWithParent, ...command];

@@ -67,8 +67,10 @@ export class EngineBench implements AsyncDisposable {
   }
 
   operation(signal = new AbortController().signal): Operation {
-    const line = (level: keyof Log) => (message: string, fields: LogLine["fields"] = {}) =>
-      void this.log.push({ level, message, fields });
+    const line =
+      (level: keyof Log) =>
+      (message: string, fields: LogLine["fields"] = {}) =>
+        void this.log.push({ level, message, fields });
     return {
       id: makeOperationId("test"),
       caller: systemCaller,

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runCli } from "../../src/cli/run.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
+import type { VerifyDriver } from "../../src/cli/verify.ts";
 
 export interface FakeRequest {
   readonly method: string;
@@ -108,6 +109,7 @@ export interface Surroundings {
   readonly input?: string;
   readonly isTerminal?: boolean;
   readonly nowMs?: number;
+  readonly verifyDriver?: VerifyDriver;
 }
 
 /** Runs one command line in this process. */
@@ -135,7 +137,9 @@ export async function runWords(
     readLine: () => Promise.resolve(surroundings.input),
     nowMs: () => surroundings.nowMs ?? Date.parse("2026-11-22T12:00:00Z"),
   };
-  const exit = await runCli(words, terminal, { version: "0.1.0" });
+  const { verifyDriver } = surroundings;
+  const parts = { version: "0.1.0", ...(verifyDriver ? { verifyDriver } : {}) };
+  const exit = await runCli(words, terminal, parts);
   return { stdout, stderr, exit };
 }
 

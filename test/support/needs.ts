@@ -39,6 +39,7 @@ const probes = {
   loop: probeLoop,
   /** A tmpfs can be mounted here. */
   mount: probeMount,
+  curl: () => program("curl", "curl"),
   unshare: () => program("unshare", "util-linux"),
   strace: () => program("strace", "strace"),
   ext4: () => program("mkfs.ext4", "e2fsprogs") ?? fileSystem("ext4"),
@@ -48,6 +49,11 @@ const probes = {
 } as const satisfies Record<string, () => string | undefined>;
 
 export type Requirement = keyof typeof probes;
+
+/** Whether somebody looks for what a text names. */
+export function isRequirement(name: string): name is Requirement {
+  return Object.hasOwn(probes, name);
+}
 
 const seen = new Map<Requirement, string | undefined>();
 

@@ -92,9 +92,8 @@ class Run {
     const before = source.slice(0, position);
     const line = before.split("\n").length;
     const column = new TextEncoder().encode(before.slice(before.lastIndexOf("\n") + 1)).length;
-    return new TemplateExecutionError(
-      `template: ${name}:${line}:${column}: executing "${this.#current}" at <${context}>: ${message}`,
-    );
+    const where = `template: ${name}:${line}:${column}: executing "${this.#current}"`;
+    return new TemplateExecutionError(`${where} at <${context}>: ${message}`);
   }
 
   #failAt(expression: Expression, message: string): TemplateExecutionError {

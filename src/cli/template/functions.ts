@@ -301,7 +301,7 @@ const unchangedOfTwo: TemplateFunction = {
   call: ([text = ""]) => text,
 };
 
-/** For the headers of a table: what would change a cell leaves its header as it is; `pad` pads both. */
+/** For the headers of a table: what changes a cell leaves its header as it is; `pad` pads both. */
 export const headerFunctions: ReadonlyMap<string, TemplateFunction> = new Map([
   ...templateFunctions,
   [

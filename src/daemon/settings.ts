@@ -1,0 +1,96 @@
+// What the daemon can be told, as data: options, variables, the file, the help and the page.
+
+export interface SettingSpec {
+  /** What its value is, in one word. */
+  readonly takes: string;
+  readonly about: string;
+  /** Without it, as root. */
+  readonly default: string;
+  /** Without it, as another user, where that differs. */
+  readonly defaultOfUsers?: string;
+  /** May be given more than once; in the variable the values stand between commas. */
+  readonly isList?: true;
+}
+
+export const settings = {
+  root: {
+    takes: "DIR",
+    about: "Where volumes and their state are kept. Made when it is missing.",
+    default: "/var/lib/holdfast",
+    defaultOfUsers: "$XDG_DATA_HOME/holdfast, else ~/.local/share/holdfast",
+  },
+  host: {
+    takes: "unix://PATH",
+    about: "A socket to listen on. Not opened where a service manager hands over sockets.",
+    default: "unix:///run/holdfast/holdfast.sock",
+    defaultOfUsers:
+      "unix://$XDG_RUNTIME_DIR/holdfast/holdfast.sock, else below /run/user/UID",
+    isList: true,
+  },
+  group: {
+    takes: "GROUP",
+    about: "The group that may use the sockets. Its members are as good as root.",
+    default: "docker, else holdfast, whichever exists first",
+  },
+  "log-level": {
+    takes: "LEVEL",
+    about: "What is logged at least: debug, info, warn or error.",
+    default: "info",
+  },
+} as const satisfies Readonly<Record<string, SettingSpec>>;
+
+/** The name of a setting: `--name`, and the key in the file. */
+export type Setting = keyof typeof settings;
+
+/** The file that is read when nobody names another; it may be missing. */
+export const defaultConfigFile = "/etc/holdfast/config.toml";
+
+/** The one thing that is no setting: where the others are. */
+export const configFileSpec: SettingSpec = {
+  takes: "FILE",
+  about: "The configuration file. It must exist when it is named.",
+  default: defaultConfigFile,
+};
+
+/** Every setting and `config`, in the order of the help, with the types of the interface. */
+export const settingEntries: readonly (readonly [name: string, spec: SettingSpec])[] = [
+  ...Object.entries<SettingSpec>(settings),
+  ["config", configFileSpec],
+];
+
+/** `log-level` → `HOLDFAST_LOG_LEVEL`. */
+export function variableOf(name: string): string {
+  return `HOLDFAST_${name.toUpperCase().replaceAll("-", "_")}`;
+}
+
+/** Whether a text is the name of a setting. */
+export function isSetting(name: string): name is Setting {
+  return Object.hasOwn(settings, name);
+}
+
+/** What `holdfast daemon --help` prints. */
+export function renderDaemonHelp(): string {
+  const words = settingEntries.map(([name, { takes }]) => `--${name} ${takes}`);
+  const width = Math.max(...words.map((each) => each.length));
+  const rows = settingEntries.map(([name, spec], index) => {
+    const again = spec.isList ? " May be repeated." : "";
+    const indent = " ".repeat(width + 5);
+    return [
+      `  ${(words[index] ?? "").padEnd(width)}   ${spec.about}${again}`,
+      `${indent}Default: ${spec.default}`,
+      ...(spec.defaultOfUsers === undefined ? [] : [`${indent}As a user: ${spec.defaultOfUsers}`]),
+      `${indent}Variable: ${variableOf(name)}`,
+    ].join("\n");
+  });
+  return [
+    "Usage:  holdfast daemon [OPTIONS]",
+    "",
+    "Run the Holdfast daemon in the foreground, until SIGTERM or SIGINT",
+    "",
+    "Options:",
+    ...rows,
+    "",
+    "An option is stronger than a variable, and a variable stronger than the file.",
+    "",
+  ].join("\n");
+}

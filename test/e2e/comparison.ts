@@ -1,0 +1,48 @@
+// What a document shows against what a command printed: line by line, without what always varies.
+
+/** Texts that differ from run to run, and what stands for them in a comparison. */
+const varying: readonly (readonly [RegExp, string])[] = [
+  [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, "<time>"],
+  [/\d{8}T\d{9}Z/g, "<time>"],
+  [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
+  [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
+  [/\(pid \d+\)/g, "(pid <pid>)"],
+  [/"operation":"[0-9a-f]{8}-[0-9a-z]+"/g, '"operation":"<id>"'],
+  [/\b[0-9a-f]{64}\b/g, "<id>"],
+];
+
+/** The differences in sentences; none when the document is true. */
+export function differences(shown: readonly string[], printed: string): readonly string[] {
+  const text = printed.replace(/\n+$/, "");
+  const actual = text === "" ? [] : text.split("\n");
+  const expected = withoutEmptyEnd(shown);
+  // Where something varies in width, the columns of the whole table move.
+  const isWidthFree = [...expected, ...actual].some((line) => normalise(line) !== line);
+  const comparable = (line: string | undefined): string | undefined =>
+    line === undefined ? undefined : strip(normalise(line), isWidthFree);
+  const found: string[] = [];
+  for (let index = 0; index < Math.max(expected.length, actual.length); index++) {
+    if (comparable(expected[index]) === comparable(actual[index])) continue;
+    found.push(`shown: ${quote(expected[index])}\n   is: ${quote(actual[index])}`);
+  }
+  return found;
+}
+
+function normalise(line: string): string {
+  return varying.reduce((text, [pattern, mark]) => text.replace(pattern, mark), line);
+}
+
+/** A table's last column may be padded. */
+function strip(line: string, isWidthFree: boolean): string {
+  const trimmed = line.trimEnd();
+  return isWidthFree ? trimmed.replace(/(?<=\S) {2,}/g, "  ") : trimmed;
+}
+
+function withoutEmptyEnd(lines: readonly string[]): readonly string[] {
+  const end = lines.findLastIndex((line) => line.trim() !== "");
+  return lines.slice(0, end + 1);
+}
+
+function quote(line: string | undefined): string {
+  return line === undefined ? "(no line)" : JSON.stringify(line);
+}

@@ -1,0 +1,136 @@
+// The commands of README.md and docs/guide/ are run, and print what the documents show.
+import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sourceRoot } from "../../tools/source-root.ts";
+import { isRequirement, type Requirement, whenPossible } from "../support/needs.ts";
+import { differences } from "./comparison.ts";
+import { Stage } from "./stage.ts";
+import { readTours, type Step, type Tour, type TourBlock } from "./tour.ts";
+
+const executable = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist", "holdfast");
+
+/** A tour starts daemons and dozens of programs. */
+const blockTimeoutMs = 120_000;
+
+const guides = readdirSync(join(sourceRoot, "docs/guide")).map((name) => `docs/guide/${name}`);
+const tours = ["README.md", ...guides].map((document) => ({
+  document,
+  tours: readTours(document, readFileSync(join(sourceRoot, document), "utf8")),
+}));
+
+beforeAll(() => {
+  // `npm test` has built it already; then this takes no time.
+  if (process.env["HOLDFAST_UNDER_TEST"] !== undefined) return;
+  const words = [join(sourceRoot, "tools/build.ts"), "--if-older"];
+  const build = spawnSync(process.execPath, words, { stdio: "inherit" });
+  if (build.status !== 0) throw new Error("dist/holdfast cannot be built");
+}, blockTimeoutMs);
+
+for (const each of tours) {
+  test(`${each.document} has a tour`, () => {
+    expect(each.tours.length).toBeGreaterThan(0);
+  });
+  for (const tour of each.tours) describeTour(tour);
+}
+
+function describeTour(tour: Tour): void {
+  const [first] = tour.blocks;
+  describe(`${tour.document}:${first?.line}`, () => {
+    let stage: Stage | undefined;
+    afterAll(async () => stage?.[Symbol.asyncDispose]());
+    for (const block of tour.blocks) {
+      const name = `the tour of ${tour.document}:${block.line} prints what it shows`;
+      whenPossible(
+        requirementsOf(block),
+        name,
+        async () => {
+          stage ??= await Stage.open(executable);
+          expect(await untruths(block, stage)).toEqual([]);
+        },
+        blockTimeoutMs,
+      );
+    }
+  });
+}
+
+/** What differs, one text for each step that is not as shown. */
+async function untruths(block: TourBlock, stage: Stage): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const step of block.steps) {
+    const printed = await stage.run(step.words, answersOf(step));
+    const different = differences(step.shown, printed);
+    if (different.length === 0) continue;
+    found.push(`line ${step.line}, ${step.command}\n${different.join("\n")}`);
+  }
+  return found;
+}
+
+/** What the reader types at the question: it stands behind it, as on a terminal. */
+function answersOf(step: Step): readonly string[] {
+  return step.shown.flatMap((line) => /\[y\/N\] (\S+)$/.exec(line)?.[1] ?? []);
+}
+
+/** What the document names, and what its programs need. */
+function requirementsOf(block: TourBlock): readonly Requirement[] {
+  const named = block.needs.map((need) => {
+    if (!isRequirement(need)) throw new Error(`line ${block.line}: nobody looks for ${need}`);
+    return need;
+  });
+  return [...new Set([...named, ...block.steps.flatMap(({ words }) => requirementsOfWords(words))])];
+}
+
+function requirementsOfWords(words: readonly string[]): readonly Requirement[] {
+  const [program, ...rest] = words;
+  if (program === "curl") return ["curl"];
+  if (program !== "docker") return [];
+  // Debian's 20.10 has no such option.
+  const isNewer = rest.includes("prune") && (rest.includes("--all") || rest.includes("-a"));
+  return [isNewer ? "docker-cli-23" : "docker-cli"];
+}
+
+describe("a document that does not tell the truth is reported", () => {
+  const inspect = "holdfast volume inspect";
+  const refused: readonly (readonly [what: string, block: string, report: string])[] = [
+    ["another output", "$ holdfast volume create one\ntwo", "line 3, holdfast volume create one"],
+    ["a line too many", "$ holdfast volume create one\none\ntwo", 'shown: "two"\n   is: (no line)'],
+    ["a line too few", "$ holdfast volume create one", 'shown: (no line)\n   is: "one"'],
+    ["a command that fails", `$ ${inspect} one\n[{}]`, "get one: no such volume"],
+    ["another exit code", `$ ${inspect} one\n[]\n$ echo $?\n0`, 'is: "1"'],
+    [
+      "a path of another root",
+      `$ holdfast volume create one\none\n$ ${inspect} -f '{{.Mountpoint}}' one\n/var/lib/docker`,
+      'is: "/var/lib/holdfast/volumes/one/_data"',
+    ],
+  ];
+
+  test.each(refused)(
+    "%s",
+    async (_, block, report) => {
+      const [tour] = readTours("x.md", `<!-- tour -->\n\`\`\`\n${block}\n\`\`\`\n`);
+      await using stage = await Stage.open(executable);
+      const found = await untruths(tour?.blocks[0] ?? { line: 0, needs: [], steps: [] }, stage);
+      expect(found.join("\n")).toInclude(report);
+    },
+    blockTimeoutMs,
+  );
+
+  test("a command line that needs a shell", () => {
+    for (const line of ["a | b", "a > b", "a $X", 'a "$X"', "a; b", "a *", "a 'b"]) {
+      const text = `<!-- tour -->\n\`\`\`\n$ ${line}\n\`\`\`\n`;
+      expect(() => readTours("x.md", text)).toThrow(line);
+    }
+  });
+
+  test("a block of commands that nobody would run", () => {
+    expect(() => readTours("x.md", "```\n$ holdfast df\n```\n")).toThrow("x.md:1");
+  });
+
+  test("a file of the machine itself", async () => {
+    await using stage = await Stage.open(executable);
+    await expect(stage.run(["rm", "/etc/hostname"], [])).rejects.toThrow("may not touch /etc/hostname");
+    await expect(stage.run(["docker", "ps"], [])).rejects.toThrow("DOCKER_HOST");
+    await expect(stage.run(["reboot"], [])).rejects.toThrow("may not run reboot");
+  });
+});
