@@ -25,6 +25,14 @@ const generators: readonly Generator[] = [
     make: async () => (await import("./pages/conformance.ts")).renderConformance(),
   },
   {
+    path: "docs/reference/config.md",
+    make: async () => (await import("./pages/config.ts")).renderConfig(),
+  },
+  {
+    path: "docs/reference/api.md",
+    make: async () => (await import("./pages/api.ts")).renderApi(),
+  },
+  {
     path: "openapi.json",
     make: async () => (await import("./pages/openapi.ts")).renderOpenApi(),
   },

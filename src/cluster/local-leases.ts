@@ -16,7 +16,7 @@ export interface LocalLeaseParts {
   monotonicMs(): number;
   /** How long `acquire` waits; at most and by default `LEASE_WAIT_MS_MAX`. */
   readonly waitMsMax?: number | undefined;
-  /** Calls `fire` after `delayMs` unless the result is called first; the machine's own by default. */
+  /** Calls `fire` after `delayMs` unless the result is called first; by default a real timer. */
   readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
 }
 

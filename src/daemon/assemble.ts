@@ -15,8 +15,8 @@ import { peerOf } from "../host/peer.ts";
 import { lockRoot } from "../host/root-lock.ts";
 import { groupId } from "../host/service.ts";
 import { HttpServer } from "../http/server.ts";
-import { withBreaker } from "../layers/breaker.ts";
-import { withDeadlines } from "../layers/deadline.ts";
+import { type BreakerChange, withBreaker } from "../layers/breaker.ts";
+import { type LateCall, withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
 import { gatherFacts } from "./facts.ts";
@@ -65,12 +65,18 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   undo.defer(() => state.close());
 
   const clock = { monotonicMs: host.monotonicMs };
+  const driverLog = logger.bind({ part: "drivers" });
+  const around = {
+    ...clock,
+    ended: (late: LateCall) => driverLog.warn("a call that was given up has ended", { ...late }),
+    changed: (change: BreakerChange) => driverLog.warn("a driver rests or is back", { ...change }),
+  };
   const engine = await startEngine({
     host,
     state,
     leases: localLeases(clock),
     drivers: builtInDrivers({ root: config.root, host }).map((driver) =>
-      withBreaker(withDeadlines(driver, clock), { ...clock, per: "volume" }),
+      withBreaker(withDeadlines(driver, around), { ...around, per: "volume" }),
     ),
     systemOperation: () => operations.ofSystem(),
   });

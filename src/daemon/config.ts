@@ -33,7 +33,7 @@ type Given = ReadonlyMap<Setting, readonly string[]>;
 export function readConfig(sources: ConfigSources): DaemonConfig {
   const { args, environment, userId } = sources;
   const options = readOptions(args);
-  const configFile = options.configFile ?? environment[variableOf("config")];
+  const configFile = options.configFile ?? (environment[variableOf("config")] || undefined);
   const layers: readonly Given[] = [
     options.given,
     readEnvironment(environment),
@@ -102,6 +102,7 @@ function readFile(file: string, isRequired: boolean): Given {
     if (!texts.every((each) => typeof each === "string")) {
       throw invalid(`${file}: ${name} takes a string${name === "host" ? " or a list" : ""}`);
     }
+    if (texts.length === 0) throw invalid(`${file}: ${name} is an empty list`);
     given.set(name, texts);
   }
   return given;

@@ -43,6 +43,14 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
   if (recovery.missing.length > 0) {
     sentences.push(`The data directory is missing of: ${recovery.missing.join(", ")}.`);
   }
+  if (recovery.unlisted.length > 0) {
+    sentences.push(`These drivers could not list their volumes: ${recovery.unlisted.join(", ")}.`);
+  }
+  if (recovery.failed.length > 0) {
+    sentences.push(
+      `Their storage failed at the start, see the log: ${recovery.failed.join(", ")}.`,
+    );
+  }
   if (recovery.strays.length > 0) {
     sentences.push(`In the trash without a record, kept: ${recovery.strays.join(", ")}.`);
   }

@@ -21,10 +21,9 @@ export const settings = {
   },
   host: {
     takes: "unix://PATH",
-    about: "A socket to listen on. Not opened where a service manager hands over sockets.",
+    about: "A socket to listen on, unless systemd hands over sockets.",
     default: "unix:///run/holdfast/holdfast.sock",
-    defaultOfUsers:
-      "unix://$XDG_RUNTIME_DIR/holdfast/holdfast.sock, else below /run/user/UID",
+    defaultOfUsers: "unix://$XDG_RUNTIME_DIR/holdfast/holdfast.sock, else below /run/user/UID",
     isList: true,
   },
   group: {

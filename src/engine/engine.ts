@@ -45,7 +45,12 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const volumes = new VolumeEngine({ state, leases, drivers, events, purger, host });
   const usage = new Usage({ state, drivers });
   const pruner = new Pruner({ state, leases, volumes, usage, events });
-  for (const retired of state.read((view) => [...view.retired()])) purger.add(retired);
+  for (const retired of state.read((view) => [...view.retired()])) {
+    // What recovery could not look at may not be in the trash yet: the next start tries again.
+    const { name, driver } = retired.volume;
+    if (recovery.unlisted.includes(driver) || recovery.failed.includes(name)) continue;
+    purger.add(retired);
+  }
   return {
     volumes,
     pruner,

@@ -1,7 +1,8 @@
 // What the daemon does before it serves: storage is brought to what the rows say. It never
 // destroys.
-import type { DriverOptions, VolumeDriver, VolumeRecord } from "../core/driver.ts";
-import type { TrashId, VolumeName } from "../core/names.ts";
+import type { DriverOptions, RetiredRecord, VolumeDriver, VolumeRecord } from "../core/driver.ts";
+import { toEngineError } from "../core/errors.ts";
+import type { DriverName, TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 
@@ -17,8 +18,14 @@ export interface RecoveryReport {
   readonly forgotten: readonly VolumeName[];
   /** Volumes that were used and have no directory: their rows stay, using them is an error. */
   readonly missing: readonly VolumeName[];
+  /** Volumes whose directories lay in the trash without a row, known by identity, are back. */
+  readonly restored: readonly VolumeName[];
   /** What lies in the trash without a row: kept. */
   readonly strays: readonly TrashId[];
+  /** Drivers that could not list what they have: nothing of theirs was touched. */
+  readonly unlisted: readonly DriverName[];
+  /** Volumes whose storage failed meanwhile: their rows are as they were. */
+  readonly failed: readonly VolumeName[];
 }
 
 export interface RecoveryParts {
@@ -42,14 +49,18 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
     retired: [],
     forgotten: [],
     missing: [],
+    restored: [],
     strays: [],
+    unlisted: [],
+    failed: [],
   };
   for (const driver of parts.drivers.values()) {
-    const present = new Map<VolumeName, VolumeRecord>();
-    for await (const record of driver.list(operation)) present.set(record.name, record);
-    await finishRemovals({ parts, driver, present, report }, operation);
-    await reconcileRows({ parts, driver, present, report }, operation);
-    await adoptRest({ parts, driver, present, report }, operation);
+    const stage = await look({ parts, driver, report }, operation);
+    if (stage === undefined) continue;
+    await finishRemovals(stage, operation);
+    await reconcileRows(stage, operation);
+    await adoptRest(stage, operation);
+    report.strays.push(...stage.strays.keys());
   }
   return report;
 }
@@ -57,55 +68,111 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
 interface Stage {
   readonly parts: RecoveryParts;
   readonly driver: VolumeDriver;
-  readonly present: Map<VolumeName, VolumeRecord>;
   readonly report: Mutable<RecoveryReport>;
+  readonly present: Map<VolumeName, VolumeRecord>;
+  readonly inTrash: ReadonlySet<TrashId>;
+  /** What lies in the trash without a row, by its id. */
+  readonly strays: Map<TrashId, RetiredRecord>;
+}
+
+/** What the driver has; undefined when it cannot say: one dead driver must not stop the others. */
+async function look(
+  known: Pick<Stage, "parts" | "driver" | "report">,
+  operation: Operation,
+): Promise<Stage | undefined> {
+  const { parts, driver, report } = known;
+  const present = new Map<VolumeName, VolumeRecord>();
+  const strays = new Map<TrashId, RetiredRecord>();
+  try {
+    for await (const record of driver.list(operation)) present.set(record.name, record);
+    for await (const record of driver.trash?.list(operation) ?? []) strays.set(record.id, record);
+  } catch (error) {
+    report.unlisted.push(driver.name);
+    const { code, message } = toEngineError(error);
+    operation.log.error("a driver cannot list its volumes; they are left as they were", {
+      driver: driver.name,
+      code,
+      error: message,
+    });
+    return undefined;
+  }
+  const inTrash = new Set(strays.keys());
+  for (const { id } of parts.state.read((view) => [...view.retired()])) strays.delete(id);
+  return { ...known, present, inTrash, strays };
+}
+
+/** One volume whose storage fails must not keep all others from being served. */
+async function attempt(
+  { report }: Stage,
+  name: VolumeName,
+  operation: Operation,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    report.failed.push(name);
+    const { code, message } = toEngineError(error);
+    operation.log.error("a volume could not be recovered; it is left as it was", {
+      volume: name,
+      code,
+      error: message,
+    });
+  }
 }
 
 /** A removal is acknowledged by its row; here the directory follows, found by its identity. */
 async function finishRemovals(stage: Stage, operation: Operation): Promise<void> {
-  const { parts, driver, present, report } = stage;
+  const { parts, driver, present, inTrash, report } = stage;
   const { trash } = driver;
   if (trash === undefined) return;
   const retired = parts.state.read((view) =>
     [...view.retired()].filter((entry) => entry.volume.driver === driver.name),
   );
-  const inTrash = new Set<TrashId>();
-  for await (const record of trash.list(operation)) inTrash.add(record.id);
-  const known = new Set(retired.map((entry) => entry.id));
-  report.strays.push(...[...inTrash].filter((id) => !known.has(id)));
   for (const entry of retired) {
-    if (inTrash.has(entry.id) || !isThatDirectory(entry, present.get(entry.volume.name))) continue;
-    await trash.retire(entry.volume.name, entry.id, operation);
-    present.delete(entry.volume.name);
-    report.retired.push(entry.volume.name);
+    const { name } = entry.volume;
+    if (inTrash.has(entry.id) || !isThatDirectory(entry, present.get(name))) continue;
+    await attempt(stage, name, operation, async () => {
+      await trash.retire(name, entry.id, operation);
+      report.retired.push(name);
+    });
+    // Also when it failed: nobody may take it for a volume again.
+    present.delete(name);
   }
 }
 
 function isThatDirectory(entry: RetiredEntry, record: VolumeRecord | undefined): boolean {
-  return (
-    record !== undefined && record.identity !== "" && record.identity === entry.volume.identity
-  );
+  return record !== undefined && isIdentical(record.identity, entry.volume.identity);
+}
+
+function isIdentical(found: string, recorded: string): boolean {
+  return found !== "" && found === recorded;
 }
 
 async function reconcileRows(stage: Stage, operation: Operation): Promise<void> {
-  const { parts, driver, present, report } = stage;
+  const { parts, driver } = stage;
   const rows = parts.state.read((view) =>
     [...view.volumes()].filter((entry) => entry.driver === driver.name),
   );
   for (const row of rows) {
-    if (row.phase === "creating") {
-      await driver.forget(row.name, operation);
-      await parts.state.write((transaction) => transaction.removeVolume(row.name));
-      present.delete(row.name);
-      report.forgotten.push(row.name);
-    } else if (!present.has(row.name)) {
-      await reconcileAbsent(stage, row, operation);
-    } else if (row.phase === "removing") {
-      // Nobody was told that it is gone, and it is not.
-      await parts.state.write((transaction) => transaction.putVolume({ ...row, phase: "ready" }));
-    } else {
-      await reconcileOptions(stage, row, operation);
-    }
+    await attempt(stage, row.name, operation, () => reconcileRow(stage, row, operation));
+  }
+}
+
+async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation): Promise<void> {
+  const { parts, driver, present, report } = stage;
+  if (row.phase === "creating") {
+    present.delete(row.name);
+    await driver.forget(row.name, operation);
+    await parts.state.write((transaction) => transaction.removeVolume(row.name));
+    report.forgotten.push(row.name);
+  } else if (!present.has(row.name)) {
+    await reconcileAbsent(stage, row, operation);
+  } else if (row.phase === "removing") {
+    // Nobody was told that it is gone, and it is not.
+    await parts.state.write((transaction) => transaction.putVolume({ ...row, phase: "ready" }));
+  } else {
+    await reconcileOptions(stage, row, operation);
   }
 }
 
@@ -142,10 +209,16 @@ async function reconcileAbsent(
   row: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { parts, driver, report } = stage;
+  const { parts, driver, report, strays } = stage;
   const presence = await driver.get(row.name, operation);
   if (presence.state !== "absent") return;
-  if (row.phase === "removing") {
+  const stray = [...strays.values()].find((one) => isIdentical(one.identity, row.identity));
+  if (stray !== undefined && driver.trash !== undefined) {
+    // A removal that was taken back, because its answer was lost: the data had been moved.
+    await driver.trash.restore(stray.id, row.name, operation);
+    strays.delete(stray.id);
+    report.restored.push(row.name);
+  } else if (row.phase === "removing") {
     await parts.state.write((transaction) => transaction.removeVolume(row.name));
   } else if (row.usedAtMs === null && driver.rebuild !== undefined) {
     await driver.rebuild.rebuild({ ...row, options: row.options ?? {} }, operation);

@@ -132,7 +132,6 @@ export class VolumeEngine {
       );
     }
     const driver = this.#driver(entry.driver);
-    operation.signal.throwIfAborted();
     await removeData(this.#parts, { driver, entry, action }, operation);
     this.#told.delete(entry.name);
     events.volume("destroy", entry.name, { driver: entry.driver });
@@ -149,7 +148,7 @@ export class VolumeEngine {
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
     await this.#tellHolders(driver, entry, operation);
-    const path = await driver.mount(entry.name, holder, operation);
+    const path = await mountData(driver, entry, holder, operation);
     if (this.#isHeldBy(entry, holder)) return path;
     try {
       const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
@@ -213,7 +212,7 @@ export class VolumeEngine {
   ): Promise<void> {
     if (this.#told.has(entry.name)) return;
     const holders = this.#parts.state.read((view) => view.holders(entry.name));
-    for (const { holder } of holders) await driver.mount(entry.name, holder, operation);
+    for (const { holder } of holders) await mountData(driver, entry, holder, operation);
     this.#told.add(entry.name);
   }
 
@@ -309,6 +308,25 @@ type Wanted = Omit<VolumeEntry, "createdAtMs" | "phase">;
 
 /** What a volume is before its driver has answered. */
 const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null } as const;
+
+/** A driver that does not know a volume of ours has lost its data: the volume itself is there. */
+async function mountData(
+  driver: VolumeDriver,
+  entry: VolumeEntry,
+  holder: HolderId,
+  operation: Operation,
+): Promise<string> {
+  try {
+    return await driver.mount(entry.name, holder, operation);
+  } catch (error) {
+    if (toEngineError(error).code !== "volume.not_found") throw error;
+    throw new EngineError(
+      "volume.data_missing",
+      `error while mounting volume '${entry.mountpoint}': the data directory is missing`,
+      { cause: error, details: { path: entry.mountpoint } },
+    );
+  }
+}
 
 /** Docker's text; an empty name has one of its own. */
 export function notFound(name: string): EngineError {

@@ -136,6 +136,8 @@ function openExisting(options: StateOptions, path: string): Opened {
   });
   try {
     const version = stateVersion(database);
+    // SQLite sees only here that the file was cut shorter than its log knows it.
+    database.prepare("PRAGMA wal_checkpoint(PASSIVE)").get();
     checkFile(database);
     runMigrations(database, migrations, version);
     database.exec("PRAGMA foreign_keys = ON");

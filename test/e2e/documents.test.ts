@@ -78,7 +78,9 @@ function requirementsOf(block: TourBlock): readonly Requirement[] {
     if (!isRequirement(need)) throw new Error(`line ${block.line}: nobody looks for ${need}`);
     return need;
   });
-  return [...new Set([...named, ...block.steps.flatMap(({ words }) => requirementsOfWords(words))])];
+  return [
+    ...new Set([...named, ...block.steps.flatMap(({ words }) => requirementsOfWords(words))]),
+  ];
 }
 
 function requirementsOfWords(words: readonly string[]): readonly Requirement[] {
@@ -129,7 +131,9 @@ describe("a document that does not tell the truth is reported", () => {
 
   test("a file of the machine itself", async () => {
     await using stage = await Stage.open(executable);
-    await expect(stage.run(["rm", "/etc/hostname"], [])).rejects.toThrow("may not touch /etc/hostname");
+    await expect(stage.run(["rm", "/etc/hostname"], [])).rejects.toThrow(
+      "may not touch /etc/hostname",
+    );
     await expect(stage.run(["docker", "ps"], [])).rejects.toThrow("DOCKER_HOST");
     await expect(stage.run(["reboot"], [])).rejects.toThrow("may not run reboot");
   });

@@ -14,7 +14,7 @@ import {
 } from "./contract.ts";
 
 /** STYLE's table: one status per kind. */
-const statusOfKind: Readonly<Record<ErrorKind, number>> = {
+export const statusOfKind: Readonly<Record<ErrorKind, number>> = {
   invalid: 400,
   not_found: 404,
   conflict: 409,

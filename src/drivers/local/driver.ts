@@ -1,6 +1,5 @@
 // Docker's `local` driver: directories below the data root, and whatever mount(8) can mount on
 // them.
-import fs from "node:fs";
 import type {
   DriverOptions,
   Presence,
@@ -19,6 +18,7 @@ import {
   type VolumeName,
 } from "../../core/names.ts";
 import {
+  entriesOf,
   hasData,
   type Layout,
   makeLayout,
@@ -65,14 +65,17 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
     async get(name): Promise<Presence> {
       try {
         const record = look(layout, name);
-        return record === undefined ? { state: "absent" } : { state: "found", record };
+        if (record !== undefined) return { state: "found", record };
+        // Without the directory of all volumes (a disk that is not mounted) nothing is known.
+        if (plainDirectory(layout.volumes) !== undefined) return { state: "absent" };
+        return { state: "unknown", reason: `${layout.volumes} is gone` };
       } catch (error) {
         return { state: "unknown", reason: toEngineError(error).message };
       }
     },
 
     async *list() {
-      for (const entry of await fs.promises.readdir(layout.volumes)) {
+      for (const entry of await entriesOf(layout.volumes)) {
         if (!isVolumeName(entry)) continue;
         const record = look(layout, parseVolumeName(entry));
         if (record !== undefined) yield record;

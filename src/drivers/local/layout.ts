@@ -206,3 +206,12 @@ export async function syncDirectory(directory: string): Promise<void> {
     await handle.close();
   }
 }
+
+/** The names in a directory. Throws `storage.*`. */
+export async function entriesOf(directory: string): Promise<readonly string[]> {
+  try {
+    return await fs.promises.readdir(directory);
+  } catch (error) {
+    throw storageError(error, `listing ${directory}`);
+  }
+}

@@ -12,7 +12,8 @@ export interface LocalMount {
   readonly options: string;
 }
 
-const knownOptions: ReadonlySet<string> = new Set(["type", "o", "device", "size"]);
+/** What `docs/drivers/local.md` describes. */
+export const knownOptions: ReadonlySet<string> = new Set(["type", "o", "device", "size"]);
 
 /** Which option needs which others: moby's table, asked in this order so that answers repeat. */
 const neededOptions: readonly (readonly [string, readonly string[]])[] = [
@@ -53,7 +54,21 @@ export function localMount(options: DriverOptions): LocalMount | undefined {
   const { type, device, o } = options;
   // Docker's rule: a mount needs a device; `type` is then given too.
   if (device === undefined || device === "" || type === undefined) return undefined;
-  return { type, device, options: o ?? "" };
+  return { type, device: withServer(type, device, o ?? ""), options: o ?? "" };
+}
+
+/**
+ * Docker's usual NFS form is `device=:/export` with the server in `addr=`. mount(2) takes that;
+ * mount.nfs wants `server:/export`.
+ */
+function withServer(type: string, device: string, options: string): string {
+  if (!(type === "nfs" || type === "nfs4") || !device.startsWith(":")) return device;
+  const address = options
+    .split(",")
+    .find((word) => word.startsWith("addr="))
+    ?.slice("addr=".length);
+  if (address === undefined || address === "") return device;
+  return `${address.includes(":") ? `[${address}]` : address}${device}`;
 }
 
 const sizePattern = /^(\d+(?:\.\d+)?|\.\d+) ?([kmgtp]?)(?:i?b)?$/i;

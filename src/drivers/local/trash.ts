@@ -6,7 +6,7 @@ import { EngineError, isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { makeTrashId, parseTrashId, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
-import { type Layout, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
+import { entriesOf, type Layout, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
 import { localMount } from "./options.ts";
 
 /** How many directories one `rm` is given. */
@@ -70,7 +70,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       },
 
       async *list() {
-        for (const entry of await fs.promises.readdir(layout.trash)) {
+        for (const entry of await entriesOf(layout.trash)) {
           const id = parseTrashId(entry);
           if (id === undefined) continue;
           const facts = plainDirectory(layout.retired(id));
