@@ -1,7 +1,6 @@
 // The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
 import { runCli } from "./cli/run.ts";
 import { processTerminal } from "./cli/terminal.ts";
-import { version } from "./daemon/build-facts.ts";
 
 async function main(words: readonly string[]): Promise<number> {
   const [first, ...rest] = words;
@@ -10,7 +9,7 @@ async function main(words: readonly string[]): Promise<number> {
     return runDaemon(rest);
   }
   return runCli(words, processTerminal(), {
-    version,
+    version: async () => (await import("./daemon/build-facts.ts")).version,
     verifyDriver: async (request) => {
       const { verifyBuiltInDriver } = await import("./daemon/verify.ts");
       return verifyBuiltInDriver(request);

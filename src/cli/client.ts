@@ -19,7 +19,7 @@ export interface Reply extends ReplyHead {
 
 export interface ApiRequest {
   readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
-  /** Starts with a slash, without the version: `/volumes`. */
+  /** Starts with a slash: `/volumes`, without the version, or one of our own `/holdfast/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
 }
@@ -72,10 +72,11 @@ export class DaemonClient {
     return this.#apiVersion;
   }
 
-  /** Sends one request below the version's prefix. Throws `DaemonRefusal` from status 400 on. */
+  /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
-    const versioned = { ...request, path: `/v${this.#apiVersion}${request.path}` };
-    const reply = await this.#exchange(versioned);
+    const isOwn = request.path.startsWith("/holdfast/");
+    const prefix = isOwn ? "" : `/v${this.#apiVersion}`;
+    const reply = await this.#exchange({ ...request, path: prefix + request.path });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
       return this.send(request);
@@ -182,12 +183,10 @@ export class DaemonClient {
     const connection = await this.#connect();
     connection.parser.expectReply(request.method);
     const headers = `Host: holdfast\r\nUser-Agent: Holdfast-Client (linux)\r\n`;
-    const bytes = new TextEncoder().encode(
-      `${request.method} ${request.path} HTTP/1.1\r\n${headers}` +
-        `${bodyHeaders(request.method, body)}\r\n${body ?? ""}`,
-    );
+    const head = `${request.method} ${request.path} HTTP/1.1\r\n${headers}`;
+    const text = `${head}${bodyHeaders(request.method, body)}\r\n${body ?? ""}`;
     // A body is a few kilobytes at most, but the socket may still take it in parts.
-    unsent.set(connection.socket, bytes);
+    unsent.set(connection.socket, new TextEncoder().encode(text));
     flush(connection.socket);
   }
 

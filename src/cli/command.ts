@@ -41,7 +41,8 @@ export interface Invocation {
 
 /** What only the program that assembles everything can give to the command line. */
 export interface CliParts {
-  readonly version: string;
+  /** Of this program; asked for when it is needed. */
+  readonly version: () => Promise<string>;
   readonly verifyDriver?: VerifyDriver;
 }
 

@@ -5,7 +5,8 @@ import { humanSize } from "./human.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { type GoStruct, rowStruct } from "./template/values.ts";
 import type { ApiVolume } from "./volume.ts";
-import { volumeHeaders, volumeObject, volumeRow } from "./volume-template.ts";
+import { volumeObject } from "./volume-object.ts";
+import { volumeHeaders, volumeRow } from "./volume-template.ts";
 
 interface DiskUsage {
   readonly Volumes?: readonly ApiVolume[] | null;

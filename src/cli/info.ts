@@ -57,7 +57,7 @@ export async function showInfo(invocation: Invocation): Promise<number> {
   const source = format === "json" ? "{{json .}}" : format;
   const template = source === "" ? undefined : parseFormat(source, infoWords);
   const info = await client.json<Fields>({ method: "GET", path: "/info" });
-  const own = { Version: parts.version, Host: client.target.host };
+  const own = { Version: await parts.version(), Host: client.target.host };
   if (template) {
     const value = jsonStruct("system.dockerInfo", { ...info, ClientInfo: own });
     await printLine(template, value, { words: infoWords, terminal });

@@ -31,25 +31,38 @@ type State =
 
 const carriageReturn = 13;
 const lineFeed = 10;
-const latin1 = new TextDecoder("latin1");
+const decoder = new TextDecoder();
 
+/** Written without regular expressions: to compile them takes longer than to read one reply. */
 function parseHead(text: string): ReplyHead {
   const lines = text.split("\r\n");
-  const status = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: |$)/.exec(lines[0] ?? "")?.[1];
-  if (status === undefined) throw new MalformedReply("the status line is not HTTP/1.1");
+  const [first = ""] = lines;
+  const status = Number(first.slice(9, 12));
+  const isHttp = first.startsWith("HTTP/1.1 ") || first.startsWith("HTTP/1.0 ");
+  if (!isHttp || !(status >= 100 && status <= 599) || (first.length > 12 && first[12] !== " ")) {
+    throw new MalformedReply("the status line is not HTTP/1.1");
+  }
   const headers = new Map<string, string>();
-  for (const line of lines.slice(1)) {
+  for (let index = 1; index < lines.length; index++) {
+    const line = lines[index] ?? "";
     const colon = line.indexOf(":");
     if (colon <= 0) throw new MalformedReply("a header has no colon");
     headers.set(line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim());
   }
-  return { status: Number(status), headers };
+  return { status, headers };
 }
 
+/** Digits of a length; no length is written with more than this many. */
+const digitCountMax = 15;
+
 function parseDigits(text: string, radix: 10 | 16): number {
-  const digits = radix === 10 ? /^[0-9]{1,15}$/ : /^[0-9a-fA-F]{1,12}$/;
-  if (!digits.test(text)) throw new MalformedReply("a body length is not a number");
-  return Number.parseInt(text, radix);
+  let value = text === "" || text.length > digitCountMax ? Number.NaN : 0;
+  for (const character of text) {
+    const digit = "0123456789abcdef".indexOf(character.toLowerCase());
+    value = digit < 0 || digit >= radix ? Number.NaN : value * radix + digit;
+  }
+  if (Number.isNaN(value)) throw new MalformedReply("a body length is not a number");
+  return value;
 }
 
 /** A parser for one connection. `expectReply` announces each request before its reply arrives. */
@@ -134,7 +147,7 @@ export class ReplyParser {
       if (bytes.length > headBytesMax) throw new MalformedReply("the headers are too long");
       return undefined;
     }
-    const head = parseHead(latin1.decode(bytes.subarray(0, end)));
+    const head = parseHead(decoder.decode(bytes.subarray(0, end)));
     const rest = bytes.subarray(end + 4);
     if (head.status < 200) return rest;
     this.#sink.head(head);
@@ -160,7 +173,7 @@ export class ReplyParser {
       if (bytes.length > lineBytesMax) throw new MalformedReply("a chunk line is too long");
       return undefined;
     }
-    const line = latin1.decode(bytes.subarray(0, end)).replace(/\r$/, "");
+    const line = decoder.decode(bytes.subarray(0, end)).replace(/\r$/, "");
     if (kind === "chunk_end") {
       if (line !== "") throw new MalformedReply("a chunk is longer than announced");
       this.#state = { kind: "chunk_size" };

@@ -23,7 +23,7 @@ export async function runCli(
     return await dispatch(words, terminal, parts);
   } catch (error) {
     if (error instanceof OutputClosed) return outputClosedExit;
-    const { reportFailure } = await import("./report-failure.ts");
+    const { reportFailure } = (await import("./rarely.ts")).rarely;
     return reportFailure(error, words, terminal);
   }
 }
@@ -34,23 +34,23 @@ async function dispatch(
   parts: CliParts,
 ): Promise<number> {
   if (words[0] === "__complete") {
-    const { complete } = await import("./complete.ts");
+    const { complete } = (await import("./rarely.ts")).rarely;
     return complete(words.slice(1), terminal);
   }
   const front = readFront(words);
   if (front.options.flag("version")) {
-    await terminal.out(`Holdfast version ${parts.version}\n`);
+    await terminal.out(`Holdfast version ${await parts.version()}\n`);
     return 0;
   }
   const command = findCommand(front.positional);
   if (command === undefined) {
-    const { explainWithoutCommand } = await import("./without-command.ts");
+    const { explainWithoutCommand } = (await import("./rarely.ts")).rarely;
     return explainWithoutCommand(front.positional, front.wantsHelp, terminal);
   }
   const rest = front.positional.slice(command.words.length);
   const parsed = readOptions(command, rest);
   if (front.wantsHelp || parsed.wantsHelp) {
-    const { renderCommandHelp } = await import("./help.ts");
+    const { renderCommandHelp } = (await import("./rarely.ts")).rarely;
     await terminal.out(renderCommandHelp(command));
     return 0;
   }
@@ -60,13 +60,10 @@ async function dispatch(
     parsed.options.text("host") ?? front.options.text("host"),
     terminal,
   );
+  // Not closed: the process ends now, and the kernel closes faster than we do.
   const client = new DaemonClient(target);
-  try {
-    await checkApiVersion(command, parsed.options, client);
-    return await run({ ...parsed, client, terminal, parts });
-  } finally {
-    client.close();
-  }
+  await checkApiVersion(command, parsed.options, client);
+  return run({ ...parsed, client, terminal, parts });
 }
 
 function load(command: Command): Promise<RunCommand> {

@@ -1,20 +1,26 @@
-// Which function runs which command: the only place that loads them, each when it is needed.
+// Which function runs which command; the rare ones are loaded when they are needed.
 import type { RunCommand } from "./command.ts";
+import { createVolume } from "./volume-create.ts";
+import { inspectVolumes } from "./volume-inspect.ts";
 import { listVolumes } from "./volume-ls.ts";
+import { pruneVolumes } from "./volume-prune.ts";
+import { removeVolumes } from "./volume-rm.ts";
 
-/** By the words of the command. The list is the one that must be fast, and is loaded at once. */
-export const runners: Readonly<Record<string, () => Promise<RunCommand>>> = {
-  "volume create": async () => (await import("./volume-create.ts")).createVolume,
-  "volume inspect": async () => (await import("./volume-inspect.ts")).inspectVolumes,
+type Load = () => Promise<RunCommand>;
+
+/** By the words of the command. */
+export const runners: Readonly<Record<string, Load>> = {
+  "volume create": async () => createVolume,
+  "volume inspect": async () => inspectVolumes,
   "volume ls": async () => listVolumes,
-  "volume prune": async () => (await import("./volume-prune.ts")).pruneVolumes,
-  "volume rm": async () => (await import("./volume-rm.ts")).removeVolumes,
-  "volume update": async () => (await import("./volume-update.ts")).updateVolume,
-  events: async () => (await import("./events.ts")).followEvents,
-  df: async () => (await import("./df.ts")).showUsage,
-  info: async () => (await import("./info.ts")).showInfo,
-  version: async () => (await import("./version.ts")).showVersion,
-  "verify driver": async () => (await import("./verify.ts")).verify,
-  completion: async () => (await import("./completion.ts")).printCompletion,
-  help: async () => (await import("./help.ts")).printHelp,
+  "volume prune": async () => pruneVolumes,
+  "volume rm": async () => removeVolumes,
+  "volume update": async () => (await import("./rarely.ts")).rarely.updateVolume,
+  events: async () => (await import("./rarely.ts")).rarely.followEvents,
+  df: async () => (await import("./rarely.ts")).rarely.showUsage,
+  info: async () => (await import("./rarely.ts")).rarely.showInfo,
+  version: async () => (await import("./rarely.ts")).rarely.showVersion,
+  "verify driver": async () => (await import("./rarely.ts")).rarely.verify,
+  completion: async () => (await import("./rarely.ts")).rarely.printCompletion,
+  help: async () => (await import("./rarely.ts")).rarely.printHelp,
 };

@@ -8,17 +8,12 @@ function widthOf(text: string): number {
   return /[^\0-\x7f]/.test(text) ? [...text].length : text.length;
 }
 
-/** One column and what stands behind it, for the list that must be fast. */
+/** One column of few different values and what stands behind it: the list that must be fast. */
 export function alignPairs(pairs: readonly (readonly [string, string])[]): string {
-  const widths = pairs.map(([cell]) => widthOf(cell));
-  const width = Math.max(cellWidthMin, longest(widths) + padding);
-  return pairs
-    .map(([cell, rest], row) => `${cell}${" ".repeat(width - (widths[row] ?? 0))}${rest}\n`)
-    .join("");
-}
-
-function longest(widths: readonly number[]): number {
-  return widths.reduce((most, width) => Math.max(most, width), 0);
+  const cells = [...new Set(pairs.map(([cell]) => cell))];
+  const width = Math.max(cellWidthMin, ...cells.map((cell) => widthOf(cell) + padding));
+  const padded = new Map(cells.map((cell) => [cell, cell + " ".repeat(width - widthOf(cell))]));
+  return pairs.map(([cell, rest]) => `${padded.get(cell) ?? cell}${rest}\n`).join("");
 }
 
 /**

@@ -19,7 +19,9 @@ function parseHost(host: string, source: string): Target {
     );
   }
   const socketPath = host.slice("unix://".length);
-  if (new TextEncoder().encode(socketPath).length > socketPathBytesMax) {
+  // No character has more than three bytes for each of its UTF-16 units.
+  const mayBeLong = socketPath.length * 3 > socketPathBytesMax;
+  if (mayBeLong && new TextEncoder().encode(socketPath).length > socketPathBytesMax) {
     throw new CliFailure(
       `invalid host "${host}" (from ${source}): the path of a Unix socket has at most ` +
         `${socketPathBytesMax} bytes on Linux, use a shorter one`,

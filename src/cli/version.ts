@@ -67,7 +67,7 @@ export async function showVersion(invocation: Invocation): Promise<number> {
   const format = options.flag("json") ? "json" : (options.text("format") ?? "");
   const source = format === "json" ? "{{json .}}" : format;
   const template = source === "" ? undefined : parseFormat(source, versionWords);
-  const own = clientVersion(parts.version);
+  const own = clientVersion(await parts.version());
   let server: Fields | undefined;
   let failure: CliFailure | undefined;
   try {

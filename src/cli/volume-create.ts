@@ -33,7 +33,7 @@ export async function createVolume(invocation: Invocation): Promise<number> {
   const { options, positional, client, terminal } = invocation;
   const name = chooseName(options, positional);
   const isCluster = clusterOptions.some((option) => options.isGiven(option));
-  const spec = isCluster ? (await import("./cluster-spec.ts")).clusterSpec(options) : undefined;
+  const spec = isCluster ? (await import("./rarely.ts")).rarely.clusterSpec(options) : undefined;
   const volume = await client.json<ApiVolume>({
     method: "POST",
     path: "/volumes/create",

@@ -2,9 +2,8 @@
 import type { Invocation } from "./command.ts";
 import { CliFailure, DaemonUnreachable } from "./failure.ts";
 import { SeveralFailures } from "./several-failures.ts";
-import { escapeHtml } from "./template/values.ts";
 import { type ApiVolume, volumePath } from "./volume.ts";
-import { volumeObject } from "./volume-template.ts";
+import { escapeHtml, volumeObject } from "./volume-object.ts";
 
 interface Found {
   readonly volumes: readonly ApiVolume[];
@@ -30,8 +29,9 @@ export async function inspectVolumes(invocation: Invocation): Promise<number> {
   const { options, terminal } = invocation;
   const format = options.text("format") ?? "";
   const isTemplate = format !== "" && format !== "json";
-  const formatter = isTemplate ? await import("./inspect-format.ts") : undefined;
-  const render = formatter?.parseInspectFormat(format);
+  const render = isTemplate
+    ? (await import("./rarely.ts")).rarely.parseInspectFormat(format)
+    : undefined;
   const { volumes, failures } = await find(invocation);
   if (render) {
     const rendered = render(volumes);

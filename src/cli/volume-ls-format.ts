@@ -2,7 +2,8 @@
 import { renderRows } from "./format.ts";
 import type { Options } from "./options.ts";
 import type { ApiVolume } from "./volume.ts";
-import { volumeHeaders, volumeObject, volumeRow } from "./volume-template.ts";
+import { volumeObject } from "./volume-object.ts";
+import { volumeHeaders, volumeRow } from "./volume-template.ts";
 
 const clusterFormat =
   "table {{.Name}}\\t{{.Group}}\\t{{.Driver}}\\t{{.Availability}}\\t{{.Status}}";

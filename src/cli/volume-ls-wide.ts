@@ -1,13 +1,36 @@
 // The table of `holdfast volume ls` for people: when each volume was made, and who holds it.
+import type { DaemonClient } from "./client.ts";
+import type { Invocation } from "./command.ts";
+import { DaemonRefusal } from "./failure.ts";
 import { humanDuration } from "./human.ts";
 import { colours } from "./style.ts";
 import { alignColumns } from "./table.ts";
-import type { Terminal } from "./terminal.ts";
 import type { ApiVolume } from "./volume.ts";
 
-/** Holdfast's own daemon adds the holders to a volume; Docker's does not say. */
-interface WithHolders {
-  readonly Holders?: number | readonly unknown[] | null;
+/** The part of Holdfast's own description of a volume that the table shows. */
+interface OwnVolume {
+  readonly name: string;
+  readonly state: string;
+  readonly holders: readonly unknown[];
+}
+
+/** What to show of each volume's holders; nothing where the daemon is not ours. */
+async function readHolders(client: DaemonClient): Promise<ReadonlyMap<string, string>> {
+  try {
+    const { volumes } = await client.json<{ readonly volumes: readonly OwnVolume[] }>({
+      method: "GET",
+      path: "/holdfast/v1/volumes",
+    });
+    return new Map(
+      volumes.map(({ name, state, holders }) => [
+        name,
+        state === "data missing" ? state : String(holders.length),
+      ]),
+    );
+  } catch (error) {
+    if (error instanceof DaemonRefusal) return new Map();
+    throw error;
+  }
 }
 
 function ageOf(volume: ApiVolume, nowMs: number): string {
@@ -17,17 +40,14 @@ function ageOf(volume: ApiVolume, nowMs: number): string {
   return `${humanDuration(Math.max(0, nowMs - createdMs))} ago`;
 }
 
-function holdersOf(volume: ApiVolume & WithHolders): string {
-  const { Holders: holders, UsageData: usage } = volume;
-  if (typeof holders === "number") return String(holders);
-  if (Array.isArray(holders)) return String(holders.length);
-  return usage ? String(usage.RefCount) : "-";
-}
-
-export function renderWideTable(volumes: readonly ApiVolume[], terminal: Terminal): string {
+export async function renderWideTable(
+  volumes: readonly ApiVolume[],
+  { client, terminal }: Invocation,
+): Promise<string> {
   const nowMs = terminal.nowMs();
+  const holders = await readHolders(client);
   const rows = volumes.map((volume) =>
-    [volume.Driver, volume.Name, ageOf(volume, nowMs), holdersOf(volume)].join("\t"),
+    [volume.Driver, volume.Name, ageOf(volume, nowMs), holders.get(volume.Name) ?? "-"].join("\t"),
   );
   const table = alignColumns(`${["DRIVER\tVOLUME NAME\tCREATED\tHOLDERS", ...rows].join("\n")}\n`);
   const headerEnd = table.indexOf("\n");

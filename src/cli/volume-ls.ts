@@ -21,12 +21,12 @@ export async function listVolumes(invocation: Invocation): Promise<number> {
   const isWide = isPlain && !options.flag("quiet") && (await terminal.isOutTerminal());
   const volumes = await readVolumes(invocation);
   if (isWide) {
-    const { renderWideTable } = await import("./volume-ls-wide.ts");
-    await terminal.out(renderWideTable(volumes, terminal));
+    const { renderWideTable } = (await import("./rarely.ts")).rarely;
+    await terminal.out(await renderWideTable(volumes, invocation));
     return 0;
   }
   if (!isPlain) {
-    const { renderVolumes } = await import("./volume-ls-format.ts");
+    const { renderVolumes } = (await import("./rarely.ts")).rarely;
     await terminal.out(renderVolumes(volumes, options));
     return 0;
   }

@@ -12,6 +12,7 @@ import {
   stringMap,
 } from "./template/values.ts";
 import type { ApiVolume } from "./volume.ts";
+import { volumeObject } from "./volume-object.ts";
 
 /** Headers of the columns of `volume ls` and of the volumes of `df -v`. */
 export const volumeHeaders: Readonly<Record<string, string>> = {
@@ -63,32 +64,6 @@ export function volumeRow(volume: ApiVolume): GoStruct {
 function statusMap(volume: ApiVolume): GoMap {
   const status = fromJson(volume.Status ?? {});
   return status instanceof GoMap ? status : new GoMap("map[string]interface {}", new Map());
-}
-
-/** The volume in the order of Docker's struct, without what Docker omits: what inspect prints. */
-export function volumeObject(volume: ApiVolume): Readonly<Record<string, unknown>> {
-  const { ClusterVolume, CreatedAt, Status, UsageData } = volume;
-  const hasStatus = Status !== undefined && Status !== null && Object.keys(Status).length > 0;
-  return {
-    ...(ClusterVolume ? { ClusterVolume } : {}),
-    ...(CreatedAt ? { CreatedAt } : {}),
-    Driver: volume.Driver,
-    Labels: sortKeys(volume.Labels),
-    Mountpoint: volume.Mountpoint,
-    Name: volume.Name,
-    Options: sortKeys(volume.Options),
-    Scope: volume.Scope,
-    ...(hasStatus ? { Status: sortKeys(Status) } : {}),
-    ...(UsageData ? { UsageData } : {}),
-  };
-}
-
-/** Go writes the keys of maps in order, at every depth. */
-function sortKeys(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(sortKeys);
-  if (typeof value !== "object" || value === null) return value ?? null;
-  const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
-  return Object.fromEntries(entries.map(([key, item]) => [key, sortKeys(item)]));
 }
 
 /** The struct that `inspect --format` works on. */

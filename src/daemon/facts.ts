@@ -38,7 +38,9 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
         ? "no copy of it could be read: labels are lost"
         : `labels are those of ${new Date(origin.copiedAtMs).toISOString()}`;
     const aside = origin.damagedPath === null ? "" : ` (kept as ${origin.damagedPath})`;
-    sentences.push(`The state was lost or damaged, ${origin.reason}${aside}; ${source}.`);
+    // SQLite's own words may have several lines.
+    const reason = origin.reason.replaceAll(/\s*\n\s*/g, "; ");
+    sentences.push(`The state was lost or damaged, ${reason}${aside}; ${source}.`);
   }
   if (recovery.missing.length > 0) {
     sentences.push(`The data directory is missing of: ${recovery.missing.join(", ")}.`);

@@ -1,6 +1,12 @@
 // Operations: one for each request, and those of the daemon's own account.
 import { makeOperationId, type OperationId } from "../core/names.ts";
-import { type Caller, type Log, type Operation, systemCaller } from "../core/operation.ts";
+import {
+  type Caller,
+  type Log,
+  type LogFields,
+  type Operation,
+  systemCaller,
+} from "../core/operation.ts";
 import type { Logger } from "../host/logs.ts";
 import type { HttpRequest } from "../http/message.ts";
 
@@ -22,11 +28,11 @@ export class Operations {
   ofRequest(request: HttpRequest): Operation {
     const { peer } = request;
     const caller: Caller = peer === undefined ? systemCaller : { kind: "process", ...peer };
-    return new LazyOperation(this.#nextId(), caller, this.#logger);
+    return new RequestOperation(this.#nextId(), caller, this.#logger);
   }
 
   ofSystem(): Operation {
-    return new LazyOperation(this.#nextId(), systemCaller, this.#logger);
+    return new RequestOperation(this.#nextId(), systemCaller, this.#logger);
   }
 
   #nextId(): OperationId {
@@ -35,21 +41,49 @@ export class Operations {
   }
 }
 
-class LazyOperation implements Operation {
+/** All members are its own: layers hand on copies of an operation with another signal. */
+class RequestOperation implements Operation {
   readonly id: OperationId;
   readonly caller: Caller;
   readonly signal = never;
-  readonly #logger: Logger;
-  #log: Log | undefined;
+  readonly log: Log;
 
   constructor(id: OperationId, caller: Caller, logger: Logger) {
     this.id = id;
     this.caller = caller;
+    this.log = new LazyLog(logger, { operation: id, caller });
+  }
+}
+
+/** Bound to its operation when the first line is written. */
+class LazyLog implements Log {
+  readonly #logger: Logger;
+  readonly #fields: LogFields;
+  #log: Log | undefined;
+
+  constructor(logger: Logger, fields: LogFields) {
     this.#logger = logger;
+    this.#fields = fields;
   }
 
-  get log(): Log {
-    this.#log ??= this.#logger.bind({ operation: this.id, caller: this.caller });
+  debug(message: string, fields?: LogFields): void {
+    this.#bound().debug(message, fields);
+  }
+
+  info(message: string, fields?: LogFields): void {
+    this.#bound().info(message, fields);
+  }
+
+  warn(message: string, fields?: LogFields): void {
+    this.#bound().warn(message, fields);
+  }
+
+  error(message: string, fields?: LogFields): void {
+    this.#bound().error(message, fields);
+  }
+
+  #bound(): Log {
+    this.#log ??= this.#logger.bind(this.#fields);
     return this.#log;
   }
 }

@@ -6,6 +6,8 @@ export const EVENT_HISTORY_COUNT = 256;
 /** How many followers may listen at once; each costs a connection and a filter run per event. */
 export const EVENT_FOLLOWER_COUNT_MAX = 256;
 
+const NANOSECONDS_PER_MS = 1_000_000;
+
 export type VolumeAction = "create" | "mount" | "unmount" | "destroy" | "prune";
 
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
@@ -31,8 +33,8 @@ export class EventLog {
   readonly #nowMs: () => number;
   readonly #ring: EngineEvent[] = [];
   readonly #followers = new Set<(event: EngineEvent) => void>();
-  #lastNanoseconds = 0;
   #lastMs = 0;
+  #nanosecondsAfter = 0;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -89,13 +91,17 @@ export class EventLog {
     const nowMs = this.#nowMs();
     if (nowMs > this.#lastMs) {
       this.#lastMs = nowMs;
-      this.#lastNanoseconds = (nowMs % 1000) * 1e6;
+      this.#nanosecondsAfter = 0;
     } else {
-      this.#lastNanoseconds += 1;
+      this.#nanosecondsAfter += 1;
+      if (this.#nanosecondsAfter === NANOSECONDS_PER_MS) {
+        this.#lastMs += 1;
+        this.#nanosecondsAfter = 0;
+      }
     }
     return {
       seconds: Math.floor(this.#lastMs / 1000),
-      nanoseconds: Math.trunc(this.#lastNanoseconds),
+      nanoseconds: (this.#lastMs % 1000) * NANOSECONDS_PER_MS + this.#nanosecondsAfter,
     };
   }
 }

@@ -1,7 +1,6 @@
 // A create that fails at any step leaves nothing behind, and a crash in it ends with a whole volume.
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync } from "node:fs";
 import {
   type EngineBench,
   type EngineBenchParts,
@@ -10,11 +9,8 @@ import {
 } from "../../test/support/engine-bench.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
-import { type DriverName, parseHolderId, type VolumeName } from "../core/names.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { CreateRequest } from "./volumes.ts";
-
-const holder = parseHolderId("c1");
 
 /** A create of this name with nothing else said. */
 function named(name: string, more: Partial<CreateRequest> = {}): CreateRequest {

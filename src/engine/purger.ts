@@ -1,6 +1,6 @@
 // Frees the space of removed volumes in the background, oldest first, and drops their rows after.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { toEngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { TrashId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../core/state-store.ts";
@@ -9,7 +9,7 @@ import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 const ROUND_COUNT_MAX = 256;
 /** How long removals are collected before a round starts, in milliseconds. */
 const GATHER_MS = 20;
-/** How long a round waits after one that failed, in milliseconds. */
+/** How long what could not be purged rests before it is tried again, in milliseconds. */
 const RETRY_MS = 30_000;
 
 export interface PurgerParts {
@@ -22,54 +22,63 @@ export interface PurgerParts {
 /** One per daemon. What it has not done when the daemon stops, the next start does. */
 export class Purger {
   readonly #parts: PurgerParts;
+  readonly #stopping = new AbortController();
   #waiting: RetiredEntry[] = [];
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  /** What could not be purged: it is tried again later, and the others do not wait for it. */
+  #resting: RetiredEntry[] = [];
+  #gatherTimer: ReturnType<typeof setTimeout> | undefined;
+  #retryTimer: ReturnType<typeof setTimeout> | undefined;
   #round: Promise<void> | undefined;
-  #isStopped = false;
 
   constructor(parts: PurgerParts) {
     this.#parts = parts;
   }
 
-  /** How many removed volumes still take space. */
-  get waitingCount(): number {
-    return this.#waiting.length;
-  }
-
   /** Queues a retired volume. Returns at once. */
   add(retired: RetiredEntry): void {
     this.#waiting.push(retired);
-    this.#schedule(GATHER_MS);
+    this.#schedule();
   }
 
-  /** Waits for the round that runs and starts no other. */
+  /** Ends the round that runs and starts no other: destroying a large volume may take an hour. */
   async stop(): Promise<void> {
-    this.#isStopped = true;
-    clearTimeout(this.#timer);
+    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    clearTimeout(this.#gatherTimer);
+    clearTimeout(this.#retryTimer);
     await this.#round;
   }
 
-  #schedule(delayMs: number): void {
-    if (this.#isStopped || this.#timer !== undefined || this.#round !== undefined) return;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
+  #schedule(): void {
+    const isBusy = this.#gatherTimer !== undefined || this.#round !== undefined;
+    if (this.#stopping.signal.aborted || isBusy || this.#waiting.length === 0) return;
+    this.#gatherTimer = setTimeout(() => {
+      this.#gatherTimer = undefined;
       this.#round = this.#runRound();
-    }, delayMs);
+    }, GATHER_MS);
+  }
+
+  #scheduleRetry(): void {
+    const isSet = this.#retryTimer !== undefined;
+    if (this.#stopping.signal.aborted || isSet || this.#resting.length === 0) return;
+    this.#retryTimer = setTimeout(() => {
+      this.#retryTimer = undefined;
+      this.#waiting.push(...this.#resting.splice(0));
+      this.#schedule();
+    }, RETRY_MS);
   }
 
   async #runRound(): Promise<void> {
     const batch = this.#waiting.splice(0, ROUND_COUNT_MAX);
-    const failed: RetiredEntry[] = [];
-    const operation = this.#parts.operation();
+    const operation = { ...this.#parts.operation(), signal: this.#stopping.signal };
     for (const [driver, entries] of Map.groupBy(batch, (each) => each.volume.driver)) {
       const trash = this.#parts.drivers.get(driver)?.trash;
       // Without the driver of these volumes nothing is known of their data: their rows stay.
       if (trash === undefined) continue;
-      failed.push(...(await this.#purge(trash, entries, operation)));
+      this.#resting.push(...(await this.#purge(trash, entries, operation)));
     }
-    this.#waiting.push(...failed);
     this.#round = undefined;
-    if (this.#waiting.length > 0) this.#schedule(failed.length > 0 ? RETRY_MS : GATHER_MS);
+    this.#schedule();
+    this.#scheduleRetry();
   }
 
   /** Purges a batch, or one by one when the batch fails, and returns what could not be purged. */
@@ -84,6 +93,7 @@ export class Purger {
       await this.#dropRows(ids);
       return [];
     } catch (error) {
+      if (operation.signal.aborted) return entries;
       if (entries.length > 1) {
         const failed: RetiredEntry[] = [];
         for (const entry of entries) {

@@ -194,8 +194,8 @@ async function reconcileOptions(
     record = await driver.rebuild.rebuild({ ...row, options: wanted }, operation);
     report.rebuilt.push(row.name);
   }
-  const { options } = record;
-  if (haveEqualOptions(options, wanted)) return;
+  if (haveEqualOptions(record.options, wanted)) return;
+  const options = Object.keys(record.options).length > 0 ? record.options : null;
   await parts.state.write((transaction) => transaction.putVolume({ ...row, options }));
 }
 

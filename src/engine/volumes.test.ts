@@ -11,7 +11,7 @@ import {
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { type DriverName, parseHolderId, type VolumeName } from "../core/names.ts";
-import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import type { CreateRequest } from "./volumes.ts";
 
 const holder = parseHolderId("c1");

@@ -138,7 +138,10 @@ export async function runWords(
     nowMs: () => surroundings.nowMs ?? Date.parse("2026-11-22T12:00:00Z"),
   };
   const { verifyDriver } = surroundings;
-  const parts = { version: "0.1.0", ...(verifyDriver ? { verifyDriver } : {}) };
+  const parts = {
+    version: () => Promise.resolve("0.1.0"),
+    ...(verifyDriver ? { verifyDriver } : {}),
+  };
   const exit = await runCli(words, terminal, parts);
   return { stdout, stderr, exit };
 }

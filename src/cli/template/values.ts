@@ -1,4 +1,5 @@
 // Values as Go's text/template sees them, and how Go prints them.
+import { escapeHtml } from "../volume-object.ts";
 
 /**
  * Integers are bigint and floating-point numbers are number, because Go refuses to compare the two.
@@ -170,11 +171,6 @@ export function rowStruct(
     ...extras,
     methods,
   });
-}
-
-/** Go's JSON encoder escapes these three unless it is told not to. */
-export function escapeHtml(json: string): string {
-  return json.replaceAll("<", "\\u003c").replaceAll(">", "\\u003e").replaceAll("&", "\\u0026");
 }
 
 /** A value as Go's `json` function of templates writes it: maps sorted, structs in their order. */

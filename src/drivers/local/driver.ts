@@ -17,11 +17,11 @@ import {
   parseVolumeName,
   type VolumeName,
 } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
 import {
   entriesOf,
   hasData,
   type Layout,
-  makeLayout,
   makeRoot,
   makeVolume,
   plainDirectory,
@@ -45,8 +45,7 @@ export interface LocalDriverParts {
  */
 export function localDriver(parts: LocalDriverParts): VolumeDriver {
   const { host } = parts;
-  const layout = makeLayout(parts.root);
-  makeRoot(layout);
+  const layout = makeRoot(parts.root);
   const mounts = localMounts({ layout, host });
   const trash = localTrash({ layout, host, isHeld: mounts.isHeld });
   const rebuild = localRebuild(layout, host);
@@ -74,10 +73,10 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
       }
     },
 
-    async *list() {
+    async *list(operation) {
       for (const entry of await entriesOf(layout.volumes)) {
         if (!isVolumeName(entry)) continue;
-        const record = look(layout, parseVolumeName(entry));
+        const record = lookOrWarn(layout, parseVolumeName(entry), operation);
         if (record !== undefined) yield record;
       }
     },
@@ -162,6 +161,21 @@ function look(layout: Layout, name: VolumeName): VolumeRecord | undefined {
     mountpoint: layout.data(name),
     identity: facts.identity,
   };
+}
+
+/** One damaged volume, or a file of somebody else's, must not hide all the others. */
+function lookOrWarn(
+  layout: Layout,
+  name: VolumeName,
+  operation: Operation,
+): VolumeRecord | undefined {
+  try {
+    return look(layout, name);
+  } catch (error) {
+    const { code, message } = toEngineError(error);
+    operation.log.warn("left out of the list of volumes", { name, code, error: message });
+    return undefined;
+  }
 }
 
 function present(layout: Layout, name: VolumeName): VolumeRecord {

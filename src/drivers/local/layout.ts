@@ -43,14 +43,20 @@ export function makeLayout(root: string): Layout {
   };
 }
 
-/** Makes `volumes` and `trash`. Throws `storage.*` or `host.denied`. */
-export function makeRoot(layout: Layout): void {
+/**
+ * Makes `volumes` and `trash` below a root and returns their layout, with links above resolved: the
+ * mount table knows no links, and is compared with these paths. Throws `storage.*`, `host.denied`.
+ */
+export function makeRoot(root: string): Layout {
   try {
+    fs.mkdirSync(root, { recursive: true, mode: DIRECTORY_MODE });
+    const layout = makeLayout(fs.realpathSync(root));
     for (const directory of [layout.volumes, layout.trash]) {
       fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
     }
+    return layout;
   } catch (error) {
-    throw storageError(error, `making the directories of the data root below ${layout.volumes}`);
+    throw storageError(error, `making the directories of the data root ${root}`);
   }
 }
 
@@ -127,6 +133,7 @@ export function hasData(layout: Layout, name: VolumeName): boolean {
 
 function removeEmptyVolume(layout: Layout, name: VolumeName): void {
   for (const undo of [
+    () => fs.unlinkSync(`${layout.optionsFile(name)}.new`),
     () => fs.unlinkSync(layout.optionsFile(name)),
     () => fs.rmdirSync(layout.data(name)),
     () => fs.rmdirSync(layout.volume(name)),
@@ -151,7 +158,7 @@ function writeOptions(layout: Layout, name: VolumeName, options: DriverOptions):
   });
   const descriptor = fs.openSync(`${file}.new`, "w", OPTIONS_MODE);
   try {
-    fs.writeSync(descriptor, body);
+    fs.writeFileSync(descriptor, body);
     fs.fsyncSync(descriptor);
   } finally {
     fs.closeSync(descriptor);
@@ -170,6 +177,7 @@ export function readOptions(layout: Layout, name: VolumeName): DriverOptions {
   try {
     const stat = fs.lstatSync(file, { throwIfNoEntry: false });
     if (stat === undefined) return {};
+    if (!stat.isFile()) throw new Error("it is no plain file");
     if (stat.size > OPTIONS_BYTES_MAX) throw new Error("the file is too large");
     body = fs.readFileSync(file, "utf8");
   } catch (error) {

@@ -15,6 +15,12 @@ export interface LocalMount {
 /** What `docs/drivers/local.md` describes. */
 export const knownOptions: ReadonlySet<string> = new Set(["type", "o", "device", "size"]);
 
+/**
+ * Longest value of an option in characters. The kernel takes one page of mount options; and what is
+ * written to the options file must be short enough to be read again.
+ */
+const VALUE_LENGTH_MAX = 16_384;
+
 /** Which option needs which others: moby's table, asked in this order so that answers repeat. */
 const neededOptions: readonly (readonly [string, readonly string[]])[] = [
   ["type", ["device"]],
@@ -40,6 +46,12 @@ export function checkLocalOptions(options: DriverOptions): void {
     // Neither mount(8) nor a file holds it.
     if (value.includes("\0")) {
       throw invalid(name, `invalid option: ${goQuote(name)}: a NUL character is not allowed`);
+    }
+    if (value.length > VALUE_LENGTH_MAX) {
+      throw invalid(
+        name,
+        `invalid option: ${goQuote(name)}: at most ${VALUE_LENGTH_MAX} characters are allowed`,
+      );
     }
   }
   const size = options["size"];

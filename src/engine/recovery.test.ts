@@ -1,0 +1,403 @@
+// Recovery: every difference between rows and storage, found at the start, and settled twice alike.
+import { describe, expect, test } from "bun:test";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import {
+  EngineBench,
+  type EngineBenchParts,
+  failureOf,
+  startedEngine,
+} from "../../test/support/engine-bench.ts";
+import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
+import {
+  type DriverName,
+  makeTrashId,
+  parseHolderId,
+  parseVolumeName,
+  type VolumeName,
+} from "../core/names.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
+import type { RecoveryReport } from "./recovery.ts";
+
+const dead = new EngineError("storage.failed", "the disk does not answer");
+const idOfTrash = makeTrashId("0123456789abcdef");
+const wiki = parseVolumeName("wiki");
+
+const nothing: RecoveryReport = {
+  adopted: [],
+  rebuilt: [],
+  retired: [],
+  forgotten: [],
+  missing: [],
+  restored: [],
+  strays: [],
+  unlisted: [],
+  failed: [],
+};
+
+/** The report with these findings and no others. */
+function only(found: Readonly<Partial<Record<keyof RecoveryReport, readonly string[]>>>): object {
+  return { ...nothing, ...found };
+}
+
+async function withVolume(
+  parts: EngineBenchParts = {},
+  driver = "local",
+): Promise<{ readonly bench: EngineBench; readonly entry: VolumeEntry }> {
+  const bench = await startedEngine(parts);
+  const request = { name: "wiki", driver, options: null, labels: { a: "1" } };
+  const entry = await bench.engine.volumes.create(request, bench.operation());
+  return { bench, entry };
+}
+
+/** Mounts and unmounts: from now on the volume counts as used. */
+async function use(bench: EngineBench): Promise<void> {
+  const holder = parseHolderId("c1");
+  await bench.engine.volumes.mount("wiki", holder, bench.operation());
+  await bench.engine.volumes.unmount("wiki", holder, bench.operation());
+}
+
+/** The start finds what is expected, and the one after it finds nothing left to do. */
+async function startsWith(
+  bench: EngineBench,
+  first: Parameters<typeof only>[0],
+  second: Parameters<typeof only>[0] = {},
+): Promise<void> {
+  await bench.restart();
+  expect(bench.engine.recovery as object).toEqual(only(first));
+  await bench.restart();
+  expect(bench.engine.recovery as object).toEqual(only(second));
+}
+
+/** The scratch driver without rebuild, with some members replaced. */
+function bracketed(
+  change: (driver: VolumeDriver) => Partial<VolumeDriver> = () => ({}),
+): EngineBenchParts {
+  return {
+    drivers: (bench) => {
+      const driver = bench.scratch();
+      return [{ ...driver, rebuild: undefined, ...change(driver) }];
+    },
+  };
+}
+
+describe("a volume without its directory", () => {
+  test("is made again when it was never used", async () => {
+    const { bench, entry } = await withVolume();
+    await using _bench = bench;
+    rmSync(bench.volumePath("wiki"), { recursive: true });
+    await startsWith(bench, { rebuilt: ["wiki"] });
+    expect(existsSync(entry.mountpoint)).toBe(true);
+    expect(bench.engine.volumes.inspect("wiki").labels).toEqual({ a: "1" });
+  });
+
+  test("also when only the directory of the data is gone", async () => {
+    const { bench, entry } = await withVolume();
+    await using _bench = bench;
+    rmSync(entry.mountpoint, { recursive: true });
+    await startsWith(bench, { rebuilt: ["wiki"] });
+    expect(existsSync(entry.mountpoint)).toBe(true);
+  });
+
+  test("is missing once it was used: its row stays, and mounting it is an error", async () => {
+    const { bench, entry } = await withVolume();
+    await using _bench = bench;
+    await use(bench);
+    rmSync(bench.volumePath("wiki"), { recursive: true });
+    await startsWith(bench, { missing: ["wiki"] }, { missing: ["wiki"] });
+    expect(bench.engine.volumes.inspect("wiki").labels).toEqual({ a: "1" });
+    const { code, message } = await failureOf(use(bench));
+    expect(code).toBe("volume.data_missing");
+    expect(message).toBe(
+      `error while mounting volume '${entry.mountpoint}': the data directory is missing`,
+    );
+    expect(existsSync(bench.volumePath("wiki"))).toBe(false);
+  });
+
+  test("comes back when its data lies in the trash without a record", async () => {
+    const { bench, entry } = await withVolume();
+    await using _bench = bench;
+    await use(bench);
+    writeFileSync(join(entry.mountpoint, "file"), "data");
+    renameSync(bench.volumePath("wiki"), join(bench.root, "trash", idOfTrash));
+    await startsWith(bench, { restored: ["wiki"] });
+    expect(existsSync(join(entry.mountpoint, "file"))).toBe(true);
+  });
+});
+
+describe("a removal that the power cut undid", () => {
+  /** Removed by its row, and its directory in its old place: the rename was lost. */
+  async function halfRemoved(): Promise<EngineBench> {
+    const { bench, entry } = await withVolume();
+    writeFileSync(join(entry.mountpoint, "file"), "data");
+    const presence = await bench.local().get(wiki, bench.operation());
+    if (presence.state !== "found") throw new Error("the volume is there");
+    const { identity } = presence.record;
+    await bench.state.write((transaction) => {
+      transaction.removeVolume(wiki);
+      const volume = { ...entry, identity };
+      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: 0 });
+    });
+    return bench;
+  }
+
+  test("is finished", async () => {
+    await using bench = await halfRemoved();
+    await startsWith(bench, { retired: ["wiki"] });
+    expect(bench.engine.volumes.list({})).toEqual([]);
+    await bench.purged();
+    expect(existsSync(bench.volumePath("wiki"))).toBe(false);
+    expect(readdirSync(join(bench.root, "trash"))).toEqual([]);
+  });
+
+  test("leaves a new volume of the same name alone", async () => {
+    await using bench = await halfRemoved();
+    rmSync(bench.volumePath("wiki"), { recursive: true });
+    const request = { name: "wiki", options: null, labels: { b: "2" } };
+    const { mountpoint } = await bench.engine.volumes.create(request, bench.operation());
+    writeFileSync(join(mountpoint, "new"), "data");
+    await startsWith(bench, {});
+    await bench.purged();
+    expect(existsSync(join(mountpoint, "new"))).toBe(true);
+  });
+
+  test("makes room for a new volume of the same name whose directory is lost", async () => {
+    await using bench = await halfRemoved();
+    await bench.state.write((transaction) => {
+      const retired = [...transaction.retired()][0]?.volume;
+      if (retired === undefined) throw new Error("nothing is retired");
+      transaction.putVolume({ ...retired, identity: "", labels: { b: "2" } });
+    });
+    await startsWith(bench, { retired: ["wiki"], rebuilt: ["wiki"] });
+    expect(readdirSync(join(bench.volumePath("wiki"), "_data"))).toEqual([]);
+    expect(bench.engine.volumes.inspect("wiki").labels).toEqual({ b: "2" });
+  });
+
+  test("is not finished on another directory of that name: that one is adopted", async () => {
+    await using bench = await halfRemoved();
+    renameSync(bench.volumePath("wiki"), join(bench.root, "aside"));
+    mkdirSync(join(bench.volumePath("wiki"), "_data"), { recursive: true });
+    await startsWith(bench, { adopted: ["wiki"] });
+    await bench.purged();
+    expect(existsSync(bench.volumePath("wiki"))).toBe(true);
+  });
+});
+
+describe("storage without a row", () => {
+  test("is adopted as used, without labels, and can be mounted", async () => {
+    await using bench = new EngineBench({});
+    mkdirSync(join(bench.volumePath("old"), "_data"), { recursive: true });
+    await bench.start();
+    expect(bench.engine.recovery as object).toEqual(only({ adopted: ["old"] }));
+    const entry = bench.engine.volumes.inspect("old");
+    expect(entry).toMatchObject({
+      driver: "local" as DriverName,
+      labels: null,
+      options: null,
+      phase: "ready",
+      usedAtMs: bench.nowMs,
+    });
+    expect(entry.identity).not.toBe("");
+    expect(bench.state.history({ countMax: 1 })).toMatchObject([
+      { action: "adopt", volume: "old" as VolumeName },
+    ]);
+    await bench.restart();
+    expect(bench.engine.recovery as object).toEqual(only({}));
+    rmSync(bench.volumePath("old"), { recursive: true });
+    await startsWith(bench, { missing: ["old"] }, { missing: ["old"] });
+  });
+
+  test("with Docker's options file gets its options back", async () => {
+    await using bench = new EngineBench({});
+    mkdirSync(join(bench.volumePath("old"), "_data"), { recursive: true });
+    const words = { MountType: "tmpfs", MountOpts: "size=1m", MountDevice: "tmpfs" };
+    writeFileSync(join(bench.volumePath("old"), "opts.json"), JSON.stringify(words));
+    await bench.start();
+    expect(bench.engine.volumes.inspect("old").options).toEqual({
+      type: "tmpfs",
+      o: "size=1m",
+      device: "tmpfs",
+    });
+  });
+
+  test("beside it, what dockerd keeps there does not stop the start", async () => {
+    await using bench = new EngineBench({});
+    mkdirSync(join(bench.volumePath("old"), "_data"), { recursive: true });
+    writeFileSync(bench.volumePath("metadata.db"), "dockerd's");
+    mkdirSync(bench.volumePath("backingFsBlockDev"));
+    symlinkSync("/etc", bench.volumePath("link"));
+    mkdirSync(join(bench.volumePath("damaged"), "_data"), { recursive: true });
+    writeFileSync(join(bench.volumePath("damaged"), "opts.json"), "{");
+    await bench.start();
+    expect(bench.engine.recovery as object).toEqual(only({ adopted: ["old"] }));
+    const told = bench.log.filter((line) => line.level === "warn").map((line) => line.fields);
+    expect(told.map((fields) => String(fields["name"])).sort()).toEqual([
+      "damaged",
+      "link",
+      "metadata.db",
+    ]);
+  });
+
+  test("in the trash it is a stray, and is kept", async () => {
+    await using bench = await startedEngine();
+    const stray = join(bench.root, "trash", idOfTrash);
+    mkdirSync(join(stray, "_data"), { recursive: true });
+    writeFileSync(join(stray, "_data", "file"), "data");
+    await startsWith(bench, { strays: [idOfTrash] }, { strays: [idOfTrash] });
+    expect(existsSync(join(stray, "_data", "file"))).toBe(true);
+  });
+});
+
+describe("what was under way", () => {
+  test("a creation that never ended is forgotten, and its data is left alone", async () => {
+    const { bench, entry } = await withVolume(bracketed(), "scratch");
+    await using _bench = bench;
+    const file = join(entry.mountpoint, "file");
+    writeFileSync(file, "data");
+    await bench.state.write((transaction) => {
+      transaction.putVolume({ ...entry, phase: "creating" });
+    });
+    await startsWith(bench, { forgotten: ["wiki"] });
+    expect(bench.engine.volumes.list({})).toEqual([]);
+    expect(existsSync(file)).toBe(true);
+  });
+
+  test("a destruction that had not begun leaves the volume as it was", async () => {
+    const { bench, entry } = await withVolume(bracketed(), "scratch");
+    await using _bench = bench;
+    await bench.state.write((transaction) => {
+      transaction.putVolume({ ...entry, phase: "removing" });
+    });
+    await startsWith(bench, {});
+    expect(bench.engine.volumes.inspect("wiki").phase).toBe("ready");
+  });
+
+  test("a destruction that was done takes its row along", async () => {
+    const { bench, entry } = await withVolume(bracketed(), "scratch");
+    await using _bench = bench;
+    await bench.scratch().destroy(entry.name, bench.operation());
+    await bench.state.write((transaction) => {
+      transaction.putVolume({ ...entry, phase: "removing" });
+    });
+    await startsWith(bench, {});
+    expect(bench.engine.volumes.list({})).toEqual([]);
+  });
+});
+
+describe("a driver that cannot tell", () => {
+  /** What a dead driver must not change: all rows of the state. */
+  function rows(bench: EngineBench): readonly unknown[] {
+    return bench.state.read((view) => [[...view.volumes()], [...view.retired()]]);
+  }
+
+  for (const phase of ["ready", "removing"] as const) {
+    test(`loses no row that is ${phase} when it says unknown`, async () => {
+      let isDead = false;
+      const parts = bracketed((driver) => ({
+        get: async (name, operation) =>
+          isDead ? { state: "unknown", reason: "no answer" } : driver.get(name, operation),
+        async *list(operation) {
+          if (!isDead) yield* driver.list(operation);
+        },
+      }));
+      const { bench, entry } = await withVolume(parts, "scratch");
+      await using _bench = bench;
+      await bench.state.write((transaction) => transaction.putVolume({ ...entry, phase }));
+      const before = rows(bench);
+      isDead = true;
+      await startsWith(bench, {});
+      expect(rows(bench)).toEqual(before);
+    });
+  }
+
+  test("and cannot list is left out, and the others are served", async () => {
+    let isDead = false;
+    const parts: EngineBenchParts = {
+      drivers: (bench) => {
+        const scratch = bench.scratch();
+        return [
+          {
+            ...scratch,
+            async *list(operation) {
+              if (isDead) throw dead;
+              yield* scratch.list(operation);
+            },
+          },
+          bench.local(),
+        ];
+      },
+    };
+    const { bench } = await withVolume(parts, "scratch");
+    await using _bench = bench;
+    const removed = { name: "gone", driver: "scratch", options: null, labels: null };
+    const { name } = await bench.engine.volumes.create(removed, bench.operation());
+    await bench.state.write((transaction) => {
+      const volume = transaction.volume(name);
+      if (volume === undefined) throw new Error("the volume is there");
+      transaction.removeVolume(name);
+      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: 0 });
+    });
+    mkdirSync(join(bench.volumePath("other"), "_data"), { recursive: true });
+    const before = rows(bench)[1];
+    isDead = true;
+    await startsWith(
+      bench,
+      { unlisted: ["scratch"], adopted: ["other"] },
+      { unlisted: ["scratch"] },
+    );
+    expect(bench.engine.volumes.list({}).map((each) => each.name as string)).toEqual([
+      "wiki",
+      "other",
+    ]);
+    expect(rows(bench)[1]).toEqual(before);
+    expect(bench.log).toContainEqual(
+      expect.objectContaining({
+        level: "error",
+        fields: expect.objectContaining({ driver: "scratch" }),
+      }),
+    );
+  });
+
+  test("about one volume leaves that one as it was, and goes on with the rest", async () => {
+    let isDead = false;
+    const parts: EngineBenchParts = {
+      drivers: (bench) => {
+        const driver = bench.local();
+        const { rebuild } = driver;
+        return [
+          {
+            ...driver,
+            rebuild: rebuild && {
+              ...rebuild,
+              rebuild: (record, operation) =>
+                isDead && record.name === "wiki"
+                  ? Promise.reject(dead)
+                  : rebuild.rebuild(record, operation),
+            },
+          },
+        ];
+      },
+    };
+    const { bench } = await withVolume(parts);
+    await using _bench = bench;
+    const second = { name: "second", options: null, labels: null };
+    await bench.engine.volumes.create(second, bench.operation());
+    rmSync(join(bench.root, "volumes"), { recursive: true });
+    isDead = true;
+    await bench.restart();
+    expect(bench.engine.recovery as object).toEqual(
+      only({ rebuilt: ["second"], failed: ["wiki"] }),
+    );
+    isDead = false;
+    await startsWith(bench, { rebuilt: ["wiki"] });
+  });
+});

@@ -1,0 +1,51 @@
+// Usage: Docker's selection for df, sizes, holders, and -1 where nobody can say.
+import { expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { failureOf, startedEngine } from "../../test/support/engine-bench.ts";
+import { EngineError } from "../core/errors.ts";
+import { parseHolderId } from "../core/names.ts";
+
+test("local volumes without options, with their bytes and their holders", async () => {
+  await using bench = await startedEngine();
+  const { volumes, usage } = bench.engine;
+  const tmpfs = { type: "tmpfs", device: "tmpfs" };
+  const requests = [
+    { name: "full", options: {} },
+    { name: "empty", options: null },
+    { name: "mounted", options: tmpfs },
+    { name: "elsewhere", driver: "scratch", options: null },
+  ];
+  for (const request of requests) {
+    await volumes.create({ labels: null, ...request }, bench.operation());
+  }
+  writeFileSync(join(bench.volumePath("full"), "_data", "file"), "12345");
+  await volumes.mount("full", parseHolderId("c1"), bench.operation());
+  await volumes.mount("full", parseHolderId("c2"), bench.operation());
+  const all = await usage.all(bench.operation());
+  const seen = all.map(({ entry, sizeBytes, holderCount }) => [entry.name, sizeBytes, holderCount]);
+  expect(seen.sort()).toEqual([
+    ["empty", 0, 0],
+    ["full", 5, 2],
+  ] as unknown as typeof seen);
+});
+
+test("what cannot be measured is -1, and an operation that is over ends", async () => {
+  const dead = new EngineError("storage.failed", "the disk does not answer");
+  await using bench = await startedEngine({
+    drivers: (it) => [
+      { ...it.local(), usage: { measure: () => Promise.reject(dead) } },
+      { ...it.scratch(), usage: undefined },
+    ],
+  });
+  const { volumes, usage } = bench.engine;
+  for (const driver of ["local", "scratch"]) {
+    const request = { name: `on-${driver}`, driver, options: null, labels: null };
+    const entry = await volumes.create(request, bench.operation());
+    expect(await usage.measure(entry, bench.operation())).toBe(-1);
+  }
+  expect(bench.log).toMatchObject([{ level: "debug", fields: { volume: "on-local" } }]);
+  const over = AbortSignal.abort(new EngineError("operation.cancelled", "over"));
+  const measuring = usage.measure(volumes.inspect("on-local"), bench.operation(over));
+  expect((await failureOf(measuring)).code).toBe("operation.cancelled");
+});
