@@ -39,6 +39,12 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "driving Holdfast with docker-py",
   },
   {
+    packages: ["curl"],
+    provides: { program: "curl" },
+    purposes: ["test"],
+    neededFor: "running the commands of the guides",
+  },
+  {
     packages: ["e2fsprogs"],
     provides: { program: "mkfs.ext4" },
     purposes: ["test", "bench"],

@@ -1,4 +1,5 @@
-// A create that fails at any step leaves nothing behind, and a crash in it ends with a whole volume.
+// A create that fails at any step leaves nothing behind, and a crash in it ends with a whole
+// volume.
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import {

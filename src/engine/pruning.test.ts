@@ -39,7 +39,9 @@ function rows(bench: EngineBench): readonly string[] {
   return bench.engine.volumes.list({}).map((entry) => entry.name);
 }
 
-/** The local driver whose removal of one volume fails, and which can be told to do something first. */
+/**
+ * The local driver whose removal of one volume fails, and which can be told to do something first.
+ */
 function resisting(name: string): EngineBenchParts {
   return {
     drivers: (bench) => {

@@ -1,4 +1,5 @@
-// Takes a volume away from its storage and its row from the state, so that a crash at any step heals.
+// Takes a volume away from its storage and its row from the state, so that a crash at any step
+// heals.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";

@@ -1,4 +1,5 @@
-// A full disk: a clear error, nothing half made, removal works, and life goes on when space returns.
+// A full disk: a clear error, nothing half made, removal works, and life goes on when space
+// returns.
 import { expect } from "bun:test";
 import {
   closeSync,

@@ -1,12 +1,21 @@
-// Kills the daemon again and again under the load of eight clients, and compares after every restart.
+// Kills the daemon again and again under the load of eight clients, and compares after every
+// restart.
+import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { hasEnded, startChild, stopChild } from "../support/child.ts";
-import { holdfastCommand, type RunningDaemon, startDaemon } from "../support/daemon.ts";
+import {
+  holdfastCommand,
+  type RunningDaemon,
+  startDaemon,
+  temporaryDirectory,
+} from "../support/daemon.ts";
+import { needs } from "../support/needs.ts";
 import { Client } from "./client.ts";
 import { runLoad } from "./load.ts";
 import { unmountBelow } from "./loop-image.ts";
 import { ClientModel } from "./model.ts";
-import type { Random } from "./random.ts";
+import { printedSeed, Random } from "./random.ts";
 import { compare, untilTrashIsEmpty } from "./reality.ts";
 
 const clientCount = 8;
@@ -24,7 +33,7 @@ const earlyKillChance = 0.15;
 /** The trash is looked at now and then only: the purge is to be interrupted too. */
 const trashEvery = 25;
 
-export interface KillRun {
+interface KillRun {
   readonly killCount: number;
   readonly root: string;
   readonly random: Random;
@@ -41,7 +50,7 @@ export interface KillReport {
 }
 
 /** Rejects with everything that was wrong at the first restart after which anything was wrong. */
-export async function killAgainAndAgain(run: KillRun): Promise<KillReport> {
+async function killAgainAndAgain(run: KillRun): Promise<KillReport> {
   const { random, root, canMount, killCount } = run;
   const models = Array.from(
     { length: clientCount },
@@ -67,6 +76,23 @@ export async function killAgainAndAgain(run: KillRun): Promise<KillReport> {
   }
   const acknowledgedCount = models.reduce((sum, model) => sum + model.acknowledgedCount, 0);
   return { killCount, startKillCount, acknowledgedCount, unansweredCount };
+}
+
+/** The same in a fresh directory in memory. Prints the seed and the report. */
+export async function killInMemory(killCount: number): Promise<KillReport> {
+  const folder = temporaryDirectory();
+  try {
+    const report = await killAgainAndAgain({
+      killCount,
+      root: join(folder, "root"),
+      random: new Random(printedSeed("kill")),
+      canMount: needs("root", "mount").skip === undefined,
+    });
+    console.log(`kill: ${JSON.stringify(report)}`);
+    return report;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
 }
 
 async function check(

@@ -1,6 +1,8 @@
 // Randomness from a seed that is printed, so that a failing run can be repeated.
 
-/** A small generator (mulberry32): good enough to choose moments and names, and the same everywhere. */
+/**
+ * A small generator (mulberry32): good enough to choose moments and names, and the same everywhere.
+ */
 export class Random {
   #state: number;
 

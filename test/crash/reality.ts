@@ -1,4 +1,5 @@
-// What is there after a crash, as the daemon tells it and as it lies on the disk, against the models.
+// What is there after a crash, as the daemon tells it and as it lies on the disk, against the
+// models.
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";

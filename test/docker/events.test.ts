@@ -35,8 +35,8 @@ function onEach(name: string, run: (engine: Engine, kind: EngineKind) => Promise
 }
 
 /**
- * A follower of what comes from now on. dockerd sends the head before it listens to itself, so there
- * it is asked for the history too, which is empty in a fresh engine.
+ * A follower of what comes from now on. dockerd sends the head before it listens to itself, so
+ * there it is asked for the history too, which is empty in a fresh engine.
  */
 function follow(engine: Engine, kind: EngineKind, query = ""): Promise<EventStream> {
   const parts = [kind.name === "Holdfast" ? "" : "since=1", query];

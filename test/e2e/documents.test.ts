@@ -14,7 +14,9 @@ const executable = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist"
 /** A tour starts daemons and dozens of programs. */
 const blockTimeoutMs = 120_000;
 
-const guides = readdirSync(join(sourceRoot, "docs/guide")).map((name) => `docs/guide/${name}`);
+const guides = readdirSync(join(sourceRoot, "docs/guide"))
+  .toSorted()
+  .map((name) => `docs/guide/${name}`);
 const tours = ["README.md", ...guides].map((document) => ({
   document,
   tours: readTours(document, readFileSync(join(sourceRoot, document), "utf8")),
@@ -40,10 +42,11 @@ function describeTour(tour: Tour): void {
   describe(`${tour.document}:${first?.line}`, () => {
     let stage: Stage | undefined;
     afterAll(async () => stage?.[Symbol.asyncDispose]());
-    for (const block of tour.blocks) {
+    for (const [index, block] of tour.blocks.entries()) {
       const name = `the tour of ${tour.document}:${block.line} prints what it shows`;
       whenPossible(
-        requirementsOf(block),
+        // A block goes on where those before it ended.
+        [...new Set(tour.blocks.slice(0, index + 1).flatMap(requirementsOf))],
         name,
         async () => {
           stage ??= await Stage.open(executable);
@@ -78,9 +81,7 @@ function requirementsOf(block: TourBlock): readonly Requirement[] {
     if (!isRequirement(need)) throw new Error(`line ${block.line}: nobody looks for ${need}`);
     return need;
   });
-  return [
-    ...new Set([...named, ...block.steps.flatMap(({ words }) => requirementsOfWords(words))]),
-  ];
+  return [...named, ...block.steps.flatMap(({ words }) => requirementsOfWords(words))];
 }
 
 function requirementsOfWords(words: readonly string[]): readonly Requirement[] {

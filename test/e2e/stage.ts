@@ -17,7 +17,7 @@ const shownPaths: readonly (readonly [shown: string, below: string])[] = [
 ];
 
 /** Programs that change files; every path they get must lie below the stage. */
-const filePrograms = new Set(["cat", "cp", "ls", "mkdir", "mv", "rm", "truncate"]);
+const filePrograms = new Set(["cat", "cp", "ls", "mkdir", "mv", "rm", "stat", "truncate"]);
 
 const clients = new Set(["curl", "docker", "holdfast"]);
 

@@ -10,7 +10,9 @@ const answerTimeoutMs = 15_000;
 /** How much of a request is shown in a complaint. */
 const shownCharacters = 300;
 
-/** Sends `count` bad requests; answers one sentence for each that was not answered as documented. */
+/**
+ * Sends `count` bad requests; answers one sentence for each that was not answered as documented.
+ */
 export async function assault(
   socketPath: string,
   random: Random,

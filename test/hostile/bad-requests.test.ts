@@ -1,4 +1,5 @@
-// 10,000 generated bad requests: only documented answers, no crash, flat memory, nothing left behind.
+// 10,000 generated bad requests: only documented answers, no crash, flat memory, nothing left
+// behind.
 import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

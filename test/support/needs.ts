@@ -80,7 +80,9 @@ export function whenPossible(
   else skipLoudly(name, skip, run);
 }
 
-/** For what no requirement says: a test that has no sense here, `because` of what the caller saw. */
+/**
+ * For what no requirement says: a test that has no sense here, `because` of what the caller saw.
+ */
 export function skipLoudly(name: string, because: string, run: () => void | Promise<void>): void {
   test.skip(`${name} [skipped: ${because}]`, run);
 }

@@ -12,13 +12,15 @@ export function renderApi(): string {
   return [
     "# Holdfast's own routes",
     "",
-    "Generated from `src/api/holdfast/contract.ts` by `npm run generate`. `openapi.json` says the same",
-    "to programs. They are served on the same socket as Docker's routes, which",
+    "Generated from `src/api/holdfast/contract.ts` by `npm run generate`. `openapi.json` says the",
+    "same to programs. They are served on the same socket as Docker's routes, which",
     "[differences from Docker](../deviations.md) is about.",
     "",
     "A refusal is a JSON object with `message`, `code`, `kind`, `recovery` and `details`;",
     "[errors](errors.md) lists the codes. Its status follows the kind:",
-    `${Object.entries(statusOfKind).map(([kind, status]) => `${status} ${kind}`).join(", ")}.`,
+    `${Object.entries(statusOfKind)
+      .map(([kind, status]) => `${status} ${kind}`)
+      .join(", ")}.`,
     "A query parameter that a route does not name is refused. Times are RFC 3339, in UTC.",
     "",
     ...routes.flatMap(renderRoute),

@@ -7,14 +7,15 @@ export function renderConfig(): string {
     const users = spec.defaultOfUsers === undefined ? "" : `; as a user: ${spec.defaultOfUsers}`;
     const list = isList ? " A list; in the variable with commas." : "";
     const option = `\`--${name} ${takes}\``;
-    return `| ${option} | \`${variableOf(name)}\` | ${key} | ${spec.default}${users} | ${about}${list} |`;
+    const cells = [option, `\`${variableOf(name)}\``, key, `${spec.default}${users}`];
+    return `| ${[...cells, `${about}${list}`].join(" | ")} |`;
   });
   return [
     "# What the daemon can be told",
     "",
-    "Generated from `src/daemon/settings.ts` by `npm run generate`; `holdfast daemon --help` prints it",
-    "as well. An option is stronger than a variable, and a variable stronger than the file. A value",
-    "that makes no sense is refused at the start, with exit code 2.",
+    "Generated from `src/daemon/settings.ts` by `npm run generate`. `holdfast daemon --help` prints",
+    "the same. An option is stronger than a variable, and a variable stronger than the file. A",
+    "value that makes no sense is refused at the start, with exit code 2.",
     "",
     "| option | variable | key | default | |",
     "|---|---|---|---|---|",

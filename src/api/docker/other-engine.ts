@@ -32,7 +32,7 @@ function withTag(reference: string): string {
 
 const SWARM = /^(?:swarm|nodes|services|tasks|secrets|configs)(?:\/|$)/;
 const CONTAINERS =
-  /^(?:containers|images|networks|plugins|build|commit|exec|distribution|session|grpc|auth)(?:\/|$)/;
+  /^(?:containers|images|networks|plugins|build|commit|exec|distribution|session|grpc)(?:\/|$)/;
 
 /**
  * The answer to a route of a container engine; undefined when dockerd has no such route either.

@@ -2,11 +2,18 @@
 // path.
 import fs from "node:fs";
 import type { TrashCapable } from "../../core/driver.ts";
-import { EngineError, isErrno, storageError } from "../../core/errors.ts";
+import { EngineError, isErrno, storageError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { makeTrashId, parseTrashId, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
-import { entriesOf, type Layout, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
+import {
+  type DirectoryFacts,
+  entriesOf,
+  type Layout,
+  plainDirectory,
+  readOptions,
+  syncDirectory,
+} from "./layout.ts";
 import { localMount } from "./options.ts";
 
 /** How many directories one `rm` is given. */
@@ -69,16 +76,32 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
         await syncDirectory(layout.volumes);
       },
 
-      async *list() {
+      async *list(operation) {
         for (const entry of await entriesOf(layout.trash)) {
           const id = parseTrashId(entry);
-          if (id === undefined) continue;
-          const facts = plainDirectory(layout.retired(id));
-          if (facts !== undefined) yield { id, identity: facts.identity };
+          const facts = id === undefined ? undefined : factsOrWarn(layout, id, operation);
+          if (id !== undefined && facts !== undefined) yield { id, identity: facts.identity };
         }
       },
     },
   };
+}
+
+/** A link or file that somebody put into the trash is no removed volume. */
+function factsOrWarn(
+  layout: Layout,
+  id: TrashId,
+  operation: Operation,
+): DirectoryFacts | undefined {
+  try {
+    return plainDirectory(layout.retired(id));
+  } catch (error) {
+    operation.log.warn("left out of the list of the trash", {
+      id,
+      error: toEngineError(error).message,
+    });
+    return undefined;
+  }
 }
 
 /** Removes an empty volume with a few system calls and says whether that was enough. */

@@ -1,6 +1,5 @@
 // How much a volume holds: Docker's sum, walked in slices so that the daemon stays responsive.
 
-import type { Dirent } from "node:fs";
 import fs from "node:fs";
 import { isErrno, storageError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
@@ -20,18 +19,18 @@ export async function measureTree(
   operation: Operation,
 ): Promise<number> {
   const seen = new Set<number>();
-  const pending: string[] = [top];
+  const pending: Path[] = [top];
   let usedBytes = 0;
   let sliceStartedAt = performance.now();
   for (let directory = pending.pop(); directory !== undefined; directory = pending.pop()) {
-    for (const entry of entriesOf(directory)) {
+    for (const name of namesIn(directory)) {
       if (performance.now() - sliceStartedAt > SLICE_MS) {
         await new Promise<void>((resolve) => setImmediate(resolve));
         operation.signal.throwIfAborted();
         sliceStartedAt = performance.now();
       }
-      const path = `${directory}/${entry.name}`;
-      const stat = mountTargets.has(path) ? undefined : statOrGone(path);
+      const path = join(directory, name);
+      const stat = mountTargets.has(String(path)) ? undefined : statOrGone(path);
       if (stat === undefined) continue;
       if (stat.isDirectory()) {
         pending.push(path);
@@ -47,16 +46,30 @@ export async function measureTree(
   return usedBytes;
 }
 
-function entriesOf(directory: string): readonly Dirent[] {
+/** Bytes where a name is no UTF-8: as text it would not lead to its file. */
+type Path = string | Buffer;
+
+const SLASH = Buffer.from("/");
+/** What undecodable bytes are read as. */
+const REPLACEMENT = "\ufffd";
+
+function join(directory: Path, name: Path): Path {
+  if (typeof directory === "string" && typeof name === "string") return `${directory}/${name}`;
+  return Buffer.concat([Buffer.from(directory), SLASH, Buffer.from(name)]);
+}
+
+function namesIn(directory: Path): readonly Path[] {
   try {
-    return fs.readdirSync(directory, { withFileTypes: true });
+    const names = fs.readdirSync(directory);
+    if (!names.some((name) => name.includes(REPLACEMENT))) return names;
+    return fs.readdirSync(directory, { encoding: "buffer" });
   } catch (error) {
     if (isErrno(error, "ENOENT") || isErrno(error, "ENOTDIR")) return [];
     throw storageError(error, `measuring ${directory}`);
   }
 }
 
-function statOrGone(path: string): fs.Stats | undefined {
+function statOrGone(path: Path): fs.Stats | undefined {
   try {
     return fs.lstatSync(path, { throwIfNoEntry: false });
   } catch (error) {

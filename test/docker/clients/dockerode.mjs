@@ -71,7 +71,9 @@ async function usage() {
   for (const { UsageData } of volumes) assert.equal(UsageData.RefCount, 0);
 }
 
-/** The stream stays open; dockerd sends its head before it listens to itself, so ask for the past. */
+/**
+ * The stream stays open; dockerd sends its head before it listens to itself, so ask for the past.
+ */
 async function events() {
   const filters = { type: ["volume"], event: ["destroy"] };
   const stream = await docker.getEvents({ since: started, filters });
