@@ -4,10 +4,8 @@ import { processTerminal } from "./cli/terminal.ts";
 
 async function main(words: readonly string[]): Promise<number> {
   const [first, ...rest] = words;
-  if (first === "daemon") {
-    const { runDaemon } = await import("./daemon/main.ts");
-    return runDaemon(rest);
-  }
+  if (first === "daemon") return (await import("./daemon/main.ts")).runDaemon(rest);
+  if (first === "help" && rest[0] === "daemon" && rest.length === 1) return main(["daemon", "-h"]);
   return runCli(words, processTerminal(), {
     version: async () => (await import("./daemon/build-facts.ts")).version,
     verifyDriver: async (request) => {

@@ -5,7 +5,7 @@ import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { makeHandler } from "../api/handler.ts";
 import { localLeases } from "../cluster/local-leases.ts";
-import { storageError } from "../core/errors.ts";
+import { EngineError, storageError } from "../core/errors.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
 import { openDatabase } from "../host/database.ts";
@@ -128,6 +128,12 @@ async function listen(server: HttpServer, parts: DaemonParts): Promise<readonly 
   const { sockets, group } = parts.config;
   const groupNames = group === undefined ? SOCKET_GROUPS : [group];
   const socketGroup = groupNames.map((name) => groupId(name)).find((id) => id !== undefined);
+  if (group !== undefined && socketGroup === undefined) {
+    throw new EngineError(
+      "config.invalid",
+      `group ${JSON.stringify(group)}: there is no such group`,
+    );
+  }
   for (const socket of sockets) {
     mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 });
     await server.listen({

@@ -1,5 +1,5 @@
 // Real clients against the engine: the docker CLI, Debian's python3-docker, dockerode on Node.
-import { describe, expect, test } from "bun:test";
+import { describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";

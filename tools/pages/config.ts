@@ -13,7 +13,7 @@ export function renderConfig(): string {
   return [
     "# What the daemon can be told",
     "",
-    "Generated from `src/daemon/settings.ts` by `npm run generate`. `holdfast daemon --help` prints",
+    "Generated from `src/daemon/settings.ts` by `npm run generate`; `holdfast daemon --help` has",
     "the same. An option is stronger than a variable, and a variable stronger than the file. A",
     "value that makes no sense is refused at the start, with exit code 2.",
     "",

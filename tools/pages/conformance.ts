@@ -5,9 +5,9 @@ export function renderConformance(): string {
   return [
     "# What every driver promises",
     "",
-    "Generated from `src/conformance/` by `npm run generate`. `holdfast verify driver local --root DIR`",
-    "runs these checks on your own storage; `test/conformance.test.ts` runs them over every driver.",
-    "A promise of something that a driver does not offer is not applicable to it.",
+    "Generated from `src/conformance/` by `npm run generate`. On your own storage these checks run",
+    "by `holdfast verify driver local --root DIR`; `test/conformance.test.ts` runs them over every",
+    "driver. A promise of something that a driver does not offer is not applicable to it.",
     "",
     ...volumeDriverChecks.map(({ promise }, index) => `${index + 1}. ${promise}`),
     "",
