@@ -120,13 +120,23 @@ function makeRoot(root: string): void {
   }
 }
 
+function makeSocketDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw storageError(error, `making the directory of the socket ${directory}`);
+  }
+}
+
 async function listen(server: HttpServer, parts: DaemonParts): Promise<readonly string[]> {
   if (parts.inherited.length > 0) {
     for (const descriptor of parts.inherited) await server.listen({ descriptor });
     return parts.inherited.map((descriptor) => `fd://${descriptor}`);
   }
   const { sockets, group } = parts.config;
-  const groupNames = group === undefined ? SOCKET_GROUPS : [group];
+  // Another user cannot give his socket to a group that nobody asked him for.
+  const usualGroups = process.getuid?.() === 0 ? SOCKET_GROUPS : [];
+  const groupNames = group === undefined ? usualGroups : [group];
   const socketGroup = groupNames.map((name) => groupId(name)).find((id) => id !== undefined);
   if (group !== undefined && socketGroup === undefined) {
     throw new EngineError(
@@ -135,7 +145,7 @@ async function listen(server: HttpServer, parts: DaemonParts): Promise<readonly 
     );
   }
   for (const socket of sockets) {
-    mkdirSync(path.dirname(socket), { recursive: true, mode: 0o755 });
+    makeSocketDirectory(path.dirname(socket));
     await server.listen({
       path: socket,
       ...(socketGroup === undefined ? {} : { groupId: socketGroup }),

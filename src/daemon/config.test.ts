@@ -1,86 +1,160 @@
-// The configuration: which source is stronger, what is refused, and that the table tells the truth.
-import { afterAll, describe, expect, test } from "bun:test";
+// Configuration: arguments before variables before the file, and a sentence for everything wrong.
+import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { EngineError } from "../core/errors.ts";
 import { type ConfigSources, type DaemonConfig, readConfig } from "./config.ts";
-import { renderDaemonHelp, settingEntries, settings, variableOf } from "./settings.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "holdfast-config-"));
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+let folder: string;
+let file: string;
+beforeEach(() => {
+  folder = mkdtempSync("/dev/shm/holdfast-config-");
+  file = join(folder, "config.toml");
+  writeFileSync(file, "");
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Reads no file of this machine: an empty one is named unless the test names its own. */
-function read(sources: Partial<ConfigSources> & { readonly file?: string }): DaemonConfig {
-  const path = join(folder, "config.toml");
-  writeFileSync(path, sources.file ?? "");
-  const environment = { HOLDFAST_CONFIG: path, ...sources.environment };
-  return readConfig({ args: sources.args ?? [], environment, userId: sources.userId ?? 0 });
+/** Never the machine's own file: what it says is not the test's business. */
+function read(sources: Partial<ConfigSources> = {}): DaemonConfig {
+  const { args = [], environment = {}, userId = 0 } = sources;
+  return readConfig({ args, environment: { HOLDFAST_CONFIG: file, ...environment }, userId });
 }
 
-describe("without anything given", () => {
-  test("root gets the places that the table says", () => {
-    expect(read({})).toEqual({
-      root: settings.root.default,
-      sockets: [settings.host.default.slice("unix://".length)],
+function refusal(sources: Partial<ConfigSources>): string {
+  try {
+    return `accepted: ${JSON.stringify(read(sources))}`;
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    expect(error.code).toBe("config.invalid");
+    return error.message;
+  }
+}
+
+describe("defaults", () => {
+  test("of root", () => {
+    expect(read()).toEqual({
+      root: "/var/lib/holdfast",
+      sockets: ["/run/holdfast/holdfast.sock"],
       group: undefined,
-      logLevel: settings["log-level"].default,
+      logLevel: "info",
     });
   });
 
-  test("another user gets the XDG places, or what stands for them", () => {
-    const xdg = { XDG_DATA_HOME: "/d", XDG_RUNTIME_DIR: "/r" };
-    const given = read({ userId: 1000, environment: xdg });
-    expect(given.root).toBe(
-      settings.root.defaultOfUsers.split(",")[0]?.replace("$XDG_DATA_HOME", "/d") ?? "",
+  test("of another user are the XDG places, or those that XDG says when they are not set", () => {
+    const given = { HOME: "/home/u", XDG_DATA_HOME: "/data", XDG_RUNTIME_DIR: "/run/me" };
+    expect(read({ userId: 1000, environment: given })).toMatchObject({
+      root: "/data/holdfast",
+      sockets: ["/run/me/holdfast/holdfast.sock"],
+    });
+    for (const environment of [
+      { HOME: "/home/u" },
+      { HOME: "/home/u", XDG_DATA_HOME: "", XDG_RUNTIME_DIR: "" },
+    ]) {
+      expect(read({ userId: 1000, environment })).toMatchObject({
+        root: "/home/u/.local/share/holdfast",
+        sockets: ["/run/user/1000/holdfast/holdfast.sock"],
+      });
+    }
+  });
+});
+
+describe("precedence", () => {
+  test("each setting by itself: arguments, then variables, then the file", () => {
+    writeFileSync(
+      file,
+      'root = "/file"\nhost = "unix:///file.sock"\ngroup = "file"\nlog-level = "error"\n',
     );
-    expect(given.sockets).toEqual(["/r/holdfast/holdfast.sock"]);
-    const missing = read({ userId: 1000, environment: { HOME: "/home/a" } });
-    expect(missing.root).toBe("/home/a/.local/share/holdfast");
-    expect(missing.sockets).toEqual(["/run/user/1000/holdfast/holdfast.sock"]);
+    expect(read()).toEqual({
+      root: "/file",
+      sockets: ["/file.sock"],
+      group: "file",
+      logLevel: "error",
+    });
+    const environment = { HOLDFAST_ROOT: "/env", HOLDFAST_LOG_LEVEL: "warn" };
+    expect(read({ environment })).toMatchObject({
+      root: "/env",
+      logLevel: "warn",
+      group: "file",
+    });
+    const args = ["--root", "/args", "--host=unix:///args.sock"];
+    expect(read({ environment, args })).toEqual({
+      root: "/args",
+      sockets: ["/args.sock"],
+      group: "file",
+      logLevel: "warn",
+    });
+  });
+
+  test("an empty variable is none", () => {
+    expect(read({ environment: { HOLDFAST_ROOT: "" } }).root).toBe("/var/lib/holdfast");
+  });
+
+  test("the file of the arguments counts before that of the variable", () => {
+    const other = join(folder, "other.toml");
+    writeFileSync(other, 'root = "/other"');
+    writeFileSync(file, 'root = "/file"');
+    expect(read({ args: ["--config", other] }).root).toBe("/other");
+    expect(read({ args: [`--config=${other}`] }).root).toBe("/other");
   });
 });
 
-test("an option is stronger than a variable, a variable stronger than the file", () => {
-  const file = 'root = "/file"\ngroup = "file"\nlog-level = "warn"\n';
-  const environment = { HOLDFAST_ROOT: "/variable", HOLDFAST_GROUP: "variable" };
-  const config = read({ file, environment, args: ["--root=/option"] });
-  expect(config).toMatchObject({ root: "/option", group: "variable", logLevel: "warn" });
-});
-
-test("sockets are a list everywhere", () => {
-  const both = ["/a.sock", "/b.sock"];
-  const args = ["--host", "unix:///a.sock", "--host=unix:///b.sock"];
-  expect(read({ args }).sockets).toEqual(both);
+test("several sockets come from each place, and relative roots are made absolute", () => {
+  const sockets = ["/a.sock", "/b.sock"];
+  expect(read({ args: ["--host", "unix:///a.sock", "--host", "unix:///b.sock"] }).sockets).toEqual(
+    sockets,
+  );
   const environment = { HOLDFAST_HOST: "unix:///a.sock,unix:///b.sock" };
-  expect(read({ environment }).sockets).toEqual(both);
-  expect(read({ file: 'host = ["unix:///a.sock", "unix:///b.sock"]' }).sockets).toEqual(both);
+  expect(read({ environment }).sockets).toEqual(sockets);
+  writeFileSync(file, 'host = ["unix:///a.sock", "unix:///b.sock"]');
+  expect(read().sockets).toEqual(sockets);
+  expect(read({ args: ["--root", "some/where/"] }).root).toBe(join(process.cwd(), "some/where"));
 });
 
-describe("refused, with the rule", () => {
-  const refused: readonly (readonly [string, Parameters<typeof read>[0], string])[] = [
-    ["an unknown option", { args: ["--rot", "/x"] }, 'unknown argument "--rot": known are --root'],
-    ["a word", { args: ["root"] }, 'unknown argument "root"'],
-    ["an option without a value", { args: ["--root"] }, "--root needs a value"],
-    ["a root given twice", { args: ["--root=/a", "--root=/b"] }, "root is given twice"],
-    ["a TCP socket", { args: ["--host=tcp://0.0.0.0:1"] }, "unix:// and an absolute path"],
-    ["a relative socket", { args: ["--host=unix://a.sock"] }, "unix:// and an absolute path"],
-    ["an unknown level", { environment: { HOLDFAST_LOG_LEVEL: "loud" } }, "debug, info, warn"],
-    ["an unknown key", { file: "rot = 1" }, "unknown key rot: known are root, host"],
-    ["a number", { file: "root = 1" }, "root takes a string"],
-    ["no socket at all", { file: "host = []" }, "host is an empty list"],
-    ["a file that is no TOML", { file: "root = " }, "configuration file"],
-    ["a named file that is missing", { environment: { HOLDFAST_CONFIG: "/no/file" } }, "/no/file"],
+describe("what is refused", () => {
+  const arguments_: readonly (readonly [readonly string[], string])[] = [
+    [["--nosuch"], 'unknown argument "--nosuch": known are --root,'],
+    [["root"], 'unknown argument "root"'],
+    [["-root", "/x"], 'unknown argument "-root"'],
+    [["--"], 'unknown argument "--"'],
+    [["--root"], "--root needs a value"],
+    [["--root="], "--root needs a value"],
+    [["--root", ""], "--root needs a value"],
+    [["--config"], "--config needs a value"],
+    [["--root", "/a", "--root", "/b"], "root is given twice"],
+    [["--host", "tcp://127.0.0.1:80"], 'host "tcp://127.0.0.1:80": unix:// and an absolute path'],
+    [["--host", "unix://relative.sock"], "unix:// and an absolute path are needed"],
+    [["--host", "/a.sock"], "unix:// and an absolute path are needed"],
+    [["--log-level", "loud"], 'log-level "loud": one of debug, info, warn, error is needed'],
+    [["--config", "/nonexistent/config.toml"], "configuration file /nonexistent/config.toml: "],
   ];
-  test.each(refused)("%s", (_, sources, rule) => {
-    expect(() => read(sources)).toThrow(rule);
-  });
-});
-
-test("the help names every setting, its variable and its default", () => {
-  const help = renderDaemonHelp();
-  for (const [name, spec] of settingEntries) {
-    expect(help).toContain(`--${name} ${spec.takes}`);
-    expect(help).toContain(variableOf(name));
-    expect(help).toContain(spec.default);
+  for (const [args, text] of arguments_) {
+    test(`${args.join(" ")}`, () => expect(refusal({ args })).toContain(text));
   }
+
+  const files: readonly (readonly [string, string])[] = [
+    ["root = ", "configuration file "],
+    ["nosuch = 1", "unknown key nosuch: known are root, host, "],
+    ["root = 1", "root takes a string"],
+    ["[root]\na = 1", "root takes a string"],
+    ["host = [1]", "host takes a string or a list"],
+    ["host = []", "host is an empty list"],
+    ['root = ""', "root is empty"],
+    ['group = ""', "group is empty"],
+    ['host = ["unix:///a", ""]', "host is empty"],
+    ['root = ["/a", "/b"]', "root is given twice"],
+    ['log-level = "loud"', 'log-level "loud"'],
+  ];
+  for (const [text, message] of files) {
+    test(`a file that says ${text}`, () => {
+      writeFileSync(file, text);
+      expect(refusal({})).toContain(message);
+      expect(refusal({})).toContain(text.startsWith("log") || text.includes("/b") ? "" : file);
+    });
+  }
+
+  test("a variable that is wrong", () => {
+    expect(refusal({ environment: { HOLDFAST_HOST: "unix:///a.sock," } })).toContain('host ""');
+    expect(refusal({ environment: { HOLDFAST_LOG_LEVEL: "x" } })).toContain('log-level "x"');
+    expect(refusal({ environment: { HOLDFAST_CONFIG: folder } })).toContain(folder);
+  });
 });

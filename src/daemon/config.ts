@@ -103,6 +103,7 @@ function readFile(file: string, isRequired: boolean): Given {
       throw invalid(`${file}: ${name} takes a string${name === "host" ? " or a list" : ""}`);
     }
     if (texts.length === 0) throw invalid(`${file}: ${name} is an empty list`);
+    if (texts.includes("")) throw invalid(`${file}: ${name} is empty`);
     given.set(name, texts);
   }
   return given;

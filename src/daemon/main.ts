@@ -100,8 +100,9 @@ function refuse(error: unknown, exitCode: number): number {
     process.stderr.write(`holdfast: ${error.message}\n`);
     return exitCode;
   }
-  const { message, recovery, kind } = toEngineError(error);
+  const { code, message, recovery, kind } = toEngineError(error);
   process.stderr.write(`holdfast: ${message}\n${recovery}\n`);
   if (kind === "internal" && error instanceof Error) process.stderr.write(`${error.stack}\n`);
-  return kind === "internal" ? EXIT.bug : exitCode;
+  if (kind === "internal") return EXIT.bug;
+  return code === "config.invalid" ? EXIT.usage : exitCode;
 }

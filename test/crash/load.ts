@@ -115,7 +115,8 @@ async function prune({ client, model }: LoadParts): Promise<void> {
     return;
   }
   if (answer.status !== 200) throw new UnexpectedAnswer("prune", answer);
-  const { VolumesDeleted } = answer.body as { VolumesDeleted: string[] | null }; // Docker's contract.
+  // Docker's contract.
+  const { VolumesDeleted } = answer.body as { readonly VolumesDeleted: string[] | null };
   agree("pruned", (VolumesDeleted ?? []).toSorted(), prunable);
   model.removed(prunable);
 }

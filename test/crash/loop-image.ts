@@ -42,18 +42,29 @@ export async function makeImage(options: ImageOptions): Promise<void> {
 }
 
 /** Mounts an image; the loop device goes with the last unmount. */
-export async function mountImage(image: string, target: string): Promise<void> {
+export async function mountImage(
+  image: string,
+  target: string,
+  type: FileSystemType,
+): Promise<void> {
   mkdirSync(target, { recursive: true });
-  await mustRun("mount", ["-o", "loop", image, target]);
+  // A copy has the identity of its original, which somebody's namespace may still hold.
+  const options = type === "xfs" ? "loop,nouuid" : "loop";
+  await mustRun("mount", ["-t", type, "-o", options, image, target]);
 }
 
-/** Unmounts it and everything that is mounted below; waits for those who still use it. */
+/**
+ * Unmounts it and everything that is mounted below; waits for those who still use it. A mount
+ * namespace that was made meanwhile can hold on to it for longer than anybody would wait.
+ */
 export async function unmountImage(target: string): Promise<void> {
   await unmountBelow(target);
   for (let attempt = 1; isMounted(target); attempt++) {
-    const { exit, stderr } = await runToEnd("umount", [target], { timeoutMs: programTimeoutMs });
-    if (exit !== 0 && attempt >= unmountAttempts) throw new Error(`umount ${target}: ${stderr}`);
-    if (exit !== 0) await delay(unmountPauseMs);
+    const words = attempt > unmountAttempts ? ["--lazy", target] : [target];
+    const { exit, stderr } = await runToEnd("umount", words, { timeoutMs: programTimeoutMs });
+    if (exit === 0) continue;
+    if (attempt > unmountAttempts) throw new Error(`umount ${target}: ${stderr}`);
+    await delay(unmountPauseMs);
   }
 }
 
@@ -77,7 +88,7 @@ export async function mountedImage(
   const image = `${folder}/disk.img`;
   const path = `${folder}/disk`;
   await makeImage({ ...options, image });
-  await mountImage(image, path);
+  await mountImage(image, path, options.type);
   return {
     path,
     async [Symbol.asyncDispose]() {

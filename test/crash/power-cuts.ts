@@ -93,7 +93,7 @@ class Machine {
 
   async setUp(): Promise<void> {
     await makeImage({ image: this.#image(0), type: this.#parts.type });
-    await mountImage(this.#image(0), this.#disk);
+    await mountImage(this.#image(0), this.#disk, this.#parts.type);
   }
 
   async takeDown(): Promise<void> {
@@ -112,7 +112,7 @@ class Machine {
     await unmountImage(this.#disk);
     rmSync(this.#image(this.#imageCount), { force: true });
     this.#imageCount += 1;
-    await mountImage(copy, this.#disk);
+    await mountImage(copy, this.#disk, this.#parts.type);
   }
 
   /** The last comparison, with a clean end. What no row knows stays in the trash for ever. */

@@ -208,7 +208,6 @@ describe("a device that hangs", () => {
         withDeadlines(it.local(), { ...clock, deadlinesMs: { mount: 300 }, giveUpMs: 300 }),
       ],
     });
-    root = bench.root;
     const { volumes } = bench.engine;
     const device = join(stuck.path, "x");
     const options = { type: "none", device, o: "bind" };

@@ -74,7 +74,7 @@ const goSpelling: Readonly<Record<string, string>> = {
   "\\f": "\\u000c",
 };
 
-/** JSON in Go's spelling. Objects keep the order they have: sort maps with `sortedMap`. */
+/** JSON in Go's spelling. Objects keep the order they have; for maps there is `mapJson`. */
 export function goJson(value: unknown): string {
   const text = JSON.stringify(value);
   if (!text.includes("\\") && !text.includes("\u2028") && !text.includes("\u2029")) return text;
@@ -82,19 +82,22 @@ export function goJson(value: unknown): string {
   return text.replace(/\\\\|[\u2028\u2029]|\\[bf]/g, (found) => goSpelling[found] ?? found);
 }
 
-/** A map as Go encodes it: keys sorted by bytes. null stays null. */
-export function sortedMap(
-  map: Readonly<Record<string, string>> | null,
-): Readonly<Record<string, string>> | null {
-  if (map === null) return null;
-  const keys = Object.keys(map);
-  if (keys.length < 2) return map;
-  // Own properties only, also for "__proto__": fromEntries defines, it does not assign.
-  return Object.fromEntries(
-    keys
-      .sort((left, right) => (left < right ? -1 : 1))
-      .map((key) => [key, map[key] ?? ""] as const),
-  );
+/**
+ * A map as Go encodes it: keys sorted by bytes. As text, because a JavaScript object has keys such
+ * as "10" in an order of its own.
+ */
+export function mapJson(map: Readonly<Record<string, string>> | null): string {
+  if (map === null) return "null";
+  const entries = Object.entries(map).sort(([left], [right]) => compareBytes(left, right));
+  return `{${entries.map(([key, value]) => `${goJson(key)}:${goJson(value)}`).join(",")}}`;
+}
+
+/** UTF-16 order is that of the bytes, but for characters beyond it. */
+function compareBytes(left: string, right: string): number {
+  if (/[\ud800-\udfff]/.test(left + right)) {
+    return Buffer.compare(Buffer.from(left), Buffer.from(right));
+  }
+  return left < right ? -1 : 1;
 }
 
 /** moby's status for each kind. */

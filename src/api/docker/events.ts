@@ -5,7 +5,7 @@ import type { EngineEvent } from "../../engine/event-log.ts";
 import { EVENT_FOLLOWER_COUNT_MAX } from "../../engine/event-log.ts";
 import type { AnyResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
-import { type DockerHeaders, goJson, sortedMap } from "./answers.ts";
+import { type DockerHeaders, goJson, mapJson } from "./answers.ts";
 import { checkKeys, type Filters, labelCondition, parseFilters } from "./filters.ts";
 import { first, parseQuery } from "./query.ts";
 
@@ -92,11 +92,12 @@ export function followEvents(parts: EventRouteParts, context: RouteContext): Any
 
 /** The event in Docker's JSON (recorded in events-api143.jsonl). */
 export function eventJson(event: EngineEvent): string {
-  const actor = { ID: event.actor, Attributes: sortedMap(event.attributes) };
-  const head = goJson({ Type: event.type, Action: event.action, Actor: actor, scope: "local" });
+  const { type, action, actor, attributes } = event;
+  const head = `{"Type":${goJson(type)},"Action":${goJson(action)},"Actor":{"ID":${goJson(actor)},`;
+  const tail = `"Attributes":${mapJson(attributes)}},"scope":"local"`;
   const nanoseconds = String(event.nanoseconds).padStart(9, "0");
   // Nanoseconds since the epoch do not fit a JavaScript number: they are written as text.
-  return `${head.slice(0, -1)},"time":${event.seconds},"timeNano":${event.seconds}${nanoseconds}}`;
+  return `${head}${tail},"time":${event.seconds},"timeNano":${event.seconds}${nanoseconds}}`;
 }
 
 function selectsEvent(filters: Filters, event: EngineEvent): boolean {

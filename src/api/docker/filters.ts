@@ -69,8 +69,11 @@ export function checkKeys(filters: Filters, accepted: ReadonlySet<string>): void
 const listKeys = new Set(["dangling", "driver", "label", "name"]);
 const pruneKeys = new Set(["all", "label", "label!"]);
 
-/** The filter of `GET /volumes`. */
-export function listFilter(filters: Filters): VolumeFilter {
+/** The filter of `GET /volumes`. `monotonicMs` is the clock by which patterns are stopped. */
+export function listFilter(
+  filters: Filters,
+  monotonicMs: () => number = () => performance.now(),
+): VolumeFilter {
   if (filters.size === 0) return {};
   checkKeys(filters, listKeys);
   const dangling = booleanFilter(filters, "dangling");
@@ -78,7 +81,7 @@ export function listFilter(filters: Filters): VolumeFilter {
   const drivers = filters.get("driver");
   const labels = filters.get("label");
   return {
-    ...(names !== undefined && names.length > 0 ? { names: names.map(nameMatcher) } : {}),
+    ...(names !== undefined && names.length > 0 ? { names: nameMatchers(names, monotonicMs) } : {}),
     ...(drivers !== undefined && drivers.length > 0 ? { drivers: new Set(drivers) } : {}),
     ...(labels !== undefined && labels.length > 0 ? { labels: labels.map(labelCondition) } : {}),
     ...(dangling === undefined ? {} : { dangling }),
@@ -146,14 +149,37 @@ export function labelCondition(text: string): LabelCondition {
 
 /** Longest pattern that is compiled, in characters. */
 const PATTERN_LENGTH_MAX = 1_024;
+/**
+ * How long the patterns of one request may take for all volumes together, in milliseconds. Linear
+ * in the name is not enough: `(?:a?){300}a{300}` takes a millisecond for each.
+ */
+const PATTERN_TIME_MS_MAX = 1_000;
 const literal = /^[a-zA-Z0-9_-]*$/;
+
+type Matcher = (name: string) => boolean;
+
+function nameMatchers(texts: readonly string[], monotonicMs: () => number): readonly Matcher[] {
+  const stopAtMs = monotonicMs() + PATTERN_TIME_MS_MAX;
+  const checkTime = (): void => {
+    if (monotonicMs() <= stopAtMs) return;
+    throw new EngineError("filter.invalid", "invalid filter 'name': the pattern takes too long");
+  };
+  return texts.map((text) => {
+    if (literal.test(text)) return (name) => name.includes(text);
+    checkTime();
+    const matches = patternMatcher(text);
+    return (name) => {
+      checkTime();
+      return matches(name);
+    };
+  });
+}
 
 /**
  * Exact, or an unanchored Go regular expression. RE2's own syntax and linear time: a pattern from
  * outside must not be able to stop the daemon. What does not compile matches nothing (moby's rule).
  */
-function nameMatcher(text: string): (name: string) => boolean {
-  if (literal.test(text)) return (name) => name.includes(text);
+function patternMatcher(text: string): Matcher {
   if (text.length > PATTERN_LENGTH_MAX) {
     throw new EngineError(
       "filter.invalid",

@@ -1,5 +1,6 @@
 // Request bodies as Go's decoder reads them: its leniency about names, its texts about mistakes.
 import { EngineError } from "../../core/errors.ts";
+import { goQuote } from "../../core/names.ts";
 import type { HttpRequest } from "../../http/message.ts";
 
 /** What a field may hold. Anything else is refused with Go's text. */
@@ -46,27 +47,39 @@ function decodeFields(value: object, struct: GoStruct): GoFields {
     const type = name === undefined ? undefined : struct.fields[name];
     // Go leaves a field alone when it is given null.
     if (name === undefined || type === undefined || given === null) continue;
-    decoded[name] = decodeField(given, type, `${struct.name}.${name}`);
+    const value = decodeField(given, type, `${struct.name}.${name}`);
+    // A field that comes twice in two spellings: Go decodes into the map that is there already.
+    decoded[name] = isMap(type) ? mergedMap(decoded[name], value) : value;
   }
   return decoded;
+}
+
+function isMap(type: GoFieldType): boolean {
+  return type === "map[string]string";
+}
+
+function mergedMap(first: unknown, second: unknown): unknown {
+  const entries = [first, second].flatMap((map) => Object.entries(map ?? {}));
+  return Object.fromEntries(entries);
 }
 
 function decodeField(given: unknown, type: GoFieldType, field: string): unknown {
   const kind = goKind(given);
   if (type === "string") {
     if (typeof given !== "string") throw mistyped(kind, `Go struct field ${field} of type string`);
-    return given;
+    return given.toWellFormed();
   }
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw mistyped(kind, `Go struct field ${field} of type ${type}`);
   }
   if (type === "object") return given;
   const entries = Object.entries(given).map(([key, text]): readonly [string, string] => {
-    if (text === null) return [key, ""];
+    if (text === null) return [key.toWellFormed(), ""];
     if (typeof text !== "string") {
       throw mistyped(goKind(text), `Go struct field ${field} of type string`);
     }
-    return [key, text];
+    // Half of a surrogate pair is no character: Go and the state store a replacement.
+    return [key.toWellFormed(), text.toWellFormed()];
   });
   return Object.fromEntries(entries);
 }
@@ -299,9 +312,18 @@ function isDigit(character: string): boolean {
   return character >= "0" && character <= "9" && character.length === 1;
 }
 
-/** Go's quoteChar: the character in single quotes. */
+/** Go's quoteChar: the character in single quotes, or what the first of its bytes means alone. */
 function quote(character: string): string {
   if (character === "'") return "'\\''";
   if (character === '"') return "'\"'";
-  return `'${JSON.stringify(character).slice(1, -1)}'`;
+  const shown = character < "\x80" ? character : String.fromCharCode(firstByte(character));
+  return `'${goQuote(shown).slice(1, -1)}'`;
+}
+
+/** Of the UTF-8 form. Of a character beyond 16 bits the scanner has the first half. */
+function firstByte(character: string): number {
+  const code = character.charCodeAt(0);
+  if (code < 0x800) return 0xc0 | (code >> 6);
+  if (code < 0xd800 || code > 0xdbff) return 0xe0 | (code >> 12);
+  return 0xf0 | ((((code & 0x3ff) << 10) + 0x10000) >> 18);
 }

@@ -57,7 +57,7 @@ export async function createVolume(
     const entry = await parts.engine.volumes.create(request, context.operation);
     return textAnswer(201, parts.headers.json, volumeJson(entry));
   } catch (error) {
-    throw withPrefix(`create ${name}: `, toEngineError(error));
+    throw withPrefix(name === "" ? "create: " : `create ${name}: `, toEngineError(error));
   }
 }
 

@@ -1,7 +1,7 @@
 // Volumes in Docker's JSON.
 import type { VolumeEntry } from "../../core/state-store.ts";
 import type { VolumeUsage } from "../../engine/usage.ts";
-import { goJson, sortedMap } from "./answers.ts";
+import { goJson, mapJson } from "./answers.ts";
 
 /** An entry never changes, so its JSON is made once: a list is a join of these. */
 const jsonOfEntry = new WeakMap<VolumeEntry, string>();
@@ -10,30 +10,19 @@ const jsonOfEntry = new WeakMap<VolumeEntry, string>();
 export function volumeJson(entry: VolumeEntry): string {
   const known = jsonOfEntry.get(entry);
   if (known !== undefined) return known;
-  const json = goJson(volumeObject(entry));
+  const { driver, mountpoint, name, scope } = entry;
+  const json =
+    `{"CreatedAt":${goJson(rfc3339(entry.createdAtMs))},"Driver":${goJson(driver)},` +
+    `"Labels":${mapJson(entry.labels)},"Mountpoint":${goJson(mountpoint)},` +
+    `"Name":${goJson(name)},"Options":${mapJson(entry.options)},"Scope":${goJson(scope)}}`;
   jsonOfEntry.set(entry, json);
   return json;
 }
 
 /** The Volume object with UsageData, as in /system/df. */
-export function volumeUsageJson(usage: VolumeUsage): string {
-  const { entry, sizeBytes, holderCount } = usage;
-  return goJson({
-    ...volumeObject(entry),
-    UsageData: { RefCount: holderCount, Size: sizeBytes },
-  });
-}
-
-function volumeObject(entry: VolumeEntry): Readonly<Record<string, unknown>> {
-  return {
-    CreatedAt: rfc3339(entry.createdAtMs),
-    Driver: entry.driver,
-    Labels: sortedMap(entry.labels),
-    Mountpoint: entry.mountpoint,
-    Name: entry.name,
-    Options: sortedMap(entry.options),
-    Scope: entry.scope,
-  };
+export function volumeUsageJson({ entry, sizeBytes, holderCount }: VolumeUsage): string {
+  const usage = goJson({ RefCount: holderCount, Size: sizeBytes });
+  return `${volumeJson(entry).slice(0, -1)},"UsageData":${usage}}`;
 }
 
 /** RFC 3339 with seconds in the daemon's own time zone, as Go's time.RFC3339 prints it. */

@@ -1,7 +1,8 @@
 // Holdfast's own routes: what Docker has no word for.
 import { EngineError, type ErrorKind } from "../../core/errors.ts";
-import { parseHolderId } from "../../core/names.ts";
+import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
+import type { Engine } from "../../engine/engine.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
 import {
@@ -86,9 +87,9 @@ export function makeHoldfastApi(api: ApiParts): ApiFace {
 
 function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> {
   const { engine, facts } = api;
-  const missing = new Set<string>(engine.recovery.missing);
+  const missing = missingAtStart(engine);
   const show = (entry: VolumeEntry, view: StateView): unknown =>
-    volumeObject(entry, view, missing.has(entry.name));
+    volumeObject(entry, view, missing.get(entry.name) === entry.createdAtMs);
   return {
     health: () => ({
       status: "ok",
@@ -106,7 +107,9 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     mount: async ({ path, context }) => {
       const holder = parseHolderId(path["holder"] ?? "");
       const name = path["name"] ?? "";
-      return { path: await engine.volumes.mount(name, holder, context.operation) };
+      const mounted = await engine.volumes.mount(name, holder, context.operation);
+      missing.delete(name);
+      return { path: mounted };
     },
     unmount: async ({ path, context }) => {
       const holder = parseHolderId(path["holder"] ?? "");
@@ -115,13 +118,24 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     history: ({ query }) => {
       const volume = query.get("volume");
       const changes = engine.state.history({
-        ...(volume === null ? {} : { volume: engine.volumes.inspect(volume).name }),
+        ...(volume === null ? {} : { volume: parseVolumeName(volume) }),
         countMax: parseCount(query.get("count")),
       });
       return { changes: changes.map(changeObject) };
     },
     openapi: () => openApiDocument(facts.version),
   };
+}
+
+/**
+ * When the volumes whose data was missing at the start were created: one that was made anew under
+ * the same name is another volume.
+ */
+function missingAtStart(engine: Engine): Map<string, number> {
+  return engine.state.read((view) => {
+    const rows = engine.recovery.missing.map((name) => view.volume(name));
+    return new Map(rows.flatMap((row) => (row === undefined ? [] : [[row.name, row.createdAtMs]])));
+  });
 }
 
 function volumeObject(entry: VolumeEntry, view: StateView, isMissing: boolean): unknown {

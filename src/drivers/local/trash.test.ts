@@ -40,8 +40,11 @@ function idOf(index: number): TrashId {
   return makeTrashId(index.toString(16).padStart(16, "0"));
 }
 
-function open(run?: Host["run"]): { readonly driver: VolumeDriver; readonly trash: TrashCapable } {
-  const host = linuxHost();
+function open(
+  run?: Host["run"],
+  change: Partial<Host> = {},
+): { readonly driver: VolumeDriver; readonly trash: TrashCapable } {
+  const host = { ...linuxHost(), ...change };
   const noted: Host["run"] = (program, args, inner) => {
     programs.push([program, ...args]);
     return (run ?? host.run)(program, args, inner);
@@ -127,6 +130,20 @@ describe("purge", () => {
       "error while purging removed volumes: rm: no way",
     ]);
     expect(readdirSync(join(root, "trash"))).toEqual([id]);
+  });
+
+  test("goes nowhere near a removed volume in which somebody has mounted something", async () => {
+    const ids = [await retired(1), await retired(2)];
+    const target = join(root, "trash", idOf(2), "_data", "planted");
+    const [line] = linuxHost().mounts();
+    if (line === undefined) throw new Error("this machine has no mounts");
+    const { trash } = open(undefined, { mounts: () => [{ ...line, target }] });
+    const { code, message } = await failureOf(trash.purge(ids, operation));
+    expect(code).toBe("volume.in_use");
+    expect(message).toContain(target);
+    expect(programs).toEqual([]);
+    await trash.purge(ids.slice(0, 1), operation);
+    expect(readdirSync(join(root, "trash"))).toEqual([idOf(2)]);
   });
 
   test("of what is not there succeeds", async () => {

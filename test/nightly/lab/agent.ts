@@ -1,0 +1,147 @@
+// Process 1 inside the client machine: prepares it, then does what the test asks for.
+//
+// It runs in user-mode Linux, whose / is the host's: what is written must be below a tmpfs.
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { createReadStream, existsSync, openSync, writeSync } from "node:fs";
+import { release } from "node:os";
+import { createInterface } from "node:readline";
+import { AGENT_READY, type AgentAnswer, type AgentRequest } from "./agent-protocol.ts";
+
+const serialLine = "/dev/ttyS0";
+
+/** In the order in which they need each other. What a kernel does not have it does not need. */
+const modules = [
+  "net/sunrpc/sunrpc",
+  "fs/nfs_common/grace",
+  "fs/lockd/lockd",
+  "fs/netfs/netfs",
+  "fs/fscache/fscache",
+  "fs/nfs_common/nfs_acl",
+  "net/dns_resolver/dns_resolver",
+  "net/sunrpc/auth_gss/auth_rpcgss",
+  "fs/nfs/nfs",
+  "fs/nfs/nfsv4",
+];
+
+const environment = {
+  ...process.env,
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/tmp",
+  // The runtime would keep its cache in the host's file system.
+  BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
+};
+
+const [address = ""] = process.argv.slice(2);
+const started = new Map<number, ChildProcess>();
+
+prepare();
+const line = openSync(serialLine, "r+");
+say(AGENT_READY);
+for await (const text of createInterface({ input: createReadStream("", { fd: line }) })) {
+  // The line carries only what the lab's own client sends.
+  const { id, request } = JSON.parse(text) as { id: number; request: AgentRequest };
+  void timed(request).then((answer) => say(JSON.stringify({ id, answer })));
+}
+
+function prepare(): void {
+  for (const place of ["/tmp", "/run", "/mnt"]) must("mount", "-t", "tmpfs", "tmpfs", place);
+  must("mount", "-t", "sysfs", "sysfs", "/sys");
+  const folder = `/usr/lib/uml/modules/${release()}/kernel`;
+  for (const module of modules) {
+    if (existsSync(`${folder}/${module}.ko`)) must("insmod", `${folder}/${module}.ko`);
+  }
+  must("ip", "link", "set", "lo", "up");
+  must("ip", "address", "add", address, "dev", "vec0");
+  must("ip", "link", "set", "vec0", "up");
+  must("stty", "--file", serialLine, "raw", "-echo");
+}
+
+function must(program: string, ...parameters: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, parameters, { env: environment, encoding: "utf8" });
+  if (status !== 0) console.error(`${program} ${parameters.join(" ")}: ${status} ${stderr}`);
+}
+
+function say(text: string): void {
+  const bytes = Buffer.from(`${text}\n`);
+  for (let sent = 0; sent < bytes.length; ) sent += writeSync(line, bytes, sent);
+}
+
+async function timed(request: AgentRequest): Promise<AgentAnswer> {
+  const startedMs = performance.now();
+  const done = await perform(request).catch((error: unknown) => ({
+    code: -1,
+    text: "",
+    errors: String(error),
+  }));
+  return { ...done, tookMs: Math.round(performance.now() - startedMs) };
+}
+
+async function perform(request: AgentRequest): Promise<Omit<AgentAnswer, "tookMs">> {
+  switch (request.does) {
+    case "run":
+      return await run(request.command, request.timeoutMs);
+    case "start":
+      return start(request.command, request.log);
+    case "await":
+      return await ended(request.pid);
+    case "http":
+      return await ask(request);
+    default:
+      throw new Error(`unknown request ${JSON.stringify(request satisfies never)}`);
+  }
+}
+
+async function run(
+  [program = "", ...parameters]: readonly string[],
+  timeoutMs: number,
+): Promise<Omit<AgentAnswer, "tookMs">> {
+  const child = spawn(program, parameters, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+  const text: Buffer[] = [];
+  const errors: Buffer[] = [];
+  child.stdout.on("data", (chunk: Buffer) => text.push(chunk));
+  child.stderr.on("data", (chunk: Buffer) => errors.push(chunk));
+  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
+  const [code] = await once(child, "close");
+  clearTimeout(timer);
+  return {
+    code: typeof code === "number" ? code : -1,
+    text: Buffer.concat(text).toString(),
+    errors: Buffer.concat(errors).toString(),
+  };
+}
+
+function start(
+  [program = "", ...parameters]: readonly string[],
+  log: string,
+): Omit<AgentAnswer, "tookMs"> {
+  const output = openSync(log, "a");
+  const child = spawn(program, parameters, {
+    stdio: ["ignore", output, output],
+    env: environment,
+  });
+  const { pid } = child;
+  if (pid === undefined) throw new Error(`${program} does not start`);
+  started.set(pid, child);
+  return { code: pid, text: "", errors: "" };
+}
+
+async function ended(pid: number): Promise<Omit<AgentAnswer, "tookMs">> {
+  const child = started.get(pid);
+  if (child === undefined) throw new Error(`process ${pid} was not started here`);
+  if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
+  return { code: child.exitCode ?? -1, text: child.signalCode ?? "", errors: "" };
+}
+
+async function ask(
+  request: Extract<AgentRequest, { readonly does: "http" }>,
+): Promise<Omit<AgentAnswer, "tookMs">> {
+  const { socket, method, path, body, timeoutMs } = request;
+  const answer = await fetch(`http://localhost${path}`, {
+    unix: socket,
+    method,
+    signal: AbortSignal.timeout(timeoutMs),
+    ...(body === undefined ? {} : { body, headers: { "Content-Type": "application/json" } }),
+  });
+  return { code: answer.status, text: await answer.text(), errors: "" };
+}

@@ -1,0 +1,100 @@
+// A machine whose kernel has an NFS client: user-mode Linux, with the host's / as its own.
+import type { ChildProcess } from "node:child_process";
+import type { Readable, Writable } from "node:stream";
+import { createInterface } from "node:readline";
+import { spawn } from "node:child_process";
+import { join } from "node:path";
+import { hasEnded, stopChild } from "../../support/child.ts";
+import {
+  AGENT_READY,
+  AGENT_REQUEST_BYTES_MAX,
+  type AgentAnswer,
+  type AgentRequest,
+} from "./agent-protocol.ts";
+import { CLIENT_ADDRESS, LINK, type PrivateNetwork, withPrefix } from "./private-network.ts";
+
+const memoryMib = 1_024;
+const startTimeoutMs = 60_000;
+const outputCharactersMax = 16_000;
+
+/** Descriptors of the kernel's process: its serial line in both directions. */
+const serialIn = 3;
+const serialOut = 4;
+
+export interface ClientMachine {
+  /** Has the agent do it. Never rejects for what goes wrong with it: that stands in the answer. */
+  ask(request: AgentRequest): Promise<AgentAnswer>;
+  /** What the kernel and the agent printed, at the end. */
+  output(): string;
+}
+
+/** Boots it inside the network; it ends with the network. Needs root and user-mode Linux. */
+export async function bootClientMachine(network: PrivateNetwork): Promise<ClientMachine> {
+  const [program, ...parameters] = network.command("linux.uml", ...kernelParameters());
+  const child = spawn(program, parameters, {
+    stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+  });
+  const output = listen(child);
+  const waiting = new Map<number, (answer: AgentAnswer) => void>();
+  const ready = Promise.withResolvers<void>();
+  child.once("exit", (code) => ready.reject(new Error(`it ended with ${code}`)));
+  child.once("error", (error) => ready.reject(error));
+  // The two are pipes, as asked for above.
+  const toAgent = child.stdio[serialIn] as Writable;
+  const fromAgent = child.stdio[serialOut] as Readable;
+  createInterface({ input: fromAgent }).on("line", (line) => {
+    if (line === AGENT_READY) {
+      ready.resolve();
+      return;
+    }
+    // The agent is ours: see agent.ts.
+    const { id, answer } = JSON.parse(line) as { id: number; answer: AgentAnswer };
+    waiting.get(id)?.(answer);
+    waiting.delete(id);
+  });
+  const timer = setTimeout(() => ready.reject(new Error("it does not come up")), startTimeoutMs);
+  try {
+    await ready.promise;
+  } catch (error) {
+    await stopChild(child);
+    throw new Error(`the client machine: ${String(error)}\n${output()}`);
+  } finally {
+    clearTimeout(timer);
+  }
+  let lastId = 0;
+  return {
+    output,
+    async ask(request) {
+      if (hasEnded(child)) throw new Error(`the client machine is gone\n${output()}`);
+      lastId += 1;
+      const text = `${JSON.stringify({ id: lastId, request })}\n`;
+      if (text.length > AGENT_REQUEST_BYTES_MAX) throw new Error("too long for the serial line");
+      const { promise, resolve } = Promise.withResolvers<AgentAnswer>();
+      waiting.set(lastId, resolve);
+      toAgent.write(text);
+      return await promise;
+    },
+  };
+}
+
+function kernelParameters(): readonly string[] {
+  return [
+    ...[`mem=${memoryMib}M`, "rootfstype=hostfs", "root=/dev/root", "hostfs=/", "rw", "quiet"],
+    ...["con=null", "con0=null,fd:1", "ssl=null", `ssl0=fd:${serialIn},fd:${serialOut}`],
+    `vec0:transport=tap,ifname=${LINK},depth=64`,
+    // The runtime aborts without /proc, so it cannot be the very first program.
+    ...["init=/usr/bin/unshare", "--", "--mount-proc", process.execPath],
+    ...[join(import.meta.dir, "agent.ts"), withPrefix(CLIENT_ADDRESS)],
+  ];
+}
+
+/** Keeps the last of what it prints, and drains its pipes. */
+function listen(child: ChildProcess): () => string {
+  let text = "";
+  const keep = (chunk: Buffer) => {
+    text = (text + chunk.toString("utf8")).slice(-outputCharactersMax);
+  };
+  child.stdout?.on("data", keep);
+  child.stderr?.on("data", keep);
+  return () => text;
+}
