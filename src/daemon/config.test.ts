@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../core/errors.ts";
 import { type ConfigSources, type DaemonConfig, readConfig } from "./config.ts";
+import { renderDaemonHelp, settingEntries, settings, variableOf } from "./settings.ts";
 
 let folder: string;
 let file: string;
@@ -38,6 +39,19 @@ describe("defaults", () => {
       group: undefined,
       logLevel: "info",
     });
+  });
+
+  test("are those that the table says", () => {
+    expect(read()).toEqual({
+      root: settings.root.default,
+      sockets: [settings.host.default.slice("unix://".length)],
+      group: undefined,
+      logLevel: settings["log-level"].default,
+    });
+    const environment = { XDG_DATA_HOME: "/d" };
+    const [ofUsers] = settings.root.defaultOfUsers.split(",");
+    const expected = ofUsers?.replace("$XDG_DATA_HOME", "/d") ?? "";
+    expect(read({ userId: 1000, environment }).root).toBe(expected);
   });
 
   test("of another user are the XDG places, or those that XDG says when they are not set", () => {
@@ -157,4 +171,13 @@ describe("what is refused", () => {
     expect(refusal({ environment: { HOLDFAST_LOG_LEVEL: "x" } })).toContain('log-level "x"');
     expect(refusal({ environment: { HOLDFAST_CONFIG: folder } })).toContain(folder);
   });
+});
+
+test("the help names every setting, its variable and its default", () => {
+  const help = renderDaemonHelp();
+  for (const [name, spec] of settingEntries) {
+    expect(help).toContain(`--${name} ${spec.takes}`);
+    expect(help).toContain(variableOf(name));
+    expect(help).toContain(spec.default);
+  }
 });

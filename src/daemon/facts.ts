@@ -1,6 +1,7 @@
 // What the daemon says about itself: gathered once at start.
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import os from "node:os";
+import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";
 import type { StateOrigin } from "../core/state-store.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
@@ -25,7 +26,10 @@ export function gatherFacts(parts: {
     arch: process.arch === "x64" ? "amd64" : process.arch,
     cpuCount: os.availableParallelism(),
     memoryBytes: os.totalmem(),
-    warnings: warnings(parts.origin, parts.recovery),
+    warnings: [
+      ...warnings(parts.origin, parts.recovery),
+      ...damagedStates(parts.root, parts.origin),
+    ],
   };
 }
 
@@ -57,6 +61,16 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
     sentences.push(`In the trash without a record, kept: ${recovery.strays.join(", ")}.`);
   }
   return sentences;
+}
+
+/** A damaged state that was put aside in an earlier life: nobody has looked at it yet. */
+function damagedStates(root: string, origin: StateOrigin): readonly string[] {
+  const justNow = origin.kind === "salvaged" ? origin.damagedPath : null;
+  return readdirSync(root)
+    .filter((file) => /^state\.db\.damaged-\w+Z(?:-\d+)?$/.test(file))
+    .map((file) => path.join(root, file))
+    .filter((file) => file !== justNow)
+    .map((file) => `A damaged state was put aside as ${file}: look at it, then remove it.`);
 }
 
 function distribution(): string {

@@ -39,8 +39,10 @@ export async function runDaemon(args: readonly string[]): Promise<number> {
     await logger.flush();
     return refuse(error, EXIT.failed);
   }
+  // Before anybody is told that it is ready: whoever waits for that may stop it at once.
+  const stopping = stopSignal();
   announce(daemon, config, logger);
-  await stopSignal();
+  await stopping;
   notify("STOPPING=1", logger);
   const cutOffCount = await daemon.stop();
   logger.bind({}).info("stopped", { cutOffCount });

@@ -157,6 +157,28 @@ async function reconcileRows(stage: Stage, operation: Operation): Promise<void> 
   for (const row of rows) {
     await attempt(stage, row.name, operation, () => reconcileRow(stage, row, operation));
   }
+  await reconcilePlaces(stage);
+}
+
+/** The data root may have been moved as a whole: its volumes are where they are found now. */
+async function reconcilePlaces(stage: Stage): Promise<void> {
+  const { parts, driver, present } = stage;
+  const placeOf = ({ name, options }: VolumeEntry): string | undefined =>
+    present.get(name)?.mountpoint ??
+    driver.rebuild?.describe({ name, options: options ?? {} }).mountpoint;
+  const moved = parts.state.read((view) =>
+    [...view.volumes()].flatMap((row) => {
+      if (row.driver !== driver.name) return [];
+      const mountpoint = placeOf(row);
+      return mountpoint === undefined || mountpoint === row.mountpoint
+        ? []
+        : [{ ...row, mountpoint }];
+    }),
+  );
+  if (moved.length === 0) return;
+  await parts.state.write((transaction) => {
+    for (const row of moved) transaction.putVolume(row);
+  });
 }
 
 async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation): Promise<void> {

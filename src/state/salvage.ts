@@ -130,6 +130,8 @@ function buildBeside(salvage: Salvage, content: CopyContent | undefined): void {
           .run(String(content.changeCount));
       });
     }
+    // Closing would do this too, but says nothing when the disk is full, and leaves half a file.
+    database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
   } finally {
     database.close();
   }

@@ -222,7 +222,11 @@ describe("a daemon that runs", () => {
 function asNobody(name: string, run: () => Promise<void>): void {
   const [program, ...first] = holdfastCommand();
   const { skip } = needs("root");
-  const seen = spawnSync(program, [...first, "version"], { uid: nobody, gid: nobody, cwd: "/" });
+  const seen = spawnSync(program, [...first, "daemon", "--help"], {
+    uid: nobody,
+    gid: nobody,
+    cwd: "/",
+  });
   const reason = skip ?? (seen.status === 0 ? undefined : "another user cannot run these sources");
   if (reason === undefined) test(name, run);
   else skipLoudly(name, reason, run);

@@ -96,13 +96,20 @@ async function run(
   [program = "", ...parameters]: readonly string[],
   timeoutMs: number,
 ): Promise<Omit<AgentAnswer, "tookMs">> {
-  const child = spawn(program, parameters, { stdio: ["ignore", "pipe", "pipe"], env: environment });
+  const stdio = ["ignore", "pipe", "pipe"] as const;
+  const child = spawn(program, parameters, { stdio: [...stdio], env: environment, detached: true });
   const text: Buffer[] = [];
   const errors: Buffer[] = [];
-  child.stdout.on("data", (chunk: Buffer) => text.push(chunk));
-  child.stderr.on("data", (chunk: Buffer) => errors.push(chunk));
-  const timer = setTimeout(() => child.kill("SIGKILL"), timeoutMs);
-  const [code] = await once(child, "close");
+  child.stdout?.on("data", (chunk: Buffer) => text.push(chunk));
+  child.stderr?.on("data", (chunk: Buffer) => errors.push(chunk));
+  const late = Promise.withResolvers<readonly unknown[]>();
+  const timer = setTimeout(() => {
+    // With all that it started. What is stuck in the kernel stays, and is not waited for.
+    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
+    errors.push(Buffer.from(`(killed after ${timeoutMs} ms)`));
+    late.resolve([]);
+  }, timeoutMs);
+  const [code] = await Promise.race([once(child, "close"), late.promise]);
   clearTimeout(timer);
   return {
     code: typeof code === "number" ? code : -1,

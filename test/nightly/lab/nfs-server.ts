@@ -1,15 +1,14 @@
 // A real NFS 4.2 server that a test may kill and start again.
 import type { ChildProcess } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { descendants, eventually, hasEnded, startChild, stopChild } from "../../support/child.ts";
+import { temporaryDirectory } from "../../support/daemon.ts";
 import { type PrivateNetwork, SERVER_ADDRESS } from "./private-network.ts";
 
 /** What clients mount. */
 export const EXPORT_PATH = "/export";
 
-/** Not in memory: the server needs file handles that outlive it. */
-const parent = "/tmp";
 const startTimeoutMs = 20_000;
 const logTailCharacters = 2_000;
 
@@ -27,7 +26,7 @@ export interface NfsServer extends AsyncDisposable {
 
 /** Starts nfs-ganesha inside the network. */
 export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer> {
-  const own = mkdtempSync(join(parent, "holdfast-nfs-"));
+  const own = temporaryDirectory();
   const folder = join(own, "export");
   const log = join(own, "log");
   for (const each of [folder, join(own, "state")]) mkdirSync(each);
