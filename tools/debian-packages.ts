@@ -6,8 +6,11 @@ import { findProgram } from "./find-program.ts";
 /** Debian's own Python: another one earlier in PATH does not see Debian's Python packages. */
 export const debianPython = "/usr/bin/python3";
 
-/** What a command of package.json may ask for. `npm start` and `npm run build` ask for nothing. */
-export type Purpose = "test" | "bench";
+/**
+ * What a command of package.json may ask for. `npm start` and `npm run build` ask for nothing,
+ * `npm run test:nightly` asks for "test" and "nightly".
+ */
+export type Purpose = "test" | "nightly" | "bench";
 
 export interface DebianPackage {
   /** The first of these that the machine's Debian has: names changed between releases. */
@@ -17,6 +20,9 @@ export interface DebianPackage {
   readonly purposes: readonly Purpose[];
   readonly neededFor: string;
 }
+
+/** The kernel that it is tested with, user-mode Linux, exists for this processor only. */
+const ganeshaVfs = "/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so";
 
 /** One line for each; a line goes when the last test that needs it goes. */
 export const debianPackages: readonly DebianPackage[] = [
@@ -67,6 +73,54 @@ export const debianPackages: readonly DebianPackage[] = [
     provides: { program: "losetup" },
     purposes: ["test", "bench"],
     neededFor: "loop devices",
+  },
+  {
+    packages: ["openssh-server"],
+    provides: { program: "sshd" },
+    purposes: ["test"],
+    neededFor: "a server on loopback that stops answering",
+  },
+  {
+    packages: ["sshfs"],
+    provides: { program: "sshfs" },
+    purposes: ["test"],
+    neededFor: "volumes on such a server, mounted by mount(8)",
+  },
+  {
+    packages: ["user-mode-linux"],
+    provides: { program: "linux.uml" },
+    purposes: ["nightly"],
+    neededFor: "a kernel with an NFS client, whatever this machine's own has",
+  },
+  {
+    packages: ["nfs-ganesha"],
+    provides: { program: "ganesha.nfsd" },
+    purposes: ["nightly"],
+    neededFor: "a real NFS server",
+  },
+  {
+    packages: ["nfs-ganesha-vfs"],
+    provides: { file: ganeshaVfs },
+    purposes: ["nightly"],
+    neededFor: "the NFS server's access to local folders",
+  },
+  {
+    packages: ["nfs-common"],
+    provides: { program: "mount.nfs" },
+    purposes: ["nightly"],
+    neededFor: "mounting NFS",
+  },
+  {
+    packages: ["kmod"],
+    provides: { program: "insmod" },
+    purposes: ["nightly"],
+    neededFor: "the modules of user-mode Linux",
+  },
+  {
+    packages: ["iproute2"],
+    provides: { program: "ip" },
+    purposes: ["nightly"],
+    neededFor: "networks of the tests' own",
   },
   {
     packages: ["gcc"],

@@ -26,6 +26,7 @@ const parts = words
 
 const startedMs = performance.now();
 installPackages("test");
+if (nightly) installPackages("nightly");
 const outcomes: FileOutcome[] = [];
 if (!nightly && parts.length === 0) {
   for (const check of staticChecks) await step(check.name, () => check.run());

@@ -11,6 +11,7 @@ import { startEngine } from "../engine/engine.ts";
 import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";
 import type { Logger } from "../host/logs.ts";
+import { returnMemory } from "../host/memory.ts";
 import { peerOf } from "../host/peer.ts";
 import { lockRoot } from "../host/root-lock.ts";
 import { groupId } from "../host/service.ts";
@@ -20,6 +21,7 @@ import { type LateCall, withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
 import { gatherFacts } from "./facts.ts";
+import { watchIdle } from "./idle.ts";
 import { Operations } from "./operations.ts";
 
 /** How long requests in progress may take at the end, in milliseconds. */
@@ -97,6 +99,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     clock: host,
   });
   undo.defer(async () => void (await server.close({ drainMs: DRAIN_MS })));
+  undo.defer(watchIdle({ requestCount: () => operations.count, onIdle: returnMemory }));
   const addresses = await listen(server, parts);
 
   const rest = undo.move();

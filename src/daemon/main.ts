@@ -56,6 +56,8 @@ function announce(daemon: Daemon, config: DaemonConfig, logger: Logger): void {
   for (const warning of daemon.warnings) log.warn(warning);
   const { addresses, volumeCount } = daemon;
   log.info("started", { version, root: config.root, addresses, volumeCount, pid: process.pid });
+  // Whoever started it may have closed his end: that is no reason to stop.
+  process.stdout.on("error", () => undefined);
   process.stdout.write(
     `holdfast ${version} is ready on ${addresses.join(", ")} ` +
       `(root ${config.root}, ${volumeCount} volumes)\n`,

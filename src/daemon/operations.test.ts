@@ -50,7 +50,7 @@ test("the caller is the process at the other end, or Holdfast itself", () => {
   expect(operations.ofSystem().caller).toEqual({ kind: "system" });
 });
 
-test("a log is bound when the first line is written, also through a copy with another signal", () => {
+test("a log is bound when its first line is written, also through a copy", () => {
   const bound: LogFields[] = [];
   const messages: string[] = [];
   const operation = new Operations(noting(bound, messages), "boot").ofRequest(request(undefined));

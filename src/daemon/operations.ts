@@ -24,6 +24,11 @@ export class Operations {
     this.#bootId = bootId;
   }
 
+  /** How many operations there were. */
+  get count(): number {
+    return this.#count;
+  }
+
   /** The hot path: a log is bound only when somebody logs. */
   ofRequest(request: HttpRequest): Operation {
     const { peer } = request;

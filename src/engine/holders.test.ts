@@ -221,7 +221,7 @@ describe("after a restart", () => {
   });
 });
 
-test("mounts and removals of one volume at once never leave a holder without a volume", async () => {
+test("mounts and removals at once never leave a holder without a volume", async () => {
   await using bench = await withVolume();
   const ignore = (work: Promise<unknown>) =>
     work.then(

@@ -151,6 +151,19 @@ describe("remove", () => {
     expect(existsSync(join(mountpoint, "file"))).toBe(true);
   });
 
+  test("also when the move would have worked", async () => {
+    await using bench = await startedEngine({
+      drivers: (it) => [
+        { ...it.local(), get: async () => ({ state: "unknown", reason: "no answer" }) },
+      ],
+    });
+    const { mountpoint } = await filled(bench, "wiki");
+    const { code, message } = await failureOf(remove(bench, "wiki"));
+    expect([code, message]).toEqual(["volume.data_foreign", "remove wiki: no answer"]);
+    expect(rows(bench)).toEqual(["wiki"]);
+    expect(existsSync(join(mountpoint, "file"))).toBe(true);
+  });
+
   test("a volume whose directory has vanished can be removed", async () => {
     await using bench = await startedEngine();
     await filled(bench, "wiki");

@@ -45,7 +45,7 @@ test("each key alone, together, and with nothing to select", async () => {
     [
       {
         withoutLabels: [
-          { key: "a", value: "1" },
+          { key: "a", value: undefined },
           { key: "b", value: "2" },
         ],
       },

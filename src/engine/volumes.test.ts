@@ -79,7 +79,7 @@ describe("create", () => {
     expect(bench.engine.volumes.inspect("wiki").createdAtMs).toBe(createdAtMs);
   });
 
-  test("an existing name is answered as it is, whatever else is asked, without an event", async () => {
+  test("an existing name is answered as it is, whatever else is asked", async () => {
     await using bench = await startedEngine();
     const first = await create(bench, named("wiki", { labels: { a: "1" } }));
     for (const more of [
@@ -262,7 +262,7 @@ describe("inspect and list", () => {
     expect(names(bench)).toEqual(["zz", "mm", "bb", "aa"]);
   });
 
-  test("directories that appear while the daemon runs are nobody's until the next start", async () => {
+  test("directories that appear meanwhile are nobody's until the next start", async () => {
     await using bench = await startedEngine();
     mkdirSync(join(bench.volumePath("late"), "_data"), { recursive: true });
     expect(names(bench)).toEqual([]);

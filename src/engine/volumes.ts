@@ -125,10 +125,11 @@ export class VolumeEngine {
     const { state, events } = this.#parts;
     const holders = state.read((view) => view.holders(entry.name));
     if (holders.length > 0) {
+      const ids = holders.map((each) => each.holder);
       throw new EngineError(
         "volume.in_use",
-        `remove ${entry.name}: volume is in use - [${holders.map((each) => each.holder).join(", ")}]`,
-        { details: { holders: holders.map((each) => each.holder) } },
+        `remove ${entry.name}: volume is in use - [${ids.join(", ")}]`,
+        { details: { holders: ids } },
       );
     }
     const driver = this.#driver(entry.driver);

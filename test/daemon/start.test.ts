@@ -161,7 +161,7 @@ describe("a place that cannot be had ends with exit code 1", () => {
 describe("a daemon that runs", () => {
   test("keeps its state to itself, and its socket to its group", async () => {
     const root = join(folder, "root");
-    const daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root });
     const body = JSON.stringify({ Name: "wiki", DriverOpts: { size: "0" } });
     const headers = { "Content-Type": "application/json" };
     const request = { method: "POST", path: "/volumes/create", headers, body };
@@ -177,10 +177,10 @@ describe("a daemon that runs", () => {
     for (const name of ["volumes", "trash"]) expect(mode(join(root, name))).toBe("701");
   });
 
-  test("is ready in one line on stdout, and makes its root for others to pass through", async () => {
+  test("is ready in one line, and makes its root for others to pass through", async () => {
     const root = join(folder, "some", "root");
     const [program, ...first] = holdfastCommand();
-    const child = Bun.spawn(
+    await using child = Bun.spawn(
       [program, ...first, "daemon", "--root", root, "--host", `unix://${join(folder, "h.sock")}`],
       { stdout: "pipe", stderr: "ignore", stdin: "ignore" },
     );
@@ -197,11 +197,10 @@ describe("a daemon that runs", () => {
   });
 
   whenPossible(["root"], "gives its socket to the group it is told", async () => {
-    const daemon = await startDaemon({
+    await using daemon = await startDaemon({
       root: join(folder, "root"),
       parameters: ["--group", "daemon"],
     });
-    await using _daemon = daemon;
     const gid = Number(/^daemon:[^:]*:(\d+)/m.exec(readFileSync("/etc/group", "utf8"))?.[1]);
     expect(statSync(daemon.socketPath).gid).toBe(gid);
     expect(mode(daemon.socketPath)).toBe("660");
@@ -239,7 +238,7 @@ describe("as another user", () => {
     chmodSync(folder, 0o755);
     chownSync(home, nobody, nobody);
     const [program, ...first] = holdfastCommand();
-    const child = Bun.spawn(
+    await using child = Bun.spawn(
       [
         "setpriv",
         `--reuid=${nobody}`,
@@ -254,7 +253,7 @@ describe("as another user", () => {
         cwd: "/",
         stdin: "ignore",
         stdout: "pipe",
-        stderr: "inherit",
+        stderr: "ignore",
       },
     );
     const reader = child.stdout.getReader();

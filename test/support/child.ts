@@ -49,6 +49,17 @@ export async function descendants(pid: number): Promise<readonly number[]> {
   return [pid, ...deeper.flat()];
 }
 
+/** Sends a signal to each; some may have ended since they were looked up. */
+export function signalAll(pids: readonly number[], name: NodeJS.Signals): void {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, name);
+    } catch {
+      // It is gone: nothing is left to be signalled.
+    }
+  }
+}
+
 /** Waits until a look answers something; throws with the sentence when the time is over. */
 export async function eventually<T>(
   look: () => Promise<T | undefined> | T | undefined,

@@ -46,6 +46,13 @@ const probes = {
   xfs: () => program("mkfs.xfs", "xfsprogs") ?? fileSystem("xfs"),
   btrfs: () => program("mkfs.btrfs", "btrfs-progs") ?? fileSystem("btrfs"),
   fuse: probeFuse,
+  sshd: () => program("sshd", "openssh-server"),
+  sshfs: () => program("sshfs", "sshfs"),
+  /** Network namespaces with a link of their own can be made. */
+  tap: () => program("ip", "iproute2") ?? openable("/dev/net/tun"),
+  "nfs-server": () => program("ganesha.nfsd", "nfs-ganesha"),
+  "nfs-client": () => program("mount.nfs", "nfs-common") ?? program("insmod", "kmod"),
+  "user-mode-linux": () => program("linux.uml", "user-mode-linux"),
 } as const satisfies Record<string, () => string | undefined>;
 
 export type Requirement = keyof typeof probes;
@@ -158,11 +165,15 @@ function probeMount(): string | undefined {
 }
 
 function probeFuse(): string | undefined {
+  return openable("/dev/fuse");
+}
+
+function openable(device: string): string | undefined {
   try {
-    accessSync("/dev/fuse", constants.R_OK | constants.W_OK);
+    accessSync(device, constants.R_OK | constants.W_OK);
     return undefined;
   } catch {
-    return "/dev/fuse cannot be opened";
+    return `${device} cannot be opened`;
   }
 }
 

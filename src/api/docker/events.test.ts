@@ -41,8 +41,8 @@ test("an event has Docker's JSON, with its nanoseconds in full", () => {
     nanoseconds: 5,
   };
   expect(eventJson(event)).toBe(
-    '{"Type":"volume","Action":"prune","Actor":{"ID":"","Attributes":{"a":"\\"","reclaimed":"0"}},' +
-      '"scope":"local","time":1792094400,"timeNano":1792094400000000005}',
+    '{"Type":"volume","Action":"prune","Actor":{"ID":"","Attributes":{"a":"\\"",' +
+      '"reclaimed":"0"}},"scope":"local","time":1792094400,"timeNano":1792094400000000005}',
   );
 });
 

@@ -21,6 +21,7 @@ export type AgentRequest =
   | { readonly does: "start"; readonly command: readonly string[]; readonly log: string }
   /** Waits for the end of what was started. */
   | { readonly does: "await"; readonly pid: number }
+  | { readonly does: "signal"; readonly pid: number; readonly signal: "SIGTERM" | "SIGKILL" }
   /** One HTTP request to a Unix socket. */
   | {
       readonly does: "http";

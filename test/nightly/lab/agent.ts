@@ -19,6 +19,7 @@ const modules = [
   "fs/fscache/fscache",
   "fs/nfs_common/nfs_acl",
   "net/dns_resolver/dns_resolver",
+  "lib/oid_registry",
   "net/sunrpc/auth_gss/auth_rpcgss",
   "fs/nfs/nfs",
   "fs/nfs/nfsv4",
@@ -85,6 +86,9 @@ async function perform(request: AgentRequest): Promise<Omit<AgentAnswer, "tookMs
       return start(request.command, request.log);
     case "await":
       return await ended(request.pid);
+    case "signal":
+      process.kill(request.pid, request.signal);
+      return { code: 0, text: "", errors: "" };
     case "http":
       return await ask(request);
     default:

@@ -1,9 +1,9 @@
 // A machine whose kernel has an NFS client: user-mode Linux, with the host's / as its own.
 import type { ChildProcess } from "node:child_process";
-import type { Readable, Writable } from "node:stream";
-import { createInterface } from "node:readline";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable, Writable } from "node:stream";
 import { hasEnded, stopChild } from "../../support/child.ts";
 import {
   AGENT_READY,

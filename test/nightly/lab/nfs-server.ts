@@ -2,7 +2,14 @@
 import type { ChildProcess } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { descendants, eventually, hasEnded, startChild, stopChild } from "../../support/child.ts";
+import {
+  descendants,
+  eventually,
+  hasEnded,
+  signalAll,
+  startChild,
+  stopChild,
+} from "../../support/child.ts";
 import { temporaryDirectory } from "../../support/daemon.ts";
 import { type PrivateNetwork, SERVER_ADDRESS } from "./private-network.ts";
 
@@ -50,7 +57,7 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
   const signal = async (name: NodeJS.Signals) => {
     // The first is nsenter, which waits for the server.
     const [, ...family] = running?.pid === undefined ? [] : await descendants(running.pid);
-    for (const pid of family) process.kill(pid, name);
+    signalAll(family, name);
   };
   const kill = async () => {
     await signal("SIGKILL");
@@ -86,7 +93,7 @@ NFS_CORE_PARAM {
 }
 NFS_KRB5 { Active_krb5 = false; }
 NFSv4 {
-  Grace_Period = 1; Lease_Lifetime = 1; Graceless = true;
+  Grace_Period = 20; Lease_Lifetime = 20; Graceless = true;
   RecoveryRoot = "${state}"; Minor_Versions = 0, 1, 2;
 }
 EXPORT {

@@ -1,6 +1,6 @@
 // The daemon as it is, but with deadlines that a test can wait for.
-import { driverDeadlinesMs } from "../../../src/core/driver.ts";
-import { runDaemon } from "../../../src/daemon/main.ts";
+import { driverDeadlinesMs } from "../../src/core/driver.ts";
+import { runDaemon } from "../../src/daemon/main.ts";
 
 /** Long enough for a slow machine, short enough for a test, in milliseconds. */
 export const SHORT_DEADLINES_MS = { mount: 6_000, unmount: 4_000, retire: 4_000 } as const;

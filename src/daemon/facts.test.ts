@@ -1,0 +1,67 @@
+// Facts: sentences about what the start found, one for each finding, and none without.
+import { afterAll, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { makeTrashId, parseDriverName, parseVolumeName } from "../core/names.ts";
+import type { StateOrigin } from "../core/state-store.ts";
+import type { RecoveryReport } from "../engine/recovery.ts";
+import { gatherFacts } from "./facts.ts";
+
+const root = mkdtempSync("/dev/shm/holdfast-facts-");
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const nothing: RecoveryReport = {
+  adopted: [],
+  rebuilt: [],
+  retired: [],
+  forgotten: [],
+  missing: [],
+  restored: [],
+  strays: [],
+  unlisted: [],
+  failed: [],
+};
+
+function warnings(origin: StateOrigin, found: Partial<RecoveryReport> = {}): readonly string[] {
+  const recovery = { ...nothing, ...found };
+  return gatherFacts({ root, bootId: "boot", origin, recovery }).warnings;
+}
+
+test("a quiet start warns of nothing, whatever was healed", () => {
+  const wiki = parseVolumeName("wiki");
+  expect(warnings({ kind: "opened" })).toEqual([]);
+  const healed = { adopted: [wiki], rebuilt: [wiki], retired: [wiki], forgotten: [wiki] };
+  expect(warnings({ kind: "created" }, { ...healed, restored: [wiki] })).toEqual([]);
+});
+
+test("what somebody must look at is a sentence with its names", () => {
+  const [aa, bb] = [parseVolumeName("aa"), parseVolumeName("bb")];
+  const found = {
+    missing: [aa, bb],
+    strays: [makeTrashId("0123456789abcdef")],
+    unlisted: [parseDriverName("nfs")],
+    failed: [aa],
+  };
+  const sentences = warnings({ kind: "opened" }, found);
+  expect(sentences).toEqual([
+    "The data directory is missing of: aa, bb.",
+    "These drivers could not list their volumes: nfs.",
+    "Their storage failed at the start, see the log: aa.",
+    "In the trash without a record, kept: t-0123456789abcdef.",
+  ]);
+});
+
+test("a state that was brought back says why, how old it is and where the damaged one lies", () => {
+  const origin = {
+    kind: "salvaged",
+    reason: "state.db is damaged:\n  row 7",
+    copiedAtMs: Date.UTC(2026, 9, 15),
+    damagedPath: "/r/state.db.damaged-1",
+  } as const;
+  expect(warnings(origin)).toEqual([
+    "The state was lost or damaged, state.db is damaged:; row 7 (kept as /r/state.db.damaged-1); " +
+      "labels are those of 2026-10-15T00:00:00.000Z.",
+  ]);
+  expect(warnings({ ...origin, copiedAtMs: null, damagedPath: null })[0]).toEndWith(
+    "no copy of it could be read: labels are lost.",
+  );
+});
