@@ -81,7 +81,6 @@ describe("layers", () => {
       sample("src/drivers/all.ts", 'import { x } from "./local/driver.ts";'),
       sample("src/api/a.ts", 'import type { X } from "../http/message.ts";'),
       sample("src/api/b.ts", 'import { type X, type Y } from "../http/message.ts";'),
-      sample("src/cli/a.ts", 'import { x } from "../api/client.ts";'),
       sample("src/daemon/assemble.ts", 'import { pino } from "pino";'),
       sample("src/main.ts", 'const x = await import("./daemon/main.ts");'),
       sample("src/engine/a.test.ts", 'import { x } from "../drivers/scratch/driver.ts";'),

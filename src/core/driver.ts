@@ -162,9 +162,10 @@ export interface TrashCapable {
 export interface UsageCapable {
   /**
    * Apparent bytes of all that is no directory, hard links counted once (Docker's sum). Yields to
-   * other work while it walks. Cost grows with the number of files.
+   * other work while it walks. Cost grows with the number of files. null where the data is on
+   * storage that the volume only points to, which is not measured.
    */
-  measure(name: VolumeName, operation: Operation): Promise<{ readonly usedBytes: number }>;
+  measure(name: VolumeName, operation: Operation): Promise<{ readonly usedBytes: number | null }>;
 }
 
 export interface QuotaCapable {

@@ -31,6 +31,11 @@ export const errorTable = {
     retry: false,
     recovery: "Correct the field that the message names and send the request again.",
   },
+  "request.no_route": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Use a route that `/holdfast/v1/openapi.json` lists.",
+  },
   "filter.invalid": {
     kind: "invalid",
     retry: false,
@@ -60,6 +65,11 @@ export const errorTable = {
     kind: "conflict",
     retry: true,
     recovery: "Remove the containers that the message names, then remove the volume.",
+  },
+  "volume.unknown": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The driver cannot say whether the volume is there; look at its storage.",
   },
   "volume.data_missing": {
     kind: "corrupt",
@@ -98,11 +108,6 @@ export const errorTable = {
     kind: "unavailable",
     retry: true,
     recovery: "The driver failed repeatedly and is given a rest; it is tried again by itself.",
-  },
-  "driver.failed": {
-    kind: "internal",
-    retry: false,
-    recovery: "The driver broke its contract; report it with the log lines of this operation.",
   },
   "prune.running": {
     kind: "conflict",
@@ -158,6 +163,16 @@ export const errorTable = {
     kind: "unavailable",
     retry: false,
     recovery: "Cluster volumes need a swarm manager; use an ordinary volume.",
+  },
+  "engine.no_such_object": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Holdfast has volumes only; ask a container engine for anything else.",
+  },
+  "engine.overloaded": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Too many ask for the same at once; try again when some have ended.",
   },
   "engine.stopping": {
     kind: "unavailable",

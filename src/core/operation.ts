@@ -23,7 +23,9 @@ export interface Log {
 }
 
 /**
- * Passed to everything that waits, always as the last argument and never optional. Work checks
+ * Passed to everything that waits, always as the last argument and never optional. A client that
+ * goes away fires nothing: what it asked for is done all the same. Deadlines of drivers and the
+ * end of the daemon fire signals of their own. Work checks
  * `signal` before each effect; a signal that fires makes calls reject with `operation.cancelled`
  * or `operation.timed_out`, and what was done by then is either whole or undone. Whoever fires it
  * gives the `EngineError` to reject with as its reason, so that `signal.throwIfAborted()` throws

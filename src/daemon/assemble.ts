@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { makeHandler } from "../api/handler.ts";
+import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
 import { EngineError, storageError } from "../core/errors.ts";
 import { builtInDrivers } from "../drivers/all.ts";
@@ -106,7 +107,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   return {
     addresses,
     volumeCount: state.read((view) => view.volumeCount),
-    warnings: facts.warnings,
+    warnings: warnings({ engine, facts }),
     async stop() {
       const cutOffCount = await server.close({ drainMs: DRAIN_MS });
       await rest.disposeAsync();

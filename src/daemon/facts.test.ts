@@ -34,16 +34,14 @@ test("a quiet start warns of nothing, whatever was healed", () => {
 });
 
 test("what somebody must look at is a sentence with its names", () => {
-  const [aa, bb] = [parseVolumeName("aa"), parseVolumeName("bb")];
+  const aa = parseVolumeName("aa");
   const found = {
-    missing: [aa, bb],
     strays: [makeTrashId("0123456789abcdef")],
     unlisted: [parseDriverName("nfs")],
     failed: [aa],
   };
   const sentences = warnings({ kind: "opened" }, found);
   expect(sentences).toEqual([
-    "The data directory is missing of: aa, bb.",
     "These drivers could not list their volumes: nfs.",
     "Their storage failed at the start, see the log: aa.",
     "In the trash without a record, kept: t-0123456789abcdef.",

@@ -46,9 +46,6 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
     const reason = origin.reason.replaceAll(/\s*\n\s*/g, "; ");
     sentences.push(`The state was lost or damaged, ${reason}${aside}; ${source}.`);
   }
-  if (recovery.missing.length > 0) {
-    sentences.push(`The data directory is missing of: ${recovery.missing.join(", ")}.`);
-  }
   if (recovery.unlisted.length > 0) {
     sentences.push(`These drivers could not list their volumes: ${recovery.unlisted.join(", ")}.`);
   }

@@ -3,11 +3,12 @@ import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { StateStore } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { EventLog } from "./event-log.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
 import { type RecoveryReport, recover } from "./recovery.ts";
+import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { Usage } from "./usage.ts";
 import { VolumeEngine } from "./volumes.ts";
 
@@ -42,15 +43,18 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const recovery = await recover({ state, drivers, nowMs }, systemOperation());
   const events = new EventLog(nowMs);
   const purger = new Purger({ state, drivers, operation: systemOperation });
-  const volumes = new VolumeEngine({ state, leases, drivers, events, purger, host });
+  const retired = state.read((view) => [...view.retired()]);
+  // What recovery could not look at may not be in the trash yet: purging it would free nothing.
+  const isUnfinished = ({ volume }: RetiredEntry): boolean =>
+    recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
+  for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
+  const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
+  const volumes = new VolumeEngine({
+    ...{ state, leases, drivers, events, purger, host },
+    ...{ unfinished, missing: recovery.missing },
+  });
   const usage = new Usage({ state, drivers });
   const pruner = new Pruner({ state, leases, volumes, usage, events });
-  for (const retired of state.read((view) => [...view.retired()])) {
-    // What recovery could not look at may not be in the trash yet: the next start tries again.
-    const { name, driver } = retired.volume;
-    if (recovery.unlisted.includes(driver) || recovery.failed.includes(name)) continue;
-    purger.add(retired);
-  }
   return {
     volumes,
     pruner,

@@ -137,6 +137,32 @@ describe("mount", () => {
     await bench.engine.volumes.remove("wiki", bench.operation());
   });
 
+  test("that can neither be recorded nor undone is ended by an unmount", async () => {
+    let isFull = false;
+    const busy = new EngineError("volume.unmount_failed", "target is busy");
+    const local = (bench: EngineBench): VolumeDriver => {
+      const driver = bench.local();
+      return {
+        ...driver,
+        unmount: (name, holder, operation) =>
+          isFull ? Promise.reject(busy) : driver.unmount(name, holder, operation),
+      };
+    };
+    await using bench = await withVolume({
+      drivers: (it) => [local(it)],
+      state: (state) => ({
+        ...state,
+        write: (work) => (isFull ? Promise.reject(full) : state.write(work)),
+      }),
+    });
+    isFull = true;
+    expect(await failureOf(mount(bench, c1))).toBe(full);
+    isFull = false;
+    expect(bench.log).toMatchObject([{ level: "warn", fields: { volume: "wiki", holder: "c1" } }]);
+    await unmount(bench, c1);
+    await bench.engine.volumes.remove("wiki", bench.operation());
+  });
+
   test("of a directory that vanished is an error, and makes none", async () => {
     await using bench = await withVolume();
     await mount(bench, c1);
@@ -162,11 +188,12 @@ describe("unmount", () => {
     expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "unmount" }]);
   });
 
-  test("of who holds nothing succeeds, and asks and tells nobody", async () => {
+  test("of who holds nothing succeeds, and tells nobody", async () => {
     const calls: string[] = [];
     await using bench = await withVolume(noted(calls));
     await unmount(bench, c1);
-    expect(calls).toEqual([]);
+    expect(calls).toEqual(["unmount c1"]);
+    expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "create" }]);
     expect(bench.events.map((event) => event.action)).toEqual(["create"]);
   });
 

@@ -132,6 +132,12 @@ async function finishRemovals(stage: Stage, operation: Operation): Promise<void>
   for (const entry of retired) {
     const { name } = entry.volume;
     if (inTrash.has(entry.id) || !isThatDirectory(entry, present.get(name))) continue;
+    const row = parts.state.read((view) => view.volume(name));
+    if (row !== undefined && isIdentical(row.identity, entry.volume.identity)) {
+      // A volume has used this directory since: it is that one's data, whatever was removed.
+      await parts.state.write((transaction) => transaction.removeRetired(entry.id));
+      continue;
+    }
     await attempt(stage, name, operation, async () => {
       await trash.retire(name, entry.id, operation);
       report.retired.push(name);

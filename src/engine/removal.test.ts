@@ -144,7 +144,7 @@ describe("remove", () => {
     renameSync(bench.volumePath("wiki"), `${bench.volumePath("wiki")}-aside`);
     writeFileSync(bench.volumePath("wiki"), "no directory");
     const { code } = await failureOf(remove(bench, "wiki"));
-    expect(code).toBe("volume.data_foreign");
+    expect(code).toBe("volume.unknown");
     expect(rows(bench)).toEqual(["wiki"]);
     rmSync(bench.volumePath("wiki"));
     renameSync(`${bench.volumePath("wiki")}-aside`, bench.volumePath("wiki"));
@@ -159,7 +159,7 @@ describe("remove", () => {
     });
     const { mountpoint } = await filled(bench, "wiki");
     const { code, message } = await failureOf(remove(bench, "wiki"));
-    expect([code, message]).toEqual(["volume.data_foreign", "remove wiki: no answer"]);
+    expect([code, message]).toEqual(["volume.unknown", "remove wiki: no answer"]);
     expect(rows(bench)).toEqual(["wiki"]);
     expect(existsSync(join(mountpoint, "file"))).toBe(true);
   });

@@ -24,7 +24,7 @@ export interface Removal {
 
 /**
  * Removes the row and has the data moved into the trash, or destroyed where there is none. When it
- * throws, the volume is there as before. Throws `volume.data_foreign`, `storage.*`.
+ * throws, the volume is there as before. Throws `volume.unknown`, `storage.*`.
  */
 export async function removeData(
   parts: RemovalParts,
@@ -45,7 +45,7 @@ async function retire(
 ): Promise<void> {
   const presence = await driver.get(entry.name, operation);
   if (presence.state === "unknown") {
-    throw new EngineError("volume.data_foreign", `remove ${entry.name}: ${presence.reason}`);
+    throw new EngineError("volume.unknown", `remove ${entry.name}: ${presence.reason}`);
   }
   const identity = presence.state === "found" ? presence.record.identity : "";
   const retired: RetiredEntry = {

@@ -49,3 +49,31 @@ test("what cannot be measured is -1, and an operation that is over ends", async 
   const measuring = usage.measure(volumes.inspect("on-local"), bench.operation(over));
   expect((await failureOf(measuring)).code).toBe("operation.cancelled");
 });
+
+test("however many ask at once, one walks", async () => {
+  let walks = 0;
+  await using bench = await startedEngine({
+    drivers: (it) => {
+      const driver = it.local();
+      const { usage } = driver;
+      if (usage === undefined) throw new Error("local measures");
+      return [
+        {
+          ...driver,
+          usage: {
+            measure(name, operation) {
+              walks += 1;
+              return usage.measure(name, operation);
+            },
+          },
+        },
+      ];
+    },
+  });
+  const { volumes, usage } = bench.engine;
+  await volumes.create({ name: "wiki", options: null, labels: null }, bench.operation());
+  const all = await Promise.all(Array.from({ length: 40 }, () => usage.all(bench.operation())));
+  expect([walks, all.length]).toEqual([1, 40]);
+  await usage.all(bench.operation());
+  expect(walks).toBe(2);
+});

@@ -17,6 +17,7 @@ export interface VolumeUsage {
 export class Usage {
   readonly #state: StateStore;
   readonly #drivers: ReadonlyMap<string, VolumeDriver>;
+  #running: Promise<readonly VolumeUsage[]> | undefined;
 
   constructor(parts: {
     readonly state: StateStore;
@@ -31,7 +32,7 @@ export class Usage {
     const usage = this.#drivers.get(entry.driver)?.usage;
     if (usage === undefined) return -1;
     try {
-      return (await usage.measure(entry.name, operation)).usedBytes;
+      return (await usage.measure(entry.name, operation)).usedBytes ?? -1;
     } catch (error) {
       operation.signal.throwIfAborted();
       const { code, message } = toEngineError(error);
@@ -40,8 +41,18 @@ export class Usage {
     }
   }
 
-  /** Docker's selection for df: volumes of `local` that were created without options. */
-  async all(operation: Operation): Promise<readonly VolumeUsage[]> {
+  /**
+   * Docker's selection for df: volumes of `local` that were created without options. Who asks while
+   * a measurement runs gets that one's answer: however many ask, one walks.
+   */
+  all(operation: Operation): Promise<readonly VolumeUsage[]> {
+    this.#running ??= this.#measureAll(operation).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  async #measureAll(operation: Operation): Promise<readonly VolumeUsage[]> {
     const entries = this.#state.read((view) =>
       [...view.volumes()].filter(
         (entry) => entry.driver === "local" && Object.keys(entry.options ?? {}).length === 0,

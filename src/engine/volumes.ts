@@ -1,5 +1,5 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
-import type { VolumeDriver } from "../core/driver.ts";
+import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
@@ -10,6 +10,7 @@ import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
 import type { Purger } from "./purger.ts";
 import { removeData } from "./removal.ts";
+import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 
 /** Docker's driver when none is given. */
@@ -34,6 +35,9 @@ export interface VolumeEngineParts {
   readonly events: EventLog;
   readonly purger: Purger;
   readonly host: Host;
+  readonly unfinished: UnfinishedRemovals;
+  /** Volumes that were used and whose data the start did not find. */
+  readonly missing: readonly VolumeName[];
 }
 
 export class VolumeEngine {
@@ -43,8 +47,12 @@ export class VolumeEngine {
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
   readonly #making = new Set<string>();
 
+  /** Volumes whose data was missing when it was last looked for. */
+  readonly #missing: Set<VolumeName>;
+
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
+    this.#missing = new Set(parts.missing);
   }
 
   /**
@@ -66,6 +74,8 @@ export class VolumeEngine {
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
     if (winner !== undefined) return winner;
+    const { unfinished } = this.#parts;
+    if (unfinished.has(name)) await unfinished.finish(driver, name, operation);
 
     const anonymous = { ...request.labels, [ANONYMOUS_LABEL]: "" };
     const wanted: Wanted = {
@@ -104,6 +114,11 @@ export class VolumeEngine {
     });
   }
 
+  /** Volumes whose data was missing at the start or at the last mount, in no particular order. */
+  get missing(): ReadonlySet<VolumeName> {
+    return this.#missing;
+  }
+
   /**
    * Removes a volume: out of sight at once and durably, its space is freed in the background.
    * Throws `volume.not_found`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
@@ -135,6 +150,7 @@ export class VolumeEngine {
     const driver = this.#driver(entry.driver);
     await removeData(this.#parts, { driver, entry, action }, operation);
     this.#told.delete(entry.name);
+    this.#missing.delete(entry.name);
     events.volume("destroy", entry.name, { driver: entry.driver });
   }
 
@@ -149,7 +165,7 @@ export class VolumeEngine {
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
     await this.#tellHolders(driver, entry, operation);
-    const path = await mountData(driver, entry, holder, operation);
+    const path = await this.#mountData(driver, entry, holder, operation);
     if (this.#isHeldBy(entry, holder)) return path;
     try {
       const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
@@ -159,8 +175,14 @@ export class VolumeEngine {
         transaction.addHistory(historyEntry(host, "mount", entry, operation));
       });
     } catch (error) {
-      // Nobody gets the path, and nobody would end this mount.
-      await driver.unmount(entry.name, holder, operation).catch(() => undefined);
+      // Nobody gets the path, so nobody would end this mount.
+      await driver.unmount(entry.name, holder, operation).catch((left: unknown) =>
+        operation.log.warn("a mount that failed could not be undone; unmounting again ends it", {
+          volume: entry.name,
+          holder,
+          error: toEngineError(left).message,
+        }),
+      );
       throw error;
     }
     events.volume("mount", entry.name, {
@@ -179,7 +201,6 @@ export class VolumeEngine {
     this.inspect(name);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     const entry = this.inspect(name);
-    if (!this.#isHeldBy(entry, holder)) return;
     const driver = this.#driver(entry.driver);
     // A holder whose mount cannot be repeated has none that this unmount could take from it.
     await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
@@ -188,7 +209,9 @@ export class VolumeEngine {
         error: toEngineError(error).message,
       }),
     );
+    // Also for a holder without a row: its mount may have been left by one that failed.
     await driver.unmount(entry.name, holder, operation);
+    if (!this.#isHeldBy(entry, holder)) return;
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);
       transaction.addHistory(historyEntry(this.#parts.host, "unmount", entry, operation));
@@ -213,8 +236,31 @@ export class VolumeEngine {
   ): Promise<void> {
     if (this.#told.has(entry.name)) return;
     const holders = this.#parts.state.read((view) => view.holders(entry.name));
-    for (const { holder } of holders) await mountData(driver, entry, holder, operation);
+    for (const { holder } of holders) await this.#mountData(driver, entry, holder, operation);
     this.#told.add(entry.name);
+  }
+
+  /** A driver that does not know a volume of ours has lost its data: the volume itself is there. */
+  async #mountData(
+    driver: VolumeDriver,
+    entry: VolumeEntry,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<string> {
+    try {
+      const path = await driver.mount(entry.name, holder, operation);
+      this.#missing.delete(entry.name);
+      return path;
+    } catch (error) {
+      const { code } = toEngineError(error);
+      if (code !== "volume.not_found" && code !== "volume.data_missing") throw error;
+      this.#missing.add(entry.name);
+      throw new EngineError(
+        "volume.data_missing",
+        `error while mounting volume '${entry.mountpoint}': the data directory is missing`,
+        { cause: error, details: { path: entry.mountpoint } },
+      );
+    }
   }
 
   /** The volume of this name, unless it is half made: that one is no answer yet. */
@@ -251,8 +297,9 @@ export class VolumeEngine {
     const record = rebuild.describe(spec);
     const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
     await this.#put(entry, "create", operation);
+    let made: VolumeRecord;
     try {
-      rebuild.createNow(spec);
+      made = rebuild.createNow(spec);
     } catch (error) {
       await state.write((transaction) => {
         transaction.removeVolume(entry.name);
@@ -260,7 +307,11 @@ export class VolumeEngine {
       });
       throw error;
     }
-    return entry;
+    if (made.identity === "") return entry;
+    // Somebody has put a directory here meanwhile: it may hold data, so it counts as used.
+    const found = { ...entry, identity: made.identity, usedAtMs: this.#parts.host.nowMs() };
+    await state.write((transaction) => transaction.putVolume(found));
+    return found;
   }
 
   /**
@@ -309,25 +360,6 @@ type Wanted = Omit<VolumeEntry, "createdAtMs" | "phase">;
 
 /** What a volume is before its driver has answered. */
 const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null } as const;
-
-/** A driver that does not know a volume of ours has lost its data: the volume itself is there. */
-async function mountData(
-  driver: VolumeDriver,
-  entry: VolumeEntry,
-  holder: HolderId,
-  operation: Operation,
-): Promise<string> {
-  try {
-    return await driver.mount(entry.name, holder, operation);
-  } catch (error) {
-    if (toEngineError(error).code !== "volume.not_found") throw error;
-    throw new EngineError(
-      "volume.data_missing",
-      `error while mounting volume '${entry.mountpoint}': the data directory is missing`,
-      { cause: error, details: { path: entry.mountpoint } },
-    );
-  }
-}
 
 /** Docker's text; an empty name has one of its own. */
 export function notFound(name: string): EngineError {

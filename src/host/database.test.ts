@@ -56,7 +56,7 @@ describe("openDatabase", () => {
     expect(one.get(99)).toBeUndefined();
   });
 
-  test("leaves the sync of a commit to log-sync.ts: a write-ahead log, synced at checkpoints", () => {
+  test("leaves commits to log-sync.ts: a log that SQLite syncs at checkpoints only", () => {
     using database = disposable(withTable());
     expect(database.prepare<object>("PRAGMA journal_mode").get()).toEqual({ journal_mode: "wal" });
     expect(database.prepare<object>("PRAGMA synchronous").get()).toEqual({ synchronous: 1 });

@@ -79,13 +79,13 @@ describe("a call in time", () => {
     const bounded = withDeadlines(
       driver({
         destroy() {
-          throw new EngineError("driver.failed", "not even a promise");
+          throw new EngineError("internal.bug", "not even a promise");
         },
       }),
       timers,
     );
     await expect(bounded.destroy(name, operation())).rejects.toMatchObject({
-      code: "driver.failed",
+      code: "internal.bug",
     });
   });
 

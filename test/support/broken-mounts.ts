@@ -108,7 +108,7 @@ export const brokenMounts: readonly BrokenDriver[] = [
         },
         async unmount(name, holder, operation) {
           await driver.unmount(name, holder, operation);
-          if (!mounted.delete(`${name} ${holder}`)) throw new EngineError("driver.failed", "no");
+          if (!mounted.delete(`${name} ${holder}`)) throw new EngineError("internal.bug", "no");
         },
       };
     },

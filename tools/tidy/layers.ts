@@ -63,7 +63,7 @@ export const layerRules: readonly LayerRule[] = [
   },
   {
     layer: "cli",
-    mayImport: ["core/", "api/contract", "api/client"],
+    mayImport: ["core/"],
     modules: "any",
     why: "never the engine: whatever the command line can do, the API can do",
   },

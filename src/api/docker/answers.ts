@@ -117,6 +117,7 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
 /** Where moby's status is not that of the kind: it does not classify what storage answers. */
 const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   "volume.data_foreign": 500,
+  "volume.unknown": 500,
   "volume.mount_failed": 500,
   "volume.unmount_failed": 500,
   "storage.failed": 500,

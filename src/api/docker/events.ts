@@ -49,7 +49,7 @@ export function followEvents(parts: EventRouteParts, context: RouteContext): Any
   const { events } = parts.engine;
   if (events.followerCount >= EVENT_FOLLOWER_COUNT_MAX) {
     throw new EngineError(
-      "engine.stopping",
+      "engine.overloaded",
       `too many event followers: at most ${EVENT_FOLLOWER_COUNT_MAX} may listen at once`,
     );
   }

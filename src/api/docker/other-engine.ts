@@ -49,16 +49,12 @@ export function otherEngine(
   for (const [pattern, text] of lookups) {
     const name = pattern.exec(route)?.[1];
     if (name !== undefined) {
-      throw new EngineError("volume.not_found", text(name), { details: { name } });
+      throw new EngineError("engine.no_such_object", text(name), { details: { name } });
     }
   }
   const rest = path.slice(1);
   if (SWARM.test(rest)) {
-    throw new EngineError(
-      "engine.no_swarm",
-      'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to ' +
-        "connect this node to swarm and try again.",
-    );
+    throw noSwarm();
   }
   if (CONTAINERS.test(rest)) {
     throw new EngineError(
@@ -68,4 +64,13 @@ export function otherEngine(
     );
   }
   return undefined;
+}
+
+/** dockerd's answer to what only a swarm manager can do. */
+export function noSwarm(): EngineError {
+  return new EngineError(
+    "engine.no_swarm",
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to ' +
+      "connect this node to swarm and try again.",
+  );
 }

@@ -4,6 +4,7 @@ import type { Engine } from "../../engine/engine.ts";
 import type { HttpResponse } from "../../http/message.ts";
 import { API_VERSION, API_VERSION_MIN, type DaemonFacts } from "../facts.ts";
 import type { RouteContext } from "../handler.ts";
+import { warnings } from "../warnings.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
 import { parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
@@ -57,6 +58,7 @@ export function version(parts: SystemRouteParts): HttpResponse {
 /** GET /info: what clients read of it; what only a container engine has is zero or empty. */
 export function info(parts: SystemRouteParts): HttpResponse {
   const { facts, engine } = parts;
+  const sentences = warnings(parts);
   return jsonAnswer(200, parts.headers.json, {
     ID: facts.id,
     Containers: 0,
@@ -92,7 +94,7 @@ export function info(parts: SystemRouteParts): HttpResponse {
     Isolation: "",
     InitBinary: "",
     SecurityOptions: [],
-    Warnings: facts.warnings.length > 0 ? facts.warnings : null,
+    Warnings: sentences.length > 0 ? sentences : null,
   });
 }
 

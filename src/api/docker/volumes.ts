@@ -7,6 +7,7 @@ import type { RouteContext } from "../handler.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
 import { type GoStruct, readBody } from "./go-json.ts";
+import { noSwarm } from "./other-engine.ts";
 import { first, isTrue, parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
 import { volumeJson } from "./wire.ts";
@@ -40,11 +41,7 @@ export async function createVolume(
   parseQuery(context.request.query);
   const body = readBody(context.request, createOptions);
   if (body["ClusterVolumeSpec"] !== undefined && atLeast(version, CLUSTER_VERSION)) {
-    throw new EngineError(
-      "engine.no_swarm",
-      'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to ' +
-        "connect this node to swarm and try again.",
-    );
+    throw noSwarm();
   }
   const name = textField(body["Name"]);
   const request = {

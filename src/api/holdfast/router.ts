@@ -2,9 +2,9 @@
 import { EngineError, type ErrorKind } from "../../core/errors.ts";
 import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
-import type { Engine } from "../../engine/engine.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
+import { warnings } from "../warnings.ts";
 import {
   contract,
   HISTORY_ANSWER_COUNT_MAX,
@@ -87,14 +87,13 @@ export function makeHoldfastApi(api: ApiParts): ApiFace {
 
 function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> {
   const { engine, facts } = api;
-  const missing = missingAtStart(engine);
   const show = (entry: VolumeEntry, view: StateView): unknown =>
-    volumeObject(entry, view, missing.get(entry.name) === entry.createdAtMs);
+    volumeObject(entry, view, engine.volumes.missing.has(entry.name));
   return {
     health: () => ({
       status: "ok",
       volumes: engine.state.read((view) => view.volumeCount),
-      warnings: facts.warnings,
+      warnings: warnings(api),
     }),
     volumes: () =>
       engine.state.read((view) => ({
@@ -107,9 +106,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     mount: async ({ path, context }) => {
       const holder = parseHolderId(path["holder"] ?? "");
       const name = path["name"] ?? "";
-      const mounted = await engine.volumes.mount(name, holder, context.operation);
-      missing.delete(name);
-      return { path: mounted };
+      return { path: await engine.volumes.mount(name, holder, context.operation) };
     },
     unmount: async ({ path, context }) => {
       const holder = parseHolderId(path["holder"] ?? "");
@@ -125,17 +122,6 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     },
     openapi: () => openApiDocument(facts.version),
   };
-}
-
-/**
- * When the volumes whose data was missing at the start were created: one that was made anew under
- * the same name is another volume.
- */
-function missingAtStart(engine: Engine): Map<string, number> {
-  return engine.state.read((view) => {
-    const rows = engine.recovery.missing.map((name) => view.volume(name));
-    return new Map(rows.flatMap((row) => (row === undefined ? [] : [[row.name, row.createdAtMs]])));
-  });
 }
 
 function volumeObject(entry: VolumeEntry, view: StateView, isMissing: boolean): unknown {
@@ -171,7 +157,7 @@ function answerOf(reply: unknown): HttpResponse {
 function noRoute(method: string, path: string, matching: readonly CompiledRoute[]): EngineError {
   const allowed = matching.map((each) => each.contract.method);
   return new EngineError(
-    allowed.length > 0 ? "request.invalid" : "volume.not_found",
+    allowed.length > 0 ? "request.invalid" : "request.no_route",
     allowed.length > 0
       ? `${path} takes ${allowed.join(" or ")}, not ${method}`
       : `${path}: no such route; ${OWN_PREFIX}openapi.json lists all`,

@@ -133,12 +133,7 @@ function localRebuild(layout: Layout, host: Host): RebuildCapable {
 function localUsage(layout: Layout, host: Host): UsageCapable {
   return {
     async measure(name, operation) {
-      if (localMount(readOptions(layout, name)) !== undefined) {
-        throw new EngineError(
-          "driver.failed",
-          `volume ${name} is a mount of other storage, whose size is not measured`,
-        );
-      }
+      if (localMount(readOptions(layout, name)) !== undefined) return { usedBytes: null };
       const mounted = new Set(host.mounts().map((line) => line.target));
       return { usedBytes: await measureTree(layout.data(name), mounted, operation) };
     },
