@@ -166,7 +166,7 @@ describe("on a terminal", () => {
       { name: "v10", state: "data missing", holders: [] },
     ];
     await using daemon = await FakeDaemon.start(({ path }) =>
-      json(path === "/holdfast/v1/volumes" ? { volumes: own } : { Volumes: volumes }),
+      json(path.startsWith("/holdfast/v1/") ? { volumes: own, next: null } : { Volumes: volumes }),
     );
     const plain = await runWords(["volume", "ls"], daemon.host, {
       isTerminal: true,

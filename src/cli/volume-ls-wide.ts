@@ -14,19 +14,27 @@ interface OwnVolume {
   readonly holders: readonly unknown[];
 }
 
+/** One page of them, sorted by name. */
+interface OwnPage {
+  readonly volumes: readonly OwnVolume[];
+  readonly next: string | null;
+}
+
 /** What to show of each volume's holders; nothing where the daemon is not ours. */
 async function readHolders(client: DaemonClient): Promise<ReadonlyMap<string, string>> {
+  const shown = new Map<string, string>();
   try {
-    const { volumes } = await client.json<{ readonly volumes: readonly OwnVolume[] }>({
-      method: "GET",
-      path: "/holdfast/v1/volumes",
-    });
-    return new Map(
-      volumes.map(({ name, state, holders }) => [
-        name,
-        state === "data missing" ? state : String(holders.length),
-      ]),
-    );
+    for (let after: string | null = ""; after !== null; ) {
+      const page: OwnPage = await client.json<OwnPage>({
+        method: "GET",
+        path: `/holdfast/v1/volumes?after=${encodeURIComponent(after)}`,
+      });
+      for (const { name, state, holders } of page.volumes) {
+        shown.set(name, state === "data missing" ? state : String(holders.length));
+      }
+      after = page.next;
+    }
+    return shown;
   } catch (error) {
     if (error instanceof DaemonRefusal) return new Map();
     throw error;

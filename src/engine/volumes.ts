@@ -114,6 +114,24 @@ export class VolumeEngine {
     });
   }
 
+  /**
+   * At most `countMax` volumes whose names come behind `after`, sorted by name; `next` is the
+   * `after` of the next page, null when there is none. O(volumes · log) per page.
+   */
+  page(
+    after: string,
+    countMax: number,
+  ): { readonly entries: readonly VolumeEntry[]; readonly next: VolumeName | null } {
+    return this.#parts.state.read((view) => {
+      const names: VolumeName[] = [];
+      for (const { name } of view.volumes()) if (name > after) names.push(name);
+      names.sort();
+      const page = names.slice(0, countMax);
+      const next = names.length > countMax ? (page.at(-1) ?? null) : null;
+      return { entries: page.flatMap((name) => view.volume(name) ?? []), next };
+    });
+  }
+
   /** Volumes whose data was missing at the start or at the last mount, in no particular order. */
   get missing(): ReadonlySet<VolumeName> {
     return this.#missing;

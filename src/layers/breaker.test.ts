@@ -2,13 +2,20 @@
 import { describe, expect, test } from "bun:test";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, type ErrorCode } from "../core/errors.ts";
-import { makeOperationId, parseDriverName, parseHolderId, parseVolumeName } from "../core/names.ts";
+import {
+  makeOperationId,
+  makeTrashId,
+  parseDriverName,
+  parseHolderId,
+  parseVolumeName,
+} from "../core/names.ts";
 import { type Operation, silentLog, systemCaller } from "../core/operation.ts";
 import { type BreakerChange, withBreaker } from "./breaker.ts";
 
 const wiki = parseVolumeName("wiki");
 const shop = parseVolumeName("shop");
 const holder = parseHolderId("holder");
+const trashId = makeTrashId("0123456789abcdef");
 const failureCountMax = 3;
 const restMs = 1_000;
 
@@ -18,6 +25,8 @@ const operation: Operation = {
   signal: new AbortController().signal,
   log: silentLog,
 };
+
+type Bench = ReturnType<typeof bench>;
 
 /** A driver whose every call throws `failing`, and the breaker around it. */
 function bench(per: "driver" | "volume") {
@@ -52,6 +61,15 @@ function bench(per: "driver" | "volume") {
     destroy: end,
     mount: answer,
     unmount: end,
+    trash: {
+      retire: end,
+      restore: end,
+      purge: end,
+      async *list() {
+        await answer();
+        yield* [];
+      },
+    },
   };
   const driver = withBreaker(inner, {
     monotonicMs: () => state.nowMs,
@@ -174,9 +192,117 @@ describe("after the rest", () => {
   });
 });
 
+describe("only silence counts", () => {
+  test.each([
+    "volume.mount_failed",
+    "volume.unmount_failed",
+    "volume.in_use",
+    "storage.read_only",
+    "host.program_missing",
+    "engine.stopping",
+  ] as const)("a volume whose mount answers %s is never refused", async (code) => {
+    const { state, mount, failOften } = bench("volume");
+    await failOften(code);
+    await failOften(code);
+    expect(await mount()).toBe(code);
+    expect(state.changes).toEqual([]);
+  });
+
+  test.each(["driver.timed_out", "storage.failed"] as const)("%s counts", async (code) => {
+    for (const per of ["driver", "volume"] as const) {
+      const { mount, failOften } = bench(per);
+      await failOften(code);
+      expect(await mount()).toBe("driver.suspended");
+    }
+  });
+
+  test("what the caller gave up says nothing, whatever it then throws", async () => {
+    const { state, driver, mount } = bench("volume");
+    state.failing = "driver.timed_out";
+    for (let count = 1; count < failureCountMax; count++) await mount();
+    const given = { ...operation, signal: AbortSignal.abort() };
+    for (let count = 0; count < failureCountMax; count++) {
+      await driver.mount(wiki, holder, given).catch(() => undefined);
+    }
+    expect(state.changes).toEqual([]);
+    await mount();
+    expect(state.changes).toHaveLength(1);
+  });
+});
+
+describe("the ways out", () => {
+  const waysOut = ["get", "unmount", "retire", "forget", "destroy", "purge"] as const;
+
+  function wayOut(driver: Bench["driver"], call: (typeof waysOut)[number]): Promise<unknown> {
+    const { trash } = driver;
+    if (trash === undefined) throw new Error("the bench has a trash");
+    const calls = {
+      get: () => driver.get(wiki, operation),
+      unmount: () => driver.unmount(wiki, holder, operation),
+      retire: () => trash.retire(wiki, trashId, operation),
+      forget: () => driver.forget(wiki, operation),
+      destroy: () => driver.destroy(wiki, operation),
+      purge: () => trash.purge([trashId], operation),
+    };
+    return calls[call]();
+  }
+
+  for (const per of ["driver", "volume"] as const) {
+    test.each(waysOut)(`%s is never refused, per ${per}`, async (call) => {
+      const { state, driver, mount, failOften } = bench(per);
+      await failOften();
+      expect(await mount()).toBe("driver.suspended");
+      const { callCount } = state;
+      await expect(wayOut(driver, call)).rejects.toMatchObject({ code: "driver.timed_out" });
+      state.failing = undefined;
+      await wayOut(driver, call);
+      expect(state.callCount).toBe(callCount + 2);
+    });
+  }
+
+  test.each(["retire", "destroy", "forget"] as const)("after %s the name is new", async (call) => {
+    const { state, driver, mount, failOften } = bench("volume");
+    await failOften();
+    state.failing = undefined;
+    await wayOut(driver, call);
+    expect(await mount()).toBe("/data");
+  });
+
+  test("a driver that knows the volume by heart does not speak for its server", async () => {
+    const { state, driver, mount, failOften } = bench("volume");
+    await failOften();
+    state.failing = undefined;
+    await wayOut(driver, "get");
+    expect(await mount()).toBe("driver.suspended");
+  });
+
+  test("what cannot be purged gives no rest to what is in use", async () => {
+    for (const per of ["driver", "volume"] as const) {
+      const { state, driver, mount } = bench(per);
+      state.failing = "storage.failed";
+      for (let count = 0; count < 2 * failureCountMax; count++) {
+        await wayOut(driver, "purge").catch(() => undefined);
+      }
+      state.failing = undefined;
+      expect(await mount()).toBe("/data");
+      expect(state.changes).toEqual([]);
+    }
+  });
+});
+
+test("per volume, calls that name none pass by", async () => {
+  const { state, driver } = bench("volume");
+  const list = () => driver.list(operation)[Symbol.asyncIterator]().next();
+  state.failing = "driver.timed_out";
+  for (let count = 0; count < 2 * failureCountMax; count++) {
+    await expect(list()).rejects.toMatchObject({ code: "driver.timed_out" });
+  }
+  expect(state.changes).toEqual([]);
+});
+
 test("per volume, one volume's dead server leaves the others alone", async () => {
   const { state, driver, mount, failOften } = bench("volume");
-  await failOften("volume.mount_failed");
+  await failOften();
   expect(await mount()).toBe("driver.suspended");
   state.failing = undefined;
   expect(await mount(shop)).toBe("/data");

@@ -1,10 +1,12 @@
-// A driver that fails again and again is given a rest: calls are refused at once instead of late.
+// Storage that falls silent again and again is given a rest: calls are refused at once, not late.
 //
-// Only failures to answer count. A driver that says no, not found or in use has answered.
+// Only silence counts (`silentCodes`). A driver that says no, not found, in use, or what mount(8)
+// said has answered, and the next caller is to read those words too. The ways out are never
+// refused (`waysOut`): a volume that rests can be removed.
 import type { Every, VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError, type ErrorCode, toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
-import { type Around, type CallSite, surround } from "./around.ts";
+import { type Around, type CallSite, type DriverCall, surround } from "./around.ts";
 
 /** How many calls in a row fail before the driver rests. */
 export const BREAKER_FAILURE_COUNT_MAX = 5;
@@ -16,12 +18,26 @@ export const BREAKER_REST_MS_MAX = 60_000;
 /** How many volumes are remembered to be failing; the one that failed first is forgotten first. */
 export const BREAKER_VOLUME_COUNT_MAX = 10_000;
 
+/** The failures that mean that nothing answered. */
+const silentCodes: ReadonlySet<ErrorCode> = new Set(["driver.timed_out", "storage.failed"]);
+
+/** What removal is made of. Its deadlines bound it, so a rest would only stand in the way. */
+const waysOut: ReadonlySet<DriverCall> = new Set([
+  "get",
+  "unmount",
+  "retire",
+  "forget",
+  "destroy",
+  "purge",
+]);
+
 export interface BreakerParts {
   /** A clock that only goes forward, in milliseconds. */
   monotonicMs(): number;
   /**
    * What fails together. "driver": one server or plugin behind all volumes. "volume": each volume
-   * has storage of its own, and one that is dead says nothing about the others.
+   * has storage of its own, and one that is dead says nothing about the others; calls that name no
+   * volume pass by.
    */
   readonly per: "driver" | "volume";
   /** At most and by default `BREAKER_FAILURE_COUNT_MAX`. */
@@ -47,16 +63,19 @@ interface Trouble {
   isProbed: boolean;
 }
 
-/** A call that was let through, and whether it decides what becomes of the rest. */
+/** A call that was let through, and what it decides. */
 interface Entry {
   /** What the call depends on: a volume's name, or "" for the driver. */
   readonly key: string;
+  /** Decides whether the rest ends or grows. */
   readonly isProbe: boolean;
+  /** Whether its success shows that the storage answers. */
+  readonly isProof: boolean;
 }
 
 /**
  * The driver, refusing with `driver.suspended` while it rests. After each rest one call goes
- * through as a probe. `createNow`, which does not wait, is never refused.
+ * through as a probe. The ways out, and `createNow`, which does not wait, are never refused.
  */
 export function withBreaker(driver: VolumeDriver, parts: BreakerParts): Every<VolumeDriver> {
   return surround(driver, new Breaker(driver, parts));
@@ -85,12 +104,13 @@ class Breaker implements Around {
     work: (operation: Operation) => Promise<T>,
   ): Promise<T> {
     const entry = this.#enter(site);
+    if (entry === undefined) return await work(operation);
     try {
       const value = await work(operation);
-      this.#answered(entry.key);
+      if (entry.isProof) this.#answered(entry.key);
       return value;
     } catch (error) {
-      this.#failed(entry, error);
+      this.#failed(entry, error, operation);
       throw error;
     }
   }
@@ -101,6 +121,10 @@ class Breaker implements Around {
     open: (operation: Operation) => AsyncIterable<T>,
   ): AsyncIterable<T> {
     const entry = this.#enter(site);
+    if (entry === undefined) {
+      yield* open(operation);
+      return;
+    }
     let isKnown = false;
     try {
       for await (const item of open(operation)) yield item;
@@ -108,7 +132,7 @@ class Breaker implements Around {
       this.#answered(entry.key);
     } catch (error) {
       isKnown = true;
-      this.#failed(entry, error);
+      this.#failed(entry, error, operation);
       throw error;
     } finally {
       // Whoever stops reading in the middle has seen an answer.
@@ -116,15 +140,22 @@ class Breaker implements Around {
     }
   }
 
-  /** Throws while what the call depends on rests. */
-  #enter({ volume }: CallSite): Entry {
-    const key = this.#parts.per === "driver" ? "" : (volume ?? "");
+  /** Throws while what the call depends on rests; undefined for a call that passes by. */
+  #enter({ call, volume }: CallSite): Entry | undefined {
+    const isPerDriver = this.#parts.per === "driver";
+    // One removed volume that cannot be purged says nothing about those that are in use.
+    if (call === "purge" || (volume === undefined && !isPerDriver)) return undefined;
+    const key = isPerDriver ? "" : (volume ?? "");
+    // A driver may know a volume by heart whose server is dead.
+    const isProof = call !== "get";
     const trouble = this.#troubles.get(key);
-    if (trouble?.restsUntilMs === undefined) return { key, isProbe: false };
+    if (trouble?.restsUntilMs === undefined || waysOut.has(call)) {
+      return { key, isProbe: false, isProof };
+    }
     const remainingMs = trouble.restsUntilMs - this.#parts.monotonicMs();
     if (remainingMs > 0 || trouble.isProbed) throw this.#suspended(key, remainingMs);
     trouble.isProbed = true;
-    return { key, isProbe: true };
+    return { key, isProbe: true, isProof };
   }
 
   #answered(key: string): void {
@@ -134,16 +165,16 @@ class Breaker implements Around {
     if (trouble.restsUntilMs !== undefined) this.#tell("working", key);
   }
 
-  #failed({ key, isProbe }: Entry, thrown: unknown): void {
+  #failed({ key, isProbe, isProof }: Entry, thrown: unknown, { signal }: Operation): void {
     const error = toEngineError(thrown);
     // A call that its own caller gave up says nothing about the storage.
-    if (error.kind === "cancelled") {
+    if (signal.aborted || error.kind === "cancelled") {
       const trouble = this.#troubles.get(key);
       if (trouble !== undefined && isProbe) trouble.isProbed = false;
       return;
     }
-    if (!this.#counts(error)) {
-      this.#answered(key);
+    if (!silentCodes.has(error.code)) {
+      if (isProof) this.#answered(key);
       return;
     }
     const trouble = this.#troubles.get(key) ?? this.#remember(key);
@@ -156,12 +187,6 @@ class Breaker implements Around {
     if (isProbe) trouble.restMs = Math.min(trouble.restMs * 2, BREAKER_REST_MS_MAX);
     trouble.restsUntilMs = this.#parts.monotonicMs() + trouble.restMs;
     if (!isResting) this.#tell("suspended", key);
-  }
-
-  /** With one server behind all volumes, a mount that fails for one is that one's trouble. */
-  #counts(error: EngineError): boolean {
-    if (error.kind !== "unavailable") return false;
-    return this.#parts.per === "volume" || !error.code.startsWith("volume.");
   }
 
   #remember(key: string): Trouble {

@@ -57,6 +57,8 @@ const change = {
 
 /** How many history rows one answer holds at most, and by default. */
 export const HISTORY_ANSWER_COUNT_MAX = 1_000;
+/** How many volumes one page holds at most, and by default. */
+export const VOLUMES_PAGE_COUNT_MAX = 1_000;
 
 export const contract = {
   health: {
@@ -77,12 +79,22 @@ export const contract = {
   volumes: {
     method: "GET",
     path: "volumes",
-    summary: "Every volume with its state and holders, in the order of creation.",
-    query: {},
+    summary: "A page of the volumes with their states and holders, sorted by name.",
+    query: {
+      after: { schema: text, about: "Only names behind this one: the `next` of the last page." },
+      count: {
+        schema: { type: "integer", minimum: 1, maximum: VOLUMES_PAGE_COUNT_MAX },
+        about: `At most so many; ${VOLUMES_PAGE_COUNT_MAX} by default.`,
+      },
+    },
     reply: {
       type: "object",
-      required: ["volumes"],
-      properties: { volumes: { type: "array", items: volume } },
+      required: ["volumes", "next"],
+      properties: {
+        volumes: { type: "array", items: volume },
+        /** null: this was the last page. */
+        next: { type: ["string", "null"] },
+      },
     },
   },
   volume: {

@@ -87,6 +87,38 @@ describe("the contract", () => {
   });
 });
 
+describe("pages of volumes", () => {
+  test("hold each volume once, by name, whatever their size", async () => {
+    await using api = await startedApi();
+    const names = ["b", "a", "e", "d", "c"].map((letter) => `volume-${letter}`);
+    for (const name of names) await create(api, name);
+    for (const count of [1, 2, 5, 1_000]) {
+      const seen: string[] = [];
+      let pageCount = 0;
+      for (let after: string | null = ""; after !== null; pageCount++) {
+        const { json } = await api.send("GET", `${own("volumes")}?count=${count}&after=${after}`);
+        const page = json as { volumes: { name: string }[]; next: string | null }; // The contract.
+        expect(page.volumes.length).toBeLessThanOrEqual(count);
+        seen.push(...page.volumes.map(({ name }) => name));
+        after = page.next;
+      }
+      expect({ seen, pageCount }).toEqual({
+        seen: [...names].sort(),
+        pageCount: Math.ceil(5 / count),
+      });
+    }
+  });
+
+  test("of no size or too large a one are refused", async () => {
+    await using api = await startedApi();
+    for (const count of ["0", "1001", "x", "-1"]) {
+      const answer = await api.send("GET", `${own("volumes")}?count=${count}`);
+      expect(answer.status).toBe(400);
+      expect(answer.json).toMatchObject({ code: "request.invalid", details: { value: count } });
+    }
+  });
+});
+
 describe("volumes", () => {
   test("show their state, their first use and their holders", async () => {
     await using api = await startedApi();
@@ -110,7 +142,8 @@ describe("volumes", () => {
       firstUsedAt: "2026-10-15T20:00:00.000Z",
       holders: [{ id: "c/1", since: "2026-10-15T20:00:00.000Z" }],
     });
-    expect((await api.send("GET", own("volumes"))).json).toEqual({ volumes: [used.json] });
+    const whole = { volumes: [used.json], next: null };
+    expect((await api.send("GET", own("volumes"))).json).toEqual(whole);
   });
 
   test("that lost their data say so, and a new one of that name does not", async () => {

@@ -12,6 +12,7 @@ import {
   openApiDocument,
   type RouteContract,
   type RouteName,
+  VOLUMES_PAGE_COUNT_MAX,
 } from "./contract.ts";
 
 /** STYLE's table: one status per kind. */
@@ -95,10 +96,14 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
       volumes: engine.state.read((view) => view.volumeCount),
       warnings: warnings(api),
     }),
-    volumes: () =>
-      engine.state.read((view) => ({
-        volumes: [...view.volumes()].map((entry) => show(entry, view)),
-      })),
+    volumes: ({ query }) => {
+      const countMax = parseCount(query.get("count"), VOLUMES_PAGE_COUNT_MAX);
+      const { entries, next } = engine.volumes.page(query.get("after") ?? "", countMax);
+      return engine.state.read((view) => ({
+        volumes: entries.map((entry) => show(entry, view)),
+        next,
+      }));
+    },
     volume: ({ path }) => {
       const entry = engine.volumes.inspect(path["name"] ?? "");
       return engine.state.read((view) => show(entry, view));
@@ -116,7 +121,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
       const volume = query.get("volume");
       const changes = engine.state.history({
         ...(volume === null ? {} : { volume: parseVolumeName(volume) }),
-        countMax: parseCount(query.get("count")),
+        countMax: parseCount(query.get("count"), HISTORY_ANSWER_COUNT_MAX),
       });
       return { changes: changes.map(changeObject) };
     },
@@ -185,13 +190,13 @@ function decodeSegment(field: string, text: string): string {
   }
 }
 
-function parseCount(text: string | null): number {
-  if (text === null) return HISTORY_ANSWER_COUNT_MAX;
+function parseCount(text: string | null, countMax: number): number {
+  if (text === null) return countMax;
   const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
-  if (count >= 1 && count <= HISTORY_ANSWER_COUNT_MAX) return count;
+  if (count >= 1 && count <= countMax) return count;
   throw new EngineError(
     "request.invalid",
-    `count ${JSON.stringify(text)}: a whole number from 1 to ${HISTORY_ANSWER_COUNT_MAX} is needed`,
+    `count ${JSON.stringify(text)}: a whole number from 1 to ${countMax} is needed`,
     { details: { field: "count", value: text } },
   );
 }
