@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Socket } from "node:net";
 import { FakeDaemon, json, runWords } from "../../test/support/fake-daemon.ts";
-import { compareVersions, DaemonClient } from "./client.ts";
+import { compareVersions, DaemonClient, measuringSilenceMs } from "./client.ts";
 import { DaemonRefusal, DaemonUnreachable } from "./failure.ts";
 import { MalformedReply, ReplyParser } from "./reply-parser.ts";
 
@@ -115,6 +115,14 @@ describe("DaemonClient", () => {
     const failure = client.send({ method: "GET", path: "/volumes" });
     await expect(failure).rejects.toThrow(DaemonUnreachable);
     await expect(failure).rejects.toThrow(/has not answered/);
+  });
+
+  test("a request may bring its own limit of silence", async () => {
+    await using daemon = await FakeDaemon.start(() => "raw");
+    const target = { host: daemon.host, socketPath: daemon.socketPath };
+    const client = new DaemonClient(target, { silenceMs: measuringSilenceMs });
+    const failure = client.send({ method: "POST", path: "/volumes/prune", silenceMs: 50 });
+    await expect(failure).rejects.toThrow(DaemonUnreachable);
   });
 
   test("gives up on a daemon that stops in the middle, and not on a slow one", async () => {

@@ -8,6 +8,8 @@ export const apiVersionNewest = "1.51";
 
 /** A command gives up when no byte came for so long; events may be silent for longer. */
 const silenceMsMax = 60_000;
+/** For what measures volumes first: the daemon walks every file before it answers. */
+export const measuringSilenceMs = 3_600_000;
 /** Bytes of a reply that are kept; a list of 100,000 volumes has about 25 MB. */
 const bodyBytesMax = 512 * 1024 * 1024;
 /** Bytes of one line of a stream. */
@@ -22,6 +24,8 @@ export interface ApiRequest {
   /** Starts with a slash: `/volumes`, without the version, or one of our own `/holdfast/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
+  /** In place of the usual limit of silence, in milliseconds. */
+  readonly silenceMs?: number;
 }
 
 /** Who waits for the reply that is under way. */
@@ -158,7 +162,7 @@ export class DaemonClient {
     let received = 0;
     await new Promise<void>((resolve, reject) => {
       const waiting: Waiting = {
-        silenceMs: this.#silenceMs,
+        silenceMs: request.silenceMs ?? this.#silenceMs,
         head: (value) => {
           head = value;
         },

@@ -1,4 +1,5 @@
 // `holdfast df`: what the volumes use, and how much of it nobody holds.
+import { measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { renderRows } from "./format.ts";
 import { humanSize } from "./human.ts";
@@ -48,7 +49,11 @@ const summaryFormat =
 const verboseFormat = "table {{.Name}}\\t{{.Links}}\\t{{.Size}}";
 
 export async function showUsage({ options, client, terminal }: Invocation): Promise<number> {
-  const usage = await client.json<DiskUsage>({ method: "GET", path: "/system/df?type=volume" });
+  const usage = await client.json<DiskUsage>({
+    method: "GET",
+    path: "/system/df?type=volume",
+    silenceMs: measuringSilenceMs,
+  });
   const volumes = sortNaturally(usage.Volumes ?? [], (volume) => volume.Name);
   if (options.flag("json")) {
     const lines = volumes.map((volume) => `${JSON.stringify(volumeObject(volume))}\n`);

@@ -1,5 +1,5 @@
 // `holdfast volume prune`: asks, then removes what nobody uses, and says how much came free.
-import { compareVersions } from "./client.ts";
+import { compareVersions, measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
@@ -31,7 +31,11 @@ export async function pruneVolumes(invocation: Invocation): Promise<number> {
   }
   const query = filterQuery(filters);
   const path = query === "" ? "/volumes/prune" : `/volumes/prune?${query}`;
-  const report = await client.json<PruneReport>({ method: "POST", path });
+  const report = await client.json<PruneReport>({
+    method: "POST",
+    path,
+    silenceMs: measuringSilenceMs,
+  });
   const names = report.VolumesDeleted ?? [];
   if (options.flag("json")) {
     await terminal.out(`${JSON.stringify(report)}\n`);

@@ -268,11 +268,14 @@ describe("the ways out", () => {
     expect(await mount()).toBe("/data");
   });
 
-  test("a driver that knows the volume by heart does not speak for its server", async () => {
-    const { state, driver, mount, failOften } = bench("volume");
-    await failOften();
-    state.failing = undefined;
-    await wayOut(driver, "get");
+  test.each(["get", "unmount"] as const)("%s does not speak for the server", async (call) => {
+    const { state, driver, mount } = bench("volume");
+    for (let count = 0; count < failureCountMax; count++) {
+      state.failing = "driver.timed_out";
+      await mount();
+      state.failing = undefined;
+      await wayOut(driver, call);
+    }
     expect(await mount()).toBe("driver.suspended");
   });
 

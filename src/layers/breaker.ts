@@ -146,8 +146,8 @@ class Breaker implements Around {
     // One removed volume that cannot be purged says nothing about those that are in use.
     if (call === "purge" || (volume === undefined && !isPerDriver)) return undefined;
     const key = isPerDriver ? "" : (volume ?? "");
-    // A driver may know a volume by heart whose server is dead.
-    const isProof = call !== "get";
+    // Both may succeed while the server is dead: the driver knows the volume, nothing is mounted.
+    const isProof = call !== "get" && call !== "unmount";
     const trouble = this.#troubles.get(key);
     if (trouble?.restsUntilMs === undefined || waysOut.has(call)) {
       return { key, isProbe: false, isProof };
