@@ -1,120 +1,205 @@
 // Frees the space of removed volumes in the background, oldest first, and drops their rows after.
+//
+// What cannot be purged must not keep the others: a batch that fails is split until the bad ones
+// stand alone. They are tried again after a delay that doubles, and a line a tick tells of them.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
-import type { TrashId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 
 /** How many volumes one round purges: one commit and one sync of the trash for all of them. */
 const ROUND_COUNT_MAX = 256;
+/** How many of those that could not be purged are tried again in one tick. */
+const RETRY_COUNT_MAX = 256;
 /** How long removals are collected before a round starts, in milliseconds. */
 const GATHER_MS = 20;
-/** How long what could not be purged rests before it is tried again, in milliseconds. */
-const RETRY_MS = 30_000;
+/** How often is looked for what is to be tried again, in milliseconds. */
+const TICK_MS = 30_000;
+/** The longest rest of what could not be purged: 64 minutes. */
+const REST_TICKS_MAX = 128;
 
 export interface PurgerParts {
   readonly state: StateStore;
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
   /** A fresh operation for each round, on the daemon's own account. */
   readonly operation: () => Operation;
+  /** Calls `fire` after `delayMs` unless the result is called first. */
+  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
+}
+
+/** A removed volume that is to be purged. */
+interface Task {
+  readonly retired: RetiredEntry;
+  /** How long it rested last, in ticks; 0: it was not tried yet. */
+  readonly restTicks: number;
+}
+
+/** A removed volume that could not be purged. */
+interface Failure {
+  readonly task: Task;
+  readonly error: EngineError;
+}
+
+interface Resting {
+  readonly task: Task;
+  ticksLeft: number;
 }
 
 /** One per daemon. What it has not done when the daemon stops, the next start does. */
 export class Purger {
   readonly #parts: PurgerParts;
+  readonly #startTimer: NonNullable<PurgerParts["startTimer"]>;
   readonly #stopping = new AbortController();
-  #waiting: RetiredEntry[] = [];
+  #waiting: Task[] = [];
   /** What could not be purged: it is tried again later, and the others do not wait for it. */
-  #resting: RetiredEntry[] = [];
-  #gatherTimer: ReturnType<typeof setTimeout> | undefined;
-  #retryTimer: ReturnType<typeof setTimeout> | undefined;
+  #resting: Resting[] = [];
+  /** Drivers that were told of not to be there. */
+  readonly #missing = new Set<string>();
+  #stopGathering: (() => void) | undefined;
+  #stopTicking: (() => void) | undefined;
   #round: Promise<void> | undefined;
+  /** Whether failures have been told of since the last tick. */
+  #isTold = false;
 
   constructor(parts: PurgerParts) {
     this.#parts = parts;
+    this.#startTimer = parts.startTimer ?? startTimer;
   }
 
   /** Queues a retired volume. Returns at once. */
   add(retired: RetiredEntry): void {
-    this.#waiting.push(retired);
+    this.#waiting.push({ retired, restTicks: 0 });
     this.#schedule();
   }
 
   /** Ends the round that runs and starts no other: destroying a large volume may take an hour. */
   async stop(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-    clearTimeout(this.#gatherTimer);
-    clearTimeout(this.#retryTimer);
+    this.#stopGathering?.();
+    this.#stopTicking?.();
     await this.#round;
   }
 
   #schedule(): void {
-    const isBusy = this.#gatherTimer !== undefined || this.#round !== undefined;
+    const isBusy = this.#stopGathering !== undefined || this.#round !== undefined;
     if (this.#stopping.signal.aborted || isBusy || this.#waiting.length === 0) return;
-    this.#gatherTimer = setTimeout(() => {
-      this.#gatherTimer = undefined;
+    this.#stopGathering = this.#startTimer(GATHER_MS, () => {
+      this.#stopGathering = undefined;
       this.#round = this.#runRound();
-    }, GATHER_MS);
+    });
   }
 
-  #scheduleRetry(): void {
-    const isSet = this.#retryTimer !== undefined;
+  #scheduleTick(): void {
+    const isSet = this.#stopTicking !== undefined;
     if (this.#stopping.signal.aborted || isSet || this.#resting.length === 0) return;
-    this.#retryTimer = setTimeout(() => {
-      this.#retryTimer = undefined;
-      this.#waiting.push(...this.#resting.splice(0));
+    this.#stopTicking = this.#startTimer(TICK_MS, () => {
+      this.#stopTicking = undefined;
+      this.#tick();
       this.#schedule();
-    }, RETRY_MS);
+      this.#scheduleTick();
+    });
+  }
+
+  /** Those that have rested longest go first, so that each has its turn. */
+  #tick(): void {
+    this.#isTold = false;
+    const stillResting: Resting[] = [];
+    let retryCount = 0;
+    for (const each of this.#resting) {
+      each.ticksLeft -= 1;
+      if (each.ticksLeft > 0 || retryCount === RETRY_COUNT_MAX) {
+        stillResting.push(each);
+        continue;
+      }
+      retryCount += 1;
+      this.#waiting.push(each.task);
+    }
+    this.#resting = stillResting;
   }
 
   async #runRound(): Promise<void> {
     const batch = this.#waiting.splice(0, ROUND_COUNT_MAX);
     const operation = { ...this.#parts.operation(), signal: this.#stopping.signal };
-    for (const [driver, entries] of Map.groupBy(batch, (each) => each.volume.driver)) {
+    for (const [driver, tasks] of Map.groupBy(batch, (each) => each.retired.volume.driver)) {
       const trash = this.#parts.drivers.get(driver)?.trash;
       // Without the driver of these volumes nothing is known of their data: their rows stay.
-      if (trash === undefined) continue;
-      this.#resting.push(...(await this.#purge(trash, entries, operation)));
+      if (trash === undefined) this.#tellMissing(driver, operation);
+      else this.#rest(await this.#purge(trash, tasks, operation), operation);
     }
     this.#round = undefined;
     this.#schedule();
-    this.#scheduleRetry();
+    this.#scheduleTick();
   }
 
-  /** Purges a batch, or one by one when the batch fails, and returns what could not be purged. */
+  /** Purges a batch, in parts when it fails, and returns what could not be purged. */
   async #purge(
     trash: TrashCapable,
-    entries: readonly RetiredEntry[],
+    tasks: readonly Task[],
     operation: Operation,
-  ): Promise<readonly RetiredEntry[]> {
+  ): Promise<readonly Failure[]> {
     try {
-      const ids = entries.map((each) => each.id);
+      const ids = tasks.map((each) => each.retired.id);
       await trash.purge(ids, operation);
-      await this.#dropRows(ids);
+    } catch (thrown) {
+      const error = toEngineError(thrown);
+      if (tasks.length === 1 || operation.signal.aborted) return failures(tasks, error);
+      const failed: Failure[] = [];
+      // To halve what takes until its deadline would cost a deadline for each half.
+      const size = error.code === "driver.timed_out" ? 1 : Math.ceil(tasks.length / 2);
+      for (let index = 0; index < tasks.length; index += size) {
+        const part = tasks.slice(index, index + size);
+        failed.push(...(await this.#purge(trash, part, operation)));
+      }
+      return failed;
+    }
+    try {
+      await this.#dropRows(tasks);
       return [];
     } catch (error) {
-      if (operation.signal.aborted) return entries;
-      if (entries.length > 1) {
-        const failed: RetiredEntry[] = [];
-        for (const entry of entries) {
-          failed.push(...(await this.#purge(trash, [entry], operation)));
-        }
-        return failed;
-      }
-      const { code, message } = toEngineError(error);
-      operation.log.warn("a removed volume could not be purged; it is tried again", {
-        volume: entries[0]?.volume.name,
-        trash: entries[0]?.id,
-        code,
-        error: message,
-      });
-      return entries;
+      return failures(tasks, toEngineError(error));
     }
   }
 
-  async #dropRows(ids: readonly TrashId[]): Promise<void> {
+  async #dropRows(tasks: readonly Task[]): Promise<void> {
     await this.#parts.state.write((transaction) => {
-      for (const id of ids) transaction.removeRetired(id);
+      for (const { retired } of tasks) transaction.removeRetired(retired.id);
     });
   }
+
+  #rest(failed: readonly Failure[], operation: Operation): void {
+    const [first] = failed;
+    if (first === undefined || operation.signal.aborted) return;
+    for (const { task } of failed) {
+      const restTicks = Math.min(Math.max(1, task.restTicks * 2), REST_TICKS_MAX);
+      this.#resting.push({ task: { ...task, restTicks }, ticksLeft: restTicks });
+    }
+    // A thousand of them are not told of a thousand times.
+    if (this.#isTold) return;
+    this.#isTold = true;
+    const { volume, id } = first.task.retired;
+    operation.log.warn("removed volumes could not be purged; they are tried again", {
+      count: this.#resting.length,
+      volume: volume.name,
+      trash: id,
+      code: first.error.code,
+      error: first.error.message,
+    });
+  }
+
+  #tellMissing(driver: string, operation: Operation): void {
+    if (this.#missing.has(driver)) return;
+    this.#missing.add(driver);
+    operation.log.warn("removed volumes keep their space until their driver is there again", {
+      driver,
+    });
+  }
+}
+
+function failures(tasks: readonly Task[], error: EngineError): readonly Failure[] {
+  return tasks.map((task) => ({ task, error }));
+}
+
+function startTimer(delayMs: number, fire: () => void): () => void {
+  const timer = setTimeout(fire, delayMs);
+  return () => clearTimeout(timer);
 }

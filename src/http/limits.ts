@@ -30,6 +30,19 @@ export const UNFINISHED_BYTES_MAX = 64 * 1024 * 1024;
 /** Long answers are handed to the socket in slices of this size, each when the last is gone. */
 export const OUTPUT_SLICE_BYTES = 64 * 1024;
 
+/**
+ * Long answers of all connections of one server together, each counted whole until its last byte is
+ * on its way, and what streams have left unsent. Answers shorter than `OUTPUT_SLICE_BYTES` do not
+ * count: a connection has one at most.
+ */
+export const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
+
+/**
+ * Whose output has not moved for this many sweeps (one a second) is cut off when its room is
+ * needed.
+ */
+export const STALLED_SWEEP_COUNT = 2;
+
 /** Output that a reader of a stream may leave unsent before it is disconnected. */
 export const STREAM_UNSENT_BYTES_MAX = 1024 * 1024;
 

@@ -9,36 +9,19 @@ const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
   [201, "Created"],
   [202, "Accepted"],
   [204, "No Content"],
-  [206, "Partial Content"],
-  [301, "Moved Permanently"],
-  [302, "Found"],
-  [304, "Not Modified"],
-  [307, "Temporary Redirect"],
   [400, "Bad Request"],
-  [401, "Unauthorized"],
   [403, "Forbidden"],
   [404, "Not Found"],
   [405, "Method Not Allowed"],
-  [406, "Not Acceptable"],
   [408, "Request Timeout"],
   [409, "Conflict"],
-  [410, "Gone"],
-  [411, "Length Required"],
-  [412, "Precondition Failed"],
   [413, "Request Entity Too Large"],
   [414, "Request URI Too Long"],
-  [415, "Unsupported Media Type"],
-  [416, "Requested Range Not Satisfiable"],
   [417, "Expectation Failed"],
-  [422, "Unprocessable Entity"],
-  [423, "Locked"],
-  [429, "Too Many Requests"],
   [431, "Request Header Fields Too Large"],
   [500, "Internal Server Error"],
   [501, "Not Implemented"],
-  [502, "Bad Gateway"],
   [503, "Service Unavailable"],
-  [504, "Gateway Timeout"],
   [505, "HTTP Version Not Supported"],
   [507, "Insufficient Storage"],
 ]);
@@ -69,15 +52,21 @@ export function headText(status: number, headers: readonly Header[]): string {
   return text;
 }
 
+/** A whole answer that needs room before it is made: encoding it is the only copy of its body. */
+export interface LongAnswer {
+  readonly bytes: number;
+  encode(): Buffer;
+}
+
 /**
- * A whole answer, ready to be written at once: as text if it is short, as bytes if it is long or
- * its body is bytes. `head` comes from `headText`, with the date.
+ * A whole answer: as text, ready to be written at once, if it is short; otherwise, or if its body
+ * is bytes, to be encoded. `head` comes from `headText`, with the date.
  */
 export function wholeText(
   head: string,
   response: HttpResponse,
   ending: { readonly connectionLine: string; readonly isHead: boolean },
-): string | Buffer {
+): string | LongAnswer {
   if (isBodiless(response.status)) {
     return `${head}${ending.connectionLine}\r\n`;
   }
@@ -91,7 +80,21 @@ export function wholeText(
   if (isText && bytes < OUTPUT_SLICE_BYTES) {
     return wholeHead + body;
   }
-  return Buffer.concat([Buffer.from(wholeHead), isText ? Buffer.from(body) : body]);
+  return {
+    bytes: wholeHead.length + bytes,
+    encode: () => encoded(wholeHead, body, bytes),
+  };
+}
+
+function encoded(head: string, body: string | Uint8Array, bodyBytes: number): Buffer {
+  const whole = Buffer.allocUnsafeSlow(head.length + bodyBytes);
+  whole.write(head, "latin1");
+  if (typeof body === "string") {
+    whole.write(body, head.length);
+  } else {
+    whole.set(body, head.length);
+  }
+  return whole;
 }
 
 /** True for the answers that never have a body nor a length. */
