@@ -39,7 +39,7 @@ export function page(run: Run): string {
     summaryText(run),
     "",
     ...rowTable(against, [run.candidate, run.reference]),
-    ...(itself.length > 0 ? ["", "## As the number of volumes grows", ""] : []),
+    ...(itself.length > 0 ? ["", "## As volumes and their number grow", ""] : []),
     ...(itself.length > 0 ? rowTable(itself, ["largest", "smallest"]) : []),
     ...shortfalls(run),
     ...run.tables.flatMap(figureTable),

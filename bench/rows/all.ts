@@ -6,6 +6,7 @@ import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
 import { inspectGroup, listGroup } from "./read.ts";
 import { restGroup } from "./rest.ts";
+import { sizeGroup } from "./size.ts";
 
 /** The groups. */
 export const groups: readonly Group[] = [
@@ -16,6 +17,7 @@ export const groups: readonly Group[] = [
   commandGroup,
   restGroup,
   growthGroup,
+  sizeGroup,
 ];
 
 /**

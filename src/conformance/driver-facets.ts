@@ -56,7 +56,7 @@ export const rebuildChecks: readonly Check<DriverBench>[] = [
     applies: rebuilds,
     async run(bench) {
       const rebuild = rebuildOf(bench);
-      const [options, otherOptions] = bench.optionSets;
+      const [options] = bench.optionSets;
       const name = bench.name("made-now");
       const record = rebuild.createNow({ name, options });
       sameVolume(await mustFind(bench, name), record);
@@ -64,9 +64,18 @@ export const rebuildChecks: readonly Check<DriverBench>[] = [
       sameVolume(rebuild.createNow({ name, options }), record);
       sameVolume(await create(bench, "made-now"), record);
       await mustHold(bench, name, "kept");
-      if (otherOptions === undefined) return;
-      const different = async () => rebuild.createNow({ name, options: otherOptions });
+    },
+  },
+  {
+    promise: "Throws `volume.exists_differently` where `create` does.",
+    applies: (bench) => rebuilds(bench) && bench.optionSets.length > 1,
+    async run(bench) {
+      const [options, otherOptions = fail("there is one set of options")] = bench.optionSets;
+      const name = bench.name("made-now");
+      rebuildOf(bench).createNow({ name, options });
+      const different = async () => rebuildOf(bench).createNow({ name, options: otherOptions });
       await rejectsWith("volume.exists_differently", "createNow with others", different());
+      await mustHold(bench, name, undefined);
     },
   },
   {
@@ -154,7 +163,7 @@ export const trashChecks: readonly Check<DriverBench>[] = [
     },
   },
   {
-    promise: "Refuses like `destroy`, and leaves what was found rather than made where it is.",
+    promise: "Refuses like `destroy`.",
     applies: hasTrash,
     async run(bench) {
       const trash = trashOf(bench);
@@ -165,10 +174,17 @@ export const trashChecks: readonly Check<DriverBench>[] = [
       await rejectsWith("volume.in_use", "retire", trash.retire(name, id, bench.operation()));
       await unmount(bench, name);
       await mustHold(bench, name, "in use");
-      if (bench.plant === undefined) return;
-      const file = await bench.plant(bench.name("adopted"));
+    },
+  },
+  {
+    promise: "Leaves what was found rather than made where it is.",
+    applies: (bench) => hasTrash(bench) && bench.plant !== undefined,
+    async run(bench) {
+      const name = bench.name("adopted");
+      const file = (await bench.plant?.(name)) ?? fail("nothing was planted");
       await create(bench, "adopted");
-      await Promise.allSettled([trash.retire(bench.name("adopted"), id, bench.operation())]);
+      const retirement = trashOf(bench).retire(name, bench.trashId(), bench.operation());
+      await Promise.allSettled([retirement]);
       ok(await bench.files.exists(file), "the data of somebody else has moved");
     },
   },

@@ -36,8 +36,14 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "a bench has no other storage to point to; proven by the tests of the local driver",
   },
   {
+    promise:
+      "When what stands under the name was last moved or changed as a whole, in milliseconds since " +
+      "the epoch (a directory's change time); 0 when the driver cannot say, or nothing is there.",
+    why: "storage stamps with a clock of its own; the tests of recovery prove what it is for",
+  },
+  {
     promise: "Takes time that does not depend on its size.",
-    why: "a matter of measurement; bench/ compares a large volume with an empty one",
+    why: "a matter of measurement: the row `remove-large` of bench/ has 20,000 files against none",
   },
   {
     promise: "Returns when that survives a power cut.",

@@ -72,7 +72,7 @@ export interface VolumeDriver {
    */
   create(spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
 
-  /** "absent" is said only by a driver that is sure; one that cannot tell says "unknown". */
+  /** "absent" is said only by a driver that is sure. One that cannot tell says "unknown". */
   get(name: VolumeName, operation: Operation): Promise<Presence>;
 
   /** Every volume once, in no particular order. */
@@ -123,8 +123,9 @@ export interface RebuildCapable {
    */
   describe(spec: VolumeSpec): VolumeRecord;
   /**
-   * The same as `create`, now rather than later. Callable without waiting, because it is one or two
-   * directory operations on the data root's own file system.
+   * The same as `create`, now rather than later. Throws `volume.exists_differently` where `create`
+   * does. Callable without waiting, because it is one or two directory operations on the data
+   * root's own file system.
    */
   createNow(spec: VolumeSpec): VolumeRecord;
   /**
@@ -143,10 +144,15 @@ export interface RetiredRecord {
 export interface TrashCapable {
   /**
    * Moves the volume out of sight under `id`. Takes time that does not depend on its size.
-   * Afterwards the name is free. Repeating it with the same id succeeds. Refuses like `destroy`,
-   * and leaves what was found rather than made where it is.
+   * Afterwards the name is free. Repeating it with the same id succeeds. Refuses like `destroy`.
+   * Leaves what was found rather than made where it is.
    */
   retire(name: VolumeName, id: TrashId, operation: Operation): Promise<void>;
+  /**
+   * When what stands under the name was last moved or changed as a whole, in milliseconds since the
+   * epoch (a directory's change time); 0 when the driver cannot say, or nothing is there.
+   */
+  movedAtMs(name: VolumeName, operation: Operation): Promise<number>;
   /** Undoes `retire`. Refuses with `volume.exists_differently` when the name is taken. */
   restore(id: TrashId, name: VolumeName, operation: Operation): Promise<void>;
   /**
@@ -221,6 +227,7 @@ export const driverDeadlinesMs = {
   unmount: 60_000,
   rebuild: 10_000,
   retire: 60_000,
+  movedAtMs: 10_000,
   restore: 60_000,
   purge: 3_600_000,
   measure: 600_000,

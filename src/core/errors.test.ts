@@ -2,7 +2,14 @@
 import { expect, test } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
-import { EngineError, errorTable, isErrno, storageError, toEngineError } from "./errors.ts";
+import {
+  EngineError,
+  errorTable,
+  isErrno,
+  storageCode,
+  storageError,
+  toEngineError,
+} from "./errors.ts";
 
 const source = path.resolve(import.meta.dir, "..");
 
@@ -43,6 +50,9 @@ test("errno names become storage codes", () => {
   expect(isErrno(failed, "ENOSPC")).toBe(true);
   expect(isErrno(failed, "EIO")).toBe(false);
   expect(storageError(failed, "creating").code).toBe("storage.full");
+  expect(storageError(failed, "creating").details).toEqual({ errno: "ENOSPC" });
+  expect(storageCode(Object.assign(new Error("x"), { code: "EPERM" }))).toBe("host.denied");
+  expect(storageCode("no error at all")).toBe("storage.failed");
   expect(storageError(Object.assign(new Error("x"), { code: "EIO" }), "x").code).toBe(
     "storage.failed",
   );

@@ -132,7 +132,7 @@ export const errorTable = {
   "state.locked": {
     kind: "conflict",
     retry: true,
-    recovery: "Stop the daemon that the message names, or give this one another --root.",
+    recovery: "Stop the daemon or program that has it, or give this daemon another --root.",
   },
   "state.too_new": {
     kind: "unsupported",
@@ -258,15 +258,23 @@ const errnoCodes: Readonly<Record<string, ErrorCode>> = {
   EPERM: "host.denied",
 };
 
+/** What a failed system call on our own storage is called in the table. */
+export function storageCode(thrown: unknown): ErrorCode {
+  return errnoCodes[errnoOf(thrown)] ?? "storage.failed";
+}
+
 /**
  * A failed system call on our own storage as an `EngineError`; `doing` completes "error while …".
  */
 export function storageError(thrown: unknown, doing: string): EngineError {
   if (thrown instanceof EngineError) return thrown;
-  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
   const text = thrown instanceof Error ? thrown.message : String(thrown);
-  return new EngineError(errnoCodes[code] ?? "storage.failed", `error while ${doing}: ${text}`, {
+  return new EngineError(storageCode(thrown), `error while ${doing}: ${text}`, {
     cause: thrown,
-    details: { errno: code },
+    details: { errno: errnoOf(thrown) },
   });
+}
+
+function errnoOf(thrown: unknown): string {
+  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
 }

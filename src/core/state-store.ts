@@ -54,7 +54,17 @@ export interface RetiredEntry {
 }
 
 /** "undo": the storage refused the change that stands before it, and it was taken back. */
-export type HistoryAction = "create" | "adopt" | "remove" | "prune" | "mount" | "unmount" | "undo";
+export const historyActions = [
+  "create",
+  "adopt",
+  "remove",
+  "prune",
+  "mount",
+  "unmount",
+  "undo",
+] as const;
+
+export type HistoryAction = (typeof historyActions)[number];
 
 /** Who changed what, when. Kept for the last `HISTORY_ROWS_MAX` changes. */
 export interface HistoryEntry {

@@ -74,11 +74,12 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     ended: (late: LateCall) => driverLog.warn("a call that was given up has ended", { ...late }),
     changed: (change: BreakerChange) => driverLog.warn("a driver rests or is back", { ...change }),
   };
+  const isFirstStart = state.read((view) => view.volumeCount) === 0;
   const engine = await startEngine({
     host,
     state,
     leases: localLeases(clock),
-    drivers: builtInDrivers({ root: config.root, host }).map((driver) =>
+    drivers: builtInDrivers({ root: config.root, host, isFirstStart }).map((driver) =>
       withBreaker(withDeadlines(driver, around), { ...around, per: "volume" }),
     ),
     systemOperation: () => operations.ofSystem(),

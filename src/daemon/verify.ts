@@ -19,7 +19,7 @@ export async function verifyBuiltInDriver(request: VerifyRequest): Promise<Verif
   const scratch = freshDirectory(parent);
   try {
     const host = linuxHost();
-    const drivers = builtInDrivers({ root: path.join(scratch, "root"), host });
+    const drivers = builtInDrivers({ root: path.join(scratch, "root"), host, isFirstStart: true });
     const driver = drivers.find((each) => each.name === request.driver);
     if (driver === undefined) {
       const known = drivers.map((each) => each.name).join(", ");

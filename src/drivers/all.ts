@@ -7,6 +7,8 @@ import { localDriver } from "./local/driver.ts";
 export function builtInDrivers(parts: {
   readonly root: string;
   readonly host: Host;
+  /** The state knows of no volumes yet. */
+  readonly isFirstStart: boolean;
 }): readonly VolumeDriver[] {
   return [localDriver(parts)];
 }

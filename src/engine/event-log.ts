@@ -8,6 +8,9 @@ export const EVENT_FOLLOWER_COUNT_MAX = 256;
 
 const NANOSECONDS_PER_MS = 1_000_000;
 
+/** A step back of the clock that is more than jitter, in milliseconds. */
+const CLOCK_STEP_MS = 1_000;
+
 export type VolumeAction = "create" | "mount" | "unmount" | "destroy" | "prune";
 
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
@@ -89,7 +92,8 @@ export class EventLog {
   /** The clock gives milliseconds and may step back; events never do. */
   #tick(): { readonly seconds: number; readonly nanoseconds: number } {
     const nowMs = this.#nowMs();
-    if (nowMs > this.#lastMs) {
+    // A clock that was far ahead and has been set right must not stamp events for days to come.
+    if (nowMs > this.#lastMs || nowMs < this.#lastMs - CLOCK_STEP_MS) {
       this.#lastMs = nowMs;
       this.#nanosecondsAfter = 0;
     } else {

@@ -85,7 +85,12 @@ export class Purger {
     if (this.#stopping.signal.aborted || isBusy || this.#waiting.length === 0) return;
     this.#stopGathering = this.#startTimer(GATHER_MS, () => {
       this.#stopGathering = undefined;
-      this.#round = this.#runRound();
+      // A round that has nothing to wait for is over before it is noted down, without the `then`.
+      this.#round = this.#runRound().then(() => {
+        this.#round = undefined;
+        this.#schedule();
+        this.#scheduleTick();
+      });
     });
   }
 
@@ -123,12 +128,9 @@ export class Purger {
     for (const [driver, tasks] of Map.groupBy(batch, (each) => each.retired.volume.driver)) {
       const trash = this.#parts.drivers.get(driver)?.trash;
       // Without the driver of these volumes nothing is known of their data: their rows stay.
-      if (trash === undefined) this.#tellMissing(driver, operation);
+      if (trash === undefined) this.#tellMissing(tasks, operation);
       else this.#rest(await this.#purge(trash, tasks, operation), operation);
     }
-    this.#round = undefined;
-    this.#schedule();
-    this.#scheduleTick();
   }
 
   /** Purges a batch, in parts when it fails, and returns what could not be purged. */
@@ -186,11 +188,13 @@ export class Purger {
     });
   }
 
-  #tellMissing(driver: string, operation: Operation): void {
-    if (this.#missing.has(driver)) return;
+  #tellMissing([first]: readonly Task[], operation: Operation): void {
+    if (first === undefined || this.#missing.has(first.retired.volume.driver)) return;
+    const { driver, name } = first.retired.volume;
     this.#missing.add(driver);
-    operation.log.warn("removed volumes keep their space until their driver is there again", {
+    operation.log.warn("removed volumes keep their space until a start with their driver", {
       driver,
+      volume: name,
     });
   }
 }

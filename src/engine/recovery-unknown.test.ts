@@ -88,7 +88,7 @@ describe("a driver that cannot tell", () => {
       await bench.state.write((transaction) => transaction.putVolume({ ...entry, phase }));
       const before = rows(bench);
       isDead = true;
-      await startsWith(bench, {});
+      await startsWith(bench, { failed: ["wiki"] }, { failed: ["wiki"] });
       expect(rows(bench)).toEqual(before);
     });
   }
@@ -118,7 +118,7 @@ describe("a driver that cannot tell", () => {
       const volume = transaction.volume(name);
       if (volume === undefined) throw new Error("the volume is there");
       transaction.removeVolume(name);
-      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: 0 });
+      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
     });
     mkdirSync(join(bench.volumePath("other"), "_data"), { recursive: true });
     const before = rows(bench)[1];

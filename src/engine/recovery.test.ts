@@ -145,7 +145,7 @@ describe("a removal that the power cut undid", () => {
     await bench.state.write((transaction) => {
       transaction.removeVolume(wiki);
       const volume = { ...entry, identity };
-      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: 0 });
+      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
     });
     return bench;
   }

@@ -28,6 +28,12 @@ export interface RecoveryReport {
   readonly failed: readonly VolumeName[];
 }
 
+/**
+ * How much older than the clock a file system's time stamps may be, in milliseconds: they are taken
+ * once per tick of the kernel, 10 ms at the most.
+ */
+const CLOCK_GRAIN_MS = 20;
+
 export interface RecoveryParts {
   readonly state: StateStore;
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
@@ -131,13 +137,25 @@ async function finishRemovals(stage: Stage, operation: Operation): Promise<void>
   );
   for (const entry of retired) {
     const { name } = entry.volume;
-    if (inTrash.has(entry.id) || !isThatDirectory(entry, present.get(name))) continue;
+    const record = present.get(name);
+    if (inTrash.has(entry.id) || !isThatDirectory(entry, record)) continue;
     const row = parts.state.read((view) => view.volume(name));
-    if (row !== undefined && isIdentical(row.identity, entry.volume.identity)) {
-      // A volume has used this directory since: it is that one's data, whatever was removed.
+    const isUsedSince = row !== undefined && isIdentical(row.identity, entry.volume.identity);
+    const movedAtMs = await trash.movedAtMs(name, operation);
+    if (isUsedSince || movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS) {
+      // A volume has used this directory since, or somebody has moved it back out of the trash:
+      // whatever was removed, this is not to go with it.
+      operation.log.warn("what was removed has been brought back by hand and is kept", {
+        volume: name,
+        trash: entry.id,
+      });
       await parts.state.write((transaction) => transaction.removeRetired(entry.id));
       continue;
     }
+    operation.log.info("a removal is finished that the last stop had cut short", {
+      volume: name,
+      trash: entry.id,
+    });
     await attempt(stage, name, operation, async () => {
       await trash.retire(name, entry.id, operation);
       report.retired.push(name);
@@ -205,9 +223,10 @@ async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation
 }
 
 /**
- * A crash may leave a directory without the options that its row has: as long as it was not used,
- * they are written again. Otherwise the directory's own word counts, because it decides what is
- * mounted: a row from an older copy of the state may be of an earlier volume of that name.
+ * A crash, or somebody's hand, may leave a directory without the options that its row has: they are
+ * written again. Only where the rows came back from an older copy of the state, which may be of an
+ * earlier volume of that name, the directory's own word counts for what was used. Where both have
+ * options that differ nothing is done, and mounting is refused.
  */
 async function reconcileOptions(
   stage: Stage,
@@ -218,11 +237,16 @@ async function reconcileOptions(
   const wanted = row.options ?? {};
   let record = present.get(row.name);
   if (record === undefined || haveEqualOptions(record.options, wanted)) return;
-  if (Object.keys(record.options).length === 0 && row.usedAtMs === null && driver.rebuild) {
+  const isTrusted = row.usedAtMs === null || parts.state.origin.kind !== "salvaged";
+  if (Object.keys(record.options).length === 0 && isTrusted && driver.rebuild) {
     record = await driver.rebuild.rebuild({ ...row, options: wanted }, operation);
     report.rebuilt.push(row.name);
   }
   if (haveEqualOptions(record.options, wanted)) return;
+  if (parts.state.origin.kind !== "salvaged") {
+    report.failed.push(row.name);
+    return;
+  }
   const options = Object.keys(record.options).length > 0 ? record.options : null;
   await parts.state.write((transaction) => transaction.putVolume({ ...row, options }));
 }
@@ -239,6 +263,7 @@ async function reconcileAbsent(
 ): Promise<void> {
   const { parts, driver, report, strays } = stage;
   const presence = await driver.get(row.name, operation);
+  if (presence.state === "unknown") report.failed.push(row.name);
   if (presence.state !== "absent") return;
   const stray = [...strays.values()].find((one) => isIdentical(one.identity, row.identity));
   if (stray !== undefined && driver.trash !== undefined) {

@@ -1,6 +1,6 @@
 // Removals that a start could not finish: their names stay safe to use, their data stays theirs.
 import { expect, test } from "bun:test";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type EngineBench,
@@ -49,7 +49,7 @@ async function halfRemoved(parts: EngineBenchParts): Promise<EngineBench> {
   const volume = { ...entry, identity: presence.record.identity };
   await bench.state.write((transaction) => {
     transaction.removeVolume(wiki);
-    transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: 0 });
+    transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
   });
   return bench;
 }
@@ -99,4 +99,28 @@ test("data that a volume has used since is never taken for a removed one's", asy
   await bench.purged();
   expect(readdirSync(join(bench.volumePath("wiki"), "_data"))).toEqual(["old"]);
   expect(bench.engine.recovery).toMatchObject({ retired: [], missing: [] });
+});
+
+test("what somebody has moved back out of the trash is a volume again", async () => {
+  await using bench = await startedEngine();
+  const entry = await bench.engine.volumes.create(request, bench.operation());
+  writeFileSync(join(entry.mountpoint, "file"), "precious");
+  const presence = await bench.local().get(wiki, bench.operation());
+  if (presence.state !== "found") throw new Error("the volume is there");
+  const volume = { ...entry, identity: presence.record.identity };
+  await bench.state.write((transaction) => {
+    transaction.removeVolume(wiki);
+    transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
+  });
+  // The daemon was killed in the moment between the rename and the purge.
+  renameSync(bench.volumePath("wiki"), join(bench.root, "trash", idOfTrash));
+  await Bun.sleep(50); // The kernel's time stamps are coarse, and this one must be a later one.
+  renameSync(join(bench.root, "trash", idOfTrash), bench.volumePath("wiki"));
+  for (const life of [1, 2]) {
+    await bench.restart();
+    await bench.purged();
+    const file = join(bench.engine.volumes.inspect("wiki").mountpoint, "file");
+    expect({ life, isThere: existsSync(file) }).toEqual({ life, isThere: true });
+  }
+  expect(bench.log).toContainEqual(expect.objectContaining({ level: "warn" }));
 });

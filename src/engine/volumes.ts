@@ -8,6 +8,7 @@ import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
+import { mountData } from "./mount-data.ts";
 import type { Purger } from "./purger.ts";
 import { removeData } from "./removal.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
@@ -183,7 +184,7 @@ export class VolumeEngine {
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
     await this.#tellHolders(driver, entry, operation);
-    const path = await this.#mountData(driver, entry, holder, operation);
+    const path = await mountData({ driver, entry, holder, missing: this.#missing }, operation);
     if (this.#isHeldBy(entry, holder)) return path;
     try {
       const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
@@ -254,31 +255,10 @@ export class VolumeEngine {
   ): Promise<void> {
     if (this.#told.has(entry.name)) return;
     const holders = this.#parts.state.read((view) => view.holders(entry.name));
-    for (const { holder } of holders) await this.#mountData(driver, entry, holder, operation);
-    this.#told.add(entry.name);
-  }
-
-  /** A driver that does not know a volume of ours has lost its data: the volume itself is there. */
-  async #mountData(
-    driver: VolumeDriver,
-    entry: VolumeEntry,
-    holder: HolderId,
-    operation: Operation,
-  ): Promise<string> {
-    try {
-      const path = await driver.mount(entry.name, holder, operation);
-      this.#missing.delete(entry.name);
-      return path;
-    } catch (error) {
-      const { code } = toEngineError(error);
-      if (code !== "volume.not_found" && code !== "volume.data_missing") throw error;
-      this.#missing.add(entry.name);
-      throw new EngineError(
-        "volume.data_missing",
-        `error while mounting volume '${entry.mountpoint}': the data directory is missing`,
-        { cause: error, details: { path: entry.mountpoint } },
-      );
+    for (const { holder } of holders) {
+      await mountData({ driver, entry, holder, missing: this.#missing }, operation);
     }
+    this.#told.add(entry.name);
   }
 
   /** The volume of this name, unless it is half made: that one is no answer yet. */

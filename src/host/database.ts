@@ -10,7 +10,7 @@ import {
   type SqlValue,
   type Statement,
 } from "../core/database.ts";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, type ErrorCode, storageCode } from "../core/errors.ts";
 import { logSync, noLogSync } from "./log-sync.ts";
 
 /** How long a lock of a foreign process (a curious `sqlite3`) may stop this thread. */
@@ -143,10 +143,13 @@ function translate(thrown: unknown, path: string): unknown {
       return new EngineError("storage.full", message, { cause: thrown });
     case "SQLITE_READONLY":
       return new EngineError("storage.read_only", message, { cause: thrown });
-    case "SQLITE_IOERR":
-    case "SQLITE_CANTOPEN":
     case "SQLITE_BUSY":
     case "SQLITE_LOCKED":
+      return new EngineError("state.locked", `${message}: another program has it open`, {
+        cause: thrown,
+      });
+    case "SQLITE_IOERR":
+    case "SQLITE_CANTOPEN":
       return new EngineError(whyNot(dirname(path)), message, { cause: thrown });
     case "SQLITE_PERM":
       return new EngineError("host.denied", message, { cause: thrown });
@@ -164,25 +167,17 @@ function refuseReadOnly(path: string): void {
     accessSync(path, fileConstants.W_OK);
   } catch (thrown) {
     const message = `database ${path} cannot be written: ${thrown}`;
-    throw new EngineError(codeOfAccess(thrown), message, { cause: thrown });
+    throw new EngineError(storageCode(thrown), message, { cause: thrown });
   }
 }
 
 /** What the file system itself says when SQLite only knows that something did not work. */
-function whyNot(folder: string): StorageCode {
+function whyNot(folder: string): ErrorCode {
   try {
     accessSync(folder, fileConstants.W_OK);
     const { bavail, bsize } = statfsSync(folder);
     return bavail * bsize < FULL_BELOW_BYTES ? "storage.full" : "storage.failed";
   } catch (thrown) {
-    return codeOfAccess(thrown);
+    return storageCode(thrown);
   }
-}
-
-type StorageCode = "storage.full" | "storage.read_only" | "storage.failed" | "host.denied";
-
-function codeOfAccess(thrown: unknown): StorageCode {
-  const code = thrown instanceof Error && "code" in thrown ? thrown.code : undefined;
-  if (code === "EROFS") return "storage.read_only";
-  return code === "EACCES" || code === "EPERM" ? "host.denied" : "storage.failed";
 }

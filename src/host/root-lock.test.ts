@@ -95,7 +95,9 @@ describe("lockRoot", () => {
   test("follows no symbolic link and says what is wrong with the root", () => {
     symlinkSync("/dev/null", join(root, "lock"));
     expect(refusal().code).toBe("storage.failed");
-    expect(() => lockRoot(join(root, "none"))).toThrow("cannot be locked");
+    expect(() => lockRoot(join(root, "none"))).toThrow(
+      `error while locking the root ${root}/none: `,
+    );
   });
 
   whenPossible(["root", "mount"], "names read-only storage", async () => {

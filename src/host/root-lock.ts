@@ -1,7 +1,7 @@
 // One daemon per data root: an exclusive lock that the kernel drops with its holder.
 import { closeSync, constants, fchmodSync, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { EngineError, type ErrorCode } from "../core/errors.ts";
+import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { lockExclusively } from "./libc.ts";
 
 /** Held until released; the kernel releases it when the process ends, however it ends. */
@@ -37,7 +37,7 @@ export function lockRoot(root: string): RootLock {
   } catch (thrown) {
     const holder = readPid(descriptor);
     closeSync(descriptor);
-    if (codeOf(thrown) !== "EWOULDBLOCK") throw cannotLock(thrown, root);
+    if (!isErrno(thrown, "EWOULDBLOCK")) throw storageError(thrown, `locking the root ${root}`);
     throw new EngineError(
       "state.locked",
       `the root ${root} is in use by another daemon (pid ${holder ?? "unknown"})`,
@@ -61,7 +61,7 @@ function lockPatiently(descriptor: number): void {
       lockExclusively(descriptor);
       return;
     } catch (thrown) {
-      if (codeOf(thrown) !== "EWOULDBLOCK" || performance.now() > deadlineMs) throw thrown;
+      if (!isErrno(thrown, "EWOULDBLOCK") || performance.now() > deadlineMs) throw thrown;
       Bun.sleepSync(LOCK_RETRY_MS);
     }
   }
@@ -72,26 +72,8 @@ function openLockFile(path: string, root: string): number {
   try {
     return openSync(path, O_RDWR | O_CREAT | O_NOFOLLOW, LOCK_FILE_MODE);
   } catch (thrown) {
-    throw cannotLock(thrown, root);
+    throw storageError(thrown, `locking the root ${root}`);
   }
-}
-
-const codesOfSystem: Readonly<Record<string, ErrorCode>> = {
-  EACCES: "host.denied",
-  EPERM: "host.denied",
-  EROFS: "storage.read_only",
-  ENOSPC: "storage.full",
-  EDQUOT: "storage.full",
-};
-
-function cannotLock(thrown: unknown, root: string): EngineError {
-  const code = codesOfSystem[codeOf(thrown) ?? ""] ?? "storage.failed";
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new EngineError(code, `the root ${root} cannot be locked: ${message}`, { cause: thrown });
-}
-
-function codeOf(thrown: unknown): string | undefined {
-  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : undefined;
 }
 
 /** The lock counts, not the text: a disk that does not take the pid does not stop the daemon. */

@@ -1,6 +1,7 @@
 // What a connection needs of its server: the handler, the limits, the coarse clock, shared counts.
 import type { Connection } from "./connection.ts";
 import type { Handler, HttpRequest, HttpResponse } from "./message.ts";
+import type { OutputRoom } from "./output-room.ts";
 
 /** How long each state may last, in milliseconds. */
 export interface ConnectionTimeouts {
@@ -31,5 +32,7 @@ export interface ConnectionHost {
   isDraining: boolean;
   /** Sum over all connections, see `UNFINISHED_BYTES_MAX`. */
   unfinishedBytes: number;
+  /** What the answers of all connections may take, see `UNSENT_BYTES_MAX`. */
+  readonly room: OutputRoom;
   forget(connection: Connection): void;
 }

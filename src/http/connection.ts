@@ -1,6 +1,7 @@
 // One connection: reads requests in order, one at a time, and writes their answers.
 //
-// States: reading → handling → (writing | streaming) → reading … → lingering → closed.
+// States: reading → handling → (writing | streaming) → reading … → lingering → closed, and from
+// handling to waiting (for room) and back.
 // Input that comes while a request is in progress waits, up to a limit, then reading pauses; the
 // end of the input is noticed all the same. Nothing here starts a timer: every state that can last
 // has a deadline, which the server's sweep compares with the clock.
@@ -8,35 +9,26 @@ import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import type { ConnectionHost } from "./connection-host.ts";
 import { Exchange } from "./exchange.ts";
-import {
-  DISCARDED_BYTES_MAX,
-  HEAD_BYTES_MAX,
-  UNFINISHED_BYTES_MAX,
-  WAITING_INPUT_BYTES_MAX,
-} from "./limits.ts";
-import type {
-  AnyResponse,
-  HttpResponse,
-  ParsedRequest,
-  Peer,
-  StreamingResponse,
-} from "./message.ts";
-import { HttpRefusal, messageResponse } from "./refusal.ts";
+import { InputShare } from "./input-share.ts";
+import { DISCARDED_BYTES_MAX, WAITING_INPUT_BYTES_MAX } from "./limits.ts";
+import type { AnyResponse, ParsedRequest, Peer, StreamingResponse } from "./message.ts";
+import type { OutputHolder, WaitingAnswer } from "./output-room.ts";
+import { HttpRefusal } from "./refusal.ts";
 import { RequestParser } from "./request-parser.ts";
-import { headText, isBodiless, wholeText } from "./response-text.ts";
+import { failureResponse, headText, isBodiless, refusalText, wholeText } from "./response-text.ts";
 import { SocketOutput } from "./socket-output.ts";
 import { SocketStream } from "./socket-stream.ts";
 
-type State = "reading" | "handling" | "writing" | "streaming" | "lingering" | "closed";
+type State = "reading" | "handling" | "waiting" | "writing" | "streaming" | "lingering" | "closed";
 
-const REHEARSAL = { connectionLine: "", isHead: true };
 const CONTINUE = "HTTP/1.1 100 Continue\r\n\r\n";
 
-export class Connection {
+export class Connection implements OutputHolder {
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #peer: Peer | undefined;
   readonly #parser: RequestParser;
+  readonly #input: InputShare;
   readonly #output: SocketOutput;
   #state: State = "reading";
   #deadlineMs: number;
@@ -46,7 +38,6 @@ export class Connection {
   #stream: SocketStream | undefined;
   #hasInputEnded = false;
   #discardedBytes = 0;
-  #countedBytes = 0;
   readonly #onResponse = (response: AnyResponse): void => {
     this.#respond(response);
     this.#advance();
@@ -61,7 +52,8 @@ export class Connection {
     this.#peer = peer;
     this.#host = host;
     this.#parser = new RequestParser(host.bodyBytesMax);
-    this.#output = new SocketOutput(socket);
+    this.#input = new InputShare(host);
+    this.#output = new SocketOutput(socket, host.room, this);
     this.#deadlineMs = host.nowMs + host.timeouts.headMs;
     socket.on("data", (chunk: Buffer) => this.#onData(chunk));
     socket.on("end", () => this.#onEnd());
@@ -84,6 +76,10 @@ export class Connection {
     }
     if (this.#state === "reading" && this.#awaits !== "request") {
       this.refuse(new HttpRefusal(408, `the ${this.#awaits} of the request took too long`));
+    } else if (this.#state === "waiting") {
+      this.#exchange = undefined;
+      this.#output.release();
+      this.refuse(new HttpRefusal(503, "too many long answers at once, try again later"));
     } else {
       this.destroy();
     }
@@ -105,12 +101,9 @@ export class Connection {
 
   /** Answers in the server's own name and ends the connection. */
   refuse(refusal: HttpRefusal): void {
-    const response = messageResponse(refusal.status, refusal.message);
-    const head = headText(response.status, response.headers) + this.#host.dateLine;
-    const ending = { connectionLine: "Connection: close\r\n", isHead: false };
-    this.#socket.write(wholeText(head, response, ending));
+    this.#socket.write(refusalText(refusal, this.#host.dateLine));
     this.#endOutput();
-    this.#countUnfinished();
+    this.#input.count(this.#parser.waitingBytes);
   }
 
   #onData(chunk: Buffer): void {
@@ -130,7 +123,10 @@ export class Connection {
     } else if (this.#parser.waitingBytes > WAITING_INPUT_BYTES_MAX) {
       this.#socket.pause();
     }
-    this.#countUnfinished();
+    const isTooMuch = this.#input.count(this.#parser.waitingBytes);
+    if (isTooMuch && this.#state === "reading") {
+      this.refuse(new HttpRefusal(503, "too many large requests at once, try again later"));
+    }
   }
 
   /** Handles what has come, until a request must wait for its answer or input is missing. */
@@ -182,14 +178,23 @@ export class Connection {
   }
 
   #handle(request: ParsedRequest): void {
-    this.#state = "handling";
-    this.#deadlineMs = Number.POSITIVE_INFINITY;
     this.#awaits = "request";
     const exchange = new Exchange(request, this.#peer);
     this.#exchange = exchange;
     if (this.#hasInputEnded) {
       exchange.abort();
     }
+    this.#ask(exchange);
+  }
+
+  #ask(exchange: Exchange): void {
+    const awaited = this.#host.room.awaited(exchange.target);
+    if (awaited !== undefined && exchange.method === "GET") {
+      this.#wait(awaited);
+      return;
+    }
+    this.#state = "handling";
+    this.#deadlineMs = Number.POSITIVE_INFINITY;
     let result: AnyResponse | Promise<AnyResponse>;
     try {
       result = this.#host.handler(exchange);
@@ -209,15 +214,8 @@ export class Connection {
     if (exchange === undefined) {
       return;
     }
-    let response: HttpResponse;
-    try {
-      response = this.#host.onHandlerError(error, exchange);
-      // Proves that it can be written, so that a bad answer to a failure is no failure of its own.
-      wholeText(headText(response.status, response.headers), response, REHEARSAL);
-    } catch {
-      response = messageResponse(500, "internal error");
-    }
-    this.#respond(response);
+    this.#host.room.release(this);
+    this.#respond(failureResponse(() => this.#host.onHandlerError(error, exchange)));
   }
 
   #respond(response: AnyResponse): void {
@@ -234,7 +232,7 @@ export class Connection {
     try {
       const head = headText(response.status, response.headers) + this.#host.dateLine;
       const isHead = exchange.method === "HEAD";
-      const connectionLine = this.#connectionLine(exchange);
+      const connectionLine = exchange.connectionLine(this.#endsAnyway);
       if (response.stream !== undefined) {
         if (!isHead && !isBodiless(response.status)) {
           this.#sendStream(exchange, head, response);
@@ -242,37 +240,58 @@ export class Connection {
         }
         output = `${head}${connectionLine}\r\n`;
       } else {
-        output = wholeText(head, response, { connectionLine, isHead });
+        const answer = wholeText(head, response, { connectionLine, isHead });
+        if (typeof answer !== "string" && !this.#takeRoom(exchange, answer.bytes)) {
+          return;
+        }
+        output = typeof answer === "string" ? answer : answer.encode();
       }
     } catch (error) {
       this.#fail(error);
       return;
     }
-    this.#send(output);
+    this.#settle(this.#output.send(output));
   }
 
-  #send(output: string | Buffer): void {
-    if (this.#output.send(output)) {
-      this.#endExchange();
-    } else {
-      this.#awaitDrain();
+  /** False: the answer is dropped, and its request asked again when there is room. */
+  #takeRoom({ method, target }: Exchange, bytes: number): boolean {
+    if (method !== "GET") {
+      this.#host.room.claim(this, bytes);
+    } else if (!this.#host.room.take(this, bytes)) {
+      this.#wait({ target, bytes });
+      return false;
+    }
+    return true;
+  }
+
+  #wait(answer: WaitingAnswer): void {
+    this.#state = "waiting";
+    this.#deadlineMs = this.#host.nowMs + this.#host.timeouts.stallMs;
+    this.#host.room.wait(this, answer);
+  }
+
+  retry(): void {
+    if (this.#state === "waiting" && this.#exchange !== undefined) {
+      this.#ask(this.#exchange);
+      this.#advance();
     }
   }
 
-  #awaitDrain(): void {
-    this.#state = "writing";
-    this.#deadlineMs = this.#host.nowMs + this.#host.timeouts.stallMs;
+  #settle(isSent: boolean): void {
+    if (isSent) {
+      this.#endExchange();
+    } else {
+      this.#state = "writing";
+      this.#deadlineMs = this.#host.nowMs + this.#host.timeouts.stallMs;
+    }
   }
 
   #onDrain(): void {
-    if (this.#state !== "writing") {
-      return;
-    }
-    if (this.#output.resume()) {
-      this.#endExchange();
+    if (this.#state === "streaming") {
+      this.#host.room.release(this);
+    } else if (this.#state === "writing") {
+      this.#settle(this.#output.resume());
       this.#advance();
-    } else {
-      this.#awaitDrain();
     }
   }
 
@@ -283,11 +302,12 @@ export class Connection {
     }
     const encoding = isVersion11 ? "Transfer-Encoding: chunked\r\n" : "";
     this.#state = "streaming";
-    this.#socket.write(`${head}${encoding}${this.#connectionLine(exchange)}\r\n`);
+    this.#socket.write(`${head}${encoding}${exchange.connectionLine(this.#endsAnyway)}\r\n`);
     const stream = new SocketStream(this.#socket, {
       isChunked: isVersion11,
       isEndless: response.endless,
       nowMs: this.#host.nowMs,
+      takeRoom: (bytes) => this.#host.room.take(this, bytes),
       onEnd: () => this.#onStreamEnd(stream),
       onOverflow: () => this.destroy(),
     });
@@ -313,7 +333,7 @@ export class Connection {
     }
     this.#stream = undefined;
     if (this.#socket.writableNeedDrain) {
-      this.#awaitDrain();
+      this.#settle(false);
     } else {
       this.#endExchange();
       // Not from within the handler's own call.
@@ -321,16 +341,8 @@ export class Connection {
     }
   }
 
-  /** Also decides whether the connection ends with this answer. */
-  #connectionLine(exchange: Exchange): string {
-    const isLastOfInput = this.#hasInputEnded && this.#parser.waitingBytes === 0;
-    if (!exchange.keepsAlive || isLastOfInput || this.#host.isDraining) {
-      exchange.isLast = true;
-    }
-    if (exchange.isLast) {
-      return "Connection: close\r\n";
-    }
-    return exchange.isVersion11 ? "" : "Connection: keep-alive\r\n";
+  get #endsAnyway(): boolean {
+    return this.#host.isDraining || (this.#hasInputEnded && this.#parser.waitingBytes === 0);
   }
 
   #endExchange(): void {
@@ -357,7 +369,7 @@ export class Connection {
     this.#hasInputEnded = true;
     if (this.#state === "reading") {
       this.#endOutput();
-    } else if (this.#state === "handling") {
+    } else if (this.#state === "handling" || this.#state === "waiting") {
       this.#exchange?.abort();
     } else if (this.#state === "streaming") {
       this.destroy();
@@ -371,7 +383,7 @@ export class Connection {
     const wasHandling = this.#state === "handling";
     this.#state = "closed";
     this.#parser.release();
-    this.#countUnfinished();
+    this.#input.count(this.#parser.waitingBytes);
     this.#output.release();
     this.#stream?.abort();
     this.#stream = undefined;
@@ -380,21 +392,5 @@ export class Connection {
       this.#exchange = undefined;
     }
     this.#host.forget(this);
-  }
-
-  #countUnfinished(): void {
-    const bytes = this.#parser.waitingBytes;
-    if (bytes === this.#countedBytes) {
-      return;
-    }
-    this.#host.unfinishedBytes += bytes - this.#countedBytes;
-    this.#countedBytes = bytes;
-    if (
-      bytes > HEAD_BYTES_MAX &&
-      this.#host.unfinishedBytes > UNFINISHED_BYTES_MAX &&
-      this.#state === "reading"
-    ) {
-      this.refuse(new HttpRefusal(503, "too many large requests at once, try again later"));
-    }
   }
 }

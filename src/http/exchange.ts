@@ -36,6 +36,17 @@ export class Exchange implements HttpRequest {
     return this.#controller.signal;
   }
 
+  /** Also decides whether the connection ends with this answer; `endsAnyway`: for other reasons. */
+  connectionLine(endsAnyway: boolean): string {
+    if (endsAnyway || !this.keepsAlive) {
+      this.isLast = true;
+    }
+    if (this.isLast) {
+      return "Connection: close\r\n";
+    }
+    return this.isVersion11 ? "" : "Connection: keep-alive\r\n";
+  }
+
   abort(): void {
     this.#isAborted = true;
     this.#controller?.abort();

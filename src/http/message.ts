@@ -77,4 +77,8 @@ export interface StreamWriter {
 
 export type AnyResponse = HttpResponse | StreamingResponse;
 
+/**
+ * A GET may be asked twice: when there is no room for its long answer, the answer is dropped and
+ * asked for again later. So GET must change nothing.
+ */
 export type Handler = (request: HttpRequest) => AnyResponse | Promise<AnyResponse>;

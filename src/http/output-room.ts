@@ -3,7 +3,8 @@
 // A long answer takes room before it is encoded and gives it back when its last byte is on its way.
 // When there is none, whoever has taken nothing for a while is cut off, the longest first. If that
 // is not enough (many good readers at once), a request that may be repeated waits without its
-// answer and is asked again when room comes: a request costs less memory than an answer.
+// answer and is asked again when room comes: a request costs less memory than an answer. Others
+// with the same target then wait without being asked at all, so that a crowd costs no time either.
 import { STALLED_SWEEP_COUNT, UNSENT_BYTES_MAX } from "./limits.ts";
 
 /** A connection, as far as its output is concerned. */
@@ -12,6 +13,12 @@ export interface OutputHolder {
   destroy(): void;
   /** There is room now for the answer that found none. */
   retry(): void;
+}
+
+/** A request whose answer found no room. */
+export interface WaitingAnswer {
+  readonly target: string;
+  readonly bytes: number;
 }
 
 interface Held {
@@ -27,16 +34,12 @@ export class OutputRoom {
   #isWaking = false;
   /** Whose reader has taken nothing for the longest comes first. */
   readonly #held = new Map<OutputHolder, Held>();
-  /** How many bytes each waits for, in the order in which they came. */
-  readonly #waiting = new Map<OutputHolder, number>();
+  /** In the order in which they came. */
+  readonly #waiting = new Map<OutputHolder, WaitingAnswer>();
 
   /** What is taken, in bytes. */
   get bytes(): number {
     return this.#bytes;
-  }
-
-  get waitingCount(): number {
-    return this.#waiting.size;
   }
 
   /**
@@ -70,9 +73,19 @@ export class OutputRoom {
     }
   }
 
-  /** Calls `retry` when there may be room for `bytes`; who came last is called first. */
-  wait(holder: OutputHolder, bytes: number): void {
-    this.#waiting.set(holder, bytes);
+  /** The answer for which there is no room and which others with this target wait for. */
+  awaited(target: string): WaitingAnswer | undefined {
+    for (const answer of this.#waiting.values()) {
+      if (answer.target === target && !this.#fits(answer.bytes)) {
+        return answer;
+      }
+    }
+    return undefined;
+  }
+
+  /** Calls `retry` when there may be room for the answer; who came last is called first. */
+  wait(holder: OutputHolder, answer: WaitingAnswer): void {
+    this.#waiting.set(holder, answer);
   }
 
   /** Gives back what the holder has taken; it waits for nothing any more. Safe to repeat. */
@@ -90,11 +103,11 @@ export class OutputRoom {
   sweep(): void {
     this.#sweepCount += 1;
     if (this.#waiting.size > 0) {
-      let bytes = 0;
-      for (const needed of this.#waiting.values()) {
-        bytes += needed;
+      let neededBytes = 0;
+      for (const { bytes } of this.#waiting.values()) {
+        neededBytes += bytes;
       }
-      this.#makeRoom(undefined, bytes, this.#sweepCount - STALLED_SWEEP_COUNT);
+      this.#makeRoom(undefined, neededBytes, this.#sweepCount - STALLED_SWEEP_COUNT);
       this.#wakeSoon();
     }
   }
@@ -135,17 +148,15 @@ export class OutputRoom {
 
   /**
    * The newest first: who has waited for long is likely to be one of those who do not read, and
-   * must not stand in front of those who do.
+   * must not stand in front of those who do. One a turn: making a long answer takes its time.
    */
   #wake(): void {
     this.#isWaking = false;
-    let planned = this.#bytes;
-    for (const [holder, bytes] of [...this.#waiting].reverse()) {
-      if (planned === 0 || planned + bytes <= UNSENT_BYTES_MAX) {
-        planned += bytes;
-        this.#waiting.delete(holder);
-        holder.retry();
-      }
+    const [holder] = [...this.#waiting].findLast(([, { bytes }]) => this.#fits(bytes)) ?? [];
+    if (holder !== undefined) {
+      this.#waiting.delete(holder);
+      holder.retry();
+      this.#wakeSoon();
     }
   }
 }

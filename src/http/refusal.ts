@@ -1,5 +1,5 @@
 // What the server itself says no with: a status and a sentence, before any handler is asked.
-import type { HttpResponse } from "./message.ts";
+import type { Header } from "./message.ts";
 
 /** Thrown by the parser. Answered as JSON, after which the connection is closed. */
 export class HttpRefusal extends Error {
@@ -16,8 +16,14 @@ export function malformed(what: string): HttpRefusal {
   return new HttpRefusal(400, `malformed HTTP request: ${what}`);
 }
 
+interface MessageResponse {
+  readonly status: number;
+  readonly headers: readonly Header[];
+  readonly body: string;
+}
+
 /** The shape of every error of Docker's API. */
-export function messageResponse(status: number, message: string): HttpResponse {
+export function messageResponse(status: number, message: string): MessageResponse {
   return {
     status,
     headers: [["Content-Type", "application/json"]],

@@ -3,6 +3,7 @@ import { Buffer } from "node:buffer";
 import { isToken } from "./head-parser.ts";
 import { OUTPUT_SLICE_BYTES } from "./limits.ts";
 import type { Header, HttpResponse } from "./message.ts";
+import { type HttpRefusal, messageResponse } from "./refusal.ts";
 
 const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
   [200, "OK"],
@@ -12,7 +13,6 @@ const STATUS_TEXTS: ReadonlyMap<number, string> = new Map([
   [400, "Bad Request"],
   [403, "Forbidden"],
   [404, "Not Found"],
-  [405, "Method Not Allowed"],
   [408, "Request Timeout"],
   [409, "Conflict"],
   [413, "Request Entity Too Large"],
@@ -35,6 +35,8 @@ const RESERVED_NAMES: ReadonlySet<string> = new Set([
   "transfer-encoding",
 ]);
 
+const REHEARSAL = { connectionLine: "", isHead: true };
+
 /** Names come from the source code, so there are few: each is checked once. */
 const CHECKED_NAMES_MAX = 1_024;
 const checkedNames = new Set<string>();
@@ -50,6 +52,24 @@ export function headText(status: number, headers: readonly Header[]): string {
     text += `${name}: ${value}\r\n`;
   }
   return text;
+}
+
+/** The answer for a handler that threw, if it can be written: a bad one is no second failure. */
+export function failureResponse(make: () => HttpResponse): HttpResponse {
+  try {
+    const response = make();
+    wholeText(headText(response.status, response.headers), response, REHEARSAL);
+    return response;
+  } catch {
+    return messageResponse(500, "internal error");
+  }
+}
+
+/** What the server itself says no with, before it ends the connection. */
+export function refusalText(refusal: HttpRefusal, dateLine: string): string {
+  const { status, headers, body } = messageResponse(refusal.status, refusal.message);
+  const length = `Content-Length: ${Buffer.byteLength(body)}\r\n`;
+  return `${headText(status, headers)}${dateLine}${length}Connection: close\r\n\r\n${body}`;
 }
 
 /** A whole answer that needs room before it is made: encoding it is the only copy of its body. */
@@ -90,7 +110,7 @@ function encoded(head: string, body: string | Uint8Array, bodyBytes: number): Bu
   const whole = Buffer.allocUnsafeSlow(head.length + bodyBytes);
   whole.write(head, "latin1");
   if (typeof body === "string") {
-    whole.write(body, head.length);
+    whole.write(body, head.length, "latin1");
   } else {
     whole.set(body, head.length);
   }

@@ -58,12 +58,12 @@ describe("answers", () => {
     const [head, first, second] = received.split("\r\n\r\n");
     expect(head).toContain("Content-Length: 5");
     expect(first).toStartWith("HTTP/1.1 204 No Content");
-    expect(second).toStartWith("HTTP/1.1 304 Not Modified");
+    expect(second).toStartWith("HTTP/1.1 304 ");
     expect(`${first}${second}`).not.toContain("Content-Length");
   });
 
   test("of megabytes arrive whole, as text and as bytes", async () => {
-    const text = "0123456789".repeat(300_000);
+    const text = "012345678ü".repeat(300_000);
     await fixture.serve(({ path: asked }) => ({
       status: 200,
       headers: [],
@@ -72,8 +72,8 @@ describe("answers", () => {
     const client = await fixture.open();
     client.send(get("/text") + get("/bytes") + get("/text", "Connection: close\r\n"));
     const received = await client.untilEnd();
-    expect(count(received, `Content-Length: 3000000\r\n`)).toBe(3);
-    expect(count(received, text)).toBe(3);
+    expect(count(received, "Content-Length: 3300000\r\n")).toBe(3);
+    expect(count(received, Buffer.from(text).toString("latin1"))).toBe(3);
   });
 
   test("to HTTP/1.0 end the connection unless it asks for more", async () => {

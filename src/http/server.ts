@@ -7,8 +7,14 @@ import { Connection } from "./connection.ts";
 import type { ConnectionHost, ConnectionTimeouts } from "./connection-host.ts";
 import { BODY_BYTES_MAX_DEFAULT, REFUSED_CONNECTIONS_MAX } from "./limits.ts";
 import type { Handler, HttpRequest, HttpResponse, Peer } from "./message.ts";
+import { OutputRoom } from "./output-room.ts";
 import { HttpRefusal } from "./refusal.ts";
-import { listen, listenAtPath, type PlacedSocket, type UnixSocketPlace } from "./unix-listener.ts";
+import {
+  listenAtPath,
+  listenOnDescriptor,
+  type PlacedSocket,
+  type UnixSocketPlace,
+} from "./unix-listener.ts";
 
 export interface HttpServerParts {
   readonly handler: Handler;
@@ -66,12 +72,18 @@ export class HttpServer {
       dateLine: "",
       isDraining: false,
       unfinishedBytes: 0,
+      room: new OutputRoom(),
       forget: (connection) => this.#forget(connection),
     };
   }
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** What long answers and streams have left to send, see `UNSENT_BYTES_MAX`. */
+  get unsentBytes(): number {
+    return this.#host.room.bytes;
   }
 
   /** Starts to accept; may be called for several targets. Throws `ListenError`. */
@@ -81,7 +93,7 @@ export class HttpServer {
     if ("path" in target) {
       this.#places.push(await listenAtPath(listener, target));
     } else {
-      await listen(listener, { fd: target.descriptor });
+      await listenOnDescriptor(listener, target.descriptor);
     }
     listener.on("error", this.#parts.onServerError);
     this.#listeners.push(listener);
@@ -129,6 +141,7 @@ export class HttpServer {
     for (const connection of this.#connections) {
       connection.checkDeadline(this.#host.nowMs);
     }
+    this.#host.room.sweep();
     if (this.#connections.size === 0) {
       clearInterval(this.#sweepTimer);
       this.#sweepTimer = undefined;

@@ -3,14 +3,20 @@
 import type { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
 import { OUTPUT_SLICE_BYTES } from "./limits.ts";
+import type { OutputHolder, OutputRoom } from "./output-room.ts";
 
 export class SocketOutput {
   readonly #socket: Socket;
+  readonly #room: OutputRoom;
+  readonly #holder: OutputHolder;
   /** What was not handed to the socket yet. */
   #left: Buffer | undefined;
 
-  constructor(socket: Socket) {
+  /** `holder` has taken the room that long answers need. */
+  constructor(socket: Socket, room: OutputRoom, holder: OutputHolder) {
     this.#socket = socket;
+    this.#room = room;
+    this.#holder = holder;
   }
 
   /** True if the next answer may follow; otherwise call `resume` at the next "drain". */
@@ -32,10 +38,16 @@ export class SocketOutput {
         break;
       }
     }
-    return this.#left === undefined && !this.#socket.writableNeedDrain;
+    if (this.#left !== undefined || this.#socket.writableNeedDrain) {
+      this.#room.progressed(this.#holder);
+      return false;
+    }
+    this.#room.release(this.#holder);
+    return true;
   }
 
   release(): void {
     this.#left = undefined;
+    this.#room.release(this.#holder);
   }
 }

@@ -1,7 +1,7 @@
 // The sending side of a streaming answer: bounded, and cut off rather than buffered without end.
 import { Buffer } from "node:buffer";
 import type { Socket } from "node:net";
-import { STREAM_UNSENT_BYTES_MAX } from "./limits.ts";
+import { OUTPUT_SLICE_BYTES, STREAM_UNSENT_BYTES_MAX } from "./limits.ts";
 import type { StreamWriter } from "./message.ts";
 
 export interface SocketStreamParts {
@@ -9,6 +9,8 @@ export interface SocketStreamParts {
   readonly isChunked: boolean;
   readonly isEndless: boolean;
   readonly nowMs: number;
+  /** Whether the server has room for so much unsent output of this stream. */
+  readonly takeRoom: (bytes: number) => boolean;
   readonly onEnd: () => void;
   readonly onOverflow: () => void;
 }
@@ -56,11 +58,16 @@ export class SocketStream implements StreamWriter {
       );
       this.#handedBytes += size.length + bytes + 2;
     }
-    if (this.#socket.writableLength > STREAM_UNSENT_BYTES_MAX) {
+    const unsentBytes = this.#socket.writableLength;
+    if (unsentBytes > OUTPUT_SLICE_BYTES && !this.#hasRoom(unsentBytes)) {
       this.#parts.onOverflow();
       return false;
     }
     return true;
+  }
+
+  #hasRoom(unsentBytes: number): boolean {
+    return unsentBytes <= STREAM_UNSENT_BYTES_MAX && this.#parts.takeRoom(unsentBytes);
   }
 
   end(): void {

@@ -1,13 +1,19 @@
 // Where the server's socket is put, and what it never replaces.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
-import { lstatSync, readdirSync, renameSync, writeFileSync } from "node:fs";
+import { closeSync, lstatSync, openSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
 import { bodyIs, get, HttpFixture, ok } from "../../test/support/http-fixture.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import { connectRaw } from "../../test/support/raw-http-client.ts";
-import { ListenError, listen, listenAtPath, SOCKET_PATH_BYTES_MAX } from "./unix-listener.ts";
+import {
+  ListenError,
+  listen,
+  listenAtPath,
+  listenOnDescriptor,
+  SOCKET_PATH_BYTES_MAX,
+} from "./unix-listener.ts";
 
 let fixture: HttpFixture;
 let listeners: Server[];
@@ -92,6 +98,19 @@ test("a path that is too long, and a directory that is missing, are refused", as
   expect(await reasonOf(listenAtPath(listener(), { path: tooLong }))).toBe("path_too_long");
   const nowhere = join(fixture.directory, "none", "h.sock");
   expect(await reasonOf(listenAtPath(listener(), { path: nowhere }))).toBe("failed");
+});
+
+test("a descriptor that cannot listen is refused like a place that cannot be had", async () => {
+  const file = openSync("/dev/null", "r");
+  try {
+    for (const descriptor of [file, 99_999]) {
+      const listening = listenOnDescriptor(listener(), descriptor);
+      await expect(listening).rejects.toThrow(`the inherited descriptor ${descriptor}: `);
+      await expect(listening).rejects.toBeInstanceOf(ListenError);
+    }
+  } finally {
+    closeSync(file);
+  }
 });
 
 test("a server that closes leaves the socket of its successor alone", async () => {

@@ -80,6 +80,20 @@ export async function listenAtPath(server: Server, place: UnixSocketPlace): Prom
   }
 }
 
+/** For a listening socket that somebody handed down. Throws `ListenError`. */
+export async function listenOnDescriptor(server: Server, descriptor: number): Promise<void> {
+  try {
+    await listen(server, { fd: descriptor });
+  } catch (error) {
+    server.close();
+    throw new ListenError(
+      "failed",
+      `cannot listen on the inherited descriptor ${descriptor}: ${textOf(error)}`,
+      { cause: error },
+    );
+  }
+}
+
 /** Resolves when the server listens; rejects when it cannot. */
 export function listen(
   server: Server,

@@ -94,6 +94,10 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       around.call({ call: "retire", volume }, operation, (inner) =>
         facet.retire(volume, id, inner),
       ),
+    movedAtMs: (volume, operation) =>
+      around.call({ call: "movedAtMs", volume }, operation, (inner) =>
+        facet.movedAtMs(volume, inner),
+      ),
     restore: (id, volume, operation) =>
       around.call({ call: "restore", volume }, operation, (inner) =>
         facet.restore(id, volume, inner),

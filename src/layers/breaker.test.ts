@@ -63,6 +63,7 @@ function bench(per: "driver" | "volume") {
     unmount: end,
     trash: {
       retire: end,
+      movedAtMs: async () => 0,
       restore: end,
       purge: end,
       async *list() {

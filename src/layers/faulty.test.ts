@@ -74,6 +74,23 @@ test("the same seed gives the same faults, another gives others", async () => {
   expect(first.faults.length).toBeLessThan(80);
 });
 
+test("switched off, nothing fails and nothing is drawn", async () => {
+  const outcomes = async (pause: number) => {
+    let isOn = true;
+    return await withFaults(5, 2, async (_, inner) => {
+      const driver = faulty(inner, { seed: 5, oneIn: 2, isOn: () => isOn });
+      const first = await someCalls(driver);
+      isOn = false;
+      for (let round = 0; round < pause; round++) {
+        expect(await someCalls(driver)).not.toInclude("storage.failed");
+      }
+      isOn = true;
+      return [first, await someCalls(driver)];
+    });
+  };
+  expect((await outcomes(0)).result).toEqual((await outcomes(2)).result);
+});
+
 test("a fault after the effect leaves the effect, one before leaves nothing", async () => {
   await withFaults(7, 1, async (driver, inner) => {
     for (let round = 0; round < 20; round++) {

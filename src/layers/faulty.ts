@@ -11,6 +11,8 @@ export interface FaultyParts {
   readonly oneIn?: number | undefined;
   /** What failing calls throw; `storage.failed` unless given. */
   readonly code?: ErrorCode | undefined;
+  /** Whether calls fail at the moment; while they do not, nothing is drawn. Missing: they do. */
+  readonly isOn?: (() => boolean) | undefined;
   /** Is told of every fault. */
   readonly failed?: ((fault: Fault) => void) | undefined;
 }
@@ -29,11 +31,11 @@ export function faulty(driver: VolumeDriver, parts: FaultyParts): Every<VolumeDr
 }
 
 function faults(parts: FaultyParts): Around {
-  const { oneIn = 4, code = "storage.failed", failed } = parts;
+  const { oneIn = 4, code = "storage.failed", isOn, failed } = parts;
   const random = pseudoRandom(parts.seed);
 
   function draw(): Fault["moment"] | undefined {
-    if (random() * oneIn >= 1) return undefined;
+    if (isOn?.() === false || random() * oneIn >= 1) return undefined;
     return random() < 0.5 ? "before" : "after";
   }
   function fail(fault: Fault): EngineError {

@@ -27,6 +27,9 @@ export interface PlannedWrite {
   readonly bytes: number;
 }
 
+/** Why a planned write is not to be done, if it is not. */
+export type Refusal = (planned: PlannedWrite) => EngineError | undefined;
+
 /** Gives writes their rows, one after another, as if each had been committed before the next. */
 export class BatchPlan {
   readonly #memory: Memory;
@@ -40,8 +43,11 @@ export class BatchPlan {
     this.#next = memory.next;
   }
 
-  /** The write's rows; an error when another write of the turn took away what it builds on. */
-  add(write: PendingWrite): PlannedWrite | EngineError {
+  /**
+   * The write's rows; an error when another write of the turn took away what it builds on, or when
+   * `refusal` has one: then nothing builds on this write.
+   */
+  add(write: PendingWrite, refusal?: Refusal): PlannedWrite | EngineError {
     const draft: Draft = {
       next: this.#next,
       volumes: new Map(),
@@ -55,11 +61,14 @@ export class BatchPlan {
       const refused = this.#plan(change, draft);
       if (refused !== undefined) return refused;
     }
+    const { rows, bytes, volumeGrowth, holderGrowth } = draft;
+    const planned = { write, rows, bytes, volumeGrowth, holderGrowth };
+    const refused = refusal?.(planned);
+    if (refused !== undefined) return refused;
     this.#next = draft.next;
     for (const [name, rowId] of draft.volumes) this.#volumes.set(name, rowId);
     for (const [id, rowId] of draft.retired) this.#retired.set(id, rowId);
-    const { rows, bytes, volumeGrowth, holderGrowth } = draft;
-    return { write, rows, bytes, volumeGrowth, holderGrowth };
+    return planned;
   }
 
   #volumeRow(draft: Draft, name: string): number | undefined {

@@ -1,6 +1,5 @@
 // Few steps on files that the state needs: syncing a directory, putting something aside.
 import { closeSync, fsyncSync, lstatSync, openSync, renameSync, rmSync, statSync } from "node:fs";
-import { EngineError } from "../core/errors.ts";
 
 /** What `openState` calls its files, below the root. */
 export const stateFileName = "state.db";
@@ -43,23 +42,4 @@ export function moveIfThere(source: string, target: string): boolean {
 /** Removes a database that was never finished, with its log. */
 export function removeUnfinished(path: string): void {
   for (const suffix of ["", logSuffix, "-shm", "-journal"]) rmSync(path + suffix, { force: true });
-}
-
-/** A failure of the file system in the words of the error table. */
-export function storageError(thrown: unknown, doing: string): unknown {
-  if (thrown instanceof EngineError) return thrown;
-  if (!(thrown instanceof Error) || !("code" in thrown)) return thrown;
-  const message = `${doing}: ${thrown.message}`;
-  switch (thrown.code) {
-    case "ENOSPC":
-    case "EDQUOT":
-      return new EngineError("storage.full", message, { cause: thrown });
-    case "EROFS":
-      return new EngineError("storage.read_only", message, { cause: thrown });
-    case "EACCES":
-    case "EPERM":
-      return new EngineError("host.denied", message, { cause: thrown });
-    default:
-      return new EngineError("storage.failed", message, { cause: thrown });
-  }
 }

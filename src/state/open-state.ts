@@ -1,11 +1,12 @@
 // Opens the state of a data root: makes it, migrates it, or brings it back from its copies.
 import { mkdirSync } from "node:fs";
 import { type Database, DatabaseCorrupt, type OpenDatabase } from "../core/database.ts";
+import { storageError } from "../core/errors.ts";
 import type { Log } from "../core/operation.ts";
 import type { StateOrigin, StateStore } from "../core/state-store.ts";
 import { COPY_INTERVAL_MS, CopyKeeper } from "./copy-keeper.ts";
 import { copyFileName } from "./copy-writer.ts";
-import { logSuffix, stateFileName, storageError, whatIsAt } from "./files.ts";
+import { logSuffix, stateFileName, whatIsAt } from "./files.ts";
 import { checkFile } from "./integrity.ts";
 import { loadMemory } from "./load.ts";
 import { checkLog } from "./log-check.ts";
@@ -43,7 +44,9 @@ export function openState(options: StateOptions): StateStore {
       throw error;
     }
   } catch (error) {
-    throw storageError(error, `state below ${options.directory}`);
+    // What has no code is no failure of the storage but a bug.
+    if (!(error instanceof Error && "code" in error)) throw error;
+    throw storageError(error, `opening the state below ${options.directory}`);
   }
 }
 

@@ -9,12 +9,12 @@ import {
   parseTrashId,
   parseVolumeName,
 } from "../core/names.ts";
-import type {
-  HistoryAction,
-  HistoryEntry,
-  HolderEntry,
-  RetiredEntry,
-  VolumeEntry,
+import {
+  type HistoryEntry,
+  type HolderEntry,
+  historyActions,
+  type RetiredEntry,
+  type VolumeEntry,
 } from "../core/state-store.ts";
 
 /** An entry's fields before they are parsed: from columns, or from a line of the copy. */
@@ -184,16 +184,6 @@ export function volumeOfFields(fields: VolumeFields): VolumeEntry {
     usedAtMs: fields.usedAtMs,
   };
 }
-
-const historyActions = [
-  "create",
-  "adopt",
-  "remove",
-  "prune",
-  "mount",
-  "unmount",
-  "undo",
-] as const satisfies readonly HistoryAction[];
 
 export function decodeHistory(row: HistoryRow): HistoryEntry {
   const { caller_uid: uid, caller_gid: gid, caller_pid: pid } = row;

@@ -2,7 +2,16 @@
 import { describe, expect, test } from "bun:test";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync, statSync, watch } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  truncateSync,
+  watch,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { whenPossible } from "../../test/support/needs.ts";
@@ -46,15 +55,39 @@ function counting(): { open: OpenDatabase; count: number; failure: EngineError |
   return counter;
 }
 
-test("only the owner can read what may hold passwords", async () => {
-  using directory = temporaryDirectory();
-  const store = openIn(directory.path);
-  await put(store, "aa");
-  await store.close();
-  for (const name of ["state.db", "state.db-wal", "state.copy"]) {
-    expect(statSync(join(directory.path, name)).mode & 0o777).toBe(0o600);
-  }
-});
+test.each([0o000, 0o022, 0o077])(
+  "with the umask %o only the owner can read what may hold passwords",
+  async (umask) => {
+    using directory = temporaryDirectory();
+    const before = process.umask(umask);
+    try {
+      // Twice, for the older copy; then a damaged state, which is put aside and made again.
+      for (const name of ["aa", "bb"]) {
+        const store = openIn(directory.path);
+        await put(store, name);
+        await store.close();
+      }
+      const path = join(directory.path, "state.db");
+      writeFileSync(`${path}-wal`, "this is no log");
+      truncateSync(path, 5_000);
+      const store = openIn(directory.path);
+      expect(store.origin.kind).toBe("salvaged");
+      await store.close();
+    } finally {
+      process.umask(before);
+    }
+    const modes = new Map<string, number>();
+    for (const name of readdirSync(directory.path)) {
+      const kind = name.replace(/damaged-.*Z/, "damaged");
+      modes.set(kind, statSync(join(directory.path, name)).mode & 0o777);
+    }
+    for (const name of ["state.db", "state.db-wal", "state.copy", "state.copy.1"]) {
+      expect(modes.get(name)).toBe(0o600);
+    }
+    expect(modes.get("state.db.damaged")).toBe(0o600);
+    expect([...modes.values()].filter((mode) => mode !== 0o600)).toEqual([]);
+  },
+);
 
 describe("group commit", () => {
   test("all writes of one turn share one transaction", async () => {

@@ -1,30 +1,14 @@
-// The StateStore over an open database: group commit, the view, the history.
+// The StateStore over an open database: writes, the view, the history, the end.
 import type { Database, Statement } from "../core/database.ts";
-import { DatabaseCorrupt } from "../core/database.ts";
 import { EngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
-import type { Log } from "../core/operation.ts";
 import { HISTORY_ROWS_MAX, type StateOrigin, type StateStore } from "../core/state-store.ts";
-import { BatchPlan, type PendingWrite, type PlannedWrite } from "./batch.ts";
-import type { PlannedRow } from "./change.ts";
-import type { CopyKeeper } from "./copy-keeper.ts";
-import type { Memory } from "./memory.ts";
-import { HOLDER_FLOOR_PAGES, RESERVE_FLOOR_PAGES, type Room } from "./room.ts";
-import type { RowWriter } from "./row-writer.ts";
+import { type CommitParts, GroupCommit, translated } from "./group-commit.ts";
 import { decodeHistory, type HistoryRow } from "./rows.ts";
 import { Recorder } from "./transaction.ts";
 
-/** A batch of more row changes than this begins with an empty log, so that it fits in. */
-const LARGE_BATCH_ROWS = 64;
-
-export interface StoreParts {
+export interface StoreParts extends CommitParts {
   readonly origin: StateOrigin;
-  readonly database: Database;
-  readonly memory: Memory;
-  readonly writer: RowWriter;
-  readonly room: Room;
-  readonly copies: CopyKeeper;
-  readonly log: Log;
 }
 
 /** Takes over the database: `close` closes it. */
@@ -104,138 +88,6 @@ function prepareHistory(database: Database): ReadHistory {
   );
   return (oldest, volume, countMax) =>
     volume === undefined ? all.all(oldest, countMax) : ofOne.all(oldest, volume, countMax);
-}
-
-/** Collects the writes of one turn of the event loop and commits them together. */
-class GroupCommit {
-  readonly #parts: StoreParts;
-  #waiting: PendingWrite[] = [];
-  #isSealed = false;
-  /** After it nobody knows what is on disk: only a new start finds out. */
-  #failure: unknown;
-
-  constructor(parts: StoreParts) {
-    this.#parts = parts;
-  }
-
-  add(changes: PendingWrite["changes"]): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    // Everything that has arrived is handled before the commit that all of it shares.
-    if (this.#waiting.length === 0) setImmediate(() => this.flush());
-    this.#waiting.push({ changes, resolve, reject });
-    return promise;
-  }
-
-  /** After the last flush: what is called later finds nothing to do. */
-  seal(): void {
-    this.#isSealed = true;
-  }
-
-  flush(): void {
-    if (this.#waiting.length === 0 || this.#isSealed) return;
-    const writes = this.#waiting;
-    this.#waiting = [];
-    const planned = this.#plan(writes);
-    const failure = this.#commit(planned);
-    if (failure === undefined) return;
-    if (planned.length === 1 || !isOfOneWrite(failure)) {
-      for (const { write } of planned) write.reject(translated(failure));
-      return;
-    }
-    // One of them was too large for the room that is left, or wrong: the others are not to suffer.
-    for (const { write } of planned) {
-      const alone = this.#plan([write]);
-      const ownFailure = this.#commit(alone);
-      if (ownFailure !== undefined) write.reject(translated(ownFailure));
-    }
-  }
-
-  #plan(writes: readonly PendingWrite[]): readonly PlannedWrite[] {
-    const plan = new BatchPlan(this.#parts.memory);
-    const planned: PlannedWrite[] = [];
-    for (const write of writes) {
-      const next = plan.add(write);
-      if (next instanceof EngineError) write.reject(next);
-      else planned.push(next);
-    }
-    return planned;
-  }
-
-  /** Commits what there is room for, tells the view and the callers; or why nothing was done. */
-  #commit(planned: readonly PlannedWrite[]): unknown {
-    const { database, memory, room, writer, copies } = this.#parts;
-    if (this.#failure !== undefined) return this.#failure;
-    try {
-      const allowed = planned.filter((write) => this.#hasRoom(write));
-      const rows = allowed.flatMap((write) => write.rows);
-      if (rows.length > LARGE_BATCH_ROWS) room.tryCheckpoint();
-      if (rows.length > 0) {
-        const { oldest, next } = historyAfter(rows, memory.next.history);
-        const extraRows = room.isShort() ? 2 * (next - oldest) : 0;
-        const trimmed = database.transaction(() => {
-          for (const row of rows) writer.write(row);
-          return writer.trimHistory(next, extraRows);
-        });
-        writer.trimmed(trimmed);
-        for (const row of rows) memory.apply(row.change);
-        if (rows.length > LARGE_BATCH_ROWS) room.trimLog();
-        copies.changed();
-      }
-      for (const { write } of allowed) write.resolve();
-      return undefined;
-    } catch (error) {
-      if (isLasting(error)) this.#failure = error;
-      return error;
-    }
-  }
-
-  /** Rejects the write when not. What adds nothing always has room. */
-  #hasRoom(planned: PlannedWrite): boolean {
-    const { bytes, volumeGrowth, holderGrowth } = planned;
-    if (this.#parts.room.take(bytes, floorOf(volumeGrowth, holderGrowth))) return true;
-    planned.write.reject(
-      new EngineError(
-        "storage.full",
-        "the file system of the data root is full; what is left is kept for removals",
-      ),
-    );
-    return false;
-  }
-}
-
-/** The history's next row before and after these rows. */
-function historyAfter(
-  rows: readonly PlannedRow[],
-  oldest: number,
-): { oldest: number; next: number } {
-  let next = oldest;
-  for (const { change } of rows) if (change.kind === "addHistory") next = change.rowId + 1;
-  return { oldest, next };
-}
-
-function floorOf(volumeGrowth: number, holderGrowth: number): number {
-  if (volumeGrowth > 0) return RESERVE_FLOOR_PAGES;
-  return volumeGrowth === 0 && holderGrowth > 0 ? HOLDER_FLOOR_PAGES : 0;
-}
-
-/** A disk that fails: whether the failed commit is there is known at the next start only. */
-function isLasting(failure: unknown): boolean {
-  if (failure instanceof DatabaseCorrupt) return true;
-  return failure instanceof EngineError && failure.code === "storage.failed";
-}
-
-/** Whether a failure may be one write's own, so that the others of its turn deserve a try. */
-function isOfOneWrite(failure: unknown): boolean {
-  if (failure instanceof EngineError) return failure.code === "storage.full";
-  return !(failure instanceof DatabaseCorrupt);
-}
-
-/** Damage found while running: the view is right, the file is not. */
-function translated(failure: unknown): unknown {
-  if (!(failure instanceof DatabaseCorrupt)) return failure;
-  return new EngineError("storage.failed", `the state is damaged: ${failure.message}`, {
-    cause: failure,
-  });
 }
 
 function stopping(): EngineError {

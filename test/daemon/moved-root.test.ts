@@ -63,3 +63,21 @@ test("a damaged state that was put aside is told of until it is removed", async 
   await using daemon = await startDaemon({ root });
   expect(await ask(daemon.socketPath, "/info")).toMatchObject({ Warnings: null });
 });
+
+test("a start without the directory of volumes is refused: its disk may not be mounted", async () => {
+  const root = temporaryDirectory();
+  folders.push(root);
+  {
+    await using daemon = await startDaemon({ root });
+    await ask(daemon.socketPath, "/volumes/create", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ Name: "wiki" }),
+    });
+  }
+  renameSync(join(root, "volumes"), join(root, "elsewhere"));
+  await expect(startDaemon({ root })).rejects.toThrow(/volumes is gone, but the state knows/);
+  renameSync(join(root, "elsewhere"), join(root, "volumes"));
+  await using daemon = await startDaemon({ root });
+  expect(await ask(daemon.socketPath, "/volumes/wiki")).toMatchObject({ Name: "wiki" });
+});

@@ -90,8 +90,14 @@ export const brokenVolumes: readonly BrokenDriver[] = [
     }),
   },
   {
+    fault: "says absent of what is there",
+    promise: '"absent" is said only by a driver that is sure.',
+    also: "many others",
+    break: ({ driver }) => ({ ...driver, get: async () => ({ state: "absent" }) }),
+  },
+  {
     fault: "says absent when it cannot tell",
-    promise: '"absent" is said only by a driver that is sure; one that cannot tell says "unknown".',
+    promise: 'One that cannot tell says "unknown".',
     break: ({ driver }) => ({
       ...driver,
       async get(name, operation) {

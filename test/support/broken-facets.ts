@@ -58,6 +58,11 @@ export const brokenFacets: readonly BrokenDriver[] = [
   ),
   rebuild(
     "The same as `create`, now rather than later.",
+    "says that what it makes now is elsewhere",
+    ({ createNow }) => ({ createNow: (spec) => ({ ...createNow(spec), mountpoint: "" }) }),
+  ),
+  rebuild(
+    "Throws `volume.exists_differently` where `create` does.",
     "takes other options for the same volume, now",
     ({ createNow, describe }) => ({
       createNow(spec) {
@@ -156,18 +161,14 @@ export const brokenFacets: readonly BrokenDriver[] = [
     },
     [safeToRepeat],
   ),
+  trash("Refuses like `destroy`.", "retires what is mounted", (facet, { driver }) => ({
+    async retire(name, id, operation) {
+      for (const holder of holders) await driver.unmount(name, holder, operation);
+      await facet.retire(name, id, operation);
+    },
+  })),
   trash(
-    "Refuses like `destroy`, and leaves what was found rather than made where it is.",
-    "retires what is mounted",
-    (facet, { driver }) => ({
-      async retire(name, id, operation) {
-        for (const holder of holders) await driver.unmount(name, holder, operation);
-        await facet.retire(name, id, operation);
-      },
-    }),
-  ),
-  trash(
-    "Refuses like `destroy`, and leaves what was found rather than made where it is.",
+    "Leaves what was found rather than made where it is.",
     "retires somebody else's data",
     (facet, { driver, root }) => ({
       async retire(name, id, operation) {

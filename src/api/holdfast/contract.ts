@@ -1,4 +1,5 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
+import { historyActions } from "../../core/state-store.ts";
 
 export const OWN_PREFIX = "/holdfast/v1/";
 
@@ -46,7 +47,7 @@ const change = {
   required: ["at", "action", "volume", "driver", "caller", "operation"],
   properties: {
     at: instant,
-    action: { enum: ["create", "adopt", "remove", "prune", "mount", "unmount", "undo"] },
+    action: { enum: historyActions },
     volume: text,
     driver: text,
     /** The process that asked, or Holdfast itself. */

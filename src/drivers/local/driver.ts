@@ -19,6 +19,7 @@ import {
 } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import {
+  contentsOf,
   entriesOf,
   hasData,
   type Layout,
@@ -36,6 +37,8 @@ export interface LocalDriverParts {
   /** The data root: absolute, without a trailing slash. Made if it is missing. */
   readonly root: string;
   readonly host: Host;
+  /** The state knows of no volumes yet, so that missing directories are made. By default true. */
+  readonly isFirstStart?: boolean;
 }
 
 /**
@@ -45,7 +48,7 @@ export interface LocalDriverParts {
  */
 export function localDriver(parts: LocalDriverParts): VolumeDriver {
   const { host } = parts;
-  const layout = makeRoot(parts.root);
+  const layout = makeRoot(parts.root, parts.isFirstStart);
   const mounts = localMounts({ layout, host });
   const trash = localTrash({ layout, host, isHeld: mounts.isHeld });
   const rebuild = localRebuild(layout, host);
@@ -123,7 +126,10 @@ function localRebuild(layout: Layout, host: Host): RebuildCapable {
 
     async rebuild(record) {
       // Options on a directory with data would hide it: what is there is left alone.
-      if (!hasData(layout, record.name)) makeVolume(layout, record.name, record.options);
+      const data = layout.data(record.name);
+      const isMounted = host.mounts().some((line) => line.target === data);
+      if (!isMounted && !hasData(layout, record.name))
+        makeVolume(layout, record.name, record.options);
       const { identity, options } = present(layout, record.name);
       return { ...record, identity, options };
     },
@@ -144,10 +150,9 @@ function localUsage(layout: Layout, host: Host): UsageCapable {
 function look(layout: Layout, name: VolumeName): VolumeRecord | undefined {
   const facts = plainDirectory(layout.volume(name));
   if (facts === undefined) return undefined;
-  const options = readOptions(layout, name);
-  if (Object.keys(options).length === 0 && plainDirectory(layout.data(name)) === undefined) {
-    return undefined;
-  }
+  const { hasOptions, hasData: isWhole } = contentsOf(layout, name);
+  const options = hasOptions ? readOptions(layout, name) : {};
+  if (Object.keys(options).length === 0 && !isWhole) return undefined;
   return {
     name,
     options,

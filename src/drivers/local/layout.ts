@@ -45,12 +45,21 @@ export function makeLayout(root: string): Layout {
 
 /**
  * Makes `volumes` and `trash` below a root and returns their layout, with links above resolved: the
- * mount table knows no links, and is compared with these paths. Throws `storage.*`, `host.denied`.
+ * mount table knows no links, and is compared with these paths. Later than at the first start a
+ * missing `volumes` is not made: it would be empty. Throws `storage.*`, `host.denied`.
  */
-export function makeRoot(root: string): Layout {
+export function makeRoot(root: string, isFirstStart = true): Layout {
   try {
     fs.mkdirSync(root, { recursive: true, mode: DIRECTORY_MODE });
     const layout = makeLayout(fs.realpathSync(root));
+    if (!isFirstStart && !fs.existsSync(layout.volumes)) {
+      throw new EngineError(
+        "storage.failed",
+        `${layout.volumes} is gone, but the state knows of volumes in it; mount its disk, or make ` +
+          "the directory to have them back empty",
+        { details: { path: layout.volumes } },
+      );
+    }
     for (const directory of [layout.volumes, layout.trash]) {
       fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
     }
@@ -64,6 +73,8 @@ export function makeRoot(root: string): Layout {
 export interface DirectoryFacts {
   readonly identity: string;
   readonly bornAtMs: number;
+  /** A rename moves it, too. */
+  readonly changedAtMs: number;
 }
 
 /**
@@ -89,6 +100,34 @@ export function plainDirectory(directory: string): DirectoryFacts | undefined {
   return {
     identity: `${stat.ino}-${stat.birthtimeNs}`,
     bornAtMs: Number(stat.birthtimeNs / 1_000_000n),
+    changedAtMs: Number(stat.ctimeNs / 1_000_000n),
+  };
+}
+
+/** What stands in a volume's directory. */
+export interface VolumeContents {
+  readonly hasOptions: boolean;
+  readonly hasData: boolean;
+}
+
+/**
+ * Looks into a volume's directory without touching what is in it: on `_data` something may be
+ * mounted whose server is dead. Throws `volume.data_foreign` when `_data` is no directory.
+ */
+export function contentsOf(layout: Layout, name: VolumeName): VolumeContents {
+  const directory = layout.volume(name);
+  let entries: readonly fs.Dirent[];
+  try {
+    entries = fs.readdirSync(directory, { withFileTypes: true });
+  } catch (error) {
+    throw storageError(error, `looking into ${directory}`);
+  }
+  const data = entries.find((entry) => entry.name === "_data");
+  // Some file systems do not tell types in their directories: then it has to be looked at.
+  if (data !== undefined && !data.isDirectory()) plainDirectory(layout.data(name));
+  return {
+    hasOptions: entries.some((entry) => entry.name === "opts.json"),
+    hasData: data !== undefined,
   };
 }
 

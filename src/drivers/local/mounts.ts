@@ -29,11 +29,11 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
       }
       const target = layout.data(name);
       const mount = localMount(readOptions(layout, name));
-      if (mount === undefined) await makeDurable(layout, name);
-      else if (!host.mounts().some((line) => line.target === target)) {
-        makeMountPoint(layout, name);
+      // What is mounted already is not looked at: its server may be dead.
+      if (!host.mounts().some((line) => line.target === target)) {
+        if (mount !== undefined) makeMountPoint(layout, name);
         await makeDurable(layout, name);
-        await host.mount({ ...mount, target }, operation);
+        if (mount !== undefined) await host.mount({ ...mount, target }, operation);
       }
       const known = holders.get(name);
       if (known === undefined) holders.set(name, new Set([holder]));

@@ -16,6 +16,8 @@ import {
 } from "./layout.ts";
 import { localMount } from "./options.ts";
 
+/** How long a purge keeps the event loop, in milliseconds, before requests get their turn. */
+const SLICE_MS = 1;
 /** How many directories one `rm` is given. */
 const REMOVE_BATCH_COUNT = 64;
 
@@ -52,6 +54,10 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
         rename(directory, layout.retired(id));
       },
 
+      async movedAtMs(name) {
+        return plainDirectory(layout.volume(name))?.changedAtMs ?? 0;
+      },
+
       async restore(id, name, operation) {
         operation.signal.throwIfAborted();
         const isRetired = plainDirectory(layout.retired(id)) !== undefined;
@@ -66,7 +72,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       async purge(ids, operation) {
         operation.signal.throwIfAborted();
-        const full = ids.filter((id) => !removeWhenEmpty(layout, id));
+        const full = await removeEmptyOnes(layout, ids);
         for (let index = 0; index < full.length; index += REMOVE_BATCH_COUNT) {
           const batch = full.slice(index, index + REMOVE_BATCH_COUNT);
           await removeTrees(host, batch.map(layout.retired), operation);
@@ -104,9 +110,29 @@ function factsOrWarn(
   }
 }
 
+/** Removes the empty volumes among them, in slices, and returns the others. */
+async function removeEmptyOnes(
+  layout: Layout,
+  ids: readonly TrashId[],
+): Promise<readonly TrashId[]> {
+  const full: TrashId[] = [];
+  let sliceStartedAt = performance.now();
+  for (const id of ids) {
+    if (performance.now() - sliceStartedAt > SLICE_MS) {
+      await new Promise<void>((resolve) => setImmediate(resolve));
+      sliceStartedAt = performance.now();
+    }
+    if (!removeWhenEmpty(layout, id)) full.push(id);
+  }
+  return full;
+}
+
 /** Removes an empty volume with a few system calls and says whether that was enough. */
 function removeWhenEmpty(layout: Layout, id: TrashId): boolean {
   const directory = layout.retired(id);
+  const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
+  // A link in its place leads elsewhere; rm removes the link and follows none.
+  if (stat?.isDirectory() !== true) return stat === undefined;
   for (const step of [() => fs.rmdirSync(`${directory}/_data`), () => fs.rmdirSync(directory)]) {
     try {
       step();

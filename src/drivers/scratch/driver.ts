@@ -13,6 +13,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  statSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -186,6 +187,11 @@ function scratchTrash(places: Places, holders: Map<VolumeName, Set<HolderId>>): 
       if (record === undefined) return;
       if (record.origin === "adopted") rmSync(recordPath(places, name));
       else move(volumePath(places, name), target);
+    },
+
+    async movedAtMs(name, operation) {
+      check(operation);
+      return statSync(volumePath(places, name), { throwIfNoEntry: false })?.ctimeMs ?? 0;
     },
 
     async restore(id, name, operation) {

@@ -1,0 +1,62 @@
+// Has a driver mount a volume's data, and only the data that the volume was made with.
+import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { HolderId, VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
+
+export interface DataMount {
+  readonly driver: VolumeDriver;
+  readonly entry: VolumeEntry;
+  readonly holder: HolderId;
+  /** Volumes whose data was missing when it was last looked for: kept up to date. */
+  readonly missing: Set<VolumeName>;
+}
+
+/**
+ * The path of the data. A driver that does not know a volume of ours has lost its data: the volume
+ * itself is there, so that is `volume.data_missing`. Throws `volume.exists_differently` when the
+ * options are not those that the volume was made with, and what the driver throws.
+ */
+export async function mountData(mount: DataMount, operation: Operation): Promise<string> {
+  const { driver, entry, holder, missing } = mount;
+  try {
+    await refuseOtherOptions(driver, entry, operation);
+    const path = await driver.mount(entry.name, holder, operation);
+    missing.delete(entry.name);
+    return path;
+  } catch (error) {
+    const { code } = toEngineError(error);
+    if (code !== "volume.not_found" && code !== "volume.data_missing") throw error;
+    missing.add(entry.name);
+    throw new EngineError(
+      "volume.data_missing",
+      `error while mounting volume '${entry.mountpoint}': the data directory is missing`,
+      { cause: error, details: { path: entry.mountpoint } },
+    );
+  }
+}
+
+/**
+ * The driver keeps the options too, and mounts by them. Where they are no longer those that the
+ * volume was made with, it would hand out other storage: an empty local directory for a share.
+ */
+async function refuseOtherOptions(
+  driver: VolumeDriver,
+  entry: VolumeEntry,
+  operation: Operation,
+): Promise<void> {
+  const presence = await driver.get(entry.name, operation);
+  if (presence.state !== "found") return;
+  const found = presence.record.options;
+  const wanted = entry.options ?? {};
+  for (const option of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
+    if (found[option] === wanted[option]) continue;
+    throw new EngineError(
+      "volume.exists_differently",
+      `the option ${option} of volume ${entry.name} is not what the volume was made with: put ` +
+        "its options file back, or remove the volume and make it anew",
+      { details: { option } },
+    );
+  }
+}
