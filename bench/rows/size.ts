@@ -23,9 +23,9 @@ const removeLarge: RowPlan = {
   target: { bound: "at_most", value: EQUAL_SHARE },
   against: "itself",
   how:
-    "One volume is filled and synced, then the time of its removal is taken. For the empty one the " +
-    "same files are written beside it, so that both find the machine alike. The space is freed in " +
-    "the background and not timed; nothing else is measured before that has ended.",
+    "One volume is filled and synced, then the time of its removal is taken. For the empty one " +
+    "the same files are written beside it, so that both find the machine alike. The space is " +
+    "freed in the background and not timed; nothing else is measured before that has ended.",
 };
 
 interface Sized {

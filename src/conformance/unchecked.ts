@@ -37,8 +37,9 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
   },
   {
     promise:
-      "When what stands under the name was last moved or changed as a whole, in milliseconds since " +
-      "the epoch (a directory's change time); 0 when the driver cannot say, or nothing is there.",
+      "When what stands under the name was last moved or changed as a whole, in milliseconds " +
+      "since the epoch (a directory's change time); 0 when the driver cannot say, or nothing is " +
+      "there.",
     why: "storage stamps with a clock of its own; the tests of recovery prove what it is for",
   },
   {

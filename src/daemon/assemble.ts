@@ -6,7 +6,7 @@ import path from "node:path";
 import { makeHandler } from "../api/handler.ts";
 import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
-import { EngineError, storageError } from "../core/errors.ts";
+import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
 import { openDatabase } from "../host/database.ts";
@@ -118,9 +118,18 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
 }
 
 function makeRoot(root: string): void {
+  if (root === "/") {
+    throw new EngineError("config.invalid", "root /: a directory of its own is needed");
+  }
   try {
+    mkdirSync(path.dirname(root), { recursive: true });
     mkdirSync(root, { recursive: true, mode: ROOT_MODE });
   } catch (error) {
+    if (isErrno(error, "EEXIST") || isErrno(error, "ENOTDIR")) {
+      throw new EngineError("config.invalid", `root ${root}: it is not a directory`, {
+        cause: error,
+      });
+    }
     throw storageError(error, `making the data root ${root}`);
   }
 }

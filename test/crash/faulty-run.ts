@@ -254,7 +254,7 @@ export class FaultyRun implements AsyncDisposable {
     }
   }
 
-  /** Every volume can be removed once those have let go whose mounts succeeded, or seemed not to. */
+  /** Every volume can be removed once those have let go whose mounts succeeded or were doubtful. */
   async #removeAll(): Promise<void> {
     for (const [name, known] of this.#known) {
       if (!known.exists) continue;
