@@ -141,27 +141,29 @@ async function finishRemovals(stage: Stage, operation: Operation): Promise<void>
     if (inTrash.has(entry.id) || !isThatDirectory(entry, record)) continue;
     const row = parts.state.read((view) => view.volume(name));
     const isUsedSince = row !== undefined && isIdentical(row.identity, entry.volume.identity);
-    const movedAtMs = await trash.movedAtMs(name, operation);
-    if (isUsedSince || movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS) {
+    let isKept = isUsedSince;
+    await attempt(stage, name, operation, async () => {
+      const movedAtMs = isUsedSince ? 0 : await trash.movedAtMs(name, operation);
       // A volume has used this directory since, or somebody has moved it back out of the trash:
       // whatever was removed, this is not to go with it.
-      operation.log.warn("what was removed has been brought back by hand and is kept", {
+      isKept = isUsedSince || movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS;
+      if (isKept) {
+        operation.log.warn("what was removed has been brought back by hand and is kept", {
+          volume: name,
+          trash: entry.id,
+        });
+        await parts.state.write((transaction) => transaction.removeRetired(entry.id));
+        return;
+      }
+      operation.log.info("a removal is finished that the last stop had cut short", {
         volume: name,
         trash: entry.id,
       });
-      await parts.state.write((transaction) => transaction.removeRetired(entry.id));
-      continue;
-    }
-    operation.log.info("a removal is finished that the last stop had cut short", {
-      volume: name,
-      trash: entry.id,
-    });
-    await attempt(stage, name, operation, async () => {
       await trash.retire(name, entry.id, operation);
       report.retired.push(name);
     });
     // Also when it failed: nobody may take it for a volume again.
-    present.delete(name);
+    if (!isKept) present.delete(name);
   }
 }
 

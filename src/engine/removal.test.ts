@@ -237,6 +237,9 @@ describe("a removal that fails", () => {
     const { mountpoint } = await filled(bench, "wiki");
     expect(await failureOf(remove(bench, "wiki"))).toBe(dead);
     isDead = false;
+    // The data is not found now; a second failure must not forget by what it is known.
+    expect(await failureOf(remove(bench, "wiki"))).toBe(dead);
+    isDead = false;
     await bench.restart();
     expect(rows(bench)).toEqual(["wiki"]);
     expect(existsSync(join(mountpoint, "file"))).toBe(true);

@@ -65,7 +65,8 @@ async function retire(
     if (identity === "" || !(await isAbsent(driver, entry.name, operation))) {
       await state.write((transaction) => {
         transaction.removeRetired(retired.id);
-        transaction.putVolume(retired.volume);
+        // What was not found is known by the identity that it had.
+        transaction.putVolume(identity === "" ? entry : retired.volume);
         transaction.addHistory(historyEntry(host, "undo", entry, operation));
       });
       throw error;

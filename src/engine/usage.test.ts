@@ -77,3 +77,74 @@ test("however many ask at once, one walks", async () => {
   await usage.all(bench.operation());
   expect(walks).toBe(2);
 });
+
+test("volumes that take no time together give others their turn", async () => {
+  const burn = (milliseconds: number) => {
+    const endsAt = performance.now() + milliseconds;
+    while (performance.now() < endsAt);
+  };
+  await using bench = await startedEngine({
+    drivers: (it) => [
+      {
+        ...it.local(),
+        usage: {
+          // A driver that answers from memory: nothing in it lets go of the event loop.
+          async measure() {
+            burn(1);
+            return { usedBytes: 1 };
+          },
+        },
+      },
+    ],
+  });
+  const { volumes, usage } = bench.engine;
+  const creations = Array.from({ length: 100 }, (_, index) =>
+    volumes.create({ name: `v${index}`, options: null, labels: null }, bench.operation()),
+  );
+  await Promise.all(creations);
+  let turnCount = 0;
+  let isOver = false;
+  const count = () => {
+    turnCount += 1;
+    if (!isOver) setImmediate(count);
+  };
+  setImmediate(count);
+  const all = await usage.all(bench.operation());
+  isOver = true;
+  expect(all).toHaveLength(100);
+  // 100 ms of work in slices of 4 ms, and one volume more in each.
+  expect(turnCount).toBeGreaterThanOrEqual(15);
+});
+
+test("who is called off ends, and the measurement goes on for the others", async () => {
+  const begun = Promise.withResolvers<void>();
+  const measured = Promise.withResolvers<{ usedBytes: number }>();
+  await using bench = await startedEngine({
+    drivers: (it) => [
+      {
+        ...it.local(),
+        usage: {
+          async measure(_name, { signal }) {
+            begun.resolve();
+            const result = await measured.promise;
+            signal.throwIfAborted();
+            return result;
+          },
+        },
+      },
+    ],
+  });
+  const { volumes, usage } = bench.engine;
+  await volumes.create({ name: "wiki", options: null, labels: null }, bench.operation());
+  const controller = new AbortController();
+  const first = usage.all(bench.operation(controller.signal));
+  const failure = failureOf(first);
+  const second = usage.all(bench.operation());
+  await begun.promise;
+  controller.abort(new EngineError("operation.cancelled", "over"));
+  expect((await failure).code).toBe("operation.cancelled");
+  measured.resolve({ usedBytes: 7 });
+  expect((await second).map(({ sizeBytes }) => sizeBytes)).toEqual([7]);
+  const over = AbortSignal.abort(new EngineError("operation.cancelled", "over"));
+  expect((await failureOf(usage.all(bench.operation(over)))).code).toBe("operation.cancelled");
+});

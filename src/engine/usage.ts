@@ -3,6 +3,7 @@ import type { VolumeDriver } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import { Turns } from "../core/turns.ts";
 
 /** How many volumes are measured side by side. */
 const CONCURRENCY_COUNT = 4;
@@ -17,6 +18,8 @@ export interface VolumeUsage {
 export class Usage {
   readonly #state: StateStore;
   readonly #drivers: ReadonlyMap<string, VolumeDriver>;
+  /** Of all measurements together: many small volumes must not keep the event loop either. */
+  readonly #turns = new Turns();
   #running: Promise<readonly VolumeUsage[]> | undefined;
 
   constructor(parts: {
@@ -31,6 +34,8 @@ export class Usage {
   async measure(entry: VolumeEntry, operation: Operation): Promise<number> {
     const usage = this.#drivers.get(entry.driver)?.usage;
     if (usage === undefined) return -1;
+    while (this.#turns.isOver()) await this.#turns.next();
+    operation.signal.throwIfAborted();
     try {
       return (await usage.measure(entry.name, operation)).usedBytes ?? -1;
     } catch (error) {
@@ -43,13 +48,16 @@ export class Usage {
 
   /**
    * Docker's selection for df: volumes of `local` that were created without options. Who asks while
-   * a measurement runs gets that one's answer: however many ask, one walks.
+   * a measurement runs gets that one's answer: however many ask, one walks. It is nobody's own: the
+   * signal of an operation ends the waiting of that one, and not the measurement.
    */
-  all(operation: Operation): Promise<readonly VolumeUsage[]> {
-    this.#running ??= this.#measureAll(operation).finally(() => {
+  async all(operation: Operation): Promise<readonly VolumeUsage[]> {
+    operation.signal.throwIfAborted();
+    const own = { ...operation, signal: new AbortController().signal };
+    this.#running ??= this.#measureAll(own).finally(() => {
       this.#running = undefined;
     });
-    return this.#running;
+    return await unlessAborted(this.#running, operation.signal);
   }
 
   async #measureAll(operation: Operation): Promise<readonly VolumeUsage[]> {
@@ -69,5 +77,17 @@ export class Usage {
     };
     await Promise.all(Array.from({ length: CONCURRENCY_COUNT }, worker));
     return usages;
+  }
+}
+
+/** Rejects with the signal's reason when it fires first. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const { promise: aborted, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }

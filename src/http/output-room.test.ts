@@ -1,4 +1,4 @@
-// Readers that do not read: what they may hold, who makes room for whom, and that others are served.
+// Readers that do not read: what they may hold, who makes room for whom, who is served.
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import {
   bodyIs,
@@ -62,7 +62,7 @@ function passSweeps(): void {
   }
 }
 
-test("a hundred stalled readers hold no more than the bound, and a good one is served", async () => {
+test("a hundred stalled readers hold no more than the bound; a good one is served", async () => {
   const asked = await serveLists();
   Bun.gc(true);
   const before = process.memoryUsage().rss;
@@ -144,7 +144,7 @@ test("what changes something is asked once and answered at the expense of others
   expect(fixture.server.connectionCount).toBe(LIST_COUNT);
 });
 
-test("a client that leaves while it waits is forgotten, and its room goes to the next", async () => {
+test("a client that leaves while it waits is forgotten; its room goes to the next", async () => {
   const asked = await serveLists();
   const readers = await stalledReaders(LIST_COUNT);
   const [leaving, staying] = [await fixture.open(), await fixture.open()];

@@ -110,7 +110,7 @@ function encoded(head: string, body: string | Uint8Array, bodyBytes: number): Bu
   const whole = Buffer.allocUnsafeSlow(head.length + bodyBytes);
   whole.write(head, "latin1");
   if (typeof body === "string") {
-    whole.write(body, head.length, "latin1");
+    whole.write(body, head.length);
   } else {
     whole.set(body, head.length);
   }

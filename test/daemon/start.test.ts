@@ -87,8 +87,8 @@ describe("a place that cannot be had ends with exit code 1", () => {
   test("a root below a file", async () => {
     writeFileSync(join(folder, "file"), "");
     const ended = await refused(place("file/root"));
-    expect(ended.stderr).toContain("error while making the data root");
-    expect(ended.exit).toBe(1);
+    expect(ended.stderr).toContain("it is not a directory");
+    expect(ended.exit).toBe(2);
     expectSentences(ended);
   });
 

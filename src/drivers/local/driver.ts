@@ -18,6 +18,7 @@ import {
   type VolumeName,
 } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
+import { Turns } from "../../core/turns.ts";
 import {
   contentsOf,
   entriesOf,
@@ -31,7 +32,7 @@ import {
 import { localMounts } from "./mounts.ts";
 import { checkLocalOptions, localMount } from "./options.ts";
 import { localTrash } from "./trash.ts";
-import { measureTree } from "./usage.ts";
+import { measureTree, mountedVolumes } from "./usage.ts";
 
 export interface LocalDriverParts {
   /** The data root: absolute, without a trailing slash. Made if it is missing. */
@@ -137,11 +138,17 @@ function localRebuild(layout: Layout, host: Host): RebuildCapable {
 }
 
 function localUsage(layout: Layout, host: Host): UsageCapable {
+  const isMounted = mountedVolumes(layout, host);
+  const turns = new Turns();
   return {
     async measure(name, operation) {
+      while (turns.isOver()) await turns.next();
+      operation.signal.throwIfAborted();
+      // First of all: on the volume's own directory, too, a dead server may be mounted.
+      if (isMounted(name)) return { usedBytes: null };
       if (localMount(readOptions(layout, name)) !== undefined) return { usedBytes: null };
-      const mounted = new Set(host.mounts().map((line) => line.target));
-      return { usedBytes: await measureTree(layout.data(name), mounted, operation) };
+      const place = { directory: layout.volume(name), name: "_data" };
+      return { usedBytes: await measureTree(place, turns, operation) };
     },
   };
 }
