@@ -264,7 +264,8 @@ describe("verify driver", () => {
     const requests: unknown[] = [];
     const verifyDriver = (request: unknown, isWhole: boolean) => {
       requests.push(request);
-      return Promise.resolve({ isWhole, text: "the report\n", promises });
+      const leftBehind = isWhole ? [] : ["directory /mnt/x/y: it is busy"];
+      return Promise.resolve({ isWhole, text: "the report\n", promises, leftBehind });
     };
     const whole = await runWords(line, nowhere, {
       verifyDriver: (request) => verifyDriver(request, true),
@@ -274,7 +275,9 @@ describe("verify driver", () => {
     const broken = await runWords([...line, "--json"], nowhere, {
       verifyDriver: (request) => verifyDriver(request, false),
     });
-    expect(broken).toMatchObject({ stdout: `${JSON.stringify(promises[0])}\n`, exit: 4 });
+    const lines = [promises[0], { leftBehind: "directory /mnt/x/y: it is busy" }];
+    const stdout = lines.map((each) => `${JSON.stringify(each)}\n`).join("");
+    expect(broken).toMatchObject({ stdout, exit: 4 });
   });
 
   test("says the way out of a failure, and ends by its kind", async () => {

@@ -22,6 +22,8 @@ export interface VerifyReport {
     /** Why it is broken, in a sentence. */
     readonly reason?: string | undefined;
   }[];
+  /** What the checks made and could not remove again, in words for a person. */
+  readonly leftBehind: readonly string[];
 }
 
 /** Given by the program that assembles everything: no check and no driver is known here. */
@@ -40,7 +42,8 @@ export async function verify(invocation: Invocation): Promise<number> {
     options: keyValues(options.all("opt")) ?? {},
     root: options.text("root"),
   });
-  const lines = report.promises.map((promise) => `${JSON.stringify(promise)}\n`);
+  const leftBehind = report.leftBehind.map((what) => ({ leftBehind: what }));
+  const lines = [...report.promises, ...leftBehind].map((line) => `${JSON.stringify(line)}\n`);
   await terminal.out(options.flag("json") ? lines.join("") : report.text);
   return report.isWhole ? 0 : exits.conflict;
 }

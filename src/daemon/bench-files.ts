@@ -1,13 +1,13 @@
 // File access for the conformance checks, as a process beside the driver has it.
-import { link, lstat, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
+import { link, lstat, mkdir, readFile, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { BenchFiles } from "../conformance/driver-bench.ts";
 
-/** Bench files that keep what lies outside of the driver in a folder, which disposing removes. */
-export type DisposableBenchFiles = BenchFiles & AsyncDisposable;
-
-/** `folder` is an absolute path where nothing is yet, on any file system. */
-export function openBenchFiles(folder: string): DisposableBenchFiles {
+/**
+ * `folder` is an absolute path where nothing is yet, on any file system: there lies what is outside
+ * of the driver. Whoever owns it removes it, and knows what is mounted.
+ */
+export function openBenchFiles(folder: string): BenchFiles {
   let outsideCount = 0;
   return {
     write: (path, text) => writeFile(path, text),
@@ -28,6 +28,5 @@ export function openBenchFiles(folder: string): DisposableBenchFiles {
       await mkdir(path, { recursive: true });
       return path;
     },
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
   };
 }

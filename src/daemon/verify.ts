@@ -1,61 +1,109 @@
 // `holdfast verify driver NAME`: a built-in driver and the conformance checks, put together.
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { statSync } from "node:fs";
 import path from "node:path";
 import type { VerifyReport, VerifyRequest } from "../cli/verify.ts";
-import { isWhole, renderDriverReport, verifyDriver } from "../conformance/verify.ts";
-import { EngineError, storageError } from "../core/errors.ts";
+import type { CheckOutcome } from "../conformance/check.ts";
+import {
+  type DriverReport,
+  isWhole,
+  renderDriverReport,
+  verifyDriver,
+} from "../conformance/verify.ts";
+import type { DriverOptions } from "../core/driver.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { linuxHost } from "../host/linux.ts";
 import { openBenchFiles } from "./bench-files.ts";
 import { readConfig } from "./config.ts";
+import { VerifyPlaces } from "./verify-places.ts";
 
 /**
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
- * daemon would have, and removes it again. A running daemon and its volumes are not touched.
- * Throws `driver.not_found`, `storage.*`.
+ * daemon would have, and removes it again; options of a bind mount are given a fresh directory on
+ * their device. A running daemon and its volumes are not touched, nor is anything else on a bind
+ * mount's device; other devices are written to as they are. What cannot be removed is named in the
+ * report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
  */
-export async function verifyBuiltInDriver(request: VerifyRequest): Promise<VerifyReport> {
-  const parent = request.root === undefined ? configuredRoot() : path.resolve(request.root);
-  const scratch = freshDirectory(parent);
+export async function verifyBuiltInDriver(
+  request: VerifyRequest,
+  host: Host = linuxHost(),
+): Promise<VerifyReport> {
+  const places = new VerifyPlaces(host);
+  let report: DriverReport;
   try {
-    const host = linuxHost();
-    const drivers = builtInDrivers({ root: path.join(scratch, "root"), host, isFirstStart: true });
-    const driver = drivers.find((each) => each.name === request.driver);
-    if (driver === undefined) {
-      const known = drivers.map((each) => each.name).join(", ");
-      throw new EngineError(
-        "driver.not_found",
-        `there is no driver ${JSON.stringify(request.driver)} to verify; there is: ${known}`,
-      );
-    }
-    await using files = openBenchFiles(path.join(scratch, "outside"));
-    const { randomHex } = host;
-    // `size` of 0 means no limit, so that every driver of ours takes it.
-    const optionSets = [request.options, { ...request.options, size: "0" }] as const;
-    const report = await verifyDriver(driver, { files, optionSets, randomHex });
-    return {
-      isWhole: isWhole(report),
-      text: renderDriverReport(report),
-      promises: report.outcomes.map((outcome) => ({
-        promise: outcome.promise,
-        outcome: outcome.outcome,
-        ...(outcome.outcome === "broken" ? { reason: String(outcome.error) } : {}),
-      })),
-    };
-  } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    report = await runAllChecks(request, places, host);
+  } catch (error) {
+    const leftBehind = await places.remove({ mayStillMount: false });
+    if (leftBehind.length === 0) throw error;
+    const { code, message, details } = toEngineError(error);
+    const words = [message, ...leftBehind.map((what) => `left behind: ${what}`)].join("\n");
+    throw new EngineError(code, words, { cause: error, details });
   }
+  const mayStillMount = report.outcomes.some(mayStillRun);
+  const leftBehind = [...report.leftBehind, ...(await places.remove({ mayStillMount }))];
+  const whole = { ...report, leftBehind };
+  return {
+    isWhole: isWhole(whole),
+    text: renderDriverReport(whole),
+    leftBehind,
+    promises: whole.outcomes.map((outcome) => ({
+      promise: outcome.promise,
+      outcome: outcome.outcome,
+      ...(outcome.outcome === "broken" ? { reason: String(outcome.error) } : {}),
+    })),
+  };
+}
+
+async function runAllChecks(
+  request: VerifyRequest,
+  places: VerifyPlaces,
+  host: Host,
+): Promise<DriverReport> {
+  const parent = request.root === undefined ? configuredRoot() : path.resolve(request.root);
+  const scratch = places.make(parent);
+  const drivers = builtInDrivers({ root: path.join(scratch, "root"), host, isFirstStart: true });
+  const driver = drivers.find((each) => each.name === request.driver);
+  if (driver === undefined) {
+    const known = drivers.map((each) => each.name).join(", ");
+    throw new EngineError(
+      "driver.not_found",
+      `there is no driver ${JSON.stringify(request.driver)} to verify; there is: ${known}`,
+    );
+  }
+  driver.validate(request.options);
+  const options = withOwnDevice(request.options, places);
+  const files = openBenchFiles(path.join(scratch, "outside"));
+  const { randomHex } = host;
+  // `size` of 0 means no limit, so that every driver of ours takes it.
+  return verifyDriver(driver, {
+    files,
+    optionSets: [options, { ...options, size: "0" }],
+    randomHex,
+  });
+}
+
+/** A check that was given up on goes on all the same. */
+function mayStillRun(outcome: CheckOutcome): boolean {
+  if (outcome.outcome !== "broken") return false;
+  return outcome.error instanceof EngineError && outcome.error.code === "operation.timed_out";
+}
+
+/** A bind mount shows the device's own files: the checks get a directory that was made for them. */
+function withOwnDevice(options: DriverOptions, places: VerifyPlaces): DriverOptions {
+  const { device, o } = options;
+  const isBind = (o ?? "").split(",").some((word) => /^r?bind(=|$)/.test(word));
+  if (!isBind || device === undefined || device === "") return options;
+  // As mount(8) takes it, which is started in `/`.
+  const directory = path.resolve("/", device);
+  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new EngineError("volume.option_invalid", `the device ${device} is no directory`, {
+      details: { option: "device" },
+    });
+  }
+  return { ...options, device: places.make(directory) };
 }
 
 function configuredRoot(): string {
   return readConfig({ args: [], environment: process.env, userId: process.getuid?.() ?? 0 }).root;
-}
-
-function freshDirectory(parent: string): string {
-  try {
-    mkdirSync(parent, { recursive: true });
-    return mkdtempSync(path.join(parent, "holdfast-verify-"));
-  } catch (error) {
-    throw storageError(error, `making a directory for the checks below ${parent}`);
-  }
 }

@@ -8,11 +8,13 @@ import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { historyEntry } from "./history-entry.ts";
 import type { Purger } from "./purger.ts";
+import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface RemovalParts {
   readonly state: StateStore;
   readonly host: Host;
   readonly purger: Purger;
+  readonly unfinished: UnfinishedRemovals;
 }
 
 /** What is to go: nobody holds it, and the caller has the volume's lease. */
@@ -39,7 +41,7 @@ export async function removeData(
 
 /** The row goes first, so that a crash leaves a directory which recovery knows by its identity. */
 async function retire(
-  { state, host, purger }: RemovalParts,
+  { state, host, purger, unfinished }: RemovalParts,
   { driver, trash, entry, action }: Removal & { readonly trash: TrashCapable },
   operation: Operation,
 ): Promise<void> {
@@ -63,11 +65,16 @@ async function retire(
   } catch (error) {
     // Where only the answer was lost, what was asked for has been done.
     if (identity === "" || !(await isAbsent(driver, entry.name, operation))) {
-      await state.write((transaction) => {
+      const undone = state.write((transaction) => {
         transaction.removeRetired(retired.id);
         // What was not found is known by the identity that it had.
         transaction.putVolume(identity === "" ? entry : retired.volume);
         transaction.addHistory(historyEntry(host, "undo", entry, operation));
+      });
+      // Where that fails too the volume stays removed, and its data has still to follow.
+      await undone.catch((failure: unknown) => {
+        unfinished.add(retired);
+        throw failure;
       });
       throw error;
     }

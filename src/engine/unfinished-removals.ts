@@ -1,4 +1,4 @@
-// Removals that were acknowledged in an earlier life and whose data still lies under its old name.
+// Removals that stand in the state and whose data still lies under its old name.
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
@@ -7,7 +7,8 @@ import type { RetiredEntry } from "../core/state-store.ts";
 import type { Purger } from "./purger.ts";
 
 /**
- * What the start could not finish, because storage failed or did not answer. Until a removal is
+ * What the start could not finish, because storage failed or did not answer, and what could neither
+ * be done nor undone since. Until a removal is
  * finished its name must not be made again: the new volume would take over the old directory, and
  * a later start would take its data for the removed volume's. Empty in nearly every life.
  */
@@ -18,6 +19,11 @@ export class UnfinishedRemovals {
   constructor(waiting: readonly RetiredEntry[], purger: Purger) {
     this.#waiting = [...waiting];
     this.#purger = purger;
+  }
+
+  /** For one that has failed in this life. */
+  add(retired: RetiredEntry): void {
+    this.#waiting.push(retired);
   }
 
   /** Whether `finish` has anything to do. */

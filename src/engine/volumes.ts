@@ -8,6 +8,7 @@ import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
+import { LeftoverMounts } from "./leftover-mounts.ts";
 import { mountData } from "./mount-data.ts";
 import type { Purger } from "./purger.ts";
 import { removeData } from "./removal.ts";
@@ -45,6 +46,7 @@ export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
   /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
   readonly #told = new Set<VolumeName>();
+  readonly #leftovers = new LeftoverMounts();
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
   readonly #making = new Set<string>();
 
@@ -167,6 +169,7 @@ export class VolumeEngine {
       );
     }
     const driver = this.#driver(entry.driver);
+    await this.#leftovers.end(driver, entry.name, operation);
     await removeData(this.#parts, { driver, entry, action }, operation);
     this.#told.delete(entry.name);
     this.#missing.delete(entry.name);
@@ -184,8 +187,12 @@ export class VolumeEngine {
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
     await this.#tellHolders(driver, entry, operation);
+    this.#leftovers.add(entry.name, holder);
     const path = await mountData({ driver, entry, holder, missing: this.#missing }, operation);
-    if (this.#isHeldBy(entry, holder)) return path;
+    if (this.#isHeldBy(entry, holder)) {
+      this.#leftovers.settle(entry.name, holder);
+      return path;
+    }
     try {
       const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
       await state.write((transaction) => {
@@ -195,8 +202,8 @@ export class VolumeEngine {
       });
     } catch (error) {
       // Nobody gets the path, so nobody would end this mount.
-      await driver.unmount(entry.name, holder, operation).catch((left: unknown) =>
-        operation.log.warn("a mount that failed could not be undone; unmounting again ends it", {
+      await this.#leftovers.end(driver, entry.name, operation).catch((left: unknown) =>
+        operation.log.warn("a mount that failed could not be undone; a removal tries again", {
           volume: entry.name,
           holder,
           error: toEngineError(left).message,
@@ -204,6 +211,7 @@ export class VolumeEngine {
       );
       throw error;
     }
+    this.#leftovers.settle(entry.name, holder);
     events.volume("mount", entry.name, {
       container: holder,
       destination: path,
@@ -230,6 +238,7 @@ export class VolumeEngine {
     );
     // Also for a holder without a row: its mount may have been left by one that failed.
     await driver.unmount(entry.name, holder, operation);
+    this.#leftovers.settle(entry.name, holder);
     if (!this.#isHeldBy(entry, holder)) return;
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);

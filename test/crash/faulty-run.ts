@@ -254,11 +254,11 @@ export class FaultyRun implements AsyncDisposable {
     }
   }
 
-  /** Every volume can be removed once those have let go whose mounts succeeded or were doubtful. */
+  /** Every volume can be removed once those have let go whose mounts succeeded. */
   async #removeAll(): Promise<void> {
     for (const [name, known] of this.#known) {
       if (!known.exists) continue;
-      for (const holder of [...known.holders, ...known.doubtful]) await this.#unmount(name, holder);
+      for (const holder of [...known.holders]) await this.#unmount(name, holder);
       if (known.holders.size > 0) throw new Error(`${name} cannot be unmounted`);
       await this.#remove(name);
       if (known.exists) throw new Error(`${name} is stuck`);

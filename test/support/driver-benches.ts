@@ -79,7 +79,6 @@ function partsBelow(root: string, driver: VolumeDriver): BenchParts {
       };
     },
     async release() {
-      await files[Symbol.asyncDispose]();
       rmSync(root, { recursive: true, force: true });
     },
   };
