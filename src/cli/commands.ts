@@ -251,6 +251,11 @@ const engineCommands: readonly Command[] = [
   },
 ];
 
+const verifyOptionWords = `Set driver specific options. The checks write
+into the storage that is given here; only a bind
+mount's device is spared: they make a directory in
+it, use that, and remove it`;
+
 const ownCommands: readonly Command[] = [
   {
     words: ["verify", "driver"],
@@ -258,7 +263,7 @@ const ownCommands: readonly Command[] = [
     usage: "[OPTIONS] DRIVER",
     argumentCount: { min: 1, max: 1 },
     options: [
-      { name: "opt", short: "o", kind: "map", summary: "Set driver specific options" },
+      { name: "opt", short: "o", kind: "map", summary: verifyOptionWords },
       { name: "root", kind: "string", summary: "An empty directory on the storage to be checked" },
       json,
     ],

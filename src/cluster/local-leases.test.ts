@@ -1,5 +1,6 @@
 // Local leases keep the promises of the lease service, and services that break one are caught.
 import { describe, expect, test } from "bun:test";
+import { manualTimers } from "../../test/support/manual-timers.ts";
 import { brokenOnes, runCheck, runChecks } from "../conformance/check.ts";
 import { type LeaseBench, leaseServiceChecks } from "../conformance/lease-service.ts";
 import type { Lease, LeaseService, LockKey } from "../core/lease-service.ts";
@@ -18,29 +19,6 @@ function operation(signal = new AbortController().signal): Operation {
   operationCount += 1;
   const id = makeOperationId(`op-${operationCount}`);
   return { id, caller: systemCaller, signal, log: silentLog };
-}
-
-/** Timers that fire when the test says so. */
-function manualTimers() {
-  const running = new Set<{ readonly atMs: number; readonly fire: () => void }>();
-  let nowMs = 0;
-  return {
-    running,
-    monotonicMs: () => nowMs,
-    startTimer(delayMs: number, fire: () => void) {
-      const timer = { atMs: nowMs + delayMs, fire };
-      running.add(timer);
-      return () => void running.delete(timer);
-    },
-    pass(ms: number) {
-      nowMs += ms;
-      for (const timer of [...running]) {
-        if (timer.atMs > nowMs) continue;
-        running.delete(timer);
-        timer.fire();
-      }
-    },
-  };
 }
 
 function openBench(leases: LeaseService): LeaseBench {

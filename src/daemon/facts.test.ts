@@ -1,6 +1,7 @@
 // Facts: sentences about what the start found, one for each finding, and none without.
 import { afterAll, expect, test } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
+import { nothingFound } from "../../test/support/recovery-bench.ts";
 import { makeTrashId, parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { StateOrigin } from "../core/state-store.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
@@ -9,20 +10,8 @@ import { gatherFacts } from "./facts.ts";
 const root = mkdtempSync("/dev/shm/holdfast-facts-");
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-const nothing: RecoveryReport = {
-  adopted: [],
-  rebuilt: [],
-  retired: [],
-  forgotten: [],
-  missing: [],
-  restored: [],
-  strays: [],
-  unlisted: [],
-  failed: [],
-};
-
 function warnings(origin: StateOrigin, found: Partial<RecoveryReport> = {}): readonly string[] {
-  const recovery = { ...nothing, ...found };
+  const recovery = { ...nothingFound, ...found };
   return gatherFacts({ root, bootId: "boot", origin, recovery }).warnings;
 }
 

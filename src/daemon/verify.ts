@@ -10,7 +10,7 @@ import {
   verifyDriver,
 } from "../conformance/verify.ts";
 import type { DriverOptions } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError, storageError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { linuxHost } from "../host/linux.ts";
@@ -41,7 +41,9 @@ export async function verifyBuiltInDriver(
     throw new EngineError(code, words, { cause: error, details });
   }
   const mayStillMount = report.outcomes.some(mayStillRun);
-  const leftBehind = [...report.leftBehind, ...(await places.remove({ mayStillMount }))];
+  const left = await places.remove({ mayStillMount });
+  // All that a driver makes here lies in those places: when they are gone, so is that.
+  const leftBehind = left.length === 0 ? [] : [...report.leftBehind, ...left];
   const whole = { ...report, leftBehind };
   return {
     isWhole: isWhole(whole),
@@ -96,12 +98,20 @@ function withOwnDevice(options: DriverOptions, places: VerifyPlaces): DriverOpti
   if (!isBind || device === undefined || device === "") return options;
   // As mount(8) takes it, which is started in `/`.
   const directory = path.resolve("/", device);
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory() !== true) {
+  if (!isDirectory(directory)) {
     throw new EngineError("volume.option_invalid", `the device ${device} is no directory`, {
       details: { option: "device" },
     });
   }
   return { ...options, device: places.make(directory) };
+}
+
+function isDirectory(directory: string): boolean {
+  try {
+    return statSync(directory, { throwIfNoEntry: false })?.isDirectory() === true;
+  } catch (error) {
+    throw storageError(error, `looking at the device ${directory}`);
+  }
 }
 
 function configuredRoot(): string {

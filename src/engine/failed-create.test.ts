@@ -3,40 +3,17 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync } from "node:fs";
 import {
-  type EngineBench,
+  changedLocal,
+  create,
   type EngineBenchParts,
   failureOf,
+  named,
+  names,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
-import type { VolumeDriver } from "../core/driver.ts";
+import { bracketed } from "../../test/support/recovery-bench.ts";
 import { EngineError } from "../core/errors.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
-import type { CreateRequest } from "./volumes.ts";
-
-/** A create of this name with nothing else said. */
-function named(name: string, more: Partial<CreateRequest> = {}): CreateRequest {
-  return { name, options: null, labels: null, ...more };
-}
-
-function create(bench: EngineBench, request: CreateRequest): Promise<VolumeEntry> {
-  return bench.engine.volumes.create(request, bench.operation());
-}
-
-function names(bench: EngineBench): readonly string[] {
-  return bench.engine.volumes.list({}).map((entry) => entry.name);
-}
-
-/** The local driver with some of its members replaced. */
-function changedLocal(
-  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.local();
-      return [{ ...driver, ...change(driver, bench) }];
-    },
-  };
-}
 
 describe("a create that fails", () => {
   const full = new EngineError("storage.full", "no space left on device");
@@ -144,9 +121,6 @@ describe("a create that fails", () => {
 });
 
 describe("create by a driver that cannot rebuild", () => {
-  const bracketed = (change: Partial<VolumeDriver> = {}): EngineBenchParts => ({
-    drivers: (bench) => [{ ...bench.scratch(), rebuild: undefined, ...change }],
-  });
   const onScratch = (name: string) => named(name, { driver: "scratch" });
 
   test("is bracketed by two commits, and the row is the driver's record", async () => {
@@ -177,7 +151,9 @@ describe("create by a driver that cannot rebuild", () => {
 
   test("a failure takes the row back", async () => {
     const dead = new EngineError("driver.timed_out", "no answer");
-    await using bench = await startedEngine(bracketed({ create: () => Promise.reject(dead) }));
+    await using bench = await startedEngine(
+      bracketed(() => ({ create: () => Promise.reject(dead) })),
+    );
     expect(await failureOf(create(bench, onScratch("wiki")))).toBe(dead);
     expect(names(bench)).toEqual([]);
     expect(bench.events).toEqual([]);
@@ -186,13 +162,15 @@ describe("create by a driver that cannot rebuild", () => {
   test("what is not made yet is not answered as existing", async () => {
     const gate = Promise.withResolvers<void>();
     const dead = new EngineError("driver.timed_out", "no answer");
+    const begun = Promise.withResolvers<void>();
     const create1 = async () => {
+      begun.resolve();
       await gate.promise;
       throw dead;
     };
-    await using bench = await startedEngine(bracketed({ create: create1 }));
+    await using bench = await startedEngine(bracketed(() => ({ create: create1 })));
     const first = create(bench, onScratch("wiki"));
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await begun.promise;
     expect(bench.engine.volumes.inspect("wiki").phase).toBe("creating");
     const second = create(bench, onScratch("wiki"));
     gate.resolve();

@@ -4,6 +4,7 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../test/support/child.ts";
 import {
+  changedTrash,
   type EngineBench,
   type EngineBenchParts,
   startedEngine,
@@ -20,13 +21,7 @@ const dead = new EngineError("storage.failed", "the disk does not answer");
 function changedPurge(
   change: (trash: TrashCapable, bench: EngineBench) => TrashCapable["purge"],
 ): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.local();
-      if (driver.trash === undefined) throw new Error("local has a trash");
-      return [{ ...driver, trash: { ...driver.trash, purge: change(driver.trash, bench) } }];
-    },
-  };
+  return changedTrash((trash, bench) => ({ purge: change(trash, bench) }));
 }
 
 /** As the daemon has it, on a disk that cannot remove what holds a file called `bad-…`. */

@@ -2,70 +2,16 @@
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../../test/support/child.ts";
+import type { EngineBench, EngineBenchParts } from "../../test/support/engine-bench.ts";
 import {
-  type EngineBench,
-  type EngineBenchParts,
-  startedEngine,
-} from "../../test/support/engine-bench.ts";
-import type { VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
-import { makeTrashId } from "../core/names.ts";
-import type { VolumeEntry } from "../core/state-store.ts";
-import type { RecoveryReport } from "./recovery.ts";
-
-const dead = new EngineError("storage.failed", "the disk does not answer");
-const idOfTrash = makeTrashId("0123456789abcdef");
-
-const nothing: RecoveryReport = {
-  adopted: [],
-  rebuilt: [],
-  retired: [],
-  forgotten: [],
-  missing: [],
-  restored: [],
-  strays: [],
-  unlisted: [],
-  failed: [],
-};
-
-/** The report with these findings and no others. */
-function only(found: Readonly<Partial<Record<keyof RecoveryReport, readonly string[]>>>): object {
-  return { ...nothing, ...found };
-}
-
-async function withVolume(
-  parts: EngineBenchParts = {},
-  driver = "local",
-): Promise<{ readonly bench: EngineBench; readonly entry: VolumeEntry }> {
-  const bench = await startedEngine(parts);
-  const request = { name: "wiki", driver, options: null, labels: { a: "1" } };
-  const entry = await bench.engine.volumes.create(request, bench.operation());
-  return { bench, entry };
-}
-
-/** The start finds what is expected, and the one after it finds nothing left to do. */
-async function startsWith(
-  bench: EngineBench,
-  first: Parameters<typeof only>[0],
-  second: Parameters<typeof only>[0] = {},
-): Promise<void> {
-  await bench.restart();
-  expect(bench.engine.recovery as object).toEqual(only(first));
-  await bench.restart();
-  expect(bench.engine.recovery as object).toEqual(only(second));
-}
-
-/** The scratch driver without rebuild, with some members replaced. */
-function bracketed(
-  change: (driver: VolumeDriver) => Partial<VolumeDriver> = () => ({}),
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.scratch();
-      return [{ ...driver, rebuild: undefined, ...change(driver) }];
-    },
-  };
-}
+  bracketed,
+  dead,
+  idOfTrash,
+  only,
+  startsWith,
+  withVolume,
+} from "../../test/support/recovery-bench.ts";
 
 describe("a driver that cannot tell", () => {
   /** What a dead driver must not change: all rows of the state. */
@@ -132,8 +78,16 @@ describe("a driver that cannot tell", () => {
       "wiki",
       "other",
     ]);
-    // Longer than the purger gathers: what may still lie in its old place keeps its record.
-    await new Promise((resolve) => setTimeout(resolve, 60));
+    // What may still lie in its old place keeps its record, when one removed after it is purged.
+    const later = { name: "later", driver: "local", options: null, labels: null };
+    await bench.engine.volumes.create(later, bench.operation());
+    await bench.engine.volumes.remove("later", bench.operation());
+    const isLeft = () =>
+      bench.state.read((view) => [...view.retired()].some((each) => each.volume.name === "later"));
+    await eventually(() => (isLeft() ? undefined : true), {
+      timeoutMs: 5_000,
+      otherwise: () => "what was removed later should be purged",
+    });
     expect(rows(bench)[1]).toEqual(before);
     expect(bench.log).toContainEqual(
       expect.objectContaining({

@@ -10,84 +10,23 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { EngineBench, failureOf, startedEngine } from "../../test/support/engine-bench.ts";
 import {
-  EngineBench,
-  type EngineBenchParts,
-  failureOf,
-  startedEngine,
-} from "../../test/support/engine-bench.ts";
-import type { VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
-import {
-  type DriverName,
-  makeTrashId,
-  parseHolderId,
-  parseVolumeName,
-  type VolumeName,
-} from "../core/names.ts";
-import type { VolumeEntry } from "../core/state-store.ts";
-import type { RecoveryReport } from "./recovery.ts";
-
-const dead = new EngineError("storage.failed", "the disk does not answer");
-const idOfTrash = makeTrashId("0123456789abcdef");
-const wiki = parseVolumeName("wiki");
-
-const nothing: RecoveryReport = {
-  adopted: [],
-  rebuilt: [],
-  retired: [],
-  forgotten: [],
-  missing: [],
-  restored: [],
-  strays: [],
-  unlisted: [],
-  failed: [],
-};
-
-/** The report with these findings and no others. */
-function only(found: Readonly<Partial<Record<keyof RecoveryReport, readonly string[]>>>): object {
-  return { ...nothing, ...found };
-}
-
-async function withVolume(
-  parts: EngineBenchParts = {},
-  driver = "local",
-): Promise<{ readonly bench: EngineBench; readonly entry: VolumeEntry }> {
-  const bench = await startedEngine(parts);
-  const request = { name: "wiki", driver, options: null, labels: { a: "1" } };
-  const entry = await bench.engine.volumes.create(request, bench.operation());
-  return { bench, entry };
-}
+  bracketed,
+  dead,
+  idOfTrash,
+  only,
+  retireRow,
+  startsWith,
+  withVolume,
+} from "../../test/support/recovery-bench.ts";
+import { type DriverName, parseHolderId, type VolumeName } from "../core/names.ts";
 
 /** Mounts and unmounts: from now on the volume counts as used. */
 async function use(bench: EngineBench): Promise<void> {
   const holder = parseHolderId("c1");
   await bench.engine.volumes.mount("wiki", holder, bench.operation());
   await bench.engine.volumes.unmount("wiki", holder, bench.operation());
-}
-
-/** The start finds what is expected, and the one after it finds nothing left to do. */
-async function startsWith(
-  bench: EngineBench,
-  first: Parameters<typeof only>[0],
-  second: Parameters<typeof only>[0] = {},
-): Promise<void> {
-  await bench.restart();
-  expect(bench.engine.recovery as object).toEqual(only(first));
-  await bench.restart();
-  expect(bench.engine.recovery as object).toEqual(only(second));
-}
-
-/** The scratch driver without rebuild, with some members replaced. */
-function bracketed(
-  change: (driver: VolumeDriver) => Partial<VolumeDriver> = () => ({}),
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.scratch();
-      return [{ ...driver, rebuild: undefined, ...change(driver) }];
-    },
-  };
 }
 
 describe("a volume without its directory", () => {
@@ -139,14 +78,7 @@ describe("a removal that the power cut undid", () => {
   async function halfRemoved(): Promise<EngineBench> {
     const { bench, entry } = await withVolume();
     writeFileSync(join(entry.mountpoint, "file"), "data");
-    const presence = await bench.local().get(wiki, bench.operation());
-    if (presence.state !== "found") throw new Error("the volume is there");
-    const { identity } = presence.record;
-    await bench.state.write((transaction) => {
-      transaction.removeVolume(wiki);
-      const volume = { ...entry, identity };
-      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
-    });
+    await retireRow(bench, entry);
     return bench;
   }
 

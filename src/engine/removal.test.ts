@@ -3,12 +3,14 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
+  changedScratch,
+  changedTrash,
   type EngineBench,
   type EngineBenchParts,
   failureOf,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
-import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
+import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { parseHolderId } from "../core/names.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
@@ -36,29 +38,11 @@ function rows(bench: EngineBench): readonly string[] {
   return bench.engine.volumes.list({}).map((entry) => entry.name);
 }
 
-/** The local driver with another trash. */
-function changedTrash(
-  change: (trash: TrashCapable, bench: EngineBench) => Partial<TrashCapable>,
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.local();
-      if (driver.trash === undefined) throw new Error("local has a trash");
-      return [{ ...driver, trash: { ...driver.trash, ...change(driver.trash, bench) } }];
-    },
-  };
-}
-
 /** The scratch driver without a trash, and with some members replaced. */
 function withoutTrash(
   change: (driver: VolumeDriver) => Partial<VolumeDriver> = () => ({}),
 ): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.scratch();
-      return [{ ...driver, trash: undefined, ...change(driver) }];
-    },
-  };
+  return changedScratch((driver) => ({ trash: undefined, ...change(driver) }));
 }
 
 describe("remove", () => {

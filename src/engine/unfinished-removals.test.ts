@@ -8,14 +8,11 @@ import {
   failureOf,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
+import { dead, idOfTrash, retireRow } from "../../test/support/recovery-bench.ts";
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
-import { makeTrashId, parseHolderId, parseVolumeName } from "../core/names.ts";
+import { parseHolderId } from "../core/names.ts";
 
-const wiki = parseVolumeName("wiki");
-const idOfTrash = makeTrashId("0123456789abcdef");
 const request = { name: "wiki", options: null, labels: null };
-const dead = new EngineError("storage.failed", "the disk does not answer");
 
 /** A local driver whose renames or whose listing can be made to fail. */
 function fragile(faults: { retire: boolean; list: boolean }): EngineBenchParts {
@@ -44,13 +41,7 @@ async function halfRemoved(parts: EngineBenchParts): Promise<EngineBench> {
   const bench = await startedEngine(parts);
   const entry = await bench.engine.volumes.create(request, bench.operation());
   writeFileSync(join(entry.mountpoint, "old"), "of the removed volume");
-  const presence = await bench.local().get(wiki, bench.operation());
-  if (presence.state !== "found") throw new Error("the volume is there");
-  const volume = { ...entry, identity: presence.record.identity };
-  await bench.state.write((transaction) => {
-    transaction.removeVolume(wiki);
-    transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
-  });
+  await retireRow(bench, entry);
   return bench;
 }
 
@@ -105,13 +96,7 @@ test("what somebody has moved back out of the trash is a volume again", async ()
   await using bench = await startedEngine();
   const entry = await bench.engine.volumes.create(request, bench.operation());
   writeFileSync(join(entry.mountpoint, "file"), "precious");
-  const presence = await bench.local().get(wiki, bench.operation());
-  if (presence.state !== "found") throw new Error("the volume is there");
-  const volume = { ...entry, identity: presence.record.identity };
-  await bench.state.write((transaction) => {
-    transaction.removeVolume(wiki);
-    transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
-  });
+  await retireRow(bench, entry);
   // The daemon was killed in the moment between the rename and the purge.
   renameSync(bench.volumePath("wiki"), join(bench.root, "trash", idOfTrash));
   await Bun.sleep(50); // The kernel's time stamps are coarse, and this one must be a later one.

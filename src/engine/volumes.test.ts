@@ -3,43 +3,18 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
-  type EngineBench,
-  type EngineBenchParts,
+  changedLocal,
+  create,
   failureOf,
+  named,
+  names,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
-import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { type DriverName, parseHolderId, type VolumeName } from "../core/names.ts";
-import type { VolumeEntry } from "../core/state-store.ts";
 import type { CreateRequest } from "./volumes.ts";
 
 const holder = parseHolderId("c1");
-
-/** A create of this name with nothing else said. */
-function named(name: string, more: Partial<CreateRequest> = {}): CreateRequest {
-  return { name, options: null, labels: null, ...more };
-}
-
-function create(bench: EngineBench, request: CreateRequest): Promise<VolumeEntry> {
-  return bench.engine.volumes.create(request, bench.operation());
-}
-
-function names(bench: EngineBench): readonly string[] {
-  return bench.engine.volumes.list({}).map((entry) => entry.name);
-}
-
-/** The local driver with some of its members replaced. */
-function changedLocal(
-  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.local();
-      return [{ ...driver, ...change(driver, bench) }];
-    },
-  };
-}
 
 describe("create", () => {
   test("makes the directory and says what was asked, with the host's time", async () => {

@@ -1,10 +1,11 @@
 // Connections over time: slow and vanishing clients, streams, draining.
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   bodyIs,
+  fixtureForEachTest,
   gate,
   get,
-  HttpFixture,
+  type HttpFixture,
   ok,
   post,
   timeouts,
@@ -16,12 +17,8 @@ import type { HttpRequest, StreamWriter } from "./message.ts";
 
 let fixture: HttpFixture;
 
-beforeEach(() => {
-  fixture = new HttpFixture();
-});
-
-afterEach(async () => {
-  await fixture[Symbol.asyncDispose]();
+fixtureForEachTest((fresh) => {
+  fixture = fresh;
 });
 
 describe("clients that are slow", () => {

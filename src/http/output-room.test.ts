@@ -1,9 +1,10 @@
 // Readers that do not read: what they may hold, who makes room for whom, who is served.
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { expect, test } from "bun:test";
 import {
   bodyIs,
+  fixtureForEachTest,
   get,
-  HttpFixture,
+  type HttpFixture,
   ok,
   post,
   timeouts,
@@ -21,12 +22,8 @@ const LIST_COUNT = Math.floor(UNSENT_BYTES_MAX / (LIST_BYTES + 200));
 
 let fixture: HttpFixture;
 
-beforeEach(() => {
-  fixture = new HttpFixture();
-});
-
-afterEach(async () => {
-  await fixture[Symbol.asyncDispose]();
+fixtureForEachTest((fresh) => {
+  fixture = fresh;
 });
 
 /** Serves "small" at /small, else a list; the targets that the handler was asked for. */

@@ -1,11 +1,12 @@
 // The server over real Unix sockets: answers, requests, failing handlers, limits, memory.
-import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import {
   bodyIs,
   count,
+  fixtureForEachTest,
   gate,
   get,
-  HttpFixture,
+  type HttpFixture,
   ok,
   post,
   turnsUntil,
@@ -15,12 +16,8 @@ import type { Handler, HttpRequest } from "./message.ts";
 
 let fixture: HttpFixture;
 
-beforeEach(() => {
-  fixture = new HttpFixture();
-});
-
-afterEach(async () => {
-  await fixture[Symbol.asyncDispose]();
+fixtureForEachTest((fresh) => {
+  fixture = fresh;
 });
 
 describe("answers", () => {

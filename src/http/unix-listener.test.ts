@@ -4,7 +4,13 @@ import { spawn } from "node:child_process";
 import { closeSync, lstatSync, openSync, readdirSync, renameSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:net";
 import { join } from "node:path";
-import { bodyIs, get, HttpFixture, ok } from "../../test/support/http-fixture.ts";
+import {
+  bodyIs,
+  fixtureForEachTest,
+  get,
+  type HttpFixture,
+  ok,
+} from "../../test/support/http-fixture.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import { connectRaw } from "../../test/support/raw-http-client.ts";
 import {
@@ -18,16 +24,18 @@ import {
 let fixture: HttpFixture;
 let listeners: Server[];
 
+fixtureForEachTest((fresh) => {
+  fixture = fresh;
+});
+
 beforeEach(() => {
-  fixture = new HttpFixture();
   listeners = [];
 });
 
-afterEach(async () => {
+afterEach(() => {
   for (const listener of listeners) {
     listener.close();
   }
-  await fixture[Symbol.asyncDispose]();
 });
 
 function listener(): Server {

@@ -1,5 +1,6 @@
 // Deadlines: every call ends in time, nothing is lost, nothing stays behind.
 import { describe, expect, test } from "bun:test";
+import { manualTimers } from "../../test/support/manual-timers.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { makeOperationId, parseDriverName, parseHolderId, parseVolumeName } from "../core/names.ts";
@@ -13,29 +14,6 @@ const mountDeadlineMs = 120_000;
 
 function operation(signal = new AbortController().signal): Operation {
   return { id: makeOperationId("op"), caller: systemCaller, signal, log: silentLog };
-}
-
-/** Timers that fire when the test says so. */
-function manualTimers() {
-  const running = new Set<{ readonly atMs: number; readonly fire: () => void }>();
-  let nowMs = 0;
-  return {
-    running,
-    monotonicMs: () => nowMs,
-    startTimer(delayMs: number, fire: () => void) {
-      const timer = { atMs: nowMs + delayMs, fire };
-      running.add(timer);
-      return () => void running.delete(timer);
-    },
-    pass(ms: number) {
-      nowMs += ms;
-      for (const timer of [...running]) {
-        if (timer.atMs > nowMs) continue;
-        running.delete(timer);
-        timer.fire();
-      }
-    },
-  };
 }
 
 /** A driver that does nothing but what a test replaces. */

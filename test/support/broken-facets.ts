@@ -1,48 +1,14 @@
 // Drivers that break one promise of a facet each; see broken-drivers.ts.
 import { cpSync, existsSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { RebuildCapable, TrashCapable, VolumeRecord } from "../../src/core/driver.ts";
+import type { VolumeRecord } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { TrashId } from "../../src/core/names.ts";
 import { type BrokenDriver, empty, holders, safeToRepeat } from "./broken-drivers.ts";
+import { breakerOf, present } from "./facet-breaker.ts";
 
-type Healthy = Parameters<BrokenDriver["break"]>[0];
-
-/** Replaces members of the facet `rebuild`. */
-function rebuild(
-  promise: string,
-  fault: string,
-  change: (facet: RebuildCapable, healthy: Healthy) => Partial<RebuildCapable>,
-  also: readonly string[] = [],
-): BrokenDriver {
-  return {
-    promise,
-    fault,
-    also,
-    break(healthy) {
-      const facet = present(healthy.driver.rebuild);
-      return { ...healthy.driver, rebuild: { ...facet, ...change(facet, healthy) } };
-    },
-  };
-}
-
-/** Replaces members of the facet `trash`. */
-function trash(
-  promise: string,
-  fault: string,
-  change: (facet: TrashCapable, healthy: Healthy) => Partial<TrashCapable>,
-  also: readonly string[] = [],
-): BrokenDriver {
-  return {
-    promise,
-    fault,
-    also,
-    break(healthy) {
-      const facet = present(healthy.driver.trash);
-      return { ...healthy.driver, trash: { ...facet, ...change(facet, healthy) } };
-    },
-  };
-}
+const rebuild = breakerOf("rebuild");
+const trash = breakerOf("trash");
 
 export const brokenFacets: readonly BrokenDriver[] = [
   rebuild(
@@ -244,12 +210,6 @@ export const brokenFacets: readonly BrokenDriver[] = [
     },
   })),
 ];
-
-/** A facet that the healthy driver has. */
-export function present<T>(facet: T | undefined): T {
-  if (facet === undefined) throw new TypeError("the healthy driver lacks a facet");
-  return facet;
-}
 
 /** What a careless removal does: it looks through links, here through the check's own only. */
 function emptyBehindLinks(folder: string): void {

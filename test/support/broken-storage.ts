@@ -1,30 +1,11 @@
 // Drivers that break one promise of usage, quota, fence or snapshots each; see broken-drivers.ts.
 import { cpSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
-import type { SnapshotCapable } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { type BrokenDriver, empty, unfired } from "./broken-drivers.ts";
-import { present } from "./broken-facets.ts";
+import { breakerOf } from "./facet-breaker.ts";
 
-type Healthy = Parameters<BrokenDriver["break"]>[0];
-
-/** Replaces members of the facet `snapshots`. */
-function snapshots(
-  promise: string,
-  fault: string,
-  change: (facet: SnapshotCapable, healthy: Healthy) => Partial<SnapshotCapable>,
-  also: readonly string[] = [],
-): BrokenDriver {
-  return {
-    promise,
-    fault,
-    also,
-    break(healthy) {
-      const facet = present(healthy.driver.snapshots);
-      return { ...healthy.driver, snapshots: { ...facet, ...change(facet, healthy) } };
-    },
-  };
-}
+const snapshots = breakerOf("snapshots");
 
 export const brokenStorage: readonly BrokenDriver[] = [
   {

@@ -1,16 +1,17 @@
 // An engine for one test: a real state in memory, drivers of the test's choice, a clock it moves.
 import { join } from "node:path";
 import { localLeases } from "../../src/cluster/local-leases.ts";
-import type { VolumeDriver } from "../../src/core/driver.ts";
+import type { TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { Host } from "../../src/core/host.ts";
 import { makeOperationId } from "../../src/core/names.ts";
 import { type Log, type Operation, systemCaller } from "../../src/core/operation.ts";
-import type { StateStore } from "../../src/core/state-store.ts";
+import type { StateStore, VolumeEntry } from "../../src/core/state-store.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { type Engine, startEngine } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
 import { openIn, temporaryDirectory } from "./state-bench.ts";
@@ -159,4 +160,52 @@ export async function failureOf(work: Promise<unknown> | (() => unknown)): Promi
     throw error;
   }
   throw new Error(`it should have failed, and gave ${JSON.stringify(value)}`);
+}
+
+/** A create of this name with nothing else said. */
+export function named(name: string, more: Partial<CreateRequest> = {}): CreateRequest {
+  return { name, options: null, labels: null, ...more };
+}
+
+export function create(bench: EngineBench, request: CreateRequest): Promise<VolumeEntry> {
+  return bench.engine.volumes.create(request, bench.operation());
+}
+
+/** The names of all volumes, in the engine's order. */
+export function names(bench: EngineBench): readonly string[] {
+  return bench.engine.volumes.list({}).map((entry) => entry.name);
+}
+
+/** The local driver with some of its members replaced. */
+export function changedLocal(
+  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
+): EngineBenchParts {
+  return {
+    drivers: (bench) => {
+      const driver = bench.local();
+      return [{ ...driver, ...change(driver, bench) }];
+    },
+  };
+}
+
+/** The scratch driver with some of its members replaced. */
+export function changedScratch(
+  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
+): EngineBenchParts {
+  return {
+    drivers: (bench) => {
+      const driver = bench.scratch();
+      return [{ ...driver, ...change(driver, bench) }];
+    },
+  };
+}
+
+/** The local driver with another trash. */
+export function changedTrash(
+  change: (trash: TrashCapable, bench: EngineBench) => Partial<TrashCapable>,
+): EngineBenchParts {
+  return changedLocal(({ trash }, bench) => {
+    if (trash === undefined) throw new Error("local has a trash");
+    return { trash: { ...trash, ...change(trash, bench) } };
+  });
 }

@@ -1,4 +1,5 @@
 // A server on a Unix socket with a clock that tests move, and the clients that a test opens.
+import { afterEach, beforeEach } from "bun:test";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -75,6 +76,18 @@ export class HttpFixture {
     await this.#server?.close({ drainMs: 0 });
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** Opens a fixture before each test of the file that calls this, and closes it after. */
+export function fixtureForEachTest(use: (fixture: HttpFixture) => void): void {
+  let fixture: HttpFixture | undefined;
+  beforeEach(() => {
+    fixture = new HttpFixture();
+    use(fixture);
+  });
+  afterEach(async () => {
+    await fixture?.[Symbol.asyncDispose]();
+  });
 }
 
 export const ok = (body: string) => ({ status: 200, headers: [], body });

@@ -1,4 +1,4 @@
-// A hostile container user: exchanges a directory and a symbolic link as fast as the kernel lets it.
+// A hostile container user: exchanges a directory and a symbolic link as fast as the kernel can.
 //
 // Run as a process of its own: `bun swap-loop.ts FIRST SECOND`. It prints a line when it has begun
 // and ends when its standard input does.
