@@ -64,7 +64,7 @@ test("a damaged state that was put aside is told of until it is removed", async 
   expect(await ask(daemon.socketPath, "/info")).toMatchObject({ Warnings: null });
 });
 
-test("a start without the directory of volumes is refused: its disk may not be mounted", async () => {
+test("a start without the directory of volumes is refused: its disk is not mounted", async () => {
   const root = temporaryDirectory();
   folders.push(root);
   {

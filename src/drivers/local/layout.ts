@@ -55,8 +55,8 @@ export function makeRoot(root: string, isFirstStart = true): Layout {
     if (!isFirstStart && !fs.existsSync(layout.volumes)) {
       throw new EngineError(
         "storage.failed",
-        `${layout.volumes} is gone, but the state knows of volumes in it; mount its disk, or make ` +
-          "the directory to have them back empty",
+        `${layout.volumes} is gone, but the state knows of volumes in it; mount its disk, or ` +
+          "make the directory to have them back empty",
         { details: { path: layout.volumes } },
       );
     }
