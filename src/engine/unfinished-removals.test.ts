@@ -10,7 +10,7 @@ import {
 } from "../../test/support/engine-bench.ts";
 import { dead, idOfTrash, retireRow } from "../../test/support/recovery-bench.ts";
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { parseHolderId } from "../core/names.ts";
+import { parseHolderId, parseVolumeName } from "../core/names.ts";
 
 const request = { name: "wiki", options: null, labels: null };
 

@@ -176,28 +176,21 @@ export function names(bench: EngineBench): readonly string[] {
   return bench.engine.volumes.list({}).map((entry) => entry.name);
 }
 
+/** Some members of a driver, to replace its own. */
+type DriverChange = (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>;
+
 /** The local driver with some of its members replaced. */
-export function changedLocal(
-  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.local();
-      return [{ ...driver, ...change(driver, bench) }];
-    },
-  };
+export function changedLocal(change: DriverChange): EngineBenchParts {
+  return { drivers: (bench) => [changed(bench.local(), change, bench)] };
 }
 
 /** The scratch driver with some of its members replaced. */
-export function changedScratch(
-  change: (driver: VolumeDriver, bench: EngineBench) => Partial<VolumeDriver>,
-): EngineBenchParts {
-  return {
-    drivers: (bench) => {
-      const driver = bench.scratch();
-      return [{ ...driver, ...change(driver, bench) }];
-    },
-  };
+export function changedScratch(change: DriverChange): EngineBenchParts {
+  return { drivers: (bench) => [changed(bench.scratch(), change, bench)] };
+}
+
+function changed(driver: VolumeDriver, change: DriverChange, bench: EngineBench): VolumeDriver {
+  return { ...driver, ...change(driver, bench) };
 }
 
 /** The local driver with another trash. */
