@@ -74,7 +74,9 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     ended: (late: LateCall) => driverLog.warn("a call that was given up has ended", { ...late }),
     changed: (change: BreakerChange) => driverLog.warn("a driver rests or is back", { ...change }),
   };
-  const isFirstStart = state.read((view) => view.volumeCount) === 0;
+  // A state that came back from its copy may have been put into a new, empty root.
+  const isFirstStart =
+    state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
   const engine = await startEngine({
     host,
     state,
