@@ -273,3 +273,35 @@ test("rows of a driver that is not there any more stay, and one line says so", a
   expect(retired(bench)).toEqual(names);
   expect(bench.log).toMatchObject([{ level: "warn", fields: { driver: "local" } }]);
 });
+
+describe("while clients make changes", () => {
+  test("nothing is purged, but not for ever", async () => {
+    await using bench = await purgerBench({ names: ["aa", "bb"], bad: [] });
+    let roundCount = 0;
+    while (bench.purges.length === 0 && roundCount < 1_000) {
+      bench.change();
+      await bench.gather();
+      roundCount += 1;
+    }
+    expect(roundCount).toBe(101);
+    await bench.idle();
+    expect(bench.left()).toEqual([]);
+  });
+
+  test("a quiet moment is enough", async () => {
+    await using bench = await purgerBench({ names: ["aa"], bad: [] });
+    bench.change();
+    await bench.gather();
+    expect(bench.purges).toEqual([]);
+    await bench.gather();
+    expect(bench.purges).toEqual([["aa"]]);
+  });
+
+  test("a large backlog is not put off", async () => {
+    const names = Array.from({ length: 4_097 }, (_, index) => `volume-${index}`);
+    await using bench = await purgerBench({ names, bad: [] });
+    bench.change();
+    await bench.gather();
+    expect(bench.purges).toHaveLength(1);
+  });
+});

@@ -1,5 +1,6 @@
 // Frees the space of removed volumes in the background, oldest first, and drops their rows after.
 //
+// It waits for quiet moments, so that it does not slow what clients wait for, but not for ever.
 // What cannot be purged must not keep the others: a batch that fails is split until the bad ones
 // stand alone. They are tried again after a delay that doubles, and a line a tick tells of them.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
@@ -13,6 +14,10 @@ const ROUND_COUNT_MAX = 256;
 const RETRY_COUNT_MAX = 256;
 /** How long removals are collected before a round starts, in milliseconds. */
 const GATHER_MS = 20;
+/** How often a round is put off by `GATHER_MS` while volumes are created and removed. */
+const POSTPONE_COUNT_MAX = 100;
+/** With more than so many waiting, rounds are not put off: their space is wanted. */
+const BACKLOG_COUNT_MAX = 4_096;
 /** How often is looked for what is to be tried again, in milliseconds. */
 const TICK_MS = 30_000;
 /** The longest rest of what could not be purged: 64 minutes. */
@@ -56,6 +61,9 @@ export class Purger {
   /** Drivers that were told of not to be there. */
   readonly #missing = new Set<string>();
   #stopGathering: (() => void) | undefined;
+  #postponedCount = 0;
+  /** Whether a client's change has been made since the last look. */
+  #isBusy = false;
   #stopTicking: (() => void) | undefined;
   #round: Promise<void> | undefined;
   /** Whether failures have been told of since the last tick. */
@@ -72,6 +80,11 @@ export class Purger {
     this.#schedule();
   }
 
+  /** A client's change was made: more may follow at once, and they go before any purge. */
+  noteChange(): void {
+    this.#isBusy = true;
+  }
+
   /** Ends the round that runs and starts no other: destroying a large volume may take an hour. */
   async stop(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
@@ -85,6 +98,10 @@ export class Purger {
     if (this.#stopping.signal.aborted || isBusy || this.#waiting.length === 0) return;
     this.#stopGathering = this.#startTimer(GATHER_MS, () => {
       this.#stopGathering = undefined;
+      if (this.#isPutOff()) {
+        this.#schedule();
+        return;
+      }
       // A round that has nothing to wait for is over before it is noted down, without the `then`.
       this.#round = this.#runRound().then(() => {
         this.#round = undefined;
@@ -92,6 +109,16 @@ export class Purger {
         this.#scheduleTick();
       });
     });
+  }
+
+  #isPutOff(): boolean {
+    const isWorthIt =
+      this.#isBusy &&
+      this.#postponedCount < POSTPONE_COUNT_MAX &&
+      this.#waiting.length <= BACKLOG_COUNT_MAX;
+    this.#isBusy = false;
+    this.#postponedCount = isWorthIt ? this.#postponedCount + 1 : 0;
+    return isWorthIt;
   }
 
   #scheduleTick(): void {

@@ -96,6 +96,7 @@ export class VolumeEngine {
         : this.#createFromRow(driver.rebuild, wanted, operation);
     const entry = await making.finally(() => this.#making.delete(name));
     this.#parts.events.volume("create", name, { driver: driver.name });
+    this.#parts.purger.noteChange();
     return entry;
   }
 
@@ -174,6 +175,7 @@ export class VolumeEngine {
     this.#told.delete(entry.name);
     this.#missing.delete(entry.name);
     events.volume("destroy", entry.name, { driver: entry.driver });
+    this.#parts.purger.noteChange();
   }
 
   /**

@@ -27,6 +27,10 @@ export interface PurgerBench extends AsyncDisposable {
   left(): readonly string[];
   /** Makes every commit fail, or succeed again. */
   failCommits(isFailing: boolean): void;
+  /** A client makes a change. */
+  change(): void;
+  /** Fires the timer of the next round, once. */
+  gather(): Promise<void>;
   /** Whether a timer is set. */
   isTicking(): boolean;
   /** Lets the purger do all that it does without a tick. */
@@ -69,6 +73,11 @@ export async function purgerBench(plan: PurgerPlan): Promise<PurgerBench> {
     log: bench.log,
     left: () => bench.state.read((view) => [...view.retired()].map((each) => each.volume.name)),
     failCommits: commits.fail,
+    change: () => purger.noteChange(),
+    async gather() {
+      timers.fire(gatherMs);
+      await new Promise((resolve) => setImmediate(resolve));
+    },
     isTicking: () => timers.set().length > 0,
     idle,
     async tick() {
