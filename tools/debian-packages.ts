@@ -57,6 +57,12 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "ext4 images: full disks, volumes with a device, the benchmark's common disk",
   },
   {
+    packages: ["xfsprogs"],
+    provides: { program: "mkfs.xfs" },
+    purposes: ["test"],
+    neededFor: "power cuts on xfs",
+  },
+  {
     packages: ["btrfs-progs"],
     provides: { program: "mkfs.btrfs" },
     purposes: ["test"],

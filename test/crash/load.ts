@@ -25,9 +25,7 @@ export async function runLoad(parts: LoadParts): Promise<void> {
       await oneRequest(parts);
       parts.onAnswer?.();
     } catch (error) {
-      if (!parts.isKilled() || error instanceof UnexpectedAnswer || error instanceof Surprise) {
-        throw error;
-      }
+      if (!parts.isKilled() || isContradiction(error)) throw error;
       return;
     }
     if (parts.isKilled()) return;
@@ -37,6 +35,11 @@ export async function runLoad(parts: LoadParts): Promise<void> {
 /** An answer that contradicts an earlier one. */
 class Surprise extends Error {
   override readonly name = "Surprise";
+}
+
+/** Whether a load ended because of an answer that what was acknowledged before does not allow. */
+export function isContradiction(error: unknown): boolean {
+  return error instanceof UnexpectedAnswer || error instanceof Surprise;
 }
 
 function agree(what: string, got: unknown, wanted: unknown): void {
