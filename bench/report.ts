@@ -109,7 +109,7 @@ function shortfalls(run: Run): readonly string[] {
     const reached = judged(row, row.judged.median);
     return [
       `- **${row.plan.work}** reached ${reached}, ${off.toFixed(0)} % off its target of ` +
-        `${targetText(row.plan)}.`,
+        `${targetText(row.plan)}. ${row.plan.whyMissed ?? ""}`.trimEnd(),
     ];
   });
   return lines.length === 0 ? [] : ["", "## Missed", "", ...lines];

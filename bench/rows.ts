@@ -29,6 +29,8 @@ export interface RowPlan {
   readonly against: "reference" | "itself";
   /** One or two sentences: how the figure comes about. */
   readonly how: string;
+  /** Where the time goes, for a target that is known to be missed: shown when it is. */
+  readonly whyMissed?: string;
 }
 
 /** A row that was measured, or the reason why it was not. */

@@ -69,6 +69,12 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "power cuts: images of a running disk are taken by cloning",
   },
   {
+    packages: ["strace"],
+    provides: { program: "strace" },
+    purposes: ["test"],
+    neededFor: "counting the syncs of a commit, and failing one",
+  },
+  {
     packages: ["util-linux"],
     provides: { program: "unshare" },
     purposes: ["test", "bench"],

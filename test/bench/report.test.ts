@@ -64,7 +64,7 @@ describe("page", () => {
     surroundings: [["kernel", "Linux 6"]],
     rows: [
       measured(create, [200], [100]),
-      measured(list, [9], [10]),
+      measured({ ...list, whyMissed: "It waits." }, [9], [10]),
       rowFrom({ ...create, work: "remove" }, { outcome: "failed", reason: "a|b\nc" }),
     ],
     tables: [{ title: "Floor", note: "As it is.", columns: ["work"], lines: [["mkdir"]] }],
@@ -73,7 +73,7 @@ describe("page", () => {
   test("says how many targets are met, and by how much one is missed", () => {
     const text = page(run);
     expect(text).toContain("1 targets met, 1 missed, 1 rows failed to run.");
-    expect(text).toContain("- **ls** reached 0.90, 20 % off its target of ≤ 0.75.");
+    expect(text).toContain("- **ls** reached 0.90, 20 % off its target of ≤ 0.75. It waits.");
     expect(text).toContain("- **remove** failed to run: a\\|b c");
     expect(text).toContain("| create | ≥ 1.5 | **2.00** |");
   });
