@@ -66,6 +66,17 @@ export const errorTable = {
     retry: true,
     recovery: "Remove the containers that the message names, then remove the volume.",
   },
+  "volume.shared_elsewhere": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop the container that the message names first: the volume allows one at a time.",
+  },
+  "volume.not_visible": {
+    kind: "unavailable",
+    retry: false,
+    recovery:
+      "Run `mount --make-rshared /` before the container engine starts, then restart the engine.",
+  },
   "volume.unknown": {
     kind: "unavailable",
     retry: true,
@@ -108,6 +119,13 @@ export const errorTable = {
     kind: "unavailable",
     retry: true,
     recovery: "The driver failed repeatedly and is given a rest; it is tried again by itself.",
+  },
+  "containers.unreachable": {
+    kind: "unavailable",
+    retry: true,
+    recovery:
+      "Start the container engine that the message names, or `holdfast engine forget` it when it " +
+      "is gone for good.",
   },
   "prune.running": {
     kind: "conflict",

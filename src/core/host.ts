@@ -39,6 +39,40 @@ export interface MountRequest {
   readonly options: string;
 }
 
+/**
+ * A mount of a given peer group, somewhere on this machine (`shared:N` or `master:N` in
+ * /proc/PID/mountinfo). What a container has of a volume is one.
+ */
+export interface PeerMount {
+  /** N. */
+  readonly group: number;
+  /** As its namespace sees it. */
+  readonly target: string;
+  readonly isReadOnly: boolean;
+  /** The mount namespace, as the kernel names it: `mnt:[4026531832]`. */
+  readonly namespace: string;
+  /** One process in it. */
+  readonly pid: number;
+  /** The container that the process's control group names, in full; null: it names none. */
+  readonly container: string | null;
+}
+
+export interface PeerScan {
+  readonly mounts: readonly PeerMount[];
+  /** False when some namespace could not be read: what is not shown may be there all the same. */
+  readonly isWhole: boolean;
+}
+
+/** What is to be reachable at a second place. */
+export interface BindRequest {
+  /** Absolute; an existing directory. */
+  readonly source: string;
+  /** Absolute; an existing directory. */
+  readonly target: string;
+  /** The source lies on storage that may not answer: a helper process does it. */
+  readonly mayHang: boolean;
+}
+
 export interface Host {
   /** Wall clock in milliseconds since the epoch. */
   nowMs(): number;
@@ -64,4 +98,36 @@ export interface Host {
   mount(request: MountRequest, operation: Operation): Promise<void>;
   /** Unmounts what is mounted at `target` (the topmost). Succeeds when nothing is. */
   unmount(target: string, operation: Operation): Promise<void>;
+
+  /**
+   * Mounts `source` at `target` too, as a mount with a peer group that no other mount has, so that
+   * every copy of it can be told from copies of any other. Returns the group. Where `target` lies
+   * on a shared mount, other namespaces get their copies in the same step. Throws
+   * `volume.mount_failed`.
+   */
+  bind(request: BindRequest, operation: Operation): Promise<number>;
+  /**
+   * Ends a mount made by `bind`, here and in the namespaces that got it from here; copies made from
+   * it stay. "busy": a process uses it through this very mount, and it is left. Never waits.
+   */
+  unbind(target: string): "gone" | "busy";
+  /** All mounts of these peer groups in all mount namespaces. O(processes + namespaces · mounts). */
+  peerMounts(groups: ReadonlySet<number>): PeerScan;
+  /**
+   * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
+   * gone or cannot be looked at.
+   */
+  seesMount(pid: number, target: string, group: number): boolean | undefined;
+  /**
+   * Gives a directory an owner and permission bits where they differ; undefined leaves them.
+   * Follows no symbolic link. Throws `storage.*`, `host.denied`.
+   */
+  own(directory: string, wanted: DirectoryOwner): void;
+}
+
+/** Numbers as chown(2) and chmod(2) take them. */
+export interface DirectoryOwner {
+  readonly userId?: number | undefined;
+  readonly groupId?: number | undefined;
+  readonly mode?: number | undefined;
 }

@@ -39,10 +39,26 @@ export interface VolumeEntry {
   readonly usedAtMs: number | null;
 }
 
+/**
+ * Who a holder is. "client": somebody who mounted by Holdfast's own API and ends it himself.
+ * "engine": a container engine, by the volume driver socket; the kernel says when it ends
+ * (decision 0006).
+ */
+export type HolderKind = "client" | "engine";
+
 /** One holder of one volume. */
 export interface HolderEntry {
   readonly volume: VolumeName;
   readonly holder: HolderId;
+  readonly kind: HolderKind;
+  readonly sinceMs: number;
+}
+
+/** A container engine that has used the volume driver socket: it may have containers with ours. */
+export interface KnownEngine {
+  /** See `ContainerEngine.key`. 1 to 1,024 characters. */
+  readonly key: string;
+  /** The first contact in milliseconds since the epoch. */
   readonly sinceMs: number;
 }
 
@@ -89,6 +105,8 @@ export interface StateView {
   readonly volumeCount: number;
   holders(name: VolumeName): readonly HolderEntry[];
   retired(): Iterable<RetiredEntry>;
+  /** In the order of their first contact. */
+  engines(): Iterable<KnownEngine>;
 }
 
 export interface StateTransaction extends StateView {
@@ -99,6 +117,9 @@ export interface StateTransaction extends StateView {
   removeHolder(volume: VolumeName, holder: HolderId): void;
   putRetired(entry: RetiredEntry): void;
   removeRetired(id: TrashId): void;
+  /** Adds the engine, or replaces the one of the same key. */
+  putEngine(entry: KnownEngine): void;
+  removeEngine(key: string): void;
   addHistory(entry: HistoryEntry): void;
 }
 

@@ -1,0 +1,59 @@
+// A container engine (Docker Engine, Podman) that has used the volume driver socket.
+//
+// Holdfast asks it two things: which containers there are, running or not, with which volumes of
+// ours; and, where a sharing mode was broken, to stop one. Only the *list* is ever asked for during
+// a driver call: dockerd answers it in milliseconds then, while an inspect of the container that is
+// being started hangs until the call times out (measured, dockerd 20.10). Podman holds its
+// container's lock during a driver call, so it is not asked at all then (`isAskableInCalls`).
+import type { Caller, Operation } from "./operation.ts";
+
+/** One volume of ours in one container. */
+export interface ContainerVolume {
+  readonly volume: string;
+  /** Where the container has it. */
+  readonly destination: string;
+  readonly isReadOnly: boolean;
+}
+
+/** A container, as its engine lists it. */
+export interface EngineContainer {
+  /** 64 hex digits. */
+  readonly id: string;
+  readonly name: string;
+  /** The Compose project it belongs to. */
+  readonly project: string | null;
+  /** Has processes: running, paused or restarting. */
+  readonly isRunning: boolean;
+  readonly volumes: readonly ContainerVolume[];
+}
+
+export type ContainerEngineKind = "docker" | "podman";
+
+export interface ContainerEngine {
+  readonly kind: ContainerEngineKind;
+  /**
+   * Tells it from every other engine of this machine, across restarts of it and of Holdfast:
+   * `docker:/run/docker.sock`. Readable: messages name it.
+   */
+  readonly key: string;
+  /** Whether `containers` may be asked for while the engine waits for an answer of ours. */
+  readonly isAskableInCalls: boolean;
+  /**
+   * All containers that have a volume of our driver, running or not. Throws
+   * `containers.unreachable` when the engine does not answer within its deadline.
+   */
+  containers(operation: Operation): Promise<readonly EngineContainer[]>;
+  /** Stops a container as `docker stop` does. Throws `containers.unreachable`. */
+  stop(container: string, operation: Operation): Promise<void>;
+}
+
+/** Finds engines by those who call, and again after a restart by what was remembered. */
+export interface ContainerEngineFinder {
+  /**
+   * The engine that this caller is; undefined: a program that is no engine we know. Looks at the
+   * process only and waits for nothing.
+   */
+  ofCaller(caller: Caller): ContainerEngine | undefined;
+  /** The engine of a remembered key; undefined for a key that this version does not understand. */
+  ofKey(key: string): ContainerEngine | undefined;
+}

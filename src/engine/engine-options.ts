@@ -1,0 +1,83 @@
+// The options that are the engine's own, whatever the driver: sharing, owner and mode.
+//
+// They are kept with a volume's other options, as they were given, and taken out before the driver
+// sees any.
+import type { DriverOptions } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
+import type { DirectoryOwner } from "../core/host.ts";
+import { goQuote } from "../core/names.ts";
+
+/**
+ * Docker's words for cluster volumes. "all": anybody. "none": one running container at a time.
+ * "onewriter": one running container may have it read-write, others read-only. "readonly": nobody
+ * has it read-write.
+ */
+export const sharingModes = ["all", "none", "onewriter", "readonly"] as const;
+
+export type SharingMode = (typeof sharingModes)[number];
+
+export interface EngineOptions {
+  readonly sharing: SharingMode;
+  /** What the data's own directory is given at each mount; undefined: it is left alone. */
+  readonly owner: DirectoryOwner | undefined;
+}
+
+/** Names of the engine's options, sorted. */
+export const engineOptionNames = ["mode", "owner", "sharing"] as const;
+
+/** Largest user or group number: the one above means "leave it" to chown(2). */
+const ID_MAX = 0xffff_fffe;
+
+const ownerPattern = /^(\d{1,10})(?::(\d{1,10}))?$/;
+const modePattern = /^[0-7]{3,4}$/;
+
+/** The options that are the driver's. Undefined and null are none. */
+export function driverOptions(options: DriverOptions | null | undefined): DriverOptions {
+  const own: readonly string[] = engineOptionNames;
+  const entries = Object.entries(options ?? {});
+  if (!entries.some(([name]) => own.includes(name))) return options ?? {};
+  return Object.fromEntries(entries.filter(([name]) => !own.includes(name)));
+}
+
+/** The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule. */
+export function engineOptions(options: DriverOptions | null | undefined): EngineOptions {
+  const { sharing = "all", owner, mode } = options ?? {};
+  const found = sharingModes.find((word) => word === sharing);
+  if (found === undefined) {
+    throw invalid("sharing", sharing, `one of ${sharingModes.join(", ")} is needed`);
+  }
+  const ids = owner === undefined ? {} : parseOwner(owner);
+  const bits = mode === undefined ? {} : { mode: parseMode(mode) };
+  const isGiven = owner !== undefined || mode !== undefined;
+  return { sharing: found, owner: isGiven ? { ...ids, ...bits } : undefined };
+}
+
+function parseOwner(text: string): DirectoryOwner {
+  const match = ownerPattern.exec(text);
+  const userId = Number(match?.[1]);
+  const groupId = match?.[2] === undefined ? undefined : Number(match[2]);
+  if (match === null || userId > ID_MAX || (groupId ?? 0) > ID_MAX) {
+    throw invalid(
+      "owner",
+      text,
+      `UID or UID:GID is needed, in numbers up to ${ID_MAX}: names mean different users in ` +
+        "different containers",
+    );
+  }
+  return { userId, groupId };
+}
+
+function parseMode(text: string): number {
+  if (!modePattern.test(text)) {
+    throw invalid("mode", text, "three or four octal digits are needed, as in 0750");
+  }
+  return Number.parseInt(text, 8);
+}
+
+function invalid(option: string, value: string, rule: string): EngineError {
+  return new EngineError(
+    "volume.option_invalid",
+    `invalid option: ${goQuote(option)}: ${goQuote(value.slice(0, 100))}: ${rule}`,
+    { details: { option } },
+  );
+}
