@@ -4,6 +4,7 @@ import { toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Turns } from "../core/turns.ts";
+import type { VolumeEngine } from "./volumes.ts";
 
 /** How many volumes are measured side by side. */
 const CONCURRENCY_COUNT = 4;
@@ -18,6 +19,7 @@ export interface VolumeUsage {
 export class Usage {
   readonly #state: StateStore;
   readonly #drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly #volumes: Pick<VolumeEngine, "holderCount">;
   /** Of all measurements together: many small volumes must not keep the event loop either. */
   readonly #turns = new Turns();
   #running: Promise<readonly VolumeUsage[]> | undefined;
@@ -25,9 +27,11 @@ export class Usage {
   constructor(parts: {
     readonly state: StateStore;
     readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly volumes: Pick<VolumeEngine, "holderCount">;
   }) {
     this.#state = parts.state;
     this.#drivers = parts.drivers;
+    this.#volumes = parts.volumes;
   }
 
   /** Apparent bytes of one volume; -1 when its driver cannot say. Cost grows with its files. */
@@ -71,7 +75,7 @@ export class Usage {
     const worker = async (): Promise<void> => {
       for (const entry of pending) {
         const sizeBytes = await this.measure(entry, operation);
-        const holderCount = this.#state.read((view) => view.holders(entry.name)).length;
+        const holderCount = this.#state.read((view) => this.#volumes.holderCount(entry, view));
         usages.push({ entry, sizeBytes, holderCount });
       }
     };

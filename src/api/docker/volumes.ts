@@ -116,6 +116,7 @@ export async function pruneVolumes(
   const filters = parseFilters(first(parseQuery(context.request.query), "filters"));
   const { filter, all } = pruneFilter(filters, !atLeast(version, CLUSTER_VERSION));
   const { pruner } = parts.engine;
+  await pruner.prepare(context.operation);
   const report = await pruner.run(pruner.plan(filter, { all }), context.operation);
   return jsonAnswer(200, parts.headers.json, {
     VolumesDeleted: report.deleted,
