@@ -199,7 +199,8 @@ export class VolumeEngine {
       const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
       await state.write((transaction) => {
         if (used !== entry) transaction.putVolume(used);
-        transaction.putHolder({ volume: entry.name, holder, sinceMs: host.nowMs() });
+        const sinceMs = host.nowMs();
+        transaction.putHolder({ volume: entry.name, holder, kind: "client", sinceMs });
         transaction.addHistory(historyEntry(host, "mount", entry, operation));
       });
     } catch (error) {
