@@ -6,6 +6,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
@@ -72,7 +73,8 @@ export class VolumeEngine {
     if (existing !== undefined) return existing;
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    driver.validate(request.options ?? {});
+    engineOptions(request.options);
+    driver.validate(driverOptions(request.options));
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
@@ -302,7 +304,7 @@ export class VolumeEngine {
     operation: Operation,
   ): Promise<VolumeEntry> {
     const { state } = this.#parts;
-    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
     const record = rebuild.describe(spec);
     const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
     await this.#put(entry, "create", operation);
@@ -332,7 +334,7 @@ export class VolumeEngine {
     operation: Operation,
   ): Promise<VolumeEntry> {
     const { state, host } = this.#parts;
-    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
     const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
     await state.write((transaction) => transaction.putVolume(started));
     try {

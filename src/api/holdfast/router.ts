@@ -4,6 +4,7 @@ import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
+import { volumeState } from "../volume-state.ts";
 import { warnings } from "../warnings.ts";
 import {
   contract,
@@ -131,12 +132,11 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
 
 function volumeObject(entry: VolumeEntry, view: StateView, isMissing: boolean): unknown {
   const holders = view.holders(entry.name);
-  const idle = isMissing ? "data missing" : "idle";
   return {
     name: entry.name,
     driver: entry.driver,
     scope: entry.scope,
-    state: holders.length > 0 ? "in use" : idle,
+    state: volumeState(holders.length, isMissing),
     createdAt: new Date(entry.createdAtMs).toISOString(),
     firstUsedAt: entry.usedAtMs === null ? null : new Date(entry.usedAtMs).toISOString(),
     mountpoint: entry.mountpoint,
