@@ -53,7 +53,9 @@ export function withDriverOptions(
   return all.length > 0 ? Object.fromEntries(all) : null;
 }
 
-/** The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule. */
+/**
+ * The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule.
+ */
 export function engineOptions(options: DriverOptions | null | undefined): EngineOptions {
   const { sharing = "all", owner, mode } = options ?? {};
   const found = sharingModes.find((word) => word === sharing);

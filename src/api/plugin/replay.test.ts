@@ -1,4 +1,4 @@
-// What dockerd sent to a plugin, recorded, sent to ours: the same requests get answers of one shape.
+// What dockerd sent to a recorded plugin, sent to ours: its requests get answers of the same shape.
 import { expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -60,7 +60,7 @@ async function replay(bench: ApiBench, { method, path, headers, host, body }: Re
   });
 }
 
-test("every recorded request is answered as the recorded plugin answered it, in shape", async () => {
+test("every recorded request is answered in the shape of the recorded answer", async () => {
   await using bench = await startedPlugin();
   for (const request of recorded) {
     const { Name = "", Opts = null, ID = "" } = JSON.parse(request.body || "{}");

@@ -59,20 +59,18 @@ describe("the protocol", () => {
       'unknown option "Labels"',
     );
     expect(await errorOf(bench, "Create", { nAME: "wiki", oPTS: null })).toBe("");
+    const mistyped = "invalid JSON: json: cannot unmarshal";
     const bad: readonly (readonly [string, string])[] = [
-      ["[]", "invalid JSON: json: cannot unmarshal array into Go value of type volume.Request"],
+      ["[]", `${mistyped} array into Go value of type volume.Request`],
       ["{", "invalid JSON: unexpected EOF"],
-      [
-        '{"Name":1}',
-        "invalid JSON: json: cannot unmarshal number into Go struct field Request.Name of type string",
-      ],
+      ['{"Name":1}', `${mistyped} number into Go struct field Request.Name of type string`],
       [
         '{"Name":"a1","Opts":[]}',
-        "invalid JSON: json: cannot unmarshal array into Go struct field Request.Opts of type map[string]string",
+        `${mistyped} array into Go struct field Request.Opts of type map[string]string`,
       ],
       [
         '{"Name":"a1","Opts":{"size":1}}',
-        "invalid JSON: json: cannot unmarshal number into Go struct field Request.Opts of type string",
+        `${mistyped} number into Go struct field Request.Opts of type string`,
       ],
     ];
     for (const [body, Err] of bad) {
@@ -206,7 +204,7 @@ describe("Create", () => {
     });
   }
 
-  test("of a volume that is there succeeds when it is the same, else names what differs", async () => {
+  test("of a volume that is there: fine when it is the same, else told what differs", async () => {
     await using bench = await startedPlugin();
     const Opts = { labels: "a=1", sharing: "none", size: "0" };
     expect(await create(bench, "wiki", Opts)).toBe("");
@@ -233,7 +231,7 @@ describe("Create", () => {
 });
 
 describe("what there is", () => {
-  test("Get tells driver, sharing, state, holders and labels; Path and List the place", async () => {
+  test("Get tells driver, sharing, state, holders, labels; Path and List the place", async () => {
     await using bench = await startedPlugin();
     await create(bench, "wiki", { labels: "a=1,b", sharing: "onewriter" });
     const { mountpoint } = bench.engine.engine.volumes.inspect("wiki");
