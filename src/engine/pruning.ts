@@ -58,7 +58,8 @@ export class Pruner {
 
   /**
    * Docker's rule of what may go: volumes of `local` without holders that were created without
-   * driver options; anonymous ones only, unless `all`.
+   * options; anonymous ones only, unless `all`. The engine's own options count as well: who said
+   * how a volume is shared made it on purpose.
    */
   plan(filter: VolumeFilter, choice: { readonly all: boolean }): PrunePlan {
     const { state, volumes } = this.#parts;

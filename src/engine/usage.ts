@@ -4,6 +4,7 @@ import { toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Turns } from "../core/turns.ts";
+import { driverOptions } from "./engine-options.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How many volumes are measured side by side. */
@@ -51,7 +52,8 @@ export class Usage {
   }
 
   /**
-   * Docker's selection for df: volumes of `local` that were created without options. Who asks while
+   * Docker's selection for df: volumes of `local` that were created without options of the driver:
+   * behind those may be a dead server. Who asks while
    * a measurement runs gets that one's answer: however many ask, one walks. It is nobody's own: the
    * signal of an operation ends the waiting of that one, and not the measurement.
    */
@@ -67,7 +69,8 @@ export class Usage {
   async #measureAll(operation: Operation): Promise<readonly VolumeUsage[]> {
     const entries = this.#state.read((view) =>
       [...view.volumes()].filter(
-        (entry) => entry.driver === "local" && Object.keys(entry.options ?? {}).length === 0,
+        (entry) =>
+          entry.driver === "local" && Object.keys(driverOptions(entry.options)).length === 0,
       ),
     );
     const usages: VolumeUsage[] = [];

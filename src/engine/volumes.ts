@@ -12,6 +12,7 @@ import type {
   StateView,
   VolumeEntry,
 } from "../core/state-store.ts";
+import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
 import { Holders } from "./holders.ts";
@@ -83,7 +84,8 @@ export class VolumeEngine {
     if (existing !== undefined) return existing;
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    driver.validate(request.options ?? {});
+    engineOptions(request.options);
+    driver.validate(driverOptions(request.options));
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
@@ -242,7 +244,7 @@ export class VolumeEngine {
     operation: Operation,
   ): Promise<VolumeEntry> {
     const { state } = this.#parts;
-    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
     const record = rebuild.describe(spec);
     const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
     await this.#put(entry, "create", operation);
@@ -272,7 +274,7 @@ export class VolumeEngine {
     operation: Operation,
   ): Promise<VolumeEntry> {
     const { state, host } = this.#parts;
-    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
     const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
     await state.write((transaction) => transaction.putVolume(started));
     try {

@@ -6,7 +6,7 @@ import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
-import { type GoStruct, readBody } from "./go-json.ts";
+import { type GoStruct, mapField, readBody, textField } from "./go-json.ts";
 import { noSwarm } from "./other-engine.ts";
 import { first, isTrue, parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
@@ -122,16 +122,6 @@ export async function pruneVolumes(
     VolumesDeleted: report.deleted,
     SpaceReclaimed: report.reclaimedBytes,
   });
-}
-
-function textField(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-/** null when it was missing or null: Docker's answers keep that apart from `{}`. */
-function mapField(value: unknown): Readonly<Record<string, string>> | null {
-  if (typeof value !== "object" || value === null) return null;
-  return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, String(text)]));
 }
 
 /** dockerd puts the operation and the name in front of what the volume service answers. */

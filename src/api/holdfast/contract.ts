@@ -1,6 +1,7 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { historyActions } from "../../core/state-store.ts";
 import { sharingModes } from "../../engine/engine-options.ts";
+import { volumeStates } from "../volume-state.ts";
 
 export const OWN_PREFIX = "/holdfast/v1/";
 
@@ -49,8 +50,7 @@ const volume = {
     name: text,
     driver: text,
     scope: { enum: ["local", "global"] },
-    /** "violated": a container has it against its sharing mode. */
-    state: { enum: ["idle", "in use", "violated", "data missing"] },
+    state: { enum: volumeStates },
     createdAt: instant,
     /** null: never used. */
     firstUsedAt: { type: ["string", "null"], format: "date-time" },

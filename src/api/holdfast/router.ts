@@ -8,6 +8,7 @@ import { engineOptions } from "../../engine/engine-options.ts";
 import type { VolumeHolder } from "../../engine/volume-holders.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
+import { volumeState } from "../volume-state.ts";
 import { warnings } from "../warnings.ts";
 import {
   contract,
@@ -154,14 +155,11 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
 
 function volumeObject(engine: Engine, entry: VolumeEntry, view: StateView): unknown {
   const holders = engine.holds.holdersOf(entry.name, view);
-  const isViolated = engine.holds.violationsOf(entry.name).length > 0;
-  const idle = engine.volumes.missing.has(entry.name) ? "data missing" : "idle";
-  const used = isViolated ? "violated" : "in use";
   return {
     name: entry.name,
     driver: entry.driver,
     scope: entry.scope,
-    state: holders.length > 0 ? used : idle,
+    state: volumeState(engine, entry.name, holders.length),
     createdAt: new Date(entry.createdAtMs).toISOString(),
     firstUsedAt: instantOf(entry.usedAtMs),
     lastUsedAt: instantOf(engine.lastUse.of(entry.name)),
