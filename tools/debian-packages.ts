@@ -39,6 +39,24 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "driving Holdfast with the unmodified docker command line",
   },
   {
+    packages: ["podman"],
+    provides: { program: "podman" },
+    purposes: ["test"],
+    neededFor: "volumes in Podman's containers",
+  },
+  {
+    packages: ["runc"],
+    provides: { program: "runc" },
+    purposes: ["test"],
+    neededFor: "running Podman's containers",
+  },
+  {
+    packages: ["busybox-static"],
+    provides: { program: "busybox" },
+    purposes: ["test"],
+    neededFor: "the image of the tests' containers, made without a network",
+  },
+  {
     packages: ["python3-docker"],
     provides: { pythonModule: "docker" },
     purposes: ["test"],

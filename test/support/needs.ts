@@ -31,6 +31,8 @@ const probes = {
   dockerd: () => program("dockerd", "docker.io"),
   "docker-cli": () => program("docker", "docker.io"),
   "docker-cli-23": newDockerCli,
+  podman: () => program("podman", "podman") ?? program("runc", "runc"),
+  busybox: () => program("busybox", "busybox-static"),
   "python3-docker": () =>
     works(debianPython, ["-c", "import docker"])
       ? undefined

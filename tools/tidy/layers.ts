@@ -52,6 +52,7 @@ export const layerRules: readonly LayerRule[] = [
   { layer: "backup", ...onlyCore },
   { layer: "state", ...onlyCore },
   { layer: "cluster", ...onlyCore },
+  { layer: "containers", ...onlyCore },
   { layer: "host", ...onlyCore },
   { layer: "http", ...onlyCore },
   {

@@ -1,0 +1,133 @@
+// Docker Engine: dockerd, asked over the Unix socket of its API.
+import type {
+  ContainerEngine,
+  ContainerVolume,
+  EngineContainer,
+} from "../core/container-engine.ts";
+import type { Operation } from "../core/operation.ts";
+import { type DockerAnswer, exchange } from "./docker-http.ts";
+import { field, fields, list } from "./json-values.ts";
+import { inTime } from "./unreachable.ts";
+
+/** How long dockerd may take to list its containers, in milliseconds; it needs some ten. */
+const LIST_MS_MAX = 3_000;
+
+/** It gives a container ten seconds to end by itself, or as long as the container asks for. */
+const STOP_MS_MAX = 30_000;
+
+/** Some 2 KiB for each container. */
+const LIST_BYTES_MAX = 64 * 1024 * 1024;
+
+/** An error in JSON. */
+const MESSAGE_BYTES_MAX = 64 * 1024;
+
+const composeProject = "com.docker.compose.project";
+const running: ReadonlySet<unknown> = new Set(["running", "paused", "restarting"]);
+
+export interface DockerEngineParts {
+  readonly key: string;
+  /** The name by which the engine knows our driver. */
+  readonly driver: string;
+  /** Where its API may be listening now, best first. Looked for anew when nobody listens there. */
+  readonly socketPaths: () => Iterable<string>;
+}
+
+export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
+  const { key, driver } = parts;
+  return {
+    kind: "docker",
+    key,
+    isAskableInCalls: true,
+
+    containers: (operation) =>
+      inTime({ key, deadlineMs: LIST_MS_MAX }, operation, async (signal) => {
+        const answer = await send(parts, (socketPath) =>
+          exchange({
+            socketPath,
+            method: "GET",
+            path: "/containers/json?all=1",
+            signal,
+            bodyBytesMax: LIST_BYTES_MAX,
+          }),
+        );
+        if (answer.status !== 200) throw new Error(complaint(answer));
+        return list(JSON.parse(answer.body)).flatMap((one) => containerOf(one, driver));
+      }),
+
+    stop: (container: string, operation: Operation) =>
+      inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
+        const answer = await send(parts, (socketPath) =>
+          exchange({
+            socketPath,
+            method: "POST",
+            path: `/containers/${encodeURIComponent(container)}/stop`,
+            signal,
+            bodyBytesMax: MESSAGE_BYTES_MAX,
+          }),
+        );
+        // 304: it was stopped already. 404: it is gone.
+        if (![204, 304, 404].includes(answer.status)) throw new Error(complaint(answer));
+      }),
+  };
+}
+
+/** Tries the places in turn while nobody listens; what an engine answered is never asked twice. */
+async function send(
+  parts: DockerEngineParts,
+  attempt: (socketPath: string) => Promise<DockerAnswer>,
+): Promise<DockerAnswer> {
+  let cause: unknown;
+  for (const socketPath of parts.socketPaths()) {
+    try {
+      return await attempt(socketPath);
+    } catch (thrown) {
+      if (!meansNobodyListens(thrown)) throw thrown;
+      cause ??= thrown;
+    }
+  }
+  throw new Error("dockerd does not run: nobody listens on its socket", { cause });
+}
+
+function meansNobodyListens(thrown: unknown): boolean {
+  const code = fields(thrown)["code"];
+  return code === "ENOENT" || code === "ECONNREFUSED" || code === "ENOTDIR";
+}
+
+function complaint({ status, body }: DockerAnswer): string {
+  return `it answered ${status} ${JSON.stringify(body.slice(0, 500))}`;
+}
+
+/** Nothing for a container without a volume of ours. */
+function containerOf(one: unknown, driver: string): readonly EngineContainer[] {
+  const volumes = list(fields(one)["Mounts"]).flatMap((mount) => volumeOf(mount, driver));
+  if (volumes.length === 0) return [];
+  const labels = fields(fields(one)["Labels"]);
+  const project = labels[composeProject];
+  return [
+    {
+      id: field(one, "Id"),
+      name: nameOf(list(fields(one)["Names"])),
+      project: typeof project === "string" ? project : null,
+      isRunning: running.has(fields(one)["State"]),
+      volumes,
+    },
+  ];
+}
+
+/** The others are links: `/proxy/wiki` is what a container `proxy` calls this one. */
+function nameOf(names: readonly unknown[]): string {
+  const own = names.find((name) => typeof name === "string" && /^\/[^/]+$/.test(name));
+  return typeof own === "string" ? own.slice(1) : "";
+}
+
+function volumeOf(mount: unknown, driver: string): readonly ContainerVolume[] {
+  const { Type: type, Driver: of, RW: isWritable } = fields(mount);
+  if (type !== "volume" || of !== driver) return [];
+  return [
+    {
+      volume: field(mount, "Name"),
+      destination: field(mount, "Destination"),
+      isReadOnly: isWritable === false,
+    },
+  ];
+}
