@@ -14,6 +14,7 @@ import type { EngineEvent } from "../../src/engine/event-log.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
+import { memoryBinds } from "./memory-binds.ts";
 import { openIn, temporaryDirectory } from "./state-bench.ts";
 
 /** How long background work of a test may take, in milliseconds. */
@@ -41,6 +42,8 @@ export class EngineBench implements AsyncDisposable {
   readonly log: LogLine[] = [];
   readonly events: EngineEvent[] = [];
   readonly host: Host;
+  /** Instead of real mounts; they outlive a restart, as those do. */
+  readonly binds = memoryBinds();
   /** Wall clock in milliseconds since the epoch. */
   nowMs = Date.UTC(2026, 9, 15, 20);
   #state: StateStore;
@@ -48,7 +51,7 @@ export class EngineBench implements AsyncDisposable {
 
   constructor(parts: EngineBenchParts) {
     this.#parts = parts;
-    const host = { ...linuxHost(), nowMs: () => this.nowMs };
+    const host = { ...linuxHost(), ...this.binds.host, nowMs: () => this.nowMs };
     this.host = parts.host?.(host) ?? host;
     this.#state = this.#openState();
   }
