@@ -15,7 +15,7 @@ import type { Logger } from "../host/logs.ts";
 import { returnMemory } from "../host/memory.ts";
 import { peerOf } from "../host/peer.ts";
 import { lockRoot } from "../host/root-lock.ts";
-import { groupId } from "../host/service.ts";
+import { groupId, type InheritedListener } from "../host/service.ts";
 import { HttpServer } from "../http/server.ts";
 import { type BreakerChange, withBreaker } from "../layers/breaker.ts";
 import { type LateCall, withDeadlines } from "../layers/deadline.ts";
@@ -23,6 +23,7 @@ import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
 import { gatherFacts } from "./facts.ts";
 import { watchIdle } from "./idle.ts";
+import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 
 /** How long requests in progress may take at the end, in milliseconds. */
@@ -44,8 +45,11 @@ export interface Daemon {
 export interface DaemonParts {
   readonly config: DaemonConfig;
   readonly logger: Logger;
-  /** Sockets of systemd; when there are any, the configuration's are not opened. */
-  readonly inherited: readonly number[];
+  /**
+   * Sockets of systemd, told apart by `splitListeners`: where there is one for a purpose, those of
+   * the configuration are not opened.
+   */
+  readonly inherited: readonly InheritedListener[];
 }
 
 /**
@@ -145,9 +149,10 @@ function makeSocketDirectory(directory: string): void {
 }
 
 async function listen(server: HttpServer, parts: DaemonParts): Promise<readonly string[]> {
-  if (parts.inherited.length > 0) {
-    for (const descriptor of parts.inherited) await server.listen({ descriptor });
-    return parts.inherited.map((descriptor) => `fd://${descriptor}`);
+  const { api } = splitListeners(parts.inherited);
+  if (api.length > 0) {
+    for (const descriptor of api) await server.listen({ descriptor });
+    return api.map((descriptor) => `fd://${descriptor}`);
   }
   const { sockets, group } = parts.config;
   // Another user cannot give his socket to a group that nobody asked him for.

@@ -12,6 +12,8 @@ export interface DaemonConfig {
   readonly root: string;
   /** Absolute paths of Unix sockets to listen on; at least one, unless sockets are inherited. */
   readonly sockets: readonly string[];
+  /** Absolute path of the socket of the volume driver; undefined: none is wanted. */
+  readonly pluginSocket: string | undefined;
   /** The group that may use the sockets; undefined: `docker` or `holdfast`, whichever exists. */
   readonly group: string | undefined;
   readonly logLevel: LogLevel;
@@ -45,6 +47,7 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
   return {
     root: path.resolve(only("root", value("root")) ?? places.root),
     sockets: (value("host") ?? [places.host]).map(socketPath),
+    pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
     group: only("group", value("group")),
     logLevel: parseLogLevel(only("log-level", value("log-level")) ?? settings["log-level"].default),
   };
@@ -112,14 +115,18 @@ function readFile(file: string, isRequired: boolean): Given {
 function defaultPlaces(
   userId: number,
   environment: ConfigSources["environment"],
-): { readonly root: string; readonly host: string } {
-  if (userId === 0) return { root: settings.root.default, host: settings.host.default };
+): { readonly root: string; readonly host: string; readonly plugin: string } {
+  if (userId === 0) {
+    const plugin = settings["plugin-socket"].default;
+    return { root: settings.root.default, host: settings.host.default, plugin };
+  }
   const home = environment["HOME"] ?? "/";
   const data = environment["XDG_DATA_HOME"] || path.join(home, ".local/share");
   const runtime = environment["XDG_RUNTIME_DIR"] || `/run/user/${userId}`;
   return {
     root: path.join(data, "holdfast"),
     host: `unix://${path.join(runtime, "holdfast/holdfast.sock")}`,
+    plugin: settings["plugin-socket"].defaultOfUsers,
   };
 }
 
@@ -132,6 +139,13 @@ function socketPath(host: string): string {
   const given = host.startsWith("unix://") ? host.slice("unix://".length) : "";
   if (path.isAbsolute(given)) return given;
   throw invalid(`host ${JSON.stringify(host)}: unix:// and an absolute path are needed`);
+}
+
+function pluginPath(text: string): string | undefined {
+  if (text === "none") return undefined;
+  if (path.isAbsolute(text)) return text;
+  const given = JSON.stringify(text);
+  throw invalid(`plugin-socket ${given}: an absolute path or the word none is needed`);
 }
 
 function parseLogLevel(text: string): LogLevel {

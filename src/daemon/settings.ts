@@ -26,6 +26,12 @@ export const settings = {
     defaultOfUsers: "unix://$XDG_RUNTIME_DIR/holdfast/holdfast.sock, else below /run/user/UID",
     isList: true,
   },
+  "plugin-socket": {
+    takes: "PATH|none",
+    about: "Where Docker and Podman find the volume driver, unless systemd hands it over.",
+    default: "/run/docker/plugins/holdfast.sock",
+    defaultOfUsers: "none",
+  },
   group: {
     takes: "GROUP",
     about: "The group that may use the sockets. Its members are as good as root.",
