@@ -37,6 +37,8 @@ describe("defaults", () => {
       root: "/var/lib/holdfast",
       sockets: ["/run/holdfast/holdfast.sock"],
       pluginSocket: "/run/docker/plugins/holdfast.sock",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: undefined,
       logLevel: "info",
     });
@@ -47,6 +49,8 @@ describe("defaults", () => {
       root: settings.root.default,
       sockets: [settings.host.default.slice("unix://".length)],
       pluginSocket: settings["plugin-socket"].default,
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: undefined,
       logLevel: settings["log-level"].default,
     });
@@ -84,6 +88,8 @@ describe("precedence", () => {
       root: "/file",
       sockets: ["/file.sock"],
       pluginSocket: "/run/docker/plugins/holdfast.sock",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: "file",
       logLevel: "error",
     });
@@ -91,6 +97,8 @@ describe("precedence", () => {
     expect(read({ environment })).toMatchObject({
       root: "/env",
       logLevel: "warn",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: "file",
     });
     const args = ["--root", "/args", "--host=unix:///args.sock"];
@@ -98,6 +106,8 @@ describe("precedence", () => {
       root: "/args",
       sockets: ["/args.sock"],
       pluginSocket: "/run/docker/plugins/holdfast.sock",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: "file",
       logLevel: "warn",
     });

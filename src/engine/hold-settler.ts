@@ -168,13 +168,16 @@ export class HoldSettler {
   #verdict(hold: Hold, { isWhole }: PeerScan, list: ContainerList | undefined): HoldVerdict {
     const { host, graces } = this.#parts;
     const { mounterPid, group } = hold;
-    const isAlive = mounterPid !== null && group !== null;
+    const isAlive = (): boolean =>
+      mounterPid !== null &&
+      group !== null &&
+      host.seesMount(mounterPid, hold.path, group) === true;
     return verdict(hold, {
       nowMs: host.monotonicMs(),
       startedAtMs: this.#startedAtMs,
       graces,
       isScanWhole: isWhole,
-      isMounterAlive: isAlive && host.seesMount(mounterPid, hold.path, group) === true,
+      isMounterAlive: isAlive,
       lists:
         list === undefined
           ? undefined

@@ -35,7 +35,7 @@ function mount(hold: Hold, nowMs: number): void {
 function stateAt(hold: Hold, nowMs: number, more: Partial<HoldFacts> = {}): string {
   const facts: HoldFacts = {
     ...{ nowMs, startedAtMs: -100_000, graces },
-    ...{ isScanWhole: true, isMounterAlive: true, lists: undefined },
+    ...{ isScanWhole: true, isMounterAlive: () => true, lists: undefined },
   };
   return verdict(hold, { ...facts, ...more }).state;
 }
@@ -64,7 +64,7 @@ describe("an ordinary life", () => {
     const hold = mounted();
     const lists = nobody;
     expect(stateAt(hold, 5_000, { lists })).toBe("starting");
-    expect(stateAt(hold, 5_000, { lists, isMounterAlive: false })).toBe("over");
+    expect(stateAt(hold, 5_000, { lists, isMounterAlive: () => false })).toBe("over");
     expect(stateAt(hold, 11_000, { lists })).toBe("over");
   });
 });
@@ -135,7 +135,7 @@ describe("no Unmount ever comes", () => {
     const lists = { ...nobody, unreachable: ["docker:/d.sock"] };
     const answer = verdict(left(), {
       ...{ nowMs: 1_001, startedAtMs: -100_000, graces, isScanWhole: true },
-      ...{ isMounterAlive: false, lists },
+      ...{ isMounterAlive: () => false, lists },
     });
     expect(answer).toEqual({ state: "unknown", reason: "docker:/d.sock cannot be asked" });
   });

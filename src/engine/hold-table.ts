@@ -12,8 +12,6 @@ export interface HoldGraces {
   readonly copyMs: number;
 }
 
-export const holdGraces: HoldGraces = { startMs: 30_000, copyMs: 600_000 };
-
 /** One hold. Its members change; `volume`, `holder` and `path` tell it from all others. */
 export interface Hold {
   readonly volume: VolumeName;
@@ -106,8 +104,8 @@ export interface HoldFacts {
   readonly startedAtMs: number;
   readonly graces: HoldGraces;
   readonly isScanWhole: boolean;
-  /** Whether the process that mounted still sees the mount. */
-  readonly isMounterAlive: boolean;
+  /** Whether the process that mounted still sees the mount: asked only when it matters. */
+  readonly isMounterAlive: () => boolean;
   /** What the engines' lists say; undefined: they have not been asked. */
   readonly lists:
     | undefined
@@ -136,8 +134,9 @@ export function verdict(hold: Hold, facts: HoldFacts): HoldVerdict {
   if (hold.isHinted) return { state: "over" };
   const { nowMs, startedAtMs, graces } = facts;
   const waitedMs = nowMs - Math.max(hold.mountedAtMs, startedAtMs);
-  const isCopying = !hold.wasUsed && facts.isMounterAlive;
-  if (waitedMs < (isCopying ? graces.copyMs : graces.startMs)) return { state: "starting" };
+  if (waitedMs < graces.startMs) return { state: "starting" };
+  const isCopying = !hold.wasUsed && waitedMs < graces.copyMs && facts.isMounterAlive();
+  if (isCopying) return { state: "starting" };
   if (facts.lists === undefined) return { state: "ask" };
   const { unreachable, hasOtherRunning } = facts.lists;
   if (unreachable.length > 0) {

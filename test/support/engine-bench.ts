@@ -1,6 +1,8 @@
 // An engine for one test: a real state in memory, drivers of the test's choice, a clock it moves.
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { localLeases } from "../../src/cluster/local-leases.ts";
+import type { ContainerEngineFinder } from "../../src/core/container-engine.ts";
 import type { TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { Host } from "../../src/core/host.ts";
@@ -33,7 +35,11 @@ export interface EngineBenchParts {
   /** Something around the state, such as one that fails. */
   readonly state?: (state: StateStore) => StateStore;
   readonly host?: (host: Host) => Host;
+  /** The container engines that there are; nobody, by default. */
+  readonly finder?: ContainerEngineFinder;
 }
+
+const nobodyFinder: ContainerEngineFinder = { ofCaller: () => undefined, ofKey: () => undefined };
 
 /** The engine with its surroundings; `restart` is a new life over the same storage. */
 export class EngineBench implements AsyncDisposable {
@@ -83,6 +89,13 @@ export class EngineBench implements AsyncDisposable {
     };
   }
 
+  /** Where holds are mounted. */
+  get holdsDirectory(): string {
+    const directory = join(this.root, "holds");
+    mkdirSync(directory, { recursive: true });
+    return directory;
+  }
+
   async start(): Promise<void> {
     const drivers = this.#parts.drivers?.(this) ?? [this.local(), this.scratch()];
     this.#engine = await startEngine({
@@ -91,6 +104,12 @@ export class EngineBench implements AsyncDisposable {
       leases: localLeases(this.host),
       drivers,
       systemOperation: () => this.operation(),
+      holding: {
+        finder: this.#parts.finder ?? nobodyFinder,
+        directory: this.holdsDirectory,
+        graces: { startMs: 1_000, copyMs: 20_000 },
+        policy: "stop",
+      },
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }
