@@ -6,6 +6,7 @@ import { clusterSpec } from "./cluster-spec.ts";
 import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
 import { showUsage } from "./df.ts";
+import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
 import { showInfo } from "./info.ts";
@@ -23,6 +24,8 @@ export const rarely = {
   complete,
   explainWithoutCommand,
   followEvents,
+  forgetEngine,
+  listEngines,
   parseInspectFormat,
   printCompletion,
   printHelp,

@@ -36,6 +36,7 @@ test("every code has moby's status", () => {
     "host.denied": 500,
     "config.invalid": 400,
     "engine.not_a_container_engine": 501,
+    "engine.in_use": 409,
     "engine.no_swarm": 503,
     "engine.no_such_object": 404,
     "engine.overloaded": 503,
