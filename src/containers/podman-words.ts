@@ -1,4 +1,4 @@
-// How a podman was told which storage to use, and its engine's key, from which that can be repeated.
+// How a podman was told which storage to use, and its engine's key, which can tell it again.
 //
 // Two podmans see the same containers when they use the same storage. The words that choose it are
 // flags and variables of each single call, and the call that ends a container (`podman container
@@ -91,7 +91,7 @@ function globalFlags(words: readonly string[]): readonly Flag[] {
   const found: Flag[] = [];
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? "";
-    if (!word.startsWith("-")) break;
+    if (!word.startsWith("-") || word === "--") break;
     if (valueless.test(word)) continue;
     const [, name, value] = /^--?([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
     if (name === undefined) break;
