@@ -81,7 +81,8 @@ export function holdfastKind(executable: string): EngineKind {
     listEnvironment: (engine) => ({ HOLDFAST_HOST: `unix://${engine.socket}` }),
     start(place, signal) {
       const host = `unix://${join(place.directory, "s")}`;
-      const command = [executable, "daemon", "--root", place.data, "--host", host];
+      const places = ["--root", place.data, "--host", host, "--plugin-socket", "none"];
+      const command = [executable, "daemon", ...places];
       return startDaemon({ kind, command, place, announces: true, signal });
     },
   };

@@ -1,10 +1,12 @@
 // The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
+// Only `hold-mount` is for neither: the daemon runs itself so as a helper.
 import { runCli } from "./cli/run.ts";
 import { processTerminal } from "./cli/terminal.ts";
 
 async function main(words: readonly string[]): Promise<number> {
   const [first, ...rest] = words;
   if (first === "daemon") return (await import("./daemon/main.ts")).runDaemon(rest);
+  if (first === "hold-mount") return (await import("./daemon/hold-mount.ts")).runHoldMount(rest);
   if (first === "help" && rest[0] === "daemon" && rest.length === 1) return main(["daemon", "-h"]);
   return runCli(words, processTerminal(), {
     version: async () => (await import("./daemon/build-facts.ts")).version,

@@ -1,4 +1,4 @@
-// The one handler of the HTTP server: Docker's routes, Holdfast's own, and nothing else.
+// The handler of the API socket, Docker's routes and Holdfast's own; and what all faces share.
 import { type EngineError, toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -22,15 +22,24 @@ export interface RouteContext {
 }
 
 /**
- * Puts both faces together. Errors of handlers become answers here; what is a bug is logged here.
+ * Puts both faces of the API socket together. Errors of handlers become answers here; what is a bug
+ * is logged here.
  */
 export function makeHandler(parts: ApiParts): Handler {
   const docker = makeDockerApi(parts);
   const own = makeHoldfastApi(parts);
+  const faceOf = ({ path }: HttpRequest): ApiFace => (path.startsWith(OWN_PREFIX) ? own : docker);
+  return handlerOf(faceOf, parts.operation);
+}
 
+/** A handler that asks one face per request, which words the errors too. */
+export function handlerOf(
+  faceOf: (request: HttpRequest) => ApiFace,
+  operationOf: ApiParts["operation"],
+): Handler {
   return (request) => {
-    const face = request.path.startsWith(OWN_PREFIX) ? own : docker;
-    const context: RouteContext = { request, operation: parts.operation(request) };
+    const face = faceOf(request);
+    const context: RouteContext = { request, operation: operationOf(request) };
     const refuse = (thrown: unknown): AnyResponse => {
       const error = toEngineError(thrown);
       report(error, context);

@@ -12,6 +12,8 @@ import { systemCaller } from "../core/operation.ts";
 import type {
   HistoryEntry,
   HolderEntry,
+  HolderKind,
+  KnownEngine,
   RetiredEntry,
   StateStore,
   VolumeEntry,
@@ -43,8 +45,17 @@ export function sampleVolume(name: string, changed: Partial<VolumeEntry> = {}): 
   };
 }
 
-export function sampleHolder(volume: string, holder: string, sinceMs = 1): HolderEntry {
-  return { volume: parseVolumeName(volume), holder: parseHolderId(holder), sinceMs };
+export function sampleHolder(
+  volume: string,
+  holder: string,
+  sinceMs = 1,
+  kind: HolderKind = "client",
+): HolderEntry {
+  return { volume: parseVolumeName(volume), holder: parseHolderId(holder), kind, sinceMs };
+}
+
+export function sampleEngine(path: string, sinceMs: number): KnownEngine {
+  return { key: `docker:${path}`, sinceMs };
 }
 
 /** `digit` tells one from another: one hex digit. */
@@ -75,6 +86,7 @@ export function contentOf(store: StateStore): unknown {
       volumes,
       holders: volumes.flatMap((volume) => view.holders(volume.name)),
       retired: [...view.retired()],
+      engines: [...view.engines()],
     };
   });
 }
@@ -96,6 +108,8 @@ const rowChecks: readonly Check<StateStoreBench>[] = [
         transaction.putVolume(sampleVolume("plain"));
         transaction.putVolume(odd);
         transaction.putHolder(sampleHolder("odd", "c1", 7));
+        transaction.putHolder(sampleHolder("odd", "c2", 8, "engine"));
+        transaction.putEngine(sampleEngine("/run/ü\u{1f980}.sock", 9.25));
         transaction.putRetired(sampleRetired("gone", "a"));
       });
       const before = contentOf(store);
@@ -149,15 +163,16 @@ const rowChecks: readonly Check<StateStoreBench>[] = [
         transaction.putVolume(sampleVolume("aa"));
         transaction.putHolder(sampleHolder("aa", "c1", 1));
         transaction.putHolder(sampleHolder("aa", "c2", 2));
-        transaction.putHolder(sampleHolder("aa", "c1", 3));
+        transaction.putHolder(sampleHolder("aa", "c1", 3, "engine"));
         transaction.removeHolder(parseVolumeName("aa"), parseHolderId("c2"));
         transaction.removeHolder(parseVolumeName("no"), parseHolderId("c2"));
         transaction.removeVolume(parseVolumeName("no"));
         transaction.removeRetired(makeTrashId("f".repeat(16)));
+        transaction.removeEngine("docker:/no");
       });
       assert.deepStrictEqual(
         store.read((view) => view.holders(parseVolumeName("aa"))),
-        [sampleHolder("aa", "c1", 3)],
+        [sampleHolder("aa", "c1", 3, "engine")],
       );
     },
   },
@@ -170,12 +185,62 @@ const rowChecks: readonly Check<StateStoreBench>[] = [
         transaction.putVolume(sampleVolume("bb"));
         transaction.putHolder(sampleHolder("bb", "c1"));
         transaction.putRetired(sampleRetired("aa", "a"));
+        transaction.putEngine(sampleEngine("/a", 1));
+        transaction.putEngine(sampleEngine("/b", 2));
+        transaction.removeEngine("docker:/a");
         assert.strictEqual(transaction.volume("aa"), undefined);
         assert.deepStrictEqual([...transaction.volumes()], [sampleVolume("bb")]);
         assert.strictEqual(transaction.volumeCount, 1);
         assert.strictEqual(transaction.holders(parseVolumeName("bb")).length, 1);
         assert.strictEqual([...transaction.retired()].length, 1);
+        assert.deepStrictEqual([...transaction.engines()], [sampleEngine("/b", 2)]);
       });
+    },
+  },
+];
+
+const engineChecks: readonly Check<StateStoreBench>[] = [
+  {
+    promise: "engines come in the order of their first contact, whenever they were put",
+    async run({ store, reopen }) {
+      for (const [path, sinceMs] of [["/b", 2] as const, ["/c", 3] as const, ["/a", 1] as const]) {
+        await store.write((transaction) => transaction.putEngine(sampleEngine(path, sinceMs)));
+      }
+      const inOrder = [sampleEngine("/a", 1), sampleEngine("/b", 2), sampleEngine("/c", 3)];
+      await store.write((transaction) =>
+        assert.deepStrictEqual([...transaction.engines()], inOrder),
+      );
+      for (const open of [() => store, reopen]) {
+        assert.deepStrictEqual(enginesOf(await open()), inOrder);
+      }
+    },
+  },
+  {
+    promise: "an engine that is put again is one engine; removing it removes no other",
+    async run({ store, reopen }) {
+      await store.write((transaction) => {
+        transaction.putEngine(sampleEngine("/a", 1));
+        transaction.putEngine(sampleEngine("/b", 2));
+      });
+      await store.write((transaction) => {
+        transaction.putEngine(sampleEngine("/a", 3));
+        transaction.removeEngine("docker:/b");
+      });
+      for (const open of [() => store, reopen]) {
+        assert.deepStrictEqual(enginesOf(await open()), [sampleEngine("/a", 3)]);
+      }
+    },
+  },
+  {
+    promise: "a key of an engine has 1 to 1,024 characters; others are refused",
+    async run({ store, reopen }) {
+      const longest = { key: "k".repeat(1024), sinceMs: 1 };
+      await store.write((transaction) => transaction.putEngine(longest));
+      for (const key of ["", "k".repeat(1025), "\ud800"]) {
+        const refused = store.write((transaction) => transaction.putEngine({ key, sinceMs: 1 }));
+        await assert.rejects(refused, EngineError);
+      }
+      assert.deepStrictEqual(enginesOf(await reopen()), [longest]);
     },
   },
 ];
@@ -313,12 +378,17 @@ const historyChecks: readonly Check<StateStoreBench>[] = [
 /** In the order of the contract. */
 export const stateStoreChecks: readonly Check<StateStoreBench>[] = [
   ...rowChecks,
+  ...engineChecks,
   ...writeChecks,
   ...historyChecks,
 ];
 
 function namesOf(store: StateStore): readonly string[] {
   return store.read((view) => [...view.volumes()].map((volume) => volume.name));
+}
+
+function enginesOf(store: StateStore): readonly KnownEngine[] {
+  return store.read((view) => [...view.engines()]);
 }
 
 function holdersOf(store: StateStore, volume: string): readonly string[] {

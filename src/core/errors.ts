@@ -177,6 +177,11 @@ export const errorTable = {
     retry: false,
     recovery: "Send container, image and network requests to Docker; Holdfast keeps volumes.",
   },
+  "engine.unknown": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List the container engines with `holdfast engine ls`.",
+  },
   "engine.no_swarm": {
     kind: "unavailable",
     retry: false,

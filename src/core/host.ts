@@ -108,10 +108,11 @@ export interface Host {
   bind(request: BindRequest, operation: Operation): Promise<number>;
   /**
    * Ends a mount made by `bind`, here and in the namespaces that got it from here; copies made from
-   * it stay. "busy": a process uses it through this very mount, and it is left. Never waits.
+   * it stay, and belong to no group any more: the kernel soon gives its number to another one.
+   * "busy": a process uses it through this very mount, and it is left. Never waits.
    */
   unbind(target: string): "gone" | "busy";
-  /** All mounts of these peer groups in all mount namespaces. O(processes + namespaces · mounts). */
+  /** All mounts of these groups in all mount namespaces. O(processes + namespaces · mounts). */
   peerMounts(groups: ReadonlySet<number>): PeerScan;
   /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is

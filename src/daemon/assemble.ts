@@ -3,9 +3,9 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
-import { makeHandler } from "../api/handler.ts";
 import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
+import { findContainerEngines } from "../containers/finder.ts";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
@@ -13,24 +13,24 @@ import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";
 import type { Logger } from "../host/logs.ts";
 import { returnMemory } from "../host/memory.ts";
-import { peerOf } from "../host/peer.ts";
 import { lockRoot } from "../host/root-lock.ts";
-import { groupId } from "../host/service.ts";
-import { HttpServer } from "../http/server.ts";
+import type { InheritedListener } from "../host/service.ts";
 import { type BreakerChange, withBreaker } from "../layers/breaker.ts";
 import { type LateCall, withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
 import { gatherFacts } from "./facts.ts";
+import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
 import { Operations } from "./operations.ts";
+import { makeServers } from "./servers.ts";
 
-/** How long requests in progress may take at the end, in milliseconds. */
-const DRAIN_MS = 10_000;
 /** Owner all, others may pass: containers' bind mounts start below it. */
 const ROOT_MODE = 0o711;
-/** Groups that may use the socket, the first one that exists. */
-const SOCKET_GROUPS = ["docker", "holdfast"];
+/** How container engines call the driver where no socket says it. */
+const DRIVER_NAME = "holdfast.sock";
+/** A hold that was never used may be a long copy: it waits for so many graces. */
+const COPY_GRACES = 20;
 
 export interface Daemon {
   /** Where it listens, as `unix://…` or `fd://…`. */
@@ -44,8 +44,11 @@ export interface Daemon {
 export interface DaemonParts {
   readonly config: DaemonConfig;
   readonly logger: Logger;
-  /** Sockets of systemd; when there are any, the configuration's are not opened. */
-  readonly inherited: readonly number[];
+  /**
+   * Sockets of systemd, told apart by `splitListeners`: where there is one for a purpose, those of
+   * the configuration are not opened.
+   */
+  readonly inherited: readonly InheritedListener[];
 }
 
 /**
@@ -77,6 +80,9 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   // A state that came back from its copy may have been put into a new, empty root.
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
+  const { pluginSocket, holdGraceMs, violationPolicy: policy } = config;
+  const directory = await makeHoldsDirectory(config.root, host, operations.ofSystem());
+  const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
   const engine = await startEngine({
     host,
     state,
@@ -85,26 +91,20 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       withBreaker(withDeadlines(driver, around), { ...around, per: "volume" }),
     ),
     systemOperation: () => operations.ofSystem(),
+    holding: {
+      finder: findContainerEngines({ host, driver }),
+      graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
+      ...{ directory, policy },
+    },
   });
   undo.defer(() => engine.stop());
 
   const { origin } = state;
   const facts = gatherFacts({ root: config.root, bootId, origin, recovery: engine.recovery });
-  const server = new HttpServer({
-    handler: makeHandler({ engine, facts, operation: (request) => operations.ofRequest(request) }),
-    onHandlerError: (error, request) => {
-      const operation = operations.ofRequest(request);
-      operation.log.error("a handler failed outside of its own refusals", { error: String(error) });
-      const message = `internal error (report id ${operation.id})`;
-      return { status: 500, headers: [], body: `${JSON.stringify({ message })}\n` };
-    },
-    peerOf,
-    onServerError: (error) => log.error("the HTTP server failed", { error: String(error) }),
-    clock: host,
-  });
-  undo.defer(async () => void (await server.close({ drainMs: DRAIN_MS })));
+  const servers = makeServers({ engine, facts, operations, logger, host });
+  undo.defer(async () => void (await servers.close()));
   undo.defer(watchIdle({ requestCount: () => operations.count, onIdle: returnMemory }));
-  const addresses = await listen(server, parts);
+  const addresses = await servers.listen(parts);
 
   const rest = undo.move();
   return {
@@ -112,7 +112,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     volumeCount: state.read((view) => view.volumeCount),
     warnings: warnings({ engine, facts }),
     async stop() {
-      const cutOffCount = await server.close({ drainMs: DRAIN_MS });
+      const cutOffCount = await servers.close();
       await rest.disposeAsync();
       return cutOffCount;
     },
@@ -134,38 +134,4 @@ function makeRoot(root: string): void {
     }
     throw storageError(error, `making the data root ${root}`);
   }
-}
-
-function makeSocketDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: 0o755 });
-  } catch (error) {
-    throw storageError(error, `making the directory of the socket ${directory}`);
-  }
-}
-
-async function listen(server: HttpServer, parts: DaemonParts): Promise<readonly string[]> {
-  if (parts.inherited.length > 0) {
-    for (const descriptor of parts.inherited) await server.listen({ descriptor });
-    return parts.inherited.map((descriptor) => `fd://${descriptor}`);
-  }
-  const { sockets, group } = parts.config;
-  // Another user cannot give his socket to a group that nobody asked him for.
-  const usualGroups = process.getuid?.() === 0 ? SOCKET_GROUPS : [];
-  const groupNames = group === undefined ? usualGroups : [group];
-  const socketGroup = groupNames.map((name) => groupId(name)).find((id) => id !== undefined);
-  if (group !== undefined && socketGroup === undefined) {
-    throw new EngineError(
-      "config.invalid",
-      `group ${JSON.stringify(group)}: there is no such group`,
-    );
-  }
-  for (const socket of sockets) {
-    makeSocketDirectory(path.dirname(socket));
-    await server.listen({
-      path: socket,
-      ...(socketGroup === undefined ? {} : { groupId: socketGroup }),
-    });
-  }
-  return sockets.map((socket) => `unix://${socket}`);
 }

@@ -36,6 +36,9 @@ describe("defaults", () => {
     expect(read()).toEqual({
       root: "/var/lib/holdfast",
       sockets: ["/run/holdfast/holdfast.sock"],
+      pluginSocket: "/run/docker/plugins/holdfast.sock",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: undefined,
       logLevel: "info",
     });
@@ -45,6 +48,9 @@ describe("defaults", () => {
     expect(read()).toEqual({
       root: settings.root.default,
       sockets: [settings.host.default.slice("unix://".length)],
+      pluginSocket: settings["plugin-socket"].default,
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: undefined,
       logLevel: settings["log-level"].default,
     });
@@ -81,6 +87,9 @@ describe("precedence", () => {
     expect(read()).toEqual({
       root: "/file",
       sockets: ["/file.sock"],
+      pluginSocket: "/run/docker/plugins/holdfast.sock",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: "file",
       logLevel: "error",
     });
@@ -88,12 +97,17 @@ describe("precedence", () => {
     expect(read({ environment })).toMatchObject({
       root: "/env",
       logLevel: "warn",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: "file",
     });
     const args = ["--root", "/args", "--host=unix:///args.sock"];
     expect(read({ environment, args })).toEqual({
       root: "/args",
       sockets: ["/args.sock"],
+      pluginSocket: "/run/docker/plugins/holdfast.sock",
+      holdGraceMs: 30_000,
+      violationPolicy: "stop",
       group: "file",
       logLevel: "warn",
     });
@@ -124,6 +138,16 @@ test("several sockets come from each place, and relative roots are made absolute
   expect(read({ args: ["--root", "some/where/"] }).root).toBe(join(process.cwd(), "some/where"));
 });
 
+test("the socket of the volume driver is a path, or none, and none for another user", () => {
+  writeFileSync(file, 'plugin-socket = "/file.sock"');
+  expect(read().pluginSocket).toBe("/file.sock");
+  const environment = { HOLDFAST_PLUGIN_SOCKET: "none" };
+  expect(read({ environment }).pluginSocket).toBeUndefined();
+  expect(read({ environment, args: ["--plugin-socket=/a.sock"] }).pluginSocket).toBe("/a.sock");
+  writeFileSync(file, "");
+  expect(read({ userId: 1000, environment: { HOME: "/home/u" } }).pluginSocket).toBeUndefined();
+});
+
 describe("what is refused", () => {
   const arguments_: readonly (readonly [readonly string[], string])[] = [
     [["--nosuch"], 'unknown argument "--nosuch": known are --root,'],
@@ -138,6 +162,7 @@ describe("what is refused", () => {
     [["--host", "tcp://127.0.0.1:80"], 'host "tcp://127.0.0.1:80": unix:// and an absolute path'],
     [["--host", "unix://relative.sock"], "unix:// and an absolute path are needed"],
     [["--host", "/a.sock"], "unix:// and an absolute path are needed"],
+    [["--plugin-socket", "p.sock"], 'plugin-socket "p.sock": an absolute path or the word none'],
     [["--log-level", "loud"], 'log-level "loud": one of debug, info, warn, error is needed'],
     [["--config", "/nonexistent/config.toml"], "configuration file /nonexistent/config.toml: "],
   ];

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { EngineError, isErrno } from "../core/errors.ts";
+import type { ViolationPolicy } from "../engine/sharing-judge.ts";
 import type { LogLevel } from "../host/logs.ts";
 import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 
@@ -12,6 +13,11 @@ export interface DaemonConfig {
   readonly root: string;
   /** Absolute paths of Unix sockets to listen on; at least one, unless sockets are inherited. */
   readonly sockets: readonly string[];
+  /** Absolute path of the socket of the volume driver; undefined: none is wanted. */
+  readonly pluginSocket: string | undefined;
+  /** See `HoldGraces.startMs`. */
+  readonly holdGraceMs: number;
+  readonly violationPolicy: ViolationPolicy;
   /** The group that may use the sockets; undefined: `docker` or `holdfast`, whichever exists. */
   readonly group: string | undefined;
   readonly logLevel: LogLevel;
@@ -45,6 +51,9 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
   return {
     root: path.resolve(only("root", value("root")) ?? places.root),
     sockets: (value("host") ?? [places.host]).map(socketPath),
+    pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
+    holdGraceMs: parseSeconds(only("hold-grace", value("hold-grace"))),
+    violationPolicy: parsePolicy(only("sharing-violation", value("sharing-violation"))),
     group: only("group", value("group")),
     logLevel: parseLogLevel(only("log-level", value("log-level")) ?? settings["log-level"].default),
   };
@@ -112,14 +121,18 @@ function readFile(file: string, isRequired: boolean): Given {
 function defaultPlaces(
   userId: number,
   environment: ConfigSources["environment"],
-): { readonly root: string; readonly host: string } {
-  if (userId === 0) return { root: settings.root.default, host: settings.host.default };
+): { readonly root: string; readonly host: string; readonly plugin: string } {
+  if (userId === 0) {
+    const plugin = settings["plugin-socket"].default;
+    return { root: settings.root.default, host: settings.host.default, plugin };
+  }
   const home = environment["HOME"] ?? "/";
   const data = environment["XDG_DATA_HOME"] || path.join(home, ".local/share");
   const runtime = environment["XDG_RUNTIME_DIR"] || `/run/user/${userId}`;
   return {
     root: path.join(data, "holdfast"),
     host: `unix://${path.join(runtime, "holdfast/holdfast.sock")}`,
+    plugin: settings["plugin-socket"].defaultOfUsers,
   };
 }
 
@@ -132,6 +145,25 @@ function socketPath(host: string): string {
   const given = host.startsWith("unix://") ? host.slice("unix://".length) : "";
   if (path.isAbsolute(given)) return given;
   throw invalid(`host ${JSON.stringify(host)}: unix:// and an absolute path are needed`);
+}
+
+function pluginPath(text: string): string | undefined {
+  if (text === "none") return undefined;
+  if (path.isAbsolute(text)) return text;
+  const given = JSON.stringify(text);
+  throw invalid(`plugin-socket ${given}: an absolute path or the word none is needed`);
+}
+
+/** Seconds with up to three decimals, in milliseconds. */
+function parseSeconds(text: string = settings["hold-grace"].default): number {
+  const seconds = /^\d{1,4}(?:\.\d{1,3})?$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds > 0) return Math.round(seconds * 1_000);
+  throw invalid(`hold-grace ${JSON.stringify(text)}: seconds above 0 and below 10000 are needed`);
+}
+
+function parsePolicy(text: string = settings["sharing-violation"].default): ViolationPolicy {
+  if (text === "stop" || text === "report") return text;
+  throw invalid(`sharing-violation ${JSON.stringify(text)}: one of stop, report is needed`);
 }
 
 function parseLogLevel(text: string): LogLevel {

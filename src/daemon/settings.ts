@@ -26,6 +26,22 @@ export const settings = {
     defaultOfUsers: "unix://$XDG_RUNTIME_DIR/holdfast/holdfast.sock, else below /run/user/UID",
     isList: true,
   },
+  "plugin-socket": {
+    takes: "PATH|none",
+    about: "Where Docker and Podman find the volume driver, unless systemd hands it over.",
+    default: "/run/docker/plugins/holdfast.sock",
+    defaultOfUsers: "none",
+  },
+  "hold-grace": {
+    takes: "SECONDS",
+    about: "How long a container engine's mount may go unused before it is asked about and ended.",
+    default: "30",
+  },
+  "sharing-violation": {
+    takes: "stop|report",
+    about: "What becomes of a container that breaks a volume's sharing mode.",
+    default: "stop",
+  },
   group: {
     takes: "GROUP",
     about: "The group that may use the sockets. Its members are as good as root.",

@@ -39,7 +39,23 @@ export function driverOptions(options: DriverOptions | null | undefined): Driver
   return Object.fromEntries(entries.filter(([name]) => !own.includes(name)));
 }
 
-/** The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule. */
+/**
+ * The options of a volume whose driver's own are replaced: the engine's stay. null when none is
+ * left.
+ */
+export function withDriverOptions(
+  options: DriverOptions | null,
+  replacement: DriverOptions,
+): DriverOptions | null {
+  const own: readonly string[] = engineOptionNames;
+  const kept = Object.entries(options ?? {}).filter(([name]) => own.includes(name));
+  const all = [...Object.entries(replacement), ...kept];
+  return all.length > 0 ? Object.fromEntries(all) : null;
+}
+
+/**
+ * The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule.
+ */
 export function engineOptions(options: DriverOptions | null | undefined): EngineOptions {
   const { sharing = "all", owner, mode } = options ?? {};
   const found = sharingModes.find((word) => word === sharing);

@@ -1,15 +1,24 @@
 // The engine: its parts, put together once, for the faces that translate to it.
+import type { ContainerEngineFinder } from "../core/container-engine.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
+import { restoreHolds } from "./hold-restore.ts";
+import { HoldSettler } from "./hold-settler.ts";
+import type { HoldGraces } from "./hold-table.ts";
+import { Holds } from "./holds.ts";
+import { LastUse } from "./last-use.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
 import { type RecoveryReport, recover } from "./recovery.ts";
+import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { Usage } from "./usage.ts";
+import { useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -19,11 +28,24 @@ export interface EngineParts {
   readonly drivers: readonly VolumeDriver[];
   /** A fresh operation on the daemon's own account. */
   readonly systemOperation: () => Operation;
+  readonly holding: HoldingParts;
+}
+
+/** What holds of container engines need. */
+export interface HoldingParts {
+  readonly finder: ContainerEngineFinder;
+  /** Absolute; where the holds' mounts are. Exists. */
+  readonly directory: string;
+  readonly graces: HoldGraces;
+  readonly policy: ViolationPolicy;
 }
 
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly holds: Holds;
+  readonly lists: ContainerLists;
+  readonly lastUse: LastUse;
   readonly pruner: Pruner;
   readonly usage: Usage;
   readonly events: EventLog;
@@ -49,20 +71,43 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
   for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
   const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
-  const volumes = new VolumeEngine({
+  const lists = new ContainerLists({ state, finder: parts.holding.finder, host });
+  const { directory, graces, policy } = parts.holding;
+  const holdsOf = (volume: string) => settler.holdsOf(volume);
+  const judge = new SharingJudge({ state, events, lists, policy, holdsOf });
+  const settler: HoldSettler = new HoldSettler({
+    ...{ state, host, lists, graces },
+    operation: systemOperation,
+    volumes: () => volumes,
+    looked: (names, operation) => judge.judge(names, operation),
+  });
+  const settle = (names: readonly string[], operation: Operation) =>
+    settler.settleVolumes(names, operation);
+  const guard = useGuard({ state, lists, settle });
+  const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, missing: recovery.missing },
+    guard,
   });
-  const usage = new Usage({ state, drivers });
-  const pruner = new Pruner({ state, leases, volumes, usage, events });
+  await restoreHolds({ state, host, settler, directory }, systemOperation());
+  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const usage = new Usage({ state, drivers, volumes });
+  const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
   return {
     volumes,
+    holds,
+    lists,
+    lastUse: new LastUse({ state, events, nowMs }),
     pruner,
     usage,
     events,
     state,
     driverNames: [...drivers.keys()].sort(),
     recovery,
-    stop: () => purger.stop(),
+    async stop() {
+      settler.stop();
+      await judge.settled();
+      await purger.stop();
+    },
   };
 }

@@ -11,7 +11,8 @@ const NANOSECONDS_PER_MS = 1_000_000;
 /** A step back of the clock that is more than jitter, in milliseconds. */
 const CLOCK_STEP_MS = 1_000;
 
-export type VolumeAction = "create" | "mount" | "unmount" | "destroy" | "prune";
+/** "violation" is Holdfast's own: a container has broken a volume's sharing mode. */
+export type VolumeAction = "create" | "mount" | "unmount" | "destroy" | "prune" | "violation";
 
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
 export interface EngineEvent {
@@ -36,6 +37,7 @@ export class EventLog {
   readonly #nowMs: () => number;
   readonly #ring: EngineEvent[] = [];
   readonly #followers = new Set<(event: EngineEvent) => void>();
+  readonly #watchers: ((event: EngineEvent) => void)[] = [];
   #lastMs = 0;
   #nanosecondsAfter = 0;
 
@@ -72,6 +74,11 @@ export class EventLog {
     });
   }
 
+  /** As `follow`, for a part of the engine itself: for ever, and not counted. */
+  watch(listener: (event: EngineEvent) => void): void {
+    this.#watchers.push(listener);
+  }
+
   /** Calls `listener` for every event from now on, until the returned function is called. */
   follow(listener: (event: EngineEvent) => void): () => void {
     this.#followers.add(listener);
@@ -86,6 +93,7 @@ export class EventLog {
     const event: EngineEvent = { type: "volume", action, actor, attributes, ...this.#tick() };
     if (this.#ring.length >= EVENT_HISTORY_COUNT) this.#ring.shift();
     this.#ring.push(event);
+    for (const watcher of this.#watchers) watcher(event);
     for (const follower of this.#followers) follower(event);
   }
 

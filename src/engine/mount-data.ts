@@ -4,6 +4,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
+import { driverOptions } from "./engine-options.ts";
 
 export interface DataMount {
   readonly driver: VolumeDriver;
@@ -49,7 +50,7 @@ async function refuseOtherOptions(
   const presence = await driver.get(entry.name, operation);
   if (presence.state !== "found") return;
   const found = presence.record.options;
-  const wanted = entry.options ?? {};
+  const wanted = driverOptions(entry.options);
   for (const option of new Set([...Object.keys(found), ...Object.keys(wanted)])) {
     if (found[option] === wanted[option]) continue;
     throw new EngineError(

@@ -5,6 +5,7 @@ import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import type { Usage } from "./usage.ts";
+import type { UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -30,6 +31,7 @@ export interface PrunerParts {
   readonly volumes: VolumeEngine;
   readonly usage: Usage;
   readonly events: EventLog;
+  readonly guard: UseGuard;
 }
 
 export class Pruner {
@@ -41,15 +43,32 @@ export class Pruner {
   }
 
   /**
+   * To be awaited before `plan`: ends holds that nobody has, and asks the engines. Throws
+   * `containers.unreachable`.
+   */
+  async prepare(operation: Operation): Promise<void> {
+    const { state, guard } = this.#parts;
+    const held = state.read((view) =>
+      [...view.volumes()].filter(({ name }) => view.holders(name).length > 0),
+    );
+    const names = held.map(({ name }) => name);
+    await guard.settle(names, operation);
+    await guard.refuseSilence("prune", operation);
+  }
+
+  /**
    * Docker's rule of what may go: volumes of `local` without holders that were created without
-   * driver options; anonymous ones only, unless `all`.
+   * options; anonymous ones only, unless `all`. The engine's own options count as well: who said
+   * how a volume is shared made it on purpose.
    */
   plan(filter: VolumeFilter, choice: { readonly all: boolean }): PrunePlan {
-    return this.#parts.state.read((view) => {
+    const { state, volumes } = this.#parts;
+    return state.read((view) => {
+      const isHeld = (entry: VolumeEntry) => volumes.holderCount(entry, view) > 0;
       const entries: VolumeEntry[] = [];
       for (const entry of view.volumes()) {
-        if (!isPrunable(entry, choice) || view.holders(entry.name).length > 0) continue;
-        if (selects(filter, entry, view)) entries.push(entry);
+        if (!isPrunable(entry, choice) || isHeld(entry)) continue;
+        if (selects(filter, entry, isHeld)) entries.push(entry);
       }
       return { entries };
     });

@@ -5,6 +5,7 @@ import { toEngineError } from "../core/errors.ts";
 import type { DriverName, TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { driverOptions, withDriverOptions } from "./engine-options.ts";
 
 /** What recovery found and did, for the log and `info`. Lists name volumes. */
 export interface RecoveryReport {
@@ -191,7 +192,7 @@ async function reconcilePlaces(stage: Stage): Promise<void> {
   const { parts, driver, present } = stage;
   const placeOf = ({ name, options }: VolumeEntry): string | undefined =>
     present.get(name)?.mountpoint ??
-    driver.rebuild?.describe({ name, options: options ?? {} }).mountpoint;
+    driver.rebuild?.describe({ name, options: driverOptions(options) }).mountpoint;
   const moved = parts.state.read((view) =>
     [...view.volumes()].flatMap((row) => {
       if (row.driver !== driver.name) return [];
@@ -228,7 +229,8 @@ async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation
  * A crash, or somebody's hand, may leave a directory without the options that its row has: they are
  * written again. Only where the rows came back from an older copy of the state, which may be of an
  * earlier volume of that name, the directory's own word counts for what was used. Where both have
- * options that differ nothing is done, and mounting is refused.
+ * options that differ nothing is done, and mounting is refused. All this is about the driver's
+ * options; no directory has the engine's.
  */
 async function reconcileOptions(
   stage: Stage,
@@ -236,7 +238,7 @@ async function reconcileOptions(
   operation: Operation,
 ): Promise<void> {
   const { parts, driver, present, report } = stage;
-  const wanted = row.options ?? {};
+  const wanted = driverOptions(row.options);
   let record = present.get(row.name);
   if (record === undefined || haveEqualOptions(record.options, wanted)) return;
   const isTrusted = row.usedAtMs === null || parts.state.origin.kind !== "salvaged";
@@ -249,7 +251,7 @@ async function reconcileOptions(
     report.failed.push(row.name);
     return;
   }
-  const options = Object.keys(record.options).length > 0 ? record.options : null;
+  const options = withDriverOptions(row.options, record.options);
   await parts.state.write((transaction) => transaction.putVolume({ ...row, options }));
 }
 
@@ -276,7 +278,7 @@ async function reconcileAbsent(
   } else if (row.phase === "removing") {
     await parts.state.write((transaction) => transaction.removeVolume(row.name));
   } else if (row.usedAtMs === null && driver.rebuild !== undefined) {
-    await driver.rebuild.rebuild({ ...row, options: row.options ?? {} }, operation);
+    await driver.rebuild.rebuild({ ...row, options: driverOptions(row.options) }, operation);
     report.rebuilt.push(row.name);
   } else {
     report.missing.push(row.name);

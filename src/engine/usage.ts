@@ -4,6 +4,8 @@ import { toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Turns } from "../core/turns.ts";
+import { driverOptions } from "./engine-options.ts";
+import type { VolumeEngine } from "./volumes.ts";
 
 /** How many volumes are measured side by side. */
 const CONCURRENCY_COUNT = 4;
@@ -18,6 +20,7 @@ export interface VolumeUsage {
 export class Usage {
   readonly #state: StateStore;
   readonly #drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly #volumes: Pick<VolumeEngine, "holderCount">;
   /** Of all measurements together: many small volumes must not keep the event loop either. */
   readonly #turns = new Turns();
   #running: Promise<readonly VolumeUsage[]> | undefined;
@@ -25,9 +28,11 @@ export class Usage {
   constructor(parts: {
     readonly state: StateStore;
     readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly volumes: Pick<VolumeEngine, "holderCount">;
   }) {
     this.#state = parts.state;
     this.#drivers = parts.drivers;
+    this.#volumes = parts.volumes;
   }
 
   /** Apparent bytes of one volume; -1 when its driver cannot say. Cost grows with its files. */
@@ -47,7 +52,8 @@ export class Usage {
   }
 
   /**
-   * Docker's selection for df: volumes of `local` that were created without options. Who asks while
+   * Docker's selection for df: volumes of `local` that were created without options of the driver:
+   * behind those may be a dead server. Who asks while
    * a measurement runs gets that one's answer: however many ask, one walks. It is nobody's own: the
    * signal of an operation ends the waiting of that one, and not the measurement.
    */
@@ -63,7 +69,8 @@ export class Usage {
   async #measureAll(operation: Operation): Promise<readonly VolumeUsage[]> {
     const entries = this.#state.read((view) =>
       [...view.volumes()].filter(
-        (entry) => entry.driver === "local" && Object.keys(entry.options ?? {}).length === 0,
+        (entry) =>
+          entry.driver === "local" && Object.keys(driverOptions(entry.options)).length === 0,
       ),
     );
     const usages: VolumeUsage[] = [];
@@ -71,7 +78,7 @@ export class Usage {
     const worker = async (): Promise<void> => {
       for (const entry of pending) {
         const sizeBytes = await this.measure(entry, operation);
-        const holderCount = this.#state.read((view) => view.holders(entry.name)).length;
+        const holderCount = this.#state.read((view) => this.#volumes.holderCount(entry, view));
         usages.push({ entry, sizeBytes, holderCount });
       }
     };

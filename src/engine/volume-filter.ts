@@ -1,5 +1,5 @@
 // Which volumes a list or a prune is about.
-import type { StateView, VolumeEntry } from "../core/state-store.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 
 /** The label that marks volumes whose name Holdfast (or Docker) chose. */
 export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
@@ -26,14 +26,21 @@ export interface LabelCondition {
   readonly value: string | undefined;
 }
 
-/** Whether the filter selects a volume. Cost: one pass over the filter's conditions. */
-export function selects(filter: VolumeFilter, entry: VolumeEntry, view: StateView): boolean {
+/**
+ * Whether the filter selects a volume; `isHeld` is asked when it matters. Cost: one pass over the
+ * filter's conditions.
+ */
+export function selects(
+  filter: VolumeFilter,
+  entry: VolumeEntry,
+  isHeld: (entry: VolumeEntry) => boolean,
+): boolean {
   const { names, drivers, labels, withoutLabels, dangling } = filter;
   if (drivers !== undefined && !drivers.has(entry.driver)) return false;
   if (labels?.every((condition) => holds(condition, entry)) === false) return false;
   if (names !== undefined && !names.some((matches) => matches(entry.name))) return false;
   if (withoutLabels?.every((condition) => holds(condition, entry)) === true) return false;
-  return dangling === undefined || (view.holders(entry.name).length === 0) === dangling;
+  return dangling === undefined || isHeld(entry) !== dangling;
 }
 
 function holds(condition: LabelCondition, entry: VolumeEntry): boolean {

@@ -1,18 +1,25 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
 import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
-import type { LeaseService } from "../core/lease-service.ts";
+import type { Lease, LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type {
+  HistoryAction,
+  Labels,
+  StateStore,
+  StateView,
+  VolumeEntry,
+} from "../core/state-store.ts";
+import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
-import { LeftoverMounts } from "./leftover-mounts.ts";
-import { mountData } from "./mount-data.ts";
+import { Holders } from "./holders.ts";
 import type { Purger } from "./purger.ts";
 import { removeData } from "./removal.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
+import type { UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 
 /** Docker's driver when none is given. */
@@ -38,15 +45,15 @@ export interface VolumeEngineParts {
   readonly purger: Purger;
   readonly host: Host;
   readonly unfinished: UnfinishedRemovals;
+  readonly guard: UseGuard;
   /** Volumes that were used and whose data the start did not find. */
   readonly missing: readonly VolumeName[];
 }
 
 export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
-  /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
-  readonly #told = new Set<VolumeName>();
-  readonly #leftovers = new LeftoverMounts();
+  /** Mounts and unmounts, for callers that have the volume's lease. */
+  readonly holders: Holders;
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
   readonly #making = new Set<string>();
 
@@ -56,6 +63,11 @@ export class VolumeEngine {
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
     this.#missing = new Set(parts.missing);
+    this.holders = new Holders({
+      ...parts,
+      missing: this.#missing,
+      driverOf: (entry) => this.#driver(entry.driver),
+    });
   }
 
   /**
@@ -72,7 +84,8 @@ export class VolumeEngine {
     if (existing !== undefined) return existing;
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    driver.validate(request.options ?? {});
+    engineOptions(request.options);
+    driver.validate(driverOptions(request.options));
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
@@ -110,12 +123,21 @@ export class VolumeEngine {
   /** The volumes a filter selects, in the order of creation. Never asks a driver. O(volumes). */
   list(filter: VolumeFilter): readonly VolumeEntry[] {
     return this.#parts.state.read((view) => {
+      const isHeld = (entry: VolumeEntry) => this.holderCount(entry, view) > 0;
       const entries: VolumeEntry[] = [];
       for (const entry of view.volumes()) {
-        if (selects(filter, entry, view)) entries.push(entry);
+        if (selects(filter, entry, isHeld)) entries.push(entry);
       }
       return entries;
     });
+  }
+
+  /** Docker's RefCount: containers that exist, or holders where no engine has told of any. */
+  holderCount({ name }: VolumeEntry, view: StateView): number {
+    const rows = view.holders(name);
+    const listedCount = this.#parts.guard.listedCount(name);
+    if (listedCount === 0) return rows.length;
+    return listedCount + rows.filter(({ kind }) => kind === "client").length;
   }
 
   /**
@@ -146,10 +168,9 @@ export class VolumeEngine {
    * Throws `volume.not_found`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation): Promise<void> {
-    const { leases } = this.#parts;
     this.inspect(name);
-    const key = `volume:${name}` as const;
-    await using _lease = await leases.acquire(key, "exclusive", operation);
+    await this.#parts.guard.settle([name], operation);
+    await using _lease = await this.lease(name, operation);
     await this.removeHeld(this.inspect(name), "remove", operation);
   }
 
@@ -159,117 +180,38 @@ export class VolumeEngine {
     action: "remove" | "prune",
     operation: Operation,
   ): Promise<void> {
-    const { state, events } = this.#parts;
-    const holders = state.read((view) => view.holders(entry.name));
-    if (holders.length > 0) {
-      const ids = holders.map((each) => each.holder);
-      throw new EngineError(
-        "volume.in_use",
-        `remove ${entry.name}: volume is in use - [${ids.join(", ")}]`,
-        { details: { holders: ids } },
-      );
-    }
+    await this.#parts.guard.refuseInUse(entry, operation);
     const driver = this.#driver(entry.driver);
-    await this.#leftovers.end(driver, entry.name, operation);
+    await this.holders.endLeftovers(entry, operation);
     await removeData(this.#parts, { driver, entry, action }, operation);
-    this.#told.delete(entry.name);
+    this.holders.forget(entry.name);
     this.#missing.delete(entry.name);
-    events.volume("destroy", entry.name, { driver: entry.driver });
+    this.#parts.events.volume("destroy", entry.name, { driver: entry.driver });
     this.#parts.purger.noteChange();
   }
 
   /**
-   * Makes a volume's data reachable for a holder and returns the absolute path. Repeating it for
-   * the same holder changes nothing. The volume is in use until the holder unmounts.
+   * Makes a volume's data reachable for a client of Holdfast's own and returns the absolute path.
+   * Repeating it for the same holder changes nothing. The volume is in use until the holder
+   * unmounts.
    */
   async mount(name: string, holder: HolderId, operation: Operation): Promise<string> {
-    const { state, leases, events, host } = this.#parts;
     this.inspect(name);
-    await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
-    const entry = this.inspect(name);
-    const driver = this.#driver(entry.driver);
-    await this.#tellHolders(driver, entry, operation);
-    this.#leftovers.add(entry.name, holder);
-    const path = await mountData({ driver, entry, holder, missing: this.#missing }, operation);
-    if (this.#isHeldBy(entry, holder)) {
-      this.#leftovers.settle(entry.name, holder);
-      return path;
-    }
-    try {
-      const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
-      await state.write((transaction) => {
-        if (used !== entry) transaction.putVolume(used);
-        transaction.putHolder({ volume: entry.name, holder, sinceMs: host.nowMs() });
-        transaction.addHistory(historyEntry(host, "mount", entry, operation));
-      });
-    } catch (error) {
-      // Nobody gets the path, so nobody would end this mount.
-      await this.#leftovers.end(driver, entry.name, operation).catch((left: unknown) =>
-        operation.log.warn("a mount that failed could not be undone; a removal tries again", {
-          volume: entry.name,
-          holder,
-          error: toEngineError(left).message,
-        }),
-      );
-      throw error;
-    }
-    this.#leftovers.settle(entry.name, holder);
-    events.volume("mount", entry.name, {
-      container: holder,
-      destination: path,
-      driver: entry.driver,
-      propagation: "",
-      "read/write": "true",
-    });
-    return path;
+    await using _lease = await this.lease(name, operation);
+    const who = { holder, kind: "client" } as const;
+    return await this.holders.mount(this.inspect(name), who, operation);
   }
 
   /** Ends one holder's mount. Unmounting what is not mounted succeeds. */
   async unmount(name: string, holder: HolderId, operation: Operation): Promise<void> {
-    const { state, leases, events } = this.#parts;
     this.inspect(name);
-    await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
-    const entry = this.inspect(name);
-    const driver = this.#driver(entry.driver);
-    // A holder whose mount cannot be repeated has none that this unmount could take from it.
-    await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
-      operation.log.warn("holders of the last start have nothing mounted", {
-        volume: entry.name,
-        error: toEngineError(error).message,
-      }),
-    );
-    // Also for a holder without a row: its mount may have been left by one that failed.
-    await driver.unmount(entry.name, holder, operation);
-    this.#leftovers.settle(entry.name, holder);
-    if (!this.#isHeldBy(entry, holder)) return;
-    await state.write((transaction) => {
-      transaction.removeHolder(entry.name, holder);
-      transaction.addHistory(historyEntry(this.#parts.host, "unmount", entry, operation));
-    });
-    events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
+    await using _lease = await this.lease(name, operation);
+    await this.holders.unmount(this.inspect(name), holder, operation);
   }
 
-  #isHeldBy({ name }: VolumeEntry, holder: HolderId): boolean {
-    return this.#parts.state.read((view) =>
-      view.holders(name).some((one) => one.holder === holder),
-    );
-  }
-
-  /**
-   * A driver counts its holders in memory: after a restart the first unmount would look like the
-   * last one. Repeating their mounts changes nothing that is mounted.
-   */
-  async #tellHolders(
-    driver: VolumeDriver,
-    entry: VolumeEntry,
-    operation: Operation,
-  ): Promise<void> {
-    if (this.#told.has(entry.name)) return;
-    const holders = this.#parts.state.read((view) => view.holders(entry.name));
-    for (const { holder } of holders) {
-      await mountData({ driver, entry, holder, missing: this.#missing }, operation);
-    }
-    this.#told.add(entry.name);
+  /** The lease of a volume, which `holders` wants its callers to have. */
+  lease(name: string, operation: Operation): Promise<Lease> {
+    return this.#parts.leases.acquire(`volume:${name}`, "exclusive", operation);
   }
 
   /** The volume of this name, unless it is half made: that one is no answer yet. */
@@ -302,7 +244,7 @@ export class VolumeEngine {
     operation: Operation,
   ): Promise<VolumeEntry> {
     const { state } = this.#parts;
-    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
     const record = rebuild.describe(spec);
     const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
     await this.#put(entry, "create", operation);
@@ -332,7 +274,7 @@ export class VolumeEngine {
     operation: Operation,
   ): Promise<VolumeEntry> {
     const { state, host } = this.#parts;
-    const spec = { name: wanted.name, options: wanted.options ?? {} };
+    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
     const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
     await state.write((transaction) => transaction.putVolume(started));
     try {
@@ -344,17 +286,6 @@ export class VolumeEngine {
       await state.write((transaction) => transaction.removeVolume(wanted.name));
       throw error;
     }
-  }
-
-  /** From the first use on, a missing directory is an error, and this identity tells it apart. */
-  async #used(
-    driver: VolumeDriver,
-    entry: VolumeEntry,
-    operation: Operation,
-  ): Promise<VolumeEntry> {
-    const presence = await driver.get(entry.name, operation);
-    const identity = presence.state === "found" ? presence.record.identity : entry.identity;
-    return { ...entry, identity, usedAtMs: this.#parts.host.nowMs() };
   }
 
   async #put(entry: VolumeEntry, action: HistoryAction, operation: Operation): Promise<void> {

@@ -9,6 +9,10 @@ const signatures = {
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  // As wide as the kernel takes arguments. The C library has the calls that we make by it only
+  // since glibc 2.36.
+  syscall: { args: ["i64", "i64", "ptr", "i64", "ptr", "i64"], returns: "i64" },
+  umount2: { args: ["ptr", "i32"], returns: "i32" },
 } as const;
 
 type Library = ReturnType<typeof dlopen<typeof signatures>>["symbols"];
@@ -104,4 +108,71 @@ export function sendDatagram(address: Uint8Array, payload: Uint8Array): void {
   } finally {
     libc().close(descriptor);
   }
+}
+
+/** System call numbers of the kernel's newer part, the same on every architecture. */
+const SYS_open_tree = 428;
+const SYS_move_mount = 429;
+const SYS_mount_setattr = 442;
+
+/** From <linux/mount.h> and <linux/fcntl.h>. */
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+const OPEN_TREE_CLONE_CLOEXEC = 1 | 0o2000000;
+const MOVE_MOUNT_F_EMPTY_PATH = 4;
+const UMOUNT_NOFOLLOW = 8;
+const propagationBits = { private: 1n << 18n, shared: 1n << 20n } as const;
+
+const emptyPath = Buffer.from("\0");
+
+/**
+ * A copy of the mount that `path` lies on, rooted there and mounted nowhere, without what is
+ * mounted below. Returns its descriptor; closing that ends what was not moved to a place.
+ */
+export function openTreeClone(path: string): number {
+  const flags = OPEN_TREE_CLONE_CLOEXEC;
+  const made = Number(libc().syscall(SYS_open_tree, AT_FDCWD, pathBytes(path), flags, null, 0));
+  if (made < 0) throw systemError("open_tree");
+  return made;
+}
+
+/** What the one mount of a descriptor has to do with its peers. Needs Linux 5.12: ENOSYS. */
+export function setPropagation(descriptor: number, wanted: keyof typeof propagationBits): void {
+  // struct mount_attr: attr_set, attr_clr, propagation, userns_fd.
+  const attributes = new BigUint64Array([0n, 0n, propagationBits[wanted], 0n]);
+  const result = libc().syscall(
+    SYS_mount_setattr,
+    descriptor,
+    emptyPath,
+    AT_EMPTY_PATH,
+    attributes,
+    attributes.byteLength,
+  );
+  if (Number(result) !== 0) throw systemError("mount_setattr");
+}
+
+/** Gives a mount that is nowhere yet its place. Follows no symbolic link at the target's end. */
+export function moveMount(descriptor: number, target: string): void {
+  const to = pathBytes(target);
+  const flags = MOVE_MOUNT_F_EMPTY_PATH;
+  const result = libc().syscall(SYS_move_mount, descriptor, emptyPath, AT_FDCWD, to, flags);
+  if (Number(result) !== 0) throw systemError("move_mount");
+}
+
+/** Unmounts the topmost at `target`, without force, following no link at its end. */
+export function unmountTopmost(target: string): void {
+  if (libc().umount2(pathBytes(target), UMOUNT_NOFOLLOW) !== 0) throw systemError("umount2");
+}
+
+/** Closes a descriptor that no part of node: knows. */
+export function closeDescriptor(descriptor: number): void {
+  libc().close(descriptor);
+}
+
+/** As C takes it. A NUL inside would end it early, and another place would be meant. */
+function pathBytes(path: string): Uint8Array {
+  if (path.includes("\0")) {
+    throw Object.assign(new Error("EINVAL: a NUL in a path"), { code: "EINVAL", syscall: "path" });
+  }
+  return Buffer.from(`${path}\0`);
 }

@@ -1,8 +1,11 @@
 // The machine as it is: core/host.ts on Linux.
 import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
+import { ownDirectory } from "./directory-owner.ts";
+import { makeHoldMounts } from "./hold-mounts.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
+import { findPeerMounts, seesMount } from "./peer-mounts.ts";
 import { runWith, type StartProgram, startProgram } from "./programs.ts";
 
 /** What a test may bring instead of the machine's own. */
@@ -22,5 +25,9 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     run: runWith(start),
     mounts: table,
     ...makeMounts({ start, table }),
+    ...makeHoldMounts({ start, table }),
+    peerMounts: findPeerMounts,
+    seesMount,
+    own: ownDirectory,
   };
 }

@@ -1,5 +1,6 @@
 // Reads the kernel's mount table (proc_pid_mountinfo(5)).
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import type { MountInfo } from "../core/host.ts";
 
 let lastRead: { readonly text: string; readonly mounts: readonly MountInfo[] } | undefined;
@@ -34,6 +35,18 @@ export function topmostAt(mounts: readonly MountInfo[], target: string): MountIn
   return here.find((mount) => !below.has(mount.mountId)) ?? here.at(-1);
 }
 
+/**
+ * The path as the mount table has it. Never asks the file system that is mounted there: only the
+ * folder above it is resolved.
+ */
+export function trueTarget(target: string): string {
+  try {
+    return join(realpathSync(dirname(target)), basename(target));
+  } catch {
+    return target;
+  }
+}
+
 function parseLine(line: string): MountInfo | undefined {
   // The separator stands after any number of optional fields. An escaped path has no spaces.
   const separator = line.indexOf(" - ");
@@ -59,8 +72,13 @@ function parseLine(line: string): MountInfo | undefined {
   };
 }
 
+/** A path as the table's lines have it. */
+export function escapeOctal(path: string): string {
+  return path.replace(/[ \t\n\\]/g, (one) => `\\${one.charCodeAt(0).toString(8).padStart(3, "0")}`);
+}
+
 /** The kernel writes space, tab, newline, backslash and a source's `#` as three octal digits. */
-function unescapeOctal(text: string): string {
+export function unescapeOctal(text: string): string {
   if (!text.includes("\\")) return text;
   return text.replace(/\\([0-7]{3})/g, (_, digits: string) =>
     String.fromCharCode(Number.parseInt(digits, 8)),

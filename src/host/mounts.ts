@@ -1,11 +1,10 @@
 // Mounts and unmounts through helper processes, and believes the mount table only.
 //
 // What an abandoned mount still brings about is undone, because nobody was told of it.
-import { lstatSync, realpathSync } from "node:fs";
-import { basename, dirname, join } from "node:path";
+import { lstatSync } from "node:fs";
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, MountRequest, ProgramResult } from "../core/host.ts";
-import { topmostAt } from "./mount-table.ts";
+import { topmostAt, trueTarget } from "./mount-table.ts";
 import { findProgram, programMissing, type StartProgram } from "./programs.ts";
 import { maskSecrets, maskSecretsOf } from "./secrets.ts";
 import { TargetPrograms } from "./target-programs.ts";
@@ -80,15 +79,6 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
       await unmountAt(trueTarget(target), signal);
     },
   };
-}
-
-/** Never asks the file system that is mounted there: only the folder above it is resolved. */
-function trueTarget(target: string): string {
-  try {
-    return join(realpathSync(dirname(target)), basename(target));
-  } catch {
-    return target;
-  }
 }
 
 /** A symbolic link would send the mount elsewhere. What is missing, mount(8) reports. */

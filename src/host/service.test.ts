@@ -51,8 +51,25 @@ describe("sdNotify", () => {
 });
 
 describe("inheritedListeners", () => {
-  const cases: readonly [what: string, variables: Record<string, string>, expected: number[]][] = [
-    ["two sockets", { LISTEN_PID: "42", LISTEN_FDS: "2", LISTEN_FDNAMES: "a:b" }, [3, 4]],
+  type Expected = readonly (readonly [descriptor: number, name: string])[];
+  const cases: readonly [string, Record<string, string>, Expected][] = [
+    [
+      "two sockets",
+      { LISTEN_PID: "42", LISTEN_FDS: "2", LISTEN_FDNAMES: "api:plugin" },
+      [
+        [3, "api"],
+        [4, "plugin"],
+      ],
+    ],
+    ["a socket without names", { LISTEN_PID: "42", LISTEN_FDS: "1" }, [[3, "unknown"]]],
+    [
+      "more sockets than names",
+      { LISTEN_PID: "42", LISTEN_FDS: "2", LISTEN_FDNAMES: "plugin" },
+      [
+        [3, "plugin"],
+        [4, "unknown"],
+      ],
+    ],
     ["another process's", { LISTEN_PID: "41", LISTEN_FDS: "2" }, []],
     ["none", {}, []],
     ["nonsense", { LISTEN_PID: "42", LISTEN_FDS: "-1" }, []],
@@ -61,7 +78,9 @@ describe("inheritedListeners", () => {
   for (const [what, variables, expected] of cases) {
     test(`reads ${what} and takes the variables away`, () => {
       const environment = { ...variables, OTHER: "1" };
-      expect(inheritedListeners(environment, 42)).toEqual(expected);
+      expect(inheritedListeners(environment, 42)).toEqual(
+        expected.map(([descriptor, socket]) => ({ descriptor, name: socket })),
+      );
       expect(environment).toEqual({ OTHER: "1" });
     });
   }
@@ -71,7 +90,7 @@ describe("inheritedListeners", () => {
     const module = new URL("./service.ts", import.meta.url).pathname;
     const code = `
       const { inheritedListeners } = await import(${JSON.stringify(module)});
-      const [fd] = inheritedListeners();
+      const [{ descriptor: fd }] = inheritedListeners();
       const server = require("node:net").createServer((socket) => socket.end("from the daemon"));
       server.listen({ fd }, () => console.log(fd, process.env.LISTEN_FDS));
     `;

@@ -38,19 +38,33 @@ function socketAddress(address: string): Uint8Array {
   return Buffer.concat([family, path]);
 }
 
+/** What systemd calls a socket whose unit gives it no name, and all of them before version 227. */
+const UNNAMED = "unknown";
+
+/** A listening socket of systemd's socket activation. */
+export interface InheritedListener {
+  readonly descriptor: number;
+  /** `FileDescriptorName=` of its unit, else the unit's own name; "unknown" when nobody said. */
+  readonly name: string;
+}
+
 /**
- * The listening sockets of systemd's socket activation, in the order of the unit file. Empty when
+ * The listening sockets of systemd's socket activation, in the order of the unit files. Empty when
  * they were meant for another process. The variables are taken away: no child shall believe them.
  */
 export function inheritedListeners(
   environment: Environment = process.env,
   pid = process.pid,
-): readonly number[] {
+): readonly InheritedListener[] {
   const isOurs = environment["LISTEN_PID"] === String(pid);
   const count = Number(environment["LISTEN_FDS"]);
+  const names = (environment["LISTEN_FDNAMES"] ?? "").split(":");
   for (const name of ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"]) delete environment[name];
   if (!isOurs || !Number.isInteger(count) || count < 1 || count > LISTENERS_MAX) return [];
-  return Array.from({ length: count }, (_, index) => FIRST_DESCRIPTOR + index);
+  return Array.from({ length: count }, (_, index) => ({
+    descriptor: FIRST_DESCRIPTOR + index,
+    name: names[index] || UNNAMED,
+  }));
 }
 
 /** A group's number by /etc/group, or undefined. Directory services are not asked: they hang. */

@@ -6,7 +6,14 @@ import type { TrashId } from "../core/names.ts";
 import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import type { Change, NextRowIds, PlannedRow, RowChange } from "./change.ts";
 import type { Memory } from "./memory.ts";
-import { bytesOf, encodeHistory, encodeHolder, encodeRetired, encodeVolume } from "./rows.ts";
+import {
+  bytesOf,
+  encodeEngine,
+  encodeHistory,
+  encodeHolder,
+  encodeRetired,
+  encodeVolume,
+} from "./rows.ts";
 import { holderOfNothing } from "./transaction.ts";
 
 /** One write that waits for the commit. */
@@ -22,6 +29,7 @@ export interface PlannedWrite {
   readonly rows: readonly PlannedRow[];
   /** New rows less removed ones. */
   readonly volumeGrowth: number;
+  /** Engines among them: nobody holds by an engine that is not remembered. */
   readonly holderGrowth: number;
   /** What the rows take in the file, at most. */
   readonly bytes: number;
@@ -120,6 +128,14 @@ export class BatchPlan {
         draft.volumeGrowth--;
         return undefined;
       }
+      case "putEngine":
+        push(draft, change, encodeEngine(change.entry));
+        draft.holderGrowth++;
+        return undefined;
+      case "removeEngine":
+        push(draft, change);
+        draft.holderGrowth--;
+        return undefined;
       case "addHistory": {
         const rowId = draft.next.history;
         push(draft, { ...change, rowId }, encodeHistory(change.entry));

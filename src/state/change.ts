@@ -1,7 +1,18 @@
 // What one write asks for (changes), and what that means for rows with ids (row changes).
 import type { SqlValue } from "../core/database.ts";
 import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
-import type { HistoryEntry, HolderEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type {
+  HistoryEntry,
+  HolderEntry,
+  KnownEngine,
+  RetiredEntry,
+  VolumeEntry,
+} from "../core/state-store.ts";
+
+/** An engine's key is its row's id: nothing is to be added. */
+export type EngineChange =
+  | { readonly kind: "putEngine"; readonly entry: KnownEngine }
+  | { readonly kind: "removeEngine"; readonly key: string };
 
 /** One step of a transaction, in the words of the contract. */
 export type Change =
@@ -11,6 +22,7 @@ export type Change =
   | { readonly kind: "removeHolder"; readonly volume: VolumeName; readonly holder: HolderId }
   | { readonly kind: "putRetired"; readonly entry: RetiredEntry }
   | { readonly kind: "removeRetired"; readonly id: TrashId }
+  | EngineChange
   | { readonly kind: "addHistory"; readonly entry: HistoryEntry };
 
 /** The same with the row it is about. `isNew`: the row is inserted and not replaced. */
@@ -36,6 +48,7 @@ export type RowChange =
       readonly entry: RetiredEntry;
     }
   | { readonly kind: "removeRetired"; readonly rowId: number; readonly id: TrashId }
+  | EngineChange
   | { readonly kind: "addHistory"; readonly rowId: number; readonly entry: HistoryEntry };
 
 /** The ids that the next new rows get. */
@@ -45,7 +58,7 @@ export interface NextRowIds {
   readonly history: number;
 }
 
-/** A row change with what it stores: all columns after the id; nothing for removals. */
+/** A row change with what it stores: all columns after the numeric id; nothing for removals. */
 export interface PlannedRow {
   readonly change: RowChange;
   readonly values: readonly SqlValue[];

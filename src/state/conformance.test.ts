@@ -56,6 +56,24 @@ const breakers: readonly {
             volumeCount: view.volumeCount,
             holders: () => [],
             retired: () => view.retired(),
+            engines: () => view.engines(),
+          }),
+        ),
+    }),
+  },
+  {
+    promise: /order of their first contact/,
+    break: (store) => ({
+      ...store,
+      read: (work) =>
+        store.read((view) =>
+          work({
+            volume: (name) => view.volume(name),
+            volumes: () => view.volumes(),
+            volumeCount: view.volumeCount,
+            holders: (name) => view.holders(name),
+            retired: () => view.retired(),
+            engines: () => [...view.engines()].reverse(),
           }),
         ),
     }),

@@ -1,12 +1,19 @@
 // The automatic copy as text: a header, a line for each entry, and the checksum of it all.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { parseHolderId, parseTrashId, parseVolumeName } from "../core/names.ts";
-import type { HolderEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
-import { type VolumeFields, volumeOfFields } from "./rows.ts";
+import { parseTrashId } from "../core/names.ts";
+import type { HolderEntry, KnownEngine, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import {
+  engineOfFields,
+  type HolderFields,
+  holderOfFields,
+  type VolumeFields,
+  volumeOfFields,
+} from "./rows.ts";
 
 const COPY_FORMAT = "holdfast-state-copy";
-export const COPY_VERSION = 1;
+/** What this program writes; it reads all older ones too. */
+export const COPY_VERSION = 2;
 
 /** Everything a copy holds: what the state remembers, without the history. */
 export interface CopyContent {
@@ -16,6 +23,7 @@ export interface CopyContent {
   readonly volumes: readonly VolumeEntry[];
   readonly holders: readonly HolderEntry[];
   readonly retired: readonly RetiredEntry[];
+  readonly engines: readonly KnownEngine[];
 }
 
 /** The lines before the checksum, each with its newline. */
@@ -28,11 +36,13 @@ export function* copyLines(content: CopyContent): Generator<string> {
     volumeCount: content.volumes.length,
     holderCount: content.holders.length,
     retiredCount: content.retired.length,
+    engineCount: content.engines.length,
   };
   yield `${JSON.stringify(header)}\n`;
   for (const volume of content.volumes) yield `${JSON.stringify({ volume })}\n`;
   for (const holder of content.holders) yield `${JSON.stringify({ holder })}\n`;
   for (const retired of content.retired) yield `${JSON.stringify({ retired })}\n`;
+  for (const engine of content.engines) yield `${JSON.stringify({ engine })}\n`;
 }
 
 /** The last line, from the checksum in lower-case hex. */
@@ -60,17 +70,15 @@ interface Header {
   readonly volumeCount: number;
   readonly holderCount: number;
   readonly retiredCount: number;
+  /** Not in version 1. */
+  readonly engineCount?: number;
 }
 
 type Line =
   | { readonly volume: VolumeFields }
-  | {
-      readonly holder: {
-        readonly volume: string;
-        readonly holder: string;
-        readonly sinceMs: number;
-      };
-    }
+  /** No kind in version 1. */
+  | { readonly holder: Omit<HolderFields, "kind"> & Partial<Pick<HolderFields, "kind">> }
+  | { readonly engine: KnownEngine }
   | {
       readonly retired: {
         readonly id: string;
@@ -80,36 +88,39 @@ type Line =
     };
 
 function parseLines(path: string, lines: readonly string[]): CopyContent {
-  const header: Header = JSON.parse(lines[0] ?? "{}");
-  if (header.format !== COPY_FORMAT || header.version !== COPY_VERSION) {
-    throw new Error(`${path}: format ${header.format} ${header.version} is not known here`);
-  }
+  const header = parseHeader(path, lines[0] ?? "{}");
   const volumes: VolumeEntry[] = [];
   const holders: HolderEntry[] = [];
   const retired: RetiredEntry[] = [];
+  const engines: KnownEngine[] = [];
+  // Version 1 knew clients only; later ones say it, and what does not is damaged.
+  const kind = header.version === 1 ? "client" : "";
   for (const text of lines.slice(1)) {
     const line: Line = JSON.parse(text);
     if ("volume" in line) volumes.push(volumeOfFields(line.volume));
-    else if ("holder" in line) holders.push(holderOfFields(line.holder));
+    else if ("holder" in line) holders.push(holderOfFields({ kind, ...line.holder }));
+    else if ("engine" in line) engines.push(engineOfFields(line.engine));
     else retired.push(retiredOfFields(line.retired));
   }
   const { copiedAtMs, changeCount, volumeCount, holderCount, retiredCount } = header;
   if (
     volumes.length !== volumeCount ||
     holders.length !== holderCount ||
-    retired.length !== retiredCount
+    retired.length !== retiredCount ||
+    engines.length !== header.engineCount
   ) {
     throw new Error(`${path}: the header counts other entries than the lines`);
   }
-  return { copiedAtMs, changeCount, volumes, holders, retired };
+  return { copiedAtMs, changeCount, volumes, holders, retired, engines };
 }
 
-function holderOfFields(fields: Extract<Line, { holder: unknown }>["holder"]): HolderEntry {
-  return {
-    volume: parseVolumeName(fields.volume),
-    holder: parseHolderId(fields.holder),
-    sinceMs: fields.sinceMs,
-  };
+function parseHeader(path: string, line: string): Header {
+  const header: Header = JSON.parse(line);
+  const isKnown = header.version >= 1 && header.version <= COPY_VERSION;
+  if (header.format !== COPY_FORMAT || !isKnown) {
+    throw new Error(`${path}: format ${header.format} ${header.version} is not known here`);
+  }
+  return header.version === 1 ? { ...header, engineCount: 0 } : header;
 }
 
 function retiredOfFields(fields: Extract<Line, { retired: unknown }>["retired"]): RetiredEntry {

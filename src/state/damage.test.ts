@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { type Directory, openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import {
   contentOf,
+  sampleEngine,
   sampleHistory,
   sampleHolder,
   sampleRetired,
@@ -66,7 +67,9 @@ async function fill(store: StateStore): Promise<void> {
       transaction.addHistory(sampleHistory(name, index));
     }
     transaction.putHolder(sampleHolder("volume-7", "c1"));
+    transaction.putHolder(sampleHolder("volume-8", "c1", 2, "engine"));
     transaction.putRetired(sampleRetired("old", "a"));
+    transaction.putEngine(sampleEngine("/run/docker.sock", 3));
   });
 }
 
@@ -145,6 +148,13 @@ describe("a damaged state.db", () => {
     rmSync(join(closed, "state.db-wal"));
     const path = join(closed, "state.db");
     flip(path, readFileSync(path).lastIndexOf('{"index":"250"}') + 11, 1);
+    expectSalvaged(closed, await openTwice(closed));
+  });
+
+  test("a flipped bit in an engine's key is noticed", async () => {
+    rmSync(join(closed, "state.db-wal"));
+    const path = join(closed, "state.db");
+    flip(path, readFileSync(path).lastIndexOf("docker:/run/docker.sock") + 12, 1);
     expectSalvaged(closed, await openTwice(closed));
   });
 
@@ -252,7 +262,7 @@ describe("damaged copies", () => {
     rmSync(join(closed, "state.db-wal"));
     const opened = await openTwice(closed);
     expect(opened.origin).toMatchObject({ kind: "salvaged", copiedAtMs: null });
-    expect(opened.content).toEqual({ volumes: [], holders: [], retired: [] });
+    expect(opened.content).toEqual({ volumes: [], holders: [], retired: [], engines: [] });
   });
 
   test("what was left of an unfinished salvage is made again", async () => {

@@ -1,25 +1,35 @@
 // Every state file that was ever released still opens, with all of its content.
 import { describe, expect, test } from "bun:test";
-import { copyFileSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
+  goldenContent,
   goldenHistory,
-  goldenHolders,
-  goldenRetired,
   goldenVolumes,
 } from "../../test/fixtures/state/golden-content.ts";
 import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import { contentOf, sampleVolume } from "../conformance/state-store.ts";
 import { type Database, DatabaseCorrupt } from "../core/database.ts";
 import { openDatabase } from "../host/database.ts";
-import { COPY_VERSION, readCopy } from "./copy-format.ts";
-import { type Migration, migrations, runMigrations, stateVersion } from "./migrations.ts";
+import { COPY_VERSION, readCopy, sumLine } from "./copy-format.ts";
+import {
+  type Migration,
+  makeSchema,
+  migrations,
+  runMigrations,
+  stateVersion,
+} from "./migrations.ts";
 import { SCHEMA_VERSION } from "./schema.ts";
 
 const fixtures = fileURLToPath(new URL("../../test/fixtures/state/", import.meta.url));
 const files = readdirSync(fixtures);
-const golden = { volumes: goldenVolumes, holders: goldenHolders, retired: goldenRetired };
+
+/** The version of `vN.db` or `vN.copy`. */
+function versionOf(file: string): number {
+  return Number(/^v(\d+)\./.exec(file)?.[1]);
+}
 
 describe("golden state files", () => {
   test("there is one for every version", () => {
@@ -39,10 +49,15 @@ describe("golden state files", () => {
     copyFileSync(join(fixtures, file), join(directory.path, "state.db"));
     const store = openIn(directory.path);
     expect(store.origin).toEqual({ kind: "opened" });
-    expect(contentOf(store)).toEqual(golden);
+    expect(contentOf(store)).toEqual(goldenContent(versionOf(file)));
     expect(store.history({ countMax: 100 })).toEqual(goldenHistory.toReversed());
     await store.write((transaction) => transaction.putVolume(sampleVolume("afterwards")));
+    const content = contentOf(store);
     await store.close();
+    const again = openIn(directory.path);
+    expect(again.origin).toEqual({ kind: "opened" });
+    expect(contentOf(again)).toEqual(content);
+    await again.close();
   });
 
   test.each(files.filter((file) => file.endsWith(".copy")))("%s", async (file) => {
@@ -51,8 +66,73 @@ describe("golden state files", () => {
     copyFileSync(join(fixtures, file), join(directory.path, "state.copy"));
     const store = openIn(directory.path);
     expect(store.origin).toMatchObject({ kind: "salvaged", copiedAtMs: 1_700_000_200_000 });
-    expect(contentOf(store)).toEqual(golden);
+    expect(contentOf(store)).toEqual(goldenContent(versionOf(file)));
     await store.close();
+  });
+
+  test("a damaged holder of version 1 gets no new checksum: the copy is used", async () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "state.db");
+    copyFileSync(join(fixtures, "v1.db"), path);
+    copyFileSync(join(fixtures, "v1.copy"), join(directory.path, "state.copy"));
+    const database = openDatabase(path, { mode: "existing" });
+    database.exec("UPDATE holders SET since_ms = since_ms + 1 WHERE holder = 'c2'");
+    database.close();
+    const store = openIn(directory.path);
+    expect(store.origin).toMatchObject({
+      kind: "salvaged",
+      reason: expect.stringContaining("of holders is not what was stored"),
+      copiedAtMs: 1_700_000_200_000,
+    });
+    expect(contentOf(store)).toEqual(goldenContent(1));
+    await store.close();
+  });
+
+  test("the tables are the same, made new or migrated", () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "state.db");
+    copyFileSync(join(fixtures, "v1.db"), path);
+    const migrated = openDatabase(path, { mode: "existing" });
+    runMigrations(migrated, migrations, 1);
+    const made = openDatabase(join(directory.path, "made.db"), { mode: "create" });
+    makeSchema(made);
+    expect(tablesOf(migrated)).toEqual(tablesOf(made));
+    migrated.close();
+    made.close();
+  });
+});
+
+function tablesOf(database: Database): readonly { readonly name: string; readonly sql: string }[] {
+  return database
+    .prepare<{ readonly name: string; readonly sql: string }>(
+      "SELECT name, sql FROM sqlite_schema WHERE type = 'table' ORDER BY name",
+    )
+    .all();
+}
+
+describe("copies of the current version", () => {
+  /** The golden copy with lines of it changed, and a checksum that fits. */
+  function changedCopy(directory: string, change: (text: string) => string): string {
+    const path = join(directory, "state.copy");
+    const text = readFileSync(join(fixtures, `v${COPY_VERSION}.copy`), "utf8");
+    const changed = change(text.slice(0, text.lastIndexOf("\n", text.length - 2) + 1));
+    const sha256 = createHash("sha256").update(changed).digest("hex");
+    writeFileSync(path, `${changed}${sumLine(sha256)}`);
+    return path;
+  }
+
+  test.each<readonly [what: string, change: (text: string) => string]>([
+    ["a holder without its kind", (text) => text.replace('"kind":"engine",', "")],
+    ["a kind that there is not", (text) => text.replace('"kind":"engine"', '"kind":"pod"')],
+    [
+      "an engine that the header does not count",
+      (text) => text.replace(/"engineCount":\d/, '"a":1'),
+    ],
+    ["a version to come", (text) => text.replace('"version":2', '"version":3')],
+  ])("%s is refused", (_what, change) => {
+    using directory = temporaryDirectory();
+    expect(readCopy(changedCopy(directory.path, (text) => text)).engines).toHaveLength(2);
+    expect(() => readCopy(changedCopy(directory.path, change))).toThrow();
   });
 });
 

@@ -1,7 +1,13 @@
 // Every row into memory, each proven by its checksum.
 import { type Database, DatabaseCorrupt } from "../core/database.ts";
 import { Memory } from "./memory.ts";
-import { Decoder, type HolderRow, type RetiredRow, type VolumeRow } from "./rows.ts";
+import {
+  Decoder,
+  type EngineRow,
+  type HolderRow,
+  type RetiredRow,
+  type VolumeRow,
+} from "./rows.ts";
 
 /** Throws `DatabaseCorrupt` for the first row that is not what was stored. */
 export function loadMemory(database: Database): Memory {
@@ -26,6 +32,9 @@ export function loadMemory(database: Database): Memory {
     const entry = decoder.retired(row);
     if (memory.retiredRowId(entry.id) !== undefined) throw twice("retired", entry.id);
     memory.apply({ kind: "putRetired", rowId: row.id, isNew: true, entry });
+  }
+  for (const row of database.prepare<EngineRow>("SELECT * FROM engines").iterate()) {
+    memory.apply({ kind: "putEngine", entry: decoder.engine(row) });
   }
   memory.startHistoryAt(changeCount(database) + 1);
   return memory;

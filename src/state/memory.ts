@@ -1,7 +1,13 @@
 // The view in memory: everything but the history, as it stands on disk.
 import assert from "node:assert";
 import type { TrashId, VolumeName } from "../core/names.ts";
-import type { HolderEntry, RetiredEntry, StateView, VolumeEntry } from "../core/state-store.ts";
+import type {
+  HolderEntry,
+  KnownEngine,
+  RetiredEntry,
+  StateView,
+  VolumeEntry,
+} from "../core/state-store.ts";
 import type { NextRowIds, RowChange } from "./change.ts";
 
 /** An entry and the id of its row. */
@@ -18,6 +24,7 @@ export class Memory implements StateView {
   /** Only volumes that have holders; each list is replaced and never changed. */
   readonly #holders = new Map<string, readonly HolderEntry[]>();
   readonly #retired = new Map<string, Slot<RetiredEntry>>();
+  readonly #engines = new Map<string, KnownEngine>();
   readonly #next = { volume: 1, retired: 1, history: 1 };
 
   get next(): NextRowIds {
@@ -44,16 +51,22 @@ export class Memory implements StateView {
     for (const slot of this.#retired.values()) yield slot.entry;
   }
 
+  engines(): readonly KnownEngine[] {
+    return byFirstContact(this.#engines.values());
+  }
+
   /** All of it at this moment, as lists: a hundred thousand volumes in a few milliseconds. */
   snapshot(): {
     readonly volumes: readonly VolumeEntry[];
     readonly holders: readonly HolderEntry[];
     readonly retired: readonly RetiredEntry[];
+    readonly engines: readonly KnownEngine[];
   } {
     return {
       volumes: Array.from(this.#volumes.values(), (slot) => slot.entry),
       holders: [...this.#holders.values()].flat(),
       retired: Array.from(this.#retired.values(), (slot) => slot.entry),
+      engines: this.engines(),
     };
   }
 
@@ -93,6 +106,12 @@ export class Memory implements StateView {
       case "removeRetired":
         this.#retired.delete(change.id);
         return;
+      case "putEngine":
+        this.#engines.set(change.entry.key, change.entry);
+        return;
+      case "removeEngine":
+        this.#engines.delete(change.key);
+        return;
       case "addHistory":
         this.#next.history = change.rowId + 1;
         return;
@@ -119,4 +138,9 @@ export function withHolder(
 ): readonly HolderEntry[] {
   const index = held.findIndex((other) => other.holder === entry.holder);
   return index < 0 ? [...held, entry] : held.with(index, entry);
+}
+
+/** The first contact first; of two in one moment the smaller key, so that the order lasts. */
+export function byFirstContact(engines: Iterable<KnownEngine>): readonly KnownEngine[] {
+  return [...engines].sort((a, b) => a.sinceMs - b.sinceMs || (a.key < b.key ? -1 : 1));
 }

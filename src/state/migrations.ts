@@ -1,8 +1,9 @@
 // From each schema version to the next, as data.
-import type { Database } from "../core/database.ts";
+import type { Database, SqlValue } from "../core/database.ts";
 import { DatabaseCorrupt } from "../core/database.ts";
 import { EngineError } from "../core/errors.ts";
-import { APPLICATION_ID, SCHEMA_VERSION, schemaVersion1 } from "./schema.ts";
+import { prove, withSum } from "./rows.ts";
+import { APPLICATION_ID, SCHEMA_VERSION, schemaVersion1, schemaVersion2 } from "./schema.ts";
 
 /** One step. It runs inside a transaction: a crash in the middle leaves the older version whole. */
 export interface Migration {
@@ -14,7 +15,31 @@ export interface Migration {
 /** Version 0 is an empty file that has just been made. A released step never changes. */
 export const migrations: readonly Migration[] = [
   { version: 1, migrate: (database) => database.exec(schemaVersion1) },
+  { version: 2, migrate: giveHoldersKinds },
 ];
+
+interface HolderRowVersion1 {
+  readonly volume_id: number;
+  readonly holder: string;
+  readonly since_ms: number;
+  readonly sum: number;
+}
+
+/**
+ * Every holder of version 1 is a client: there was no other way to hold. Their checksums are made
+ * anew, so the old ones are proven first: a new one would hide the damage of its row for ever.
+ */
+function giveHoldersKinds(database: Database): void {
+  const rows = database.prepare<HolderRowVersion1>("SELECT * FROM holders").all();
+  database.exec(schemaVersion2);
+  const insert = database.prepare<never, readonly SqlValue[]>(
+    "INSERT INTO holders VALUES (?, ?, ?, ?, ?)",
+  );
+  for (const { volume_id, holder, since_ms, sum } of rows) {
+    prove("holders", volume_id, sum, [holder, since_ms]);
+    insert.run(volume_id, ...withSum(volume_id, [holder, "client", since_ms]));
+  }
+}
 
 /** Makes the empty database a state of the current version. */
 export function makeSchema(database: Database): void {

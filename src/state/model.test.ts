@@ -13,6 +13,7 @@ import {
 import { makeTrashId, parseHolderId, parseVolumeName } from "../core/names.ts";
 import type {
   HolderEntry,
+  KnownEngine,
   RetiredEntry,
   StateStore,
   StateTransaction,
@@ -23,12 +24,15 @@ class Model {
   readonly volumes = new Map<string, VolumeEntry>();
   readonly holders = new Map<string, Map<string, HolderEntry>>();
   readonly retired = new Map<string, RetiredEntry>();
+  readonly engines = new Map<string, KnownEngine>();
 }
 
 type Step = (model: Model, transaction: StateTransaction) => void;
 
 const names = fc.constantFrom("aa", "bb", "cc", "dd").map(parseVolumeName);
 const holderIds = fc.constantFrom("c1", "c2", "\u{1f980}").map(parseHolderId);
+const holderKinds = fc.constantFrom("client", "engine");
+const engineKeys = fc.constantFrom("docker:/a", "podman:/a", "\u0000", "\u{1f980}");
 const digits = fc.constantFrom("1", "2", "f");
 const text = fc.string({ unit: "binary" });
 const texts = fc.dictionary(text, text, { noNullPrototype: true });
@@ -59,8 +63,8 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
         transaction.removeVolume(name);
       },
   ),
-  fc.tuple(names, holderIds, fc.nat()).map(([name, holder, sinceMs]): Step => {
-    const entry = sampleHolder(name, holder, sinceMs);
+  fc.tuple(names, holderIds, fc.nat(), holderKinds).map(([name, holder, sinceMs, kind]): Step => {
+    const entry = sampleHolder(name, holder, sinceMs, kind);
     return (model, transaction) => {
       if (!model.volumes.has(name)) return;
       const held = model.holders.get(name) ?? new Map<string, HolderEntry>();
@@ -89,6 +93,20 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
         const id = makeTrashId(digit.repeat(16));
         model.retired.delete(id);
         transaction.removeRetired(id);
+      },
+  ),
+  fc.tuple(engineKeys, fc.nat({ max: 3 })).map(([key, sinceMs]): Step => {
+    const entry = { key, sinceMs };
+    return (model, transaction) => {
+      model.engines.set(key, entry);
+      transaction.putEngine(entry);
+    };
+  }),
+  engineKeys.map(
+    (key): Step =>
+      (model, transaction) => {
+        model.engines.delete(key);
+        transaction.removeEngine(key);
       },
   ),
   names.map(
@@ -150,6 +168,9 @@ function compare(store: StateStore, model: Model): void {
     volumes: [...model.volumes.values()],
     holders,
     retired: [...model.retired.values()],
+    engines: [...model.engines.values()].sort(
+      (a, b) => a.sinceMs - b.sinceMs || (a.key < b.key ? -1 : 1),
+    ),
   };
   deepStrictEqual(sorted(seen), sorted(expected));
 }

@@ -19,6 +19,8 @@ export class RowWriter {
   readonly #insertRetired: Change;
   readonly #replaceRetired: Change;
   readonly #removeRetired: Change;
+  readonly #putEngine: Change;
+  readonly #removeEngine: Change;
   readonly #addHistory: Change;
   readonly #trimHistory: Change;
   /** The oldest history row that is still there, at the latest. */
@@ -32,13 +34,15 @@ export class RowWriter {
       `UPDATE volumes SET (${volumeNames}) = (${marks(12)}) WHERE id = ?`,
     );
     this.#removeVolume = database.prepare("DELETE FROM volumes WHERE id = ?");
-    this.#putHolder = database.prepare(`INSERT OR REPLACE INTO holders VALUES (${marks(4)})`);
+    this.#putHolder = database.prepare(`INSERT OR REPLACE INTO holders VALUES (${marks(5)})`);
     this.#removeHolder = database.prepare("DELETE FROM holders WHERE volume_id = ? AND holder = ?");
     this.#insertRetired = database.prepare(`INSERT INTO retired VALUES (${retiredMarks})`);
     this.#replaceRetired = database.prepare(
       `INSERT OR REPLACE INTO retired VALUES (${retiredMarks})`,
     );
     this.#removeRetired = database.prepare("DELETE FROM retired WHERE id = ?");
+    this.#putEngine = database.prepare(`INSERT OR REPLACE INTO engines VALUES (${marks(3)})`);
+    this.#removeEngine = database.prepare("DELETE FROM engines WHERE key = ?");
     this.#addHistory = database.prepare(`INSERT INTO history VALUES (${marks(9)})`);
     this.#trimHistory = database.prepare("DELETE FROM history WHERE id < ?");
     const oldest = database
@@ -70,6 +74,12 @@ export class RowWriter {
       }
       case "removeRetired":
         this.#removeRetired.run(change.rowId);
+        return;
+      case "putEngine":
+        this.#putEngine.run(...values);
+        return;
+      case "removeEngine":
+        this.#removeEngine.run(change.key);
         return;
       case "addHistory":
         this.#addHistory.run(change.rowId, ...values);

@@ -13,9 +13,13 @@ import {
   type HistoryEntry,
   type HolderEntry,
   historyActions,
+  type KnownEngine,
   type RetiredEntry,
   type VolumeEntry,
 } from "../core/state-store.ts";
+
+/** How long the key of a container engine gets. */
+const ENGINE_KEY_LENGTH_MAX = 1024;
 
 /** An entry's fields before they are parsed: from columns, or from a line of the copy. */
 export interface VolumeFields {
@@ -30,6 +34,13 @@ export interface VolumeFields {
   readonly mountpoint: string;
   readonly identity: string;
   readonly usedAtMs: number | null;
+}
+
+export interface HolderFields {
+  readonly volume: string;
+  readonly holder: string;
+  readonly kind: string;
+  readonly sinceMs: number;
 }
 
 export interface VolumeRow {
@@ -56,6 +67,13 @@ export interface RetiredRow extends VolumeRow {
 export interface HolderRow {
   readonly volume_id: number;
   readonly holder: string;
+  readonly kind: string;
+  readonly since_ms: number;
+  readonly sum: number;
+}
+
+export interface EngineRow {
+  readonly key: string;
   readonly since_ms: number;
   readonly sum: number;
 }
@@ -100,7 +118,12 @@ export function encodeRetired(rowId: number, entry: RetiredEntry): readonly SqlV
 
 /** All columns of a row of `holders` after `volume_id`. */
 export function encodeHolder(volumeRowId: number, entry: HolderEntry): readonly SqlValue[] {
-  return withSum(volumeRowId, [entry.holder.toWellFormed(), entry.sinceMs]);
+  return withSum(volumeRowId, [entry.holder.toWellFormed(), entry.kind, entry.sinceMs]);
+}
+
+/** All columns of a row of `engines`; its key stands where other rows have their id. */
+export function encodeEngine(entry: KnownEngine): readonly SqlValue[] {
+  return [entry.key, ...withSum(entry.key, [entry.sinceMs])];
 }
 
 /** All columns of a row of `history` after `id`. */
@@ -137,11 +160,19 @@ export class Decoder {
   }
 
   holder(row: HolderRow, volume: VolumeEntry | undefined): HolderEntry {
-    prove("holders", row.volume_id, row.sum, [row.holder, row.since_ms]);
+    prove("holders", row.volume_id, row.sum, [row.holder, row.kind, row.since_ms]);
     return parsed("holders", row.volume_id, () => {
       if (volume === undefined) throw new TypeError("there is no such volume");
-      return { volume: volume.name, holder: parseHolderId(row.holder), sinceMs: row.since_ms };
+      const { holder, since_ms: sinceMs } = row;
+      return holderOfFields({ volume: volume.name, holder, kind: row.kind, sinceMs });
     });
+  }
+
+  engine(row: EngineRow): KnownEngine {
+    prove("engines", row.key, row.sum, [row.since_ms]);
+    return parsed("engines", row.key, () =>
+      engineOfFields({ key: row.key, sinceMs: row.since_ms }),
+    );
   }
 
   #volumeOf(row: VolumeRow): VolumeEntry {
@@ -185,6 +216,26 @@ export function volumeOfFields(fields: VolumeFields): VolumeEntry {
   };
 }
 
+/** The same for a holder. Its kind is one of the words in the code, which stand in memory once. */
+export function holderOfFields(fields: HolderFields): HolderEntry {
+  return {
+    volume: parseVolumeName(fields.volume),
+    holder: parseHolderId(fields.holder),
+    kind: oneOf(fields.kind, ["client", "engine"]),
+    sinceMs: fields.sinceMs,
+  };
+}
+
+/** The same for a container engine. */
+export function engineOfFields(fields: KnownEngine): KnownEngine {
+  const { key, sinceMs } = fields;
+  // What is not well formed would be another key on disk, perhaps one that is there already.
+  if (key.length === 0 || key.length > ENGINE_KEY_LENGTH_MAX || !key.isWellFormed()) {
+    throw new TypeError(`"${key}" is no key of an engine`);
+  }
+  return { key, sinceMs };
+}
+
 export function decodeHistory(row: HistoryRow): HistoryEntry {
   const { caller_uid: uid, caller_gid: gid, caller_pid: pid } = row;
   const isProcess = uid !== null && gid !== null && pid !== null;
@@ -214,22 +265,30 @@ function columnsOf(row: VolumeRow): SqlValue[] {
   ];
 }
 
-/** The id is part of the sum: a row in another's place is noticed too. */
-function sumOf(rowId: number, values: readonly SqlValue[]): number {
+/** What stands before the columns that a sum proves: the row's number, or its key. */
+type RowId = number | string;
+
+/**
+ * The id is part of the sum: a row in another's place is noticed too. It never changes: migrations
+ * prove old rows with it.
+ */
+function sumOf(rowId: RowId, values: readonly SqlValue[]): number {
   return crc32(`${rowId}${JSON.stringify(values)}`);
 }
 
-function withSum(rowId: number, values: readonly SqlValue[]): readonly SqlValue[] {
+/** The values with their checksum behind them. */
+export function withSum(rowId: RowId, values: readonly SqlValue[]): readonly SqlValue[] {
   return [...values, sumOf(rowId, values)];
 }
 
-function prove(table: string, rowId: number, sum: number, values: readonly SqlValue[]): void {
+/** Throws `DatabaseCorrupt` when `sum` is not that of the values. */
+export function prove(table: string, rowId: RowId, sum: number, values: readonly SqlValue[]): void {
   if (sumOf(rowId, values) !== sum) {
     throw new DatabaseCorrupt(`row ${rowId} of ${table} is not what was stored`);
   }
 }
 
-function parsed<T>(table: string, rowId: number, parse: () => T): T {
+function parsed<T>(table: string, rowId: RowId, parse: () => T): T {
   try {
     return parse();
   } catch (cause) {

@@ -142,6 +142,7 @@ function* entriesOf(content: CopyContent): Generator<Change> {
   for (const entry of content.volumes) yield { kind: "putVolume", entry };
   for (const entry of content.holders) yield { kind: "putHolder", entry };
   for (const entry of content.retired) yield { kind: "putRetired", entry };
+  for (const entry of content.engines) yield { kind: "putEngine", entry };
 }
 
 function changesOf(content: CopyContent): readonly Change[] {

@@ -1,7 +1,7 @@
-// The tables of the current schema. docs/reference/state-format.md is the specification.
+// The tables, version by version. docs/reference/state-format.md is the specification.
 
 /** `PRAGMA user_version` of what this program writes. */
-export const SCHEMA_VERSION = 1;
+export const SCHEMA_VERSION = 2;
 
 /** `PRAGMA application_id` of every state file: "HFST" in ASCII. */
 export const APPLICATION_ID = 0x48465354;
@@ -51,4 +51,25 @@ CREATE TABLE history (
   operation TEXT NOT NULL
 ) STRICT;
 CREATE TABLE ballast (data BLOB NOT NULL) STRICT;
+`;
+
+/**
+ * Version 2: holders have a kind, and the container engines that called are remembered. The table
+ * of holders is made anew, for its checksum stands last and covers what is before it.
+ */
+export const schemaVersion2 = `
+DROP TABLE holders;
+CREATE TABLE holders (
+  volume_id INTEGER NOT NULL REFERENCES volumes (id) ON DELETE CASCADE,
+  holder TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  since_ms REAL NOT NULL,
+  sum INTEGER NOT NULL,
+  PRIMARY KEY (volume_id, holder)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE engines (
+  key TEXT PRIMARY KEY,
+  since_ms REAL NOT NULL,
+  sum INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 `;

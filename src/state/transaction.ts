@@ -5,12 +5,14 @@ import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
 import type {
   HistoryEntry,
   HolderEntry,
+  KnownEngine,
   RetiredEntry,
   StateTransaction,
   VolumeEntry,
 } from "../core/state-store.ts";
 import type { Change } from "./change.ts";
-import { type Memory, withHolder } from "./memory.ts";
+import { byFirstContact, type Memory, withHolder } from "./memory.ts";
+import { engineOfFields } from "./rows.ts";
 
 /** Records changes; nothing reaches the disk or the view before the commit. */
 export class Recorder implements StateTransaction {
@@ -20,6 +22,7 @@ export class Recorder implements StateTransaction {
   readonly #volumes = new Map<string, VolumeEntry | null>();
   readonly #holders = new Map<string, readonly HolderEntry[]>();
   readonly #retired = new Map<string, RetiredEntry | null>();
+  readonly #engines = new Map<string, KnownEngine | null>();
   #isOpen = true;
   #volumeCount: number;
 
@@ -53,6 +56,10 @@ export class Recorder implements StateTransaction {
 
   *retired(): Generator<RetiredEntry> {
     yield* overlaid(this.#base.retired(), this.#retired, (entry) => entry.id);
+  }
+
+  engines(): readonly KnownEngine[] {
+    return byFirstContact(overlaid(this.#base.engines(), this.#engines, (entry) => entry.key));
   }
 
   putVolume(entry: VolumeEntry): void {
@@ -96,6 +103,18 @@ export class Recorder implements StateTransaction {
     this.#record({ kind: "removeRetired", id });
   }
 
+  putEngine(entry: KnownEngine): void {
+    assertTimes(entry.sinceMs);
+    assertKey(entry);
+    this.#engines.set(entry.key, entry);
+    this.#record({ kind: "putEngine", entry });
+  }
+
+  removeEngine(key: string): void {
+    this.#engines.set(key, null);
+    this.#record({ kind: "removeEngine", key });
+  }
+
   addHistory(entry: HistoryEntry): void {
     assertTimes(entry.atMs);
     this.#record({ kind: "addHistory", entry });
@@ -122,6 +141,15 @@ function assertTimes(...times: readonly (number | null)[]): void {
     if (time !== null && !Number.isFinite(time)) {
       throw new EngineError("internal.bug", `${time} is no time in milliseconds`);
     }
+  }
+}
+
+function assertKey(entry: KnownEngine): void {
+  try {
+    engineOfFields(entry);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new EngineError("internal.bug", why, { cause });
   }
 }
 

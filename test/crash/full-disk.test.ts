@@ -213,7 +213,8 @@ whenPossible(requirements, "a disk without inodes", () =>
 async function expectRefusedStart(root: string, message: RegExp): Promise<void> {
   const [program, ...first] = holdfastCommand();
   const socket = `${temporaryDirectory()}/holdfast.sock`;
-  const words = [...first, "daemon", "--root", root, "--host", `unix://${socket}`];
+  const place = ["--root", root, "--host", `unix://${socket}`, "--plugin-socket", "none"];
+  const words = [...first, "daemon", ...place];
   const ended = await runToEnd(program, words, { timeoutMs: 30_000 });
   rmSync(join(socket, ".."), { recursive: true, force: true });
   expect(ended.exit).toBe(1);

@@ -138,7 +138,8 @@ async function loadAndKill(parts: {
 async function killDuringStart(root: string, afterMs: number): Promise<void> {
   const [program, ...first] = holdfastCommand();
   const socket = `unix://${root}/start.sock`;
-  const child = startChild(program, [...first, "daemon", "--root", root, "--host", socket]);
+  const place = ["--root", root, "--host", socket, "--plugin-socket", "none"];
+  const child = startChild(program, [...first, "daemon", ...place]);
   await delay(afterMs);
   if (!hasEnded(child)) child.kill("SIGKILL");
   await stopChild(child);

@@ -35,7 +35,7 @@ function refused(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   const [program, ...first] = holdfastCommand();
-  const config = { HOLDFAST_CONFIG: "", ...environment };
+  const config = { HOLDFAST_CONFIG: "", HOLDFAST_PLUGIN_SOCKET: "none", ...environment };
   return runToEnd(program, [...first, "daemon", ...parameters], {
     environment: config,
     timeoutMs: endTimeoutMs,
@@ -43,7 +43,8 @@ function refused(
 }
 
 function place(name = "root"): readonly string[] {
-  return ["--root", join(folder, name), "--host", `unix://${join(folder, "h.sock")}`];
+  const socket = `unix://${join(folder, "h.sock")}`;
+  return ["--root", join(folder, name), "--host", socket, "--plugin-socket", "none"];
 }
 
 function mode(path: string): string {
@@ -180,10 +181,11 @@ describe("a daemon that runs", () => {
   test("is ready in one line, and makes its root for others to pass through", async () => {
     const root = join(folder, "some", "root");
     const [program, ...first] = holdfastCommand();
-    await using child = Bun.spawn(
-      [program, ...first, "daemon", "--root", root, "--host", `unix://${join(folder, "h.sock")}`],
-      { stdout: "pipe", stderr: "ignore", stdin: "ignore" },
-    );
+    await using child = Bun.spawn([program, ...first, "daemon", ...place("some/root")], {
+      stdout: "pipe",
+      stderr: "ignore",
+      stdin: "ignore",
+    });
     const reader = child.stdout.getReader();
     const { value } = await reader.read();
     const line = new TextDecoder().decode(value);

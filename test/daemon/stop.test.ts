@@ -22,13 +22,17 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
 
+function place(): readonly string[] {
+  const plugin = ["--plugin-socket", "none"];
+  return ["--root", join(folder, "root"), "--host", `unix://${socket}`, ...plugin];
+}
+
 /** A daemon of which only the test decides how it ends. Ready when this resolves. */
 async function started(
   environment: Readonly<Record<string, string>> = {},
   before: readonly string[] = [],
 ): Promise<Child> {
-  const place = ["--root", join(folder, "root"), "--host", `unix://${socket}`];
-  const child = Bun.spawn([...before, ...holdfastCommand(), "daemon", ...place], {
+  const child = Bun.spawn([...before, ...holdfastCommand(), "daemon", ...place()], {
     env: { ...process.env, ...environment },
     stdin: "ignore",
     stdout: "pipe",
@@ -201,6 +205,17 @@ describe("the service manager", () => {
     expect(await child.exited).toBe(0);
     expect(existsSync(path)).toBe(true);
   });
+
+  test("may hand over the driver's socket alone: clients keep the one of the settings", async () => {
+    const path = join(folder, "activated.sock");
+    const activate =
+      "$^F = 9; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(shift)); listen(S, 8);" +
+      "$ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_FDNAMES} = 'plugin'; exec @ARGV";
+    await using child = await started({}, ["perl", "-MSocket", "-e", activate, path]);
+    expect((await exchange(socket, { method: "GET", path: "/_ping" })).status).toBe(200);
+    child.kill("SIGTERM");
+    expect(await child.exited).toBe(0);
+  });
 });
 
 describe("what is no HTTP", () => {
@@ -226,10 +241,11 @@ describe("what is no HTTP", () => {
 });
 
 test("nobody reads its announcement: it serves all the same", async () => {
-  await using child = Bun.spawn(
-    [...holdfastCommand(), "daemon", "--root", join(folder, "root"), "--host", `unix://${socket}`],
-    { stdin: "ignore", stdout: "pipe", stderr: "ignore" },
-  );
+  await using child = Bun.spawn([...holdfastCommand(), "daemon", ...place()], {
+    stdin: "ignore",
+    stdout: "pipe",
+    stderr: "ignore",
+  });
   await child.stdout.cancel();
   await eventually(() => (existsSync(socket) ? true : undefined), {
     timeoutMs: patienceMs,

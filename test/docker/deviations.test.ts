@@ -120,3 +120,24 @@ test("Space is freed in the background: a removal is out of sight at once", asyn
     expect(JSON.parse((await send("GET", "/volumes")).body).Volumes).toEqual([]);
   });
 });
+
+test("Options that are the engine's own: accepted by every driver, checked, shown", async () => {
+  await onDaemon(async (send, root) => {
+    const DriverOpts = { sharing: "none", owner: "999:999", mode: "0750" };
+    const made = await send("POST", "/volumes/create", { Name: "wiki", DriverOpts });
+    expect([made.status, JSON.parse(made.body).Options]).toEqual([201, DriverOpts]);
+    expect(existsSync(join(root, "volumes", "wiki", "opts.json"))).toBe(false);
+    const wrong = { Name: "other", DriverOpts: { sharing: "two" } };
+    const refused = await send("POST", "/volumes/create", wrong);
+    expect([refused.status, JSON.parse(refused.body).message]).toEqual([
+      400,
+      'create other: invalid option: "sharing": "two": one of all, none, onewriter, readonly is ' +
+        "needed",
+    ]);
+    const filters = encodeURIComponent('{"all":["true"]}');
+    const pruned = await send("POST", `/volumes/prune?filters=${filters}`);
+    expect(JSON.parse(pruned.body).VolumesDeleted).toEqual([]);
+    const usage = JSON.parse((await send("GET", "/system/df")).body);
+    expect(usage.Volumes.map(({ Name }: { readonly Name: string }) => Name)).toEqual(["wiki"]);
+  });
+});

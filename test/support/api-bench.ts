@@ -1,6 +1,6 @@
 // The API over an engine of the test's own, without a socket: a request in, an answer out.
 import type { DaemonFacts } from "../../src/api/facts.ts";
-import { makeHandler } from "../../src/api/handler.ts";
+import { type ApiParts, makeHandler } from "../../src/api/handler.ts";
 import type { AnyResponse, Handler, StreamWriter } from "../../src/http/message.ts";
 import { EngineBench, type EngineBenchParts } from "./engine-bench.ts";
 
@@ -24,6 +24,13 @@ export interface ApiRequest {
   /** Text is sent as it is, anything else as JSON; both as application/json. */
   readonly body?: unknown;
   readonly headers?: Readonly<Record<string, string>>;
+  /** A body without a Content-Type. */
+  readonly isUntyped?: boolean;
+}
+
+export interface ApiBenchParts extends EngineBenchParts {
+  /** Another face; by default that of the API socket. */
+  readonly handler?: (parts: ApiParts) => Handler;
 }
 
 export interface ApiAnswer {
@@ -44,10 +51,12 @@ export interface ApiStream {
 
 export class ApiBench implements AsyncDisposable {
   readonly engine: EngineBench;
+  readonly #makeHandler: (parts: ApiParts) => Handler;
   #handler: Handler | undefined;
 
-  constructor(parts: EngineBenchParts = {}) {
+  constructor(parts: ApiBenchParts = {}) {
     this.engine = new EngineBench(parts);
+    this.#makeHandler = parts.handler ?? makeHandler;
   }
 
   async start(facts: Partial<DaemonFacts> = {}): Promise<void> {
@@ -56,7 +65,7 @@ export class ApiBench implements AsyncDisposable {
   }
 
   #serve(facts: Partial<DaemonFacts>): void {
-    this.#handler = makeHandler({
+    this.#handler = this.#makeHandler({
       engine: this.engine.engine,
       facts: { ...testFacts, ...facts },
       operation: () => this.engine.operation(),
@@ -100,12 +109,12 @@ export class ApiBench implements AsyncDisposable {
   async #answer(
     method: string,
     target: string,
-    { body, headers }: ApiRequest,
+    { body, headers, isUntyped = false }: ApiRequest,
   ): Promise<AnyResponse> {
     const question = target.indexOf("?");
     const text = typeof body === "string" || body === undefined ? body : JSON.stringify(body);
     const json: [string, string][] =
-      text === undefined ? [] : [["content-type", "application/json"]];
+      text === undefined || isUntyped ? [] : [["content-type", "application/json"]];
     if (this.#handler === undefined) throw new Error("the API has not been started");
     return this.#handler({
       method,
@@ -124,7 +133,7 @@ export class ApiBench implements AsyncDisposable {
 
 /** An API that can be asked. */
 export async function startedApi(
-  parts: EngineBenchParts = {},
+  parts: ApiBenchParts = {},
   facts: Partial<DaemonFacts> = {},
 ): Promise<ApiBench> {
   const bench = new ApiBench(parts);

@@ -23,6 +23,8 @@ export interface DaemonOptions {
   readonly root: string;
   /** A path of at most 107 bytes. A fresh one unless given. */
   readonly socketPath?: string;
+  /** The socket of the volume driver. None unless given: Docker's own place is the machine's. */
+  readonly pluginSocketPath?: string;
   /** Further arguments after `daemon --root … --host …`. */
   readonly parameters?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -61,7 +63,8 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const own = mkdtempSync(join(tmpdir(), "hf-"));
   const socketPath = options.socketPath ?? join(own, "holdfast.sock");
   const [program, ...first] = options.command ?? holdfastCommand();
-  const place = ["--root", options.root, "--host", `unix://${socketPath}`];
+  const plugin = ["--plugin-socket", options.pluginSocketPath ?? "none"];
+  const place = ["--root", options.root, "--host", `unix://${socketPath}`, ...plugin];
   const command = [program, ...first, "daemon", ...place, ...(options.parameters ?? [])];
   const [outer = program, ...rest] = [...diesWithParent, ...command];
   const child = startChild(outer, rest, options.environment);

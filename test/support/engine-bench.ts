@@ -1,6 +1,8 @@
 // An engine for one test: a real state in memory, drivers of the test's choice, a clock it moves.
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { localLeases } from "../../src/cluster/local-leases.ts";
+import type { ContainerEngineFinder } from "../../src/core/container-engine.ts";
 import type { TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { Host } from "../../src/core/host.ts";
@@ -14,6 +16,7 @@ import type { EngineEvent } from "../../src/engine/event-log.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
+import { memoryBinds } from "./memory-binds.ts";
 import { openIn, temporaryDirectory } from "./state-bench.ts";
 
 /** How long background work of a test may take, in milliseconds. */
@@ -32,7 +35,11 @@ export interface EngineBenchParts {
   /** Something around the state, such as one that fails. */
   readonly state?: (state: StateStore) => StateStore;
   readonly host?: (host: Host) => Host;
+  /** The container engines that there are; nobody, by default. */
+  readonly finder?: ContainerEngineFinder;
 }
+
+const nobodyFinder: ContainerEngineFinder = { ofCaller: () => undefined, ofKey: () => undefined };
 
 /** The engine with its surroundings; `restart` is a new life over the same storage. */
 export class EngineBench implements AsyncDisposable {
@@ -41,6 +48,8 @@ export class EngineBench implements AsyncDisposable {
   readonly log: LogLine[] = [];
   readonly events: EngineEvent[] = [];
   readonly host: Host;
+  /** Instead of real mounts; they outlive a restart, as those do. */
+  readonly binds = memoryBinds();
   /** Wall clock in milliseconds since the epoch. */
   nowMs = Date.UTC(2026, 9, 15, 20);
   #state: StateStore;
@@ -48,7 +57,7 @@ export class EngineBench implements AsyncDisposable {
 
   constructor(parts: EngineBenchParts) {
     this.#parts = parts;
-    const host = { ...linuxHost(), nowMs: () => this.nowMs };
+    const host = { ...linuxHost(), ...this.binds.host, nowMs: () => this.nowMs };
     this.host = parts.host?.(host) ?? host;
     this.#state = this.#openState();
   }
@@ -80,6 +89,13 @@ export class EngineBench implements AsyncDisposable {
     };
   }
 
+  /** Where holds are mounted. */
+  get holdsDirectory(): string {
+    const directory = join(this.root, "holds");
+    mkdirSync(directory, { recursive: true });
+    return directory;
+  }
+
   async start(): Promise<void> {
     const drivers = this.#parts.drivers?.(this) ?? [this.local(), this.scratch()];
     this.#engine = await startEngine({
@@ -88,6 +104,12 @@ export class EngineBench implements AsyncDisposable {
       leases: localLeases(this.host),
       drivers,
       systemOperation: () => this.operation(),
+      holding: {
+        finder: this.#parts.finder ?? nobodyFinder,
+        directory: this.holdsDirectory,
+        graces: { startMs: 1_000, copyMs: 20_000 },
+        policy: "stop",
+      },
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }

@@ -24,8 +24,13 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
  */
 export function readBody(request: HttpRequest, struct: GoStruct): GoFields {
   checkContentType(request);
-  if (request.body.length === 0) return {};
-  const text = decoder.decode(request.body);
+  return readJson(request.body, struct);
+}
+
+/** `readBody` for whoever does not look at the content type. */
+export function readJson(body: Uint8Array, struct: GoStruct): GoFields {
+  if (body.length === 0) return {};
+  const text = decoder.decode(body);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -37,6 +42,20 @@ export function readBody(request: HttpRequest, struct: GoStruct): GoFields {
     throw mistyped(goKind(value), `Go value of type ${struct.typeName}`);
   }
   return decodeFields(value, struct);
+}
+
+/** A field of type "string"; "" when it was missing or null. */
+export function textField(value: unknown): string {
+  return typeof value === "string" ? value : "";
+}
+
+/**
+ * A field of type "map[string]string"; null when it was missing or null: Docker's answers keep that
+ * apart from `{}`.
+ */
+export function mapField(value: unknown): Readonly<Record<string, string>> | null {
+  if (typeof value !== "object" || value === null) return null;
+  return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, String(text)]));
 }
 
 function decodeFields(value: object, struct: GoStruct): GoFields {

@@ -6,7 +6,7 @@ import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
-import { type GoStruct, readBody } from "./go-json.ts";
+import { type GoStruct, mapField, readBody, textField } from "./go-json.ts";
 import { noSwarm } from "./other-engine.ts";
 import { first, isTrue, parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
@@ -116,21 +116,12 @@ export async function pruneVolumes(
   const filters = parseFilters(first(parseQuery(context.request.query), "filters"));
   const { filter, all } = pruneFilter(filters, !atLeast(version, CLUSTER_VERSION));
   const { pruner } = parts.engine;
+  await pruner.prepare(context.operation);
   const report = await pruner.run(pruner.plan(filter, { all }), context.operation);
   return jsonAnswer(200, parts.headers.json, {
     VolumesDeleted: report.deleted,
     SpaceReclaimed: report.reclaimedBytes,
   });
-}
-
-function textField(value: unknown): string {
-  return typeof value === "string" ? value : "";
-}
-
-/** null when it was missing or null: Docker's answers keep that apart from `{}`. */
-function mapField(value: unknown): Readonly<Record<string, string>> | null {
-  if (typeof value !== "object" || value === null) return null;
-  return Object.fromEntries(Object.entries(value).map(([key, text]) => [key, String(text)]));
 }
 
 /** dockerd puts the operation and the name in front of what the volume service answers. */

@@ -1,5 +1,7 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { historyActions } from "../../core/state-store.ts";
+import { sharingModes } from "../../engine/engine-options.ts";
+import { volumeStates } from "../volume-state.ts";
 
 export const OWN_PREFIX = "/holdfast/v1/";
 
@@ -18,8 +20,28 @@ export interface RouteContract {
 }
 
 const text = { type: "string" } as const;
+const textOrNull = { type: ["string", "null"] } as const;
 const textMap = { type: ["object", "null"], additionalProperties: text } as const;
 const instant = { type: "string", format: "date-time" } as const;
+
+const holder = {
+  type: "object",
+  required: ["id", "state", "name", "project", "engine", "access", "since", "reason"],
+  properties: {
+    /** A container's id in full, or the holder's own. */
+    id: text,
+    /** "stopped": the container exists and has it; "stale": a hold that cannot be ended. */
+    state: { enum: ["client", "running", "stopped", "starting", "stale"] },
+    name: textOrNull,
+    /** The Compose project. */
+    project: textOrNull,
+    engine: textOrNull,
+    access: { enum: ["ro", "rw", null] },
+    since: { type: ["string", "null"], format: "date-time" },
+    /** Why it is stale, or which sharing mode it breaks. */
+    reason: textOrNull,
+  },
+} as const satisfies Schema;
 
 const volume = {
   type: "object",
@@ -28,17 +50,17 @@ const volume = {
     name: text,
     driver: text,
     scope: { enum: ["local", "global"] },
-    state: { enum: ["idle", "in use", "data missing"] },
+    state: { enum: volumeStates },
     createdAt: instant,
     /** null: never used. */
     firstUsedAt: { type: ["string", "null"], format: "date-time" },
+    /** The last mount or unmount; now while it is in use; null: never used, or too long ago. */
+    lastUsedAt: { type: ["string", "null"], format: "date-time" },
     mountpoint: text,
     labels: textMap,
     options: textMap,
-    holders: {
-      type: "array",
-      items: { type: "object", properties: { id: text, since: instant } },
-    },
+    sharing: { enum: sharingModes },
+    holders: { type: "array", items: holder },
   },
 } as const satisfies Schema;
 
@@ -116,6 +138,41 @@ export const contract = {
     method: "DELETE",
     path: "volumes/{name}/holders/{holder}",
     summary: "Ends a holder's mount; ending what is not there succeeds.",
+    query: {},
+    reply: undefined,
+  },
+  engines: {
+    method: "GET",
+    path: "engines",
+    summary: "The container engines that have used the volume driver socket, asked now.",
+    query: {},
+    reply: {
+      type: "object",
+      required: ["engines"],
+      properties: {
+        engines: {
+          type: "array",
+          items: {
+            type: "object",
+            required: ["key", "since", "containers", "error"],
+            properties: {
+              key: text,
+              /** The first contact. */
+              since: instant,
+              /** How many of its containers have a volume of ours; null: it does not answer. */
+              containers: { type: ["integer", "null"] },
+              /** Why it does not answer. */
+              error: textOrNull,
+            },
+          },
+        },
+      },
+    },
+  },
+  forgetEngine: {
+    method: "DELETE",
+    path: "engines/{key}",
+    summary: "Forgets an engine that is gone for good: it is not asked before removals any more.",
     query: {},
     reply: undefined,
   },

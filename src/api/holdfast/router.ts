@@ -2,8 +2,13 @@
 import { EngineError, type ErrorKind } from "../../core/errors.ts";
 import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
+import type { ContainerList } from "../../engine/container-lists.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { engineOptions } from "../../engine/engine-options.ts";
+import type { VolumeHolder } from "../../engine/volume-holders.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
+import { volumeState } from "../volume-state.ts";
 import { warnings } from "../warnings.ts";
 import {
   contract,
@@ -88,25 +93,40 @@ export function makeHoldfastApi(api: ApiParts): ApiFace {
 
 function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> {
   const { engine, facts } = api;
-  const show = (entry: VolumeEntry, view: StateView): unknown =>
-    volumeObject(entry, view, engine.volumes.missing.has(entry.name));
   return {
     health: () => ({
       status: "ok",
       volumes: engine.state.read((view) => view.volumeCount),
       warnings: warnings(api),
     }),
-    volumes: ({ query }) => {
+    volumes: async ({ query, context }) => {
       const countMax = parseCount(query.get("count"), VOLUMES_PAGE_COUNT_MAX);
+      await engine.holds.refresh(context.operation);
       const { entries, next } = engine.volumes.page(query.get("after") ?? "", countMax);
       return engine.state.read((view) => ({
-        volumes: entries.map((entry) => show(entry, view)),
+        volumes: entries.map((entry) => volumeObject(engine, entry, view)),
         next,
       }));
     },
-    volume: ({ path }) => {
+    volume: async ({ path, context }) => {
+      engine.volumes.inspect(path["name"] ?? "");
+      await engine.holds.refresh(context.operation);
       const entry = engine.volumes.inspect(path["name"] ?? "");
-      return engine.state.read((view) => show(entry, view));
+      return engine.state.read((view) => volumeObject(engine, entry, view));
+    },
+    engines: async ({ context }) => {
+      const list = await engine.lists.ask(context.operation);
+      return { engines: engine.state.read((view) => engineObjects(view, list)) };
+    },
+    forgetEngine: async ({ path, context }) => {
+      const key = path["key"] ?? "";
+      if (await engine.lists.forget(key)) {
+        context.operation.log.info("a container engine was forgotten", { engine: key });
+        return;
+      }
+      throw new EngineError("engine.unknown", `no engine ${JSON.stringify(key)} is known`, {
+        details: { engine: key },
+      });
     },
     mount: async ({ path, context }) => {
       const holder = parseHolderId(path["holder"] ?? "");
@@ -115,7 +135,11 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     },
     unmount: async ({ path, context }) => {
       const holder = parseHolderId(path["holder"] ?? "");
-      await engine.volumes.unmount(path["name"] ?? "", holder, context.operation);
+      const name = path["name"] ?? "";
+      // A container engine's own hold is ended by its rules, whoever asks.
+      if (engine.holds.has(name, holder)) {
+        await engine.holds.unmount(name, holder, context.operation);
+      } else await engine.volumes.unmount(name, holder, context.operation);
     },
     history: ({ query }) => {
       const volume = query.get("volume");
@@ -129,24 +153,44 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
   };
 }
 
-function volumeObject(entry: VolumeEntry, view: StateView, isMissing: boolean): unknown {
-  const holders = view.holders(entry.name);
-  const idle = isMissing ? "data missing" : "idle";
+function volumeObject(engine: Engine, entry: VolumeEntry, view: StateView): unknown {
+  const holders = engine.holds.holdersOf(entry.name, view);
   return {
     name: entry.name,
     driver: entry.driver,
     scope: entry.scope,
-    state: holders.length > 0 ? "in use" : idle,
+    state: volumeState(engine, entry.name, holders.length),
     createdAt: new Date(entry.createdAtMs).toISOString(),
-    firstUsedAt: entry.usedAtMs === null ? null : new Date(entry.usedAtMs).toISOString(),
+    firstUsedAt: instantOf(entry.usedAtMs),
+    lastUsedAt: instantOf(engine.lastUse.of(entry.name)),
     mountpoint: entry.mountpoint,
     labels: entry.labels,
     options: entry.options,
-    holders: holders.map(({ holder, sinceMs }) => ({
-      id: holder,
-      since: new Date(sinceMs).toISOString(),
-    })),
+    sharing: engineOptions(entry.options).sharing,
+    holders: holders.map(holderObject),
   };
+}
+
+function holderObject(holder: VolumeHolder): unknown {
+  const { id, state, name, project, engine, access, sinceMs, reason } = holder;
+  return { id, state, name, project, engine, access, since: instantOf(sinceMs), reason };
+}
+
+function instantOf(atMs: number | null): string | null {
+  return atMs === null ? null : new Date(atMs).toISOString();
+}
+
+function engineObjects(view: StateView, list: ContainerList): readonly unknown[] {
+  return [...view.engines()].map(({ key, sinceMs }) => {
+    const silent = list.unreachable.find((each) => each.key === key);
+    const containers = list.containers.filter(({ engine }) => engine.key === key);
+    return {
+      key,
+      since: instantOf(sinceMs),
+      containers: silent === undefined ? containers.length : null,
+      error: silent?.reason ?? null,
+    };
+  });
 }
 
 function changeObject(entry: HistoryEntry): unknown {

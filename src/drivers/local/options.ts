@@ -34,7 +34,7 @@ const neededOptions: readonly (readonly [string, readonly string[]])[] = [
  */
 export function checkLocalOptions(options: DriverOptions): void {
   for (const name of Object.keys(options)) {
-    if (!knownOptions.has(name)) throw invalid(name, `invalid option: ${goQuote(name)}`);
+    if (!knownOptions.has(name)) throw unknownOption(name);
   }
   for (const [name, needed] of neededOptions) {
     if (!(name in options)) continue;
@@ -94,6 +94,14 @@ function parseRamBytes(text: string): number | undefined {
   if (match === null) return undefined;
   const exponent = unitExponents[(match[2] ?? "").toLowerCase()] ?? 0;
   return Math.trunc(Number(match[1]) * 1024 ** exponent);
+}
+
+/** Docker's text does not say what is known: that is in the details, for faces that do. */
+function unknownOption(option: string): EngineError {
+  const known: readonly string[] = [...knownOptions];
+  return new EngineError("volume.option_invalid", `invalid option: ${goQuote(option)}`, {
+    details: { option, known },
+  });
 }
 
 function invalid(option: string, message: string): EngineError {

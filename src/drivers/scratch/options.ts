@@ -13,7 +13,7 @@ export function validateScratchOptions(options: DriverOptions): void {
       throw new EngineError(
         "volume.option_invalid",
         `option ${goQuote(option)} is not known to driver scratch, only "note" is`,
-        { details: { option, value } },
+        { details: { option, value, known: ["note"] } },
       );
     }
     if (value.length > NOTE_LENGTH_MAX) {

@@ -68,7 +68,8 @@ async function startLabDaemon(
   const socket = `/run/holdfast-${count}.sock`;
   const root = `/mnt/${name}`;
   const log = `/tmp/daemon-${count}.log`;
-  const words = [...command, "daemon", "--root", root, "--host", `unix://${socket}`];
+  const place = ["--root", root, "--host", `unix://${socket}`, "--plugin-socket", "none"];
+  const words = [...command, "daemon", ...place];
   const { code: pid, errors } = await machine.ask({ does: "start", command: words, log });
   if (pid < 0) throw new Error(errors);
   const send = (method: string, path: string, body?: unknown) =>

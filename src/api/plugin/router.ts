@@ -1,0 +1,182 @@
+// The volume driver socket: the calls of Docker's volume plugin protocol, for dockerd and Podman.
+//
+// docs: https://docs.docker.com/engine/extend/plugins_volume/. dockerd sends no Content-Type, any
+// Host, and for `Plugin.Activate` no body; a call that it repeats after a broken connection may
+// have lost its body. It checks no names.
+import { type EngineError, toEngineError } from "../../core/errors.ts";
+import { type HolderId, parseHolderId, parseVolumeName } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import type { VolumeEntry } from "../../core/state-store.ts";
+import type { Engine } from "../../engine/engine.ts";
+import { engineOptions } from "../../engine/engine-options.ts";
+import type { Handler, Header, HttpResponse } from "../../http/message.ts";
+import { jsonAnswer } from "../docker/answers.ts";
+import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
+import { rfc3339 } from "../docker/wire.ts";
+import { type ApiFace, type ApiParts, handlerOf } from "../handler.ts";
+import { volumeState } from "../volume-state.ts";
+import { createRequest, refuseDifferent, shortened } from "./create-options.ts";
+import { refusalText } from "./refusal.ts";
+
+/** What this face needs of the engine's holds. */
+export interface HoldsPort {
+  /** The absolute path that this holder gets. Repeating it for the same holder is safe. */
+  mount(name: string, holder: HolderId, operation: Operation): Promise<string>;
+  /** A hint that the holder has ended. */
+  unmount(name: string, holder: HolderId, operation: Operation): Promise<void>;
+  /** Remembers which container engine calls, durably: before it is told of a volume. */
+  noteCaller(operation: Operation): Promise<void>;
+}
+
+export interface PluginParts {
+  readonly engine: Engine;
+  readonly holds: HoldsPort;
+  /** The operation of a request: its caller, its id, its log. */
+  readonly operation: ApiParts["operation"];
+}
+
+/** What one call gets. */
+interface Call {
+  readonly name: string;
+  /** The holder's id; "" when it was not given. */
+  readonly id: string;
+  readonly options: Readonly<Record<string, string>>;
+  readonly operation: Operation;
+}
+
+type CallHandler = (call: Call) => object | Promise<object>;
+
+const headers: readonly Header[] = [["Content-Type", "application/vnd.docker.plugins.v1.2+json"]];
+
+/** The requests of all calls: none has a field that means something else in another. */
+const requestFields: GoStruct = {
+  name: "Request",
+  typeName: "volume.Request",
+  fields: { ID: "string", Name: "string", Opts: "map[string]string" },
+};
+
+/** Calls without a request: whatever they bring is not read. */
+const withoutRequest: ReadonlySet<string> = new Set([
+  "/Plugin.Activate",
+  "/VolumeDriver.Capabilities",
+  "/VolumeDriver.List",
+]);
+
+/**
+ * The handler of the volume driver socket. It answers 200 to every call; what failed is in `Err`,
+ * which dockerd shows as it is. Any other request is a 404 with `Err`.
+ */
+export function makePluginHandler(parts: PluginParts): Handler {
+  const calls = makeCalls(parts);
+  const known = Object.keys(calls).join(", ");
+  const face: ApiFace = {
+    answer({ request, operation }) {
+      const { method, path } = request;
+      const handle = Object.hasOwn(calls, path) ? calls[path] : undefined;
+      if (handle === undefined || method !== "POST") {
+        const Err = `${method} ${shortened(path)}: no such call; known are POST of ${known}`;
+        return jsonAnswer(404, headers, { Err });
+      }
+      const fields = withoutRequest.has(path) ? {} : readJson(request.body, requestFields);
+      const reply = handle({ ...callOf(fields), operation });
+      return reply instanceof Promise ? reply.then(answerOf) : answerOf(reply);
+    },
+
+    refuse: (error: EngineError, { operation }) =>
+      answerOf({ Err: refusalText(error, operation.id) }),
+  };
+  return handlerOf(() => face, parts.operation);
+}
+
+function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
+  const { engine, holds } = parts;
+  const { volumes } = engine;
+  return {
+    "/Plugin.Activate": () => ({ Implements: ["VolumeDriver"] }),
+    "/VolumeDriver.Create": async ({ name, options, operation }) => {
+      await holds.noteCaller(operation);
+      await createVolume(engine, { name, options, operation });
+      return done;
+    },
+    "/VolumeDriver.Remove": async ({ name, operation }) => {
+      await volumes.remove(name, operation);
+      return done;
+    },
+    "/VolumeDriver.Mount": async ({ name, id, operation }) => {
+      await holds.noteCaller(operation);
+      volumes.inspect(name);
+      const path = await holds.mount(name, parseHolderId(id), operation);
+      return { Mountpoint: path, Err: "" };
+    },
+    "/VolumeDriver.Unmount": async ({ name, id, operation }) => {
+      await unmountVolume(parts, { name, id, operation });
+      return done;
+    },
+    "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: volumes.inspect(name).mountpoint, Err: "" }),
+    "/VolumeDriver.Get": async ({ name, operation }) => {
+      await holds.noteCaller(operation);
+      return { Volume: volumeObject(engine, volumes.inspect(name)), Err: "" };
+    },
+    "/VolumeDriver.List": () => {
+      const entries = volumes.list({});
+      const found = entries.map(({ name, mountpoint }) => ({ Name: name, Mountpoint: mountpoint }));
+      return { Volumes: found, Err: "" };
+    },
+    "/VolumeDriver.Capabilities": () => ({ Capabilities: { Scope: "local" } }),
+  };
+}
+
+const done = { Err: "" };
+
+/** As `docker volume create` means it; a volume that is there already must be the same. */
+async function createVolume(
+  engine: Engine,
+  { name, options, operation }: Pick<Call, "name" | "options" | "operation">,
+): Promise<void> {
+  // The engine makes up a name where there is none. Here it was lost on the way, or never given.
+  parseVolumeName(name);
+  const request = createRequest(name, options, engine.driverNames);
+  const entry = await engine.volumes.create(request, operation);
+  refuseDifferent(entry, request);
+}
+
+/** A hint only: of a volume that is gone there is nothing left to end. */
+async function unmountVolume(
+  { engine, holds }: PluginParts,
+  { name, id, operation }: Pick<Call, "name" | "id" | "operation">,
+): Promise<void> {
+  try {
+    engine.volumes.inspect(name);
+    await holds.unmount(name, parseHolderId(id), operation);
+  } catch (error) {
+    if (toEngineError(error).code !== "volume.not_found") throw error;
+  }
+}
+
+function volumeObject(engine: Engine, entry: VolumeEntry): object {
+  const { name, mountpoint, createdAtMs } = entry;
+  const Status = statusOf(engine, entry);
+  return { Name: name, Mountpoint: mountpoint, CreatedAt: rfc3339(createdAtMs), Status };
+}
+
+/** What `docker volume inspect` shows of a volume beside Docker's own words. No secrets. */
+function statusOf(engine: Engine, entry: VolumeEntry): object {
+  const holders = engine.state.read((view) => engine.holds.holdersOf(entry.name, view));
+  const labels = Object.entries(entry.labels ?? {});
+  return {
+    driver: entry.driver,
+    sharing: engineOptions(entry.options).sharing,
+    state: volumeState(engine, entry.name, holders.length),
+    holders: holders.map(({ id, name, state }) => `${name ?? id} (${state})`),
+    ...(labels.length > 0 ? { labels: labels.map(([key, value]) => `${key}=${value}`) } : {}),
+  };
+}
+
+function callOf(fields: GoFields): Omit<Call, "operation"> {
+  const { Name, ID, Opts } = fields;
+  return { name: textField(Name), id: textField(ID), options: mapField(Opts) ?? {} };
+}
+
+function answerOf(reply: object): HttpResponse {
+  return jsonAnswer(200, headers, reply);
+}

@@ -1,0 +1,147 @@
+// The daemon's two HTTP servers: the one for clients, and the volume driver's for container engines.
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import type { DaemonFacts } from "../api/facts.ts";
+import { makeHandler } from "../api/handler.ts";
+import { makePluginHandler } from "../api/plugin/router.ts";
+import { EngineError, storageError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { Operation } from "../core/operation.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Logger } from "../host/logs.ts";
+import { peerOf } from "../host/peer.ts";
+import { groupId, type InheritedListener } from "../host/service.ts";
+import type { HttpRequest, HttpResponse } from "../http/message.ts";
+import { HttpServer } from "../http/server.ts";
+import type { DaemonConfig } from "./config.ts";
+import { splitListeners } from "./listeners.ts";
+import type { Operations } from "./operations.ts";
+
+/** How long requests in progress may take at the end, in milliseconds. */
+const DRAIN_MS = 10_000;
+/** Whoever may mount is root. */
+const PLUGIN_SOCKET_MODE = 0o600;
+/** Groups that may use the clients' sockets, the first one that exists. */
+const SOCKET_GROUPS = ["docker", "holdfast"];
+
+export interface ServersParts {
+  readonly engine: Engine;
+  readonly facts: DaemonFacts;
+  readonly operations: Operations;
+  readonly logger: Logger;
+  readonly host: Host;
+}
+
+/** Where to listen. */
+export interface ListenParts {
+  readonly config: DaemonConfig;
+  /** Sockets of systemd: where there is one for a purpose, the configuration's are not opened. */
+  readonly inherited: readonly InheritedListener[];
+}
+
+export interface Servers {
+  /** Resolves with where they listen, as `unix://…` or `fd://…`. Throws `ListenError`. */
+  listen(parts: ListenParts): Promise<readonly string[]>;
+  /** Drains both. Resolves with how many connections were cut off. Repeatable. */
+  close(): Promise<number>;
+}
+
+export function makeServers(parts: ServersParts): Servers {
+  const { engine, facts, operations, logger, host } = parts;
+  const log = logger.bind({ part: "http" });
+  const operation = (request: HttpRequest) => operations.ofRequest(request);
+  const common = {
+    peerOf,
+    onServerError: (error: unknown) =>
+      log.error("the HTTP server failed", { error: String(error) }),
+    clock: host,
+  };
+  const clients = new HttpServer({
+    ...common,
+    handler: makeHandler({ engine, facts, operation }),
+    onHandlerError: handlerFailure(operation, (message) => ({ message })),
+  });
+  const engines = new HttpServer({
+    ...common,
+    handler: makePluginHandler({ engine, holds: engine.holds, operation }),
+    onHandlerError: handlerFailure(operation, (Err) => ({ Err })),
+  });
+  return {
+    async listen(where) {
+      const forClients = await listenForClients(clients, where);
+      return [...forClients, ...(await listenForEngines(engines, where))];
+    },
+    async close() {
+      const drained = [clients, engines].map((server) => server.close({ drainMs: DRAIN_MS }));
+      return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
+    },
+  };
+}
+
+/** What is answered for a handler that threw: a bug, with the id to report it by. */
+function handlerFailure(
+  ofRequest: (request: HttpRequest) => Operation,
+  bodyOf: (message: string) => object,
+): (error: unknown, request: HttpRequest) => HttpResponse {
+  return (error, request) => {
+    const { id, log } = ofRequest(request);
+    log.error("a handler failed outside of its own refusals", { error: String(error) });
+    const body = `${JSON.stringify(bodyOf(`internal error (report id ${id})`))}\n`;
+    return { status: 500, headers: [], body };
+  };
+}
+
+/** The volume driver's socket, for root alone: whoever may mount is root. */
+async function listenForEngines(
+  server: HttpServer,
+  { config, inherited }: ListenParts,
+): Promise<readonly string[]> {
+  const { plugin } = splitListeners(inherited);
+  if (plugin.length > 0) {
+    for (const descriptor of plugin) await server.listen({ descriptor });
+    return plugin.map((descriptor) => `fd://${descriptor}`);
+  }
+  const { pluginSocket } = config;
+  if (pluginSocket === undefined) return [];
+  makeSocketDirectory(path.dirname(pluginSocket));
+  await server.listen({ path: pluginSocket, mode: PLUGIN_SOCKET_MODE });
+  return [`unix://${pluginSocket}`];
+}
+
+function makeSocketDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: 0o755 });
+  } catch (error) {
+    throw storageError(error, `making the directory of the socket ${directory}`);
+  }
+}
+
+async function listenForClients(
+  server: HttpServer,
+  parts: ListenParts,
+): Promise<readonly string[]> {
+  const { api } = splitListeners(parts.inherited);
+  if (api.length > 0) {
+    for (const descriptor of api) await server.listen({ descriptor });
+    return api.map((descriptor) => `fd://${descriptor}`);
+  }
+  const { sockets, group } = parts.config;
+  // Another user cannot give his socket to a group that nobody asked him for.
+  const usualGroups = process.getuid?.() === 0 ? SOCKET_GROUPS : [];
+  const groupNames = group === undefined ? usualGroups : [group];
+  const socketGroup = groupNames.map((name) => groupId(name)).find((id) => id !== undefined);
+  if (group !== undefined && socketGroup === undefined) {
+    throw new EngineError(
+      "config.invalid",
+      `group ${JSON.stringify(group)}: there is no such group`,
+    );
+  }
+  for (const socket of sockets) {
+    makeSocketDirectory(path.dirname(socket));
+    await server.listen({
+      path: socket,
+      ...(socketGroup === undefined ? {} : { groupId: socketGroup }),
+    });
+  }
+  return sockets.map((socket) => `unix://${socket}`);
+}

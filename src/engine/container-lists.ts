@@ -1,0 +1,151 @@
+// Asks the container engines which containers have our volumes, and remembers which engines exist.
+import type {
+  ContainerEngine,
+  ContainerEngineFinder,
+  EngineContainer,
+} from "../core/container-engine.ts";
+import { toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { Operation } from "../core/operation.ts";
+import type { StateStore } from "../core/state-store.ts";
+
+/** How many engines are remembered: a machine has one or two. Further ones are refused. */
+const ENGINE_COUNT_MAX = 64;
+
+export interface ListedContainer extends EngineContainer {
+  readonly engine: ContainerEngine;
+}
+
+/** What all engines that are known said at one moment. */
+export interface ContainerList {
+  readonly containers: readonly ListedContainer[];
+  /** Engines that did not answer: what they have is not known. */
+  readonly unreachable: readonly { readonly key: string; readonly reason: string }[];
+}
+
+export interface ContainerListsParts {
+  readonly state: StateStore;
+  readonly finder: ContainerEngineFinder;
+  readonly host: Pick<Host, "nowMs">;
+}
+
+const nothing: ContainerList = { containers: [], unreachable: [] };
+
+export class ContainerLists {
+  readonly #parts: ContainerListsParts;
+  #running: Promise<ContainerList> = Promise.resolve(nothing);
+  #next: Promise<ContainerList> | undefined;
+  #latest: ContainerList = nothing;
+  /** Containers per volume in `#latest`. */
+  #counts: ReadonlyMap<string, number> = new Map();
+
+  constructor(parts: ContainerListsParts) {
+    this.#parts = parts;
+  }
+
+  /** What the last question was answered, however long ago. Asks nobody. */
+  get latest(): ContainerList {
+    return this.#latest;
+  }
+
+  /** Keys of the engines that ever used the driver socket, in the order of their first contact. */
+  get keys(): readonly string[] {
+    return this.#parts.state.read((view) => [...view.engines()].map(({ key }) => key));
+  }
+
+  /** Which engine an operation comes from; undefined: none that is known as one. */
+  callerOf(operation: Operation): ContainerEngine | undefined {
+    return this.#parts.finder.ofCaller(operation.caller);
+  }
+
+  /**
+   * Remembers the caller's engine, durably, before it gets any answer: it may have containers with
+   * our volumes from now on. Costs nothing when it is known.
+   */
+  async noteCaller(operation: Operation): Promise<void> {
+    const engine = this.callerOf(operation);
+    if (engine === undefined) return;
+    const { state, host } = this.#parts;
+    const known = this.keys;
+    if (known.includes(engine.key) || known.length >= ENGINE_COUNT_MAX) return;
+    operation.log.info("a container engine uses the volume driver socket", { engine: engine.key });
+    await state.write((transaction) =>
+      transaction.putEngine({ key: engine.key, sinceMs: host.nowMs() }),
+    );
+  }
+
+  /** Forgets an engine that is gone for good. False when it is not known. */
+  async forget(key: string): Promise<boolean> {
+    if (!this.keys.includes(key)) return false;
+    await this.#parts.state.write((transaction) => transaction.removeEngine(key));
+    return true;
+  }
+
+  /**
+   * What the engines say now: the question is put after this call. Many who ask at once share one.
+   * An engine that waits for the answer to this very operation, and can be asked nothing
+   * meanwhile, is left out. Never rejects: who does not answer stands in `unreachable`.
+   */
+  ask(operation: Operation): Promise<ContainerList> {
+    const keys = this.keys;
+    const caller = this.callerOf(operation);
+    if (caller?.isAskableInCalls === false && keys.includes(caller.key)) {
+      const others = keys.filter((key) => key !== caller.key);
+      return this.#askAll(others, operation);
+    }
+    if (keys.length === 0) return Promise.resolve(nothing);
+    this.#next ??= this.#running.then(async () => {
+      this.#next = undefined;
+      this.#running = this.#askAll(this.keys, operation);
+      this.#latest = await this.#running;
+      this.#counts = countByVolume(this.#latest);
+      return this.#latest;
+    });
+    return this.#next;
+  }
+
+  /** How many containers had the volume, running or not, by the latest answers. */
+  latestCountOf(volume: string): number {
+    return this.#counts.get(volume) ?? 0;
+  }
+
+  async #askAll(keys: readonly string[], operation: Operation): Promise<ContainerList> {
+    const { finder } = this.#parts;
+    const containers: ListedContainer[] = [];
+    const unreachable: { readonly key: string; readonly reason: string }[] = [];
+    // Whoever asked first may go away: the answer is for all who wait.
+    const own = { ...operation, signal: new AbortController().signal };
+    const askOne = async (key: string): Promise<void> => {
+      const engine = finder.ofKey(key);
+      if (engine === undefined) {
+        unreachable.push({ key, reason: "this Holdfast does not know such an engine" });
+        return;
+      }
+      try {
+        const listed = await engine.containers(own);
+        containers.push(...listed.map((container) => ({ ...container, engine })));
+      } catch (error) {
+        unreachable.push({ key, reason: toEngineError(error).message });
+      }
+    };
+    await Promise.all(keys.map(askOne));
+    return { containers, unreachable };
+  }
+}
+
+/** The containers of a list that have a volume, running or not. */
+export function containersWith(list: ContainerList, volume: string): readonly ListedContainer[] {
+  return list.containers.filter((container) =>
+    container.volumes.some((one) => one.volume === volume),
+  );
+}
+
+function countByVolume({ containers }: ContainerList): ReadonlyMap<string, number> {
+  const counts = new Map<string, number>();
+  for (const { volumes } of containers) {
+    for (const volume of new Set(volumes.map((one) => one.volume))) {
+      counts.set(volume, (counts.get(volume) ?? 0) + 1);
+    }
+  }
+  return counts;
+}

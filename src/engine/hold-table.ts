@@ -1,0 +1,149 @@
+// What is known of each hold, and what follows from it: pure, so that every crash can be a test.
+//
+// docs/decisions/0006-holds.md has the rules and why.
+import type { PeerMount } from "../core/host.ts";
+import type { HolderId, VolumeName } from "../core/names.ts";
+
+/** How long what may still come is waited for, in milliseconds. */
+export interface HoldGraces {
+  /** From a Mount to the container's own mount: the engine starts the container in between. */
+  readonly startMs: number;
+  /** The same for a hold that nobody used yet and whose engine lives: it may copy for long. */
+  readonly copyMs: number;
+}
+
+/** One hold. Its members change; `volume`, `holder` and `path` tell it from all others. */
+export interface Hold {
+  readonly volume: VolumeName;
+  readonly holder: HolderId;
+  /** Where the engine was told that the data is. */
+  readonly path: string;
+  /** When the row was made, in milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** The peer group of the mount at `path`; null: nothing is mounted there. */
+  group: number | null;
+  /** The last Mount, or our own start, by the clock that only goes forward. */
+  mountedAtMs: number;
+  /** Counts Mounts: a decision that was made before another one is void. */
+  mountCount: number;
+  /** Mounts whose use the kernel has not shown yet, and which no Unmount has ended. */
+  waitingCount: number;
+  /** How many uses there were at the last Mount. */
+  usesAtMount: number;
+  /** An Unmount came, and no Mount is waited for. */
+  isHinted: boolean;
+  /** As the last scan showed them. */
+  uses: readonly PeerMount[];
+  /** Whether any scan ever showed a use. */
+  wasUsed: boolean;
+  /** The process that mounted, in this life of the daemon. */
+  mounterPid: number | null;
+  /** Why the last attempt to end it did not. */
+  stale: string | null;
+}
+
+/** A hold that has a row and nothing else: at a start, or right before its first mount. */
+export function newHold(
+  place: Pick<Hold, "volume" | "holder" | "path" | "sinceMs">,
+  now: { readonly monotonicMs: number },
+): Hold {
+  return {
+    ...place,
+    group: null,
+    mountedAtMs: now.monotonicMs,
+    mountCount: 0,
+    waitingCount: 0,
+    usesAtMount: 0,
+    isHinted: false,
+    uses: [],
+    wasUsed: false,
+    mounterPid: null,
+    stale: null,
+  };
+}
+
+/** A Mount was answered, or is about to be. */
+export function noteMount(
+  hold: Hold,
+  mount: { readonly nowMs: number; readonly startMs: number; readonly mounterPid: number | null },
+): void {
+  // What was waited for in vain for so long is not waited for any more.
+  const isFresh = mount.nowMs - hold.mountedAtMs < mount.startMs;
+  hold.waitingCount = (isFresh ? hold.waitingCount : 0) + 1;
+  hold.usesAtMount = hold.uses.length;
+  hold.mountedAtMs = mount.nowMs;
+  hold.mountCount += 1;
+  hold.mounterPid = mount.mounterPid;
+  hold.isHinted = false;
+  hold.stale = null;
+}
+
+/** An Unmount came. It counts only when no other Mount with the same ID is waited for. */
+export function noteUnmount(hold: Hold): void {
+  hold.waitingCount = Math.max(0, hold.waitingCount - 1);
+  if (hold.waitingCount === 0) hold.isHinted = true;
+}
+
+/** What a scan showed of the hold's group; copies at the hold's own path are no uses. */
+export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
+  hold.uses = mounts.filter(({ target }) => !target.endsWith(hold.path));
+  if (hold.uses.length === 0) return;
+  hold.wasUsed = true;
+  hold.stale = null;
+  // A container that shares its ID with others has arrived when there is one use more.
+  if (hold.uses.length > hold.usesAtMount) {
+    hold.waitingCount = 0;
+    hold.usesAtMount = hold.uses.length;
+  }
+}
+
+/** What is known when a verdict is wanted. */
+export interface HoldFacts {
+  readonly nowMs: number;
+  /** When this life of the daemon began. */
+  readonly startedAtMs: number;
+  readonly graces: HoldGraces;
+  readonly isScanWhole: boolean;
+  /** Whether the process that mounted still sees the mount: asked only when it matters. */
+  readonly isMounterAlive: () => boolean;
+  /** What the engines' lists say; undefined: they have not been asked. */
+  readonly lists:
+    | undefined
+    | {
+        /** Keys of engines that could not be asked. */
+        readonly unreachable: readonly string[];
+        /** A running container has the volume, by its engine's list, by no hold that is in use. */
+        readonly hasOtherRunning: boolean;
+      };
+}
+
+/**
+ * "used": the kernel shows a use. "starting": a use may still come. "unknown": what would tell
+ * cannot be read. "ask": the engines' lists are needed. "over": nobody has it.
+ */
+export type HoldVerdict =
+  | { readonly state: "used" | "starting" | "ask" | "over" }
+  | { readonly state: "unknown"; readonly reason: string };
+
+/** Decision 0006, in order. Whatever is not known counts as held. */
+export function verdict(hold: Hold, facts: HoldFacts): HoldVerdict {
+  if (hold.uses.length > 0) return { state: "used" };
+  if (!facts.isScanWhole) {
+    return { state: "unknown", reason: "the mounts of some processes could not be read" };
+  }
+  if (hold.isHinted) return { state: "over" };
+  const { nowMs, startedAtMs, graces } = facts;
+  const waitedMs = nowMs - Math.max(hold.mountedAtMs, startedAtMs);
+  if (waitedMs < graces.startMs) return { state: "starting" };
+  const isCopying = !hold.wasUsed && waitedMs < graces.copyMs && facts.isMounterAlive();
+  if (isCopying) return { state: "starting" };
+  if (facts.lists === undefined) return { state: "ask" };
+  const { unreachable, hasOtherRunning } = facts.lists;
+  if (unreachable.length > 0) {
+    return { state: "unknown", reason: `${unreachable.join(", ")} cannot be asked` };
+  }
+  if (hasOtherRunning) {
+    return { state: "unknown", reason: "a running container has the volume by a mount not seen" };
+  }
+  return { state: "over" };
+}

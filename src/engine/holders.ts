@@ -1,0 +1,150 @@
+// Mounts and unmounts of single holders: the driver, the row, the history and the event of each.
+//
+// Whoever calls has the volume's lease.
+import type { VolumeDriver } from "../core/driver.ts";
+import { toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { HolderId, VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { HolderKind, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { EventLog } from "./event-log.ts";
+import { historyEntry } from "./history-entry.ts";
+import { LeftoverMounts } from "./leftover-mounts.ts";
+import { mountData } from "./mount-data.ts";
+
+export interface HoldersParts {
+  readonly state: StateStore;
+  readonly events: EventLog;
+  readonly host: Host;
+  /** Throws `driver.not_found`. */
+  readonly driverOf: (entry: VolumeEntry) => VolumeDriver;
+  /** Volumes whose data was missing when it was last looked for: kept up to date. */
+  readonly missing: Set<VolumeName>;
+}
+
+/** Who is to hold a volume. */
+export interface Who {
+  readonly holder: HolderId;
+  readonly kind: HolderKind;
+}
+
+export class Holders {
+  readonly #parts: HoldersParts;
+  /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
+  readonly #told = new Set<VolumeName>();
+  readonly #leftovers = new LeftoverMounts();
+
+  constructor(parts: HoldersParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Makes the data reachable for a holder and returns its absolute path. The row is on disk before
+   * that. Repeating it for the same holder changes nothing.
+   */
+  async mount(entry: VolumeEntry, who: Who, operation: Operation): Promise<string> {
+    const { state, events, host, missing } = this.#parts;
+    const { holder, kind } = who;
+    const driver = this.#parts.driverOf(entry);
+    await this.#tellHolders(driver, entry, operation);
+    this.#leftovers.add(entry.name, holder);
+    const path = await mountData({ driver, entry, holder, missing }, operation);
+    if (this.isHeldBy(entry.name, holder)) {
+      this.#leftovers.settle(entry.name, holder);
+      return path;
+    }
+    try {
+      const used = entry.usedAtMs !== null ? entry : await this.#used(driver, entry, operation);
+      await state.write((transaction) => {
+        if (used !== entry) transaction.putVolume(used);
+        transaction.putHolder({ volume: entry.name, holder, kind, sinceMs: host.nowMs() });
+        transaction.addHistory(historyEntry(host, "mount", entry, operation));
+      });
+    } catch (error) {
+      // Nobody gets the path, so nobody would end this mount.
+      await this.endLeftovers(entry, operation).catch((left: unknown) =>
+        operation.log.warn("a mount that failed could not be undone; a removal tries again", {
+          volume: entry.name,
+          holder,
+          error: toEngineError(left).message,
+        }),
+      );
+      throw error;
+    }
+    this.#leftovers.settle(entry.name, holder);
+    events.volume("mount", entry.name, {
+      container: holder,
+      destination: path,
+      driver: entry.driver,
+      propagation: "",
+      "read/write": "true",
+    });
+    return path;
+  }
+
+  /** Ends one holder's mount. Unmounting what is not mounted succeeds. */
+  async unmount(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<void> {
+    const { state, events, host } = this.#parts;
+    const driver = this.#parts.driverOf(entry);
+    // A holder whose mount cannot be repeated has none that this unmount could take from it.
+    await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
+      operation.log.warn("holders of the last start have nothing mounted", {
+        volume: entry.name,
+        error: toEngineError(error).message,
+      }),
+    );
+    // Also for a holder without a row: its mount may have been left by one that failed.
+    await driver.unmount(entry.name, holder, operation);
+    this.#leftovers.settle(entry.name, holder);
+    if (!this.isHeldBy(entry.name, holder)) return;
+    await state.write((transaction) => {
+      transaction.removeHolder(entry.name, holder);
+      transaction.addHistory(historyEntry(host, "unmount", entry, operation));
+    });
+    events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
+  }
+
+  isHeldBy(name: VolumeName, holder: HolderId): boolean {
+    return this.#parts.state.read((view) =>
+      view.holders(name).some((one) => one.holder === holder),
+    );
+  }
+
+  /** Ends what failed mounts may have left. Throws what the driver throws. */
+  async endLeftovers(entry: VolumeEntry, operation: Operation): Promise<void> {
+    await this.#leftovers.end(this.#parts.driverOf(entry), entry.name, operation);
+  }
+
+  /** The volume is gone. */
+  forget(name: VolumeName): void {
+    this.#told.delete(name);
+  }
+
+  /**
+   * A driver counts its holders in memory: after a restart the first unmount would look like the
+   * last one. Repeating their mounts changes nothing that is mounted.
+   */
+  async #tellHolders(
+    driver: VolumeDriver,
+    entry: VolumeEntry,
+    operation: Operation,
+  ): Promise<void> {
+    if (this.#told.has(entry.name)) return;
+    const holders = this.#parts.state.read((view) => view.holders(entry.name));
+    for (const { holder } of holders) {
+      await mountData({ driver, entry, holder, missing: this.#parts.missing }, operation);
+    }
+    this.#told.add(entry.name);
+  }
+
+  /** From the first use on, a missing directory is an error, and this identity tells it apart. */
+  async #used(
+    driver: VolumeDriver,
+    entry: VolumeEntry,
+    operation: Operation,
+  ): Promise<VolumeEntry> {
+    const presence = await driver.get(entry.name, operation);
+    const identity = presence.state === "found" ? presence.record.identity : entry.identity;
+    return { ...entry, identity, usedAtMs: this.#parts.host.nowMs() };
+  }
+}

@@ -1,0 +1,233 @@
+// Holds: what container engines mounted through the volume driver socket, from Mount to the end.
+//
+// An engine's Unmount is a hint; the kernel decides (docs/decisions/0006-holds.md). hold-table.ts
+// has the rules, hold-settler.ts looks at the kernel and ends what is over, this file answers the
+// engine.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { EngineError, isErrno, storageError, toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { HolderId, VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { StateView, VolumeEntry } from "../core/state-store.ts";
+import { type ContainerLists, containersWith, type ListedContainer } from "./container-lists.ts";
+import { engineOptions } from "./engine-options.ts";
+import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
+import type { HoldSettler } from "./hold-settler.ts";
+import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
+import { admission, type ContainerUse } from "./sharing.ts";
+import type { SharingJudge, Violation } from "./sharing-judge.ts";
+import { type VolumeHolder, volumeHolders } from "./volume-holders.ts";
+import type { VolumeEngine } from "./volumes.ts";
+
+/** How long a Mount waits for another container of a `sharing=none` volume to come or go. */
+const ADMISSION_MS_MAX = 10_000;
+/** The pause between two looks meanwhile, in milliseconds. */
+const ADMISSION_LOOK_MS = 40;
+/** How long a list of volumes waits for what the engines say, in milliseconds. */
+const REFRESH_MS_MAX = 300;
+
+export interface HoldsParts {
+  readonly host: Host;
+  readonly volumes: VolumeEngine;
+  readonly lists: ContainerLists;
+  readonly settler: HoldSettler;
+  readonly judge: SharingJudge;
+  readonly graces: HoldGraces;
+  /** Absolute; where the holds' mounts are. Exists. */
+  readonly directory: string;
+}
+
+export class Holds {
+  readonly #parts: HoldsParts;
+
+  constructor(parts: HoldsParts) {
+    this.#parts = parts;
+  }
+
+  /** To be awaited before an engine is answered: see `ContainerLists.noteCaller`. */
+  async noteCaller(operation: Operation): Promise<void> {
+    await this.#parts.lists.noteCaller(operation);
+  }
+
+  /**
+   * Makes a volume's data reachable for an engine at a path of its own, which the engine is proven
+   * to see. Repeating it with the same ID gives the same path. Throws `volume.not_found`,
+   * `volume.shared_elsewhere`, `volume.not_visible`, `volume.data_missing`, what drivers throw.
+   */
+  async mount(name: string, holder: HolderId, operation: Operation): Promise<string> {
+    const { volumes, host } = this.#parts;
+    volumes.inspect(name);
+    const untilMs = host.monotonicMs() + ADMISSION_MS_MAX;
+    for (;;) {
+      await using _lease = await volumes.lease(name, operation);
+      const entry = volumes.inspect(name);
+      const way = await this.#admit(entry, holder, operation);
+      if (way === "free") return await this.#mountHeld(entry, holder, operation);
+      if (way !== "wait" || host.monotonicMs() > untilMs) throw refusal(entry, way);
+      operation.signal.throwIfAborted();
+      await _lease[Symbol.asyncDispose]();
+      await pause(ADMISSION_LOOK_MS);
+    }
+  }
+
+  /**
+   * An engine says that it needs a volume no longer. Resolves when that is noted; the hold ends
+   * when the kernel shows that nobody uses it. What is not there is no mistake.
+   */
+  async unmount(name: string, holder: HolderId, operation: Operation): Promise<void> {
+    const { settler } = this.#parts;
+    const hold = settler.find(name, holder);
+    if (hold === undefined) return;
+    noteUnmount(hold);
+    // Most of the time it is over by now, and whoever removes the volume next need not wait.
+    await settler.settle(operation);
+  }
+
+  /** Whether a container engine has this hold. */
+  has(name: string, holder: HolderId): boolean {
+    return this.#parts.settler.find(name, holder) !== undefined;
+  }
+
+  /** Who has a volume, as far as is known without asking anybody now. */
+  holdersOf(volume: VolumeName, view: StateView): readonly VolumeHolder[] {
+    const { settler, lists, judge } = this.#parts;
+    const holds = settler.holdsOf(volume);
+    const violations = judge.violationsOf(volume);
+    return volumeHolders({ volume, view, holds, list: lists.latest, violations });
+  }
+
+  /** Containers that break a volume's sharing mode now. */
+  violationsOf(volume: VolumeName): readonly Violation[] {
+    return this.#parts.judge.violationsOf(volume);
+  }
+
+  /** Looks at the kernel and asks the engines, waiting at most a moment: for `holdersOf` next. */
+  async refresh(operation: Operation): Promise<void> {
+    const { settler, lists } = this.#parts;
+    const asked = Promise.all([settler.settle(operation), lists.ask(operation)]);
+    await Promise.race([asked, pause(REFRESH_MS_MAX)]);
+  }
+
+  /** Whether a Mount may go on: also as a copy-up next to a running container. */
+  async #admit(
+    entry: VolumeEntry,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<"free" | "wait" | readonly Named[]> {
+    if (engineOptions(entry.options).sharing !== "none") return "free";
+    const { settler, lists, graces, host } = this.#parts;
+    settler.look(entry.name);
+    const engine = lists.callerOf(operation);
+    const answer = admission({
+      holds: settler.holdsOf(entry.name),
+      holder,
+      isHolderShared: engine?.isAskableInCalls === false,
+      nowMs: host.monotonicMs(),
+      startMs: graces.startMs,
+    });
+    if (answer === "free" || answer === "wait") return answer;
+    const list = await lists.ask(operation);
+    const listed = containersWith(list, entry.name);
+    // A container that is being created is in no list yet; one that is being started is.
+    const isStart = listed.some((container) => !container.isRunning);
+    const isTold = engine?.isAskableInCalls === true && list.unreachable.length === 0;
+    if (isTold && !isStart) return "free";
+    return answer.map((use) => withName(use, list.containers));
+  }
+
+  async #mountHeld(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<string> {
+    const { settler, volumes, host } = this.#parts;
+    const known = settler.find(entry.name, holder);
+    const path = join(this.#parts.directory, holdId(entry.name, holder));
+    const data = await volumes.holders.mount(entry, { holder, kind: "engine" }, operation);
+    const place = { volume: entry.name, holder, path, sinceMs: host.nowMs() };
+    const hold = known ?? newHold(place, { monotonicMs: host.monotonicMs() });
+    try {
+      const { owner } = engineOptions(entry.options);
+      if (owner !== undefined) host.own(data, owner);
+      await this.#bind(hold, data, operation);
+      this.#prove(hold, operation);
+    } catch (error) {
+      if (known === undefined) await this.#undo(entry, hold, operation);
+      throw error;
+    }
+    const { caller } = operation;
+    noteMount(hold, {
+      nowMs: host.monotonicMs(),
+      startMs: this.#parts.graces.startMs,
+      mounterPid: caller.kind === "process" ? caller.pid : null,
+    });
+    settler.add(hold);
+    return hold.path;
+  }
+
+  async #bind(hold: Hold, data: string, operation: Operation): Promise<void> {
+    const { host } = this.#parts;
+    if (hold.group !== null && groupAt(host, hold.path) === hold.group) return;
+    try {
+      mkdirSync(hold.path, { mode: 0o700 });
+    } catch (error) {
+      if (!isErrno(error, "EEXIST")) throw storageError(error, `making the hold ${hold.path}`);
+    }
+    // A volume with a mount of its own may lie on a server that does not answer.
+    const mayHang = host.mounts().some((line) => line.target === data);
+    hold.group = await host.bind({ source: data, target: hold.path, mayHang }, operation);
+  }
+
+  /** An engine that does not see the mount would give the container an empty directory. */
+  #prove(hold: Hold, operation: Operation): void {
+    const { caller } = operation;
+    if (caller.kind !== "process" || hold.group === null) return;
+    if (this.#parts.host.seesMount(caller.pid, hold.path, hold.group) === true) return;
+    throw new EngineError(
+      "volume.not_visible",
+      `volume ${hold.volume}: the container engine (process ${caller.pid}) does not see what is ` +
+        `mounted at ${hold.path}, and would give the container an empty directory`,
+      { details: { path: hold.path, pid: caller.pid } },
+    );
+  }
+
+  /** Nobody gets the path. What cannot be undone now has a row, and is ended like a leak. */
+  async #undo(entry: VolumeEntry, hold: Hold, operation: Operation): Promise<void> {
+    const { host, volumes, settler } = this.#parts;
+    try {
+      if (removeHoldPlace(host, hold.path) === "busy") throw new Error("it is in use");
+      await volumes.holders.unmount(entry, hold.holder, operation);
+    } catch (error) {
+      hold.isHinted = true;
+      settler.add(hold);
+      const { message } = toEngineError(error);
+      operation.log.warn("a hold that failed could not be undone yet", {
+        volume: entry.name,
+        error: message,
+      });
+    }
+  }
+}
+
+/** A container that has the volume, with the name its engine has for it. */
+interface Named {
+  readonly container: string;
+  readonly name: string | undefined;
+}
+
+function withName({ container }: ContainerUse, known: readonly ListedContainer[]): Named {
+  return { container, name: known.find(({ id }) => id === container)?.name };
+}
+
+function refusal(entry: VolumeEntry, way: "wait" | readonly Named[]): EngineError {
+  const who =
+    way === "wait"
+      ? "another container that is just being started or stopped"
+      : way.map(({ name, container }) => name ?? container.slice(0, 12)).join(", ");
+  return new EngineError(
+    "volume.shared_elsewhere",
+    `volume ${entry.name} has sharing=none and is in use by ${who}`,
+    { details: { holders: way === "wait" ? [] : way.map(({ container }) => container) } },
+  );
+}
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
+}

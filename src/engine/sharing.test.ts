@@ -1,0 +1,73 @@
+// Who may start with a volume, and who has broken its mode.
+import { describe, expect, test } from "bun:test";
+import { parseHolderId, parseVolumeName } from "../core/names.ts";
+import { type Hold, newHold } from "./hold-table.ts";
+import { admission, containerUses, violations } from "./sharing.ts";
+
+function hold(holder: string, more: Partial<Hold> = {}): Hold {
+  const place = { volume: parseVolumeName("wiki"), holder: parseHolderId(holder) };
+  return { ...newHold({ ...place, path: "/h", sinceMs: 0 }, { monotonicMs: 0 }), ...more };
+}
+
+function used(holder: string, container: string, isReadOnly = false, sinceMs = 0): Hold {
+  const at = { group: 1, target: "/data", namespace: "mnt:[1]", pid: 1 };
+  return hold(holder, { sinceMs, uses: [{ ...at, container, isReadOnly }] });
+}
+
+describe("violations", () => {
+  const uses = containerUses([
+    used("third", "c", false, 3),
+    used("first", "a", false, 1),
+    used("second", "b", true, 2),
+  ]);
+
+  test("uses are in the order of their holds", () => {
+    expect(uses.map(({ container }) => container)).toEqual(["a", "b", "c"]);
+  });
+
+  test.each([
+    ["all", []],
+    ["none", ["b", "c"]],
+    ["onewriter", ["c"]],
+    ["readonly", ["a", "c"]],
+  ] as const)("of %s", (mode, broken) => {
+    expect(violations(mode, uses).map(({ container }) => container)).toEqual([...broken]);
+  });
+
+  test("one writable mount makes a container a writer, and two mounts are one container", () => {
+    const both = containerUses([used("first", "a", true, 1), used("second", "a", false, 2)]);
+    expect(both).toEqual([{ container: "a", isReadOnly: false, sinceMs: 1 }]);
+    expect(violations("none", both)).toEqual([]);
+  });
+
+  test("an engine that copies is no container", () => {
+    const at = { group: 1, target: "/t", namespace: "mnt:[1]", pid: 1, isReadOnly: false };
+    expect(containerUses([hold("x", { uses: [{ ...at, container: null }] })])).toEqual([]);
+  });
+});
+
+describe("admission", () => {
+  const ask = (holds: readonly Hold[], more = {}) =>
+    admission({ holds, holder: "me", isHolderShared: false, nowMs: 10, startMs: 1_000, ...more });
+
+  test("nobody has it", () => expect(ask([])).toBe("free"));
+
+  test("only this ID has it: docker cp on the running container", () => {
+    expect(ask([used("me", "a")])).toBe("free");
+    expect(ask([used("me", "a")], { isHolderShared: true })).toMatchObject([{ container: "a" }]);
+  });
+
+  test("another container has it", () => {
+    expect(ask([used("other", "a")])).toMatchObject([{ container: "a" }]);
+  });
+
+  test("another Mount's container may be about to appear, for so long", () => {
+    const coming = hold("other", { waitingCount: 1 });
+    expect(ask([coming])).toBe("wait");
+    expect(ask([coming], { nowMs: 1_001 })).toBe("free");
+  });
+
+  test("another container is about to go", () => {
+    expect(ask([{ ...used("other", "a"), isHinted: true }])).toBe("wait");
+  });
+});

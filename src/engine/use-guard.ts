@@ -1,0 +1,87 @@
+// What stands between a volume and its removal: whoever has it, by row, kernel or engine.
+import { EngineError } from "../core/errors.ts";
+import type { Operation } from "../core/operation.ts";
+import type { HolderEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import {
+  type ContainerList,
+  type ContainerLists,
+  containersWith,
+  type ListedContainer,
+} from "./container-lists.ts";
+
+/** Asked before every removal and prune. */
+export interface UseGuard {
+  /**
+   * Ends holds of these volumes that nobody has any more, so that only real ones are left. Called
+   * without any lease. Never rejects.
+   */
+  settle(names: readonly string[], operation: Operation): Promise<void>;
+  /**
+   * Throws `containers.unreachable` when an engine that uses our volumes does not answer. `what`
+   * begins the message: "prune".
+   */
+  refuseSilence(what: string, operation: Operation): Promise<void>;
+  /**
+   * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
+   * have it does not answer. The caller has the volume's lease.
+   */
+  refuseInUse(entry: VolumeEntry, operation: Operation): Promise<void>;
+  /** How many containers had the volume, running or not, when the engines were asked last. */
+  listedCount(volume: string): number;
+}
+
+export interface UseGuardParts {
+  readonly state: StateStore;
+  readonly lists: ContainerLists;
+  /** Ends holds that are over. */
+  readonly settle: UseGuard["settle"];
+}
+
+export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
+  return {
+    settle,
+    async refuseSilence(what, operation) {
+      refuseSilent(what, await lists.ask(operation));
+    },
+    async refuseInUse(entry, operation) {
+      const list = await lists.ask(operation);
+      const containers = containersWith(list, entry.name);
+      const rows = state.read((view) => view.holders(entry.name));
+      if (rows.length > 0 || containers.length > 0) throw inUse(entry, containers, rows);
+      refuseSilent(`remove ${entry.name}`, list);
+    },
+    listedCount: (volume) => lists.latestCountOf(volume),
+  };
+}
+
+function refuseSilent(what: string, { unreachable }: ContainerList): void {
+  const [silent] = unreachable;
+  if (silent === undefined) return;
+  throw new EngineError(
+    "containers.unreachable",
+    `${what}: ${silent.key} uses Holdfast's volumes and cannot be asked which ones its ` +
+      `containers have: ${silent.reason}`,
+    { details: { engine: silent.key } },
+  );
+}
+
+/** Containers by their names; without any, the holders' own ids. */
+function inUse(
+  entry: VolumeEntry,
+  containers: readonly ListedContainer[],
+  rows: readonly HolderEntry[],
+): EngineError {
+  const unnamed = rows.filter(({ kind }) => kind === "client" || containers.length === 0);
+  const holders = [...containers.map(named), ...unnamed.map(({ holder }) => holder)];
+  return new EngineError(
+    "volume.in_use",
+    `remove ${entry.name}: volume is in use - [${holders.join(", ")}]`,
+    { details: { holders } },
+  );
+}
+
+/** As a person calls it: `db2 of project shop (docker, stopped)`. */
+function named({ name, project, isRunning, engine }: ListedContainer): string {
+  const of = project === null ? "" : ` of project ${project}`;
+  return `${name}${of} (${engine.kind}, ${isRunning ? "running" : "stopped"})`;
+}

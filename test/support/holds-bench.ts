@@ -1,0 +1,165 @@
+// A Holdfast daemon and a real dockerd that keeps its volumes there, for one test file.
+import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { type Ended, eventually, runToEnd } from "./child.ts";
+import { holdfastCommand, type RunningDaemon, startDaemon, temporaryDirectory } from "./daemon.ts";
+import { type DockerdOptions, type RunningDockerd, startDockerd } from "./dockerd.ts";
+import { loadTestImage, testImage } from "./test-image.ts";
+
+/** Short, so that tests of leaks need not wait for minutes. */
+export const HOLD_GRACE_MS = 1_500;
+
+/** How long a command may take. */
+const commandTimeoutMs = 60_000;
+
+export interface HoldsBenchOptions {
+  readonly dockerd?: Partial<DockerdOptions>;
+  /** Further arguments of the Holdfast daemon. */
+  readonly parameters?: readonly string[];
+}
+
+/** What Holdfast's own API says of a volume. */
+export interface OwnVolume {
+  readonly name: string;
+  readonly state: string;
+  readonly holders: readonly {
+    readonly id: string;
+    readonly state: string;
+    readonly name: string | null;
+    readonly project: string | null;
+    readonly access: "ro" | "rw" | null;
+    readonly reason: string | null;
+  }[];
+}
+
+export class HoldsBench implements AsyncDisposable {
+  readonly folder = temporaryDirectory();
+  readonly #options: HoldsBenchOptions;
+  #daemon: RunningDaemon | undefined;
+  #dockerd: RunningDockerd | undefined;
+
+  constructor(options: HoldsBenchOptions = {}) {
+    this.#options = options;
+    mkdirSync(this.pluginFolder, { recursive: true });
+  }
+
+  /** What dockerd sees as /run/docker/plugins. */
+  get pluginFolder(): string {
+    return join(this.folder, "plugins");
+  }
+
+  get root(): string {
+    return join(this.folder, "root");
+  }
+
+  get daemon(): RunningDaemon {
+    if (this.#daemon === undefined) throw new Error("Holdfast does not run");
+    return this.#daemon;
+  }
+
+  get dockerd(): RunningDockerd {
+    if (this.#dockerd === undefined) throw new Error("dockerd does not run");
+    return this.#dockerd;
+  }
+
+  /** Holdfast first, as at a boot: dockerd's mount namespace then gets its holds. */
+  async start(): Promise<void> {
+    await this.startDaemon();
+    await this.startDockerd();
+  }
+
+  async startDaemon(): Promise<void> {
+    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000)];
+    this.#daemon = await startDaemon({
+      root: this.root,
+      pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
+      parameters: [...parameters, ...(this.#options.parameters ?? [])],
+    });
+  }
+
+  async startDockerd(): Promise<void> {
+    this.#dockerd = await startDockerd({
+      dataRoot: join(this.folder, "docker"),
+      pluginFolder: this.pluginFolder,
+      ...this.#options.dockerd,
+    });
+    const dockerd = this.#dockerd;
+    await loadTestImage((...parameters) => dockerd.docker(...parameters));
+  }
+
+  /** The docker command line; throws, with its words, unless it ends with 0. */
+  async docker(...parameters: readonly string[]): Promise<string> {
+    const ended = await this.dockerd.docker(...parameters);
+    if (ended.exit === 0) return ended.stdout.trim();
+    throw new Error(`docker ${parameters.join(" ")}: ${ended.exit} ${ended.stderr}`);
+  }
+
+  /** What docker says of a command that it refuses. */
+  async refused(...parameters: readonly string[]): Promise<string> {
+    const ended = await this.dockerd.docker(...parameters);
+    if (ended.exit !== 0) return ended.stderr.trim();
+    throw new Error(`docker ${parameters.join(" ")} was not refused`);
+  }
+
+  /** Starts a container with `sleep`, named, with `-v` arguments. Returns its id. */
+  async run(name: string, ...mounts: readonly string[]): Promise<string> {
+    const place = ["--name", name, "--network", "none", "--init=false"];
+    return await this.docker("run", "-d", ...place, ...mounts, testImage, "sleep", "1000");
+  }
+
+  async createVolume(name: string, ...options: readonly string[]): Promise<void> {
+    const words = options.flatMap((option) => ["-o", option]);
+    await this.docker("volume", "create", "-d", "holdfast", ...words, name);
+  }
+
+  /** Holdfast's own command line. */
+  async holdfast(...parameters: readonly string[]): Promise<Ended> {
+    const [program, ...first] = holdfastCommand();
+    const environment = { HOLDFAST_HOST: `unix://${this.daemon.socketPath}` };
+    const words = [...first, ...parameters];
+    return await runToEnd(program, words, { environment, timeoutMs: commandTimeoutMs });
+  }
+
+  async volume(name: string): Promise<OwnVolume> {
+    const answer = await fetch(`http://holdfast/holdfast/v1/volumes/${name}`, {
+      unix: this.daemon.socketPath,
+    });
+    if (answer.status !== 200) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
+    return (await answer.json()) as OwnVolume; // The contract of src/api/holdfast/contract.ts.
+  }
+
+  /** Waits until the holders of a volume, as `name state access`, are these. */
+  async holders(volume: string, ...wanted: readonly string[]): Promise<void> {
+    let seen: readonly string[] = [];
+    await eventually(
+      async () => {
+        const { holders } = await this.volume(volume);
+        seen = holders.map(({ id, name, state, access }) => `${name ?? id} ${state} ${access}`);
+        return seen.toSorted().join() === wanted.toSorted().join() ? true : undefined;
+      },
+      {
+        timeoutMs: 10_000,
+        otherwise: () => `${volume}: ${JSON.stringify(seen)}\n${this.daemon.output()}`,
+      },
+    );
+  }
+
+  /** What is mounted for holds now, by the kernel. */
+  holdMounts(): readonly string[] {
+    const place = `${join(this.root, "holds")}/`;
+    const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+    return lines.flatMap((line) => {
+      const target = line.split(" ")[4] ?? "";
+      return target.startsWith(place) ? [target] : [];
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dockerd?.stop();
+    await this.#daemon?.stop();
+    for (const target of [...this.holdMounts(), join(this.root, "holds")]) {
+      await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });
+    }
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
