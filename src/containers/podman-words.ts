@@ -43,7 +43,8 @@ const defaultRoot = "/var/lib/containers/storage";
 export function wordsOf(pid: number): PodmanWords | undefined {
   const given = argumentsOf(pid);
   const cwd = cwdOf(pid);
-  if (given === undefined || cwd === undefined) return undefined;
+  // A program that has just been started has no arguments yet.
+  if (given === undefined || given.length === 0 || cwd === undefined) return undefined;
   const flags = globalFlags(given.slice(1));
   const inCwd = (name: string, value: string) =>
     directories.has(name) || (name === "runtime" && value.includes("/"))
