@@ -54,6 +54,8 @@ export const layerRules: readonly LayerRule[] = [
   { layer: "cluster", ...onlyCore },
   { layer: "host", ...onlyCore },
   { layer: "http", ...onlyCore },
+  { layer: "install", ...onlyCore },
+  { layer: "doctor", ...onlyCore },
   {
     layer: "api",
     mayImport: ["core/", "engine/"],
