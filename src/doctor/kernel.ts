@@ -30,7 +30,7 @@ export const lookAtUser: Look = async ({ userId }) => {
       : {
           severity: "note",
           about,
-          found: `user ${userId}: some things cannot be seen, and this user's settings are looked at`,
+          found: `user ${userId}: some things cannot be seen, and it is about this user's daemon`,
           fix: "run it as root to look at the system's daemon",
         };
   return [found];

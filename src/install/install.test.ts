@@ -278,7 +278,7 @@ describe("on the machine itself", () => {
     expect(asked()).not.toContain("groupdel holdfast");
   });
 
-  test("without systemd it says how to start the daemon, and that mounts are not shared", async () => {
+  test("without systemd it says how to start the daemon, and what is not shared", async () => {
     rmSync(join(folder, "systemd"), { recursive: true });
     const root: MountInfo = {
       ...{ mountId: 1, parentId: 0, device: "8:1", root: "/", target: "/", options: ["rw"] },
