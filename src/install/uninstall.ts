@@ -14,6 +14,13 @@ import { stop } from "./systemd.ts";
 /** How many mounts a refusal names. */
 const MOUNTS_NAMED_MAX = 3;
 
+/** Measured with dockerd 20.10 and 24: an activated driver stays in its table until it ends. */
+const dockerRemembers: StepReport = {
+  state: "warning",
+  what: "a Docker Engine that has used the driver remembers it",
+  why: "restart it (systemctl restart docker), or its volume commands wait 15 seconds each",
+};
+
 /** See core/installation.ts. Throws `install.held`, `install.failed`. */
 export async function* uninstall(
   request: UninstallRequest,
@@ -40,6 +47,7 @@ export async function* uninstall(
     removeFile(path.join(base, manifestPath));
     for (const folder of manifest.directories.toReversed()) removeEmpty(base + folder);
   }
+  if (isHere) yield dockerRemembers;
   if (isHere) yield { state: "kept", what: parts.root, why: "volumes and their state are data" };
 }
 

@@ -28,7 +28,7 @@ export type UnitName = (typeof unitNames)[number];
 /** Units that start containers: they find the sockets there already, and stop before us. */
 const engines = "docker.service podman.service podman-restart.service";
 
-const head = `# Written by "holdfast install". For changes use "systemctl edit", which outlives upgrades.
+const head = `# Written by "holdfast install"; "systemctl edit" outlives upgrades.
 `;
 
 function service({ executable, root }: UnitValues): string {
