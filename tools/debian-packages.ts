@@ -93,6 +93,18 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "counting the syncs of a commit, and failing one",
   },
   {
+    packages: ["systemd"],
+    provides: { program: "systemd-analyze" },
+    purposes: ["test"],
+    neededFor: "reading the units of an installation as systemd does",
+  },
+  {
+    packages: ["groff-base"],
+    provides: { program: "groff" },
+    purposes: ["test"],
+    neededFor: "reading the manual page as man does",
+  },
+  {
     packages: ["util-linux"],
     provides: { program: "unshare" },
     purposes: ["test", "bench"],

@@ -1,4 +1,4 @@
-// The daemon's two HTTP servers: the one for clients, and the volume driver's for container engines.
+// The daemon's two HTTP servers: one for clients, and the volume driver's for container engines.
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";

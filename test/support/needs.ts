@@ -43,6 +43,8 @@ const probes = {
   mount: probeMount,
   curl: () => program("curl", "curl"),
   unshare: () => program("unshare", "util-linux"),
+  "systemd-analyze": () => program("systemd-analyze", "systemd"),
+  groff: () => program("groff", "groff-base"),
   strace: () => program("strace", "strace"),
   ext4: () => program("mkfs.ext4", "e2fsprogs") ?? fileSystem("ext4"),
   xfs: () => program("mkfs.xfs", "xfsprogs") ?? fileSystem("xfs"),
