@@ -19,6 +19,10 @@ const SOON_MS = [20, 40, 80, 160, 320, 640] as const;
 const AWAITED_MS = 1_000;
 /** The pause while there are holds and nothing is expected, in milliseconds. */
 const SELDOM_MS = 15_000;
+/** A look that nobody waits for comes no sooner than so many times what the last one took. */
+const PAUSE_PER_LOOK = 4;
+/** How many holds are ended side by side: they share commits, and others work in between. */
+const ENDS_AT_ONCE = 8;
 /** How long a removal waits for a container that has just gone, in milliseconds. */
 const LEAVING_MS_MAX = 2_000;
 
@@ -42,6 +46,9 @@ export class HoldSettler {
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, by the clock that only goes forward. */
+  #dueMs = 0;
+  #lookMs = 0;
   #soonIndex = 0;
   #isStopped = false;
 
@@ -75,7 +82,8 @@ export class HoldSettler {
 
   /** Looks at the kernel now, at the holds of one volume, and ends nothing. */
   look(volume: string): void {
-    this.#scan(this.holdsOf(volume));
+    const holds = this.holdsOf(volume);
+    noteAll(holds, this.#parts.host.peerMounts(groupsOf(holds)));
   }
 
   /**
@@ -121,13 +129,19 @@ export class HoldSettler {
   }
 
   #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
     if (this.#isStopped || this.#holds.size === 0) return;
-    this.#timer = setTimeout(() => void this.#tick(), delayMs);
+    const pauseMs = Math.max(delayMs, PAUSE_PER_LOOK * this.#lookMs);
+    const dueMs = this.#parts.host.monotonicMs() + pauseMs;
+    // Whoever comes again and again must not put it off again and again.
+    if (this.#timer !== undefined && this.#dueMs <= dueMs) return;
+    clearTimeout(this.#timer);
+    this.#dueMs = dueMs;
+    this.#timer = setTimeout(() => void this.#tick(), pauseMs);
     this.#timer.unref();
   }
 
   async #tick(): Promise<void> {
+    this.#timer = undefined;
     await this.settle(this.#parts.operation());
     const index = this.#soonIndex;
     this.#soonIndex += 1;
@@ -139,39 +153,41 @@ export class HoldSettler {
     else this.#schedule(this.all().some(isAwaited) ? AWAITED_MS : SELDOM_MS);
   }
 
-  #scan(holds: readonly Hold[]): PeerScan {
-    const groups = new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
-    const scan = this.#parts.host.peerMounts(groups);
-    const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
-    for (const hold of holds) {
-      noteScan(hold, hold.group === null ? [] : (byGroup.get(hold.group) ?? []));
-    }
-    return scan;
-  }
-
   async #settleAll(operation: Operation): Promise<void> {
-    const holds = this.all();
-    const scan = this.#scan(holds);
-    this.#parts.looked?.(new Set(holds.map(({ volume }) => volume)), operation);
+    const { host, looked, lists } = this.#parts;
+    const all = this.all();
+    const before = new Map(all.map((hold) => [hold, hold.changeCount]));
+    const startedMs = host.monotonicMs();
+    const scan = await host.peerMountsInTurns(groupsOf(all));
+    this.#lookMs = host.monotonicMs() - startedMs;
+    // What a Mount or an Unmount has overtaken is looked at again soon.
+    const holds = all.filter((hold) => hold.changeCount === before.get(hold));
+    noteAll(holds, scan);
+    looked?.(new Set(this.all().map(({ volume }) => volume)), operation);
     const first = holds.map((hold) => [hold, this.#verdict(hold, scan, undefined)] as const);
     const isAsking = first.some(([, { state }]) => state === "ask");
-    const list = isAsking ? await this.#parts.lists.ask(operation) : undefined;
-    const ends: Promise<void>[] = [];
+    const list = isAsking ? await lists.ask(operation) : undefined;
+    const over: Hold[] = [];
     for (const [hold, early] of first) {
       const final = early.state === "ask" ? this.#verdict(hold, scan, list) : early;
       hold.stale = final.state === "unknown" ? final.reason : null;
-      if (final.state === "over") ends.push(this.#end(hold, hold.mountCount, operation));
+      if (final.state === "over") over.push(hold);
     }
-    await Promise.all(ends);
+    const worker = async (): Promise<void> => {
+      for (let hold = over.pop(); hold !== undefined; hold = over.pop()) {
+        await this.#end(hold, before.get(hold) ?? 0, operation);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(ENDS_AT_ONCE, over.length) }, worker));
   }
 
   #verdict(hold: Hold, { isWhole }: PeerScan, list: ContainerList | undefined): HoldVerdict {
     const { host, graces } = this.#parts;
-    const { mounterPid, group } = hold;
+    const { mounterPid, group, mayHang } = hold;
     const isAlive = (): boolean =>
       mounterPid !== null &&
       group !== null &&
-      host.seesMount(mounterPid, hold.path, group) === true;
+      host.seesMount(mounterPid, hold.path, { group, mayHang }) === true;
     return verdict(hold, {
       nowMs: host.monotonicMs(),
       startedAtMs: this.#startedAtMs,
@@ -193,13 +209,13 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Ends a hold that is over, unless a Mount has come meanwhile. */
-  async #end(hold: Hold, mountCount: number, operation: Operation): Promise<void> {
+  /** Ends a hold that is over, unless a Mount or an Unmount has come meanwhile. */
+  async #end(hold: Hold, changeCount: number, operation: Operation): Promise<void> {
     const { host, state } = this.#parts;
     const volumes = this.#parts.volumes();
     try {
       await using _lease = await volumes.lease(hold.volume, operation);
-      if (hold.mountCount !== mountCount || this.find(hold.volume, hold.holder) !== hold) return;
+      if (hold.changeCount !== changeCount || this.find(hold.volume, hold.holder) !== hold) return;
       if (removeHoldPlace(host, hold.path) === "busy") {
         hold.stale = "a process still uses it from outside of any container";
         return;
@@ -217,6 +233,17 @@ export class HoldSettler {
         error: message,
       });
     }
+  }
+}
+
+function groupsOf(holds: readonly Hold[]): ReadonlySet<number> {
+  return new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
+}
+
+function noteAll(holds: readonly Hold[], scan: PeerScan): void {
+  const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
+  for (const hold of holds) {
+    noteScan(hold, hold.group === null ? [] : (byGroup.get(hold.group) ?? []));
   }
 }
 

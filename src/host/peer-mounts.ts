@@ -3,7 +3,8 @@
 // Threads count like processes: dockerd copies files of containers in a namespace of one thread.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isErrno } from "../core/errors.ts";
-import type { PeerMount, PeerScan } from "../core/host.ts";
+import type { PeerMount, PeerScan, SightQuestion } from "../core/host.ts";
+import { groupsSeenBy } from "./mount-facts.ts";
 import {
   escapeOctal,
   parseMountTable,
@@ -23,17 +24,43 @@ interface Namespace {
   state: "unread" | "read" | "unreadable";
 }
 
+/** How long `findPeerMountsInTurns` keeps the thread for itself, in milliseconds. */
+const TURN_MS = 1;
+
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
 export function findPeerMounts(groups: ReadonlySet<number>): PeerScan {
+  const work = scanning(groups);
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
+
+/** `Host.peerMountsInTurns`. */
+export async function findPeerMountsInTurns(groups: ReadonlySet<number>): Promise<PeerScan> {
+  const work = scanning(groups);
+  for (;;) {
+    const untilMs = performance.now() + TURN_MS;
+    do {
+      const step = work.next();
+      if (step.done === true) return step.value;
+    } while (performance.now() < untilMs);
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+}
+
+/** One step is a process, or the mounts of a namespace. */
+function* scanning(groups: ReadonlySet<number>): Generator<undefined, PeerScan> {
   if (groups.size === 0) return { mounts: [], isWhole: true };
   const census = new Census();
   const mounts: PeerMount[] = [];
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
-    let hasMissed = census.look();
+    let hasMissed = yield* census.look();
     for (const namespace of census.namespaces.values()) {
       if (namespace.state === "read") continue;
       readNamespace(namespace, groups, mounts);
       hasMissed ||= namespace.state === "unread";
+      yield;
     }
     if (!hasMissed) break;
   }
@@ -43,7 +70,14 @@ export function findPeerMounts(groups: ReadonlySet<number>): PeerScan {
 }
 
 /** `Host.seesMount`. */
-export function seesMount(pid: number, target: string, group: number): boolean | undefined {
+export function seesMount(
+  pid: number,
+  target: string,
+  { group, mayHang }: SightQuestion,
+): boolean | undefined {
+  const seen = mayHang ? undefined : groupsSeenBy(pid, trueTarget(target));
+  if (seen === "none") return false;
+  if (seen !== undefined) return seen.own === group || seen.master === group;
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/mountinfo`, "utf8");
@@ -66,10 +100,11 @@ class Census {
   readonly #seen = new Set<string>();
 
   /** Looks at what it has not seen yet; true when some of that ended in the meantime. */
-  look(): boolean {
+  *look(): Generator<undefined, boolean> {
     let hasEnded = false;
     for (const pid of numbersIn("/proc") ?? []) {
       if (this.#seen.has(pid)) continue;
+      yield;
       this.#seen.add(pid);
       const threads = numbersIn(`/proc/${pid}/task`);
       if (threads === undefined) hasEnded = true;
