@@ -21,8 +21,10 @@ const AWAITED_MS = 1_000;
 const SELDOM_MS = 15_000;
 /** A look that nobody waits for comes no sooner than so many times what the last one took. */
 const PAUSE_PER_LOOK = 4;
-/** How many holds are ended side by side: they share commits, and others work in between. */
-const ENDS_AT_ONCE = 8;
+/** How many holds are ended side by side: they share commits. */
+const ENDS_AT_ONCE = 4;
+/** Ending one takes the thread while the kernel waits for all processors: so many times longer. */
+const PAUSE_PER_END = 8;
 /** How long a removal waits for a container that has just gone, in milliseconds. */
 const LEAVING_MS_MAX = 2_000;
 
@@ -49,6 +51,8 @@ export class HoldSettler {
   /** When the timer fires, by the clock that only goes forward. */
   #dueMs = 0;
   #lookMs = 0;
+  /** The volumes that removals wait for, each removal's own. */
+  readonly #awaited = new Set<ReadonlySet<string>>();
   #soonIndex = 0;
   #isStopped = false;
 
@@ -108,13 +112,18 @@ export class HoldSettler {
   async settleVolumes(names: readonly string[], operation: Operation): Promise<void> {
     const { host } = this.#parts;
     const untilMs = host.monotonicMs() + LEAVING_MS_MAX;
-    const wanted = new Set(names);
+    const wanted = new Set<string>(names);
     const isLeaving = (hold: Hold): boolean => wanted.has(hold.volume) && hold.isHinted;
     if (![...this.#holds.values()].some((hold) => wanted.has(hold.volume))) return;
-    for (;;) {
-      await this.settle(operation);
-      if (!this.all().some(isLeaving) || host.monotonicMs() > untilMs) return;
-      await new Promise((resolve) => setTimeout(resolve, SOON_MS[0]));
+    this.#awaited.add(wanted);
+    try {
+      for (;;) {
+        await this.settle(operation);
+        if (!this.all().some(isLeaving) || host.monotonicMs() > untilMs) return;
+        await pause(SOON_MS[0]);
+      }
+    } finally {
+      this.#awaited.delete(wanted);
     }
   }
 
@@ -173,12 +182,32 @@ export class HoldSettler {
       hold.stale = final.state === "unknown" ? final.reason : null;
       if (final.state === "over") over.push(hold);
     }
+    await this.#endAll(over, before, operation);
+  }
+
+  /** Those that somebody waits for come first; others let calls through in between. */
+  async #endAll(
+    over: readonly Hold[],
+    changeCounts: ReadonlyMap<Hold, number>,
+    operation: Operation,
+  ): Promise<void> {
+    const left = new Set(over);
     const worker = async (): Promise<void> => {
-      for (let hold = over.pop(); hold !== undefined; hold = over.pop()) {
-        await this.#end(hold, before.get(hold) ?? 0, operation);
+      for (let hold = this.#firstOf(left); hold !== undefined; hold = this.#firstOf(left)) {
+        left.delete(hold);
+        const tookMs = await this.#end(hold, changeCounts.get(hold) ?? 0, operation);
+        if (this.#awaited.size === 0 && left.size > 0) await pause(PAUSE_PER_END * tookMs);
       }
     };
-    await Promise.all(Array.from({ length: Math.min(ENDS_AT_ONCE, over.length) }, worker));
+    await Promise.all(Array.from({ length: Math.min(ENDS_AT_ONCE, left.size) }, worker));
+  }
+
+  #firstOf(left: ReadonlySet<Hold>): Hold | undefined {
+    const [first] = left;
+    if (this.#awaited.size === 0) return first;
+    const isAwaited = ({ volume }: Hold): boolean =>
+      [...this.#awaited].some((volumes) => volumes.has(volume));
+    return [...left].find(isAwaited) ?? first;
   }
 
   #verdict(hold: Hold, { isWhole }: PeerScan, list: ContainerList | undefined): HoldVerdict {
@@ -209,16 +238,25 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Ends a hold that is over, unless a Mount or an Unmount has come meanwhile. */
-  async #end(hold: Hold, changeCount: number, operation: Operation): Promise<void> {
+  /**
+   * Ends a hold that is over, unless a Mount or an Unmount has come meanwhile. Returns how long
+   * nothing else could be done, in milliseconds.
+   */
+  async #end(hold: Hold, changeCount: number, operation: Operation): Promise<number> {
     const { host, state } = this.#parts;
     const volumes = this.#parts.volumes();
+    let tookMs = 0;
     try {
       await using _lease = await volumes.lease(hold.volume, operation);
-      if (hold.changeCount !== changeCount || this.find(hold.volume, hold.holder) !== hold) return;
-      if (removeHoldPlace(host, hold.path) === "busy") {
+      if (hold.changeCount !== changeCount || this.find(hold.volume, hold.holder) !== hold) {
+        return tookMs;
+      }
+      const startedMs = host.monotonicMs();
+      const outcome = removeHoldPlace(host, hold.path);
+      tookMs = host.monotonicMs() - startedMs;
+      if (outcome === "busy") {
         hold.stale = "a process still uses it from outside of any container";
-        return;
+        return tookMs;
       }
       hold.group = null;
       const entry = state.read((view) => view.volume(hold.volume));
@@ -233,6 +271,7 @@ export class HoldSettler {
         error: message,
       });
     }
+    return tookMs;
   }
 }
 
@@ -245,6 +284,10 @@ function noteAll(holds: readonly Hold[], scan: PeerScan): void {
   for (const hold of holds) {
     noteScan(hold, hold.group === null ? [] : (byGroup.get(hold.group) ?? []));
   }
+}
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function keyOf(volume: string, holder: string): string {

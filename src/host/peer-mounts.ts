@@ -2,6 +2,7 @@
 //
 // Threads count like processes: dockerd copies files of containers in a namespace of one thread.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { isErrno } from "../core/errors.ts";
 import type { PeerMount, PeerScan, SightQuestion } from "../core/host.ts";
 import { groupsSeenBy } from "./mount-facts.ts";
@@ -30,27 +31,45 @@ const TURN_MS = 1;
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
 export function findPeerMounts(groups: ReadonlySet<number>): PeerScan {
   const work = scanning(groups);
-  for (;;) {
-    const step = work.next();
+  for (let answer: FileAnswer; ; ) {
+    const step = work.next(answer);
     if (step.done === true) return step.value;
+    answer = step.value === undefined ? undefined : readNow(step.value);
   }
 }
 
-/** `Host.peerMountsInTurns`. */
+/** `Host.peerMountsInTurns`. The kernel writes mount tables in other threads meanwhile. */
 export async function findPeerMountsInTurns(groups: ReadonlySet<number>): Promise<PeerScan> {
   const work = scanning(groups);
-  for (;;) {
-    const untilMs = performance.now() + TURN_MS;
-    do {
-      const step = work.next();
-      if (step.done === true) return step.value;
-    } while (performance.now() < untilMs);
-    await new Promise((resolve) => setImmediate(resolve));
+  let untilMs = performance.now() + TURN_MS;
+  for (let answer: FileAnswer; ; ) {
+    const step = work.next(answer);
+    if (step.done === true) return step.value;
+    if (step.value !== undefined) {
+      answer = await readFile(step.value, "utf8").catch((thrown: unknown) => ({ thrown }));
+      untilMs = performance.now() + TURN_MS;
+    } else if (performance.now() > untilMs) {
+      await new Promise((resolve) => setImmediate(resolve));
+      untilMs = performance.now() + TURN_MS;
+    }
   }
 }
 
-/** One step is a process, or the mounts of a namespace. */
-function* scanning(groups: ReadonlySet<number>): Generator<undefined, PeerScan> {
+/** The text of a file that a step has asked for, or why there is none. */
+type FileAnswer = string | { readonly thrown: unknown } | undefined;
+
+function readNow(path: string): FileAnswer {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+/** A step is a process that was looked at, or the path of a mount table that is to be read. */
+type Steps<T> = Generator<string | undefined, T, FileAnswer>;
+
+function* scanning(groups: ReadonlySet<number>): Steps<PeerScan> {
   if (groups.size === 0) return { mounts: [], isWhole: true };
   const census = new Census();
   const mounts: PeerMount[] = [];
@@ -58,9 +77,8 @@ function* scanning(groups: ReadonlySet<number>): Generator<undefined, PeerScan> 
     let hasMissed = yield* census.look();
     for (const namespace of census.namespaces.values()) {
       if (namespace.state === "read") continue;
-      readNamespace(namespace, groups, mounts);
+      yield* readNamespace(namespace, groups, mounts);
       hasMissed ||= namespace.state === "unread";
-      yield;
     }
     if (!hasMissed) break;
   }
@@ -100,7 +118,7 @@ class Census {
   readonly #seen = new Set<string>();
 
   /** Looks at what it has not seen yet; true when some of that ended in the meantime. */
-  *look(): Generator<undefined, boolean> {
+  *look(): Steps<boolean> {
     let hasEnded = false;
     for (const pid of numbersIn("/proc") ?? []) {
       if (this.#seen.has(pid)) continue;
@@ -147,34 +165,33 @@ function isEnd(thrown: unknown): boolean {
 }
 
 /** Adds what it finds to `mounts`. */
-function readNamespace(
+function* readNamespace(
   namespace: Namespace,
   groups: ReadonlySet<number>,
   mounts: PeerMount[],
-): void {
+): Steps<void> {
   const chrooted = new Map<string, number>();
-  const read = (task: number): boolean => {
-    try {
-      const text = readFileSync(`/proc/${task}/mountinfo`, "utf8");
-      namespace.state = "read";
-      const found = [...peersIn(text, groups)];
-      if (found.length === 0) return true;
-      const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
-      for (const one of found) mounts.push({ ...one, ...of });
-      return true;
-    } catch (thrown) {
-      if (!isEnd(thrown)) namespace.state = "unreadable";
+  function* read(task: number): Steps<boolean> {
+    const text = yield `/proc/${task}/mountinfo`;
+    if (typeof text !== "string") {
+      if (!isEnd(text?.thrown)) namespace.state = "unreadable";
       return false;
     }
-  };
+    namespace.state = "read";
+    const found = [...peersIn(text, groups)];
+    if (found.length === 0) return true;
+    const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
+    for (const one of found) mounts.push({ ...one, ...of });
+    return true;
+  }
   for (const task of namespace.tasks.splice(0)) {
     // A process sees what lies below its root: any other way into the namespace is better.
     const root = rootOf(task);
     if (root === "/") {
-      if (read(task)) return;
+      if (yield* read(task)) return;
     } else if (root !== undefined && !chrooted.has(root)) chrooted.set(root, task);
   }
-  for (const task of chrooted.values()) read(task);
+  for (const task of chrooted.values()) yield* read(task);
 }
 
 /** Undefined when the process has ended. */
