@@ -6,7 +6,7 @@ import path from "node:path";
 import { makeHandler } from "../api/handler.ts";
 import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
-import { EngineError, isErrno, storageError } from "../core/errors.ts";
+import { EngineError, storageError } from "../core/errors.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
 import { openDatabase } from "../host/database.ts";
@@ -21,14 +21,13 @@ import { type BreakerChange, withBreaker } from "../layers/breaker.ts";
 import { type LateCall, withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
+import { makeDataRoot } from "./data-root.ts";
 import { gatherFacts } from "./facts.ts";
 import { watchIdle } from "./idle.ts";
 import { Operations } from "./operations.ts";
 
 /** How long requests in progress may take at the end, in milliseconds. */
 const DRAIN_MS = 10_000;
-/** Owner all, others may pass: containers' bind mounts start below it. */
-const ROOT_MODE = 0o711;
 /** Groups that may use the socket, the first one that exists. */
 const SOCKET_GROUPS = ["docker", "holdfast"];
 
@@ -54,7 +53,7 @@ export interface DaemonParts {
  */
 export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const { config, logger } = parts;
-  makeRoot(config.root);
+  makeDataRoot(config.root);
   await using undo = new AsyncDisposableStack();
   const lock = lockRoot(config.root);
   undo.defer(() => lock.release());
@@ -117,23 +116,6 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       return cutOffCount;
     },
   };
-}
-
-function makeRoot(root: string): void {
-  if (root === "/") {
-    throw new EngineError("config.invalid", "root /: a directory of its own is needed");
-  }
-  try {
-    mkdirSync(path.dirname(root), { recursive: true });
-    mkdirSync(root, { recursive: true, mode: ROOT_MODE });
-  } catch (error) {
-    if (isErrno(error, "EEXIST") || isErrno(error, "ENOTDIR")) {
-      throw new EngineError("config.invalid", `root ${root}: it is not a directory`, {
-        cause: error,
-      });
-    }
-    throw storageError(error, `making the data root ${root}`);
-  }
 }
 
 function makeSocketDirectory(directory: string): void {
