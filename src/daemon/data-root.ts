@@ -1,4 +1,4 @@
-// The directory that the daemon is given for its data: made when missing, refused when others use it.
+// The directory the daemon is given for its data: made if missing, refused if others use it.
 import { mkdirSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
