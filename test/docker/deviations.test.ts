@@ -120,3 +120,17 @@ test("Space is freed in the background: a removal is out of sight at once", asyn
     expect(JSON.parse((await send("GET", "/volumes")).body).Volumes).toEqual([]);
   });
 });
+
+test("No quota of a plain volume: Docker's 400 where it has none, and no volume is left", async () => {
+  await onDaemon(async (send) => {
+    const create = (size: string) =>
+      send("POST", "/volumes/create", { Name: "wiki", DriverOpts: { size } });
+    const answer = await create("10m");
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([
+      400,
+      { message: "create wiki: quota size requested but no quota support" },
+    ]);
+    expect((await send("GET", "/volumes/wiki")).status).toBe(404);
+    expect((await create("0")).status).toBe(201);
+  });
+});
