@@ -98,6 +98,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       return { status: 500, headers: [], body: `${JSON.stringify({ message })}\n` };
     },
     peerOf,
+    onMuchDropped: returnMemory,
     onServerError: (error) => log.error("the HTTP server failed", { error: String(error) }),
     clock: host,
   });
