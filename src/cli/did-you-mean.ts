@@ -75,7 +75,7 @@ function knownWords({ command, target }: Reached): Known {
   return { volumes, drivers, options: async () => localOptions, filters: async () => filters };
 }
 
-/** Asks at the first call only. What it does not get it does without: there was a failure already. */
+/** Asks at the first call only, and does without the answer: there was a failure already. */
 function once(
   target: Target | undefined,
   ask: (client: DaemonClient) => Promise<readonly string[]>,

@@ -121,7 +121,7 @@ test("Space is freed in the background: a removal is out of sight at once", asyn
   });
 });
 
-test("No quota of a plain volume: Docker's 400 where it has none, and no volume is left", async () => {
+test("No quota of a plain volume: Docker's 400, and no volume is left", async () => {
   await onDaemon(async (send) => {
     const create = (size: string) =>
       send("POST", "/volumes/create", { Name: "wiki", DriverOpts: { size } });

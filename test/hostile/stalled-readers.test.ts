@@ -23,7 +23,7 @@ const roundCount = 2;
 /** The worst comes when the stalled are cut off, two sweeps after they came. */
 const watchMs = 6_000;
 
-test(`${connectionCount} connections that read nothing cost little, and nothing afterwards`, async () => {
+test(`${connectionCount} readers that do not read cost little, then nothing`, async () => {
   const root = temporaryDirectory();
   try {
     await using daemon = await startDaemon({ root });
