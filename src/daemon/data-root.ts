@@ -35,8 +35,8 @@ function refuseShared(root: string): void {
   if ((statSync(root).mode & SHARED_BITS) !== 0) {
     throw refused(
       root,
-      "every user may write there, as in /tmp; give a directory below it, or take that right " +
-        "away with chmod 711",
+      "every user may write there, as in /tmp; give a directory in which only the daemon may " +
+        "write, for example one below it",
     );
   }
   const entries = readdirSync(root);
