@@ -6,6 +6,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { checkDescription } from "./description.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
@@ -62,7 +63,7 @@ export class VolumeEngine {
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
    * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
    * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`,
-   * `storage.*`.
+   * `request.invalid` (labels and options are too long), `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases } = this.#parts;
@@ -73,6 +74,7 @@ export class VolumeEngine {
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
     driver.validate(request.options ?? {});
+    checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
