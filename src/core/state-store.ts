@@ -123,6 +123,8 @@ export type StateOrigin =
 
 export interface StateStore {
   readonly origin: StateOrigin;
+  /** A random UUID that was made with this state and goes with it: a lost state gets another. */
+  readonly id: string;
   read<T>(work: (view: StateView) => Settled<T>): T;
   /**
    * Resolves when all of it is on disk. Rejects, with none of it done, when `work` throws (that

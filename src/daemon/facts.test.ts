@@ -12,7 +12,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 function warnings(origin: StateOrigin, found: Partial<RecoveryReport> = {}): readonly string[] {
   const recovery = { ...nothingFound, ...found };
-  return gatherFacts({ root, bootId: "boot", origin, recovery }).warnings;
+  return gatherFacts({ root, id: "id", origin, recovery }).warnings;
 }
 
 test("a quiet start warns of nothing, whatever was healed", () => {

@@ -9,7 +9,7 @@ import { gitCommit, version } from "./build-facts.ts";
 
 export function gatherFacts(parts: {
   readonly root: string;
-  readonly bootId: string;
+  readonly id: string;
   readonly origin: StateOrigin;
   readonly recovery: RecoveryReport;
 }): DaemonFacts {
@@ -18,7 +18,7 @@ export function gatherFacts(parts: {
     gitCommit,
     buildTime: "",
     runtime: `bun${process.versions["bun"] ?? ""}`,
-    id: parts.bootId,
+    id: parts.id,
     root: parts.root,
     hostName: os.hostname(),
     kernelVersion: os.release(),

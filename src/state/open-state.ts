@@ -23,6 +23,8 @@ export interface StateOptions {
   readonly openDatabase: OpenDatabase;
   /** Wall clock in milliseconds since the epoch. */
   nowMs(): number;
+  /** A random UUID, for a state that has none yet. */
+  newId(): string;
   /** How old the automatic copy gets at most while things change; by default a minute. */
   readonly copyIntervalMs?: number;
   readonly log: Log;
@@ -155,7 +157,10 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
   const { directory, nowMs, log } = options;
   const { database, memory, closing } = opened;
   const room = new Room({ database, directory, log });
-  database.transaction(() => setMeta(database, "open"));
+  const id = database.transaction(() => {
+    setMeta(database, "open");
+    return idOf(database, options);
+  });
   room.prepare();
   const copies = new CopyKeeper({
     directory,
@@ -170,7 +175,7 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
   const isCopied = closing === "closed" && whatIsAt(`${directory}/${copyFileName}`) === "file";
   if (!isCopied || origin.kind !== "opened") copies.changed();
   const writer = new RowWriter(database, memory.next.history);
-  return createStore({ origin, database, memory, writer, room, copies, log });
+  return createStore({ origin, id, database, memory, writer, room, copies, log });
 }
 
 function readClosing(database: Database): Closing {
@@ -178,6 +183,17 @@ function readClosing(database: Database): Closing {
     .prepare<{ readonly value: Closing }>("SELECT value FROM meta WHERE key = 'closing'")
     .get();
   return row?.value ?? "closed_without_copy";
+}
+
+/** Inside a transaction. */
+function idOf(database: Database, options: StateOptions): string {
+  const row = database
+    .prepare<{ readonly value: string }>("SELECT value FROM meta WHERE key = 'id'")
+    .get();
+  if (row !== undefined) return row.value;
+  const id = options.newId();
+  database.prepare<never, [string]>("INSERT INTO meta VALUES ('id', ?)").run(id);
+  return id;
 }
 
 function lastChangeMs(database: Database): number | null {

@@ -25,6 +25,7 @@ export function openIn(directory: string, changed: Partial<StateOptions> = {}): 
     directory,
     openDatabase,
     nowMs: Date.now,
+    newId: () => crypto.randomUUID(),
     copyIntervalMs: 3_600_000,
     log: silentLog,
     ...changed,
