@@ -17,7 +17,7 @@ import {
   type VolumeEntry,
 } from "../core/state-store.ts";
 
-/** How much of a large row may lie in a page with other rows, and in a last page begun: two pages. */
+/** How much of a large row may share a page with others, or fill its last one: two pages. */
 const SHARED_BYTES_MAX = 2 * 4096;
 
 /** An entry's fields before they are parsed: from columns, or from a line of the copy. */
@@ -123,7 +123,7 @@ export function bytesOf(values: readonly SqlValue[]): number {
 
 /**
  * How much of a volume's row lies in pages of its own, roughly and rather too little, in bytes: the
- * write that takes the row away can use them at once. What shares a page with others does not count.
+ * write that takes the row away can use them at once. What shares a page does not count.
  */
 export function ownPagesBytes(entry: VolumeEntry): number {
   if (entry.labels === null && entry.options === null) return 0;
