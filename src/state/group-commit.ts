@@ -146,7 +146,8 @@ export class GroupCommit {
 
   #tidyUp(rows: readonly PlannedRow[]): void {
     try {
-      this.#parts.copies.changed();
+      // With the row a client's removal puts one into the trash; its purge is nothing to hurry for.
+      this.#parts.copies.changed(rows.some(({ change }) => change.kind === "removeVolume"));
       if (isLarge(rows)) this.#parts.room.trimLog();
     } catch (error) {
       this.#parts.log.warn("the state was changed, but not tidied up afterwards", { error });

@@ -4,7 +4,7 @@ import { type Database, DatabaseCorrupt, type OpenDatabase } from "../core/datab
 import { storageError } from "../core/errors.ts";
 import type { Log } from "../core/operation.ts";
 import type { StateOrigin, StateStore } from "../core/state-store.ts";
-import { COPY_INTERVAL_MS, CopyKeeper } from "./copy-keeper.ts";
+import { COPY_INTERVAL_MS, CopyKeeper, REMOVAL_COPY_INTERVAL_MS } from "./copy-keeper.ts";
 import { copyFileName } from "./copy-writer.ts";
 import { logSuffix, stateFileName, whatIsAt } from "./files.ts";
 import { checkFile } from "./integrity.ts";
@@ -27,6 +27,8 @@ export interface StateOptions {
   newId(): string;
   /** How old the automatic copy gets at most while things change; by default a minute. */
   readonly copyIntervalMs?: number;
+  /** The same after a removal, if that is less; by default 5 seconds. */
+  readonly removalCopyIntervalMs?: number;
   readonly log: Log;
 }
 
@@ -165,6 +167,7 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
   const copies = new CopyKeeper({
     directory,
     intervalMs: options.copyIntervalMs ?? COPY_INTERVAL_MS,
+    removalIntervalMs: options.removalCopyIntervalMs ?? REMOVAL_COPY_INTERVAL_MS,
     log,
     content: () => ({
       copiedAtMs: nowMs(),
@@ -173,7 +176,7 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
     }),
   });
   const isCopied = closing === "closed" && whatIsAt(`${directory}/${copyFileName}`) === "file";
-  if (!isCopied || origin.kind !== "opened") copies.changed();
+  if (!isCopied || origin.kind !== "opened") copies.changed(false);
   const writer = new RowWriter(database, memory.next.history);
   return createStore({ origin, id, database, memory, writer, room, copies, log });
 }

@@ -27,6 +27,7 @@ export function openIn(directory: string, changed: Partial<StateOptions> = {}): 
     nowMs: Date.now,
     newId: () => crypto.randomUUID(),
     copyIntervalMs: 3_600_000,
+    removalCopyIntervalMs: 3_600_000,
     log: silentLog,
     ...changed,
   });
