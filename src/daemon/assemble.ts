@@ -1,6 +1,6 @@
 // Puts the daemon together: the only file that knows everybody. No decisions about storage here.
 
-import { randomBytes } from "node:crypto";
+import { randomBytes, randomUUID } from "node:crypto";
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { makeHandler } from "../api/handler.ts";
@@ -63,7 +63,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const operations = new Operations(logger, bootId);
   const log = logger.bind({ part: "state" });
   const nowMs = host.nowMs;
-  const state = openState({ directory: config.root, openDatabase, nowMs, log });
+  const state = openState({ directory: config.root, openDatabase, nowMs, newId: randomUUID, log });
   undo.defer(() => state.close());
 
   const clock = { monotonicMs: host.monotonicMs };
@@ -87,8 +87,8 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   });
   undo.defer(() => engine.stop());
 
-  const { origin } = state;
-  const facts = gatherFacts({ root: config.root, bootId, origin, recovery: engine.recovery });
+  const { origin, id } = state;
+  const facts = gatherFacts({ root: config.root, id, origin, recovery: engine.recovery });
   const server = new HttpServer({
     handler: makeHandler({ engine, facts, operation: (request) => operations.ofRequest(request) }),
     onHandlerError: (error, request) => {

@@ -1,5 +1,6 @@
 // The engine: its parts, put together once, for the faces that translate to it.
 import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
@@ -53,6 +54,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, missing: recovery.missing },
   });
+  const stopping = new AbortController();
+  // In the background: a server that does not answer must not keep the others from being served.
+  const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers });
   const pruner = new Pruner({ state, leases, volumes, usage, events });
   return {
@@ -63,6 +67,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     state,
     driverNames: [...drivers.keys()].sort(),
     recovery,
-    stop: () => purger.stop(),
+    async stop() {
+      stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+      await Promise.all([mountingAgain, purger.stop()]);
+    },
   };
 }

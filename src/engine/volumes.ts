@@ -6,7 +6,9 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { checkDescription } from "./description.ts";
 import type { EventLog } from "./event-log.ts";
+import { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
 import { mountData } from "./mount-data.ts";
@@ -44,8 +46,7 @@ export interface VolumeEngineParts {
 
 export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
-  /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
-  readonly #told = new Set<VolumeName>();
+  readonly #held: HeldMounts;
   readonly #leftovers = new LeftoverMounts();
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
   readonly #making = new Set<string>();
@@ -56,13 +57,14 @@ export class VolumeEngine {
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
     this.#missing = new Set(parts.missing);
+    this.#held = new HeldMounts({ ...parts, missing: this.#missing });
   }
 
   /**
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
    * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
    * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`,
-   * `storage.*`.
+   * `request.invalid` (labels and options are too long), `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases } = this.#parts;
@@ -73,6 +75,7 @@ export class VolumeEngine {
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
     driver.validate(request.options ?? {});
+    checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
@@ -141,13 +144,31 @@ export class VolumeEngine {
     return this.#missing;
   }
 
+  /** Volumes that are held, and could not be mounted again after a start. */
+  get unmounted(): readonly VolumeName[] {
+    return this.#held.unmounted;
+  }
+
+  isUnmounted(name: VolumeName): boolean {
+    return this.#held.isUnmounted(name);
+  }
+
+  /**
+   * After a start: mounts again what holders had mounted, as far as it is not, and never rejects.
+   */
+  mountAgain(operation: Operation): Promise<void> {
+    return this.#held.tellAll(operation);
+  }
+
   /**
    * Removes a volume: out of sight at once and durably, its space is freed in the background.
    * Throws `volume.not_found`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation): Promise<void> {
     const { leases } = this.#parts;
-    this.inspect(name);
+    const found = this.inspect(name);
+    // What a dead server keeps waiting is held, and whoever asks is told so at once.
+    if (this.#held.isMounting(name)) this.#refuseHeld(found);
     const key = `volume:${name}` as const;
     await using _lease = await leases.acquire(key, "exclusive", operation);
     await this.removeHeld(this.inspect(name), "remove", operation);
@@ -159,20 +180,12 @@ export class VolumeEngine {
     action: "remove" | "prune",
     operation: Operation,
   ): Promise<void> {
-    const { state, events } = this.#parts;
-    const holders = state.read((view) => view.holders(entry.name));
-    if (holders.length > 0) {
-      const ids = holders.map((each) => each.holder);
-      throw new EngineError(
-        "volume.in_use",
-        `remove ${entry.name}: volume is in use - [${ids.join(", ")}]`,
-        { details: { holders: ids } },
-      );
-    }
+    const { events } = this.#parts;
+    this.#refuseHeld(entry);
     const driver = this.#driver(entry.driver);
     await this.#leftovers.end(driver, entry.name, operation);
     await removeData(this.#parts, { driver, entry, action }, operation);
-    this.#told.delete(entry.name);
+    this.#held.forget(entry.name);
     this.#missing.delete(entry.name);
     events.volume("destroy", entry.name, { driver: entry.driver });
     this.#parts.purger.noteChange();
@@ -188,7 +201,7 @@ export class VolumeEngine {
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
-    await this.#tellHolders(driver, entry, operation);
+    await this.#held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
     const path = await mountData({ driver, entry, holder, missing: this.#missing }, operation);
     if (this.#isHeldBy(entry, holder)) {
@@ -232,7 +245,7 @@ export class VolumeEngine {
     const entry = this.inspect(name);
     const driver = this.#driver(entry.driver);
     // A holder whose mount cannot be repeated has none that this unmount could take from it.
-    await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
+    await this.#held.tell(driver, entry, operation).catch((error: unknown) =>
       operation.log.warn("holders of the last start have nothing mounted", {
         volume: entry.name,
         error: toEngineError(error).message,
@@ -255,21 +268,15 @@ export class VolumeEngine {
     );
   }
 
-  /**
-   * A driver counts its holders in memory: after a restart the first unmount would look like the
-   * last one. Repeating their mounts changes nothing that is mounted.
-   */
-  async #tellHolders(
-    driver: VolumeDriver,
-    entry: VolumeEntry,
-    operation: Operation,
-  ): Promise<void> {
-    if (this.#told.has(entry.name)) return;
-    const holders = this.#parts.state.read((view) => view.holders(entry.name));
-    for (const { holder } of holders) {
-      await mountData({ driver, entry, holder, missing: this.#missing }, operation);
-    }
-    this.#told.add(entry.name);
+  #refuseHeld({ name }: VolumeEntry): void {
+    const holders = this.#parts.state.read((view) => view.holders(name));
+    if (holders.length === 0) return;
+    const ids = holders.map((each) => each.holder);
+    throw new EngineError(
+      "volume.in_use",
+      `remove ${name}: volume is in use - [${ids.join(", ")}]`,
+      { details: { holders: ids } },
+    );
   }
 
   /** The volume of this name, unless it is half made: that one is no answer yet. */

@@ -6,7 +6,14 @@ import type { TrashId } from "../core/names.ts";
 import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import type { Change, NextRowIds, PlannedRow, RowChange } from "./change.ts";
 import type { Memory } from "./memory.ts";
-import { bytesOf, encodeHistory, encodeHolder, encodeRetired, encodeVolume } from "./rows.ts";
+import {
+  bytesOf,
+  encodeHistory,
+  encodeHolder,
+  encodeRetired,
+  encodeVolume,
+  ownPagesBytes,
+} from "./rows.ts";
 import { holderOfNothing } from "./transaction.ts";
 
 /** One write that waits for the commit. */
@@ -23,7 +30,7 @@ export interface PlannedWrite {
   /** New rows less removed ones. */
   readonly volumeGrowth: number;
   readonly holderGrowth: number;
-  /** What the rows take in the file, at most. */
+  /** What the rows take in the file, at most, less the pages that the write itself sets free. */
   readonly bytes: number;
 }
 
@@ -54,6 +61,7 @@ export class BatchPlan {
       retired: new Map(),
       rows: [],
       bytes: 0,
+      freedBytes: 0,
       volumeGrowth: 0,
       holderGrowth: 0,
     };
@@ -61,7 +69,8 @@ export class BatchPlan {
       const refused = this.#plan(change, draft);
       if (refused !== undefined) return refused;
     }
-    const { rows, bytes, volumeGrowth, holderGrowth } = draft;
+    const { rows, volumeGrowth, holderGrowth } = draft;
+    const bytes = Math.max(0, draft.bytes - draft.freedBytes);
     const planned = { write, rows, bytes, volumeGrowth, holderGrowth };
     const refused = refusal?.(planned);
     if (refused !== undefined) return refused;
@@ -81,6 +90,19 @@ export class BatchPlan {
     return own === undefined ? this.#memory.retiredRowId(id) : (own ?? undefined);
   }
 
+  /** What the row of now leaves free when it is replaced or removed. */
+  #volumeBytes(name: string, rowId: number): number {
+    const entry = this.#memory.volume(name);
+    const isThatRow = entry !== undefined && this.#memory.volumeRowId(name) === rowId;
+    return isThatRow ? ownPagesBytes(entry) : 0;
+  }
+
+  #retiredBytes(id: TrashId, rowId: number): number {
+    const entry = this.#memory.retiredEntry(id);
+    const isThatRow = entry !== undefined && this.#memory.retiredRowId(id) === rowId;
+    return isThatRow ? ownPagesBytes(entry.volume) : 0;
+  }
+
   #plan(change: Change, draft: Draft): EngineError | undefined {
     switch (change.kind) {
       case "putVolume":
@@ -90,6 +112,7 @@ export class BatchPlan {
         const rowId = this.#volumeRow(draft, change.name);
         if (rowId === undefined) return undefined;
         push(draft, { ...change, rowId });
+        draft.freedBytes += this.#volumeBytes(change.name, rowId);
         draft.volumes.set(change.name, null);
         draft.volumeGrowth--;
         return undefined;
@@ -116,6 +139,7 @@ export class BatchPlan {
         const rowId = this.#retiredRow(draft, change.id);
         if (rowId === undefined) return undefined;
         push(draft, { ...change, rowId });
+        draft.freedBytes += this.#retiredBytes(change.id, rowId);
         draft.retired.set(change.id, null);
         draft.volumeGrowth--;
         return undefined;
@@ -136,6 +160,7 @@ export class BatchPlan {
     const isNew = known === undefined;
     const rowId = known ?? draft.next.volume;
     push(draft, { kind: "putVolume", rowId, isNew, entry }, encodeVolume(rowId, entry));
+    if (!isNew) draft.freedBytes += this.#volumeBytes(entry.name, rowId);
     draft.volumes.set(entry.name, rowId);
     if (!isNew) return;
     draft.next = { ...draft.next, volume: rowId + 1 };
@@ -165,6 +190,7 @@ interface Draft {
   readonly retired: Map<string, number | null>;
   readonly rows: PlannedRow[];
   bytes: number;
+  freedBytes: number;
   volumeGrowth: number;
   holderGrowth: number;
 }

@@ -244,6 +244,20 @@ describe("a daemon that runs", () => {
     await reader.cancel();
   });
 
+  test("has the same id in every life, and another one on another root", async () => {
+    const id = async (root: string, end: "stop" | "kill"): Promise<string> => {
+      const daemon = await startDaemon({ root: join(folder, root) });
+      const { body } = await exchange(daemon.socketPath, { method: "GET", path: "/info" });
+      await daemon[end]();
+      return JSON.parse(body).ID;
+    };
+    const first = await id("root", "kill");
+    expect(first).toMatch(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(await id("root", "stop")).toBe(first);
+    expect(await id("root", "stop")).toBe(first);
+    expect(await id("other", "stop")).not.toBe(first);
+  });
+
   whenPossible(["root"], "gives its socket to the group it is told", async () => {
     await using daemon = await startDaemon({
       root: join(folder, "root"),

@@ -28,7 +28,7 @@ const volume = {
     name: text,
     driver: text,
     scope: { enum: ["local", "global"] },
-    state: { enum: ["idle", "in use", "data missing"] },
+    state: { enum: ["idle", "in use", "not mounted", "data missing"] },
     createdAt: instant,
     /** null: never used. */
     firstUsedAt: { type: ["string", "null"], format: "date-time" },

@@ -2,6 +2,7 @@
 import { EngineError, type ErrorKind } from "../../core/errors.ts";
 import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
+import type { Engine } from "../../engine/engine.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
 import { warnings } from "../warnings.ts";
@@ -89,7 +90,7 @@ export function makeHoldfastApi(api: ApiParts): ApiFace {
 function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> {
   const { engine, facts } = api;
   const show = (entry: VolumeEntry, view: StateView): unknown =>
-    volumeObject(entry, view, engine.volumes.missing.has(entry.name));
+    volumeObject(entry, view, stateOf(entry, view, engine));
   return {
     health: () => ({
       status: "ok",
@@ -129,14 +130,20 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
   };
 }
 
-function volumeObject(entry: VolumeEntry, view: StateView, isMissing: boolean): unknown {
+function stateOf({ name }: VolumeEntry, view: StateView, { volumes }: Engine): string {
+  const isHeld = view.holders(name).length > 0;
+  if (isHeld && !volumes.isUnmounted(name)) return "in use";
+  if (volumes.missing.has(name)) return "data missing";
+  return isHeld ? "not mounted" : "idle";
+}
+
+function volumeObject(entry: VolumeEntry, view: StateView, state: string): unknown {
   const holders = view.holders(entry.name);
-  const idle = isMissing ? "data missing" : "idle";
   return {
     name: entry.name,
     driver: entry.driver,
     scope: entry.scope,
-    state: holders.length > 0 ? "in use" : idle,
+    state,
     createdAt: new Date(entry.createdAtMs).toISOString(),
     firstUsedAt: entry.usedAtMs === null ? null : new Date(entry.usedAtMs).toISOString(),
     mountpoint: entry.mountpoint,
