@@ -214,6 +214,10 @@ describe("the service manager", () => {
       "$ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_FDNAMES} = 'plugin'; exec @ARGV";
     await using child = await started({}, ["perl", "-MSocket", "-e", activate, path]);
     expect((await exchange(socket, { method: "GET", path: "/_ping" })).status).toBe(200);
+    // It is the driver that answers there, and not the API.
+    const activation = await exchange(path, { method: "POST", path: "/Plugin.Activate" });
+    expect(JSON.parse(activation.body)).toEqual({ Implements: ["VolumeDriver"] });
+    expect((await exchange(path, { method: "GET", path: "/volumes" })).status).toBe(404);
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
     // For engines it may have made a mount there, which outlives it.
