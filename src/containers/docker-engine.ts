@@ -1,8 +1,9 @@
 // Docker Engine: dockerd, asked over the Unix socket of its API.
-import type {
-  ContainerEngine,
-  ContainerVolume,
-  EngineContainer,
+import {
+  type ContainerEngine,
+  type ContainerVolume,
+  type EngineContainer,
+  STOP_SECONDS,
 } from "../core/container-engine.ts";
 import type { Operation } from "../core/operation.ts";
 import { type DockerAnswer, exchange } from "./docker-http.ts";
@@ -12,11 +13,20 @@ import { inTime } from "./unreachable.ts";
 /** How long dockerd may take to list its containers, in milliseconds; it needs some ten. */
 const LIST_MS_MAX = 3_000;
 
-/** It gives a container ten seconds to end by itself, or as long as the container asks for. */
+/** Beside `STOP_SECONDS`: killing a container that is in the kernel's hands takes time. */
 const STOP_MS_MAX = 30_000;
+
+/**
+ * dockerd tells of a container in a millisecond or two, but of one that it is starting, stopping or
+ * copying from only when that is done.
+ */
+const BUSY_MS = 300;
 
 /** Some 2 KiB for each container. */
 const LIST_BYTES_MAX = 64 * 1024 * 1024;
+
+/** One container in all detail; its labels and variables may be long. */
+const INSPECT_BYTES_MAX = 4 * 1024 * 1024;
 
 /** An error in JSON. */
 const MESSAGE_BYTES_MAX = 64 * 1024;
@@ -54,13 +64,22 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
         return list(JSON.parse(answer.body)).flatMap((one) => containerOf(one, driver));
       }),
 
+    isBusyWith: (container, operation) =>
+      inTime({ key, deadlineMs: BUSY_MS }, operation, async (signal) => {
+        const path = `/containers/${encodeURIComponent(container)}/json`;
+        const answer = await send(parts, (socketPath) =>
+          exchange({ socketPath, method: "GET", path, signal, bodyBytesMax: INSPECT_BYTES_MAX }),
+        );
+        return ![200, 404].includes(answer.status);
+      }).catch(() => true),
+
     stop: (container: string, operation: Operation) =>
       inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
         const answer = await send(parts, (socketPath) =>
           exchange({
             socketPath,
             method: "POST",
-            path: `/containers/${encodeURIComponent(container)}/stop`,
+            path: `/containers/${encodeURIComponent(container)}/stop?t=${STOP_SECONDS}`,
             signal,
             bodyBytesMax: MESSAGE_BYTES_MAX,
           }),
