@@ -18,9 +18,9 @@ const STOP_MS_MAX = 30_000;
 
 /**
  * dockerd tells of a container in a millisecond or two, but of one that it is starting, stopping or
- * copying from only when that is done.
+ * copying from only when that is done. Long, for a machine that is busy itself.
  */
-const BUSY_MS = 300;
+const BUSY_MS = 1_000;
 
 /** Some 2 KiB for each container. */
 const LIST_BYTES_MAX = 64 * 1024 * 1024;

@@ -61,7 +61,10 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
 
     stop: (container, operation) =>
       inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
-        await podman(parts, ["stop", "--ignore", `--time=${STOP_SECONDS}`, container], { ...operation, signal });
+        await podman(parts, ["stop", "--ignore", `--time=${STOP_SECONDS}`, container], {
+          ...operation,
+          signal,
+        });
       }),
   };
 }

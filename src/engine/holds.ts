@@ -210,7 +210,7 @@ export class Holds {
   }
 }
 
-/** What tells a Mount for a container that is being created from one for a container that starts. */
+/** What tells a Mount for a container that is being created from one for a start. */
 interface CreateQuestion {
   /** Whose Mount it is. */
   readonly engine: ContainerEngine | undefined;

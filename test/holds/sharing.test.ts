@@ -156,18 +156,21 @@ describe("sharing=none", () => {
     }
   });
 
-  when("a new one is created, the old one stopped, the new one started, as Compose does", async () => {
-    await bench.createVolume("project", "sharing=none");
-    await bench.run("app_0", "-v", "project:/data");
-    for (let round = 0; round < 3; round++) {
-      const [old, next] = [`app_${round}`, `app_${round + 1}`];
-      await create(next, "-v", "project:/data");
-      await bench.docker("stop", "-t", "0", old);
-      await bench.docker("start", next);
-      await bench.docker("rm", old);
-      await bench.holders("project", `${next} running rw`);
-    }
-  });
+  when(
+    "a new one is created, the old one stopped, the new one started, as Compose does",
+    async () => {
+      await bench.createVolume("project", "sharing=none");
+      await bench.run("app_0", "-v", "project:/data");
+      for (let round = 0; round < 3; round++) {
+        const [old, next] = [`app_${round}`, `app_${round + 1}`];
+        await create(next, "-v", "project:/data");
+        await bench.docker("stop", "-t", "0", old);
+        await bench.docker("start", next);
+        await bench.docker("rm", old);
+        await bench.holders("project", `${next} running rw`);
+      }
+    },
+  );
 
   when("docker cp, restart, stop and start of who has it go on", async () => {
     await bench.createVolume("own", "sharing=none");
@@ -268,7 +271,8 @@ describe("sharing=onewriter", () => {
   when("one that obeys SIGTERM writes for less than a second", async () => {
     await bench.createVolume("log", "sharing=onewriter");
     await bench.run("writer", "-v", "log:/data");
-    const script = "trap 'exit 0' TERM; while :; do date +%s.%N >> /data/$HOSTNAME; sleep 0.01; done";
+    const script =
+      "trap 'exit 0' TERM; while :; do date +%s.%N >> /data/$HOSTNAME; sleep 0.01; done";
     const place = ["--name", "second", "--hostname", "second", "--network", "none"];
     await bench.docker("run", "-d", ...place, "-v", "log:/data", testImage, "sh", "-c", script);
     const ms = await ranForMs("second");
