@@ -25,7 +25,7 @@ export interface DebianPackage {
 const ganeshaVfs = "/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so";
 
 /** One line for each; a line goes when the last test that needs it goes. */
-export const debianPackages: readonly DebianPackage[] = [
+const lines = [
   {
     packages: ["docker.io"],
     provides: { program: "dockerd" },
@@ -182,7 +182,23 @@ export const debianPackages: readonly DebianPackage[] = [
     purposes: ["bench"],
     neededFor: "timing whole processes",
   },
-];
+] as const satisfies readonly DebianPackage[];
+
+export const debianPackages: readonly DebianPackage[] = lines;
+
+/** The programs that the list installs: a test that asks for another one is a type error. */
+export type ListedProgram = Extract<
+  (typeof lines)[number]["provides"],
+  { readonly program: string }
+>["program"];
+
+/** The package in which a program of the list is, in words: "docker-cli or docker.io". */
+export function packageOf(program: ListedProgram): string {
+  const line = debianPackages.find(
+    ({ provides }) => "program" in provides && provides.program === program,
+  );
+  return line?.packages.join(" or ") ?? program;
+}
 
 /** True when the machine has what the line stands for, from whichever source. */
 export function isInstalled({ provides }: DebianPackage): boolean {
