@@ -16,7 +16,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { debianPython } from "../../tools/debian-packages.ts";
+import { debianPython, postgresFolder } from "../../tools/debian-packages.ts";
 import { findProgram } from "../../tools/find-program.ts";
 
 /** How long a single look at the machine may take; a hanging `docker` counts as none. */
@@ -33,6 +33,11 @@ const probes = {
   "docker-cli-23": newDockerCli,
   podman: () => program("podman", "podman") ?? program("runc", "runc"),
   busybox: () => program("busybox", "busybox-static"),
+  "docker-compose": () => program("docker-compose", "docker-compose"),
+  postgres: () =>
+    postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,
+  nginx: () => program("nginx", "nginx-light"),
+  ip: () => program("ip", "iproute2"),
   "python3-docker": () =>
     works(debianPython, ["-c", "import docker"])
       ? undefined
