@@ -178,8 +178,7 @@ export async function expectNothingLost(bench: HoldsBench, rounds: Rounds): Prom
     await bench.holders(volume, `${name} running rw`);
     await killUnderLoad(bench, { name, next, ledger, rounds });
     expect(await ledger.missingIn(bench, next)).toEqual([]);
-    const [accounts, ...others] = await sums(bench, next);
-    expect(others).toEqual([accounts, accounts, accounts]);
+    expect([...new Set(await sums(bench, next))]).toHaveLength(1);
     const count = Number(await query(bench, next, "SELECT count(*) FROM pgbench_history"));
     expect(count).toBeGreaterThan(history);
     history = count;

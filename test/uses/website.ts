@@ -165,7 +165,7 @@ async function load(
 
 /** What is wrong with a page; undefined: nothing. */
 function faultOf(text: string): string | undefined {
-  const [, body = "", sum] = /^([^]*\n)sha256 ([0-9a-f]{64})\n$/.exec(text) ?? [];
+  const [, body = "", sum] = /^(.*\n)sha256 ([0-9a-f]{64})\n$/s.exec(text) ?? [];
   if (sum === undefined) return `it has no end (${text.length} characters)`;
   const actual = createHash("sha256").update(body).digest("hex");
   return actual === sum ? undefined : `it is not what was published (${text.length} characters)`;
