@@ -14,6 +14,11 @@ async function main(words: readonly string[]): Promise<number> {
       const { verifyBuiltInDriver } = await import("./daemon/verify.ts");
       return verifyBuiltInDriver(request);
     },
+    installer: async () => (await import("./daemon/install.ts")).thisInstaller(),
+    doctor: async (request) => {
+      const { examineHost } = await import("./daemon/examine.ts");
+      return examineHost(request);
+    },
   });
 }
 

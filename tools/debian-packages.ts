@@ -42,7 +42,7 @@ export function postgresFolder(): string | undefined {
 }
 
 /** One line for each; a line goes when the last test that needs it goes. */
-export const debianPackages: readonly DebianPackage[] = [
+const lines = [
   {
     packages: ["docker.io"],
     provides: { program: "dockerd" },
@@ -134,6 +134,18 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "counting the syncs of a commit, and failing one",
   },
   {
+    packages: ["systemd"],
+    provides: { program: "systemd-analyze" },
+    purposes: ["test"],
+    neededFor: "reading the units of an installation as systemd does",
+  },
+  {
+    packages: ["groff-base"],
+    provides: { program: "groff" },
+    purposes: ["test"],
+    neededFor: "reading the manual page as man does",
+  },
+  {
     packages: ["util-linux"],
     provides: { program: "unshare" },
     purposes: ["test", "bench"],
@@ -205,7 +217,23 @@ export const debianPackages: readonly DebianPackage[] = [
     purposes: ["bench"],
     neededFor: "timing whole processes",
   },
-];
+] as const satisfies readonly DebianPackage[];
+
+export const debianPackages: readonly DebianPackage[] = lines;
+
+/** The programs that the list installs: a test that asks for another one is a type error. */
+export type ListedProgram = Extract<
+  (typeof lines)[number]["provides"],
+  { readonly program: string }
+>["program"];
+
+/** The package in which a program of the list is, in words: "docker-cli or docker.io". */
+export function packageOf(program: ListedProgram): string {
+  const line = debianPackages.find(
+    ({ provides }) => "program" in provides && provides.program === program,
+  );
+  return line?.packages.join(" or ") ?? program;
+}
 
 /** True when the machine has what the line stands for, from whichever source. */
 export function isInstalled({ provides }: DebianPackage): boolean {

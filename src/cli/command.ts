@@ -1,4 +1,6 @@
 // The shape of a command as data: the parser, the help, completion and the reference read it.
+import type { Doctor } from "../core/doctor.ts";
+import type { Installer } from "../core/installation.ts";
 import type { DaemonClient } from "./client.ts";
 import type { Options } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
@@ -44,6 +46,8 @@ export interface CliParts {
   /** Of this program; asked for when it is needed. */
   readonly version: () => Promise<string>;
   readonly verifyDriver?: VerifyDriver;
+  readonly installer?: () => Promise<Installer>;
+  readonly doctor?: Doctor;
 }
 
 /** Returns the exit code. */

@@ -1,6 +1,8 @@
 // Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
+import { hostCommands } from "./host-commands.ts";
 import { parseBytes } from "./human.ts";
+import { jsonOption as json } from "./json-option.ts";
 
 export const programName = "holdfast";
 
@@ -31,12 +33,6 @@ with column headers (default)
 using the given Go template
 'json':`,
 );
-
-const json: OptionSpec = {
-  name: "json",
-  kind: "flag",
-  summary: "Print one JSON object per line, in a form that stays as it is",
-};
 
 function filter(summary: string, short?: string): OptionSpec {
   const base = { name: "filter", kind: "filter", summary } as const;
@@ -293,7 +289,12 @@ const ownCommands: readonly Command[] = [
 ];
 
 /** All commands, in the order in which they are documented. */
-export const commands: readonly Command[] = [...volumeCommands, ...engineCommands, ...ownCommands];
+export const commands: readonly Command[] = [
+  ...volumeCommands,
+  ...engineCommands,
+  ...hostCommands,
+  ...ownCommands,
+];
 
 /** The first words of commands that have two. */
 export const commandGroups: readonly CommandGroup[] = [

@@ -34,17 +34,14 @@ end
 complete -c holdfast -f -a '(__holdfast_complete)'
 `;
 
-const scripts = new Map([
-  ["bash", bash],
-  ["fish", fish],
-  ["zsh", zsh],
-]);
+/** By the name of the shell. */
+export const completionScripts = { bash, fish, zsh } as const;
 
 export async function printCompletion({ positional, terminal }: Invocation): Promise<number> {
   const shell = positional[0] ?? "";
-  const script = scripts.get(shell);
+  const script = new Map<string, string>(Object.entries(completionScripts)).get(shell);
   if (script === undefined) {
-    const known = [...scripts.keys()].join(", ");
+    const known = Object.keys(completionScripts).join(", ");
     throw new CliFailure(`no completion for the shell "${shell}": choose one of ${known}`, 2);
   }
   await terminal.out(script);

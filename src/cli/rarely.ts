@@ -6,10 +6,12 @@ import { clusterSpec } from "./cluster-spec.ts";
 import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
 import { showUsage } from "./df.ts";
+import { examine } from "./doctor.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
+import { runInstall, runUninstall } from "./install.ts";
 import { reportFailure } from "./report-failure.ts";
 import { verify } from "./verify.ts";
 import { showVersion } from "./version.ts";
@@ -21,6 +23,7 @@ import { explainWithoutCommand } from "./without-command.ts";
 export const rarely = {
   clusterSpec,
   complete,
+  examine,
   explainWithoutCommand,
   followEvents,
   parseInspectFormat,
@@ -30,6 +33,8 @@ export const rarely = {
   renderVolumes,
   renderWideTable,
   reportFailure,
+  runInstall,
+  runUninstall,
   showInfo,
   showUsage,
   showVersion,

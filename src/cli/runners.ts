@@ -21,6 +21,9 @@ export const runners: Readonly<Record<string, Load>> = {
   info: async () => (await import("./rarely.ts")).rarely.showInfo,
   version: async () => (await import("./rarely.ts")).rarely.showVersion,
   "verify driver": async () => (await import("./rarely.ts")).rarely.verify,
+  install: async () => (await import("./rarely.ts")).rarely.runInstall,
+  uninstall: async () => (await import("./rarely.ts")).rarely.runUninstall,
+  doctor: async () => (await import("./rarely.ts")).rarely.examine,
   completion: async () => (await import("./rarely.ts")).rarely.printCompletion,
   help: async () => (await import("./rarely.ts")).rarely.printHelp,
 };

@@ -30,7 +30,8 @@ async function readHolders(client: DaemonClient): Promise<ReadonlyMap<string, st
         path: `/holdfast/v1/volumes?after=${encodeURIComponent(after)}`,
       });
       for (const { name, state, holders } of page.volumes) {
-        shown.set(name, state === "data missing" ? state : String(holders.length));
+        const isAmiss = state === "data missing" || state === "not mounted";
+        shown.set(name, isAmiss ? state : String(holders.length));
       }
       after = page.next;
     }

@@ -57,7 +57,7 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
 
     stop: (container, operation) =>
       inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
-        await podman(parts, ["stop", "--ignore", container], { ...operation, signal });
+        await podman(parts, ["stop", container], { ...operation, signal });
       }),
   };
 }
@@ -82,8 +82,8 @@ async function podman(
   if (printed.exitCode === 0) return printed;
   const lines = printed.stderr.split("\n").filter((line) => line.startsWith("Error:"));
   if (lines.length > 0 && lines.every((line) => gone.test(line))) return printed;
-  const words500 = printed.stderr.trim().slice(-500);
-  throw new Error(`podman ${command[0]} ended with ${printed.exitCode}: ${words500}`);
+  const lastWords = printed.stderr.trim().slice(-500);
+  throw new Error(`podman ${command[0]} ended with ${printed.exitCode}: ${lastWords}`);
 }
 
 /** Those that went away in the meantime are left out. */
@@ -114,7 +114,7 @@ function isCut(output: string): boolean {
 function template(driver: string): string {
   const label = (name: string) => `{{json (index .Config.Labels "${name}")}}`;
   return [
-    `{"Id":{{json .Id}},"Name":{{json .Name}},"Status":{{json .State.Status}}`,
+    `{"Id":{{json .ID}},"Name":{{json .Name}},"Status":{{json .State.Status}}`,
     `"Projects":[${label("com.docker.compose.project")},${label("io.podman.compose.project")}]`,
     `"Mounts":[{{range .Mounts}}{{if eq .Driver ${JSON.stringify(driver)}}}{{json .}},` +
       "{{end}}{{end}}null]}",

@@ -1,4 +1,4 @@
-// How a podman was told which storage to use, and its engine's key, from which that can be repeated.
+// How a podman was told which storage to use, and its engine's key, which can tell it again.
 //
 // Two podmans see the same containers when they use the same storage. The words that choose it are
 // flags and variables of each single call, and the call that ends a container (`podman container
@@ -43,7 +43,8 @@ const defaultRoot = "/var/lib/containers/storage";
 export function wordsOf(pid: number): PodmanWords | undefined {
   const given = argumentsOf(pid);
   const cwd = cwdOf(pid);
-  if (given === undefined || cwd === undefined) return undefined;
+  // A program that has just been started has no arguments yet.
+  if (given === undefined || given.length === 0 || cwd === undefined) return undefined;
   const flags = globalFlags(given.slice(1));
   const inCwd = (name: string, value: string) =>
     directories.has(name) || (name === "runtime" && value.includes("/"))
@@ -91,7 +92,7 @@ function globalFlags(words: readonly string[]): readonly Flag[] {
   const found: Flag[] = [];
   for (let index = 0; index < words.length; index += 1) {
     const word = words[index] ?? "";
-    if (!word.startsWith("-")) break;
+    if (!word.startsWith("-") || word === "--") break;
     if (valueless.test(word)) continue;
     const [, name, value] = /^--?([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
     if (name === undefined) break;

@@ -172,6 +172,23 @@ export const errorTable = {
     retry: false,
     recovery: "Correct the option, variable or configuration line that the message names.",
   },
+  "install.impossible": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Build the executable with `npm run build`, then run `dist/holdfast install`.",
+  },
+  "install.held": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Remove the containers that use volumes first; or add --force, and their mounts go on " +
+      "without anybody who watches them.",
+  },
+  "install.failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Correct what the message says, and run the command again: it goes on from there.",
+  },
   "engine.not_a_container_engine": {
     kind: "unsupported",
     retry: false,

@@ -1,4 +1,4 @@
-// The directory of the holds, on a mount that container engines in other namespaces get copies from.
+// The directory of the holds, on a mount that engines in other namespaces get copies from.
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { storageError, toEngineError } from "../core/errors.ts";

@@ -24,6 +24,8 @@ import type { VolumeEngine } from "./volumes.ts";
 const ADMISSION_MS_MAX = 10_000;
 /** The pause between two looks meanwhile, in milliseconds. */
 const ADMISSION_LOOK_MS = 40;
+/** How long an Unmount waits for the end of its hold, in milliseconds. */
+const UNMOUNT_MS_MAX = 250;
 /** How long a list of volumes waits for what the engines say, in milliseconds. */
 const REFRESH_MS_MAX = 300;
 
@@ -80,8 +82,9 @@ export class Holds {
     const hold = settler.find(name, holder);
     if (hold === undefined) return;
     noteUnmount(hold);
+    settler.add(hold);
     // Most of the time it is over by now, and whoever removes the volume next need not wait.
-    await settler.settle(operation);
+    await Promise.race([settler.settle(operation), pause(UNMOUNT_MS_MAX)]);
   }
 
   /** Whether a container engine has this hold. */

@@ -7,7 +7,7 @@ import type { Violation } from "./sharing-judge.ts";
 
 /**
  * "client": mounted by Holdfast's own API. "running" and "stopped": a container. "starting": a
- * Mount whose container has not appeared yet. "stale": a hold that cannot be ended, with the reason.
+ * Mount whose container has not appeared yet. "stale": a hold that cannot be ended, and why.
  */
 export type HolderState = "client" | "running" | "stopped" | "starting" | "stale";
 

@@ -206,7 +206,7 @@ describe("the service manager", () => {
     expect(existsSync(path)).toBe(true);
   });
 
-  test("may hand over the driver's socket alone: clients keep the one of the settings", async () => {
+  test("may hand over the driver's socket alone: clients keep that of the settings", async () => {
     const path = join(folder, "activated.sock");
     const activate =
       "$^F = 9; socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(shift)); listen(S, 8);" +

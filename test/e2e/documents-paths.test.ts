@@ -4,7 +4,6 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { basename, dirname, join, normalize } from "node:path";
 import { readConfig } from "../../src/daemon/config.ts";
-import { settings } from "../../src/daemon/settings.ts";
 import { listFiles } from "../../tools/source-files.ts";
 import { sourceRoot } from "../../tools/source-root.ts";
 import { readFences } from "./tour.ts";
@@ -117,19 +116,6 @@ describe("what is not there is found", () => {
   });
 });
 
-test("the units of the guide and the daemon agree", () => {
-  const text = readFileSync(join(sourceRoot, "docs/guide/daemon.md"), "utf8");
-  const units = readFences(text).filter(({ language }) => language === "ini");
-  const lines = units.flatMap((unit) => unit.lines);
-  expect(units).toHaveLength(2);
-  expect(lines).toContain(`ListenStream=${settings.host.default.slice("unix://".length)}`);
-  expect(lines).toContain("ExecStart=/usr/local/bin/holdfast daemon");
-  expect(lines).toContain("Type=notify");
-  expect(lines).toContain("Restart=always");
-  // A mount namespace of its own would hide the mounts of volumes from containers.
-  expect(lines.filter((line) => /^(?:Private|Protect|ReadOnly|Temporary)/.test(line))).toEqual([]);
-});
-
 test("the configuration file that the reference shows is accepted", () => {
   const text = readFileSync(join(sourceRoot, "docs/reference/config.md"), "utf8");
   const [example] = readFences(text).filter(({ language }) => language === "toml");
@@ -141,6 +127,7 @@ test("the configuration file that the reference shows is accepted", () => {
   expect(config).toMatchObject({
     root: "/srv/holdfast",
     sockets: ["/run/holdfast/holdfast.sock", "/srv/apps/holdfast.sock"],
+    pluginSocket: "/run/docker/plugins/holdfast.sock",
     group: "storage",
     logLevel: "warn",
   });

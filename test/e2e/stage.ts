@@ -89,7 +89,7 @@ export class Stage implements AsyncDisposable {
         await this.#daemon?.stop();
         return this.#start();
       case "kill --signal=KILL holdfast":
-        // The unit of docs/guide/daemon.md says Restart=always.
+        // The unit of an installation says Restart=on-failure.
         await this.#daemon?.kill();
         return this.#start();
       default:

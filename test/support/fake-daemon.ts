@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { CliParts } from "../../src/cli/command.ts";
 import { runCli } from "../../src/cli/run.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
 import type { VerifyDriver } from "../../src/cli/verify.ts";
@@ -110,6 +111,9 @@ export interface Surroundings {
   readonly isTerminal?: boolean;
   readonly nowMs?: number;
   readonly verifyDriver?: VerifyDriver;
+  readonly installer?: CliParts["installer"];
+  readonly doctor?: CliParts["doctor"];
+  readonly isRoot?: boolean;
 }
 
 /** Runs one command line in this process. */
@@ -123,7 +127,7 @@ export async function runWords(
   const isTerminal = surroundings.isTerminal ?? false;
   const terminal: Terminal = {
     env: { HOLDFAST_HOST: host, ...surroundings.env },
-    isRoot: () => Promise.resolve(false),
+    isRoot: () => Promise.resolve(surroundings.isRoot ?? false),
     out: (text) => {
       stdout += text;
       return Promise.resolve();
@@ -137,10 +141,12 @@ export async function runWords(
     readLine: () => Promise.resolve(surroundings.input),
     nowMs: () => surroundings.nowMs ?? Date.parse("2026-11-22T12:00:00Z"),
   };
-  const { verifyDriver } = surroundings;
+  const { verifyDriver, installer, doctor } = surroundings;
   const parts = {
     version: () => Promise.resolve("0.1.0"),
     ...(verifyDriver ? { verifyDriver } : {}),
+    ...(installer ? { installer } : {}),
+    ...(doctor ? { doctor } : {}),
   };
   const exit = await runCli(words, terminal, parts);
   return { stdout, stderr, exit };

@@ -65,8 +65,6 @@ ${lines.join("\n")}
     async [Symbol.asyncDispose]() {
       const removed = await run("rm", "--all", "--force", "--time=0");
       if (removed.exit !== 0) throw new Error(`podman rm: ${removed.stderr}`);
-      // Podman unmounts its storage when the last container is gone, but bind-mounts it on itself.
-      await runToEnd("umount", [join(root, "vfs")], { timeoutMs: commandTimeoutMs });
       rmSync(folder, { recursive: true, force: true });
     },
   };

@@ -25,10 +25,11 @@ export const imageUserId = 999;
 
 const tarTimeoutMs = 30_000;
 
-const commands =
-  "awk cat chmod chown cp cut date dd df echo env false find grep head id kill ln ls mkdir mv nc " +
-  "od printf ps pwd readlink rm rmdir sed seq sh sleep sort stat sync tail tee test timeout touch " +
-  "tr true umount wc";
+const commands = [
+  "awk cat chmod chown cp cut date dd df echo env false find grep head id kill ln ls mkdir mv",
+  "nc od printf ps pwd readlink rm rmdir sed seq sh sleep sort stat sync tail tee test timeout",
+  "touch tr true umount wc",
+].flatMap((line) => line.split(" "));
 
 /**
  * Loads the image by `run`, which drives `docker` or `podman` (`import` means the same to both).
@@ -67,7 +68,7 @@ export function makeBasicTree(root: string, accountName: string): void {
   }
   copyFileSync(busybox, join(root, "bin/busybox"));
   chmodSync(join(root, "bin/busybox"), 0o755);
-  for (const name of commands.split(" ")) symlinkSync("busybox", join(root, "bin", name));
+  for (const name of commands) symlinkSync("busybox", join(root, "bin", name));
   const account = `${accountName}:x:${imageUserId}`;
   writeFileSync(
     join(root, "etc/passwd"),

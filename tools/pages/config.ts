@@ -26,6 +26,7 @@ export function renderConfig(): string {
     "```toml",
     'root = "/srv/holdfast"',
     'host = ["unix:///run/holdfast/holdfast.sock", "unix:///srv/apps/holdfast.sock"]',
+    'plugin-socket = "/run/docker/plugins/holdfast.sock"',
     'group = "storage"',
     'log-level = "warn"',
     "```",

@@ -55,6 +55,8 @@ export const layerRules: readonly LayerRule[] = [
   { layer: "containers", ...onlyCore },
   { layer: "host", ...onlyCore },
   { layer: "http", ...onlyCore },
+  { layer: "install", ...onlyCore },
+  { layer: "doctor", ...onlyCore },
   {
     layer: "api",
     mayImport: ["core/", "engine/"],

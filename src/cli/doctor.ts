@@ -1,0 +1,46 @@
+// `holdfast doctor`: the findings, each with its fix, and what they add up to.
+import type { Finding, Severity } from "../core/doctor.ts";
+import type { Invocation } from "./command.ts";
+import { CliFailure } from "./failure.ts";
+import { colours } from "./style.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Exit codes of STYLE.md, section 6; 1 says that there is a problem. */
+const exits = { problem: 1, unsupported: 6 };
+
+const severityColumns = 9;
+
+export async function examine(invocation: Invocation): Promise<number> {
+  const { options, client, terminal, parts } = invocation;
+  if (parts.doctor === undefined) {
+    throw new CliFailure("this build of holdfast has no doctor", exits.unsupported);
+  }
+  const findings = await parts.doctor({ apiSocket: client.target.socketPath });
+  const text = options.flag("json")
+    ? findings.map((finding) => `${JSON.stringify(finding)}\n`).join("")
+    : await renderFindings(findings, terminal);
+  await terminal.out(text);
+  return findings.some(({ severity }) => severity === "problem") ? exits.problem : 0;
+}
+
+async function renderFindings(findings: readonly Finding[], terminal: Terminal): Promise<string> {
+  const isTerminal = await terminal.isOutTerminal();
+  const { bold, dim } = colours(terminal);
+  const plain = (text: string): string => text;
+  const mark = (severity: Severity): ((text: string) => string) => {
+    if (!isTerminal) return plain;
+    return severity === "ok" || severity === "note" ? dim : bold;
+  };
+  const width = Math.max(...findings.map(({ about }) => about.length)) + 2;
+  const indent = " ".repeat(severityColumns + width);
+  const lines = findings.map(({ severity, about, found, fix }) => {
+    const head = `${severity.padEnd(severityColumns)}${about.padEnd(width)}${found}\n`;
+    const way = fix === undefined ? "" : `${indent}fix: ${fix.replaceAll("\n", `\n${indent}`)}\n`;
+    return mark(severity)(head.slice(0, -1)) + head.slice(-1) + way;
+  });
+  const count = (wanted: Severity): string => {
+    const number = findings.filter(({ severity }) => severity === wanted).length;
+    return `${number} ${wanted}${number === 1 ? "" : "s"}`;
+  };
+  return `${lines.join("")}\n${count("problem")}, ${count("warning")}\n`;
+}

@@ -1,0 +1,125 @@
+// What becomes of answers that no healthy dockerd gives: each is a refusal, none is an empty list.
+import { describe, expect, test } from "bun:test";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { testOperation } from "../../test/support/operation.ts";
+import { EngineError } from "../core/errors.ts";
+import { dockerEngine } from "./docker-engine.ts";
+
+const id = "a".repeat(64);
+
+/** A listener that answers every request with these bytes and goes; undefined: with nothing. */
+async function withAnswer<T>(
+  bytes: string | undefined,
+  use: (engine: ReturnType<typeof dockerEngine>, requests: readonly string[]) => Promise<T>,
+): Promise<T> {
+  const folder = mkdtempSync(join(tmpdir(), "holdfast-containers-"));
+  const socketPath = join(folder, "docker.sock");
+  const requests: string[] = [];
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => {
+    sockets.push(socket);
+    socket.on("error", () => undefined);
+    socket.on("data", (data) => {
+      requests.push(data.toString().split("\r\n", 1)[0] ?? "");
+      if (bytes !== undefined) socket.end(bytes);
+    });
+  });
+  const listening = Promise.withResolvers<void>();
+  server.listen(socketPath, listening.resolve);
+  await listening.promise;
+  try {
+    const socketPaths = () => [join(folder, "nobody.sock"), socketPath];
+    return await use(dockerEngine({ key: "docker:/x", driver: "holdfast", socketPaths }), requests);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    server.close();
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+function answer(status: string, body: string): string {
+  return `HTTP/1.1 ${status}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+}
+
+async function failure(bytes: string | undefined): Promise<string> {
+  return await withAnswer(bytes, async (engine) => {
+    const thrown = await engine.containers(testOperation()).catch((error: unknown) => error);
+    if (!(thrown instanceof EngineError)) throw new Error(`no failure: ${JSON.stringify(thrown)}`);
+    expect(thrown.code).toBe("containers.unreachable");
+    expect(thrown.message).toStartWith("docker:/x cannot be asked: ");
+    return thrown.message.slice("docker:/x cannot be asked: ".length);
+  });
+}
+
+describe("the list", () => {
+  test("fails when dockerd does", async () => {
+    expect(await failure(answer("500 No", '{"message":"no"}'))).toBe(
+      'it answered 500 "{\\"message\\":\\"no\\"}"',
+    );
+  });
+
+  test("fails when it is cut off, no JSON, or of another shape", async () => {
+    expect(await failure("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n[")).toBe("aborted");
+    expect(await failure(answer("200 OK", "["))).toMatch(/JSON/);
+    expect(await failure(answer("200 OK", "{}"))).toBe(
+      "it answered with something that is no list",
+    );
+    const mounts = [{ Type: "volume", Driver: "holdfast", Name: 1, Destination: "/x" }];
+    const one = { Id: id, Names: ["/c1"], State: "running", Mounts: mounts };
+    expect(await failure(answer("200 OK", JSON.stringify([one])))).toBe(
+      "it answered with a wrong Name",
+    );
+  });
+
+  test("fails at its deadline, and when the operation is cancelled", async () => {
+    expect(await failure(undefined)).toBe("no answer within 3000 ms");
+    await withAnswer(undefined, async (engine) => {
+      const controller = new AbortController();
+      const asked = engine.containers(testOperation(controller.signal));
+      controller.abort(new EngineError("operation.cancelled", "stopping"));
+      await expect(asked).rejects.toMatchObject({ code: "operation.cancelled" });
+    });
+  });
+
+  test("leaves out what has no volume of ours", async () => {
+    const mount = { Type: "volume", Driver: "holdfast", Name: "wiki", Destination: "/x", RW: true };
+    const mounts = [
+      [mount],
+      [{ ...mount, Driver: "local" }],
+      [{ ...mount, Type: "bind" }],
+      null,
+    ].map((Mounts, index) => ({ Id: id, Names: [`/c${index}`, "/c9/x"], State: "dead", Mounts }));
+    await withAnswer(answer("200 OK", JSON.stringify(mounts)), async (engine, requests) => {
+      expect(await engine.containers(testOperation())).toEqual([
+        {
+          id,
+          name: "c0",
+          project: null,
+          isRunning: false,
+          volumes: [{ volume: "wiki", destination: "/x", isReadOnly: false }],
+        },
+      ]);
+      expect(requests).toEqual(["GET /containers/json?all=1 HTTP/1.1"]);
+    });
+  });
+});
+
+test("stopping succeeds for what is stopped or gone, and fails otherwise", async () => {
+  for (const status of ["204 Done", "304 Was", "404 Gone"]) {
+    await withAnswer(
+      `HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`,
+      async (engine, requests) => {
+        await engine.stop(id, testOperation());
+        expect(requests).toEqual([`POST /containers/${id}/stop HTTP/1.1`]);
+      },
+    );
+  }
+  await withAnswer(answer("500 No", "{}"), async (engine) => {
+    await expect(engine.stop(id, testOperation())).rejects.toMatchObject({
+      code: "containers.unreachable",
+    });
+  });
+});

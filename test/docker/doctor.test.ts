@@ -1,0 +1,87 @@
+// `holdfast doctor` on this machine as it is: beside a daemon, beside a dockerd, alone.
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import type { Finding } from "../../src/core/doctor.ts";
+import { lookAtDocker } from "../../src/doctor/docker.ts";
+import { runLooks } from "../../src/doctor/run-looks.ts";
+import { linuxHost } from "../../src/host/linux.ts";
+import { runToEnd } from "../support/child.ts";
+import { holdfastCommand, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { startDockerd } from "../support/dockerd.ts";
+import { whenPossible } from "../support/needs.ts";
+
+/** Each look has five seconds, and they run side by side; starting a program takes some, too. */
+const doctorMsMax = 20_000;
+
+let folder: string;
+beforeEach(() => {
+  folder = temporaryDirectory();
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What the command says of a daemon's places; its settings come from variables, as a user's. */
+async function doctor(socket: string): Promise<readonly Finding[]> {
+  const [program, ...first] = holdfastCommand();
+  const ended = await runToEnd(program, [...first, "doctor", "--json"], {
+    environment: {
+      HOLDFAST_CONFIG: "/dev/null",
+      HOLDFAST_HOST: `unix://${socket}`,
+      HOLDFAST_PLUGIN_SOCKET: "none",
+      HOLDFAST_ROOT: join(folder, "root"),
+    },
+    timeoutMs: doctorMsMax,
+  });
+  expect(ended.stderr).toBe("");
+  const findings: readonly Finding[] = ended.stdout
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  // This machine may have problems of its own: the code must say so and nothing else.
+  const hasProblem = findings.some(({ severity }) => severity === "problem");
+  expect(ended.exit).toBe(hasProblem ? 1 : 0);
+  for (const { severity, fix } of findings) {
+    if (severity === "problem" || severity === "warning") expect(fix).toBeString();
+  }
+  return findings;
+}
+
+test("tells a daemon that runs from none", async () => {
+  const without = await doctor(join(folder, "none.sock"));
+  const of = (findings: readonly Finding[], about: string) =>
+    findings.find((finding) => finding.about === about);
+  expect(of(without, "api socket")).toMatchObject({ severity: "warning" });
+  expect(of(without, "kernel")?.found).toStartWith("Linux ");
+  expect(of(without, "program rm")).toMatchObject({ severity: "ok" });
+  await using daemon = await startDaemon({ root: join(folder, "root") });
+  const beside = await doctor(daemon.socketPath);
+  expect(of(beside, "api socket")).toMatchObject({ severity: "ok" });
+  expect(of(beside, "data root")).toMatchObject({ severity: "ok" });
+  expect(of(beside, "reflink")?.found).toStartWith("files can");
+});
+
+whenPossible(
+  ["root", "dockerd", "unshare"],
+  "looks at a real dockerd from outside",
+  async () => {
+    await using dockerd = await startDockerd({ dataRoot: join(folder, "docker") });
+    const findings = await runLooks(
+      {
+        host: linuxHost(),
+        userId: 0,
+        dataRoot: join(folder, "root"),
+        sockets: { api: join(folder, "a"), plugin: undefined, docker: dockerd.socketPath },
+        fileRoot: "",
+      },
+      { looks: [["docker", lookAtDocker]] },
+    );
+    const found = findings.map((finding) => finding.found);
+    expect(found).toContainEqual(expect.stringMatching(/^installed: Docker version \d/));
+    expect(found).toContainEqual(expect.stringMatching(/ answers on \S+: version \d/));
+    expect(found).toContainEqual(
+      expect.stringContaining(`dockerd ${dockerd.pid} is in a mount namespace of its own`),
+    );
+    expect(existsSync(join(folder, "root"))).toBe(false);
+  },
+  120_000,
+);
