@@ -40,6 +40,8 @@ export interface DockerdOptions {
   readonly pluginFolder?: string;
   /** Containers live on without dockerd: `--live-restore`, and a containerd of their own. */
   readonly liveRestore?: boolean;
+  /** A network of its own, with nothing but loopback: for a Swarm. Needs the program ip. */
+  readonly ownNetwork?: boolean;
 }
 
 /** A dockerd that answers. Disposing of it stops it. */
@@ -98,6 +100,7 @@ class Dockerd implements RunningDockerd {
       "--mount",
       "--propagation",
       "slave",
+      ...(options.ownNetwork === true ? ["--net"] : []),
       process.execPath,
       join(import.meta.dir, "dockerd-launcher.ts"),
       JSON.stringify(planOf(options, folder, this)),
@@ -172,6 +175,7 @@ function planOf(
   return {
     logPath,
     pluginFolder: options.pluginFolder ?? null,
+    hasOwnNetwork: options.ownNetwork === true,
     dockerd: [...dockerdParameters(options, folder, socketPath), ...further],
     containerd,
     stalePidFiles: [join(folder, "docker.pid"), join(folder, "x/containerd/containerd.pid")],
