@@ -7,7 +7,17 @@ export function warnings(parts: {
   readonly engine: Engine;
   readonly facts: DaemonFacts;
 }): readonly string[] {
-  const missing = [...parts.engine.volumes.missing].sort();
-  if (missing.length === 0) return parts.facts.warnings;
-  return [...parts.facts.warnings, `The data directory is missing of: ${missing.join(", ")}.`];
+  const { volumes } = parts.engine;
+  const sentences = [...parts.facts.warnings];
+  const missing = [...volumes.missing].sort();
+  if (missing.length > 0)
+    sentences.push(`The data directory is missing of: ${missing.join(", ")}.`);
+  const unmounted = volumes.unmounted.filter((name) => !volumes.missing.has(name)).sort();
+  if (unmounted.length > 0) {
+    sentences.push(
+      `Not mounted though held, see the log: ${unmounted.join(", ")}. Mount it again for one of ` +
+        "its holders, or end them.",
+    );
+  }
+  return sentences;
 }

@@ -30,6 +30,12 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Known are type, device, o and size of the driver local; sharing, owner and mode of all.",
   },
   {
+    when: /quota size requested but no quota support/,
+    way:
+      "Leave size out, or limit a volume in memory with: " +
+      "-o type=tmpfs -o device=tmpfs -o o=size=64m",
+  },
+  {
     when: /missing required option: "/,
     way: "The local driver needs type and device together; o needs both.",
   },

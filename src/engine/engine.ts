@@ -1,6 +1,7 @@
 // The engine: its parts, put together once, for the faces that translate to it.
 import type { ContainerEngineFinder } from "../core/container-engine.ts";
 import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
@@ -91,6 +92,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   });
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const stopping = new AbortController();
+  // In the background: a server that does not answer must not keep the others from being served.
+  const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
   const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
   return {
@@ -105,9 +109,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     driverNames: [...drivers.keys()].sort(),
     recovery,
     async stop() {
+      stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       settler.stop();
-      await judge.settled();
-      await purger.stop();
+      await Promise.all([mountingAgain, judge.settled(), purger.stop()]);
     },
   };
 }

@@ -10,6 +10,7 @@ import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
 import { type Hold, type HoldGraces, type HoldVerdict, noteScan, verdict } from "./hold-table.ts";
+import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -39,6 +40,12 @@ export interface HoldSettlerParts {
   readonly volumes: () => VolumeEngine;
   /** Told after each look: which volumes have holds, for the judge of sharing modes. */
   readonly looked?: ((volumes: ReadonlySet<VolumeName>, operation: Operation) => void) | undefined;
+}
+
+interface Look {
+  readonly groups: ReadonlySet<number>;
+  readonly places: ReadonlySet<string>;
+  note(seen: readonly Hold[], scan: PeerScan): void;
 }
 
 export class HoldSettler {
@@ -87,7 +94,8 @@ export class HoldSettler {
   /** Looks at the kernel now, at the holds of one volume, and ends nothing. */
   look(volume: string): void {
     const holds = this.holdsOf(volume);
-    noteAll(holds, this.#parts.host.peerMounts(groupsOf(holds)));
+    const { groups, places, note } = this.#lookFor(holds);
+    note(holds, this.#parts.host.peerMounts(groups, places));
   }
 
   /**
@@ -162,16 +170,42 @@ export class HoldSettler {
     else this.#schedule(this.all().some(isAwaited) ? AWAITED_MS : SELDOM_MS);
   }
 
+  /** What is to be looked for, and how it is noted. */
+  #lookFor(holds: readonly Hold[]): Look {
+    const podmans = holds.filter(isPodmans);
+    const table = podmans.length === 0 ? [] : this.#parts.host.mounts();
+    const places = new Map<Hold, string>();
+    for (const hold of podmans) {
+      const place = placeOfHold(hold, table);
+      if (place !== undefined) places.set(hold, place);
+    }
+    const groups = new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
+    return {
+      groups,
+      places: new Set(places.values()),
+      note(seen, scan) {
+        const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
+        for (const hold of seen) {
+          const peers = hold.group === null ? [] : (byGroup.get(hold.group) ?? []);
+          const place = places.get(hold);
+          const loose = place === undefined ? [] : privateUses({ hold, place }, scan.loose, table);
+          noteScan(hold, [...peers, ...loose]);
+        }
+      },
+    };
+  }
+
   async #settleAll(operation: Operation): Promise<void> {
     const { host, looked, lists } = this.#parts;
     const all = this.all();
     const before = new Map(all.map((hold) => [hold, hold.changeCount]));
     const startedMs = host.monotonicMs();
-    const scan = await host.peerMountsInTurns(groupsOf(all));
+    const { groups, places, note } = this.#lookFor(all);
+    const scan = await host.peerMountsInTurns(groups, places);
     this.#lookMs = host.monotonicMs() - startedMs;
     // What a Mount or an Unmount has overtaken is looked at again soon.
     const holds = all.filter((hold) => hold.changeCount === before.get(hold));
-    noteAll(holds, scan);
+    note(holds, scan);
     looked?.(new Set(this.all().map(({ volume }) => volume)), operation);
     const first = holds.map((hold) => [hold, this.#verdict(hold, scan, undefined)] as const);
     const isAsking = first.some(([, { state }]) => state === "ask");
@@ -272,17 +306,6 @@ export class HoldSettler {
       });
     }
     return tookMs;
-  }
-}
-
-function groupsOf(holds: readonly Hold[]): ReadonlySet<number> {
-  return new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
-}
-
-function noteAll(holds: readonly Hold[], scan: PeerScan): void {
-  const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
-  for (const hold of holds) {
-    noteScan(hold, hold.group === null ? [] : (byGroup.get(hold.group) ?? []));
   }
 }
 

@@ -4,7 +4,13 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { isErrno } from "../core/errors.ts";
-import type { PeerMount, PeerScan, SightQuestion } from "../core/host.ts";
+import {
+  type LooseMount,
+  type PeerMount,
+  type PeerScan,
+  placeOfMount,
+  type SightQuestion,
+} from "../core/host.ts";
 import { groupsSeenBy } from "./mount-facts.ts";
 import {
   escapeOctal,
@@ -29,8 +35,11 @@ interface Namespace {
 const TURN_MS = 1;
 
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
-export function findPeerMounts(groups: ReadonlySet<number>): PeerScan {
-  const work = scanning(groups);
+export function findPeerMounts(
+  groups: ReadonlySet<number>,
+  places: ReadonlySet<string> = new Set(),
+): PeerScan {
+  const work = scanning({ groups, places });
   for (let answer: FileAnswer; ; ) {
     const step = work.next(answer);
     if (step.done === true) return step.value;
@@ -39,8 +48,11 @@ export function findPeerMounts(groups: ReadonlySet<number>): PeerScan {
 }
 
 /** `Host.peerMountsInTurns`. The kernel writes mount tables in other threads meanwhile. */
-export async function findPeerMountsInTurns(groups: ReadonlySet<number>): Promise<PeerScan> {
-  const work = scanning(groups);
+export async function findPeerMountsInTurns(
+  groups: ReadonlySet<number>,
+  places: ReadonlySet<string> = new Set(),
+): Promise<PeerScan> {
+  const work = scanning({ groups, places });
   let untilMs = performance.now() + TURN_MS;
   for (let answer: FileAnswer; ; ) {
     const step = work.next(answer);
@@ -69,22 +81,22 @@ function readNow(path: string): FileAnswer {
 /** A step is a process that was looked at, or the path of a mount table that is to be read. */
 type Steps<T> = Generator<string | undefined, T, FileAnswer>;
 
-function* scanning(groups: ReadonlySet<number>): Steps<PeerScan> {
-  if (groups.size === 0) return { mounts: [], isWhole: true };
+function* scanning(wanted: Wanted): Steps<PeerScan> {
+  const found: Found = { mounts: [], loose: [] };
+  if (wanted.groups.size === 0 && wanted.places.size === 0) return { ...found, isWhole: true };
   const census = new Census();
-  const mounts: PeerMount[] = [];
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     let hasMissed = yield* census.look();
     for (const namespace of census.namespaces.values()) {
       if (namespace.state === "read") continue;
-      yield* readNamespace(namespace, groups, mounts);
+      yield* readNamespace(namespace, wanted, found);
       hasMissed ||= namespace.state === "unread";
     }
     if (!hasMissed) break;
   }
   // What is still "unread" had only processes that have ended: it is gone.
   const isWhole = [...census.namespaces.values()].every(({ state }) => state !== "unreadable");
-  return { mounts, isWhole: isWhole && !census.isBlind };
+  return { ...found, isWhole: isWhole && !census.isBlind };
 }
 
 /** `Host.seesMount`. */
@@ -164,12 +176,18 @@ function isEnd(thrown: unknown): boolean {
   return ["ENOENT", "ESRCH", "EINVAL"].some((code) => isErrno(thrown, code));
 }
 
-/** Adds what it finds to `mounts`. */
-function* readNamespace(
-  namespace: Namespace,
-  groups: ReadonlySet<number>,
-  mounts: PeerMount[],
-): Steps<void> {
+interface Wanted {
+  readonly groups: ReadonlySet<number>;
+  readonly places: ReadonlySet<string>;
+}
+
+interface Found {
+  readonly mounts: PeerMount[];
+  readonly loose: LooseMount[];
+}
+
+/** Adds what it finds to `all`. */
+function* readNamespace(namespace: Namespace, { groups, places }: Wanted, all: Found): Steps<void> {
   const chrooted = new Map<string, number>();
   function* read(task: number): Steps<boolean> {
     const text = yield `/proc/${task}/mountinfo`;
@@ -179,9 +197,11 @@ function* readNamespace(
     }
     namespace.state = "read";
     const found = [...peersIn(text, groups)];
-    if (found.length === 0) return true;
+    const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
+    if (found.length + loose.length === 0) return true;
     const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
-    for (const one of found) mounts.push({ ...one, ...of });
+    for (const one of found) all.mounts.push({ ...one, ...of });
+    for (const one of loose) all.loose.push({ ...one, ...of });
     return true;
   }
   for (const task of namespace.tasks.splice(0)) {
@@ -221,6 +241,23 @@ export function* peersIn(text: string, groups: ReadonlySet<number>): Generator<F
     const isReadOnly = options === "ro" || options.startsWith("ro,");
     yield { group, target: unescapeOctal(target), isReadOnly };
   }
+}
+
+/** The lines of a mount table that show one of the places and are in none of the groups. */
+export function looseIn(
+  text: string,
+  { groups, places }: Wanted,
+): readonly Pick<LooseMount, "place" | "target" | "isReadOnly">[] {
+  return parseMountTable(text).flatMap((mount) => {
+    const place = placeOfMount(mount);
+    if (!places.has(place)) return [];
+    const { target, options, propagation } = mount;
+    const isPeer = propagation.some((word) => {
+      const [, digits] = /^(?:shared|master):(\d+)$/.exec(word) ?? [];
+      return digits !== undefined && groups.has(Number(digits));
+    });
+    return isPeer ? [] : [{ place, target, isReadOnly: options.includes("ro") }];
+  });
 }
 
 /** Docker's, containerd's and Podman's ids; of nested ones the innermost. */

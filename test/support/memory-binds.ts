@@ -43,8 +43,8 @@ export function memoryBinds(): MemoryBinds {
 
   const scan = (groups: ReadonlySet<number>): PeerScan =>
     groups.size === 0
-      ? { mounts: [], isWhole: true }
-      : { mounts: peersOf(groups), isWhole: binds.isWhole };
+      ? { mounts: [], loose: [], isWhole: true }
+      : { mounts: peersOf(groups), loose: [], isWhole: binds.isWhole };
 
   const binds: MemoryBinds = {
     bound,
