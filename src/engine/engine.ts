@@ -75,7 +75,8 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const lists = new ContainerLists({ state, finder: parts.holding.finder, host });
   const { directory, graces, policy } = parts.holding;
   const holdsOf = (volume: string) => settler.holdsOf(volume);
-  const judge = new SharingJudge({ state, events, lists, policy, holdsOf });
+  const look = (volume: string) => settler.look(volume);
+  const judge = new SharingJudge({ state, events, lists, policy, holdsOf, look });
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces },
     operation: systemOperation,
