@@ -22,8 +22,11 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "See the known drivers with: holdfast info -f '{{.Plugins.Volume}}'",
   },
   {
-    when: /^Error response from daemon: .*invalid option: "/,
-    way: "The local driver knows the options type, device, o and size.",
+    // What is the engine's own says its rule behind it.
+    when: /^Error response from daemon: .*invalid option: "[^"]*"$/,
+    way:
+      "The local driver knows the options type, device, o and size; sharing, owner and mode go " +
+      "with every driver.",
   },
   {
     when: /quota size requested but no quota support/,

@@ -3,6 +3,8 @@
 // `<!-- tour -->` before a fenced block begins a tour on an engine without volumes;
 // `<!-- tour goes on -->` is its next block. What a block needs of the machine stands behind a
 // colon: `<!-- tour: mount -->`. In the block `$ ` begins a command, all else is its output.
+// `<!-- docker tour -->` is for a Docker Engine that keeps its volumes on Holdfast
+// (test/holds/guide.test.ts).
 import { commandWords } from "./command-words.ts";
 
 export interface Step {
@@ -36,18 +38,26 @@ export interface Fence {
   readonly above: string;
 }
 
-const tourMark = /^<!-- tour( goes on)?(?:: ([\w -]+))? -->$/;
+const tourMark = /^<!-- (docker )?tour( goes on)?(?:: ([\w -]+))? -->$/;
 
-/** All tours of a document. Throws where a block shows commands and is no tour. */
-export function readTours(document: string, text: string): readonly Tour[] {
+/** Where a tour is played: on Holdfast alone, or with a Docker Engine beside it. */
+export type TourPlace = "holdfast" | "docker";
+
+/** All tours of a document for a place. Throws where a block shows commands and is no tour. */
+export function readTours(
+  document: string,
+  text: string,
+  place: TourPlace = "holdfast",
+): readonly Tour[] {
   const tours: { document: string; blocks: TourBlock[] }[] = [];
   for (const fence of readFences(text)) {
     const at = `${document}:${fence.line}`;
-    const [mark, goesOn, needs = ""] = tourMark.exec(fence.above) ?? [];
+    const [mark, docker, goesOn, needs = ""] = tourMark.exec(fence.above) ?? [];
     if (mark === undefined) {
       if (!fence.lines.some((line) => line.startsWith("$ "))) continue;
       throw new Error(`${at}: a block with commands needs <!-- tour --> above it`);
     }
+    if ((docker === undefined) !== (place === "holdfast")) continue;
     const block = {
       line: fence.line,
       needs: needs.split(" ").filter((name) => name !== ""),

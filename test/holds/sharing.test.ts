@@ -187,6 +187,18 @@ describe("sharing=none", () => {
     await bench.holders("own", "one running rw");
   });
 
+  when("docker cp of one that stands still is refused while another has it", async () => {
+    await bench.createVolume("still", "sharing=none");
+    await create("one", "-v", "still:/data");
+    await bench.run("two", "-v", "still:/data");
+    const file = join(bench.folder, "still");
+    writeFileSync(file, "copied");
+    expect(await bench.refused("cp", file, "one:/data/file")).toContain("is in use by two");
+    await bench.docker("cp", file, "two:/data/file");
+    await bench.docker("stop", "-t", "0", "two");
+    await bench.docker("cp", file, "one:/data/file");
+  });
+
   when("removing one and starting another back to back is never refused", async () => {
     await bench.createVolume("turns", "sharing=none");
     await bench.run("turn0", "-v", "turns:/data");
