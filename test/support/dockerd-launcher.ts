@@ -17,6 +17,8 @@ export interface LaunchPlan {
   readonly pluginFolder: string | null;
   /** The content of /etc/subuid and /etc/subgid; null: the machine's own. */
   readonly subordinateIds: string | null;
+  /** Its loopback is to be switched on. */
+  readonly hasOwnNetwork: boolean;
   readonly dockerd: readonly string[];
   /** Arguments of a containerd that outlives dockerd, and its socket; null: dockerd starts one. */
   readonly containerd: { readonly parameters: readonly string[]; readonly socket: string } | null;
@@ -36,6 +38,7 @@ async function main(): Promise<void> {
   // Written by dockerd.ts.
   const plan = JSON.parse(process.argv[2] ?? "") as LaunchPlan;
   prepareMounts(plan);
+  if (plan.hasOwnNetwork) must("ip", ["link", "set", "lo", "up"]);
   const ours: ChildProcess[] = [];
   adoptOrphans(ours);
   const log = openSync(plan.logPath, "a");
@@ -72,19 +75,20 @@ async function main(): Promise<void> {
 }
 
 function prepareMounts({ pluginFolder, subordinateIds }: LaunchPlan): void {
-  mount(["-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/run/docker"]);
+  must("mount", ["-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/run/docker"]);
   if (subordinateIds !== null) {
     writeFileSync("/run/docker/ids", subordinateIds);
-    for (const path of ["/etc/subuid", "/etc/subgid"]) mount(["--bind", "/run/docker/ids", path]);
+    for (const path of ["/etc/subuid", "/etc/subgid"])
+      must("mount", ["--bind", "/run/docker/ids", path]);
   }
   if (pluginFolder === null) return;
   mkdirSync("/run/docker/plugins");
-  mount(["--bind", pluginFolder, "/run/docker/plugins"]);
+  must("mount", ["--bind", pluginFolder, "/run/docker/plugins"]);
 }
 
-function mount(parameters: readonly string[]): void {
-  const { status, stderr } = spawnSync("mount", parameters);
-  if (status !== 0) throw new Error(`mount ${parameters.join(" ")}: ${stderr}`);
+function must(program: string, parameters: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, parameters);
+  if (status !== 0) throw new Error(`${program} ${parameters.join(" ")}: ${stderr}`);
 }
 
 function fail(message: string): void {

@@ -45,6 +45,8 @@ export interface DockerdOptions {
   readonly subordinateIds?: string;
   /** Containers live on without dockerd: `--live-restore`, and a containerd of their own. */
   readonly liveRestore?: boolean;
+  /** A network of its own, with nothing but loopback: for a Swarm. Needs the program ip. */
+  readonly ownNetwork?: boolean;
 }
 
 /** A dockerd that answers. Disposing of it stops it. */
@@ -103,6 +105,7 @@ class Dockerd implements RunningDockerd {
       "--mount",
       "--propagation",
       "slave",
+      ...(options.ownNetwork === true ? ["--net"] : []),
       process.execPath,
       join(import.meta.dir, "dockerd-launcher.ts"),
       JSON.stringify(planOf(options, folder, this)),
@@ -178,6 +181,7 @@ function planOf(
     logPath,
     pluginFolder: options.pluginFolder ?? null,
     subordinateIds: options.subordinateIds ?? null,
+    hasOwnNetwork: options.ownNetwork === true,
     dockerd: [...dockerdParameters(options, folder, socketPath), ...further],
     containerd,
     stalePidFiles: [join(folder, "docker.pid"), join(folder, "x/containerd/containerd.pid")],

@@ -17,7 +17,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { debianPython, type ListedProgram, packageOf } from "../../tools/debian-packages.ts";
+import {
+  debianPython,
+  type ListedProgram,
+  packageOf,
+  postgresFolder,
+} from "../../tools/debian-packages.ts";
 import { findProgram } from "../../tools/find-program.ts";
 
 /** How long a single look at the machine may take; a hanging `docker` counts as none. */
@@ -34,6 +39,11 @@ const probes = {
   "docker-cli-23": newDockerCli,
   podman: () => program("podman") ?? program("runc"),
   busybox: () => program("busybox"),
+  "docker-compose": () => program("docker-compose"),
+  postgres: () =>
+    postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,
+  nginx: () => program("nginx"),
+  ip: () => program("ip"),
   "python3-docker": () =>
     works(debianPython, ["-c", "import docker"])
       ? undefined
