@@ -15,6 +15,7 @@ export interface LaunchPlan {
   readonly logPath: string;
   /** A folder that dockerd sees as /run/docker/plugins. */
   readonly pluginFolder: string | null;
+  readonly sharesRoot: boolean;
   readonly dockerd: readonly string[];
   /** Arguments of a containerd that outlives dockerd, and its socket; null: dockerd starts one. */
   readonly containerd: { readonly parameters: readonly string[]; readonly socket: string } | null;
@@ -34,6 +35,7 @@ async function main(): Promise<void> {
   // Written by dockerd.ts.
   const plan = JSON.parse(process.argv[2] ?? "") as LaunchPlan;
   prepareMounts(plan.pluginFolder);
+  if (plan.sharesRoot) mount(["--make-rshared", "/"]);
   const ours: ChildProcess[] = [];
   adoptOrphans(ours);
   const log = openSync(plan.logPath, "a");

@@ -38,6 +38,10 @@ export interface DockerdOptions {
   readonly parameters?: readonly string[];
   /** A folder that this dockerd sees as /run/docker/plugins, with what comes into it later. */
   readonly pluginFolder?: string;
+  /** How mounts come into its namespace: "slave" unless said otherwise. */
+  readonly propagation?: "slave" | "private";
+  /** Its `/` is shared, as systemd makes it: containers may have it inside as a slave. */
+  readonly sharesRoot?: boolean;
   /** Containers live on without dockerd: `--live-restore`, and a containerd of their own. */
   readonly liveRestore?: boolean;
 }
@@ -97,7 +101,7 @@ class Dockerd implements RunningDockerd {
     this.#launcher = startChild("unshare", [
       "--mount",
       "--propagation",
-      "slave",
+      options.propagation ?? "slave",
       process.execPath,
       join(import.meta.dir, "dockerd-launcher.ts"),
       JSON.stringify(planOf(options, folder, this)),
@@ -172,6 +176,7 @@ function planOf(
   return {
     logPath,
     pluginFolder: options.pluginFolder ?? null,
+    sharesRoot: options.sharesRoot ?? false,
     dockerd: [...dockerdParameters(options, folder, socketPath), ...further],
     containerd,
     stalePidFiles: [join(folder, "docker.pid"), join(folder, "x/containerd/containerd.pid")],
