@@ -1,6 +1,7 @@
 // The Debian packages that tests and benchmarks use, and how to see that one is missing.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { findProgram } from "./find-program.ts";
 
 /** Debian's own Python: another one earlier in PATH does not see Debian's Python packages. */
@@ -15,14 +16,30 @@ export type Purpose = "test" | "nightly" | "bench";
 export interface DebianPackage {
   /** The first of these that the machine's Debian has: names changed between releases. */
   readonly packages: readonly string[];
-  /** What shows that it is there: a program in PATH, a module of Debian's Python, or a file. */
-  readonly provides: { readonly program: string } | { pythonModule: string } | { file: string };
+  /** What shows that it is there: a program in PATH, a module of Debian's Python, a file, a look. */
+  readonly provides:
+    | { readonly program: string }
+    | { readonly pythonModule: string }
+    | { readonly file: string }
+    | { readonly isThere: () => boolean };
   readonly purposes: readonly Purpose[];
   readonly neededFor: string;
 }
 
 /** The kernel that it is tested with, user-mode Linux, exists for this processor only. */
 const ganeshaVfs = "/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so";
+
+/** Debian's place for all PostgreSQLs, a directory for each version. */
+const postgresFolders = "/usr/lib/postgresql";
+
+/** That of the newest with a server, which `bin/` is in; undefined: there is none. */
+export function postgresFolder(): string | undefined {
+  if (!existsSync(postgresFolders)) return undefined;
+  return readdirSync(postgresFolders)
+    .toSorted((one, other) => Number(other) - Number(one))
+    .map((version) => join(postgresFolders, version))
+    .find((folder) => existsSync(join(folder, "bin/postgres")));
+}
 
 /** One line for each; a line goes when the last test that needs it goes. */
 const lines = [
@@ -55,6 +72,30 @@ const lines = [
     provides: { program: "busybox" },
     purposes: ["test"],
     neededFor: "the image of the tests' containers, made without a network",
+  },
+  {
+    packages: ["docker-compose"],
+    provides: { program: "docker-compose" },
+    purposes: ["test"],
+    neededFor: "Compose projects with volumes of Holdfast",
+  },
+  {
+    packages: ["postgresql"],
+    provides: { isThere: () => postgresFolder() !== undefined },
+    purposes: ["test"],
+    neededFor: "a database on a volume, under load",
+  },
+  {
+    packages: ["nginx-light"],
+    provides: { program: "nginx" },
+    purposes: ["test"],
+    neededFor: "web servers that share a volume",
+  },
+  {
+    packages: ["iproute2"],
+    provides: { program: "ip" },
+    purposes: ["test"],
+    neededFor: "networks of the tests' own, for a Swarm too",
   },
   {
     packages: ["python3-docker"],
@@ -159,12 +200,6 @@ const lines = [
     neededFor: "the modules of user-mode Linux",
   },
   {
-    packages: ["iproute2"],
-    provides: { program: "ip" },
-    purposes: ["nightly"],
-    neededFor: "networks of the tests' own",
-  },
-  {
     packages: ["gcc"],
     provides: { program: "gcc" },
     purposes: ["bench"],
@@ -203,6 +238,7 @@ export function packageOf(program: ListedProgram): string {
 /** True when the machine has what the line stands for, from whichever source. */
 export function isInstalled({ provides }: DebianPackage): boolean {
   if ("program" in provides) return findProgram(provides.program) !== undefined;
+  if ("isThere" in provides) return provides.isThere();
   if ("file" in provides) return existsSync(provides.file);
   const command = ["-c", `import ${provides.pythonModule}`];
   return spawnSync(debianPython, command, { stdio: "ignore" }).status === 0;

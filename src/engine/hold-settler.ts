@@ -44,6 +44,8 @@ export class HoldSettler {
   #next: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #soonIndex = 0;
+  /** Until when somebody may come who has not been announced by a Mount. */
+  #awaitsUntilMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
   constructor(parts: HoldSettlerParts) {
@@ -71,6 +73,13 @@ export class HoldSettler {
   /** Adds a hold, or notes that it has changed: it is looked at soon. */
   add(hold: Hold): void {
     this.#holds.set(keyOf(hold.volume, hold.holder), hold);
+    this.#expect();
+  }
+
+  /** Looks again soon, and for as long as a container may take to appear. */
+  expect(): void {
+    const { host, graces } = this.#parts;
+    this.#awaitsUntilMs = host.monotonicMs() + graces.startMs;
     this.#expect();
   }
 
@@ -137,7 +146,10 @@ export class HoldSettler {
     const isAwaited = ({ waitingCount, mountedAtMs }: Hold): boolean =>
       waitingCount > 0 && host.monotonicMs() - mountedAtMs < graces.startMs;
     if (soonMs !== undefined) this.#schedule(soonMs);
-    else this.#schedule(this.all().some(isAwaited) ? AWAITED_MS : SELDOM_MS);
+    else {
+      const isAwaiting = host.monotonicMs() < this.#awaitsUntilMs || this.all().some(isAwaited);
+      this.#schedule(isAwaiting ? AWAITED_MS : SELDOM_MS);
+    }
   }
 
   #scan(holds: readonly Hold[]): PeerScan {

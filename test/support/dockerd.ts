@@ -42,8 +42,15 @@ export interface DockerdOptions {
   readonly propagation?: "slave" | "private";
   /** Its `/` is shared, as systemd makes it: containers may have it inside as a slave. */
   readonly sharesRoot?: boolean;
+  /**
+   * What this dockerd sees as /etc/subuid and /etc/subgid, for `--userns-remap`. The machine has
+   * both files.
+   */
+  readonly subordinateIds?: string;
   /** Containers live on without dockerd: `--live-restore`, and a containerd of their own. */
   readonly liveRestore?: boolean;
+  /** A network of its own, with nothing but loopback: for a Swarm. Needs the program ip. */
+  readonly ownNetwork?: boolean;
 }
 
 /** A dockerd that answers. Disposing of it stops it. */
@@ -102,6 +109,7 @@ class Dockerd implements RunningDockerd {
       "--mount",
       "--propagation",
       options.propagation ?? "slave",
+      ...(options.ownNetwork === true ? ["--net"] : []),
       process.execPath,
       join(import.meta.dir, "dockerd-launcher.ts"),
       JSON.stringify(planOf(options, folder, this)),
@@ -177,6 +185,8 @@ function planOf(
     logPath,
     pluginFolder: options.pluginFolder ?? null,
     sharesRoot: options.sharesRoot ?? false,
+    subordinateIds: options.subordinateIds ?? null,
+    hasOwnNetwork: options.ownNetwork === true,
     dockerd: [...dockerdParameters(options, folder, socketPath), ...further],
     containerd,
     stalePidFiles: [join(folder, "docker.pid"), join(folder, "x/containerd/containerd.pid")],

@@ -70,8 +70,9 @@ export class HoldsBench implements AsyncDisposable {
     await this.startDockerd();
   }
 
-  async startDaemon(): Promise<void> {
-    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000)];
+  /** `further` arguments for this start only. */
+  async startDaemon(...further: readonly string[]): Promise<void> {
+    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000), ...further];
     this.#daemon = await startDaemon({
       root: this.root,
       pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
@@ -131,6 +132,15 @@ export class HoldsBench implements AsyncDisposable {
     return (await answer.json()) as OwnVolume; // The contract of src/api/holdfast/contract.ts.
   }
 
+  /** One call of the volume driver socket, by a program that is no container engine. */
+  async call(method: string, request: unknown): Promise<{ readonly Err?: string }> {
+    const answer = await fetch(`http://holdfast/VolumeDriver.${method}`, {
+      ...{ method: "POST", body: JSON.stringify(request) },
+      unix: join(this.pluginFolder, "holdfast.sock"),
+    });
+    return (await answer.json()) as { readonly Err?: string }; // Docker's plugin protocol.
+  }
+
   /** Waits until the holders of a volume, as `name state access`, are these. */
   async holders(volume: string, ...wanted: readonly string[]): Promise<void> {
     let seen: readonly string[] = [];
@@ -158,7 +168,8 @@ export class HoldsBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dockerd?.stop();
+    // Thrown away: its containers need not be asked to end, which takes ten seconds each.
+    await this.#dockerd?.kill();
     await this.#daemon?.stop();
     for (const target of [...this.holdMounts(), join(this.root, "holds")]) {
       await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });

@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import {
   accessSync,
   constants,
+  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -16,7 +17,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { debianPython, type ListedProgram, packageOf } from "../../tools/debian-packages.ts";
+import {
+  debianPython,
+  type ListedProgram,
+  packageOf,
+  postgresFolder,
+} from "../../tools/debian-packages.ts";
 import { findProgram } from "../../tools/find-program.ts";
 
 /** How long a single look at the machine may take; a hanging `docker` counts as none. */
@@ -33,6 +39,11 @@ const probes = {
   "docker-cli-23": newDockerCli,
   podman: () => program("podman") ?? program("runc"),
   busybox: () => program("busybox"),
+  "docker-compose": () => program("docker-compose"),
+  postgres: () =>
+    postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,
+  nginx: () => program("nginx"),
+  ip: () => program("ip"),
   "python3-docker": () =>
     works(debianPython, ["-c", "import docker"])
       ? undefined
@@ -41,6 +52,8 @@ const probes = {
   loop: probeLoop,
   /** A tmpfs can be mounted here. */
   mount: probeMount,
+  /** For a dockerd with `--userns-remap`. */
+  "user-namespaces": userNamespaces,
   curl: () => program("curl"),
   unshare: () => program("unshare"),
   "systemd-analyze": () => program("systemd-analyze"),
@@ -131,6 +144,13 @@ function newDockerCli(): string | undefined {
   return major >= 23
     ? undefined
     : `the docker command line is ${major || "of unknown age"}, not 23`;
+}
+
+function userNamespaces(): string | undefined {
+  const files = ["/etc/subuid", "/etc/subgid", "/proc/self/ns/user"];
+  const missing = files.find((path) => !existsSync(path));
+  if (missing !== undefined) return `no ${missing}`;
+  return works("unshare", ["--user", "true"]) ? undefined : "no user namespace can be made";
 }
 
 function fileSystem(type: string): string | undefined {
