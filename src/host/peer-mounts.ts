@@ -156,7 +156,7 @@ interface Wanted {
 interface Found {
   readonly mounts: PeerMount[];
   readonly loose: LooseMount[];
-  /** Groups that are none of those asked for and get mounts from one of them, which is the value. */
+  /** Groups that were not asked for, and the one asked for that each gets its mounts from. */
   readonly passedOn: Map<number, number>;
 }
 
