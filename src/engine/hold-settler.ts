@@ -45,6 +45,8 @@ export class HoldSettler {
   #next: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #soonIndex = 0;
+  /** Until when somebody may come who has not been announced by a Mount. */
+  #awaitsUntilMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
   constructor(parts: HoldSettlerParts) {
@@ -72,6 +74,13 @@ export class HoldSettler {
   /** Adds a hold, or notes that it has changed: it is looked at soon. */
   add(hold: Hold): void {
     this.#holds.set(keyOf(hold.volume, hold.holder), hold);
+    this.#expect();
+  }
+
+  /** Looks again soon, and for as long as a container may take to appear. */
+  expect(): void {
+    const { host, graces } = this.#parts;
+    this.#awaitsUntilMs = host.monotonicMs() + graces.startMs;
     this.#expect();
   }
 
@@ -138,7 +147,9 @@ export class HoldSettler {
     const isAwaited = ({ waitingCount, mountedAtMs }: Hold): boolean =>
       waitingCount > 0 && host.monotonicMs() - mountedAtMs < graces.startMs;
     if (soonMs !== undefined) return this.#schedule(soonMs);
-    const isExpecting = this.all().some((hold) => isAwaited(hold) || this.#isUnannounced(hold));
+    const isExpecting =
+      host.monotonicMs() < this.#awaitsUntilMs ||
+      this.all().some((hold) => isAwaited(hold) || this.#isUnannounced(hold));
     this.#schedule(isExpecting ? AWAITED_MS : SELDOM_MS);
   }
 

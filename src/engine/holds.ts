@@ -59,6 +59,15 @@ export class Holds {
   }
 
   /**
+   * An engine makes contact. Podman does so for each command, and mounts a volume only once for
+   * all of its containers: this may be all that is heard of a further one.
+   */
+  noteContact(operation: Operation): void {
+    const { lists, settler } = this.#parts;
+    if (lists.callerOf(operation)?.isAskableInCalls === false) settler.expect();
+  }
+
+  /**
    * Makes a volume's data reachable for an engine at a path of its own, which the engine is proven
    * to see. Repeating it with the same ID gives the same path. Throws `volume.not_found`,
    * `volume.shared_elsewhere`, `volume.not_visible`, `volume.data_missing`, what drivers throw.
