@@ -21,6 +21,7 @@ import { makeDataRoot } from "./data-root.ts";
 import { gatherFacts } from "./facts.ts";
 import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
+import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { makeServers } from "./servers.ts";
 
@@ -78,7 +79,10 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
   const { pluginSocket, holdGraceMs, violationPolicy: policy } = config;
-  const directory = await makeHoldsDirectory(config.root, host, operations.ofSystem());
+  const isForEngines =
+    pluginSocket !== undefined || splitListeners(parts.inherited).plugin.length > 0;
+  const holdsPlace = { root: config.root, isForEngines };
+  const directory = await makeHoldsDirectory(holdsPlace, host, operations.ofSystem());
   const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
   const engine = await startEngine({
     host,

@@ -103,7 +103,8 @@ export class HoldsBench implements AsyncDisposable {
 
   /** Starts a container with `sleep`, named, with `-v` arguments. Returns its id. */
   async run(name: string, ...mounts: readonly string[]): Promise<string> {
-    const place = ["--name", name, "--network", "none", "--init=false"];
+    // As the first process of a container `sleep` ignores SIGTERM.
+    const place = ["--name", name, "--network", "none", "--init=false", "--stop-signal", "KILL"];
     return await this.docker("run", "-d", ...place, ...mounts, testImage, "sleep", "1000");
   }
 

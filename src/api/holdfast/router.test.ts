@@ -25,8 +25,11 @@ describe("the contract", () => {
   test("every route has a handler that answers", async () => {
     await using api = await startedApi();
     await create(api, "wiki");
+    const { state } = api.engine;
+    await state.write((transaction) => transaction.putEngine({ key: "gone", sinceMs: 1 }));
     for (const route of Object.values<RouteContract>(contract)) {
-      const path = route.path.replace("{name}", "wiki").replace("{holder}", "c1");
+      const named = route.path.replace("{name}", "wiki").replace("{holder}", "c1");
+      const path = named.replace("{key}", "gone");
       const answer = await api.send(route.method, own(path));
       expect([path, answer.status]).toEqual([path, route.reply === undefined ? 204 : 200]);
       if (route.reply === undefined) expect(answer.body).toBe("");

@@ -265,7 +265,9 @@ describe("what there is", () => {
       Err: "",
     });
     const { json } = await call(bench, "Get", { Name: "wiki" });
-    expect(json).toMatchObject({ Volume: { Status: { state: "in use", holders: [hexId] } } });
+    expect(json).toMatchObject({
+      Volume: { Status: { state: "in use", holders: [`${hexId} (client)`] } },
+    });
     expect(await errorOf(bench, "Remove", { Name: "wiki" })).toBe(
       `volume is in use - [${hexId}]. Remove the containers that the message names, then remove ` +
         "the volume.",
