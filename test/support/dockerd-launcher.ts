@@ -6,7 +6,7 @@
 // behind (shims, processes of containers) becomes its child and is reaped: PID 1 may not do it.
 import { dlopen } from "bun:ffi";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { stopChild } from "./child.ts";
 
@@ -15,6 +15,8 @@ export interface LaunchPlan {
   readonly logPath: string;
   /** A folder that dockerd sees as /run/docker/plugins. */
   readonly pluginFolder: string | null;
+  /** The content of /etc/subuid and /etc/subgid; null: the machine's own. */
+  readonly subordinateIds: string | null;
   /** Its loopback is to be switched on. */
   readonly hasOwnNetwork: boolean;
   readonly dockerd: readonly string[];
@@ -35,7 +37,7 @@ if (import.meta.main) await main();
 async function main(): Promise<void> {
   // Written by dockerd.ts.
   const plan = JSON.parse(process.argv[2] ?? "") as LaunchPlan;
-  prepareMounts(plan.pluginFolder);
+  prepareMounts(plan);
   if (plan.hasOwnNetwork) must("ip", ["link", "set", "lo", "up"]);
   const ours: ChildProcess[] = [];
   adoptOrphans(ours);
@@ -72,8 +74,12 @@ async function main(): Promise<void> {
   start();
 }
 
-function prepareMounts(pluginFolder: string | null): void {
+function prepareMounts({ pluginFolder, subordinateIds }: LaunchPlan): void {
   must("mount", ["-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/run/docker"]);
+  if (subordinateIds !== null) {
+    writeFileSync("/run/docker/ids", subordinateIds);
+    for (const path of ["/etc/subuid", "/etc/subgid"]) must("mount", ["--bind", "/run/docker/ids", path]);
+  }
   if (pluginFolder === null) return;
   mkdirSync("/run/docker/plugins");
   must("mount", ["--bind", pluginFolder, "/run/docker/plugins"]);

@@ -68,8 +68,9 @@ export class HoldsBench implements AsyncDisposable {
     await this.startDockerd();
   }
 
-  async startDaemon(): Promise<void> {
-    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000)];
+  /** `further` arguments for this start only. */
+  async startDaemon(...further: readonly string[]): Promise<void> {
+    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000), ...further];
     this.#daemon = await startDaemon({
       root: this.root,
       pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
@@ -127,6 +128,15 @@ export class HoldsBench implements AsyncDisposable {
     });
     if (answer.status !== 200) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
     return (await answer.json()) as OwnVolume; // The contract of src/api/holdfast/contract.ts.
+  }
+
+  /** One call of the volume driver socket, by a program that is no container engine. */
+  async call(method: string, request: unknown): Promise<{ readonly Err?: string }> {
+    const answer = await fetch(`http://holdfast/VolumeDriver.${method}`, {
+      ...{ method: "POST", body: JSON.stringify(request) },
+      unix: join(this.pluginFolder, "holdfast.sock"),
+    });
+    return (await answer.json()) as { readonly Err?: string }; // Docker's plugin protocol.
   }
 
   /** Waits until the holders of a volume, as `name state access`, are these. */

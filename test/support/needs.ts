@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import {
   accessSync,
   constants,
+  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -51,6 +52,8 @@ const probes = {
   loop: probeLoop,
   /** A tmpfs can be mounted here. */
   mount: probeMount,
+  /** For a dockerd with `--userns-remap`. */
+  "user-namespaces": userNamespaces,
   curl: () => program("curl"),
   unshare: () => program("unshare"),
   "systemd-analyze": () => program("systemd-analyze"),
@@ -141,6 +144,13 @@ function newDockerCli(): string | undefined {
   return major >= 23
     ? undefined
     : `the docker command line is ${major || "of unknown age"}, not 23`;
+}
+
+function userNamespaces(): string | undefined {
+  const files = ["/etc/subuid", "/etc/subgid", "/proc/self/ns/user"];
+  const missing = files.find((path) => !existsSync(path));
+  if (missing !== undefined) return `no ${missing}`;
+  return works("unshare", ["--user", "true"]) ? undefined : "no user namespace can be made";
 }
 
 function fileSystem(type: string): string | undefined {
