@@ -1,5 +1,5 @@
 // Sharing modes with a real podman, which has one ID for all its containers.
-import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe } from "bun:test";
 import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { HoldsBench } from "../support/holds-bench.ts";

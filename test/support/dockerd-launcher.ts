@@ -78,7 +78,8 @@ function prepareMounts({ pluginFolder, subordinateIds }: LaunchPlan): void {
   must("mount", ["-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/run/docker"]);
   if (subordinateIds !== null) {
     writeFileSync("/run/docker/ids", subordinateIds);
-    for (const path of ["/etc/subuid", "/etc/subgid"]) must("mount", ["--bind", "/run/docker/ids", path]);
+    for (const path of ["/etc/subuid", "/etc/subgid"])
+      must("mount", ["--bind", "/run/docker/ids", path]);
   }
   if (pluginFolder === null) return;
   mkdirSync("/run/docker/plugins");
