@@ -95,7 +95,7 @@ export class EngineStage implements AsyncDisposable {
   }
 
   async #compose(words: readonly string[]): Promise<Printed> {
-    const place = ["--no-ansi", "--project-directory", this.#project];
+    const place = ["--ansi", "never", "--project-directory", this.#project];
     const file = ["--file", join(this.#project, "compose.yml")];
     const printed = await this.#onTerminal(["docker-compose", ...place, ...file, ...words]);
     const lines = printed.text.split("\n").filter((line) => !composeProgress.test(line));
