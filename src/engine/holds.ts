@@ -32,8 +32,8 @@ const ADMISSION_MS_MAX = 10_000;
 const ADMISSION_LOOK_MS = 40;
 /** How long an Unmount waits for the end of its hold, in milliseconds. */
 const UNMOUNT_MS_MAX = 250;
-/** How long a list of volumes waits for what the engines say, in milliseconds. */
-const REFRESH_MS_MAX = 300;
+/** How long a list of volumes waits for what the engines say, in milliseconds: Podman is slow. */
+const REFRESH_MS_MAX = 1_000;
 
 export interface HoldsParts {
   readonly host: Host;
