@@ -7,7 +7,14 @@ export function warnings(parts: {
   readonly engine: Engine;
   readonly facts: DaemonFacts;
 }): readonly string[] {
-  const missing = [...parts.engine.volumes.missing].sort();
-  if (missing.length === 0) return parts.facts.warnings;
-  return [...parts.facts.warnings, `The data directory is missing of: ${missing.join(", ")}.`];
+  const { volumes, adoptions } = parts.engine;
+  const missing = [...volumes.missing].sort();
+  const moving = adoptions.unfinished.toSorted();
+  return [
+    ...parts.facts.warnings,
+    ...(missing.length > 0 ? [`The data directory is missing of: ${missing.join(", ")}.`] : []),
+    ...(moving.length > 0
+      ? [`Adopting or releasing is not finished of: ${moving.join(", ")}. It is tried again.`]
+      : []),
+  ];
 }

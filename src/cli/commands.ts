@@ -1,4 +1,5 @@
 // Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
+import { adoptCommands } from "./adopt-commands.ts";
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
 import { hostCommands } from "./host-commands.ts";
 import { parseBytes } from "./human.ts";
@@ -292,6 +293,7 @@ const ownCommands: readonly Command[] = [
 export const commands: readonly Command[] = [
   ...volumeCommands,
   ...engineCommands,
+  ...adoptCommands,
   ...hostCommands,
   ...ownCommands,
 ];

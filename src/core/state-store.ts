@@ -14,8 +14,12 @@ export type Labels = Readonly<Record<string, string>>;
 /**
  * "ready": usable. "creating": a driver without the rebuild facet was asked to create it and has
  * not answered; recovery forgets it. "removing": a driver without trash was asked to destroy it.
+ * "adopting", "releasing": its data is on the way from, or to, another engine's place (decision
+ * 0008); until it is ours for good `mountpoint` and `identity` are those of the data directory there.
  */
-export type VolumePhase = "ready" | "creating" | "removing";
+export const volumePhases = ["ready", "creating", "removing", "adopting", "releasing"] as const;
+
+export type VolumePhase = (typeof volumePhases)[number];
 
 /** One volume. Immutable: a change is a new entry, so an entry can be a key of caches. */
 export interface VolumeEntry {
@@ -73,6 +77,7 @@ export interface RetiredEntry {
 export const historyActions = [
   "create",
   "adopt",
+  "release",
   "remove",
   "prune",
   "mount",

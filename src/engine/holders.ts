@@ -11,6 +11,7 @@ import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
 import { mountData } from "./mount-data.ts";
+import { refuseMoving } from "./moving.ts";
 
 export interface HoldersParts {
   readonly state: StateStore;
@@ -45,6 +46,7 @@ export class Holders {
   async mount(entry: VolumeEntry, who: Who, operation: Operation): Promise<string> {
     const { state, events, host, missing } = this.#parts;
     const { holder, kind } = who;
+    refuseMoving(entry);
     const driver = this.#parts.driverOf(entry);
     await this.#tellHolders(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
