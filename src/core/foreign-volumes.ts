@@ -84,6 +84,8 @@ export interface DataPlaces {
    * empty, and `storage.*`.
    */
   move(from: string, to: string): Promise<void>;
+  /** Makes an empty directory, unless one is there. Throws `storage.*`. */
+  make(path: string): void;
   /** Removes an empty directory, if it is there. Throws as `move` does. */
   removeEmpty(path: string): void;
 }

@@ -20,6 +20,7 @@ import {
   MoveFinisher,
   type MovingDriver,
   movingDriver,
+  prepareShell,
 } from "./move-finisher.ts";
 import { refuseMoving } from "./moving.ts";
 import { type RemovalParts, removeData } from "./removal.ts";
@@ -252,6 +253,7 @@ export class Adoptions {
   /** Whatever the engine does now, and whenever, it finds no data at its place. */
   async #forget({ entry, foreign }: Intent, operation: Operation): Promise<"forgotten" | "in use"> {
     try {
+      prepareShell(this.#parts.places, entry);
       return await foreign.forget(entry.name, operation);
     } catch (thrown) {
       const { message } = toEngineError(thrown);

@@ -1,7 +1,12 @@
 // Moves that could not be finished at once: another engine has still to forget its volume.
 import type { RebuildCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
-import type { DataPlaces, ForeignVolumes, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
+import type {
+  DataPlaces,
+  ForeignVolume,
+  ForeignVolumes,
+  ForeignVolumesFinder,
+} from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -39,6 +44,19 @@ export function movingDriver(drivers: FinisherParts["drivers"]): MovingDriver {
     throw new EngineError("adoption.refused", `there is no driver ${ADOPTING_DRIVER}`);
   }
   return { ...driver, rebuild: driver.rebuild };
+}
+
+/**
+ * The place as it must be for dockerd to forget a volume whose data is gone. Without a data
+ * directory no container starts on an empty one meanwhile. But a volume with options needs it as a
+ * mount point: dockerd unmounts it first, and there the storage itself is elsewhere.
+ */
+export function prepareShell(
+  places: DataPlaces,
+  { mountpoint, options }: Pick<ForeignVolume, "mountpoint" | "options">,
+): void {
+  if (Object.keys(options ?? {}).length > 0) places.make(mountpoint);
+  else places.removeEmpty(mountpoint);
 }
 
 export class MoveFinisher {
@@ -118,7 +136,7 @@ export class MoveFinisher {
       return;
     }
     if (theirs.users.length > 0) throw usedBy(name, theirs.users);
-    places.removeEmpty(theirs.mountpoint);
+    prepareShell(places, theirs);
     if ((await foreign.forget(name, operation)) === "in use") throw moving(entry);
   }
 

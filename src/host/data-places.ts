@@ -5,7 +5,7 @@ import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { DataPlaces, PlaceFacts } from "../core/foreign-volumes.ts";
 
 /** See core/foreign-volumes.ts. */
-export const dataPlaces: DataPlaces = { look, move, removeEmpty };
+export const dataPlaces: DataPlaces = { look, move, make, removeEmpty };
 
 function look(place: string): PlaceFacts | undefined {
   let stat: fs.BigIntStats | undefined;
@@ -54,6 +54,14 @@ async function move(from: string, to: string): Promise<void> {
       await sync(directory);
   } catch (error) {
     throw storageError(error, `syncing after ${from} was moved to ${to}`);
+  }
+}
+
+function make(place: string): void {
+  try {
+    fs.mkdirSync(place);
+  } catch (error) {
+    if (!isErrno(error, "EEXIST")) throw storageError(error, `making ${place}`);
   }
 }
 
