@@ -26,7 +26,7 @@
 
 enum { BUFFER_BYTES = 128 * 1024, CONNECTIONS_MAX = 256, REQUEST_BYTES_MAX = 4096 };
 
-enum mode { MODE_CREATE, MODE_INSPECT, MODE_LIST, MODE_REMOVE };
+enum mode { MODE_CREATE, MODE_INSPECT, MODE_LIST, MODE_REMOVE, MODE_HOLD, MODE_MOUNT };
 
 struct settings {
   enum mode mode;
@@ -58,6 +58,9 @@ struct worker {
   char first_wrong[256];
   uint64_t random;
   uint64_t finished;
+  // The volume and the holder that this worker has mounted and not unmounted yet; -1: none.
+  long mounted_volume;
+  long mounted_holder;
 };
 
 static struct settings settings = {.connections = 1, .prefix = "bench", .path = "/v1.41/volumes"};
@@ -239,8 +242,41 @@ static int written_plain(char *request, const char *method, const char *path) {
                   path);
 }
 
+// A call of the volume driver socket. Holders have ids of their own, in hex digits as Docker's.
+static int written_call(char *request, const char *call, long volume, long holder) {
+  char body[512];
+  int body_bytes = snprintf(body, sizeof body, "{\"Name\":\"%s-%ld\",\"ID\":\"%064lx\"}",
+                            settings.prefix, volume, holder);
+  return snprintf(request, REQUEST_BYTES_MAX,
+                  "POST /VolumeDriver.%s HTTP/1.1\r\nHost: bench\r\nContent-Length: %d\r\n\r\n%s",
+                  call, body_bytes, body);
+}
+
+// A Mount, or the Unmount of what this worker mounted last. Failures are in `Err`, with status 200.
+static void operate_plugin(struct worker *worker, long index) {
+  char request[REQUEST_BYTES_MAX];
+  int size;
+  if (settings.mode == MODE_MOUNT && worker->mounted_volume >= 0) {
+    size = written_call(request, "Unmount", worker->mounted_volume, worker->mounted_holder);
+    worker->mounted_volume = -1;
+  } else {
+    long chosen = (long)(random_number(worker) % (uint64_t)settings.names);
+    worker->mounted_volume = settings.mode == MODE_HOLD ? index : chosen;
+    // Those that hold (`hold`) have small numbers.
+    worker->mounted_holder = settings.mode == MODE_HOLD ? index : settings.first + index;
+    size = written_call(request, "Mount", worker->mounted_volume, worker->mounted_holder);
+  }
+  int status = exchange(worker, request, (size_t)size, 200, true);
+  if (status != 200 || !memmem(worker->body, worker->body_bytes, "\"Err\":\"\"", 8))
+    remember_wrong(worker, "the call failed", status);
+}
+
 // One request of the mode, and the check of its reply.
 static void operate(struct worker *worker, long index) {
+  if (settings.mode == MODE_HOLD || settings.mode == MODE_MOUNT) {
+    operate_plugin(worker, index);
+    return;
+  }
   char request[REQUEST_BYTES_MAX];
   char path[512];
   int size = 0;
@@ -295,6 +331,8 @@ static void *work(void *argument) {
     before = after;
   }
   worker->finished = before;
+  // What is still mounted is unmounted, untimed: the next burst must not find it.
+  if (settings.mode == MODE_MOUNT && worker->mounted_volume >= 0) operate_plugin(worker, 0);
   return NULL;
 }
 
@@ -341,7 +379,9 @@ static enum mode parsed_mode(const char *word) {
   if (strcmp(word, "inspect") == 0) return MODE_INSPECT;
   if (strcmp(word, "list") == 0) return MODE_LIST;
   if (strcmp(word, "remove") == 0) return MODE_REMOVE;
-  fail("--mode is create, inspect, list or remove, not %s", word);
+  if (strcmp(word, "hold") == 0) return MODE_HOLD;
+  if (strcmp(word, "mount") == 0) return MODE_MOUNT;
+  fail("--mode is create, inspect, list, remove, hold or mount, not %s", word);
   return MODE_LIST;
 }
 
@@ -372,7 +412,9 @@ static void parse(int count, char **words) {
   if (settings.connections < 1 || settings.connections > CONNECTIONS_MAX)
     fail("--connections is 1 to %d", CONNECTIONS_MAX);
   if (settings.count <= 0 && settings.seconds <= 0) fail("give --count or --seconds");
-  if (settings.mode == MODE_INSPECT && settings.names < 1) fail("--mode inspect needs --names");
+  if ((settings.mode == MODE_INSPECT || settings.mode == MODE_MOUNT) && settings.names < 1)
+    fail("--mode inspect and --mode mount need --names");
+  if (settings.mode == MODE_HOLD) settings.names = 1;
 }
 
 int main(int count, char **words) {
@@ -383,6 +425,7 @@ int main(int count, char **words) {
   for (int i = 0; i < settings.connections; i++) {
     workers[i].socket = connected();
     workers[i].buffer = grown(NULL, BUFFER_BYTES);
+    workers[i].mounted_volume = -1;
     workers[i].random = 0x9e3779b97f4a7c15u * (uint64_t)(i + 1);
     if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) fail("no more threads");
   }

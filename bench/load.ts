@@ -1,4 +1,4 @@
-// Runs the two C programs of the bench and reads their answers.
+// Runs the C programs of the bench and reads their answers.
 import { join } from "node:path";
 import { programPath, run, runAnyway } from "./processes.ts";
 
@@ -30,14 +30,18 @@ export interface ProcessTimes {
 
 /** One burst of load: a number of operations, or operations for a time. */
 export interface Burst {
-  readonly mode: "create" | "inspect" | "list" | "remove";
+  readonly mode: "create" | "inspect" | "list" | "remove" | "hold" | "mount";
   readonly socket: string;
   readonly connections: number;
   readonly amount: { readonly count: number } | { readonly seconds: number };
-  /** Names are `<prefix>-<number>`, numbers from `first`. */
+  /**
+   * Names are `<prefix>-<number>`, numbers from `first`; of a mount, holders' numbers are. `hold`
+   * mounts each volume once, `mount` mounts and unmounts volumes by turns: both at the socket of
+   * the volume driver.
+   */
   readonly prefix: string;
   readonly first?: number;
-  /** How many names there are to inspect. */
+  /** How many names there are to inspect or mount. */
   readonly names?: number;
   /** Labels `group=0` to `group=<groups - 1>` in turn; without it volumes have no labels. */
   readonly groups?: number;
@@ -52,6 +56,8 @@ export interface LoadTools {
   burst(burst: Burst): Promise<Load>;
   /** Times one whole process. Throws when it does not end with 0 or prints too few lines. */
   timeProcess(request: TimedProcess): Promise<ProcessTimes>;
+  /** Compiles `bench/<name>.c` to run without a C library around it. Returns its path. */
+  compileStatic(name: string): Promise<string>;
 }
 
 /** One process to be timed, its program as an absolute path. */
@@ -64,10 +70,10 @@ export interface TimedProcess {
 /** Compiles both programs into `directory`. Throws when there is no compiler. */
 export async function compileLoadTools(directory: string, signal: AbortSignal): Promise<LoadTools> {
   const compiler = programPath("gcc", "gcc and libc6-dev");
-  const compiled = async (name: string): Promise<string> => {
+  const compiled = async (name: string, flag = "-pthread"): Promise<string> => {
     const program = join(directory, name);
     const source = join(import.meta.dir, `${name}.c`);
-    await run({ command: [compiler, "-O2", "-pthread", "-o", program, source], signal });
+    await run({ command: [compiler, "-O2", flag, "-o", program, source], signal });
     return program;
   };
   const generator = await compiled("load-generator");
@@ -80,6 +86,7 @@ export async function compileLoadTools(directory: string, signal: AbortSignal): 
       }
       return checkedLoad(burst.mode, parseLoad(ended.output));
     },
+    compileStatic: (name) => compiled(name, "-static"),
     async timeProcess({ command, environment, linesMin }) {
       const times = parseProcessTimes(
         await run({ command: [timer, ...command], environment, signal }),

@@ -23,6 +23,9 @@ export function rowLine(row: Row): string {
   const [own, other] = [candidate, reference].map(({ median }) => inUnit(median, row.plan.unit));
   const spread = `${judged(row, row.judged.min)}–${judged(row, row.judged.max)}`;
   const judgement = `${spread}; ${targetText(row.plan)}: ${verdict(row)}`;
+  if (row.plan.against === "nothing") {
+    return `${work}: ${judged(row, row.judged.median)} (${judgement})`;
+  }
   return `${work}: ${judged(row, row.judged.median)} (${judgement}), ${own} against ${other}`;
 }
 
@@ -30,6 +33,7 @@ export function rowLine(row: Row): string {
 export function page(run: Run): string {
   const against = run.rows.filter(({ plan }) => plan.against === "reference");
   const itself = run.rows.filter(({ plan }) => plan.against === "itself");
+  const alone = run.rows.filter(({ plan }) => plan.against === "nothing");
   return [
     `# ${run.candidate} against ${run.reference}`,
     "",
@@ -41,6 +45,8 @@ export function page(run: Run): string {
     ...rowTable(against, [run.candidate, run.reference]),
     ...(itself.length > 0 ? ["", "## As volumes and their number grow", ""] : []),
     ...(itself.length > 0 ? rowTable(itself, ["largest", "smallest"]) : []),
+    ...(alone.length > 0 ? ["", `## Of ${run.candidate} alone`, ""] : []),
+    ...(alone.length > 0 ? rowTable(alone, [run.candidate, ""]) : []),
     ...shortfalls(run),
     ...run.tables.flatMap(figureTable),
     "",
@@ -92,7 +98,7 @@ function rowCells(row: Row): readonly string[] {
     `${judged(row, min)}–${judged(row, max)}`,
     String(row.judged.count),
     inUnit(row.candidate.median, unit),
-    inUnit(row.reference.median, unit),
+    row.plan.against === "nothing" ? "" : inUnit(row.reference.median, unit),
     word === "missed" ? "**missed**" : word,
   ];
 }

@@ -25,8 +25,11 @@ export interface RowPlan {
   readonly judged: "ratio" | "figure";
   /** Missing: a figure that is only reported. */
   readonly target?: Target;
-  /** What the candidate is compared with; a row "itself" compares two sizes of the candidate. */
-  readonly against: "reference" | "itself";
+  /**
+   * What the candidate is compared with; a row "itself" compares two sizes of the candidate. A
+   * figure of a row "nothing" stands alone: nobody else does such work.
+   */
+  readonly against: "reference" | "itself" | "nothing";
   /** One or two sentences: how the figure comes about. */
   readonly how: string;
   /** Where the time goes, for a target that is known to be missed: shown when it is. */
@@ -79,7 +82,8 @@ export function rowFrom(
     return { outcome: "failed", plan, reason: figures?.reason ?? "it was not measured" };
   }
   const candidate = figures.perSubject[places.candidate] ?? [];
-  const reference = figures.perSubject[places.reference] ?? [];
+  const isAlone = plan.against === "nothing";
+  const reference = isAlone ? candidate : (figures.perSubject[places.reference] ?? []);
   try {
     return {
       outcome: "measured",

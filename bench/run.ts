@@ -88,6 +88,7 @@ async function workbenchIn(
   let grounds = 0;
   return {
     candidate,
+    executable: options.candidate === "holdfast" ? candidate.listCommand[0] : undefined,
     reference: dockerdKind(options.candidate === "dockerd" ? "dockerd (second)" : "dockerd"),
     sizes: { ...sizes, rounds: options.rounds ?? sizes.rounds },
     tools: await compileLoadTools(directory, signal),

@@ -17,6 +17,18 @@ export interface Sizes {
   readonly remembered: number;
   /** Numbers of volumes for the cost per volume, ascending. */
   readonly growth: readonly number[];
+  /** Volumes that are held while mounts are measured. */
+  readonly held: number;
+  /** Processes on the machine while holds are looked at. */
+  readonly hostProcesses: number;
+  /** Containers per round and volume driver. */
+  readonly containers: number;
+  /** What is written inside of a container in one round. */
+  readonly writing: {
+    readonly sequentialMib: number;
+    readonly randomWrites: number;
+    readonly files: number;
+  };
   /** Pairs of processes per round. */
   readonly processes: number;
   /** How long an engine is left alone before its memory is read. */
@@ -34,6 +46,10 @@ export const fullSizes: Sizes = {
   listed: 5000,
   remembered: 10_000,
   growth: [1000, 10_000, 100_000],
+  held: 1000,
+  hostProcesses: 300,
+  containers: 4,
+  writing: { sequentialMib: 256, randomWrites: 400, files: 10_000 },
   processes: 20,
   idleMs: 5000,
 };
@@ -46,6 +62,10 @@ export const quickSizes: Sizes = {
   listed: 5000,
   remembered: 2000,
   growth: [500, 5000],
+  held: 200,
+  hostProcesses: 300,
+  containers: 2,
+  writing: { sequentialMib: 64, randomWrites: 100, files: 2000 },
   processes: 5,
   idleMs: 500,
 };
@@ -54,6 +74,8 @@ export const quickSizes: Sizes = {
 export interface Ground extends AsyncDisposable {
   /** On the file system under test. */
   readonly disk: string;
+  /** For sockets and logs; short. */
+  readonly directory: string;
   /** Starts an engine with its data on this ground. It ends with the ground, if not before. */
   start(kind: EngineKind, name: string): Promise<Engine>;
 }
@@ -61,6 +83,8 @@ export interface Ground extends AsyncDisposable {
 /** What a group gets. */
 export interface Workbench {
   readonly candidate: EngineKind;
+  /** Holdfast's executable; undefined: the candidate is another engine. */
+  readonly executable: string | undefined;
   readonly reference: EngineKind;
   readonly sizes: Sizes;
   readonly tools: LoadTools;
@@ -81,6 +105,7 @@ export async function freshGround(directory: string, signal: AbortSignal): Promi
   const held = cleanUp.move();
   return {
     disk: disk.path,
+    directory,
     async start(kind, name) {
       const place = { directory: join(directory, name), data: join(disk.path, name) };
       return held.use(await kind.start(place, signal));

@@ -1,6 +1,7 @@
 // The Debian packages that tests and benchmarks use, and how to see that one is missing.
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { findProgram } from "./find-program.ts";
 
 /** Debian's own Python: another one earlier in PATH does not see Debian's Python packages. */
@@ -15,8 +16,12 @@ export type Purpose = "test" | "nightly" | "bench";
 export interface DebianPackage {
   /** The first of these that the machine's Debian has: names changed between releases. */
   readonly packages: readonly string[];
-  /** What shows that it is there: a program in PATH, a module of Debian's Python, or a file. */
-  readonly provides: { readonly program: string } | { pythonModule: string } | { file: string };
+  /** What shows that it is there: a program in PATH, a module of Debian's Python, a file, a look. */
+  readonly provides:
+    | { readonly program: string }
+    | { readonly pythonModule: string }
+    | { readonly file: string }
+    | { readonly isThere: () => boolean };
   readonly purposes: readonly Purpose[];
   readonly neededFor: string;
 }
@@ -24,8 +29,20 @@ export interface DebianPackage {
 /** The kernel that it is tested with, user-mode Linux, exists for this processor only. */
 const ganeshaVfs = "/usr/lib/x86_64-linux-gnu/ganesha/libfsalvfs.so";
 
+/** Debian's place for all PostgreSQLs, a directory for each version. */
+const postgresFolders = "/usr/lib/postgresql";
+
+/** That of the newest with a server, which `bin/` is in; undefined: there is none. */
+export function postgresFolder(): string | undefined {
+  if (!existsSync(postgresFolders)) return undefined;
+  return readdirSync(postgresFolders)
+    .toSorted((one, other) => Number(other) - Number(one))
+    .map((version) => join(postgresFolders, version))
+    .find((folder) => existsSync(join(folder, "bin/postgres")));
+}
+
 /** One line for each; a line goes when the last test that needs it goes. */
-export const debianPackages: readonly DebianPackage[] = [
+const lines = [
   {
     packages: ["docker.io"],
     provides: { program: "dockerd" },
@@ -55,6 +72,30 @@ export const debianPackages: readonly DebianPackage[] = [
     provides: { program: "busybox" },
     purposes: ["test"],
     neededFor: "the image of the tests' containers, made without a network",
+  },
+  {
+    packages: ["docker-compose"],
+    provides: { program: "docker-compose" },
+    purposes: ["test"],
+    neededFor: "Compose projects with volumes of Holdfast",
+  },
+  {
+    packages: ["postgresql"],
+    provides: { isThere: () => postgresFolder() !== undefined },
+    purposes: ["test"],
+    neededFor: "a database on a volume, under load",
+  },
+  {
+    packages: ["nginx-light"],
+    provides: { program: "nginx" },
+    purposes: ["test"],
+    neededFor: "web servers that share a volume",
+  },
+  {
+    packages: ["iproute2"],
+    provides: { program: "ip" },
+    purposes: ["test"],
+    neededFor: "networks of the tests' own, for a Swarm too",
   },
   {
     packages: ["python3-docker"],
@@ -159,12 +200,6 @@ export const debianPackages: readonly DebianPackage[] = [
     neededFor: "the modules of user-mode Linux",
   },
   {
-    packages: ["iproute2"],
-    provides: { program: "ip" },
-    purposes: ["nightly"],
-    neededFor: "networks of the tests' own",
-  },
-  {
     packages: ["gcc"],
     provides: { program: "gcc" },
     purposes: ["bench"],
@@ -182,11 +217,28 @@ export const debianPackages: readonly DebianPackage[] = [
     purposes: ["bench"],
     neededFor: "timing whole processes",
   },
-];
+] as const satisfies readonly DebianPackage[];
+
+export const debianPackages: readonly DebianPackage[] = lines;
+
+/** The programs that the list installs: a test that asks for another one is a type error. */
+export type ListedProgram = Extract<
+  (typeof lines)[number]["provides"],
+  { readonly program: string }
+>["program"];
+
+/** The package in which a program of the list is, in words: "docker-cli or docker.io". */
+export function packageOf(program: ListedProgram): string {
+  const line = debianPackages.find(
+    ({ provides }) => "program" in provides && provides.program === program,
+  );
+  return line?.packages.join(" or ") ?? program;
+}
 
 /** True when the machine has what the line stands for, from whichever source. */
 export function isInstalled({ provides }: DebianPackage): boolean {
   if ("program" in provides) return findProgram(provides.program) !== undefined;
+  if ("isThere" in provides) return provides.isThere();
   if ("file" in provides) return existsSync(provides.file);
   const command = ["-c", `import ${provides.pythonModule}`];
   return spawnSync(debianPython, command, { stdio: "ignore" }).status === 0;

@@ -1,5 +1,6 @@
 // Installs the Debian packages that a command needs, where it may, and says what stays missing.
 import { spawnSync } from "node:child_process";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import {
   type DebianPackage,
   debianPackages,
@@ -10,6 +11,8 @@ import { findProgram } from "./find-program.ts";
 
 /** Another apt run, of the system's own timers for example, is waited for as long. */
 const aptLockSeconds = 120;
+
+const servicePolicy = "/usr/sbin/policy-rc.d";
 
 /**
  * One apt run for everything that is missing; nothing at all when nothing is. Never fails: what
@@ -25,13 +28,27 @@ export function installPackages(purpose: Purpose): void {
     apt("update", "-qq");
     const names = [...new Set(missing.map(availableName))];
     console.error(`set-up: installing Debian packages: ${names.join(" ")}`);
-    apt("install", "-qq", "--yes", "--no-install-recommends", ...names);
+    withoutServices(() => apt("install", "-qq", "--yes", "--no-install-recommends", ...names));
   } else {
     console.error(`set-up: Debian packages are not installed: ${obstacle}`);
   }
   for (const line of missing.filter((one) => !isInstalled(one))) {
     const names = line.packages.join(" or ");
     console.error(`set-up: ${names} is missing (${line.neededFor}); what needs it is skipped`);
+  }
+}
+
+/**
+ * Packages start the services that they bring (nginx, PostgreSQL, a Docker Engine), unless this
+ * file of Debian's says no; tests need the programs alone. An administrator's own file stays.
+ */
+function withoutServices(install: () => void): void {
+  const isOurs = !existsSync(servicePolicy);
+  if (isOurs) writeFileSync(servicePolicy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  try {
+    install();
+  } finally {
+    if (isOurs) rmSync(servicePolicy);
   }
 }
 

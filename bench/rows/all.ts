@@ -2,11 +2,14 @@
 import type { Group } from "../rows.ts";
 import { changeGroup } from "./change.ts";
 import { commandGroup } from "./command.ts";
+import { containerGroup } from "./container.ts";
 import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
+import { holdsGroup } from "./holds.ts";
 import { inspectGroup, listGroup } from "./read.ts";
 import { restGroup } from "./rest.ts";
 import { sizeGroup } from "./size.ts";
+import { writingGroup } from "./writing.ts";
 
 /** The groups. */
 export const groups: readonly Group[] = [
@@ -18,6 +21,9 @@ export const groups: readonly Group[] = [
   restGroup,
   growthGroup,
   sizeGroup,
+  holdsGroup,
+  containerGroup,
+  writingGroup,
 ];
 
 /**

@@ -58,8 +58,8 @@ const list: RowPlan = {
     "The time of an unfiltered list divided by the number of its volumes. «Linear» means at most " +
     `${LINEAR_SHARE} times the time per volume with 1,000.`,
   whyMissed:
-    "The work is the same for each volume (profile: 0.12 µs to gather and join its text, the rest " +
-    "to send it), but the texts of volumes that were created in this life of the daemon lie " +
+    "The work is the same for each volume (profile: 0.12 µs to gather and join its text, the " +
+    "rest to send it), but the texts of volumes that were created in this life of the daemon lie " +
     "scattered over the heap, and 100,000 of them exceed the processor's cache while 1,000 do " +
     "not. That it is this was inferred, not counted: after a restart, which lays them side by " +
     "side, the same 100,000 took 0.47 µs each, as 1,000 do. A cached whole list would hide it, " +

@@ -12,7 +12,7 @@ export interface DaemonFacts {
   readonly buildTime: string;
   /** The runtime and its version. */
   readonly runtime: string;
-  /** A random id of this start. */
+  /** A random UUID, the same in every life on this data root. */
   readonly id: string;
   readonly root: string;
   readonly hostName: string;

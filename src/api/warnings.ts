@@ -8,13 +8,20 @@ export function warnings(parts: {
   readonly facts: DaemonFacts;
 }): readonly string[] {
   const { volumes, adoptions } = parts.engine;
+  const sentences = [...parts.facts.warnings];
   const missing = [...volumes.missing].sort();
+  if (missing.length > 0)
+    sentences.push(`The data directory is missing of: ${missing.join(", ")}.`);
+  const unmounted = volumes.unmounted.filter((name) => !volumes.missing.has(name)).sort();
+  if (unmounted.length > 0) {
+    sentences.push(
+      `Not mounted though held, see the log: ${unmounted.join(", ")}. Mount it again for one of ` +
+        "its holders, or end them.",
+    );
+  }
   const moving = adoptions.unfinished.toSorted();
-  return [
-    ...parts.facts.warnings,
-    ...(missing.length > 0 ? [`The data directory is missing of: ${missing.join(", ")}.`] : []),
-    ...(moving.length > 0
-      ? [`Adopting or releasing is not finished of: ${moving.join(", ")}. It is tried again.`]
-      : []),
-  ];
+  if (moving.length > 0) {
+    sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
+  }
+  return sentences;
 }

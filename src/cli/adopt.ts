@@ -78,7 +78,8 @@ async function each(
       if (error instanceof DaemonUnreachable) break;
     }
   }
-  if (failures.length > 0) throw new SeveralFailures(failures);
+  const [failure] = failures;
+  if (failure !== undefined) throw failures.length === 1 ? failure : new SeveralFailures(failures);
   return 0;
 }
 

@@ -159,42 +159,6 @@ test("the reference has every command and option", () => {
 });
 
 describe("on a terminal", () => {
-  test("the list says when each volume was made and how many hold it", async () => {
-    const own = [
-      { name: "v1", state: "idle", holders: [] },
-      { name: "v2", state: "in use", holders: [{ id: "a" }, { id: "b" }] },
-      { name: "v10", state: "data missing", holders: [] },
-    ];
-    await using daemon = await FakeDaemon.start(({ path }) =>
-      json(path.startsWith("/holdfast/v1/") ? { volumes: own, next: null } : { Volumes: volumes }),
-    );
-    const plain = await runWords(["volume", "ls"], daemon.host, {
-      isTerminal: true,
-      env: { NO_COLOR: "1" },
-    });
-    expect(plain.stdout).toBe(
-      "DRIVER    VOLUME NAME   CREATED             HOLDERS\n" +
-        "local     v1            About an hour ago   0\n" +
-        "local     v2            About an hour ago   2\n" +
-        "local     v10           About an hour ago   data missing\n",
-    );
-    const coloured = await runWords(["volume", "ls"], daemon.host, { isTerminal: true });
-    expect(coloured.stdout).toStartWith("\x1b[1mDRIVER");
-    const piped = await runWords(["volume", "ls"], daemon.host);
-    expect(piped.stdout).toBe("DRIVER    VOLUME NAME\nlocal     v1\nlocal     v2\nlocal     v10\n");
-  });
-
-  test("the list works with a daemon that is not ours", async () => {
-    await using daemon = await FakeDaemon.start(({ path }) =>
-      path.startsWith("/v1.51/")
-        ? json({ Volumes: volumes.slice(0, 1) })
-        : json({ message: "page not found" }, 404),
-    );
-    const env = { NO_COLOR: "1" };
-    const { stdout } = await runWords(["volume", "ls"], daemon.host, { isTerminal: true, env });
-    expect(stdout).toEndWith("\nlocal     v10           About an hour ago   -\n");
-  });
-
   test("a failure names the way out, and nowhere else", async () => {
     await using daemon = await FakeDaemon.start(() => {
       return json({ message: "remove v1: volume is in use - [6fe1]" }, 409);

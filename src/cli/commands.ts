@@ -195,7 +195,7 @@ const volumeCommands: readonly Command[] = [
   },
 ];
 
-const engineCommands: readonly Command[] = [
+const systemCommands: readonly Command[] = [
   {
     words: ["events"],
     summary: "Get real time events from the server",
@@ -248,6 +248,44 @@ const engineCommands: readonly Command[] = [
   },
 ];
 
+const engineCommands: readonly Command[] = [
+  {
+    words: ["engine", "ls"],
+    aliases: ["list"],
+    summary: "List the container engines that have used the volume driver, asked now",
+    usage: "[OPTIONS]",
+    argumentCount: { min: 0, max: 0 },
+    options: [
+      { name: "format", kind: "string", summary: tableFormatWords },
+      { name: "quiet", short: "q", kind: "flag", summary: "Only display the engines' keys" },
+      json,
+    ],
+    examples: [{ line: "holdfast engine ls", about: "Who is asked before a volume is removed" }],
+  },
+  {
+    words: ["engine", "forget"],
+    summary: "Forget a container engine that is gone for good",
+    usage: "[OPTIONS] ENGINE",
+    argumentCount: { min: 1, max: 1 },
+    options: [
+      {
+        name: "force",
+        short: "f",
+        kind: "flag",
+        summary: "Also one that answers and has containers with volumes",
+      },
+      json,
+    ],
+    examples: [
+      {
+        line: "holdfast engine forget docker:/run/docker.sock",
+        about: "Docker was uninstalled: do not ask it any more",
+      },
+    ],
+    completes: "engines",
+  },
+];
+
 const verifyOptionWords = `Set driver specific options. The checks write
 into the storage that is given here; only a bind
 mount's device is spared: they make a directory in
@@ -292,6 +330,7 @@ const ownCommands: readonly Command[] = [
 /** All commands, in the order in which they are documented. */
 export const commands: readonly Command[] = [
   ...volumeCommands,
+  ...systemCommands,
   ...engineCommands,
   ...adoptCommands,
   ...hostCommands,
@@ -301,6 +340,7 @@ export const commands: readonly Command[] = [
 /** The first words of commands that have two. */
 export const commandGroups: readonly CommandGroup[] = [
   { word: "volume", summary: "Manage volumes" },
+  { word: "engine", summary: "Manage the container engines that use volumes" },
   { word: "verify", summary: "Check promises on your own storage" },
 ];
 

@@ -2,6 +2,7 @@
 import { DaemonClient } from "./client.ts";
 import type { Command, OptionSpec } from "./command.ts";
 import { commandGroups, commands, daemonSummary, globalOptions } from "./commands.ts";
+import { engineKeys } from "./engine.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
 import { sortNaturally } from "./natural-order.ts";
@@ -42,9 +43,10 @@ async function findCandidates(
   if (typed.startsWith("-")) return command.options.filter(isShown).map(optionCandidate);
   if (command.words[0] === "completion") return shells.map((word) => ({ word, summary: "" }));
   if (command.completes === "commands") return commandCandidates(words.slice(1), typed);
-  if (command.completes !== "volumes") return [];
+  const namesOf = command.completes === "engines" ? engineKeys : volumeNames;
+  if (command.completes !== "volumes" && command.completes !== "engines") return [];
   const given = new Set(words.slice(command.words.length));
-  const names = await volumeNames(host, terminal);
+  const names = await askDaemon(namesOf, host, terminal);
   return names.filter((word) => !given.has(word)).map((word) => ({ word, summary: "" }));
 }
 
@@ -91,16 +93,15 @@ function commandCandidates(words: readonly string[], typed: string): readonly Ca
 }
 
 /** Nothing, when there is no daemon: completion has nobody to complain to. */
-async function volumeNames(
+async function askDaemon(
+  namesOf: (client: DaemonClient) => Promise<readonly string[]>,
   host: string | undefined,
   terminal: Terminal,
 ): Promise<readonly string[]> {
   try {
     const client = new DaemonClient(await findTarget(host, terminal), { silenceMs: answerMsMax });
     try {
-      const list = await client.json<VolumeList>(listRequest([]));
-      const names = (list.Volumes ?? []).map((volume) => volume.Name);
-      return sortNaturally(names, (name) => name);
+      return await namesOf(client);
     } finally {
       client.close();
     }
@@ -108,4 +109,10 @@ async function volumeNames(
     if (error instanceof CliFailure) return [];
     throw error;
   }
+}
+
+async function volumeNames(client: DaemonClient): Promise<readonly string[]> {
+  const list = await client.json<VolumeList>(listRequest([]));
+  const names = (list.Volumes ?? []).map((volume) => volume.Name);
+  return sortNaturally(names, (name) => name);
 }

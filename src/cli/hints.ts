@@ -6,6 +6,10 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Remove the containers it names first (docker rm ID), or choose another volume.",
   },
   {
+    when: /cannot be asked which ones its containers have/,
+    way: "Start that engine again; one that is gone for good: holdfast engine forget KEY",
+  },
+  {
     when: /no such volume$/,
     way: "List the volumes that exist with: holdfast volume ls",
   },
@@ -22,8 +26,14 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "See the known drivers with: holdfast info -f '{{.Plugins.Volume}}'",
   },
   {
-    when: /^Error response from daemon: .*invalid option: "/,
-    way: "The local driver knows the options type, device, o and size.",
+    when: /^Error response from daemon: .*invalid option: "(?:[^"\\]|\\.)*"$/,
+    way: "Known are type, device, o and size of the driver local; sharing, owner and mode of all.",
+  },
+  {
+    when: /quota size requested but no quota support/,
+    way:
+      "Leave size out, or limit a volume in memory with: " +
+      "-o type=tmpfs -o device=tmpfs -o o=size=64m",
   },
   {
     when: /missing required option: "/,

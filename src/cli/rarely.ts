@@ -8,6 +8,7 @@ import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
 import { showUsage } from "./df.ts";
 import { examine } from "./doctor.ts";
+import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
 import { showInfo } from "./info.ts";
@@ -28,6 +29,8 @@ export const rarely = {
   examine,
   explainWithoutCommand,
   followEvents,
+  forgetEngine,
+  listEngines,
   parseInspectFormat,
   printCompletion,
   printHelp,

@@ -2,6 +2,7 @@
 import { EngineError } from "../core/errors.ts";
 import type { Command } from "./command.ts";
 import { commands, globalOptions } from "./commands.ts";
+import { didYouMean, type Reached } from "./did-you-mean.ts";
 import { exitOfKind, internalExit } from "./exit-codes.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
 import { wayOut } from "./hints.ts";
@@ -18,10 +19,15 @@ function fromEngine(error: unknown): unknown {
   return new CliFailure(error.message, exitOfKind[error.kind], { code, recovery });
 }
 
+interface CommandLine {
+  readonly words: readonly string[];
+  readonly terminal: Terminal;
+  readonly reached: Reached;
+}
+
 export async function reportFailure(
   thrown: unknown,
-  words: readonly string[],
-  terminal: Terminal,
+  { words, terminal, reached }: CommandLine,
 ): Promise<number> {
   const error = fromEngine(thrown);
   if (!(error instanceof CliFailure)) {
@@ -36,7 +42,7 @@ export async function reportFailure(
     return error.exitCode;
   }
   if (error instanceof UsageFailure) await terminal.err(usageText(error));
-  else await terminal.err(`${error.message}\n${await hints(error, terminal)}`);
+  else await terminal.err(`${error.message}\n${await hints(error, terminal, reached)}`);
   return error.exitCode;
 }
 
@@ -55,12 +61,13 @@ function jsonLine(failure: CliFailure): string {
  * What a person can do. After a daemon's refusal only on a terminal: a program that compares stderr
  * with Docker's sees Docker's.
  */
-async function hints(error: CliFailure, terminal: Terminal): Promise<string> {
+async function hints(error: CliFailure, terminal: Terminal, reached: Reached): Promise<string> {
   const isOwn = !(error instanceof DaemonRefusal) && error.recovery !== undefined;
   const isTerminal = await terminal.isErrTerminal();
   if (!isOwn && !isTerminal) return "";
   const ways = failuresOf(error).map((failure) => failure.recovery ?? wayOut(failure.message));
-  const distinct = new Set(ways.filter((way) => way !== undefined));
+  const meant = isTerminal ? await didYouMean(failuresOf(error), reached) : [];
+  const distinct = new Set([...meant, ...ways.filter((way) => way !== undefined)]);
   const dim = isTerminal ? colours(terminal).dim : (text: string): string => text;
   return [...distinct].map((way) => `${dim(way)}\n`).join("");
 }

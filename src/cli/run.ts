@@ -2,6 +2,7 @@
 import { compareVersions, DaemonClient } from "./client.ts";
 import type { CliParts, Command, RunCommand } from "./command.ts";
 import { globalOptions } from "./commands.ts";
+import type { Reached } from "./did-you-mean.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand } from "./find-command.ts";
 import { OptionError, type Options, parseOptions } from "./options.ts";
@@ -19,12 +20,13 @@ export async function runCli(
   terminal: Terminal,
   parts: CliParts,
 ): Promise<number> {
+  const reached: Reached = {};
   try {
-    return await dispatch(words, terminal, parts);
+    return await dispatch(words, terminal, parts, reached);
   } catch (error) {
     if (error instanceof OutputClosed) return outputClosedExit;
     const { reportFailure } = (await import("./rarely.ts")).rarely;
-    return reportFailure(error, words, terminal);
+    return reportFailure(error, { words, terminal, reached });
   }
 }
 
@@ -32,6 +34,7 @@ async function dispatch(
   words: readonly string[],
   terminal: Terminal,
   parts: CliParts,
+  reached: Reached,
 ): Promise<number> {
   if (words[0] === "__complete") {
     const { complete } = (await import("./rarely.ts")).rarely;
@@ -60,6 +63,7 @@ async function dispatch(
     parsed.options.text("host") ?? front.options.text("host"),
     terminal,
   );
+  Object.assign(reached, { command, target });
   // Not closed: the process ends now, and the kernel closes faster than we do.
   const client = new DaemonClient(target);
   await checkApiVersion(command, parsed.options, client);

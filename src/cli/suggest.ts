@@ -30,7 +30,7 @@ export function suggest(typed: string, known: readonly string[]): string | undef
   let best: { readonly word: string; readonly distance: number } | undefined;
   for (const word of known) {
     const isBeginning = typed.length >= 2 && word.startsWith(typed);
-    const distance = isBeginning ? 0 : editDistance(typed.toLowerCase(), word);
+    const distance = isBeginning ? 0 : editDistance(typed.toLowerCase(), word.toLowerCase());
     if (distance <= limit && (best === undefined || distance < best.distance)) {
       best = { word, distance };
     }

@@ -1,51 +1,29 @@
-// The table of `holdfast volume ls` for people: when each volume was made, and who holds it.
-import type { DaemonClient } from "./client.ts";
+// The table of `holdfast volume ls` for people: what each volume is doing, who has it, since when.
 import type { Invocation } from "./command.ts";
-import { DaemonRefusal } from "./failure.ts";
 import { humanDuration } from "./human.ts";
+import { holdersText, type OwnVolume, readOwnVolumes } from "./own-volume.ts";
 import { colours } from "./style.ts";
 import { alignColumns } from "./table.ts";
 import type { ApiVolume } from "./volume.ts";
 
-/** The part of Holdfast's own description of a volume that the table shows. */
-interface OwnVolume {
-  readonly name: string;
-  readonly state: string;
-  readonly holders: readonly unknown[];
+/** States that somebody has to look at. */
+const alarming: readonly string[] = ["violated", "not mounted", "data missing"];
+
+const stateHeader = "STATE";
+const header = `NAME\tDRIVER\t${stateHeader}\tHOLDERS\tLAST USED`;
+
+/** `now`, `5 minutes ago`, `never`; `-` for what is not known. */
+function lastUseText(volume: OwnVolume, nowMs: number): string {
+  if (volume.holders.some(({ state }) => state !== "stopped")) return "now";
+  const usedMs = Date.parse(volume.lastUsedAt ?? "");
+  if (!Number.isNaN(usedMs)) return `${humanDuration(Math.max(0, nowMs - usedMs))} ago`;
+  return volume.firstUsedAt === null ? "never" : "-";
 }
 
-/** One page of them, sorted by name. */
-interface OwnPage {
-  readonly volumes: readonly OwnVolume[];
-  readonly next: string | null;
-}
-
-/** What to show of each volume's holders; nothing where the daemon is not ours. */
-async function readHolders(client: DaemonClient): Promise<ReadonlyMap<string, string>> {
-  const shown = new Map<string, string>();
-  try {
-    for (let after: string | null = ""; after !== null; ) {
-      const page: OwnPage = await client.json<OwnPage>({
-        method: "GET",
-        path: `/holdfast/v1/volumes?after=${encodeURIComponent(after)}`,
-      });
-      for (const { name, state, holders } of page.volumes) {
-        shown.set(name, state === "data missing" ? state : String(holders.length));
-      }
-      after = page.next;
-    }
-    return shown;
-  } catch (error) {
-    if (error instanceof DaemonRefusal) return new Map();
-    throw error;
-  }
-}
-
-function ageOf(volume: ApiVolume, nowMs: number): string {
-  const createdMs = Date.parse(volume.CreatedAt ?? "");
-  // Year 1 is Docker's way to say that a driver did not tell.
-  if (Number.isNaN(createdMs) || createdMs <= 0) return "-";
-  return `${humanDuration(Math.max(0, nowMs - createdMs))} ago`;
+function cells(volume: ApiVolume, own: OwnVolume | undefined, nowMs: number): readonly string[] {
+  const { Name, Driver } = volume;
+  if (own === undefined) return [Name, Driver, "-", "-", "-"];
+  return [Name, Driver, own.state, holdersText(own.holders), lastUseText(own, nowMs)];
 }
 
 export async function renderWideTable(
@@ -53,11 +31,16 @@ export async function renderWideTable(
   { client, terminal }: Invocation,
 ): Promise<string> {
   const nowMs = terminal.nowMs();
-  const holders = await readHolders(client);
-  const rows = volumes.map((volume) =>
-    [volume.Driver, volume.Name, ageOf(volume, nowMs), holders.get(volume.Name) ?? "-"].join("\t"),
-  );
-  const table = alignColumns(`${["DRIVER\tVOLUME NAME\tCREATED\tHOLDERS", ...rows].join("\n")}\n`);
-  const headerEnd = table.indexOf("\n");
-  return colours(terminal).bold(table.slice(0, headerEnd)) + table.slice(headerEnd);
+  const own = await readOwnVolumes(client);
+  const rows = volumes.map((volume) => cells(volume, own.get(volume.Name), nowMs).join("\t"));
+  const [first = "", ...lines] = alignColumns([header, ...rows].join("\n")).split("\n");
+  // Colours come last: they would count as characters.
+  const { bold, red } = colours(terminal);
+  const stateAt = first.indexOf(stateHeader);
+  const coloured = lines.map((line) => {
+    const state = alarming.find((word) => line.startsWith(word, stateAt));
+    if (state === undefined) return line;
+    return line.slice(0, stateAt) + red(state) + line.slice(stateAt + state.length);
+  });
+  return [bold(first), ...coloured].map((line) => `${line}\n`).join("");
 }

@@ -3,10 +3,11 @@
 // Measured with 20.10: a list takes some 3 ms, during a driver call too. While dockerd starts it is
 // different: it mounts the volumes of containers that restart with it, its socket takes
 // connections, and nothing is answered until all of them have started.
-import type {
-  ContainerEngine,
-  ContainerVolume,
-  EngineContainer,
+import {
+  type ContainerEngine,
+  type ContainerVolume,
+  type EngineContainer,
+  STOP_SECONDS,
 } from "../core/container-engine.ts";
 import type { Operation } from "../core/operation.ts";
 import { type DockerAnswer, exchange } from "./docker-http.ts";
@@ -16,11 +17,20 @@ import { inTime } from "./unreachable.ts";
 /** How long dockerd may take to list its containers, in milliseconds. */
 const LIST_MS_MAX = 3_000;
 
-/** It gives a container ten seconds to end by itself, or as long as the container asks for. */
+/** Beside `STOP_SECONDS`: killing a container that is in the kernel's hands takes time. */
 const STOP_MS_MAX = 30_000;
+
+/**
+ * dockerd tells of a container in a millisecond or two, but of one that it is starting, stopping or
+ * copying from only when that is done. Long, for a machine that is busy itself.
+ */
+const BUSY_MS = 1_000;
 
 /** Some 2 KiB for each container. */
 const LIST_BYTES_MAX = 64 * 1024 * 1024;
+
+/** One container in all detail; its labels and variables may be long. */
+const INSPECT_BYTES_MAX = 4 * 1024 * 1024;
 
 /** An error in JSON. */
 const MESSAGE_BYTES_MAX = 64 * 1024;
@@ -58,13 +68,22 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
         return list(JSON.parse(answer.body)).flatMap((one) => containerOf(one, driver));
       }),
 
+    isBusyWith: (container, operation) =>
+      inTime({ key, deadlineMs: BUSY_MS }, operation, async (signal) => {
+        const path = `/containers/${encodeURIComponent(container)}/json`;
+        const answer = await send(parts, (socketPath) =>
+          exchange({ socketPath, method: "GET", path, signal, bodyBytesMax: INSPECT_BYTES_MAX }),
+        );
+        return ![200, 404].includes(answer.status);
+      }).catch(() => true),
+
     stop: (container: string, operation: Operation) =>
       inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
         const answer = await send(parts, (socketPath) =>
           exchange({
             socketPath,
             method: "POST",
-            path: `/containers/${encodeURIComponent(container)}/stop`,
+            path: `/containers/${encodeURIComponent(container)}/stop?t=${STOP_SECONDS}`,
             signal,
             bodyBytesMax: MESSAGE_BYTES_MAX,
           }),

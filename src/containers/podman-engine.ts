@@ -2,10 +2,11 @@
 //
 // Measured with 4.3: `ps` and `inspect` take some 40 ms each. A podman that meets a volume of ours
 // sends /Plugin.Activate first, and goes on without an answer when nobody listens.
-import type {
-  ContainerEngine,
-  ContainerVolume,
-  EngineContainer,
+import {
+  type ContainerEngine,
+  type ContainerVolume,
+  type EngineContainer,
+  STOP_SECONDS,
 } from "../core/container-engine.ts";
 import { type Host, PROGRAM_OUTPUT_BYTES_MAX } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
@@ -16,7 +17,7 @@ import { inTime } from "./unreachable.ts";
 /** For the list of containers and all inspections together, in milliseconds. */
 const LIST_MS_MAX = 10_000;
 
-/** Podman gives a container ten seconds to end by itself. */
+/** Beside `STOP_SECONDS`. */
 const STOP_MS_MAX = 30_000;
 
 /** So many have room in the output that is kept of a program, unless they have very long names. */
@@ -55,9 +56,13 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
         return found;
       }),
 
+    // It cannot be asked during its calls, which is when somebody wants to know.
+    isBusyWith: () => Promise.resolve(true),
+
     stop: (container, operation) =>
       inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
-        await podman(parts, ["stop", container], { ...operation, signal });
+        const words = ["stop", `--time=${STOP_SECONDS}`, container];
+        await podman(parts, words, { ...operation, signal });
       }),
   };
 }

@@ -7,6 +7,12 @@
 // container's lock during a driver call, so it is not asked at all then (`isAskableInCalls`).
 import type { Caller, Operation } from "./operation.ts";
 
+/**
+ * How long a container that is stopped may take to end by itself before it is killed. Less than the
+ * ten seconds of `docker stop`: until then it writes where it must not.
+ */
+export const STOP_SECONDS = 2;
+
 /** One volume of ours in one container. */
 export interface ContainerVolume {
   readonly volume: string;
@@ -43,7 +49,15 @@ export interface ContainerEngine {
    * `containers.unreachable` when the engine does not answer within its deadline.
    */
   containers(operation: Operation): Promise<readonly EngineContainer[]>;
-  /** Stops a container as `docker stop` does. Throws `containers.unreachable`. */
+  /**
+   * Whether the engine is working on this container just now, as on one that it starts; what could
+   * not be told counts as yes. Waits for a fraction of a second. Never rejects.
+   */
+  isBusyWith(container: string, operation: Operation): Promise<boolean>;
+  /**
+   * Stops a container as `docker stop` does, and gives it `STOP_SECONDS` to end by itself. Throws
+   * `containers.unreachable`.
+   */
   stop(container: string, operation: Operation): Promise<void>;
 }
 

@@ -49,7 +49,7 @@ export const errorTable = {
   "volume.option_invalid": {
     kind: "invalid",
     retry: false,
-    recovery: "Correct the driver option that the message names.",
+    recovery: "Correct the option that the message names.",
   },
   "volume.not_found": {
     kind: "not_found",
@@ -64,12 +64,13 @@ export const errorTable = {
   "volume.in_use": {
     kind: "conflict",
     retry: true,
-    recovery: "Remove the containers that the message names, then remove the volume.",
+    recovery:
+      "Remove the containers that are named, and have other holders unmount it; then try again.",
   },
   "volume.shared_elsewhere": {
     kind: "conflict",
     retry: true,
-    recovery: "Stop the container that the message names first: the volume allows one at a time.",
+    recovery: "Stop that container, or wait for its end: the volume allows one at a time.",
   },
   "volume.not_visible": {
     kind: "unavailable",
@@ -116,8 +117,8 @@ export const errorTable = {
     kind: "conflict",
     retry: true,
     recovery:
-      "Stop and remove the containers that the message names (`docker rm`, `docker-compose down`): " +
-      "their data stays. Make them anew afterwards.",
+      "Stop and remove the containers that the message names (`docker rm`, `docker-compose " +
+      "down`): their data stays. Make them anew afterwards.",
   },
   "adoption.other_file_system": {
     kind: "unsupported",
@@ -148,8 +149,8 @@ export const errorTable = {
     kind: "unavailable",
     retry: true,
     recovery:
-      "Start the container engine that the message names, or `holdfast engine forget` it when it " +
-      "is gone for good.",
+      "Start that container engine again; one that is gone for good is forgotten with " +
+      "`holdfast engine forget`.",
   },
   "prune.running": {
     kind: "conflict",
@@ -222,6 +223,13 @@ export const errorTable = {
     kind: "not_found",
     retry: false,
     recovery: "List the container engines with `holdfast engine ls`.",
+  },
+  "engine.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Remove those containers first, or have it forgotten all the same with " +
+      "`holdfast engine forget --force`.",
   },
   "engine.no_swarm": {
     kind: "unavailable",

@@ -57,8 +57,23 @@ export interface PeerMount {
   readonly container: string | null;
 }
 
+/**
+ * What a mount shows, whoever made it: the file system and the path inside it. A copy that left
+ * its group has nothing else in common with its original.
+ */
+export function placeOfMount({ device, root }: Pick<MountInfo, "device" | "root">): string {
+  return `${device} ${root}`;
+}
+
+/** A mount in none of the groups asked for, of a place that was asked for. */
+export interface LooseMount extends Omit<PeerMount, "group"> {
+  /** See `placeOfMount`. */
+  readonly place: string;
+}
+
 export interface PeerScan {
   readonly mounts: readonly PeerMount[];
+  readonly loose: readonly LooseMount[];
   /** False when some namespace could not be read: what is not shown may be there all the same. */
   readonly isWhole: boolean;
 }
@@ -112,8 +127,11 @@ export interface Host {
    * "busy": a process uses it through this very mount, and it is left. Never waits.
    */
   unbind(target: string): "gone" | "busy";
-  /** All mounts of these groups in all mount namespaces. O(processes + namespaces · mounts). */
-  peerMounts(groups: ReadonlySet<number>): PeerScan;
+  /**
+   * All mounts of these groups in all mount namespaces, and the mounts in other groups or none of
+   * these places (see `placeOfMount`). O(processes + namespaces · mounts).
+   */
+  peerMounts(groups: ReadonlySet<number>, places?: ReadonlySet<string>): PeerScan;
   /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
    * gone or cannot be looked at.

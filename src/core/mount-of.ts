@@ -13,6 +13,11 @@ export function mountOf(mounts: readonly MountInfo[], path: string): MountInfo |
   return here.find(({ mountId }) => !below.has(mountId)) ?? here.at(-1);
 }
 
+/** Where the mounts of holds are, below a data root; the daemon makes it a mount where it must. */
+export function holdsDirectoryOf(root: string): string {
+  return `${root}/holds`;
+}
+
 /** Whether what is mounted there, or from there on, comes to other mount namespaces too. */
 export function isShared({ propagation }: MountInfo): boolean {
   return propagation.some((word) => word.startsWith("shared:"));

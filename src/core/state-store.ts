@@ -12,10 +12,16 @@ import type { Caller } from "./operation.ts";
 export type Labels = Readonly<Record<string, string>>;
 
 /**
+ * How many bytes labels and options of one volume may take together, as JSON in UTF-8: 256 KiB. A
+ * state has room in reserve for one more row of that size when its disk is full.
+ */
+export const DESCRIPTION_BYTES_MAX = 262_144;
+
+/**
  * "ready": usable. "creating": a driver without the rebuild facet was asked to create it and has
  * not answered; recovery forgets it. "removing": a driver without trash was asked to destroy it.
  * "adopting", "releasing": its data is on the way from, or to, another engine's place (decision
- * 0008); until it is ours for good `mountpoint` and `identity` are those of the data directory there.
+ * 0008); `mountpoint` and `identity` may be those of the data directory there.
  */
 export const volumePhases = ["ready", "creating", "removing", "adopting", "releasing"] as const;
 
@@ -143,6 +149,8 @@ export type StateOrigin =
 
 export interface StateStore {
   readonly origin: StateOrigin;
+  /** A random UUID that was made with this state and goes with it: a lost state gets another. */
+  readonly id: string;
   read<T>(work: (view: StateView) => Settled<T>): T;
   /**
    * Resolves when all of it is on disk. Rejects, with none of it done, when `work` throws (that

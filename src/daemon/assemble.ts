@@ -1,13 +1,11 @@
 // Puts the daemon together: the only file that knows everybody. No decisions about storage here.
 
-import { randomBytes } from "node:crypto";
-import { mkdirSync } from "node:fs";
+import { randomBytes, randomUUID } from "node:crypto";
 import path from "node:path";
 import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
 import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
-import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
 import { dataPlaces } from "../host/data-places.ts";
@@ -21,14 +19,14 @@ import { type BreakerChange, withBreaker } from "../layers/breaker.ts";
 import { type LateCall, withDeadlines } from "../layers/deadline.ts";
 import { openState } from "../state/open-state.ts";
 import type { DaemonConfig } from "./config.ts";
+import { makeDataRoot } from "./data-root.ts";
 import { gatherFacts } from "./facts.ts";
 import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
+import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { makeServers } from "./servers.ts";
 
-/** Owner all, others may pass: containers' bind mounts start below it. */
-const ROOT_MODE = 0o711;
 /** How container engines call the driver where no socket says it. */
 const DRIVER_NAME = "holdfast.sock";
 /** A hold that was never used may be a long copy: it waits for so many graces. */
@@ -59,7 +57,7 @@ export interface DaemonParts {
  */
 export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const { config, logger } = parts;
-  makeRoot(config.root);
+  makeDataRoot(config.root);
   await using undo = new AsyncDisposableStack();
   const lock = lockRoot(config.root);
   undo.defer(() => lock.release());
@@ -69,7 +67,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const operations = new Operations(logger, bootId);
   const log = logger.bind({ part: "state" });
   const nowMs = host.nowMs;
-  const state = openState({ directory: config.root, openDatabase, nowMs, log });
+  const state = openState({ directory: config.root, openDatabase, nowMs, newId: randomUUID, log });
   undo.defer(() => state.close());
 
   const clock = { monotonicMs: host.monotonicMs };
@@ -83,7 +81,10 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
   const { pluginSocket, holdGraceMs, violationPolicy: policy } = config;
-  const directory = await makeHoldsDirectory(config.root, host, operations.ofSystem());
+  const isForEngines =
+    pluginSocket !== undefined || splitListeners(parts.inherited).plugin.length > 0;
+  const holdsPlace = { root: config.root, isForEngines };
+  const directory = await makeHoldsDirectory(holdsPlace, host, operations.ofSystem());
   const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
   const engine = await startEngine({
     host,
@@ -102,8 +103,8 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   });
   undo.defer(() => engine.stop());
 
-  const { origin } = state;
-  const facts = gatherFacts({ root: config.root, bootId, origin, recovery: engine.recovery });
+  const { origin, id } = state;
+  const facts = gatherFacts({ root: config.root, id, origin, recovery: engine.recovery });
   const servers = makeServers({ engine, facts, operations, logger, host });
   undo.defer(async () => void (await servers.close()));
   undo.defer(watchIdle({ requestCount: () => operations.count, onIdle: returnMemory }));
@@ -120,21 +121,4 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       return cutOffCount;
     },
   };
-}
-
-function makeRoot(root: string): void {
-  if (root === "/") {
-    throw new EngineError("config.invalid", "root /: a directory of its own is needed");
-  }
-  try {
-    mkdirSync(path.dirname(root), { recursive: true });
-    mkdirSync(root, { recursive: true, mode: ROOT_MODE });
-  } catch (error) {
-    if (isErrno(error, "EEXIST") || isErrno(error, "ENOTDIR")) {
-      throw new EngineError("config.invalid", `root ${root}: it is not a directory`, {
-        cause: error,
-      });
-    }
-    throw storageError(error, `making the data root ${root}`);
-  }
 }

@@ -12,7 +12,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 function warnings(origin: StateOrigin, found: Partial<RecoveryReport> = {}): readonly string[] {
   const recovery = { ...nothingFound, ...found };
-  return gatherFacts({ root, bootId: "boot", origin, recovery }).warnings;
+  return gatherFacts({ root, id: "id", origin, recovery }).warnings;
 }
 
 test("a quiet start warns of nothing, whatever was healed", () => {
@@ -35,6 +35,20 @@ test("what somebody must look at is a sentence with its names", () => {
     "Their storage failed at the start, see the log: aa.",
     "In the trash without a record, kept: t-0123456789abcdef.",
   ]);
+});
+
+test("what was removed since the copy is counted and named", () => {
+  const origin = { kind: "salvaged", reason: "x", copiedAtMs: 0, damagedPath: null } as const;
+  const many = Array.from({ length: 22 }, (_, index) => parseVolumeName(`v${index + 10}`));
+  const gone = [parseVolumeName("gone")];
+  const time = "1970-01-01T00:00:00.000Z";
+  expect(warnings(origin, { rebuilt: many, missing: gone, leftRemoved: gone }).slice(1)).toEqual([
+    `23 of the volumes of ${time} were not whole: 22 were made again, empty (` +
+      `${many.slice(0, 20).join(", ")} and 2 more), 1 is missing (gone). They may have been ` +
+      "removed since: if so, remove them again.",
+    `1 of the volumes of ${time} was removed since, and what is left in the trash is kept: gone.`,
+  ]);
+  expect(warnings({ ...origin, copiedAtMs: null }, { missing: gone })).toHaveLength(1);
 });
 
 test("a state that was brought back says why, how old it is and where the damaged one lies", () => {

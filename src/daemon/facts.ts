@@ -7,9 +7,12 @@ import type { StateOrigin } from "../core/state-store.ts";
 import type { RecoveryReport } from "../engine/recovery.ts";
 import { gitCommit, version } from "./build-facts.ts";
 
+/** How many volumes a sentence names. */
+const NAMES_COUNT_MAX = 20;
+
 export function gatherFacts(parts: {
   readonly root: string;
-  readonly bootId: string;
+  readonly id: string;
   readonly origin: StateOrigin;
   readonly recovery: RecoveryReport;
 }): DaemonFacts {
@@ -18,7 +21,7 @@ export function gatherFacts(parts: {
     gitCommit,
     buildTime: "",
     runtime: `bun${process.versions["bun"] ?? ""}`,
-    id: parts.bootId,
+    id: parts.id,
     root: parts.root,
     hostName: os.hostname(),
     kernelVersion: os.release(),
@@ -45,6 +48,7 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
     // SQLite's own words may have several lines.
     const reason = origin.reason.replaceAll(/\s*\n\s*/g, "; ");
     sentences.push(`The state was lost or damaged, ${reason}${aside}; ${source}.`);
+    sentences.push(...sinceTheCopy(origin.copiedAtMs, recovery));
   }
   if (recovery.unlisted.length > 0) {
     sentences.push(`These drivers could not list their volumes: ${recovery.unlisted.join(", ")}.`);
@@ -58,6 +62,44 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
     sentences.push(`In the trash without a record, kept: ${recovery.strays.join(", ")}.`);
   }
   return sentences;
+}
+
+/** What does not fit the rows of an older time: it may have been removed since. */
+function sinceTheCopy(copiedAtMs: number | null, recovery: RecoveryReport): readonly string[] {
+  if (copiedAtMs === null) return [];
+  const time = new Date(copiedAtMs).toISOString();
+  const { rebuilt, missing, leftRemoved } = recovery;
+  const sentences: string[] = [];
+  const findings: string[] = [];
+  if (rebuilt.length > 0) findings.push(`${were(rebuilt)} made again, empty (${some(rebuilt)})`);
+  if (missing.length > 0) findings.push(`${are(missing)} missing (${some(missing)})`);
+  if (findings.length > 0) {
+    sentences.push(
+      `${were([...rebuilt, ...missing], "of the volumes of", time)} not whole: ` +
+        `${findings.join(", ")}. They may have been removed since: if so, remove them again.`,
+    );
+  }
+  if (leftRemoved.length > 0) {
+    sentences.push(
+      `${were(leftRemoved, "of the volumes of", time)} removed since, and what is left in the ` +
+        `trash is kept: ${some(leftRemoved)}.`,
+    );
+  }
+  return sentences;
+}
+
+function were(names: readonly string[], ...of: readonly string[]): string {
+  return [names.length, ...of, names.length === 1 ? "was" : "were"].join(" ");
+}
+
+function are(names: readonly string[]): string {
+  return `${names.length} ${names.length === 1 ? "is" : "are"}`;
+}
+
+function some(names: readonly string[]): string {
+  const rest = names.length - NAMES_COUNT_MAX;
+  const shown = names.slice(0, NAMES_COUNT_MAX).join(", ");
+  return rest > 0 ? `${shown} and ${rest} more` : shown;
 }
 
 /** A damaged state that was put aside in an earlier life: nobody has looked at it yet. */

@@ -9,6 +9,7 @@ import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Logger } from "../host/logs.ts";
+import { returnMemory } from "../host/memory.ts";
 import { peerOf } from "../host/peer.ts";
 import { groupId, type InheritedListener } from "../host/service.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
@@ -52,6 +53,7 @@ export function makeServers(parts: ServersParts): Servers {
   const operation = (request: HttpRequest) => operations.ofRequest(request);
   const common = {
     peerOf,
+    onMuchDropped: returnMemory,
     onServerError: (error: unknown) =>
       log.error("the HTTP server failed", { error: String(error) }),
     clock: host,

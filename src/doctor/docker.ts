@@ -2,7 +2,7 @@
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import path from "node:path";
 import type { Finding } from "../core/doctor.ts";
-import { isShared, mountOf } from "../core/mount-of.ts";
+import { holdsDirectoryOf, isShared, mountOf } from "../core/mount-of.ts";
 import type { Operation } from "../core/operation.ts";
 import { firstLineOf, type Look, type Machine, reasonOf, textOf } from "./machine.ts";
 import { getJson, knock } from "./unix-socket.ts";
@@ -96,15 +96,15 @@ function viewOf(machine: Machine, pid: number): readonly Finding[] {
     const found = `the mount namespace of dockerd ${pid} cannot be told: ${reasonOf(error)}`;
     return [{ severity: "note", about, found, fix: "run holdfast doctor as root" }];
   }
-  const own = mountOf(host.mounts(), dataRoot);
+  const own = mountOf(host.mounts(), holdsDirectoryOf(dataRoot));
   const group = own?.propagation.find((word) => word.startsWith("shared:"))?.slice(7);
   const table = textOf(machine, `/proc/${pid}/mountinfo`) ?? "";
   const follows = group !== undefined && new RegExp(` (shared|master):${group} `).test(table);
   const name = `dockerd ${pid} is in a mount namespace of its own`;
   const mountFix =
     own !== undefined && isShared(own)
-      ? "start dockerd with MountFlags=shared or slave, and no PrivateMounts= of another kind"
-      : `mount --make-rshared ${own?.target ?? "/"}, then start dockerd anew`;
+      ? "start dockerd anew; its unit may have MountFlags=shared or slave, and no other"
+      : `mount --make-rshared ${own?.target ?? "/"}, or start the daemon; then start dockerd anew`;
   return [
     follows
       ? { severity: "ok", about, found: `${name}, and gets new mounts` }

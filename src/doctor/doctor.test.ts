@@ -1,5 +1,6 @@
 // Each look at crafted surroundings, and at real storage that does not answer.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { once } from "node:events";
 import {
   chmodSync,
   mkdirSync,
@@ -9,7 +10,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { dirname, join } from "node:path";
 import { whenPossible } from "../../test/support/needs.ts";
 import type { Finding } from "../core/doctor.ts";
@@ -27,6 +28,7 @@ import { runLooks } from "./run-looks.ts";
 import { lookAtApiSocket, lookAtOtherDrivers, lookAtPluginSocket } from "./sockets.ts";
 import { lookAtStorage } from "./storage.ts";
 import { lookAtTools } from "./tools.ts";
+import { knock } from "./unix-socket.ts";
 
 let folder: string;
 let machine: Machine;
@@ -211,6 +213,24 @@ describe("our own sockets", () => {
     const sockets = { ...machine.sockets, plugin: undefined };
     expect((await look(lookAtPluginSocket, { sockets }))[0]?.severity).toBe("note");
   });
+});
+
+test("a socket whose queue is full is silent, and nobody waits for it", async () => {
+  const path = join(folder, "full");
+  const code =
+    "socket(S, PF_UNIX, SOCK_STREAM, 0); bind(S, sockaddr_un(shift)); listen(S, 0);" +
+    "syswrite(STDOUT, 'listens'); sleep(60)";
+  const child = Bun.spawn(["perl", "-MSocket", "-e", code, path], { stdout: "pipe" });
+  try {
+    await child.stdout.getReader().read();
+    const fill = connect(path);
+    await once(fill, "connect");
+    connections.push(fill);
+    expect(await knock(path)).toBe("silent");
+  } finally {
+    child.kill();
+    await child.exited;
+  }
 });
 
 test("what other drivers left in Docker's way is found in every place", async () => {

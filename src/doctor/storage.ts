@@ -2,7 +2,7 @@
 import path from "node:path";
 import type { Finding } from "../core/doctor.ts";
 import type { MountInfo } from "../core/host.ts";
-import { isShared, mountOf } from "../core/mount-of.ts";
+import { holdsDirectoryOf, isShared, mountOf } from "../core/mount-of.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Look, Machine } from "./machine.ts";
 
@@ -15,7 +15,8 @@ const remote = /^(nfs4?|cifs|smb3|9p|virtiofs|fuse\..*|ceph|glusterfs)$/;
 
 export const lookAtStorage: Look = async (machine, operation) => {
   const wanted = await resolved(machine, operation);
-  const mount = mountOf(machine.host.mounts(), wanted);
+  const mounts = machine.host.mounts();
+  const mount = mountOf(mounts, wanted);
   if (mount === undefined) {
     const found = `${wanted}: the mount table is empty`;
     return [{ severity: "warning", about: "data root", found }];
@@ -25,7 +26,7 @@ export const lookAtStorage: Look = async (machine, operation) => {
     rootFinding(wanted, nearest === wanted),
     typeFinding(mount),
     ...writableFinding(mount),
-    propagationFinding(mount),
+    propagationFinding(mountOf(mounts, holdsDirectoryOf(wanted)) ?? mount),
     await birthTimes(nearest, machine, operation),
     await freeSpace(nearest, machine, operation),
     await reflink({ folder: wanted, isThere: nearest === wanted }, machine, operation),
@@ -93,9 +94,9 @@ function propagationFinding(mount: MountInfo): Finding {
     severity: "warning",
     about,
     found:
-      `the mount at ${target} is not shared: an engine in a mount namespace of its own ` +
-      "sees no volume that is mounted later",
-    fix: `mount --make-rshared ${target}, then start such an engine anew`,
+      `the mount at ${target} is not shared: an engine in a mount namespace of its own that ` +
+      "was started before the daemon sees no volume",
+    fix: `mount --make-rshared ${target}, or start such an engine anew after the daemon`,
   };
 }
 

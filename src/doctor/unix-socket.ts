@@ -1,5 +1,5 @@
 // Looks at sockets without ever waiting long: is somebody there, and what does he answer?
-import { lstatSync } from "node:fs";
+import { lstatSync, readFileSync } from "node:fs";
 import { request } from "node:http";
 import { connect } from "node:net";
 import { isErrno } from "../core/errors.ts";
@@ -28,9 +28,24 @@ export async function knock(path: string): Promise<SocketState> {
     socket.once("connect", () => settle("listens"));
     socket.once("error", (error) => {
       if (isErrno(error, "EACCES")) settle("denied");
-      else settle(isErrno(error, "EAGAIN") ? "silent" : "dead");
+      else settle(hasListener(path) ? "silent" : "dead");
     });
   });
+}
+
+/**
+ * Bun calls a full queue ECONNREFUSED, as it does a dead socket. The kernel's table (unix(7)) has
+ * the path under which a socket was bound; one that was renamed afterwards is not found.
+ */
+function hasListener(path: string): boolean {
+  const acceptsConnections = "00010000";
+  try {
+    return readFileSync("/proc/net/unix", "utf8")
+      .split("\n")
+      .some((line) => line.split(" ")[3] === acceptsConnections && line.endsWith(` ${path}`));
+  } catch {
+    return false;
+  }
 }
 
 /** The body of a 200, as JSON. Rejects for everything else, and when the signal fires. */

@@ -54,6 +54,7 @@ const nobodysContainers: ContainerEngine = {
   kind: "docker",
   key: directoryDockerKey,
   isAskableInCalls: true,
+  isBusyWith: async () => false,
   containers: async () => [],
   stop: async () => undefined,
 };
@@ -137,6 +138,7 @@ class Bench implements AsyncDisposable {
 
 function mortalState(state: StateStore, life: Life): StateStore {
   return {
+    id: state.id,
     origin: state.origin,
     read: (work) => state.read(work),
     write: async (work) => life.step(() => state.write(work)),
@@ -267,7 +269,7 @@ describe("a crash at every step", () => {
 });
 
 describe("an adoption", () => {
-  test("whose engine falls silent goes on by itself at the next start, and when repeated", async () => {
+  test("whose engine falls silent goes on at the next start, and when repeated", async () => {
     for (const heal of ["start", "repeat"] as const) {
       await using bench = await startedBench();
       bench.docker.make("wiki", labels);
@@ -316,7 +318,7 @@ describe("an adoption", () => {
     expect([...bench.engine.state.read((view) => [...view.engines()])]).toEqual([]);
   });
 
-  test("is a line of the history, and its volume is removed into the trash like any other", async () => {
+  test("is a line of the history, and its volume is removed like any other", async () => {
     await using bench = await startedBench();
     bench.docker.make("wiki", labels);
     fill(bench.docker.data("wiki"));

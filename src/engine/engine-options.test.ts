@@ -220,6 +220,7 @@ describe("no driver sees them", () => {
 /** As if the rows had come back from a copy. */
 function salvaged(state: StateStore): StateStore {
   return {
+    id: state.id,
     origin: { kind: "salvaged", reason: "test", copiedAtMs: 1, damagedPath: null },
     read: (work) => state.read(work),
     write: (work) => state.write(work),

@@ -1,6 +1,7 @@
 // The engine: its parts, put together once, for the faces that translate to it.
 import type { ContainerEngineFinder } from "../core/container-engine.ts";
 import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
@@ -109,6 +110,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     ...parts.adopting,
     operation: systemOperation,
   });
+  const stopping = new AbortController();
+  // In the background: a server that does not answer must not keep the others from being served.
+  const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
   const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
   adoptions.start();
@@ -125,10 +129,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     driverNames: [...drivers.keys()].sort(),
     recovery,
     async stop() {
-      await adoptions.stop();
+      stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       settler.stop();
-      await judge.settled();
-      await purger.stop();
+      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
     },
   };
 }

@@ -10,6 +10,7 @@ import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
 import { type Hold, type HoldGraces, type HoldVerdict, noteScan, verdict } from "./hold-table.ts";
+import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -141,10 +142,20 @@ export class HoldSettler {
 
   #scan(holds: readonly Hold[]): PeerScan {
     const groups = new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
-    const scan = this.#parts.host.peerMounts(groups);
+    const { host } = this.#parts;
+    const table = host.mounts();
+    const shared = new Map<Hold, string>();
+    for (const hold of holds) {
+      const place = isPodmans(hold) ? placeOfHold(hold, table) : undefined;
+      if (place !== undefined) shared.set(hold, place);
+    }
+    const scan = host.peerMounts(groups, new Set(shared.values()));
     const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
     for (const hold of holds) {
-      noteScan(hold, hold.group === null ? [] : (byGroup.get(hold.group) ?? []));
+      const peers = hold.group === null ? [] : (byGroup.get(hold.group) ?? []);
+      const place = shared.get(hold);
+      const loose = place === undefined ? [] : privateUses({ hold, place }, scan.loose, table);
+      noteScan(hold, [...peers, ...loose]);
     }
     return scan;
   }

@@ -10,6 +10,7 @@ import {
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { type HolderId, parseHolderId } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
 
 const c1 = parseHolderId("c1");
 const c2 = parseHolderId("c2");
@@ -214,12 +215,43 @@ describe("after a restart", () => {
     await using bench = await withVolume(noted(calls));
     await mount(bench, c1);
     await mount(bench, c2);
-    await bench.restart();
     calls.length = 0;
+    await bench.restart();
     await unmount(bench, c1);
     expect(calls).toEqual(["mount c1", "mount c2", "unmount c1"]);
     await unmount(bench, c2);
     expect(calls.slice(3)).toEqual(["unmount c2"]);
+  });
+
+  test("a dead server keeps neither the start, nor refusals, nor the end waiting", async () => {
+    let isDead = false;
+    const parts: EngineBenchParts = {
+      drivers: (bench) => {
+        const driver = bench.local();
+        const untilGivenUp = ({ signal }: Operation): Promise<never> =>
+          new Promise((_, reject) => {
+            signal.addEventListener("abort", () => reject(signal.reason));
+          });
+        return [
+          {
+            ...driver,
+            mount: (name, holder, operation) =>
+              isDead ? untilGivenUp(operation) : driver.mount(name, holder, operation),
+          },
+        ];
+      },
+    };
+    await using bench = await withVolume(parts);
+    await mount(bench, c1);
+    isDead = true;
+    await bench.restart();
+    const removal = bench.engine.volumes.remove("wiki", bench.operation());
+    expect((await failureOf(removal)).code).toBe("volume.in_use");
+    await bench.restart();
+    isDead = false;
+    await bench.restart();
+    await unmount(bench, c1);
+    expect(bench.log.filter(({ level }) => level === "warn")).toEqual([]);
   });
 
   test("a holder whose mount cannot be repeated can still be ended", async () => {
@@ -239,8 +271,8 @@ describe("after a restart", () => {
     };
     await using bench = await withVolume(parts);
     await mount(bench, c1);
-    await bench.restart();
     isDead = true;
+    await bench.restart();
     await unmount(bench, c1);
     expect(holders(bench)).toEqual([]);
     expect(bench.log.at(-1)).toMatchObject({ level: "warn", fields: { volume: "wiki" } });

@@ -8,6 +8,7 @@ import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HolderKind, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
+import type { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
 import { mountData } from "./mount-data.ts";
@@ -19,6 +20,8 @@ export interface HoldersParts {
   readonly host: Host;
   /** Throws `driver.not_found`. */
   readonly driverOf: (entry: VolumeEntry) => VolumeDriver;
+  /** What holders of an earlier life have mounted. */
+  readonly held: HeldMounts;
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
   readonly missing: Set<VolumeName>;
 }
@@ -31,8 +34,6 @@ export interface Who {
 
 export class Holders {
   readonly #parts: HoldersParts;
-  /** Volumes whose drivers have been told of holders that an earlier life of the daemon mounted. */
-  readonly #told = new Set<VolumeName>();
   readonly #leftovers = new LeftoverMounts();
 
   constructor(parts: HoldersParts) {
@@ -48,7 +49,7 @@ export class Holders {
     const { holder, kind } = who;
     refuseMoving(entry);
     const driver = this.#parts.driverOf(entry);
-    await this.#tellHolders(driver, entry, operation);
+    await this.#parts.held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
     const path = await mountData({ driver, entry, holder, missing }, operation);
     if (this.isHeldBy(entry.name, holder)) {
@@ -89,7 +90,7 @@ export class Holders {
     const { state, events, host } = this.#parts;
     const driver = this.#parts.driverOf(entry);
     // A holder whose mount cannot be repeated has none that this unmount could take from it.
-    await this.#tellHolders(driver, entry, operation).catch((error: unknown) =>
+    await this.#parts.held.tell(driver, entry, operation).catch((error: unknown) =>
       operation.log.warn("holders of the last start have nothing mounted", {
         volume: entry.name,
         error: toEngineError(error).message,
@@ -119,24 +120,7 @@ export class Holders {
 
   /** The volume is gone. */
   forget(name: VolumeName): void {
-    this.#told.delete(name);
-  }
-
-  /**
-   * A driver counts its holders in memory: after a restart the first unmount would look like the
-   * last one. Repeating their mounts changes nothing that is mounted.
-   */
-  async #tellHolders(
-    driver: VolumeDriver,
-    entry: VolumeEntry,
-    operation: Operation,
-  ): Promise<void> {
-    if (this.#told.has(entry.name)) return;
-    const holders = this.#parts.state.read((view) => view.holders(entry.name));
-    for (const { holder } of holders) {
-      await mountData({ driver, entry, holder, missing: this.#parts.missing }, operation);
-    }
-    this.#told.add(entry.name);
+    this.#parts.held.forget(name);
   }
 
   /** From the first use on, a missing directory is an error, and this identity tells it apart. */

@@ -5,12 +5,18 @@
 // engine.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import type { ContainerEngine } from "../core/container-engine.ts";
 import { EngineError, isErrno, storageError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
-import { type ContainerLists, containersWith, type ListedContainer } from "./container-lists.ts";
+import {
+  type ContainerList,
+  type ContainerLists,
+  containersWith,
+  type ListedContainer,
+} from "./container-lists.ts";
 import { engineOptions } from "./engine-options.ts";
 import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
@@ -131,11 +137,9 @@ export class Holds {
     });
     if (answer === "free" || answer === "wait") return answer;
     const list = await lists.ask(operation);
-    const listed = containersWith(list, entry.name);
-    // A container that is being created is in no list yet; one that is being started is.
-    const isStart = listed.some((container) => !container.isRunning);
-    const isTold = engine?.isAskableInCalls === true && list.unreachable.length === 0;
-    if (isTold && !isStart) return "free";
+    const using = new Set(answer.map(({ container }) => container));
+    const others = containersWith(list, entry.name).filter(({ id }) => !using.has(id));
+    if (await isCreate({ engine, list, others }, operation)) return "free";
     return answer.map((use) => withName(use, list.containers));
   }
 
@@ -207,6 +211,27 @@ export class Holds {
       });
     }
   }
+}
+
+/** What tells a Mount for a container that is being created from one for a start. */
+interface CreateQuestion {
+  /** Whose Mount it is. */
+  readonly engine: ContainerEngine | undefined;
+  readonly list: ContainerList;
+  /** Containers with the volume that the kernel does not show to use it. */
+  readonly others: readonly ListedContainer[];
+}
+
+/**
+ * A container that is being created is in no list yet; one that is being started is, and its engine
+ * is busy with it. What cannot be told is no create.
+ */
+async function isCreate(question: CreateQuestion, operation: Operation): Promise<boolean> {
+  const { engine, list, others } = question;
+  if (engine?.isAskableInCalls !== true || list.unreachable.length > 0) return false;
+  const own = others.filter((container) => container.engine.key === engine.key);
+  const busy = await Promise.all(own.map(({ id }) => engine.isBusyWith(id, operation)));
+  return !busy.includes(true);
 }
 
 /** A container that has the volume, with the name its engine has for it. */

@@ -16,7 +16,8 @@ export interface DataMount {
 
 /**
  * The path of the data. A driver that does not know a volume of ours has lost its data: the volume
- * itself is there, so that is `volume.data_missing`. Throws `volume.exists_differently` when the
+ * itself is there, so that is `volume.data_missing`. Throws `volume.data_foreign`,
+ * `volume.exists_differently` when the
  * options are not those that the volume was made with, and what the driver throws.
  */
 export async function mountData(mount: DataMount, operation: Operation): Promise<string> {
@@ -27,7 +28,16 @@ export async function mountData(mount: DataMount, operation: Operation): Promise
     missing.delete(entry.name);
     return path;
   } catch (error) {
-    const { code } = toEngineError(error);
+    const { code, details } = toEngineError(error);
+    if (code === "volume.data_foreign") {
+      // The driver's words are Docker's for a removal.
+      const path = String(details["path"] ?? entry.mountpoint);
+      throw new EngineError(
+        code,
+        `error while mounting volume '${path}': it is not a plain directory`,
+        { cause: error, details },
+      );
+    }
     if (code !== "volume.not_found" && code !== "volume.data_missing") throw error;
     missing.add(entry.name);
     throw new EngineError(

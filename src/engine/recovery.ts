@@ -4,7 +4,12 @@ import type { DriverOptions, RetiredRecord, VolumeDriver, VolumeRecord } from ".
 import { toEngineError } from "../core/errors.ts";
 import type { DriverName, TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type {
+  HistoryAction,
+  HistoryEntry,
+  RetiredEntry,
+  VolumeEntry,
+} from "../core/state-store.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
 import { isMoving } from "./moving.ts";
 import { type MoveParts, movingRows, settleMove } from "./recovery-moves.ts";
@@ -23,6 +28,8 @@ export interface RecoveryReport {
   readonly missing: readonly VolumeName[];
   /** Volumes whose directories lay in the trash without a row, known by identity, are back. */
   readonly restored: readonly VolumeName[];
+  /** Volumes of an older copy whose directories lie in the trash: they stay removed. */
+  readonly leftRemoved: readonly VolumeName[];
   /** What lies in the trash without a row: kept. */
   readonly strays: readonly TrashId[];
   /** Drivers that could not list what they have: nothing of theirs was touched. */
@@ -57,6 +64,7 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
     forgotten: [],
     missing: [],
     restored: [],
+    leftRemoved: [],
     strays: [],
     unlisted: [],
     failed: [],
@@ -278,7 +286,14 @@ async function reconcileAbsent(
   if (presence.state === "unknown") report.failed.push(row.name);
   if (presence.state !== "absent") return;
   const stray = [...strays.values()].find((one) => isIdentical(one.identity, row.identity));
-  if (stray !== undefined && driver.trash !== undefined) {
+  if (stray !== undefined && parts.state.origin.kind === "salvaged") {
+    // Rows of an older copy do not know of removals since. What is left of the data is kept.
+    await parts.state.write((transaction) => {
+      transaction.removeVolume(row.name);
+      transaction.addHistory(change(row, "remove", parts.nowMs(), operation));
+    });
+    report.leftRemoved.push(row.name);
+  } else if (stray !== undefined && driver.trash !== undefined) {
     // A removal that was taken back, because its answer was lost: the data had been moved.
     await driver.trash.restore(stray.id, row.name, operation);
     strays.delete(stray.id);
@@ -314,15 +329,18 @@ async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
         // It may hold data: should its directory vanish, it is not made again.
         usedAtMs: atMs,
       });
-      transaction.addHistory({
-        atMs,
-        action: "adopt",
-        volume: record.name,
-        driver: driver.name,
-        caller: operation.caller,
-        operation: operation.id,
-      });
+      const volume = { name: record.name, driver: driver.name };
+      transaction.addHistory(change(volume, "adopt", atMs, operation));
     }
   });
   report.adopted.push(...rest.map((record) => record.name));
+}
+
+function change(
+  { name, driver }: Pick<VolumeEntry, "name" | "driver">,
+  action: HistoryAction,
+  atMs: number,
+  { caller, id }: Operation,
+): HistoryEntry {
+  return { atMs, action, volume: name, driver, caller, operation: id };
 }

@@ -12,8 +12,10 @@ import type {
   StateView,
   VolumeEntry,
 } from "../core/state-store.ts";
+import { checkDescription } from "./description.ts";
 import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { Holders } from "./holders.ts";
 import { isMoving, moving, refuseMoving } from "./moving.ts";
@@ -53,6 +55,7 @@ export interface VolumeEngineParts {
 
 export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
+  readonly #held: HeldMounts;
   /** Mounts and unmounts, for callers that have the volume's lease. */
   readonly holders: Holders;
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
@@ -64,8 +67,10 @@ export class VolumeEngine {
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
     this.#missing = new Set(parts.missing);
+    this.#held = new HeldMounts({ ...parts, missing: this.#missing });
     this.holders = new Holders({
       ...parts,
+      held: this.#held,
       missing: this.#missing,
       driverOf: (entry) => this.#driver(entry.driver),
     });
@@ -75,7 +80,7 @@ export class VolumeEngine {
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
    * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
    * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`,
-   * `storage.*`.
+   * `request.invalid` (labels and options are too long), `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases } = this.#parts;
@@ -87,6 +92,7 @@ export class VolumeEngine {
     const name = parseVolumeName(text);
     engineOptions(request.options);
     driver.validate(driverOptions(request.options));
+    checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
@@ -164,12 +170,30 @@ export class VolumeEngine {
     return this.#missing;
   }
 
+  /** Volumes that are held, and could not be mounted again after a start. */
+  get unmounted(): readonly VolumeName[] {
+    return this.#held.unmounted;
+  }
+
+  isUnmounted(name: VolumeName): boolean {
+    return this.#held.isUnmounted(name);
+  }
+
+  /**
+   * After a start: mounts again what holders had mounted, as far as it is not, and never rejects.
+   */
+  mountAgain(operation: Operation): Promise<void> {
+    return this.#held.tellAll(operation);
+  }
+
   /**
    * Removes a volume: out of sight at once and durably, its space is freed in the background.
    * Throws `volume.not_found`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation): Promise<void> {
-    this.inspect(name);
+    const found = this.inspect(name);
+    // What a dead server keeps waiting is held, and whoever asks is told so at once.
+    if (this.#held.isMounting(name)) await this.#parts.guard.refuseInUse(found, operation);
     await this.#parts.guard.settle([name], operation);
     await using _lease = await this.lease(name, operation);
     await this.removeHeld(this.inspect(name), "remove", operation);

@@ -103,7 +103,10 @@ function explain(request: MountRequest, result: ProgramResult): EngineError {
   if (result.exitCode === 0) {
     return mountFailed(request, "mount reported success, but nothing new is mounted there");
   }
-  const words = maskSecretsOf(request.options, wordsOf("mount", request.target, result));
+  const words = maskSecretsOf(
+    [request.device, request.options],
+    wordsOf("mount", request.target, result),
+  );
   const program = mountPrograms[request.type];
   const isKernelWithout = words.startsWith("unknown filesystem type");
   if (program !== undefined && !isKernelWithout && findProgram(program) === undefined) {

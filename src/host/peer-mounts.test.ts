@@ -54,7 +54,7 @@ describe("the container of a control group", () => {
 });
 
 test("no groups have no mounts, and what a process that is gone sees is unknown", async () => {
-  expect(host.peerMounts(new Set())).toEqual({ mounts: [], isWhole: true });
+  expect(host.peerMounts(new Set())).toEqual({ mounts: [], loose: [], isWhole: true });
   const child = startChild("true", []);
   const { pid = 0 } = child;
   await new Promise((resolve) => child.once("exit", resolve));

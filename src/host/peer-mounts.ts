@@ -3,7 +3,7 @@
 // Threads count like processes: dockerd copies files of containers in a namespace of one thread.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { isErrno } from "../core/errors.ts";
-import type { PeerMount, PeerScan } from "../core/host.ts";
+import { type LooseMount, type PeerMount, type PeerScan, placeOfMount } from "../core/host.ts";
 import {
   escapeOctal,
   parseMountTable,
@@ -24,22 +24,25 @@ interface Namespace {
 }
 
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
-export function findPeerMounts(groups: ReadonlySet<number>): PeerScan {
-  if (groups.size === 0) return { mounts: [], isWhole: true };
+export function findPeerMounts(
+  groups: ReadonlySet<number>,
+  places: ReadonlySet<string> = new Set(),
+): PeerScan {
+  const found: Found = { mounts: [], loose: [] };
+  if (groups.size === 0 && places.size === 0) return { ...found, isWhole: true };
   const census = new Census();
-  const mounts: PeerMount[] = [];
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     let hasMissed = census.look();
     for (const namespace of census.namespaces.values()) {
       if (namespace.state === "read") continue;
-      readNamespace(namespace, groups, mounts);
+      readNamespace(namespace, { groups, places }, found);
       hasMissed ||= namespace.state === "unread";
     }
     if (!hasMissed) break;
   }
   // What is still "unread" had only processes that have ended: it is gone.
   const isWhole = [...census.namespaces.values()].every(({ state }) => state !== "unreadable");
-  return { mounts, isWhole: isWhole && !census.isBlind };
+  return { ...found, isWhole: isWhole && !census.isBlind };
 }
 
 /** `Host.seesMount`. */
@@ -111,21 +114,29 @@ function isEnd(thrown: unknown): boolean {
   return ["ENOENT", "ESRCH", "EINVAL"].some((code) => isErrno(thrown, code));
 }
 
-/** Adds what it finds to `mounts`. */
-function readNamespace(
-  namespace: Namespace,
-  groups: ReadonlySet<number>,
-  mounts: PeerMount[],
-): void {
+interface Wanted {
+  readonly groups: ReadonlySet<number>;
+  readonly places: ReadonlySet<string>;
+}
+
+interface Found {
+  readonly mounts: PeerMount[];
+  readonly loose: LooseMount[];
+}
+
+/** Adds what it finds to `all`. */
+function readNamespace(namespace: Namespace, { groups, places }: Wanted, all: Found): void {
   const chrooted = new Map<string, number>();
   const read = (task: number): boolean => {
     try {
       const text = readFileSync(`/proc/${task}/mountinfo`, "utf8");
       namespace.state = "read";
       const found = [...peersIn(text, groups)];
-      if (found.length === 0) return true;
+      const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
+      if (found.length + loose.length === 0) return true;
       const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
-      for (const one of found) mounts.push({ ...one, ...of });
+      for (const one of found) all.mounts.push({ ...one, ...of });
+      for (const one of loose) all.loose.push({ ...one, ...of });
       return true;
     } catch (thrown) {
       if (!isEnd(thrown)) namespace.state = "unreadable";
@@ -169,6 +180,23 @@ export function* peersIn(text: string, groups: ReadonlySet<number>): Generator<F
     const isReadOnly = options === "ro" || options.startsWith("ro,");
     yield { group, target: unescapeOctal(target), isReadOnly };
   }
+}
+
+/** The lines of a mount table that show one of the places and are in none of the groups. */
+export function looseIn(
+  text: string,
+  { groups, places }: Wanted,
+): readonly Pick<LooseMount, "place" | "target" | "isReadOnly">[] {
+  return parseMountTable(text).flatMap((mount) => {
+    const place = placeOfMount(mount);
+    if (!places.has(place)) return [];
+    const { target, options, propagation } = mount;
+    const isPeer = propagation.some((word) => {
+      const [, digits] = /^(?:shared|master):(\d+)$/.exec(word) ?? [];
+      return digits !== undefined && groups.has(Number(digits));
+    });
+    return isPeer ? [] : [{ place, target, isReadOnly: options.includes("ro") }];
+  });
 }
 
 /** Docker's, containerd's and Podman's ids; of nested ones the innermost. */

@@ -94,6 +94,52 @@ describe("clients that are slow", () => {
   });
 });
 
+describe("clients that end their input in the middle of a request, and still read", () => {
+  const truncated: readonly (readonly [what: string, sent: string])[] = [
+    ["a body", post("Content-Length: 50\r\n", "sixteen letters.")],
+    ["a body that has not begun", post("Content-Length: 50\r\n")],
+    ["a chunked body", post("Transfer-Encoding: chunked\r\n", "5\r\nhel")],
+    ["a head", "GET / HTTP/1.1\r\nHo"],
+  ];
+  for (const [what, sent] of truncated) {
+    test(`get 400 for ${what}`, async () => {
+      let handledCount = 0;
+      await fixture.serve(() => {
+        handledCount += 1;
+        return ok("x");
+      });
+      const client = await fixture.open();
+      client.send(sent);
+      client.socket.end();
+      const text = await client.untilEnd();
+      expect(text).toStartWith("HTTP/1.1 400 Bad Request\r\n");
+      expect(text).toContain("the input ended before the request did");
+      expect(handledCount).toBe(0);
+    });
+  }
+
+  test("get it behind the answers of the requests that are whole", async () => {
+    const wait = gate();
+    await fixture.serve(async () => {
+      await wait.opened;
+      return ok("first");
+    });
+    const client = await fixture.open();
+    client.send(get("/") + post("Content-Length: 50\r\n", "sixteen letters."));
+    client.socket.end();
+    wait.open();
+    const text = await client.untilEnd();
+    expect(text).toMatch(/^HTTP\/1\.1 200 OK.*first.*HTTP\/1\.1 400 Bad Request/s);
+  });
+
+  test("get nothing more when nothing was begun", async () => {
+    await fixture.serve(() => ok("x"));
+    const client = await fixture.open();
+    client.socket.end();
+    expect(await client.untilEnd()).toBe("");
+  });
+});
+
 describe("clients that go away", () => {
   test("abort the signal of a handler that works for them", async () => {
     const aborted = gate();

@@ -13,7 +13,7 @@ import { InputShare } from "./input-share.ts";
 import { DISCARDED_BYTES_MAX, WAITING_INPUT_BYTES_MAX } from "./limits.ts";
 import type { AnyResponse, ParsedRequest, Peer, StreamingResponse } from "./message.ts";
 import type { OutputHolder, WaitingAnswer } from "./output-room.ts";
-import { HttpRefusal } from "./refusal.ts";
+import { HttpRefusal, malformed } from "./refusal.ts";
 import { RequestParser } from "./request-parser.ts";
 import { failureResponse, headText, isBodiless, refusalText, wholeText } from "./response-text.ts";
 import { SocketOutput } from "./socket-output.ts";
@@ -154,7 +154,7 @@ export class Connection implements OutputHolder {
 
   #awaitInput(): void {
     if (this.#hasInputEnded) {
-      this.#endOutput();
+      this.#endOfInput();
       return;
     }
     const { nowMs, timeouts } = this.#host;
@@ -169,12 +169,8 @@ export class Connection implements OutputHolder {
       this.#deadlineMs = nowMs + (awaits === "head" ? timeouts.headMs : timeouts.bodyMs);
     }
     this.#awaits = awaits;
-    if (this.#parser.takeContinue()) {
-      this.#socket.write(CONTINUE);
-    }
-    if (this.#socket.isPaused()) {
-      this.#socket.resume();
-    }
+    if (this.#parser.takeContinue()) this.#socket.write(CONTINUE);
+    if (this.#socket.isPaused()) this.#socket.resume();
   }
 
   #handle(request: ParsedRequest): void {
@@ -368,12 +364,18 @@ export class Connection implements OutputHolder {
   #onEnd(): void {
     this.#hasInputEnded = true;
     if (this.#state === "reading") {
-      this.#endOutput();
+      this.#endOfInput();
     } else if (this.#state === "handling" || this.#state === "waiting") {
       this.#exchange?.abort();
     } else if (this.#state === "streaming") {
       this.destroy();
     }
+  }
+
+  /** Who has ended its side may still read: a request that will never be whole is answered. */
+  #endOfInput(): void {
+    if (this.#parser.isIdle) this.#endOutput();
+    else this.refuse(malformed("the input ended before the request did"));
   }
 
   #onClose(): void {

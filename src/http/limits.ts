@@ -43,6 +43,9 @@ export const UNSENT_BYTES_MAX = 64 * 1024 * 1024;
  */
 export const STALLED_SWEEP_COUNT = 2;
 
+/** Answers that were cut off, together, before their memory is worth a garbage collection. */
+export const DROPPED_BYTES_MAX = 8 * 1024 * 1024;
+
 /** Output that a reader of a stream may leave unsent before it is disconnected. */
 export const STREAM_UNSENT_BYTES_MAX = 1024 * 1024;
 

@@ -11,7 +11,12 @@ import {
   turnsUntil,
 } from "../../test/support/http-fixture.ts";
 import type { RawClient } from "../../test/support/raw-http-client.ts";
-import { STALLED_SWEEP_COUNT, STREAM_UNSENT_BYTES_MAX, UNSENT_BYTES_MAX } from "./limits.ts";
+import {
+  DROPPED_BYTES_MAX,
+  STALLED_SWEEP_COUNT,
+  STREAM_UNSENT_BYTES_MAX,
+  UNSENT_BYTES_MAX,
+} from "./limits.ts";
 import { type OutputHolder, OutputRoom } from "./output-room.ts";
 
 const MEGABYTE = 1_000_000;
@@ -216,6 +221,27 @@ function holder(room: OutputRoom, name: string, told: string[]): OutputHolder {
   };
   return self;
 }
+
+test("what cut-off readers held is collected, once a sweep; what is sent is not", async () => {
+  await serveLists();
+  const reader = await fixture.open();
+  for (let round = 1; round <= 2 + DROPPED_BYTES_MAX / LIST_BYTES; round++) {
+    reader.send(get("/list"));
+    await reader.until((text) => text.length > round * LIST_BYTES);
+  }
+  fixture.pass(1_000);
+  expect(fixture.collectionCount).toBe(0);
+  reader.socket.destroy();
+  await turnsUntil(() => fixture.server.connectionCount === 0);
+  for (const rounds of [1, 2]) {
+    const readers = await stalledReaders(LIST_COUNT - 1);
+    for (const { socket } of readers) socket.destroy();
+    await turnsUntil(() => fixture.server.unsentBytes === 0);
+    fixture.pass(1_000);
+    fixture.pass(1_000);
+    expect(fixture.collectionCount).toBe(rounds);
+  }
+});
 
 test("the longest stalled goes first, and nobody who is not stalled", () => {
   const room = new OutputRoom();

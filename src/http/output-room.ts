@@ -5,7 +5,7 @@
 // is not enough (many good readers at once), a request that may be repeated waits without its
 // answer and is asked again when room comes: a request costs less memory than an answer. Others
 // with the same target then wait without being asked at all, so that a crowd costs no time either.
-import { STALLED_SWEEP_COUNT, UNSENT_BYTES_MAX } from "./limits.ts";
+import { DROPPED_BYTES_MAX, STALLED_SWEEP_COUNT, UNSENT_BYTES_MAX } from "./limits.ts";
 
 /** A connection, as far as its output is concerned. */
 export interface OutputHolder {
@@ -29,6 +29,8 @@ interface Held {
 
 export class OutputRoom {
   #bytes = 0;
+  /** Of answers that nobody will get, since this was last told. */
+  #droppedBytes = 0;
   /** Counted instead of time: between two sweeps there was a chance to see a reader's progress. */
   #sweepCount = 0;
   #isWaking = false;
@@ -97,6 +99,21 @@ export class OutputRoom {
       this.#bytes -= held.bytes;
       this.#wakeSoon();
     }
+  }
+
+  /** As `release`, of an answer that is not sent to its end: what it held is garbage now. */
+  drop(holder: OutputHolder): void {
+    this.#droppedBytes += this.#held.get(holder)?.bytes ?? 0;
+    this.release(holder);
+  }
+
+  /** True if so much was dropped since it was last true that it is worth collecting. */
+  takeDropped(): boolean {
+    if (this.#droppedBytes < DROPPED_BYTES_MAX) {
+      return false;
+    }
+    this.#droppedBytes = 0;
+    return true;
   }
 
   /** While somebody waits, whoever is stalled is cut off. */

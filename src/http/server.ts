@@ -24,6 +24,8 @@ export interface HttpServerParts {
   readonly peerOf: (descriptor: number) => Peer | undefined;
   /** A listening socket failed after it had started (no descriptors left), or a bug showed. */
   readonly onServerError: (error: unknown) => void;
+  /** Many long answers were cut off: their memory is to be collected. At most once a sweep. */
+  readonly onMuchDropped?: () => void;
   readonly limits?: Partial<HttpServerLimits> | undefined;
   readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
   readonly clock: Pick<Host, "monotonicMs" | "nowMs">;
@@ -142,6 +144,9 @@ export class HttpServer {
       connection.checkDeadline(this.#host.nowMs);
     }
     this.#host.room.sweep();
+    if (this.#host.room.takeDropped()) {
+      this.#parts.onMuchDropped?.();
+    }
     if (this.#connections.size === 0) {
       clearInterval(this.#sweepTimer);
       this.#sweepTimer = undefined;

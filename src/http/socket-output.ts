@@ -46,8 +46,9 @@ export class SocketOutput {
     return true;
   }
 
+  /** The end before the end of the answer, if there is one. */
   release(): void {
     this.#left = undefined;
-    this.#room.release(this.#holder);
+    this.#room.drop(this.#holder);
   }
 }

@@ -48,6 +48,13 @@ interface Recording {
   readonly mounts: readonly MountInfo[];
 }
 
+function mountAt(target: string): MountInfo {
+  return {
+    ...{ mountId: target.length, parentId: 0, device: "8:1", root: "/", target, options: ["rw"] },
+    ...{ propagation: ["shared:7"], fileSystem: "ext4", source: "/dev/sda1" },
+  };
+}
+
 /** A host on which these programs only note that they were called: the machine's are its own. */
 function partsWith(changes: Partial<InstallParts> = {}, recording?: Recording): InstallParts {
   const host = linuxHost();
@@ -59,7 +66,14 @@ function partsWith(changes: Partial<InstallParts> = {}, recording?: Recording): 
     return { exitCode: isNo ? 3 : 0, stdout: "", stderr: "" };
   };
   return {
-    host: { ...host, run, mounts: () => recording?.mounts ?? host.mounts() },
+    host: {
+      ...host,
+      ...{ run, mounts: () => recording?.mounts ?? host.mounts() },
+      unbind(target) {
+        recording?.asked.push(`unbind ${target}`);
+        return "gone";
+      },
+    },
     operation: {
       ...{ id: makeOperationId("t"), caller: systemCaller, log: silentLog },
       signal: AbortSignal.timeout(20_000),
@@ -280,11 +294,7 @@ describe("on the machine itself", () => {
 
   test("without systemd it says how to start the daemon, and what is not shared", async () => {
     rmSync(join(folder, "systemd"), { recursive: true });
-    const root: MountInfo = {
-      ...{ mountId: 1, parentId: 0, device: "8:1", root: "/", target: "/", options: ["rw"] },
-      ...{ propagation: [], fileSystem: "ext4", source: "/dev/sda1" },
-    };
-    recording = { ...recording, mounts: [root] };
+    recording = { ...recording, mounts: [{ ...mountAt("/"), propagation: [] }] };
     const warnings = (await into(here, partsWith({}, recording))).filter(
       ({ state }) => state === "warning",
     );
@@ -297,12 +307,9 @@ describe("on the machine itself", () => {
 
   test("while volumes are in use it refuses, unless it is forced", async () => {
     await into(here, partsWith({}, recording));
-    const target = "/var/lib/holdfast/holds/abc";
-    const mount: MountInfo = {
-      ...{ mountId: 2, parentId: 1, device: "8:1", root: "/", target, options: ["rw"] },
-      ...{ propagation: ["shared:7"], fileSystem: "ext4", source: "/dev/sda1" },
-    };
-    recording = { ...recording, mounts: [mount] };
+    const own = mountAt("/var/lib/holdfast/holds");
+    const target = `${own.target}/abc`;
+    recording = { ...recording, mounts: [mountAt("/"), own, mountAt(target)] };
     asked();
     const refused = outOf(partsWith({}, recording), here);
     await expect(refused).rejects.toMatchObject({
@@ -314,6 +321,13 @@ describe("on the machine itself", () => {
     const [first] = await outOf(partsWith({}, recording), { ...here, isForced: true });
     expect(first).toMatchObject({ state: "warning" });
     expect(existsSync(join(folder, "machine", executablePath))).toBe(false);
+    expect(asked()).not.toContain(`unbind ${own.target}`);
+
+    // The daemon's own mount is no use.
+    recording = { ...recording, mounts: [mountAt("/"), own] };
+    await into(here, partsWith({}, recording));
+    await outOf(partsWith({}, recording), here);
+    expect(asked()).toContain(`unbind ${own.target}`);
   });
 
   test("a program that fails stops the installation with its words", async () => {

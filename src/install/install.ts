@@ -3,7 +3,7 @@ import { mkdirSync, realpathSync } from "node:fs";
 import path from "node:path";
 import { EngineError } from "../core/errors.ts";
 import type { InstallRequest, StepReport } from "../core/installation.ts";
-import { isShared, mountOf } from "../core/mount-of.ts";
+import { holdsDirectoryOf, isShared, mountOf } from "../core/mount-of.ts";
 import { groupMembers, ownGroup, usualGroups } from "./groups.ts";
 import { executablePath, textFiles, unitPath } from "./layout.ts";
 import { type InstalledFile, readManifest, withoutBase, writeManifest } from "./manifest.ts";
@@ -122,14 +122,14 @@ async function* advice(
   changed: ReadonlySet<string>,
 ): AsyncGenerator<StepReport> {
   if (request.destdir !== undefined) return;
-  const mount = mountOf(parts.host.mounts(), parts.root);
+  const mount = mountOf(parts.host.mounts(), holdsDirectoryOf(parts.root));
   if (mount !== undefined && !isShared(mount)) {
     yield {
       state: "warning",
       what: `the mount at ${mount.target} is not shared`,
       why:
-        "an engine in a mount namespace of its own sees no new volume: run " +
-        `mount --make-rshared ${mount.target} before it starts`,
+        "an engine in a mount namespace of its own has to be started after the daemon, or after " +
+        `mount --make-rshared ${mount.target}`,
     };
   }
   if (!hasSystemd(parts)) {

@@ -3,7 +3,7 @@ import { rmdirSync } from "node:fs";
 import path from "node:path";
 import { EngineError } from "../core/errors.ts";
 import type { StepReport, UninstallRequest } from "../core/installation.ts";
-import { isAtOrBelow } from "../core/mount-of.ts";
+import { holdsDirectoryOf, isAtOrBelow } from "../core/mount-of.ts";
 import { groupMembers } from "./groups.ts";
 import { manifestPath } from "./layout.ts";
 import { type Manifest, readManifest } from "./manifest.ts";
@@ -41,6 +41,7 @@ export async function* uninstall(
   for (const file of manifest.files.toReversed()) yield removeInstalled(file, base, request);
   if (isHere && !request.isDryRun && hasSystemd(parts)) {
     yield await mustRun(parts, ["systemctl", "daemon-reload"]);
+    yield* unmountHolds(parts);
   }
   if (isHere) yield* removeGroup(manifest, request, parts);
   if (!request.isDryRun) {
@@ -59,7 +60,9 @@ function* refuseWhileHeld(
   const targets = host
     .mounts()
     .map(({ target }) => target)
-    .filter((target) => target !== root && isAtOrBelow(target, root));
+    .filter((target) => target !== root && isAtOrBelow(target, root))
+    // The daemon's own: it is there while nothing is held, too.
+    .filter((target) => target !== holdsDirectoryOf(root));
   if (targets.length === 0) return;
   const named = targets.slice(0, MOUNTS_NAMED_MAX).join(", ");
   const more = targets.length > MOUNTS_NAMED_MAX ? ", …" : "";
@@ -67,6 +70,18 @@ function* refuseWhileHeld(
   if (!isForced) throw new EngineError("install.held", what, { details: { targets } });
   const why = "they go on, and so do the containers that use them; nobody watches them any more";
   yield { state: "warning", what, why };
+}
+
+/** So that nothing of the data root is busy. The daemon has ended: systemd ended it. */
+function* unmountHolds({ host, root }: InstallParts): Generator<StepReport> {
+  const holds = holdsDirectoryOf(root);
+  const mounts = host.mounts();
+  const isMount = mounts.some(({ target }) => target === holds);
+  // Forced: there are holds that go on.
+  if (!isMount || mounts.some(({ target }) => target.startsWith(`${holds}/`))) return;
+  const what = `umount ${holds}`;
+  if (host.unbind(holds) === "gone") yield { state: "done", what };
+  else yield { state: "kept", what: holds, why: "a process is in it" };
 }
 
 function removeInstalled(

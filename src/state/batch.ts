@@ -13,6 +13,7 @@ import {
   encodeHolder,
   encodeRetired,
   encodeVolume,
+  ownPagesBytes,
 } from "./rows.ts";
 import { holderOfNothing } from "./transaction.ts";
 
@@ -31,7 +32,7 @@ export interface PlannedWrite {
   readonly volumeGrowth: number;
   /** Engines among them: nobody holds by an engine that is not remembered. */
   readonly holderGrowth: number;
-  /** What the rows take in the file, at most. */
+  /** What the rows take in the file, at most, less the pages that the write itself sets free. */
   readonly bytes: number;
 }
 
@@ -62,6 +63,7 @@ export class BatchPlan {
       retired: new Map(),
       rows: [],
       bytes: 0,
+      freedBytes: 0,
       volumeGrowth: 0,
       holderGrowth: 0,
     };
@@ -69,7 +71,8 @@ export class BatchPlan {
       const refused = this.#plan(change, draft);
       if (refused !== undefined) return refused;
     }
-    const { rows, bytes, volumeGrowth, holderGrowth } = draft;
+    const { rows, volumeGrowth, holderGrowth } = draft;
+    const bytes = Math.max(0, draft.bytes - draft.freedBytes);
     const planned = { write, rows, bytes, volumeGrowth, holderGrowth };
     const refused = refusal?.(planned);
     if (refused !== undefined) return refused;
@@ -89,6 +92,19 @@ export class BatchPlan {
     return own === undefined ? this.#memory.retiredRowId(id) : (own ?? undefined);
   }
 
+  /** What the row of now leaves free when it is replaced or removed. */
+  #volumeBytes(name: string, rowId: number): number {
+    const entry = this.#memory.volume(name);
+    const isThatRow = entry !== undefined && this.#memory.volumeRowId(name) === rowId;
+    return isThatRow ? ownPagesBytes(entry) : 0;
+  }
+
+  #retiredBytes(id: TrashId, rowId: number): number {
+    const entry = this.#memory.retiredEntry(id);
+    const isThatRow = entry !== undefined && this.#memory.retiredRowId(id) === rowId;
+    return isThatRow ? ownPagesBytes(entry.volume) : 0;
+  }
+
   #plan(change: Change, draft: Draft): EngineError | undefined {
     switch (change.kind) {
       case "putVolume":
@@ -98,6 +114,7 @@ export class BatchPlan {
         const rowId = this.#volumeRow(draft, change.name);
         if (rowId === undefined) return undefined;
         push(draft, { ...change, rowId });
+        draft.freedBytes += this.#volumeBytes(change.name, rowId);
         draft.volumes.set(change.name, null);
         draft.volumeGrowth--;
         return undefined;
@@ -124,6 +141,7 @@ export class BatchPlan {
         const rowId = this.#retiredRow(draft, change.id);
         if (rowId === undefined) return undefined;
         push(draft, { ...change, rowId });
+        draft.freedBytes += this.#retiredBytes(change.id, rowId);
         draft.retired.set(change.id, null);
         draft.volumeGrowth--;
         return undefined;
@@ -152,6 +170,7 @@ export class BatchPlan {
     const isNew = known === undefined;
     const rowId = known ?? draft.next.volume;
     push(draft, { kind: "putVolume", rowId, isNew, entry }, encodeVolume(rowId, entry));
+    if (!isNew) draft.freedBytes += this.#volumeBytes(entry.name, rowId);
     draft.volumes.set(entry.name, rowId);
     if (!isNew) return;
     draft.next = { ...draft.next, volume: rowId + 1 };
@@ -181,6 +200,7 @@ interface Draft {
   readonly retired: Map<string, number | null>;
   readonly rows: PlannedRow[];
   bytes: number;
+  freedBytes: number;
   volumeGrowth: number;
   holderGrowth: number;
 }

@@ -6,26 +6,44 @@ import { writeCopy } from "./copy-writer.ts";
 /** How old a copy gets at most while things change, unless the caller says otherwise. */
 export const COPY_INTERVAL_MS = 60_000;
 
+/** The same after a removal: what a copy still has comes back when the state is lost. */
+export const REMOVAL_COPY_INTERVAL_MS = 5_000;
+
 /** One copy at a time; while nothing changes there is nothing to do. */
 export class CopyKeeper {
   readonly #parts: CopyKeeperParts;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #writing: Promise<void> | undefined;
   #isStale = false;
+  /** When the timer fires, by the monotonic clock. */
+  #dueMs = 0;
+  /** A removal is not copied yet. */
+  #isUrgent = false;
   #isClosed = false;
 
   constructor(parts: CopyKeeperParts) {
     this.#parts = parts;
   }
 
-  /** To be called after every change. */
-  changed(): void {
+  /** To be called after every change; `isUrgent`: a volume was removed. */
+  changed(isUrgent: boolean): void {
     this.#isStale = true;
-    if (this.#timer !== undefined || this.#writing !== undefined || this.#isClosed) return;
+    if (isUrgent) this.#isUrgent = true;
+    if (this.#writing !== undefined || this.#isClosed) return;
+    const { intervalMs, removalIntervalMs } = this.#parts;
+    this.#startTimer(this.#isUrgent ? Math.min(intervalMs, removalIntervalMs) : intervalMs);
+  }
+
+  /** Where one runs already, whichever is due first counts. */
+  #startTimer(delayMs: number): void {
+    const dueMs = performance.now() + delayMs;
+    if (this.#timer !== undefined && this.#dueMs <= dueMs) return;
+    clearTimeout(this.#timer);
+    this.#dueMs = dueMs;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       this.#writing = this.#write();
-    }, this.#parts.intervalMs);
+    }, delayMs);
     // A copy that waits keeps no process alive: `close` writes it.
     this.#timer.unref();
   }
@@ -42,6 +60,7 @@ export class CopyKeeper {
 
   async #write(): Promise<void> {
     this.#isStale = false;
+    this.#isUrgent = false;
     try {
       await writeCopy(this.#parts.directory, this.#parts.content());
     } catch (error) {
@@ -51,13 +70,15 @@ export class CopyKeeper {
       });
     }
     this.#writing = undefined;
-    if (this.#isStale) this.changed();
+    if (this.#isStale) this.changed(false);
   }
 }
 
 export interface CopyKeeperParts {
   readonly directory: string;
   readonly intervalMs: number;
+  /** After a removal, if that is less. */
+  readonly removalIntervalMs: number;
   readonly log: Log;
   /** The state of this moment. */
   content(): CopyContent;

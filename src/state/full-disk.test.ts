@@ -20,8 +20,8 @@ import {
   sampleHolder,
   sampleVolume,
 } from "../conformance/state-store.ts";
-import { parseVolumeName } from "../core/names.ts";
-import type { StateStore } from "../core/state-store.ts";
+import { makeTrashId, parseHolderId, parseVolumeName, type TrashId } from "../core/names.ts";
+import { DESCRIPTION_BYTES_MAX, type StateStore, type VolumeEntry } from "../core/state-store.ts";
 
 interface SmallDisk extends Disposable {
   /** Where the state lies. */
@@ -108,6 +108,24 @@ function remove(store: StateStore, name: string): Promise<void> {
   });
 }
 
+/** What the engine's limit allows, and the rest of the row. */
+function largest(name: string): VolumeEntry {
+  return sampleVolume(name, { labels: { padding: "x".repeat(DESCRIPTION_BYTES_MAX) } });
+}
+
+function trashIdOf({ name }: VolumeEntry): TrashId {
+  return makeTrashId(name.replace(/\D/g, "").padStart(16, "0"));
+}
+
+/** As the engine does: the row goes to the trash with all that it says. */
+function retire(store: StateStore, entry: VolumeEntry): Promise<void> {
+  return store.write((transaction) => {
+    transaction.removeVolume(entry.name);
+    transaction.putRetired({ id: trashIdOf(entry), volume: entry, retiredAtMs: 1 });
+    transaction.addHistory({ ...sampleHistory(entry.name, 2), action: "remove" });
+  });
+}
+
 /** Creates until it is refused; the names that are there then. */
 async function createUntilFull(store: StateStore): Promise<readonly string[]> {
   const names: string[] = [];
@@ -185,6 +203,53 @@ for (const kind of kinds) {
         expect(names.length).toBeGreaterThan(100);
       },
     );
+
+    whenPossible(
+      kind.needs,
+      "a volume with the largest labels can be mounted, removed and brought back",
+      async () => {
+        using disk = smallDisk(kind);
+        const store = openIn(disk.root);
+        const entries = ["large-0", "large-1", "large-2"].map((name) => largest(name));
+        for (const entry of entries) await store.write((change) => change.putVolume(entry));
+        disk.fill();
+        await createUntilFull(store);
+        for (const entry of entries) {
+          await store.write((change) => {
+            change.putVolume({ ...entry, usedAtMs: 7 });
+            change.putHolder(sampleHolder(entry.name, "c1"));
+          });
+          await store.write((change) => change.removeHolder(entry.name, parseHolderId("c1")));
+        }
+        await Promise.all(entries.map((entry) => retire(store, entry)));
+        // As after a rename that failed, and then for good.
+        for (const entry of entries) {
+          await store.write((change) => {
+            change.removeRetired(trashIdOf(entry));
+            change.putVolume(entry);
+          });
+          await retire(store, entry);
+          await store.write((change) => change.removeRetired(trashIdOf(entry)));
+        }
+        expect(store.read((view) => view.volume("large-0"))).toBeUndefined();
+        await store.close();
+      },
+    );
+
+    whenPossible(kind.needs, "a turn of many large creates leaves what is in reserve", async () => {
+      using disk = smallDisk(kind);
+      const store = openIn(disk.root);
+      disk.fill();
+      const wanted = Array.from({ length: 8 }, (_, index) => largest(`large-${index}`));
+      const done = await Promise.allSettled(
+        wanted.map((entry) => store.write((change) => change.putVolume(entry))),
+      );
+      const made = wanted.filter((_, index) => done[index]?.status === "fulfilled");
+      expect(made.length).toBeGreaterThan(0);
+      expect(made.length).toBeLessThan(4);
+      for (const entry of made) await retire(store, entry);
+      await store.close();
+    });
 
     whenPossible(kind.needs, "a first start on a full disk fails with a sentence", () => {
       using disk = smallDisk(kind);

@@ -13,9 +13,12 @@ import type { CopyKeeper } from "./copy-keeper.ts";
 import type { Memory } from "./memory.ts";
 import { HOLDER_FLOOR_PAGES, RESERVE_FLOOR_PAGES, type Room } from "./room.ts";
 import type { RowWriter } from "./row-writer.ts";
+import { bytesOf } from "./rows.ts";
 
 /** A batch of more row changes than this begins with an empty log, so that it fits in. */
 const LARGE_BATCH_ROWS = 64;
+/** So does one that stores more bytes than this: a quarter of the log. */
+const LARGE_BATCH_BYTES = 512 * 1024;
 
 export interface CommitParts {
   readonly database: Database;
@@ -54,6 +57,7 @@ export class GroupCommit {
     if (this.#waiting.length === 0 || this.#isSealed) return;
     const writes = this.#waiting;
     this.#waiting = [];
+    this.#parts.room.beginTurn();
     const planned = this.#plan(writes, (write) => this.#refusal(write));
     const failure = this.#commit(planned);
     if (failure === undefined) return;
@@ -110,13 +114,13 @@ export class GroupCommit {
       this.#apply(rows);
     }
     for (const { write } of planned) write.resolve();
-    if (rows.length > 0) this.#tidyUp(rows.length);
+    if (rows.length > 0) this.#tidyUp(rows);
     return undefined;
   }
 
   #write(rows: readonly PlannedRow[]): void {
     const { database, memory, room, writer } = this.#parts;
-    if (rows.length > LARGE_BATCH_ROWS) room.tryCheckpoint();
+    if (isLarge(rows)) room.tryCheckpoint();
     const { oldest, next } = historyAfter(rows, memory.next.history);
     const extraRows = room.isShort() ? 2 * (next - oldest) : 0;
     const trimmed = database.transaction(() => {
@@ -140,14 +144,22 @@ export class GroupCommit {
     }
   }
 
-  #tidyUp(rowCount: number): void {
+  #tidyUp(rows: readonly PlannedRow[]): void {
     try {
-      this.#parts.copies.changed();
-      if (rowCount > LARGE_BATCH_ROWS) this.#parts.room.trimLog();
+      // With the row a client's removal puts one into the trash; its purge is nothing to hurry for.
+      this.#parts.copies.changed(rows.some(({ change }) => change.kind === "removeVolume"));
+      if (isLarge(rows)) this.#parts.room.trimLog();
     } catch (error) {
       this.#parts.log.warn("the state was changed, but not tidied up afterwards", { error });
     }
   }
+}
+
+function isLarge(rows: readonly PlannedRow[]): boolean {
+  if (rows.length > LARGE_BATCH_ROWS) return true;
+  let bytes = 0;
+  for (const { values } of rows) bytes += bytesOf(values);
+  return bytes > LARGE_BATCH_BYTES;
 }
 
 /** The history's next row before and after these rows. */

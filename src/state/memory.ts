@@ -74,6 +74,10 @@ export class Memory implements StateView {
     return this.#volumes.get(name)?.rowId;
   }
 
+  retiredEntry(id: TrashId): RetiredEntry | undefined {
+    return this.#retired.get(id)?.entry;
+  }
+
   retiredRowId(id: TrashId): number | undefined {
     return this.#retired.get(id)?.rowId;
   }

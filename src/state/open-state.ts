@@ -4,7 +4,7 @@ import { type Database, DatabaseCorrupt, type OpenDatabase } from "../core/datab
 import { storageError } from "../core/errors.ts";
 import type { Log } from "../core/operation.ts";
 import type { StateOrigin, StateStore } from "../core/state-store.ts";
-import { COPY_INTERVAL_MS, CopyKeeper } from "./copy-keeper.ts";
+import { COPY_INTERVAL_MS, CopyKeeper, REMOVAL_COPY_INTERVAL_MS } from "./copy-keeper.ts";
 import { copyFileName } from "./copy-writer.ts";
 import { logSuffix, stateFileName, whatIsAt } from "./files.ts";
 import { checkFile } from "./integrity.ts";
@@ -23,8 +23,12 @@ export interface StateOptions {
   readonly openDatabase: OpenDatabase;
   /** Wall clock in milliseconds since the epoch. */
   nowMs(): number;
+  /** A random UUID, for a state that has none yet. */
+  newId(): string;
   /** How old the automatic copy gets at most while things change; by default a minute. */
   readonly copyIntervalMs?: number;
+  /** The same after a removal, if that is less; by default 5 seconds. */
+  readonly removalCopyIntervalMs?: number;
   readonly log: Log;
 }
 
@@ -155,11 +159,15 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
   const { directory, nowMs, log } = options;
   const { database, memory, closing } = opened;
   const room = new Room({ database, directory, log });
-  database.transaction(() => setMeta(database, "open"));
+  const id = database.transaction(() => {
+    setMeta(database, "open");
+    return idOf(database, options);
+  });
   room.prepare();
   const copies = new CopyKeeper({
     directory,
     intervalMs: options.copyIntervalMs ?? COPY_INTERVAL_MS,
+    removalIntervalMs: options.removalCopyIntervalMs ?? REMOVAL_COPY_INTERVAL_MS,
     log,
     content: () => ({
       copiedAtMs: nowMs(),
@@ -168,9 +176,9 @@ function assembleStore(options: StateOptions, opened: Opened, origin: StateOrigi
     }),
   });
   const isCopied = closing === "closed" && whatIsAt(`${directory}/${copyFileName}`) === "file";
-  if (!isCopied || origin.kind !== "opened") copies.changed();
+  if (!isCopied || origin.kind !== "opened") copies.changed(false);
   const writer = new RowWriter(database, memory.next.history);
-  return createStore({ origin, database, memory, writer, room, copies, log });
+  return createStore({ origin, id, database, memory, writer, room, copies, log });
 }
 
 function readClosing(database: Database): Closing {
@@ -178,6 +186,17 @@ function readClosing(database: Database): Closing {
     .prepare<{ readonly value: Closing }>("SELECT value FROM meta WHERE key = 'closing'")
     .get();
   return row?.value ?? "closed_without_copy";
+}
+
+/** Inside a transaction. */
+function idOf(database: Database, options: StateOptions): string {
+  const row = database
+    .prepare<{ readonly value: string }>("SELECT value FROM meta WHERE key = 'id'")
+    .get();
+  if (row !== undefined) return row.value;
+  const id = options.newId();
+  database.prepare<never, [string]>("INSERT INTO meta VALUES ('id', ?)").run(id);
+  return id;
 }
 
 function lastChangeMs(database: Database): number | null {

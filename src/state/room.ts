@@ -48,6 +48,8 @@ export class Room {
   readonly #freePages: Statement<{ readonly freelist_count: number }>;
   /** What is free at the least: counted, less what was taken since. */
   #freeBytes = 0;
+  /** What this turn has taken and the file does not know yet. */
+  #turnBytes = 0;
   /** How few free pages make the next attempt to get more; lower after a failed one. */
   #attemptBelowPages = RESERVE_LOW_PAGES;
 
@@ -73,27 +75,47 @@ export class Room {
     this.#countFree();
   }
 
+  /** Begins a turn: what is taken from now on is not in the file until the turn's commit. */
+  beginTurn(): void {
+    this.#turnBytes = 0;
+  }
+
   /**
    * Takes room for rows of `bytes`, after having tried to get more when it runs low. False when
-   * fewer than `floorPages` would be left; with a floor of 0 it is always true.
+   * fewer than `floorPages` would be left; with a floor of 0 it is always true, and the commit says
+   * whether there is room.
    */
   take(bytes: number, floorPages: number): boolean {
     if (bytes === 0) return true;
-    this.#freeBytes -= bytes;
-    if (this.#freeBytes >= this.#attemptBelowPages * PAGE_FILL_BYTES) return true;
+    if (this.#freeBytes - bytes >= this.#attemptBelowPages * PAGE_FILL_BYTES) {
+      this.#note(bytes);
+      return true;
+    }
     const needed = Math.ceil(bytes / PAGE_FILL_BYTES);
     const left = this.#countFree() - needed;
     if (left >= RESERVE_LOW_PAGES) this.#attemptBelowPages = RESERVE_LOW_PAGES;
-    if (left >= this.#attemptBelowPages) return true;
-    // Removals do not ask a disk again and again that is known to be full.
-    const isWorthAsking = floorPages > 0 || left >= RESERVE_FLOOR_PAGES;
-    if (isWorthAsking && this.#replenish(needed + RESERVE_PAGES)) {
-      this.#attemptBelowPages = RESERVE_LOW_PAGES;
-      this.#countFree();
-      return true;
+    if (left < this.#attemptBelowPages && !this.#getMore(needed, left, floorPages)) {
+      this.#attemptBelowPages = Math.max(left - RETRY_PAGES, RESERVE_FLOOR_PAGES);
+      if (floorPages > 0 && left < floorPages) return false;
     }
-    this.#attemptBelowPages = Math.max(left - RETRY_PAGES, RESERVE_FLOOR_PAGES);
-    return left >= floorPages;
+    this.#note(bytes);
+    return true;
+  }
+
+  #note(bytes: number): void {
+    this.#freeBytes -= bytes;
+    this.#turnBytes += bytes;
+  }
+
+  #getMore(needed: number, left: number, floorPages: number): boolean {
+    // Removals do not ask a disk again and again that is known to be full, unless they have to.
+    const isWorthAsking = floorPages > 0 || left >= RESERVE_FLOOR_PAGES || left < 0;
+    if (!isWorthAsking) return false;
+    const turnPages = Math.ceil(this.#turnBytes / PAGE_FILL_BYTES);
+    if (!this.#replenish(needed + turnPages + RESERVE_PAGES)) return false;
+    this.#attemptBelowPages = RESERVE_LOW_PAGES;
+    this.#countFree();
+    return true;
   }
 
   /** Whether removals have to make their own room. */
@@ -144,10 +166,11 @@ export class Room {
     }
   }
 
+  /** Free pages, less what this turn has taken; below 0 when it has taken more than there is. */
   #countFree(): number {
     const free = this.#freePages.get()?.freelist_count ?? 0;
-    this.#freeBytes = free * PAGE_FILL_BYTES;
-    return free;
+    this.#freeBytes = free * PAGE_FILL_BYTES - this.#turnBytes;
+    return Math.floor(this.#freeBytes / PAGE_FILL_BYTES);
   }
 
   /**

@@ -21,6 +21,8 @@ import {
 
 /** How long the key of a container engine gets. */
 const ENGINE_KEY_LENGTH_MAX = 1024;
+/** How much of a large row may share a page with others, or fill its last one: two pages. */
+const SHARED_BYTES_MAX = 2 * 4096;
 
 /** An entry's fields before they are parsed: from columns, or from a line of the copy. */
 export interface VolumeFields {
@@ -138,8 +140,17 @@ export function encodeHistory(entry: HistoryEntry): readonly SqlValue[] {
 /** How much room the values take in a file, roughly and rather too much, in bytes. */
 export function bytesOf(values: readonly SqlValue[]): number {
   let bytes = 0;
-  for (const value of values) bytes += typeof value === "string" ? value.length + 2 : 9;
+  for (const value of values) bytes += typeof value === "string" ? Buffer.byteLength(value) + 2 : 9;
   return bytes;
+}
+
+/**
+ * How much of a volume's row lies in pages of its own, roughly and rather too little, in bytes: the
+ * write that takes the row away can use them at once. What shares a page does not count.
+ */
+export function ownPagesBytes(entry: VolumeEntry): number {
+  if (entry.labels === null && entry.options === null) return 0;
+  return Math.max(0, bytesOf(volumeValues(entry)) - SHARED_BYTES_MAX);
 }
 
 /** Rows to entries. The few words that every row repeats stand in memory once. */

@@ -39,7 +39,7 @@ export function makeState(salvage: Salvage): StateOrigin {
   if (!isLogThere && copy.foundCount === 0) return { kind: "created" };
   return {
     kind: "salvaged",
-    reason: `${path} is missing`,
+    reason: `${copy.note}${path} is missing`,
     copiedAtMs: copy.content?.copiedAtMs ?? null,
     damagedPath: isLogThere ? damaged + logSuffix : null,
   };
@@ -59,7 +59,7 @@ export function replaceState(
   },
 ): StateOrigin | undefined {
   const { path } = salvage;
-  const { content } = bestCopy(salvage);
+  const { content, note } = bestCopy(salvage);
   if (how.onlyNewerThan !== null && (content?.changeCount ?? 0) <= how.onlyNewerThan) {
     return undefined;
   }
@@ -71,7 +71,7 @@ export function replaceState(
   putInPlace(salvage);
   return {
     kind: "salvaged",
-    reason: how.reason,
+    reason: note + how.reason,
     copiedAtMs: content?.copiedAtMs ?? null,
     damagedPath,
   };
@@ -89,20 +89,29 @@ export function keepDamagedLog(salvage: Salvage): string {
   return damaged;
 }
 
+interface FoundCopy {
+  readonly content: CopyContent | undefined;
+  readonly foundCount: number;
+  /** Words to set before a reason when it is not the newest copy, which may be much older then. */
+  readonly note: string;
+}
+
 /** The newest copy that can be proven, and how many there are. */
-function bestCopy(salvage: Salvage): { content: CopyContent | undefined; foundCount: number } {
+function bestCopy(salvage: Salvage): FoundCopy {
   let foundCount = 0;
   for (const name of [copyFileName, olderCopyFileName]) {
     const path = `${salvage.directory}/${name}`;
     if (whatIsAt(path) === "nothing") continue;
     foundCount++;
     try {
-      return { content: readCopy(path), foundCount };
+      const isNewest = foundCount === 1;
+      const note = isNewest ? "" : "its newest copy too: ";
+      return { content: readCopy(path), foundCount, note };
     } catch (error) {
       salvage.log.error("a copy of the state cannot be used", { path, error });
     }
   }
-  return { content: undefined, foundCount };
+  return { content: undefined, foundCount, note: "" };
 }
 
 function unfinishedPath(salvage: Salvage): string {

@@ -261,6 +261,16 @@ describe("the automatic copy", () => {
     expect(statSync(join(directory.path, "state.copy")).mtimeMs).toBe(mtimeMs);
   });
 
+  test("follows a removal sooner, whatever else it waits for", async () => {
+    using directory = temporaryDirectory();
+    const store = openIn(directory.path, { removalCopyIntervalMs: 5 });
+    for (const name of ["aa", "bb"]) await put(store, name);
+    expect(existsSync(join(directory.path, "state.copy"))).toBe(false);
+    await store.write((transaction) => transaction.removeVolume(sampleVolume("aa").name));
+    await untilCopied(directory.path, 1);
+    await store.close();
+  });
+
   test("one that cannot be written leaves the older one and harms no write", async () => {
     using directory = temporaryDirectory();
     let store = openIn(directory.path);

@@ -9,6 +9,7 @@ import { Recorder } from "./transaction.ts";
 
 export interface StoreParts extends CommitParts {
   readonly origin: StateOrigin;
+  readonly id: string;
 }
 
 /** Takes over the database: `close` closes it. */
@@ -35,6 +36,7 @@ export function createStore(parts: StoreParts): StateStore {
 
   return {
     origin: parts.origin,
+    id: parts.id,
     read: (work) => work(memory),
     write(work) {
       if (closing !== undefined) return Promise.reject(stopping());

@@ -13,6 +13,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
+import { DESCRIPTION_BYTES_MAX } from "../../src/core/state-store.ts";
 import { runToEnd } from "../support/child.ts";
 import {
   holdfastCommand,
@@ -140,6 +141,28 @@ whenPossible(requirements, "a disk that a volume has filled", () =>
 
     // Without a restart.
     expect((await create(client, "again")).status).toBe(201);
+    await expectWhole(daemon);
+  }),
+);
+
+whenPossible(requirements, "the largest labels on a full disk: refused above, removed at", () =>
+  onSmallDisk([], async (disk) => {
+    await using daemon = await startDaemon({ root: join(disk, "root") });
+    const client = new Client(daemon.socketPath);
+    const labels = (bytes: number) => ({ a: "x".repeat(bytes - '{"a":""}'.length) });
+    for (const Name of ["big0", "big1"]) {
+      const body = { Name, Labels: labels(DESCRIPTION_BYTES_MAX) };
+      await client.expect(201, "POST", "/volumes/create", body);
+    }
+    const over = { Name: "big2", Labels: labels(DESCRIPTION_BYTES_MAX + 1) };
+    expect(await client.send("POST", "/volumes/create", over)).toMatchObject({
+      status: 400,
+      body: { message: expect.stringContaining("at most 262144 are allowed") },
+    });
+    fill(join(disk, "ballast"));
+    expectFull((await createUntilRefused(client, "late")).refusal);
+    fill(join(disk, "ballast"));
+    for (const name of ["big0", "big1"]) await client.expect(204, "DELETE", `/volumes/${name}`);
     await expectWhole(daemon);
   }),
 );

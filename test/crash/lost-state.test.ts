@@ -12,10 +12,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { needs, whenPossible } from "../support/needs.ts";
 import { Client, holderPath, type Volume } from "./client.ts";
 import { unmountBelow } from "./loop-image.ts";
+import { untilTrashIsEmpty } from "./reality.ts";
 
 const plainNames = ["plain", "labelled", "anonymous-like"];
 const scratchOptions = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
@@ -189,6 +191,68 @@ test("what is newer than the copy is there without labels, and what is in it has
     expectData(root);
   }));
 
+/** Two volumes in a copy, then both removed: `used` had been mounted. */
+async function removedSinceCopy(root: string): Promise<RunningDaemon> {
+  {
+    await using daemon = await startDaemon({ root });
+    const client = new Client(daemon.socketPath);
+    for (const Name of ["gone", "used", "kept"]) {
+      await client.expect(201, "POST", "/volumes/create", { Name });
+    }
+    await client.expect(200, "PUT", holderPath("used", "c1"));
+    await client.expect(204, "DELETE", holderPath("used", "c1"));
+  }
+  const daemon = await startDaemon({ root });
+  const client = new Client(daemon.socketPath);
+  for (const name of ["gone", "used"]) await client.expect(204, "DELETE", `/volumes/${name}`);
+  await untilTrashIsEmpty(root);
+  return daemon;
+}
+
+function loseState(root: string): void {
+  for (const file of readdirSync(root)) {
+    if (file.startsWith("state.db")) rmSync(join(root, file));
+  }
+}
+
+test("what was removed since the copy was written is there again, and a warning says so", () =>
+  withRoot(async (root) => {
+    const daemon = await removedSinceCopy(root);
+    await daemon.kill();
+    loseState(root);
+    await using again = await startDaemon({ root });
+    const client = new Client(again.socketPath);
+    expect((await client.volumes()).map(({ Name }) => Name).sort()).toEqual([
+      ...["gone", "kept", "used"],
+    ]);
+    const warnings = (await client.warnings()).map((each) => normalised(each, root));
+    expect(warnings).toEqual([
+      "The state was lost or damaged, ROOT/state.db is missing; labels are those of TIME.",
+      "2 of the volumes of TIME were not whole: 1 was made again, empty (gone), 1 is missing " +
+        "(used). They may have been removed since: if so, remove them again.",
+      "The data directory is missing of: used.",
+    ]);
+  }));
+
+test(
+  "the copy follows removals in seconds",
+  () =>
+    withRoot(async (root) => {
+      const daemon = await removedSinceCopy(root);
+      const copy = join(root, "state.copy");
+      await eventually(() => (readFileSync(copy, "utf8").includes('"gone"') ? undefined : true), {
+        timeoutMs: 20_000,
+        otherwise: () => "the copy still has what was removed",
+      });
+      await daemon.kill();
+      loseState(root);
+      await using again = await startDaemon({ root });
+      const client = new Client(again.socketPath);
+      expect((await client.volumes()).map(({ Name }) => Name)).toEqual(["kept"]);
+    }),
+  60_000,
+);
+
 test("a damaged newest copy: the one before it counts", () =>
   withRoot(async (root) => {
     for (let life = 0; life < 2; life++) {
@@ -202,6 +266,8 @@ test("a damaged newest copy: the one before it counts", () =>
     writeFileSync(join(root, "state.db"), garbage);
     await using daemon = await startDaemon({ root });
     const volumes = await new Client(daemon.socketPath).volumes();
+    const warnings = await new Client(daemon.socketPath).warnings();
+    expect(warnings[0]).toStartWith("The state was lost or damaged, its newest copy too: ");
     const labels = (name: string) => volumes.find(({ Name }) => Name === name)?.Labels;
     expect(labels("labelled")).toMatchObject({ a: "1" });
     expect(labels("life0")).toEqual({ life: "0" });

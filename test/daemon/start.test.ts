@@ -84,6 +84,52 @@ describe("wrong values end with exit code 2", () => {
   }
 });
 
+describe("a root that is not for a daemon alone ends with exit code 2, and stays as it was", () => {
+  async function expectRefused(text: string): Promise<void> {
+    const before = readdirSync(join(folder, "root"));
+    const ended = await refused(place());
+    expect(ended.stderr).toContain(text);
+    expect(ended.exit).toBe(2);
+    expectSentences(ended);
+    expect(readdirSync(join(folder, "root"))).toEqual(before);
+  }
+
+  for (const bits of [0o1777, 0o777, 0o1755]) {
+    test(`with the mode ${bits.toString(8)}, as /tmp has it`, async () => {
+      mkdirSync(join(folder, "root"));
+      chmodSync(join(folder, "root"), bits);
+      await expectRefused("root: every user may write there");
+    });
+  }
+
+  test("with files of somebody else", async () => {
+    mkdirSync(join(folder, "root", "projects"), { recursive: true });
+    await expectRefused('root: a directory of its own is needed, and "projects" is there');
+  });
+
+  for (const known of [["lost+found"], ["volumes"], ["volumes", "notes"]]) {
+    test(`but ${known.join(" and ")} may be there`, async () => {
+      const root = join(folder, "root");
+      for (const name of known) mkdirSync(join(root, name), { recursive: true });
+      await using daemon = await startDaemon({ root });
+      expect((await exchange(daemon.socketPath, { method: "GET", path: "/_ping" })).status).toBe(
+        200,
+      );
+    });
+  }
+
+  test("with volumes/ that leads elsewhere", async () => {
+    mkdirSync(join(folder, "root"));
+    mkdirSync(join(folder, "outside", "wiki", "_data"), { recursive: true });
+    symlinkSync(join(folder, "outside"), join(folder, "root", "volumes"));
+    const ended = await refused(place());
+    expect(ended.stderr).toContain("volumes is not a plain directory on the file system of the");
+    expect(ended.exit).toBe(2);
+    expectSentences(ended);
+    expect(readdirSync(join(folder, "outside"))).toEqual(["wiki"]);
+  });
+});
+
 describe("a place that cannot be had ends with exit code 1", () => {
   test("a root below a file", async () => {
     writeFileSync(join(folder, "file"), "");
@@ -132,7 +178,7 @@ describe("a place that cannot be had ends with exit code 1", () => {
   whenPossible(["root", "mount"], "a root on a read-only file system", async () => {
     const root = join(folder, "root");
     mkdirSync(root);
-    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "ro", "none", root]).status).toBe(0);
+    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "ro,mode=755", "none", root]).status).toBe(0);
     try {
       const ended = await refused(place());
       expect(ended.stderr).toMatch(/read-only file system/i);
@@ -147,7 +193,9 @@ describe("a place that cannot be had ends with exit code 1", () => {
   whenPossible(["root", "mount"], "a root on a full file system", async () => {
     const root = join(folder, "root");
     mkdirSync(root);
-    expect(spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "none", root]).status).toBe(0);
+    expect(
+      spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k,mode=755", "none", root]).status,
+    ).toBe(0);
     try {
       const ended = await refused(place());
       expect(ended.stderr).toContain("Free space below the data root");
@@ -196,6 +244,20 @@ describe("a daemon that runs", () => {
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
     await reader.cancel();
+  });
+
+  test("has the same id in every life, and another one on another root", async () => {
+    const id = async (root: string, end: "stop" | "kill"): Promise<string> => {
+      const daemon = await startDaemon({ root: join(folder, root) });
+      const { body } = await exchange(daemon.socketPath, { method: "GET", path: "/info" });
+      await daemon[end]();
+      return JSON.parse(body).ID;
+    };
+    const first = await id("root", "kill");
+    expect(first).toMatch(/^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+    expect(await id("root", "stop")).toBe(first);
+    expect(await id("root", "stop")).toBe(first);
+    expect(await id("other", "stop")).not.toBe(first);
   });
 
   whenPossible(["root"], "gives its socket to the group it is told", async () => {

@@ -1,5 +1,6 @@
 // How the daemon ends: it drains at SIGTERM, ends at once at a second one, and tells its manager.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
+import { spawnSync } from "node:child_process";
 import { existsSync, rmSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -213,8 +214,14 @@ describe("the service manager", () => {
       "$ENV{LISTEN_PID} = $$; $ENV{LISTEN_FDS} = 1; $ENV{LISTEN_FDNAMES} = 'plugin'; exec @ARGV";
     await using child = await started({}, ["perl", "-MSocket", "-e", activate, path]);
     expect((await exchange(socket, { method: "GET", path: "/_ping" })).status).toBe(200);
+    // It is the driver that answers there, and not the API.
+    const activation = await exchange(path, { method: "POST", path: "/Plugin.Activate" });
+    expect(JSON.parse(activation.body)).toEqual({ Implements: ["VolumeDriver"] });
+    expect((await exchange(path, { method: "GET", path: "/volumes" })).status).toBe(404);
     child.kill("SIGTERM");
     expect(await child.exited).toBe(0);
+    // For engines it may have made a mount there, which outlives it.
+    spawnSync("umount", [join(folder, "root/holds")], { stdio: "ignore" });
   });
 });
 

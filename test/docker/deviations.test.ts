@@ -141,3 +141,17 @@ test("Options that are the engine's own: accepted by every driver, checked, show
     expect(usage.Volumes.map(({ Name }: { readonly Name: string }) => Name)).toEqual(["wiki"]);
   });
 });
+
+test("No quota of a plain volume: Docker's 400, and no volume is left", async () => {
+  await onDaemon(async (send) => {
+    const create = (size: string) =>
+      send("POST", "/volumes/create", { Name: "wiki", DriverOpts: { size } });
+    const answer = await create("10m");
+    expect([answer.status, JSON.parse(answer.body)]).toEqual([
+      400,
+      { message: "create wiki: quota size requested but no quota support" },
+    ]);
+    expect((await send("GET", "/volumes/wiki")).status).toBe(404);
+    expect((await create("0")).status).toBe(201);
+  });
+});

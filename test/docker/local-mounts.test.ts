@@ -7,6 +7,7 @@ import { parseHolderId } from "../../src/core/names.ts";
 import { parseMountTable } from "../../src/host/mount-table.ts";
 import { makeStuckFolder } from "../../src/host/stuck-folder.fixture.ts";
 import { withDeadlines } from "../../src/layers/deadline.ts";
+import { eventually } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { failureOf, startedEngine } from "../support/engine-bench.ts";
 import { whenPossible } from "../support/needs.ts";
@@ -53,6 +54,14 @@ async function unmount(daemon: RunningDaemon, name: string, holder: string): Pro
   expect(status).toBe(204);
 }
 
+async function stateOf(daemon: RunningDaemon, name: string): Promise<string> {
+  return JSON.parse((await send(daemon, "GET", `/holdfast/v1/volumes/${name}`)).body).state;
+}
+
+async function warningsOf(daemon: RunningDaemon): Promise<readonly string[]> {
+  return JSON.parse((await send(daemon, "GET", "/holdfast/v1/health")).body).warnings;
+}
+
 const tmpfs = { type: "tmpfs", device: "tmpfs", o: "size=64k,mode=0700" };
 
 describe("tmpfs", () => {
@@ -96,6 +105,57 @@ describe("tmpfs", () => {
     await unmount(second, "scratch", "c1");
     expect(mounted()).toEqual([]);
     expect((await send(second, "DELETE", "/volumes/scratch")).status).toBe(204);
+  });
+});
+
+describe("a mount that went while no daemon ran", () => {
+  whenPossible(["root", "mount"], "is made again for its holders by the start", async () => {
+    const first = await startDaemon({ root });
+    await create(first, "scratch", tmpfs);
+    await mount(first, "scratch", "c1");
+    await mount(first, "scratch", "c2");
+    await first.kill();
+    expect(spawnSync("umount", [data("scratch")]).status).toBe(0);
+    await using second = await startDaemon({ root });
+    await eventually(() => (mounted().length === 1 ? true : undefined), {
+      timeoutMs: 10_000,
+      otherwise: () => `not mounted again: ${second.output()}`,
+    });
+    expect(await stateOf(second, "scratch")).toBe("in use");
+    await unmount(second, "scratch", "c1");
+    expect(mounted()).toHaveLength(1);
+    await unmount(second, "scratch", "c2");
+    expect(mounted()).toEqual([]);
+  });
+
+  whenPossible(["root", "mount"], "and cannot be made again is told of until it is", async () => {
+    const host = temporaryDirectory();
+    try {
+      const first = await startDaemon({ root });
+      await create(first, "bound", { type: "none", device: join(host, "dir"), o: "bind" });
+      mkdirSync(join(host, "dir"));
+      await mount(first, "bound", "c1");
+      await first.kill();
+      expect(spawnSync("umount", [data("bound")]).status).toBe(0);
+      rmSync(join(host, "dir"), { recursive: true });
+      await using second = await startDaemon({ root });
+      await eventually(
+        async () => ((await stateOf(second, "bound")) === "not mounted" ? true : undefined),
+        { timeoutMs: 10_000, otherwise: () => `it is said to be mounted: ${second.output()}` },
+      );
+      expect(await warningsOf(second)).toEqual([
+        "Not mounted though held, see the log: bound. Mount it again for one of its holders, or " +
+          "end them.",
+      ]);
+      expect((await send(second, "DELETE", "/volumes/bound")).status).toBe(409);
+      mkdirSync(join(host, "dir"));
+      expect((await mount(second, "bound", "c1")).status).toBe(200);
+      expect(await stateOf(second, "bound")).toBe("in use");
+      expect(await warningsOf(second)).toEqual([]);
+      await unmount(second, "bound", "c1");
+    } finally {
+      rmSync(host, { recursive: true, force: true });
+    }
   });
 });
 

@@ -17,6 +17,7 @@ const createdAtMs = Date.UTC(2026, 0, 2, 3, 4, 5);
 
 export class DirectoryDocker implements ForeignVolumesFinder {
   readonly #root: string;
+  readonly #key: string;
   readonly #known = new Map<string, Pick<ForeignVolume, "labels" | "options">>();
   /** Containers, by the volume that they have. */
   readonly users = new Map<string, ForeignUser>();
@@ -26,8 +27,9 @@ export class DirectoryDocker implements ForeignVolumesFinder {
   beforeForget: () => void = () => undefined;
 
   /** `root`: on the file system of Holdfast's data root. */
-  constructor(root: string) {
+  constructor(root: string, key = directoryDockerKey) {
     this.#root = root;
+    this.#key = key;
   }
 
   get names(): readonly string[] {
@@ -44,7 +46,7 @@ export class DirectoryDocker implements ForeignVolumesFinder {
   }
 
   of(key: string): ForeignVolumes | undefined {
-    if (key !== directoryDockerKey) return undefined;
+    if (key !== this.#key) return undefined;
     return {
       key,
       list: async () => this.#answer(this.names.flatMap((name) => this.#volume(name) ?? [])),

@@ -6,7 +6,7 @@
 // behind (shims, processes of containers) becomes its child and is reaped: PID 1 may not do it.
 import { dlopen } from "bun:ffi";
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { stopChild } from "./child.ts";
 
@@ -15,6 +15,10 @@ export interface LaunchPlan {
   readonly logPath: string;
   /** A folder that dockerd sees as /run/docker/plugins. */
   readonly pluginFolder: string | null;
+  /** The content of /etc/subuid and /etc/subgid; null: the machine's own. */
+  readonly subordinateIds: string | null;
+  /** Its loopback is to be switched on. */
+  readonly hasOwnNetwork: boolean;
   readonly dockerd: readonly string[];
   /** Arguments of a containerd that outlives dockerd, and its socket; null: dockerd starts one. */
   readonly containerd: { readonly parameters: readonly string[]; readonly socket: string } | null;
@@ -33,7 +37,8 @@ if (import.meta.main) await main();
 async function main(): Promise<void> {
   // Written by dockerd.ts.
   const plan = JSON.parse(process.argv[2] ?? "") as LaunchPlan;
-  prepareMounts(plan.pluginFolder);
+  prepareMounts(plan);
+  if (plan.hasOwnNetwork) must("ip", ["link", "set", "lo", "up"]);
   const ours: ChildProcess[] = [];
   adoptOrphans(ours);
   const log = openSync(plan.logPath, "a");
@@ -69,16 +74,21 @@ async function main(): Promise<void> {
   start();
 }
 
-function prepareMounts(pluginFolder: string | null): void {
-  mount(["-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/run/docker"]);
+function prepareMounts({ pluginFolder, subordinateIds }: LaunchPlan): void {
+  must("mount", ["-t", "tmpfs", "-o", "mode=0700", "tmpfs", "/run/docker"]);
+  if (subordinateIds !== null) {
+    writeFileSync("/run/docker/ids", subordinateIds);
+    for (const path of ["/etc/subuid", "/etc/subgid"])
+      must("mount", ["--bind", "/run/docker/ids", path]);
+  }
   if (pluginFolder === null) return;
   mkdirSync("/run/docker/plugins");
-  mount(["--bind", pluginFolder, "/run/docker/plugins"]);
+  must("mount", ["--bind", pluginFolder, "/run/docker/plugins"]);
 }
 
-function mount(parameters: readonly string[]): void {
-  const { status, stderr } = spawnSync("mount", parameters);
-  if (status !== 0) throw new Error(`mount ${parameters.join(" ")}: ${stderr}`);
+function must(program: string, parameters: readonly string[]): void {
+  const { status, stderr } = spawnSync(program, parameters);
+  if (status !== 0) throw new Error(`${program} ${parameters.join(" ")}: ${stderr}`);
 }
 
 function fail(message: string): void {

@@ -38,8 +38,15 @@ export interface DockerdOptions {
   readonly parameters?: readonly string[];
   /** A folder that this dockerd sees as /run/docker/plugins, with what comes into it later. */
   readonly pluginFolder?: string;
+  /**
+   * What this dockerd sees as /etc/subuid and /etc/subgid, for `--userns-remap`. The machine has
+   * both files.
+   */
+  readonly subordinateIds?: string;
   /** Containers live on without dockerd: `--live-restore`, and a containerd of their own. */
   readonly liveRestore?: boolean;
+  /** A network of its own, with nothing but loopback: for a Swarm. Needs the program ip. */
+  readonly ownNetwork?: boolean;
 }
 
 /** A dockerd that answers. Disposing of it stops it. */
@@ -98,6 +105,7 @@ class Dockerd implements RunningDockerd {
       "--mount",
       "--propagation",
       "slave",
+      ...(options.ownNetwork === true ? ["--net"] : []),
       process.execPath,
       join(import.meta.dir, "dockerd-launcher.ts"),
       JSON.stringify(planOf(options, folder, this)),
@@ -172,6 +180,8 @@ function planOf(
   return {
     logPath,
     pluginFolder: options.pluginFolder ?? null,
+    subordinateIds: options.subordinateIds ?? null,
+    hasOwnNetwork: options.ownNetwork === true,
     dockerd: [...dockerdParameters(options, folder, socketPath), ...further],
     containerd,
     stalePidFiles: [join(folder, "docker.pid"), join(folder, "x/containerd/containerd.pid")],

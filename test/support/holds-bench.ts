@@ -68,8 +68,9 @@ export class HoldsBench implements AsyncDisposable {
     await this.startDockerd();
   }
 
-  async startDaemon(): Promise<void> {
-    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000)];
+  /** `further` arguments for this start only. */
+  async startDaemon(...further: readonly string[]): Promise<void> {
+    const parameters = ["--hold-grace", String(HOLD_GRACE_MS / 1_000), ...further];
     this.#daemon = await startDaemon({
       root: this.root,
       pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
@@ -103,7 +104,8 @@ export class HoldsBench implements AsyncDisposable {
 
   /** Starts a container with `sleep`, named, with `-v` arguments. Returns its id. */
   async run(name: string, ...mounts: readonly string[]): Promise<string> {
-    const place = ["--name", name, "--network", "none", "--init=false"];
+    // As the first process of a container `sleep` ignores SIGTERM.
+    const place = ["--name", name, "--network", "none", "--init=false", "--stop-signal", "KILL"];
     return await this.docker("run", "-d", ...place, ...mounts, testImage, "sleep", "1000");
   }
 
@@ -126,6 +128,15 @@ export class HoldsBench implements AsyncDisposable {
     });
     if (answer.status !== 200) throw new Error(`${name}: ${answer.status} ${await answer.text()}`);
     return (await answer.json()) as OwnVolume; // The contract of src/api/holdfast/contract.ts.
+  }
+
+  /** One call of the volume driver socket, by a program that is no container engine. */
+  async call(method: string, request: unknown): Promise<{ readonly Err?: string }> {
+    const answer = await fetch(`http://holdfast/VolumeDriver.${method}`, {
+      ...{ method: "POST", body: JSON.stringify(request) },
+      unix: join(this.pluginFolder, "holdfast.sock"),
+    });
+    return (await answer.json()) as { readonly Err?: string }; // Docker's plugin protocol.
   }
 
   /** Waits until the holders of a volume, as `name state access`, are these. */
@@ -155,7 +166,8 @@ export class HoldsBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#dockerd?.stop();
+    // Thrown away: its containers need not be asked to end, which takes ten seconds each.
+    await this.#dockerd?.kill();
     await this.#daemon?.stop();
     for (const target of [...this.holdMounts(), join(this.root, "holds")]) {
       await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });

@@ -26,6 +26,8 @@ export class HttpFixture {
   /** What handlers threw. */
   readonly failures: unknown[] = [];
   peerQuestionCount = 0;
+  /** How often the server asked for dropped answers to be collected. */
+  collectionCount = 0;
   readonly #clients: RawClient[] = [];
   #server: HttpServer | undefined;
   #clockMs = 1_000_000;
@@ -44,6 +46,9 @@ export class HttpFixture {
       onHandlerError: (error) => {
         this.failures.push(error);
         return messageResponse(500, "report 17");
+      },
+      onMuchDropped: () => {
+        this.collectionCount += 1;
       },
       onServerError: (error) => this.failures.push(error),
       peerOf: (descriptor) => {

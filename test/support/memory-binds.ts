@@ -72,8 +72,8 @@ export function memoryBinds(): MemoryBinds {
       },
       peerMounts: (groups) =>
         groups.size === 0
-          ? { mounts: [], isWhole: true }
-          : { mounts: peersOf(groups), isWhole: binds.isWhole },
+          ? { mounts: [], loose: [], isWhole: true }
+          : { mounts: peersOf(groups), loose: [], isWhole: binds.isWhole },
       seesMount(pid, target, group) {
         if (binds.gone.has(pid)) return undefined;
         return !binds.withoutSight.has(pid) && bound.get(target)?.group === group;

@@ -8,6 +8,7 @@ import { spawnSync } from "node:child_process";
 import {
   accessSync,
   constants,
+  existsSync,
   mkdtempSync,
   readFileSync,
   rmSync,
@@ -16,7 +17,12 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { debianPython } from "../../tools/debian-packages.ts";
+import {
+  debianPython,
+  type ListedProgram,
+  packageOf,
+  postgresFolder,
+} from "../../tools/debian-packages.ts";
 import { findProgram } from "../../tools/find-program.ts";
 
 /** How long a single look at the machine may take; a hanging `docker` counts as none. */
@@ -28,11 +34,16 @@ const probeImageBytes = 1_048_576;
 /** Each look answers what is missing, in words a reader can act on, or `undefined`. */
 const probes = {
   root: () => (process.getuid?.() === 0 ? undefined : "not running as root"),
-  dockerd: () => program("dockerd", "docker.io"),
-  "docker-cli": () => program("docker", "docker.io"),
+  dockerd: () => program("dockerd"),
+  "docker-cli": () => program("docker"),
   "docker-cli-23": newDockerCli,
-  podman: () => program("podman", "podman") ?? program("runc", "runc"),
-  busybox: () => program("busybox", "busybox-static"),
+  podman: () => program("podman") ?? program("runc"),
+  busybox: () => program("busybox"),
+  "docker-compose": () => program("docker-compose"),
+  postgres: () =>
+    postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,
+  nginx: () => program("nginx"),
+  ip: () => program("ip"),
   "python3-docker": () =>
     works(debianPython, ["-c", "import docker"])
       ? undefined
@@ -41,22 +52,24 @@ const probes = {
   loop: probeLoop,
   /** A tmpfs can be mounted here. */
   mount: probeMount,
-  curl: () => program("curl", "curl"),
-  unshare: () => program("unshare", "util-linux"),
-  "systemd-analyze": () => program("systemd-analyze", "systemd"),
-  groff: () => program("groff", "groff-base"),
-  strace: () => program("strace", "strace"),
-  ext4: () => program("mkfs.ext4", "e2fsprogs") ?? fileSystem("ext4"),
-  xfs: () => program("mkfs.xfs", "xfsprogs") ?? fileSystem("xfs"),
-  btrfs: () => program("mkfs.btrfs", "btrfs-progs") ?? fileSystem("btrfs"),
+  /** For a dockerd with `--userns-remap`. */
+  "user-namespaces": userNamespaces,
+  curl: () => program("curl"),
+  unshare: () => program("unshare"),
+  "systemd-analyze": () => program("systemd-analyze"),
+  groff: () => program("groff"),
+  strace: () => program("strace"),
+  ext4: () => program("mkfs.ext4") ?? fileSystem("ext4"),
+  xfs: () => program("mkfs.xfs") ?? fileSystem("xfs"),
+  btrfs: () => program("mkfs.btrfs") ?? fileSystem("btrfs"),
   fuse: probeFuse,
-  sshd: () => program("sshd", "openssh-server"),
-  sshfs: () => program("sshfs", "sshfs"),
+  sshd: () => program("sshd"),
+  sshfs: () => program("sshfs"),
   /** Network namespaces with a link of their own can be made. */
-  tap: () => program("ip", "iproute2") ?? openable("/dev/net/tun"),
-  "nfs-server": () => program("ganesha.nfsd", "nfs-ganesha"),
-  "nfs-client": () => program("mount.nfs", "nfs-common") ?? program("insmod", "kmod"),
-  "user-mode-linux": () => program("linux.uml", "user-mode-linux"),
+  tap: () => program("ip") ?? openable("/dev/net/tun"),
+  "nfs-server": () => program("ganesha.nfsd"),
+  "nfs-client": () => program("mount.nfs") ?? program("insmod"),
+  "user-mode-linux": () => program("linux.uml"),
 } as const satisfies Record<string, () => string | undefined>;
 
 export type Requirement = keyof typeof probes;
@@ -109,9 +122,10 @@ function look(requirement: Requirement): string | undefined {
   return probes[requirement]();
 }
 
-function program(name: string, debianPackage: string): string | undefined {
+/** What it names is installed by tools/debian-packages.ts, or the types do not agree. */
+function program(name: ListedProgram): string | undefined {
   if (findProgram(name) !== undefined) return undefined;
-  return `no program ${name} (Debian package ${debianPackage})`;
+  return `no program ${name} (Debian package ${packageOf(name)})`;
 }
 
 function works(command: string, parameters: readonly string[]): boolean {
@@ -120,7 +134,7 @@ function works(command: string, parameters: readonly string[]): boolean {
 }
 
 function newDockerCli(): string | undefined {
-  const missing = program("docker", "docker.io");
+  const missing = program("docker");
   if (missing !== undefined) return missing;
   const { stdout } = spawnSync("docker", ["--version"], {
     encoding: "utf8",
@@ -130,6 +144,13 @@ function newDockerCli(): string | undefined {
   return major >= 23
     ? undefined
     : `the docker command line is ${major || "of unknown age"}, not 23`;
+}
+
+function userNamespaces(): string | undefined {
+  const files = ["/etc/subuid", "/etc/subgid", "/proc/self/ns/user"];
+  const missing = files.find((path) => !existsSync(path));
+  if (missing !== undefined) return `no ${missing}`;
+  return works("unshare", ["--user", "true"]) ? undefined : "no user namespace can be made";
 }
 
 function fileSystem(type: string): string | undefined {

@@ -25,6 +25,7 @@ export const nothingFound: RecoveryReport = {
   forgotten: [],
   missing: [],
   restored: [],
+  leftRemoved: [],
   strays: [],
   unlisted: [],
   failed: [],

@@ -25,7 +25,9 @@ export function openIn(directory: string, changed: Partial<StateOptions> = {}): 
     directory,
     openDatabase,
     nowMs: Date.now,
+    newId: () => crypto.randomUUID(),
     copyIntervalMs: 3_600_000,
+    removalCopyIntervalMs: 3_600_000,
     log: silentLog,
     ...changed,
   });

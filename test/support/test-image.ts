@@ -50,23 +50,36 @@ export async function loadTestImage(
 }
 
 async function makeArchive(root: string, archive: string): Promise<void> {
+  mkdirSync(join(root, "bin"), { recursive: true });
+  makeBasicTree(root, "data");
+  for (const name of ["data", "seeded"]) mkdirSync(join(root, name));
+  writeFileSync(join(root, "seeded/hello"), "hello\n");
+  chownSync(join(root, "data"), imageUserId, imageUserId);
+  chmodSync(join(root, "data"), 0o700);
+  await makeTar(root, archive);
+}
+
+/** What every image has: busybox in /bin, which is there, the usual directories, two accounts. */
+export function makeBasicTree(root: string, accountName: string): void {
   const busybox = findProgram("busybox");
   if (busybox === undefined) throw new Error("no busybox (Debian package busybox-static)");
-  for (const name of ["bin", "etc", "data", "seeded", "tmp", "proc", "sys", "dev"]) {
+  for (const name of ["etc", "tmp", "proc", "sys", "dev", "run"]) {
     mkdirSync(join(root, name), { recursive: true });
   }
   copyFileSync(busybox, join(root, "bin/busybox"));
   chmodSync(join(root, "bin/busybox"), 0o755);
   for (const name of commands) symlinkSync("busybox", join(root, "bin", name));
+  const account = `${accountName}:x:${imageUserId}`;
   writeFileSync(
     join(root, "etc/passwd"),
-    `root:x:0:0:root:/:/bin/sh\ndata:x:${imageUserId}:${imageUserId}:data:/:/bin/sh\n`,
+    `root:x:0:0:root:/:/bin/sh\n${account}:${imageUserId}:${accountName}:/:/bin/sh\n`,
   );
-  writeFileSync(join(root, "etc/group"), `root:x:0:\ndata:x:${imageUserId}:\n`);
-  writeFileSync(join(root, "seeded/hello"), "hello\n");
-  chownSync(join(root, "data"), imageUserId, imageUserId);
-  chmodSync(join(root, "data"), 0o700);
+  writeFileSync(join(root, "etc/group"), `root:x:0:\n${account}:\n`);
   chmodSync(join(root, "tmp"), 0o1777);
+}
+
+/** Archives a tree as it is, with its owners by number. */
+export async function makeTar(root: string, archive: string): Promise<void> {
   const parameters = ["--numeric-owner", "-C", root, "-cf", archive, "."];
   const made = await runToEnd("tar", parameters, { timeoutMs: tarTimeoutMs });
   if (made.exit !== 0) throw new Error(`tar: ${made.stderr}`);

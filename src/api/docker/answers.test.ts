@@ -43,6 +43,7 @@ test("every code has moby's status", () => {
     "install.held": 409,
     "install.failed": 503,
     "engine.not_a_container_engine": 501,
+    "engine.in_use": 409,
     "engine.no_swarm": 503,
     "engine.no_such_object": 404,
     "engine.overloaded": 503,

@@ -44,7 +44,7 @@ export function makeDockerApi(api: ApiParts): ApiFace {
     "POST /volumes/prune": (context, apiVersion) => pruneVolumes(parts, context, apiVersion),
   };
   const named: Readonly<Record<string, NamedRoute>> = {
-    GET: (_context, name) => inspectVolume(parts, name),
+    GET: (context, name) => inspectVolume(parts, context, name),
     DELETE: (context, name) => removeVolume(parts, context, name),
     PUT: (context) => updateVolume(context),
   };

@@ -1,16 +1,18 @@
 // Docker's routes of volumes.
 import { EngineError, toEngineError } from "../../core/errors.ts";
+import type { VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { notFound } from "../../engine/volumes.ts";
 import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
+import { useObject } from "../holder-objects.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
 import { type GoStruct, mapField, readBody, textField } from "./go-json.ts";
 import { noSwarm } from "./other-engine.ts";
 import { first, isTrue, parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
-import { volumeJson } from "./wire.ts";
+import { volumeJson, volumeStatusJson } from "./wire.ts";
 
 export interface VolumeRouteParts {
   readonly engine: Engine;
@@ -67,9 +69,26 @@ export function listVolumes(parts: VolumeRouteParts, context: RouteContext): Htt
   return textAnswer(200, parts.headers.json, `{"Volumes":[${volumes}],"Warnings":null}`);
 }
 
-/** GET /volumes/{name} */
-export function inspectVolume(parts: VolumeRouteParts, name: string): HttpResponse {
-  return textAnswer(200, parts.headers.json, volumeJson(parts.engine.volumes.inspect(name)));
+/**
+ * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`. Container engines
+ * are asked for that, where any is known; whoever does not answer within a moment is not waited
+ * for.
+ */
+export function inspectVolume(
+  parts: VolumeRouteParts,
+  context: RouteContext,
+  name: string,
+): HttpResponse | Promise<HttpResponse> {
+  const { volumes, lists, holds } = parts.engine;
+  const entry = volumes.inspect(name);
+  if (lists.keys.length === 0) return inspected(parts, entry);
+  return holds.refresh(context.operation).then(() => inspected(parts, volumes.inspect(name)));
+}
+
+function inspected({ engine, headers }: VolumeRouteParts, entry: VolumeEntry): HttpResponse {
+  const use = engine.state.read((view) => useObject(engine, entry, view));
+  const json = use.state === "idle" ? volumeJson(entry) : volumeStatusJson(entry, use);
+  return textAnswer(200, headers.json, json);
 }
 
 /** DELETE /volumes/{name} */

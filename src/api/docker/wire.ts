@@ -19,6 +19,11 @@ export function volumeJson(entry: VolumeEntry): string {
   return json;
 }
 
+/** The Volume object with Status, whose keys must be in order: a map in Go's struct. */
+export function volumeStatusJson(entry: VolumeEntry, status: object): string {
+  return `${volumeJson(entry).slice(0, -1)},"Status":${goJson(status)}}`;
+}
+
 /** The Volume object with UsageData, as in /system/df. */
 export function volumeUsageJson({ entry, sizeBytes, holderCount }: VolumeUsage): string {
   const usage = goJson({ RefCount: holderCount, Size: sizeBytes });

@@ -210,7 +210,12 @@ export const contract = {
     method: "DELETE",
     path: "engines/{key}",
     summary: "Forgets an engine that is gone for good: it is not asked before removals any more.",
-    query: {},
+    query: {
+      force: {
+        schema: { enum: ["true", "false"] },
+        about: "Also one that answers and has containers with volumes.",
+      },
+    },
     reply: undefined,
   },
   adoptions: {

@@ -1,15 +1,37 @@
 // Holdfast's own routes: every one of the contract, and refusals that say the way out.
 import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { type ApiAnswer, type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
+import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
 import { errorTable } from "../../core/errors.ts";
-import { contract, OWN_PREFIX, openApiDocument, type RouteContract } from "./contract.ts";
+import {
+  ADOPTION_ENGINE_DEFAULT,
+  contract,
+  OWN_PREFIX,
+  openApiDocument,
+  type RouteContract,
+} from "./contract.ts";
 
 const own = (path: string): string => `${OWN_PREFIX}${path}`;
 
 async function create(api: ApiBench, name: string, more: object = {}): Promise<void> {
   const answer = await api.send("POST", "/volumes/create", { body: { Name: name, ...more } });
   expect(answer.status).toBe(201);
+}
+
+const engineKey = "docker:/run/docker.sock";
+
+/** As if it had used the driver socket in an earlier life. It does not answer. */
+async function knowEngine(api: ApiBench): Promise<void> {
+  const engine = { key: engineKey, sinceMs: api.engine.nowMs };
+  await api.engine.state.write((transaction) => transaction.putEngine(engine));
+}
+
+/** A route's path with things that are there. */
+function filled({ path }: RouteContract): string {
+  const named = path.replace("{name}", "wiki").replace("{holder}", "c1");
+  return named.replace("{key}", encodeURIComponent(engineKey));
 }
 
 /** A refusal must have its code, its kind and a way out, all of the table. */
@@ -23,11 +45,14 @@ function refusal(answer: ApiAnswer): readonly [number, unknown, unknown] {
 
 describe("the contract", () => {
   test("every route has a handler that answers", async () => {
-    await using api = await startedApi();
+    await using api = await startedApi({
+      foreign: ({ root }) => new DirectoryDocker(join(root, "../docker"), ADOPTION_ENGINE_DEFAULT),
+    });
     await create(api, "wiki");
+    await knowEngine(api);
     for (const route of Object.values<RouteContract>(contract)) {
-      const path = route.path.replace("{name}", "wiki").replace("{holder}", "c1");
-      const answer = await api.send(route.method, own(path));
+      const answer = await api.send(route.method, own(filled(route)));
+      const { path } = route;
       expect([path, answer.status]).toEqual([path, route.reply === undefined ? 204 : 200]);
       if (route.reply === undefined) expect(answer.body).toBe("");
       const required = (route.reply?.["required"] ?? []) as readonly string[];
@@ -57,12 +82,12 @@ describe("the contract", () => {
     await using api = await startedApi();
     await create(api, "wiki");
     for (const route of Object.values<RouteContract>(contract)) {
-      const path = route.path.replace("{name}", "wiki").replace("{holder}", "c1");
-      const answer = await api.send(route.method, own(`${path}?force=1`));
+      const path = filled(route);
+      const answer = await api.send(route.method, own(`${path}?colour=1`));
       const [status, code, message] = refusal(answer);
       expect([path, status, code]).toEqual([path, 400, "request.invalid"]);
-      expect(message).toStartWith("unknown query parameter force: it takes ");
-      expect(answer.json).toMatchObject({ details: { field: "force" } });
+      expect(message).toStartWith("unknown query parameter colour: it takes ");
+      expect(answer.json).toMatchObject({ details: { field: "colour" } });
     }
     const { Volumes } = (await api.send("GET", "/volumes")).json as { Volumes: readonly unknown[] };
     expect(Volumes).toHaveLength(1);

@@ -1,14 +1,13 @@
 // Holdfast's own routes: what Docker has no word for.
 import { EngineError, type ErrorKind } from "../../core/errors.ts";
 import { parseHolderId, parseVolumeName } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
 import type { HistoryEntry, StateView, VolumeEntry } from "../../core/state-store.ts";
-import type { ContainerList } from "../../engine/container-lists.ts";
+import type { ContainerList, ContainerLists } from "../../engine/container-lists.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { engineOptions } from "../../engine/engine-options.ts";
-import type { VolumeHolder } from "../../engine/volume-holders.ts";
 import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
-import { volumeState } from "../volume-state.ts";
+import { instantOf, useObject } from "../holder-objects.ts";
 import { warnings } from "../warnings.ts";
 import { adoptionHandlers } from "./adoptions.ts";
 import {
@@ -119,8 +118,9 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
       const list = await engine.lists.ask(context.operation);
       return { engines: engine.state.read((view) => engineObjects(view, list)) };
     },
-    forgetEngine: async ({ path, context }) => {
+    forgetEngine: async ({ path, query, context }) => {
       const key = path["key"] ?? "";
+      if (!parseFlag("force", query)) await refuseLiving(engine.lists, key, context.operation);
       if (await engine.lists.forget(key)) {
         context.operation.log.info("a container engine was forgotten", { engine: key });
         return;
@@ -158,30 +158,21 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
 }
 
 function volumeObject(engine: Engine, entry: VolumeEntry, view: StateView): unknown {
-  const holders = engine.holds.holdersOf(entry.name, view);
+  const { holders, lastUsedAt, sharing, state } = useObject(engine, entry, view);
   return {
     name: entry.name,
     driver: entry.driver,
     scope: entry.scope,
-    state: volumeState(engine, entry.name, holders.length),
-    createdAt: new Date(entry.createdAtMs).toISOString(),
+    state,
+    createdAt: instantOf(entry.createdAtMs),
     firstUsedAt: instantOf(entry.usedAtMs),
-    lastUsedAt: instantOf(engine.lastUse.of(entry.name)),
+    lastUsedAt,
     mountpoint: entry.mountpoint,
     labels: entry.labels,
     options: entry.options,
-    sharing: engineOptions(entry.options).sharing,
-    holders: holders.map(holderObject),
+    sharing,
+    holders,
   };
-}
-
-function holderObject(holder: VolumeHolder): unknown {
-  const { id, state, name, project, engine, access, sinceMs, reason } = holder;
-  return { id, state, name, project, engine, access, since: instantOf(sinceMs), reason };
-}
-
-function instantOf(atMs: number | null): string | null {
-  return atMs === null ? null : new Date(atMs).toISOString();
 }
 
 function engineObjects(view: StateView, list: ContainerList): readonly unknown[] {
@@ -195,6 +186,24 @@ function engineObjects(view: StateView, list: ContainerList): readonly unknown[]
       error: silent?.reason ?? null,
     };
   });
+}
+
+/** Forgetting it would let the volumes of its stopped containers be removed. */
+async function refuseLiving(
+  lists: ContainerLists,
+  key: string,
+  operation: Operation,
+): Promise<void> {
+  const { containers } = await lists.ask(operation);
+  const own = containers.filter(({ engine }) => engine.key === key);
+  if (own.length === 0) return;
+  const names = own.slice(0, 3).map(({ name }) => name);
+  const more = own.length > names.length ? ` and ${own.length - names.length} more` : "";
+  throw new EngineError(
+    "engine.in_use",
+    `${key} answers, and has containers with volumes: ${names.join(", ")}${more}`,
+    { details: { engine: key, containers: own.map(({ id }) => id) } },
+  );
 }
 
 function changeObject(entry: HistoryEntry): unknown {
@@ -236,6 +245,16 @@ function decodeSegment(field: string, text: string): string {
       details: { field, value: text },
     });
   }
+}
+
+function parseFlag(name: string, query: URLSearchParams): boolean {
+  const text = query.get(name) ?? "false";
+  if (text === "true" || text === "false") return text === "true";
+  throw new EngineError(
+    "request.invalid",
+    `${name} ${JSON.stringify(text)}: true or false is needed`,
+    { details: { field: name, value: text } },
+  );
 }
 
 function parseCount(text: string | null, countMax: number): number {

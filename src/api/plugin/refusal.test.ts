@@ -8,12 +8,12 @@ const text = (code: ErrorCode, message: string) =>
   refusalText(new EngineError(code, message), "r1");
 
 describe("the text", () => {
-  test("leaves out what dockerd puts in front", () => {
+  test("leaves out what dockerd puts in front, but not where the data is", () => {
     expect(text("volume.in_use", "remove wiki: volume is in use - [c1]")).toStartWith("volume is");
     const missing = "error while mounting volume '/srv/wiki/_data': the data directory is missing";
     expect(text("volume.data_missing", missing)).toBe(
-      "the data directory is missing. The directory of a volume that was used is gone; bring it " +
-        "back before using it again.",
+      "/srv/wiki/_data: the data directory is missing. The directory of a volume that was used is " +
+        "gone; bring it back before using it again.",
     );
   });
 

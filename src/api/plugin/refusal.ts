@@ -12,8 +12,10 @@ const saysEverything: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** What dockerd puts in front of the text by itself. */
-const dockersOwnWords =
-  /^(?:(?:create|remove) [a-zA-Z0-9_.-]+: |error while mounting volume '[^']*': )/;
+const dockersOwnWords = /^(?:create|remove) [a-zA-Z0-9_.-]+: /;
+
+/** dockerd says this too, but not when it copies at a create, and with a path of its own. */
+const mountingWords = /^error while mounting volume '([^']*)': /;
 
 /**
  * dockerd shows `create wiki: ` and then this text as it is (recorded with `Err` and status 200;
@@ -27,7 +29,7 @@ export function refusalText(error: EngineError, report: string): string {
     return oneLine(`invalid volume name ${name}`, error.recovery);
   }
   const { code, kind, message, recovery } = withKnownOptions(error);
-  const words = message.replace(dockersOwnWords, "");
+  const words = message.replace(dockersOwnWords, "").replace(mountingWords, "$1: ");
   if (kind === "internal") return oneLine(`${words} (report id ${report})`, recovery);
   return oneLine(words, saysEverything.has(code) ? "" : recovery);
 }

@@ -265,10 +265,12 @@ describe("what there is", () => {
       Err: "",
     });
     const { json } = await call(bench, "Get", { Name: "wiki" });
-    expect(json).toMatchObject({ Volume: { Status: { state: "in use", holders: [hexId] } } });
+    expect(json).toMatchObject({
+      Volume: { Status: { state: "in use", holders: [`${hexId} (client)`] } },
+    });
     expect(await errorOf(bench, "Remove", { Name: "wiki" })).toBe(
-      `volume is in use - [${hexId}]. Remove the containers that the message names, then remove ` +
-        "the volume.",
+      `volume is in use - [${hexId}]. Remove the containers that are named, and have other ` +
+        "holders unmount it; then try again.",
     );
     expect(await errorOf(bench, "Unmount", { Name: "wiki", ID: hexId })).toBe("");
     expect(await errorOf(bench, "Remove", { Name: "wiki" })).toBe("");

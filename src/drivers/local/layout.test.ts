@@ -80,6 +80,44 @@ test("a root that cannot be made is a sentence with a code", () => {
   expect(message).toStartWith("error while making the directories of the data root");
 });
 
+describe("volumes/ and trash/ that lead elsewhere are refused at the start", () => {
+  for (const name of ["volumes", "trash"]) {
+    const place = (): string => join(folder, "root", name);
+
+    for (const target of ["outside", "nowhere"]) {
+      test(`${name}/ as a link to ${target}`, () => {
+        mkdirSync(join(folder, "outside"));
+        rmSync(place(), { recursive: true });
+        symlinkSync(join(folder, target), place());
+        for (const isFirstStart of [true, false]) {
+          const { code, message } = refusal(() => makeRoot(join(folder, "root"), isFirstStart));
+          expect(code).toBe("config.invalid");
+          expect(message).toStartWith(`${realpathSync(folder)}/root/${name} is not a plain`);
+          expect(message).toContain("--root");
+        }
+        expect(existsSync(join(folder, "nowhere"))).toBe(false);
+      });
+    }
+
+    test(`${name}/ as a file`, () => {
+      rmSync(place(), { recursive: true });
+      writeFileSync(place(), "");
+      expect(refusal(() => makeRoot(join(folder, "root"))).code).toBe("config.invalid");
+    });
+
+    whenPossible(["root", "mount"], `${name}/ on another file system`, () => {
+      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "other", place()]);
+      expect(mounted.status).toBe(0);
+      try {
+        const { code, message } = refusal(() => makeRoot(join(folder, "root")));
+        expect([code, message]).toEqual(["config.invalid", expect.stringContaining(place())]);
+      } finally {
+        spawnSync("umount", [place()]);
+      }
+    });
+  }
+});
+
 describe("the options file", () => {
   const written: readonly DriverOptions[] = [
     { type: "tmpfs", device: "tmpfs", o: "size=1m" },

@@ -6,7 +6,8 @@
 //
 // Names are parsed (one path segment, never "." or "..") and the directories above `_data` belong
 // to the daemon alone, so a path made here cannot lead elsewhere unless root itself put a link
-// there; that is what `plainDirectory` refuses.
+// there; that is what `plainDirectory` refuses. The start refuses links and mounts in the place of
+// `volumes` and `trash`; whatever removes looks at both again (`refuseLinkedRoot`).
 import fs from "node:fs";
 import path from "node:path";
 import type { DriverOptions } from "../../core/driver.ts";
@@ -46,12 +47,14 @@ export function makeLayout(root: string): Layout {
 /**
  * Makes `volumes` and `trash` below a root and returns their layout, with links above resolved: the
  * mount table knows no links, and is compared with these paths. Later than at the first start a
- * missing `volumes` is not made: it would be empty. Throws `storage.*`, `host.denied`.
+ * missing `volumes` is not made: it would be empty. Throws `config.invalid` when one of the two
+ * leads elsewhere, `storage.*`, `host.denied`.
  */
 export function makeRoot(root: string, isFirstStart = true): Layout {
   try {
     fs.mkdirSync(root, { recursive: true, mode: DIRECTORY_MODE });
     const layout = makeLayout(fs.realpathSync(root));
+    refuseElsewhere(layout, root);
     if (!isFirstStart && !fs.existsSync(layout.volumes)) {
       throw new EngineError(
         "storage.failed",
@@ -67,6 +70,30 @@ export function makeRoot(root: string, isFirstStart = true): Layout {
   } catch (error) {
     throw storageError(error, `making the directories of the data root ${root}`);
   }
+}
+
+/**
+ * Removal renames from `volumes` into `trash` and deletes there: a link would take it outside of
+ * the root, and between two file systems nothing can be renamed. Throws `config.invalid`.
+ */
+function refuseElsewhere(layout: Layout, root: string): void {
+  const { dev } = fs.statSync(root);
+  for (const directory of [layout.volumes, layout.trash]) {
+    const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
+    if (stat === undefined || (stat.isDirectory() && stat.dev === dev)) continue;
+    throw new EngineError(
+      "config.invalid",
+      `${directory} is not a plain directory on the file system of the root; to keep volumes on ` +
+        "another disk give a directory there as --root, or mount it at the root itself",
+      { details: { path: directory } },
+    );
+  }
+}
+
+/** As `plainDirectory` for `volumes` and `trash`, which may have been swapped since the start. */
+export function refuseLinkedRoot(layout: Layout): void {
+  plainDirectory(layout.volumes);
+  plainDirectory(layout.trash);
 }
 
 /** A directory's identity: inode and birth time survive a rename and tell a later one apart. */

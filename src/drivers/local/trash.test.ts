@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   readdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -89,6 +90,40 @@ describe("retire and restore", () => {
     const { code } = await failureOf(trash.restore(idOf(1), wiki, operation));
     expect(code).toBe("volume.exists_differently");
     expect(readdirSync(join(root, "trash"))).toEqual([idOf(1)]);
+  });
+});
+
+describe("volumes/ or trash/ swapped for a link while it runs", () => {
+  function swap(name: "volumes" | "trash"): string {
+    const outside = join(root, "outside");
+    renameSync(join(root, name), outside);
+    symlinkSync(outside, join(root, name));
+    return outside;
+  }
+
+  test("a removal moves and deletes nothing there", async () => {
+    const { driver, trash } = open();
+    await driver.create({ name: wiki, options: {} }, operation);
+    const file = join(swap("volumes"), "wiki", "_data", "file");
+    writeFileSync(file, "somebody else's");
+    const { code } = await failureOf(trash.retire(wiki, idOf(1), operation));
+    expect(code).toBe("volume.data_foreign");
+    expect(await failureOf(driver.destroy(wiki, operation))).toMatchObject({ code });
+    expect(readFileSync(file, "utf8")).toBe("somebody else's");
+  });
+
+  test("nothing is moved into a trash that leads elsewhere, or destroyed there", async () => {
+    const { driver, trash } = open();
+    await driver.create({ name: wiki, options: {} }, operation);
+    const ids = [await retired(1), await retired(2, false)];
+    const outside = swap("trash");
+    const code = "volume.data_foreign";
+    expect(await failureOf(trash.retire(wiki, idOf(3), operation))).toMatchObject({ code });
+    expect(await failureOf(trash.purge(ids, operation))).toMatchObject({ code });
+    const back = trash.restore(idOf(1), parseVolumeName("back"), operation);
+    expect(await failureOf(back)).toMatchObject({ code });
+    expect(readdirSync(outside).sort()).toEqual([...ids]);
+    expect(readdirSync(join(root, "volumes"))).toEqual(["wiki"]);
   });
 });
 

@@ -12,6 +12,7 @@ import {
   type Layout,
   plainDirectory,
   readOptions,
+  refuseLinkedRoot,
   syncDirectory,
 } from "./layout.ts";
 import { localMount } from "./options.ts";
@@ -43,11 +44,13 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       async retire(name, id, operation) {
         operation.signal.throwIfAborted();
         if (isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
+        refuseLinkedRoot(layout);
         const directory = layout.volume(name);
         if (plainDirectory(directory) === undefined) return;
         if (localMount(readOptions(layout, name)) !== undefined) {
           // What is mounted here is not ours: it is let go of, never moved or removed.
           await host.unmount(layout.data(name), operation);
+          refuseLinkedRoot(layout);
         }
         refuseMounts(host, [directory]);
         plainDirectory(layout.data(name));
@@ -60,6 +63,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       async restore(id, name, operation) {
         operation.signal.throwIfAborted();
+        refuseLinkedRoot(layout);
         const isRetired = plainDirectory(layout.retired(id)) !== undefined;
         if (plainDirectory(layout.volume(name)) !== undefined) {
           // A repeated call: the last one did its work before a crash.
@@ -72,10 +76,11 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       async purge(ids, operation) {
         operation.signal.throwIfAborted();
+        refuseLinkedRoot(layout);
         const full = await removeEmptyOnes(layout, ids);
         for (let index = 0; index < full.length; index += REMOVE_BATCH_COUNT) {
           const batch = full.slice(index, index + REMOVE_BATCH_COUNT);
-          await removeTrees(host, batch.map(layout.retired), operation);
+          await removeTrees(parts, batch.map(layout.retired), operation);
         }
         // Whoever drops the row after this knows that neither rename nor removal can come undone.
         await syncDirectory(layout.trash);
@@ -154,11 +159,12 @@ function rename(from: string, to: string): void {
 
 /** GNU rm in a helper process: it walks with descriptors, so a link swapped in leads nowhere. */
 async function removeTrees(
-  host: Host,
+  { host, layout }: LocalTrashParts,
   paths: readonly string[],
   operation: Operation,
 ): Promise<void> {
   operation.signal.throwIfAborted();
+  refuseLinkedRoot(layout);
   refuseMounts(host, paths);
   const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
   const result = await host.run("rm", args, operation);

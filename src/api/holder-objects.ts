@@ -1,0 +1,38 @@
+// Who has a volume, as Holdfast's own routes and the `Status` of Docker's inspect say it.
+import type { StateView, VolumeEntry } from "../core/state-store.ts";
+import type { Engine } from "../engine/engine.ts";
+import { engineOptions, type SharingMode } from "../engine/engine-options.ts";
+import type { VolumeHolder } from "../engine/volume-holders.ts";
+import { type VolumeState, volumeState } from "./volume-state.ts";
+
+/** The contract's holder (src/api/holdfast/contract.ts). */
+export type HolderObject = Omit<VolumeHolder, "sinceMs"> & { readonly since: string | null };
+
+/** What is known of a volume's use. */
+export interface UseObject {
+  readonly holders: readonly HolderObject[];
+  readonly lastUsedAt: string | null;
+  readonly sharing: SharingMode;
+  readonly state: VolumeState;
+}
+
+/** As far as is known without asking anybody: `Holds.refresh` asks. */
+export function useObject(engine: Engine, entry: VolumeEntry, view: StateView): UseObject {
+  const holders = engine.holds.holdersOf(entry.name, view);
+  return {
+    holders: holders.map(holderObject),
+    lastUsedAt: instantOf(engine.lastUse.of(entry.name)),
+    sharing: engineOptions(entry.options).sharing,
+    state: volumeState(engine, entry.name, holders.length),
+  };
+}
+
+/** RFC 3339 in UTC with milliseconds. */
+export function instantOf(atMs: number | null): string | null {
+  return atMs === null ? null : new Date(atMs).toISOString();
+}
+
+function holderObject(holder: VolumeHolder): HolderObject {
+  const { id, state, name, project, engine, access, sinceMs, reason } = holder;
+  return { id, state, name, project, engine, access, since: instantOf(sinceMs), reason };
+}

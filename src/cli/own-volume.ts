@@ -1,0 +1,84 @@
+// A volume as Holdfast's own API describes it: its state and its holders, in words for people.
+import type { DaemonClient } from "./client.ts";
+import { DaemonRefusal } from "./failure.ts";
+
+/** Somebody who has a volume (src/api/holdfast/contract.ts). */
+export interface OwnHolder {
+  readonly id: string;
+  readonly state: "client" | "running" | "stopped" | "starting" | "stale";
+  readonly name: string | null;
+  readonly project: string | null;
+  readonly engine: string | null;
+  readonly access: "ro" | "rw" | null;
+  readonly since: string | null;
+  readonly reason: string | null;
+}
+
+/** The part of Holdfast's own description of a volume that is shown. */
+export interface OwnVolume {
+  readonly name: string;
+  readonly state: string;
+  readonly firstUsedAt: string | null;
+  readonly lastUsedAt: string | null;
+  readonly holders: readonly OwnHolder[];
+}
+
+/** One page of them, sorted by name. */
+interface OwnPage {
+  readonly volumes: readonly OwnVolume[];
+  readonly next: string | null;
+}
+
+/** How many holders a line names; the others are counted. */
+const NAMED_COUNT_MAX = 3;
+
+/** How many characters of an id are shown, as Docker's CLI does it. */
+const SHORT_ID_CHARACTERS = 12;
+
+/** All volumes by name; nothing where the daemon is not ours. */
+export async function readOwnVolumes(
+  client: DaemonClient,
+): Promise<ReadonlyMap<string, OwnVolume>> {
+  const found = new Map<string, OwnVolume>();
+  try {
+    for (let after: string | null = ""; after !== null; ) {
+      const page: OwnPage = await client.json<OwnPage>({
+        method: "GET",
+        path: `/holdfast/v1/volumes?after=${encodeURIComponent(after)}`,
+      });
+      for (const volume of page.volumes) found.set(volume.name, volume);
+      after = page.next;
+    }
+    return found;
+  } catch (error) {
+    if (error instanceof DaemonRefusal) return new Map();
+    throw error;
+  }
+}
+
+/** Everybody in one line: `shop/db (rw), web (stopped), client c1, +2`; "-" for nobody. */
+export function holdersText(holders: readonly OwnHolder[]): string {
+  if (holders.length === 0) return "-";
+  // Whoever is out of order must not be hidden behind a number.
+  const ordered = [
+    ...holders.filter(({ reason }) => reason !== null),
+    ...holders.filter(({ reason }) => reason === null),
+  ];
+  const named = ordered.slice(0, NAMED_COUNT_MAX).map(holderText);
+  const more = holders.length - named.length;
+  return [...named, ...(more > 0 ? [`+${more}`] : [])].join(", ");
+}
+
+function holderText(holder: OwnHolder): string {
+  const { id, state, access, reason } = holder;
+  if (state === "client") return `client ${id}`;
+  // Of a stale one the reason is a sentence: inspect has it.
+  if (state !== "running") return `${nameOf(holder)} (${state})`;
+  const breach = reason === null ? "" : `, ${reason}`;
+  return `${nameOf(holder)} (${access ?? state}${breach})`;
+}
+
+function nameOf({ id, name, project }: OwnHolder): string {
+  if (name !== null) return project === null ? name : `${project}/${name}`;
+  return /^[0-9a-f]{32,}$/.test(id) ? id.slice(0, SHORT_ID_CHARACTERS) : id;
+}

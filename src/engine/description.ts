@@ -1,0 +1,28 @@
+// How much a client may say about one volume: labels and driver options have a size.
+import { EngineError } from "../core/errors.ts";
+import type { VolumeName } from "../core/names.ts";
+import { DESCRIPTION_BYTES_MAX } from "../core/state-store.ts";
+
+type Texts = Readonly<Record<string, string>> | null;
+
+/**
+ * Throws `request.invalid` when labels and options together, as JSON in UTF-8, take more than
+ * `DESCRIPTION_BYTES_MAX`; it names the larger of the two.
+ */
+export function checkDescription(name: VolumeName, said: { labels: Texts; options: Texts }): void {
+  const labelBytes = bytesOf(said.labels);
+  const optionBytes = bytesOf(said.options);
+  const bytes = labelBytes + optionBytes;
+  if (bytes <= DESCRIPTION_BYTES_MAX) return;
+  const field = labelBytes >= optionBytes ? "Labels" : "DriverOpts";
+  throw new EngineError(
+    "request.invalid",
+    `${field} of volume ${name} are too long: labels and driver options take ${bytes} bytes as ` +
+      `JSON, at most ${DESCRIPTION_BYTES_MAX} are allowed`,
+    { details: { field, bytes, bytesMax: DESCRIPTION_BYTES_MAX } },
+  );
+}
+
+function bytesOf(texts: Texts): number {
+  return texts === null ? 0 : Buffer.byteLength(JSON.stringify(texts));
+}

@@ -1,0 +1,117 @@
+// What holders of an earlier life of the daemon have mounted: drivers are told of it again.
+import type { VolumeDriver } from "../core/driver.ts";
+import { toEngineError } from "../core/errors.ts";
+import type { LeaseService } from "../core/lease-service.ts";
+import type { VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import { mountData } from "./mount-data.ts";
+
+/** How many volumes are mounted again at once: a dead server keeps one of these waiting. */
+const MOUNTS_AT_ONCE = 8;
+
+export interface HeldMountsParts {
+  readonly state: StateStore;
+  readonly leases: LeaseService;
+  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  /** Volumes whose data was missing when it was last looked for: kept up to date. */
+  readonly missing: Set<VolumeName>;
+}
+
+/**
+ * A driver counts its holders in memory: after a restart the first unmount would look like the last
+ * one. Repeating their mounts changes nothing that is mounted, and brings back what a reboot took.
+ */
+export class HeldMounts {
+  readonly #parts: HeldMountsParts;
+  /** Volumes whose driver knows all holders. */
+  readonly #told = new Set<VolumeName>();
+  readonly #failed = new Set<VolumeName>();
+  readonly #mounting = new Set<VolumeName>();
+
+  constructor(parts: HeldMountsParts) {
+    this.#parts = parts;
+  }
+
+  /** Volumes that have holders and could not be mounted for them. */
+  get unmounted(): readonly VolumeName[] {
+    return [...this.#failed].filter((name) => this.#isHeld(name));
+  }
+
+  isUnmounted(name: VolumeName): boolean {
+    return this.#failed.has(name) && this.#isHeld(name);
+  }
+
+  /** Whether the start is mounting it just now: that may take as long as its server likes. */
+  isMounting(name: string): boolean {
+    return this.#mounting.has(name as VolumeName); // A set of names says no to any other text.
+  }
+
+  /**
+   * Once for each volume, by a caller that holds its lease. Throws what the first mount that fails
+   * throws; then the next call tries again.
+   */
+  async tell(driver: VolumeDriver, entry: VolumeEntry, operation: Operation): Promise<void> {
+    if (this.#told.has(entry.name)) return;
+    const { state, missing } = this.#parts;
+    const holders = state.read((view) => view.holders(entry.name));
+    try {
+      for (const { holder } of holders) {
+        await mountData({ driver, entry, holder, missing }, operation);
+      }
+    } catch (error) {
+      this.#failed.add(entry.name);
+      throw error;
+    }
+    this.#failed.delete(entry.name);
+    this.#told.add(entry.name);
+  }
+
+  /** The volume is gone; a new one of its name has nothing to do with it. */
+  forget(name: VolumeName): void {
+    this.#told.delete(name);
+    this.#failed.delete(name);
+  }
+
+  /** Tells of all volumes that are held, several at once. Never rejects: what fails is logged. */
+  async tellAll(operation: Operation): Promise<void> {
+    const held = this.#parts.state.read((view) =>
+      Array.from(view.volumes(), ({ name }) => name).filter(
+        (name) => view.holders(name).length > 0,
+      ),
+    );
+    const left = held.values();
+    const worker = async (): Promise<void> => {
+      for (const name of left) {
+        if (operation.signal.aborted) return;
+        await this.#tellOne(name, operation);
+      }
+    };
+    await Promise.all(Array.from({ length: MOUNTS_AT_ONCE }, worker));
+  }
+
+  async #tellOne(name: VolumeName, operation: Operation): Promise<void> {
+    const { state, leases, drivers } = this.#parts;
+    this.#mounting.add(name);
+    try {
+      await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
+      const entry = state.read((view) => view.volume(name));
+      const driver = drivers.get(entry?.driver ?? "");
+      if (entry !== undefined && driver !== undefined) await this.tell(driver, entry, operation);
+    } catch (error) {
+      if (operation.signal.aborted) return;
+      const { code, message } = toEngineError(error);
+      operation.log.warn("a volume could not be mounted again for its holders", {
+        volume: name,
+        code,
+        error: message,
+      });
+    } finally {
+      this.#mounting.delete(name);
+    }
+  }
+
+  #isHeld(name: VolumeName): boolean {
+    return this.#parts.state.read((view) => view.holders(name)).length > 0;
+  }
+}

@@ -1,0 +1,140 @@
+// Holds of a real Podman: one ID for all of its containers, and mounts in them that are private.
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { join } from "node:path";
+import { eventually } from "../support/child.ts";
+import { HoldsBench } from "../support/holds-bench.ts";
+import { needs, type Requirement, whenPossible } from "../support/needs.ts";
+import { makePodman, type Podman, podmanRunArguments } from "../support/podman.ts";
+import { loadTestImage, testImage } from "../support/test-image.ts";
+import { contentOf, killProcess } from "./steps.ts";
+
+const requirements: readonly Requirement[] = ["root", "podman", "mount", "busybox"];
+const startMs = 120_000;
+const testMs = 60_000;
+
+let bench: HoldsBench;
+let podman: Podman;
+beforeAll(async () => {
+  if (needs(...requirements).skip !== undefined) return;
+  bench = new HoldsBench();
+  await bench.startDaemon();
+  podman = makePodman({ plugins: { holdfast: join(bench.pluginFolder, "holdfast.sock") } });
+  await loadTestImage(podman.run);
+}, startMs);
+afterAll(async () => {
+  await podman?.[Symbol.asyncDispose]();
+  await bench?.[Symbol.asyncDispose]();
+}, startMs);
+
+function when(name: string, run: () => Promise<void>): void {
+  whenPossible(requirements, name, run, testMs);
+}
+
+async function succeed(...words: readonly string[]): Promise<string> {
+  const ended = await podman.run(...words);
+  if (ended.exit !== 0) throw new Error(`podman ${words.join(" ")}: ${ended.stderr}`);
+  return ended.stdout.trim();
+}
+
+async function run(name: string, ...mounts: readonly string[]): Promise<void> {
+  const words = ["run", "--detach", "--name", name, "--stop-signal=KILL", ...podmanRunArguments];
+  await succeed(...words, ...mounts, testImage, "sleep", "1000");
+}
+
+async function create(...volumes: readonly string[]): Promise<void> {
+  for (const volume of volumes) await succeed("volume", "create", "--driver", "holdfast", volume);
+}
+
+async function writesLand(container: string, volume: string): Promise<void> {
+  const text = `${container} ${Math.random()}`;
+  await succeed("exec", container, "sh", "-c", `echo ${text} > /data/landed`);
+  expect(contentOf(bench, volume, "landed")).toBe(`${text}\n`);
+}
+
+async function isInUse(volume: string, by: string): Promise<void> {
+  const own = await bench.holdfast("volume", "rm", volume);
+  expect(own.stderr).toContain(by);
+  expect(own.exit).toBe(1);
+}
+
+/** Nobody is said to have the volume, no hold is mounted, and Podman removes it. */
+async function isFree(volume: string): Promise<void> {
+  await bench.holders(volume);
+  expect(bench.holdMounts()).toEqual([]);
+  await succeed("volume", "rm", volume);
+}
+
+describe("Podman's containers", () => {
+  when("share one hold: one ends, the other keeps it", async () => {
+    await create("shared");
+    await run("one", "-v", "shared:/data");
+    await run("two", "-v", "shared:/data:ro");
+    await bench.holders("shared", "one running rw", "two running ro");
+    expect(bench.holdMounts()).toHaveLength(1);
+    await succeed("rm", "--force", "--time=0", "two");
+    await bench.holders("shared", "one running rw");
+    expect(bench.holdMounts()).toHaveLength(1);
+    await writesLand("one", "shared");
+    await isInUse("shared", "one (podman, running)");
+    await run("three", "-v", "shared:/data:rslave");
+    await bench.holders("shared", "one running rw", "three running rw");
+    await succeed("stop", "--time=0", "one");
+    await bench.holders("shared", "one stopped rw", "three running rw");
+    await writesLand("three", "shared");
+    await succeed("rm", "--force", "--time=0", "three");
+    await bench.holders("shared", "one stopped rw");
+    expect(bench.holdMounts()).toEqual([]);
+    await isInUse("shared", "one (podman, stopped)");
+    await succeed("start", "one");
+    await bench.holders("shared", "one running rw");
+    await writesLand("one", "shared");
+    await succeed("rm", "--force", "--time=0", "one");
+    await isFree("shared");
+  });
+
+  when("with --rm leave nothing", async () => {
+    await create("brief");
+    const words = ["run", "--rm", ...podmanRunArguments, "-v", "brief:/data", testImage];
+    await succeed(...words, "sh", "-c", "echo there > /data/file");
+    expect(await succeed(...words, "cat", "/data/file")).toBe("there");
+    await isFree("brief");
+  });
+
+  when("that are killed from outside end their hold", async () => {
+    await create("shot");
+    await run("one", "-v", "shot:/data");
+    await run("two", "-v", "shot:/data");
+    for (const [name, left] of [
+      ["one", 1],
+      ["two", 0],
+    ] as const) {
+      await killProcess(Number(await succeed("inspect", "--format={{.State.Pid}}", name)));
+      await eventually(() => (bench.holdMounts().length === left ? true : undefined), {
+        timeoutMs: 30_000,
+        otherwise: () => `${bench.holdMounts().length} holds are left, not ${left}`,
+      });
+    }
+    await bench.holders("shot", "one stopped rw", "two stopped rw");
+    await isInUse("shot", "two (podman, stopped)");
+    await succeed("rm", "one", "two");
+    await isFree("shot");
+  });
+
+  when("do not notice that Holdfast is killed and started", async () => {
+    await create("lasting");
+    await run("one", "-v", "lasting:/data");
+    await run("two", "-v", "lasting:/data");
+    await bench.daemon.kill();
+    await bench.startDaemon();
+    await bench.holders("lasting", "one running rw", "two running rw");
+    await succeed("rm", "--force", "--time=0", "two");
+    await bench.holders("lasting", "one running rw");
+    await writesLand("one", "lasting");
+    await isInUse("lasting", "one (podman, running)");
+    await bench.daemon.stop();
+    // Its Unmount meets nobody, now and later.
+    await podman.run("rm", "--force", "--time=0", "one");
+    await bench.startDaemon();
+    await isFree("lasting");
+  });
+});

@@ -1,0 +1,313 @@
+// Sharing modes with a real dockerd: what is refused at once, what is stopped, what goes on.
+import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { STOP_SECONDS } from "../../src/core/container-engine.ts";
+import { type EventMessage, EventStream, parseEvent } from "../docker/event-stream.ts";
+import { eventually } from "../support/child.ts";
+import { HOLD_GRACE_MS, HoldsBench } from "../support/holds-bench.ts";
+import { needs, type Requirement, whenPossible } from "../support/needs.ts";
+import { testImage } from "../support/test-image.ts";
+
+const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount"];
+const startMs = 120_000;
+const testMs = 120_000;
+const roundCount = 10;
+
+/** From the start of a container that breaks a mode until it is told to stop. Measured: 0.1 s. */
+const noticeMsMax = 2_000;
+
+let bench: HoldsBench;
+beforeAll(async () => {
+  if (needs(...requirements).skip !== undefined) return;
+  bench = new HoldsBench();
+  await bench.start();
+}, startMs);
+afterEach(async () => {
+  if (bench === undefined) return;
+  const ids = (await bench.docker("ps", "-aq")).split("\n").filter((id) => id !== "");
+  if (ids.length > 0) await remove(...ids);
+}, startMs);
+afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
+
+function when(name: string, run: () => Promise<void>): void {
+  whenPossible(requirements, name, run, testMs);
+}
+
+/** Makes a container without starting it. */
+async function create(name: string, ...mounts: readonly string[]): Promise<void> {
+  const place = ["--name", name, "--network", "none"];
+  await bench.docker("create", ...place, ...mounts, testImage, "sleep", "1000");
+}
+
+async function remove(...names: readonly string[]): Promise<void> {
+  await bench.docker("rm", "-f", ...names);
+}
+
+async function running(...names: readonly string[]): Promise<readonly string[]> {
+  const words = await Promise.all(
+    names.map(async (name) => {
+      const isRunning = await bench.docker("inspect", "-f", "{{.State.Running}}", name);
+      return isRunning === "true" ? [name] : [];
+    }),
+  );
+  return words.flat();
+}
+
+/** Waits for the end of a container. How long it ran by dockerd's clock, in milliseconds. */
+async function ranForMs(name: string): Promise<number> {
+  const format = "{{.State.Running}} {{.State.StartedAt}} {{.State.FinishedAt}}";
+  return await eventually(
+    async () => {
+      const [isRunning, from, to] = (await bench.docker("inspect", "-f", format, name)).split(" ");
+      return isRunning === "false" ? Date.parse(to ?? "") - Date.parse(from ?? "") : undefined;
+    },
+    { timeoutMs: 30_000, otherwise: () => `${name} is not stopped\n${bench.daemon.output()}` },
+  );
+}
+
+/** The first violation that the stream shows. */
+async function violation(events: EventStream): Promise<EventMessage> {
+  const isViolation = (line: string) => parseEvent(line).Action === "violation";
+  expect(await events.lineOrEnd(isViolation)).toBe(true);
+  return parseEvent(events.lines.find(isViolation) ?? "{}");
+}
+
+async function untilState(volume: string, state: string): Promise<void> {
+  let seen = "";
+  await eventually(
+    async () => {
+      seen = (await bench.volume(volume)).state;
+      return seen === state ? true : undefined;
+    },
+    { timeoutMs: 10_000, otherwise: () => `${volume} is ${seen}` },
+  );
+}
+
+describe("sharing=all", () => {
+  when("lets many write", async () => {
+    await bench.createVolume("open", "sharing=all");
+    await bench.run("all1", "-v", "open:/data");
+    await bench.run("all2", "-v", "open:/data");
+    await bench.holders("open", "all1 running rw", "all2 running rw");
+    expect((await bench.volume("open")).state).toBe("in use");
+  });
+});
+
+describe("sharing=none", () => {
+  when("refuses a second container, and names who has it", async () => {
+    await bench.createVolume("single", "sharing=none");
+    await bench.run("one", "-v", "single:/data");
+    for (const access of ["", ":ro"]) {
+      const place = ["--name", "two", "--network", "none", "-v", `single:/data${access}`];
+      const words = await bench.refused("run", "-d", ...place, testImage, "sleep", "1000");
+      // The path is dockerd's: the last that it was given, if any.
+      expect(words.split("\n")[0]?.replace(/ '[^']*'/, "")).toBe(
+        "docker: Error response from daemon: error while mounting volume: volume single has " +
+          "sharing=none and is in use by one. Stop the container that the message names first: " +
+          "the volume allows one at a time.",
+      );
+      expect(await running("one", "two")).toEqual(["one"]);
+      if (access === "") await remove("two");
+    }
+    await remove("one");
+    await bench.docker("start", "two");
+    await bench.holders("single", "two running ro");
+  });
+
+  const targets = [
+    ["with content at its place", "/seeded"],
+    ["with an empty directory at its place", "/data"],
+    ["with nothing at its place", "/new"],
+  ] as const;
+  for (const [index, [what, target]] of targets.entries()) {
+    when(`creating others beside a running one goes on: an image ${what}`, async () => {
+      const volume = `busy${index}`;
+      await bench.createVolume(volume, "sharing=none");
+      await bench.run("one", "-v", `${volume}:/elsewhere`);
+      await create("next", "-v", `${volume}:${target}`);
+      // One that stands still, and one that was refused, are no reason to refuse a create.
+      await create("next2", "-v", `${volume}:${target}`);
+      await bench.refused("start", "next2");
+      await create("next3", "-v", `${volume}:${target}`);
+      await bench.refused("start", "next");
+      expect(await running("one", "next", "next2", "next3")).toEqual(["one"]);
+      await bench.docker("stop", "-t", "0", "one");
+      await bench.docker("start", "next");
+      await bench.refused("start", "one");
+      expect(await running("one", "next", "next2", "next3")).toEqual(["next"]);
+    });
+  }
+
+  when("creating goes on while others are refused at the same time", async () => {
+    await bench.createVolume("crowd", "sharing=none");
+    await bench.run("one", "-v", "crowd:/data");
+    await create("two", "-v", "crowd:/data");
+    for (let round = 0; round < roundCount; round++) {
+      const [started] = await Promise.all([
+        bench.dockerd.docker("start", "two"),
+        create(`made${round}`, "-v", "crowd:/seeded").catch((error: unknown) => {
+          // Beside a start, a create may look like one: refused is allowed, let through is not.
+          expect(String(error)).toContain("has sharing=none and is in use by one");
+        }),
+      ]);
+      expect(started.exit).toBe(1);
+      expect(await running("one", "two")).toEqual(["one"]);
+    }
+  });
+
+  when(
+    "a new one is created, the old one stopped, the new one started, as Compose does",
+    async () => {
+      await bench.createVolume("project", "sharing=none");
+      await bench.run("app_0", "-v", "project:/data");
+      for (let round = 0; round < 3; round++) {
+        const [old, next] = [`app_${round}`, `app_${round + 1}`];
+        await create(next, "-v", "project:/data");
+        await bench.docker("stop", "-t", "0", old);
+        await bench.docker("start", next);
+        await bench.docker("rm", old);
+        await bench.holders("project", `${next} running rw`);
+      }
+    },
+  );
+
+  when("docker cp, restart, stop and start of who has it go on", async () => {
+    await bench.createVolume("own", "sharing=none");
+    await bench.run("one", "-v", "own:/data");
+    const file = join(bench.folder, "file");
+    writeFileSync(file, "copied");
+    for (let round = 0; round < 3; round++) {
+      await bench.docker("cp", file, "one:/data/file");
+      expect(await bench.docker("exec", "one", "cat", "/data/file")).toBe("copied");
+      await bench.docker("restart", "-t", "0", "one");
+      await bench.docker("stop", "-t", "0", "one");
+      await bench.docker("start", "one");
+    }
+    await bench.holders("own", "one running rw");
+  });
+
+  when("removing one and starting another back to back is never refused", async () => {
+    await bench.createVolume("turns", "sharing=none");
+    await bench.run("turn0", "-v", "turns:/data");
+    for (let round = 0; round < roundCount; round++) {
+      await remove(`turn${round}`);
+      await bench.run(`turn${round + 1}`, "-v", "turns:/data");
+    }
+  });
+
+  when("of two that start at the same instant exactly one keeps it", async () => {
+    await bench.createVolume("race", "sharing=none");
+    for (let round = 0; round < roundCount; round++) {
+      await create("left", "-v", "race:/data");
+      await create("right", "-v", "race:/data");
+      const start = (name: string) => bench.dockerd.docker("start", name);
+      const [left, right] = await Promise.all([start("left"), start("right")]);
+      expect([left.exit, right.exit].toSorted()).toEqual([0, 1]);
+      const winner = left.exit === 0 ? "left" : "right";
+      expect(left.stderr + right.stderr).toContain(`has sharing=none and is in use by ${winner}`);
+      expect(await running("left", "right")).toEqual([winner]);
+      await remove("left", "right");
+    }
+  });
+
+  when("a start that failed blocks nobody, one that crashed only for the grace", async () => {
+    await bench.createVolume("crashed", "sharing=none");
+    const place = ["--network", "none", "-v", "crashed:/data"];
+    await bench.refused("run", "--name", "broken", ...place, testImage, "/nothing");
+    await bench.run("fine", "-v", "crashed:/data");
+    await remove("fine");
+    expect(await bench.call("Mount", { Name: "crashed", ID: "f".repeat(64) })).toMatchObject({
+      Err: "",
+    });
+    const fromMs = performance.now();
+    await bench.run("later", "-v", "crashed:/data");
+    const tookMs = performance.now() - fromMs;
+    expect(tookMs).toBeGreaterThan(HOLD_GRACE_MS / 2);
+    expect(tookMs).toBeLessThan(HOLD_GRACE_MS + 5_000);
+  });
+
+  when("a container that was killed leaves it to the next one", async () => {
+    await bench.createVolume("killed", "sharing=none");
+    await bench.run("one", "-v", "killed:/data");
+    await bench.docker("kill", "one");
+    await bench.run("two", "-v", "killed:/data");
+    await bench.refused("start", "one");
+  });
+});
+
+describe("sharing=onewriter", () => {
+  when("many may read, and a second writer is stopped", async () => {
+    using events = await EventStream.open(bench.daemon.socketPath);
+    await bench.createVolume("pages", "sharing=onewriter");
+    await bench.run("reader1", "-v", "pages:/data:ro");
+    await bench.run("writer", "-v", "pages:/data");
+    await bench.run("reader2", "-v", "pages:/data:ro");
+    await bench.holders("pages", "writer running rw", "reader1 running ro", "reader2 running ro");
+    expect((await bench.volume("pages")).state).toBe("in use");
+    const id = await bench.run("second", "-v", "pages:/data");
+    await untilState("pages", "violated");
+    expect((await violation(events)).Actor).toEqual({
+      ID: "pages",
+      Attributes: {
+        driver: "local",
+        container: id,
+        sharing: "onewriter",
+        access: "rw",
+        policy: "stop",
+      },
+    });
+    // It ignores SIGTERM, so this is the longest that there is.
+    const ms = await ranForMs("second");
+    console.info(`a second writer that ignores SIGTERM ran for ${ms} ms`);
+    expect(ms).toBeLessThan(STOP_SECONDS * 1_000 + noticeMsMax);
+    expect(await running("writer", "reader1", "reader2")).toHaveLength(3);
+    await untilState("pages", "in use");
+    await remove("writer");
+    await bench.docker("start", "second");
+    await bench.holders("pages", "second running rw", "reader1 running ro", "reader2 running ro");
+  });
+
+  when("one that obeys SIGTERM writes for less than a second", async () => {
+    await bench.createVolume("log", "sharing=onewriter");
+    await bench.run("writer", "-v", "log:/data");
+    const script =
+      "trap 'exit 0' TERM; while :; do date +%s.%N >> /data/$HOSTNAME; sleep 0.01; done";
+    const place = ["--name", "second", "--hostname", "second", "--network", "none"];
+    await bench.docker("run", "-d", ...place, "-v", "log:/data", testImage, "sh", "-c", script);
+    const ms = await ranForMs("second");
+    console.info(`a second writer that obeys SIGTERM ran for ${ms} ms`);
+    expect(ms).toBeLessThan(noticeMsMax);
+  });
+});
+
+describe("sharing=readonly", () => {
+  when("whoever has it read-write is stopped", async () => {
+    using events = await EventStream.open(bench.daemon.socketPath);
+    await bench.createVolume("fixed", "sharing=readonly");
+    await bench.run("reader", "-v", "fixed:/data:ro");
+    expect((await bench.volume("fixed")).state).toBe("in use");
+    await bench.run("writer", "-v", "fixed:/data");
+    expect((await violation(events)).Actor.Attributes).toMatchObject({ sharing: "readonly" });
+    expect(await ranForMs("writer")).toBeLessThan(STOP_SECONDS * 1_000 + noticeMsMax);
+    expect(await running("reader", "writer")).toEqual(["reader"]);
+  });
+});
+
+describe("--sharing-violation report", () => {
+  when("leaves it running, and the volume is violated while it does", async () => {
+    await bench.daemon.stop();
+    await bench.startDaemon("--sharing-violation", "report");
+    using events = await EventStream.open(bench.daemon.socketPath);
+    await bench.createVolume("told", "sharing=onewriter");
+    await bench.run("writer", "-v", "told:/data");
+    await bench.run("second", "-v", "told:/data");
+    expect((await violation(events)).Actor.Attributes).toMatchObject({ policy: "report" });
+    await untilState("told", "violated");
+    const { holders } = await bench.volume("told");
+    expect(holders.find(({ name }) => name === "second")?.reason).toBe("breaks sharing=onewriter");
+    expect(await running("writer", "second")).toHaveLength(2);
+    await remove("second");
+    await untilState("told", "in use");
+  });
+});
