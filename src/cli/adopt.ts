@@ -2,6 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { exitOfKind, ownFailure } from "./exit-codes.ts";
 import { CliFailure, DaemonUnreachable } from "./failure.ts";
+import { sortNaturally } from "./natural-order.ts";
 import { SeveralFailures } from "./several-failures.ts";
 import { alignColumns } from "./table.ts";
 
@@ -26,7 +27,9 @@ export async function adoptVolumes(invocation: Invocation): Promise<number> {
   const plan = await client
     .json<{ readonly volumes: readonly Planned[] }>({ method: "GET", path: `${path}${query}` })
     .catch(raise);
-  const volumes = isAll ? plan.volumes : positional.map((name) => plannedOf(name, plan.volumes));
+  const volumes = isAll
+    ? sortNaturally(plan.volumes, ({ name }) => name)
+    : positional.map((name) => plannedOf(name, plan.volumes));
   if (options.flag("dry-run")) {
     await terminal.out(
       options.flag("json")

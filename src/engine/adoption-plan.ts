@@ -6,6 +6,7 @@ import type { DataPlaces, ForeignUser, ForeignVolume } from "../core/foreign-vol
 import type { Host } from "../core/host.ts";
 import { parseVolumeName } from "../core/names.ts";
 import type { StateStore } from "../core/state-store.ts";
+import { checkDescription } from "./description.ts";
 
 export interface ObstacleParts {
   readonly state: StateStore;
@@ -24,7 +25,7 @@ export interface AdoptionPlan {
 
 /** The first thing that forbids to adopt this volume; undefined: nothing does. Changes nothing. */
 export function obstacleTo(parts: ObstacleParts, volume: ForeignVolume): EngineError | undefined {
-  for (const check of [nameIsTaken, isElsewhere, optionsAreUnknown, isUsed, dataIsUnfit]) {
+  for (const check of [nameIsTaken, isElsewhere, isUnacceptable, isUsed, dataIsUnfit]) {
     try {
       check(parts, volume);
     } catch (thrown) {
@@ -58,8 +59,9 @@ function isElsewhere(_: ObstacleParts, { isHere, mountpoint }: ForeignVolume): v
   );
 }
 
-function optionsAreUnknown({ driver }: ObstacleParts, { options }: ForeignVolume): void {
-  driver.validate(options ?? {});
+function isUnacceptable({ driver }: ObstacleParts, volume: ForeignVolume): void {
+  driver.validate(volume.options ?? {});
+  checkDescription(parseVolumeName(volume.name), volume);
 }
 
 function isUsed(_: ObstacleParts, { name, users }: ForeignVolume): void {
