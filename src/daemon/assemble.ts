@@ -4,9 +4,11 @@ import { randomBytes, randomUUID } from "node:crypto";
 import path from "node:path";
 import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
+import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
+import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";
 import type { Logger } from "../host/logs.ts";
@@ -98,6 +100,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
       ...{ directory, policy },
     },
+    adopting: { foreign: dockerVolumes, places: dataPlaces },
   });
   undo.defer(() => engine.stop());
 
