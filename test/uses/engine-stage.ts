@@ -74,7 +74,9 @@ export class EngineStage implements AsyncDisposable {
     const [program = "", ...rest] = words;
     switch (program) {
       case "export":
-        for (const [, name = "", value = ""] of rest.map((word) => /^(\w+)=(.*)$/.exec(word) ?? [])) {
+        for (const [, name = "", value = ""] of rest.map(
+          (word) => /^(\w+)=(.*)$/.exec(word) ?? [],
+        )) {
           this.#exported.set(name, value);
         }
         return { text: "", exit: 0 };
