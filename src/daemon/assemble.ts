@@ -4,9 +4,11 @@ import { randomBytes, randomUUID } from "node:crypto";
 import path from "node:path";
 import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
+import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { startEngine } from "../engine/engine.ts";
+import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";
 import type { Logger } from "../host/logs.ts";
@@ -81,6 +83,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const { pluginSocket, holdGraceMs, violationPolicy: policy } = config;
   const isForEngines =
     pluginSocket !== undefined || splitListeners(parts.inherited).plugin.length > 0;
+  const socketFolder = pluginSocket === undefined ? undefined : path.dirname(pluginSocket);
   const holdsPlace = { root: config.root, isForEngines };
   const directory = await makeHoldsDirectory(holdsPlace, host, operations.ofSystem());
   const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
@@ -93,10 +96,11 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     ),
     systemOperation: () => operations.ofSystem(),
     holding: {
-      finder: findContainerEngines({ host, driver }),
+      finder: findContainerEngines({ host, driver, socketFolder }),
       graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
       ...{ directory, policy },
     },
+    adopting: { foreign: dockerVolumes, places: dataPlaces },
   });
   undo.defer(() => engine.stop());
 

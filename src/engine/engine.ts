@@ -2,10 +2,12 @@
 import type { ContainerEngineFinder } from "../core/container-engine.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
+import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
 import { restoreHolds } from "./hold-restore.ts";
@@ -30,6 +32,13 @@ export interface EngineParts {
   /** A fresh operation on the daemon's own account. */
   readonly systemOperation: () => Operation;
   readonly holding: HoldingParts;
+  readonly adopting: AdoptingParts;
+}
+
+/** What adopting volumes of other engines needs. */
+export interface AdoptingParts {
+  readonly foreign: ForeignVolumesFinder;
+  readonly places: DataPlaces;
 }
 
 /** What holds of container engines need. */
@@ -44,6 +53,7 @@ export interface HoldingParts {
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
   readonly lastUse: LastUse;
@@ -63,7 +73,10 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const { host, state, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
-  const recovery = await recover({ state, drivers, nowMs }, systemOperation());
+  const randomHex = (bytes: number) => host.randomHex(bytes);
+  const { places } = parts.adopting;
+  const looked = { state, drivers, nowMs, places, randomHex };
+  const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
   const purger = new Purger({ state, drivers, operation: systemOperation });
   const retired = state.read((view) => [...view.retired()]);
@@ -91,15 +104,24 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     ...{ unfinished, missing: recovery.missing },
     guard,
   });
+  // Volumes that no row knew: whoever has them is not remembered either.
+  if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const adoptions = new Adoptions({
+    ...{ state, host, drivers, volumes, events, guard, unfinished, purger },
+    ...parts.adopting,
+    operation: systemOperation,
+  });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
   const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
+  adoptions.start();
   return {
     volumes,
+    adoptions,
     holds,
     lists,
     lastUse: new LastUse({ state, events, nowMs }),
@@ -112,7 +134,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       settler.stop();
-      await Promise.all([mountingAgain, judge.settled(), purger.stop()]);
+      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
     },
   };
 }

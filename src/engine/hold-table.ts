@@ -88,9 +88,20 @@ export function noteUnmount(hold: Hold): void {
   if (hold.waitingCount === 0) hold.isHinted = true;
 }
 
-/** What a scan showed of the hold's group; copies at the hold's own path are no uses. */
+/**
+ * What a scan showed of the hold's group. Copies at the hold's own path, or in a copy of the
+ * directory of the holds, are no uses: whoever has them has them of all holds.
+ */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
-  hold.uses = mounts.filter(({ target }) => !target.endsWith(hold.path));
+  const place = hold.path.split("/").slice(-2).join("/");
+  const uses = mounts.filter(({ target }) => !target.endsWith(`/${place}`));
+  // Who came later stays later, whatever number its process has.
+  const known = hold.uses.map(({ container }) => container);
+  const rank = ({ container }: PeerMount): number => {
+    const index = known.indexOf(container);
+    return index < 0 ? known.length : index;
+  };
+  hold.uses = uses.toSorted((left, right) => rank(left) - rank(right));
   if (hold.uses.length === 0) return;
   hold.wasUsed = true;
   hold.stale = null;

@@ -30,8 +30,8 @@ import type { VolumeEngine } from "./volumes.ts";
 const ADMISSION_MS_MAX = 10_000;
 /** The pause between two looks meanwhile, in milliseconds. */
 const ADMISSION_LOOK_MS = 40;
-/** How long a list of volumes waits for what the engines say, in milliseconds. */
-const REFRESH_MS_MAX = 300;
+/** How long a list of volumes waits for what the engines say, in milliseconds: Podman is slow. */
+const REFRESH_MS_MAX = 1_000;
 
 export interface HoldsParts {
   readonly host: Host;
@@ -54,6 +54,15 @@ export class Holds {
   /** To be awaited before an engine is answered: see `ContainerLists.noteCaller`. */
   async noteCaller(operation: Operation): Promise<void> {
     await this.#parts.lists.noteCaller(operation);
+  }
+
+  /**
+   * An engine makes contact. Podman does so for each command, and mounts a volume only once for
+   * all of its containers: this may be all that is heard of a further one.
+   */
+  noteContact(operation: Operation): void {
+    const { lists, settler } = this.#parts;
+    if (lists.callerOf(operation)?.isAskableInCalls === false) settler.expect();
   }
 
   /**

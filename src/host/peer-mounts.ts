@@ -23,6 +23,9 @@ import {
 /** A process that ends may have left a child that was not listed: looked at anew so often. */
 const PASSES_MAX = 3;
 
+/** Namespaces below namespaces that are followed. What is deeper is not seen, and said so. */
+const SHARED_ON_DEPTH_MAX = 4;
+
 /** What a namespace is known by, until its mounts have been read. */
 interface Namespace {
   readonly name: string;
@@ -81,9 +84,40 @@ function readNow(path: string): FileAnswer {
 /** A step is a process that was looked at, or the path of a mount table that is to be read. */
 type Steps<T> = Generator<string | undefined, T, FileAnswer>;
 
-function* scanning(wanted: Wanted): Steps<PeerScan> {
-  const found: Found = { mounts: [], loose: [] };
-  if (wanted.groups.size === 0 && wanted.places.size === 0) return { ...found, isWhole: true };
+/**
+ * An engine in a namespace that gets mounts from ours and shares them on (systemd makes such ones
+ * for services) has copies with groups of their own, and those of its containers are in these.
+ */
+function* scanning({ groups, places }: Wanted): Steps<PeerScan> {
+  if (groups.size === 0 && places.size === 0) return { mounts: [], loose: [], isWhole: true };
+  const origins = new Map([...groups].map((group) => [group, group]));
+  for (let depth = 0; ; depth += 1) {
+    const wanted = { groups: new Set(origins.keys()), places };
+    const { passedOn, ...scan } = yield* scanningOnce(wanted);
+    const isDeepest = depth === SHARED_ON_DEPTH_MAX;
+    if (passedOn.size === 0 || isDeepest) {
+      const mounts = origins.size === groups.size ? scan.mounts : ofOrigins(scan.mounts, origins);
+      return { ...scan, mounts, isWhole: scan.isWhole && passedOn.size === 0 };
+    }
+    for (const [group, master] of passedOn) origins.set(group, origins.get(master) ?? master);
+  }
+}
+
+/** As of the groups that were asked for; what is in two of one origin is one mount. */
+function ofOrigins(
+  mounts: readonly PeerMount[],
+  origins: ReadonlyMap<number, number>,
+): readonly PeerMount[] {
+  const found = new Map<string, PeerMount>();
+  for (const mount of mounts) {
+    const group = origins.get(mount.group) ?? mount.group;
+    found.set(`${group} ${mount.namespace} ${mount.target}`, { ...mount, group });
+  }
+  return [...found.values()];
+}
+
+function* scanningOnce(wanted: Wanted): Steps<Found & { readonly isWhole: boolean }> {
+  const found: Found = { mounts: [], loose: [], passedOn: new Map() };
   const census = new Census();
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
     let hasMissed = yield* census.look();
@@ -184,6 +218,8 @@ interface Wanted {
 interface Found {
   readonly mounts: PeerMount[];
   readonly loose: LooseMount[];
+  /** Groups that were not asked for, and the one asked for that each gets its mounts from. */
+  readonly passedOn: Map<number, number>;
 }
 
 /** Adds what it finds to `all`. */
@@ -197,6 +233,7 @@ function* readNamespace(namespace: Namespace, { groups, places }: Wanted, all: F
     }
     namespace.state = "read";
     const found = [...peersIn(text, groups)];
+    if (found.length > 0) notePassedOn(text, groups, all.passedOn);
     const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
     if (found.length + loose.length === 0) return true;
     const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
@@ -240,6 +277,17 @@ export function* peersIn(text: string, groups: ReadonlySet<number>): Generator<F
     if (target === undefined || options === undefined || rest.includes("-")) continue;
     const isReadOnly = options === "ro" || options.startsWith("ro,");
     yield { group, target: unescapeOctal(target), isReadOnly };
+  }
+}
+
+function notePassedOn(
+  text: string,
+  groups: ReadonlySet<number>,
+  passedOn: Map<number, number>,
+): void {
+  for (const [, shared, master] of text.matchAll(/ shared:(\d+) master:(\d+)(?= )/g)) {
+    if (!groups.has(Number(master)) || groups.has(Number(shared))) continue;
+    passedOn.set(Number(shared), Number(master));
   }
 }
 
