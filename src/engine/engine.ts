@@ -21,7 +21,7 @@ import { type RecoveryReport, recover } from "./recovery.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { Usage } from "./usage.ts";
-import { useGuard } from "./use-guard.ts";
+import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -87,17 +87,14 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
   const lists = new ContainerLists({ state, finder: parts.holding.finder, host });
   const { directory, graces, policy } = parts.holding;
-  const holdsOf = (volume: string) => settler.holdsOf(volume);
-  const look = (volume: string) => settler.look(volume);
-  const judge = new SharingJudge({ state, events, lists, policy, holdsOf, look });
+  const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces },
     operation: systemOperation,
     volumes: () => volumes,
     looked: (names, operation) => judge.judge(names, operation),
   });
-  const settle = (names: readonly string[], operation: Operation) =>
-    settler.settleVolumes(names, operation);
+  const settle: UseGuard["settle"] = (names, operation) => settler.settleVolumes(names, operation);
   const guard = useGuard({ state, lists, settle });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
@@ -133,7 +130,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     recovery,
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-      settler.stop();
+      await settler.finish(systemOperation());
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
     },
   };

@@ -27,6 +27,8 @@ const PAUSE_PER_LOOK = 4;
 const ENDS_AT_ONCE = 4;
 /** Ending one takes the thread while the kernel waits for all processors: so many times longer. */
 const PAUSE_PER_END = 8;
+/** How long the end of this life waits for what is just over, in milliseconds. */
+const FINISH_MS_MAX = 1_000;
 /** How long a removal waits for a container that has just gone, in milliseconds. */
 const LEAVING_MS_MAX = 2_000;
 
@@ -145,9 +147,16 @@ export class HoldSettler {
     }
   }
 
-  stop(): void {
+  /**
+   * The end of this life. What an Unmount has come for is ended first, for a moment at most: the
+   * next life does not know of it.
+   */
+  async finish(operation: Operation): Promise<void> {
     this.#isStopped = true;
     clearTimeout(this.#timer);
+    const left = this.all().filter(({ isHinted }) => isHinted);
+    const volumes = [...new Set(left.map(({ volume }) => volume))];
+    await Promise.race([this.settleVolumes(volumes, operation), pause(FINISH_MS_MAX)]);
   }
 
   #expect(): void {

@@ -88,7 +88,8 @@ export class Holds {
 
   /**
    * An engine says that it needs a volume no longer. Resolves when that is noted; the hold ends
-   * when the kernel shows that nobody uses it. What is not there is no mistake.
+   * moments later, when the kernel shows that nobody uses it: a removal waits for that, an engine
+   * that stops a container need not. What is not there is no mistake.
    */
   async unmount(name: string, holder: HolderId, _operation: Operation): Promise<void> {
     const { settler } = this.#parts;

@@ -10,7 +10,7 @@ import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { ContainerLists, ListedContainer } from "./container-lists.ts";
 import { engineOptions, type SharingMode } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
-import type { Hold } from "./hold-table.ts";
+import type { HoldSettler } from "./hold-settler.ts";
 import { type ContainerUse, containerUses, violations } from "./sharing.ts";
 
 /** What happens to a container that breaks a sharing mode: it is stopped, or only reported. */
@@ -27,9 +27,8 @@ export interface SharingJudgeParts {
   readonly events: EventLog;
   readonly lists: ContainerLists;
   readonly policy: ViolationPolicy;
-  readonly holdsOf: (volume: string) => readonly Hold[];
-  /** Looks at the kernel now, at the holds of one volume, without letting others work. */
-  readonly look: (volume: string) => void;
+  /** A function, because the settler knows the judge too. */
+  readonly holds: () => Pick<HoldSettler, "holdsOf" | "look">;
 }
 
 export class SharingJudge {
@@ -64,9 +63,10 @@ export class SharingJudge {
   #judgeOne(entry: VolumeEntry, operation: Operation): void {
     const { sharing } = engineOptions(entry.options);
     if (sharing === "all") return;
-    const judged = () => violations(sharing, containerUses(this.#parts.holdsOf(entry.name)));
+    const holds = this.#parts.holds();
+    const judged = () => violations(sharing, containerUses(holds.holdsOf(entry.name)));
     // A look that takes its time may see one container before its end and the next one after.
-    if (judged().length > 0) this.#parts.look(entry.name);
+    if (judged().length > 0) holds.look(entry.name);
     const broken = judged();
     const before = this.#known.get(entry.name);
     if (broken.length === 0) {
