@@ -9,6 +9,8 @@ import type { Operation } from "../../core/operation.ts";
 import type { VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { engineOptions } from "../../engine/engine-options.ts";
+import { isMoving } from "../../engine/moving.ts";
+import { notFound } from "../../engine/volumes.ts";
 import type { Handler, Header, HttpResponse } from "../../http/message.ts";
 import { jsonAnswer } from "../docker/answers.ts";
 import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
@@ -104,12 +106,13 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
       return done;
     },
     "/VolumeDriver.Remove": async ({ name, operation }) => {
+      known(engine, name);
       await volumes.remove(name, operation);
       return done;
     },
     "/VolumeDriver.Mount": async ({ name, id, operation }) => {
       await holds.noteCaller(operation);
-      volumes.inspect(name);
+      known(engine, name);
       const path = await holds.mount(name, parseHolderId(id), operation);
       return { Mountpoint: path, Err: "" };
     },
@@ -117,13 +120,13 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
       await unmountVolume(parts, { name, id, operation });
       return done;
     },
-    "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: volumes.inspect(name).mountpoint, Err: "" }),
+    "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: known(engine, name).mountpoint, Err: "" }),
     "/VolumeDriver.Get": async ({ name, operation }) => {
       await holds.noteCaller(operation);
-      return { Volume: volumeObject(engine, volumes.inspect(name)), Err: "" };
+      return { Volume: volumeObject(engine, known(engine, name)), Err: "" };
     },
     "/VolumeDriver.List": () => {
-      const entries = volumes.list({});
+      const entries = volumes.list({}).filter((entry) => !isMoving(entry));
       const found = entries.map(({ name, mountpoint }) => ({ Name: name, Mountpoint: mountpoint }));
       return { Volumes: found, Err: "" };
     },
@@ -132,6 +135,16 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
 }
 
 const done = { Err: "" };
+
+/**
+ * The volume, unless it is being adopted or released: a dockerd that asks all drivers whose the
+ * name is must find its own then, and delete its own.
+ */
+function known(engine: Engine, name: string): VolumeEntry {
+  const entry = engine.volumes.inspect(name);
+  if (isMoving(entry)) throw notFound(name);
+  return entry;
+}
 
 /** As `docker volume create` means it; a volume that is there already must be the same. */
 async function createVolume(
