@@ -81,6 +81,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const { pluginSocket, holdGraceMs, violationPolicy: policy } = config;
   const isForEngines =
     pluginSocket !== undefined || splitListeners(parts.inherited).plugin.length > 0;
+  const socketFolder = pluginSocket === undefined ? undefined : path.dirname(pluginSocket);
   const holdsPlace = { root: config.root, isForEngines };
   const directory = await makeHoldsDirectory(holdsPlace, host, operations.ofSystem());
   const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
@@ -93,7 +94,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     ),
     systemOperation: () => operations.ofSystem(),
     holding: {
-      finder: findContainerEngines({ host, driver }),
+      finder: findContainerEngines({ host, driver, socketFolder }),
       graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
       ...{ directory, policy },
     },

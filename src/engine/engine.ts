@@ -90,6 +90,8 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     ...{ unfinished, missing: recovery.missing },
     guard,
   });
+  // Volumes that no row knew: whoever has them is not remembered either.
+  if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
   const stopping = new AbortController();

@@ -8,6 +8,7 @@ import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
+import { engineOptions } from "./engine-options.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
 import { type Hold, type HoldGraces, type HoldVerdict, noteScan, verdict } from "./hold-table.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
@@ -16,7 +17,7 @@ import type { VolumeEngine } from "./volumes.ts";
 
 /** Pauses after something has changed, in milliseconds. */
 const SOON_MS = [20, 40, 80, 160, 320, 640] as const;
-/** The pause while a container is still awaited, in milliseconds. */
+/** The pause while a container is still awaited, or may come unannounced, in milliseconds. */
 const AWAITED_MS = 1_000;
 /** The pause while there are holds and nothing is expected, in milliseconds. */
 const SELDOM_MS = 15_000;
@@ -136,8 +137,16 @@ export class HoldSettler {
     const { host, graces } = this.#parts;
     const isAwaited = ({ waitingCount, mountedAtMs }: Hold): boolean =>
       waitingCount > 0 && host.monotonicMs() - mountedAtMs < graces.startMs;
-    if (soonMs !== undefined) this.#schedule(soonMs);
-    else this.#schedule(this.all().some(isAwaited) ? AWAITED_MS : SELDOM_MS);
+    if (soonMs !== undefined) return this.#schedule(soonMs);
+    const isExpecting = this.all().some((hold) => isAwaited(hold) || this.#isUnannounced(hold));
+    this.#schedule(isExpecting ? AWAITED_MS : SELDOM_MS);
+  }
+
+  /** Podman sends a Mount for the first of its containers only, and others may break the mode. */
+  #isUnannounced(hold: Hold): boolean {
+    if (!isPodmans(hold)) return false;
+    const entry = this.#parts.state.read((view) => view.volume(hold.volume));
+    return entry !== undefined && engineOptions(entry.options).sharing !== "all";
   }
 
   #scan(holds: readonly Hold[]): PeerScan {

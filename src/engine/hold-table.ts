@@ -86,7 +86,14 @@ export function noteUnmount(hold: Hold): void {
 
 /** What a scan showed of the hold's group; copies at the hold's own path are no uses. */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
-  hold.uses = mounts.filter(({ target }) => !target.endsWith(hold.path));
+  const uses = mounts.filter(({ target }) => !target.endsWith(hold.path));
+  // Who came later stays later, whatever number its process has.
+  const known = hold.uses.map(({ container }) => container);
+  const rank = ({ container }: PeerMount): number => {
+    const index = known.indexOf(container);
+    return index < 0 ? known.length : index;
+  };
+  hold.uses = uses.toSorted((left, right) => rank(left) - rank(right));
   if (hold.uses.length === 0) return;
   hold.wasUsed = true;
   hold.stale = null;

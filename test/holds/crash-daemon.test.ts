@@ -7,6 +7,7 @@ import { runToEnd } from "../support/child.ts";
 import type { DockerdOptions } from "../support/dockerd.ts";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { type Requirement, whenPossible } from "../support/needs.ts";
+import { testImage } from "../support/test-image.ts";
 import {
   areFree,
   containerPid,
@@ -111,18 +112,32 @@ describe("Holdfast, while containers run,", () => {
   when("loses its whole state: what is mounted is adopted", async (bench) => {
     await runWriter(bench, "writer", "lines");
     const pid = await containerPid(bench, "writer");
+    await bench.docker(
+      "create",
+      "--name",
+      "next",
+      "-v",
+      "listed:/data",
+      ...driver,
+      testImage,
+      "true",
+    );
     await bench.daemon.stop();
     for (const name of readdirSync(bench.root)) {
       if (name.startsWith("state.")) rmSync(join(bench.root, name));
     }
     await bench.startDaemon();
     expect(bench.daemon.output()).toContain("a hold without a row is kept");
+    // Before its engine has called again.
+    expect((await bench.holdfast("volume", "rm", "listed")).stderr).toContain(
+      "next (docker, stopped)",
+    );
     await writerGoesOn(bench, pid);
     await bench.docker("restart", "writer");
     await writerGoesOn(bench, await containerPid(bench, "writer"));
     expect(bench.holdMounts()).toHaveLength(1);
-    await bench.docker("rm", "-f", "writer");
-    await areFree(bench, "lines");
+    await bench.docker("rm", "-f", "writer", "next");
+    await areFree(bench, "lines", "listed");
   });
 });
 

@@ -39,7 +39,11 @@ export interface EngineBenchParts {
   readonly finder?: ContainerEngineFinder;
 }
 
-const nobodyFinder: ContainerEngineFinder = { ofCaller: () => undefined, ofKey: () => undefined };
+const nobodyFinder: ContainerEngineFinder = {
+  ofCaller: () => undefined,
+  ofKey: () => undefined,
+  running: () => [],
+};
 
 /** The engine with its surroundings; `restart` is a new life over the same storage. */
 export class EngineBench implements AsyncDisposable {
