@@ -7,7 +7,7 @@ export function warnings(parts: {
   readonly engine: Engine;
   readonly facts: DaemonFacts;
 }): readonly string[] {
-  const { volumes } = parts.engine;
+  const { volumes, adoptions } = parts.engine;
   const sentences = [...parts.facts.warnings];
   const missing = [...volumes.missing].sort();
   if (missing.length > 0)
@@ -18,6 +18,10 @@ export function warnings(parts: {
       `Not mounted though held, see the log: ${unmounted.join(", ")}. Mount it again for one of ` +
         "its holders, or end them.",
     );
+  }
+  const moving = adoptions.unfinished.toSorted();
+  if (moving.length > 0) {
+    sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
   return sentences;
 }

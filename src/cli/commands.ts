@@ -1,4 +1,5 @@
 // Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
+import { adoptCommands } from "./adopt-commands.ts";
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
 import { hostCommands } from "./host-commands.ts";
 import { parseBytes } from "./human.ts";
@@ -331,6 +332,7 @@ export const commands: readonly Command[] = [
   ...volumeCommands,
   ...systemCommands,
   ...engineCommands,
+  ...adoptCommands,
   ...hostCommands,
   ...ownCommands,
 ];

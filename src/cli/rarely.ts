@@ -2,6 +2,7 @@
 //
 // Every file that the executable loads costs a command 0.2 ms. One unit for all that is rare makes
 // three files of the command line, and one unit for each command made twenty.
+import { adoptVolumes, releaseVolumes } from "./adopt.ts";
 import { clusterSpec } from "./cluster-spec.ts";
 import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
@@ -22,6 +23,7 @@ import { updateVolume } from "./volume-update.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  adoptVolumes,
   clusterSpec,
   complete,
   examine,
@@ -32,6 +34,7 @@ export const rarely = {
   parseInspectFormat,
   printCompletion,
   printHelp,
+  releaseVolumes,
   renderCommandHelp,
   renderVolumes,
   renderWideTable,

@@ -1,8 +1,9 @@
 // Says on stderr what went wrong and returns the exit code.
-import { EngineError, type ErrorKind } from "../core/errors.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Command } from "./command.ts";
 import { commands, globalOptions } from "./commands.ts";
 import { didYouMean, type Reached } from "./did-you-mean.ts";
+import { exitOfKind, internalExit } from "./exit-codes.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
 import { wayOut } from "./hints.ts";
 import { SeveralFailures } from "./several-failures.ts";
@@ -10,23 +11,6 @@ import { colours } from "./style.ts";
 import { suggest } from "./suggest.ts";
 import type { Terminal } from "./terminal.ts";
 import { UsageFailure } from "./usage-failure.ts";
-
-/** A bug in this program (STYLE.md, section 6). */
-const internalExit = 70;
-
-/** Exit codes of Holdfast's own nouns (STYLE.md, section 6). */
-const exitOfKind: Readonly<Record<ErrorKind, number>> = {
-  invalid: 2,
-  not_found: 3,
-  conflict: 4,
-  denied: 5,
-  unsupported: 6,
-  exhausted: 7,
-  unavailable: 8,
-  corrupt: 9,
-  cancelled: 130,
-  internal: internalExit,
-};
 
 /** A failure of a part that runs in this process, such as the checks of a driver. */
 function fromEngine(error: unknown): unknown {

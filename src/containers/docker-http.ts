@@ -3,9 +3,11 @@ import { type IncomingMessage, request } from "node:http";
 
 export interface DockerRequest {
   readonly socketPath: string;
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "DELETE";
   /** With its query. Without a version: every engine answers with the newest it has. */
   readonly path: string;
+  /** Sent as JSON; nothing is sent when it is missing. */
+  readonly body?: unknown;
   readonly signal: AbortSignal;
   /** A longer answer is refused. */
   readonly bodyBytesMax: number;
@@ -17,13 +19,15 @@ export interface DockerAnswer {
 }
 
 /**
- * Sends a request without a body on a connection of its own and reads the whole answer. Rejects
+ * Sends a request on a connection of its own and reads the whole answer. Rejects
  * with the system's error when nobody listens (ENOENT, ECONNREFUSED), and when the signal fires.
  */
 export function exchange(wanted: DockerRequest): Promise<DockerAnswer> {
   const { socketPath, method, path, signal, bodyBytesMax } = wanted;
   const { promise, resolve, reject } = Promise.withResolvers<DockerAnswer>();
-  const headers = { host: "docker", "content-length": "0" };
+  const body = wanted.body === undefined ? "" : JSON.stringify(wanted.body);
+  const type = body === "" ? {} : { "content-type": "application/json" };
+  const headers = { host: "docker", "content-length": String(Buffer.byteLength(body)), ...type };
   const sent = request({ socketPath, method, path, headers, signal, agent: false });
   sent.on("error", reject);
   sent.on("response", (answer) => {
@@ -31,7 +35,7 @@ export function exchange(wanted: DockerRequest): Promise<DockerAnswer> {
       resolve({ status: answer.statusCode ?? 0, body });
     }, reject);
   });
-  sent.end();
+  sent.end(body);
   return promise;
 }
 

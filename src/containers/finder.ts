@@ -161,9 +161,15 @@ function inRun(path: string): string {
 /** The path itself, then as those dockerds see it that listen on it. */
 function* placesOf(path: string, root: string | undefined): Iterable<string> {
   if (root === undefined) yield path;
-  for (const pid of allProcesses()) {
-    if (programOf(pid) !== "dockerd" || !apiPaths(pid).includes(path)) continue;
+  for (const pid of dockerdsAt(path)) {
     if (root !== undefined && rootOf(pid) !== root) continue;
     yield pathThrough(pid, path);
+  }
+}
+
+/** The dockerds that listen on a path (below /run, not /var/run), by their process ids. */
+export function* dockerdsAt(path: string): Iterable<number> {
+  for (const pid of allProcesses()) {
+    if (programOf(pid) === "dockerd" && apiPaths(pid).includes(path)) yield pid;
   }
 }

@@ -106,6 +106,30 @@ export const errorTable = {
     retry: true,
     recovery: "End the processes that still use the mount, then try again.",
   },
+  "volume.moving": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Repeat the `holdfast adopt` or `holdfast release` that was cut short; it is also tried " +
+      "again by itself.",
+  },
+  "adoption.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Stop and remove the containers that the message names (`docker rm`, `docker-compose " +
+      "down`): their data stays. Make them anew afterwards.",
+  },
+  "adoption.other_file_system": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Copy the data into a new volume; the message has the commands.",
+  },
+  "adoption.refused": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Copying the data into a new volume works wherever adopting does not.",
+  },
   "driver.not_found": {
     kind: "not_found",
     retry: false,

@@ -20,8 +20,12 @@ export const DESCRIPTION_BYTES_MAX = 262_144;
 /**
  * "ready": usable. "creating": a driver without the rebuild facet was asked to create it and has
  * not answered; recovery forgets it. "removing": a driver without trash was asked to destroy it.
+ * "adopting", "releasing": its data is on the way from, or to, another engine's place (decision
+ * 0008); `mountpoint` and `identity` may be those of the data directory there.
  */
-export type VolumePhase = "ready" | "creating" | "removing";
+export const volumePhases = ["ready", "creating", "removing", "adopting", "releasing"] as const;
+
+export type VolumePhase = (typeof volumePhases)[number];
 
 /** One volume. Immutable: a change is a new entry, so an entry can be a key of caches. */
 export interface VolumeEntry {
@@ -79,6 +83,7 @@ export interface RetiredEntry {
 export const historyActions = [
   "create",
   "adopt",
+  "release",
   "remove",
   "prune",
   "mount",

@@ -2,10 +2,12 @@
 import type { ContainerEngineFinder } from "../core/container-engine.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
+import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
 import { restoreHolds } from "./hold-restore.ts";
@@ -30,6 +32,13 @@ export interface EngineParts {
   /** A fresh operation on the daemon's own account. */
   readonly systemOperation: () => Operation;
   readonly holding: HoldingParts;
+  readonly adopting: AdoptingParts;
+}
+
+/** What adopting volumes of other engines needs. */
+export interface AdoptingParts {
+  readonly foreign: ForeignVolumesFinder;
+  readonly places: DataPlaces;
 }
 
 /** What holds of container engines need. */
@@ -44,6 +53,7 @@ export interface HoldingParts {
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
   readonly lastUse: LastUse;
@@ -63,7 +73,10 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const { host, state, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
-  const recovery = await recover({ state, drivers, nowMs }, systemOperation());
+  const randomHex = (bytes: number) => host.randomHex(bytes);
+  const { places } = parts.adopting;
+  const looked = { state, drivers, nowMs, places, randomHex };
+  const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
   const purger = new Purger({ state, drivers, operation: systemOperation });
   const retired = state.read((view) => [...view.retired()]);
@@ -72,19 +85,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
   for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
   const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
-  const lists = new ContainerLists({ state, finder: parts.holding.finder, host });
-  const { directory, graces, policy } = parts.holding;
-  const holdsOf = (volume: string) => settler.holdsOf(volume);
-  const judge = new SharingJudge({ state, events, lists, policy, holdsOf });
-  const settler: HoldSettler = new HoldSettler({
-    ...{ state, host, lists, graces },
-    operation: systemOperation,
-    volumes: () => volumes,
-    looked: (names, operation) => judge.judge(names, operation),
-  });
-  const settle = (names: readonly string[], operation: Operation) =>
-    settler.settleVolumes(names, operation);
-  const guard = useGuard({ state, lists, settle });
+  const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, missing: recovery.missing },
@@ -92,15 +93,23 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
+  const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const adoptions = new Adoptions({
+    ...{ state, host, drivers, volumes, events, guard, unfinished, purger },
+    ...parts.adopting,
+    operation: systemOperation,
+  });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
   const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
+  adoptions.start();
   return {
     volumes,
+    adoptions,
     holds,
     lists,
     lastUse: new LastUse({ state, events, nowMs }),
@@ -113,7 +122,26 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       settler.stop();
-      await Promise.all([mountingAgain, judge.settled(), purger.stop()]);
+      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
     },
   };
+}
+
+/** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
+function watchHolds(
+  parts: EngineParts & { readonly events: EventLog; readonly volumes: () => VolumeEngine },
+) {
+  const { host, state, events, volumes, systemOperation } = parts;
+  const { finder, graces, policy } = parts.holding;
+  const lists = new ContainerLists({ state, finder, host });
+  const holdsOf = (volume: string) => settler.holdsOf(volume);
+  const judge = new SharingJudge({ state, events, lists, policy, holdsOf });
+  const settler: HoldSettler = new HoldSettler({
+    ...{ state, host, lists, graces, volumes },
+    operation: systemOperation,
+    looked: (names, operation) => judge.judge(names, operation),
+  });
+  const settle = (names: readonly string[], operation: Operation) =>
+    settler.settleVolumes(names, operation);
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle }) };
 }

@@ -12,6 +12,7 @@ import type { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
 import { mountData } from "./mount-data.ts";
+import { refuseMoving } from "./moving.ts";
 
 export interface HoldersParts {
   readonly state: StateStore;
@@ -46,6 +47,7 @@ export class Holders {
   async mount(entry: VolumeEntry, who: Who, operation: Operation): Promise<string> {
     const { state, events, host, missing } = this.#parts;
     const { holder, kind } = who;
+    refuseMoving(entry);
     const driver = this.#parts.driverOf(entry);
     await this.#parts.held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);

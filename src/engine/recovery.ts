@@ -8,10 +8,11 @@ import type {
   HistoryAction,
   HistoryEntry,
   RetiredEntry,
-  StateStore,
   VolumeEntry,
 } from "../core/state-store.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
+import { isMoving } from "./moving.ts";
+import { type MoveParts, movingRows, settleMove } from "./recovery-moves.ts";
 
 /** What recovery found and did, for the log and `info`. Lists name volumes. */
 export interface RecoveryReport {
@@ -43,10 +44,8 @@ export interface RecoveryReport {
  */
 const CLOCK_GRAIN_MS = 20;
 
-export interface RecoveryParts {
-  readonly state: StateStore;
+export interface RecoveryParts extends MoveParts {
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
-  readonly nowMs: () => number;
 }
 
 type Mutable<T> = {
@@ -73,6 +72,9 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
   for (const driver of parts.drivers.values()) {
     const stage = await look({ parts, driver, report }, operation);
     if (stage === undefined) continue;
+    for (const row of movingRows(stage)) {
+      await attempt(stage, row.name, operation, () => settleMove(stage, row, operation));
+    }
     await finishRemovals(stage, operation);
     await reconcileRows(stage, operation);
     await adoptRest(stage, operation);
@@ -204,7 +206,7 @@ async function reconcilePlaces(stage: Stage): Promise<void> {
     driver.rebuild?.describe({ name, options: driverOptions(options) }).mountpoint;
   const moved = parts.state.read((view) =>
     [...view.volumes()].flatMap((row) => {
-      if (row.driver !== driver.name) return [];
+      if (row.driver !== driver.name || isMoving(row)) return [];
       const mountpoint = placeOf(row);
       return mountpoint === undefined || mountpoint === row.mountpoint
         ? []
@@ -219,6 +221,11 @@ async function reconcilePlaces(stage: Stage): Promise<void> {
 
 async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation): Promise<void> {
   const { parts, driver, present, report } = stage;
+  if (isMoving(row)) {
+    // Its data may be at another engine's place: nothing is made or written here.
+    if (!present.has(row.name)) report.missing.push(row.name);
+    return;
+  }
   if (row.phase === "creating") {
     present.delete(row.name);
     await driver.forget(row.name, operation);

@@ -21,8 +21,11 @@ export interface RemovalParts {
 export interface Removal {
   readonly driver: VolumeDriver;
   readonly entry: VolumeEntry;
-  readonly action: "remove" | "prune";
+  readonly action: RemovalAction;
 }
+
+/** "release", "undo": what is left here of a volume whose data is with another engine. */
+export type RemovalAction = "remove" | "prune" | "release" | "undo";
 
 /**
  * Removes the row and has the data moved into the trash, or destroyed where there is none. When it

@@ -18,8 +18,9 @@ import type { EventLog } from "./event-log.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { Holders } from "./holders.ts";
+import { isMoving, moving, refuseMoving } from "./moving.ts";
 import type { Purger } from "./purger.ts";
-import { removeData } from "./removal.ts";
+import { type RemovalAction, removeData } from "./removal.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 import type { UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
@@ -204,9 +205,15 @@ export class VolumeEngine {
     action: "remove" | "prune",
     operation: Operation,
   ): Promise<void> {
+    refuseMoving(entry);
     await this.#parts.guard.refuseInUse(entry, operation);
-    const driver = this.#driver(entry.driver);
     await this.holders.endLeftovers(entry, operation);
+    await this.dropHeld(entry, action, operation);
+  }
+
+  /** `removeHeld` for what is known to be in nobody's use. */
+  async dropHeld(entry: VolumeEntry, action: RemovalAction, operation: Operation): Promise<void> {
+    const driver = this.#driver(entry.driver);
     await removeData(this.#parts, { driver, entry, action }, operation);
     this.holders.forget(entry.name);
     this.#missing.delete(entry.name);
@@ -242,6 +249,7 @@ export class VolumeEngine {
   #existing(name: string, driver: string | undefined): VolumeEntry | undefined {
     const entry = this.#parts.state.read((view) => view.volume(name));
     if (entry === undefined || entry.phase === "creating" || this.#making.has(name)) return;
+    if (isMoving(entry)) throw moving(entry);
     if (!driver || entry.driver === driver) return entry;
     throw new EngineError(
       "volume.exists_differently",

@@ -16,6 +16,7 @@ import {
   type KnownEngine,
   type RetiredEntry,
   type VolumeEntry,
+  volumePhases,
 } from "../core/state-store.ts";
 
 /** How long the key of a container engine gets. */
@@ -220,7 +221,7 @@ export function volumeOfFields(fields: VolumeFields): VolumeEntry {
     options: fields.options,
     createdAtMs: fields.createdAtMs,
     origin: oneOf(fields.origin, ["made", "adopted"]),
-    phase: oneOf(fields.phase, ["ready", "creating", "removing"]),
+    phase: oneOf(fields.phase, volumePhases),
     mountpoint: fields.mountpoint,
     identity: fields.identity,
     usedAtMs: fields.usedAtMs,

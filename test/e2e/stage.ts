@@ -6,12 +6,14 @@ import { spawnSync } from "node:child_process";
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { type RunningDockerd, startDockerd } from "../support/dockerd.ts";
 import { type Printed, runOnTerminal } from "./on-terminal.ts";
 
 /** What documents show, and where it lies below the stage. */
 const shownPaths: readonly (readonly [shown: string, below: string])[] = [
   ["/run/holdfast/holdfast.sock", "holdfast.sock"],
   ["/var/lib/holdfast", "root"],
+  ["/var/lib/docker", "docker"],
   ["/var/backups", "backups"],
   ["/srv", "srv"],
 ];
@@ -27,6 +29,7 @@ export class Stage implements AsyncDisposable {
   readonly #executable: string;
   readonly #exported = new Map<string, string>();
   #daemon: RunningDaemon | undefined;
+  #dockerd: RunningDockerd | undefined;
   #lastExit = 0;
 
   private constructor(executable: string) {
@@ -51,6 +54,7 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#dockerd?.stop();
     await this.#daemon?.stop();
     for (const target of mountsBelow(this.#place)) spawnSync("umount", ["--lazy", "--", target]);
     // Never remove what a mount shows: it may be another directory of this machine.
@@ -92,6 +96,9 @@ export class Stage implements AsyncDisposable {
         // The unit of an installation says Restart=on-failure.
         await this.#daemon?.kill();
         return this.#start();
+      case "start docker":
+        this.#dockerd ??= await startDockerd({ dataRoot: join(this.#place, "docker") });
+        return;
       default:
         throw new Error(`nobody plays systemctl ${words}`);
     }
@@ -130,17 +137,17 @@ export class Stage implements AsyncDisposable {
   }
 
   #toOwn(word: string): string {
-    return shownPaths.reduce(
-      (text, [shown, below]) => text.replaceAll(shown, join(this.#place, below)),
-      word,
-    );
+    return this.#paths().reduce((text, [shown, own]) => text.replaceAll(shown, own), word);
   }
 
   #toShown(text: string): string {
-    return shownPaths.reduce(
-      (shownText, [shown, below]) => shownText.replaceAll(join(this.#place, below), shown),
-      text,
-    );
+    return this.#paths().reduce((before, [shown, own]) => before.replaceAll(own, shown), text);
+  }
+
+  #paths(): readonly (readonly [shown: string, own: string])[] {
+    const below = shownPaths.map(([shown, path]) => [shown, join(this.#place, path)] as const);
+    if (this.#dockerd === undefined) return below;
+    return [...below, ["/run/docker.sock", this.#dockerd.socketPath]];
   }
 }
 

@@ -5,6 +5,7 @@ import { localLeases } from "../../src/cluster/local-leases.ts";
 import type { ContainerEngineFinder } from "../../src/core/container-engine.ts";
 import type { TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
+import type { DataPlaces, ForeignVolumesFinder } from "../../src/core/foreign-volumes.ts";
 import type { Host } from "../../src/core/host.ts";
 import { makeOperationId } from "../../src/core/names.ts";
 import { type Log, type Operation, systemCaller } from "../../src/core/operation.ts";
@@ -14,6 +15,7 @@ import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { type Engine, startEngine } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
+import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
 import { memoryBinds } from "./memory-binds.ts";
@@ -37,7 +39,13 @@ export interface EngineBenchParts {
   readonly host?: (host: Host) => Host;
   /** The container engines that there are; nobody, by default. */
   readonly finder?: ContainerEngineFinder;
+  /** Engines whose volumes can be adopted; none, by default. */
+  readonly foreign?: (bench: EngineBench) => ForeignVolumesFinder;
+  /** Directory operations, such as ones that fail. */
+  readonly places?: DataPlaces;
 }
+
+const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
 
 const nobodyFinder: ContainerEngineFinder = {
   ofCaller: () => undefined,
@@ -113,6 +121,10 @@ export class EngineBench implements AsyncDisposable {
         directory: this.holdsDirectory,
         graces: { startMs: 1_000, copyMs: 20_000 },
         policy: "stop",
+      },
+      adopting: {
+        foreign: this.#parts.foreign?.(this) ?? nobodysVolumes,
+        places: this.#parts.places ?? dataPlaces,
       },
     });
     this.#engine.events.follow((event) => this.events.push(event));

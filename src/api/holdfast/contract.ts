@@ -78,6 +78,43 @@ const change = {
   },
 } as const satisfies Schema;
 
+/** Which engine's volumes are adopted where a request does not say it. */
+export const ADOPTION_ENGINE_DEFAULT = "docker:/run/docker.sock";
+
+const adoptionQuery = {
+  engine: {
+    schema: text,
+    about: `The Docker Engine by its key; ${ADOPTION_ENGINE_DEFAULT} by default.`,
+  },
+} as const;
+
+const adoptionPlan = {
+  type: "object",
+  required: ["volumes"],
+  properties: {
+    volumes: {
+      type: "array",
+      items: {
+        type: "object",
+        required: ["name", "mountpoint", "labels", "options", "usedBy", "action", "reason"],
+        properties: {
+          name: text,
+          mountpoint: text,
+          labels: textMap,
+          options: textMap,
+          /** Containers, with their Compose project and state. */
+          usedBy: { type: "array", items: text },
+          /** "none": it cannot be adopted now. */
+          action: { enum: ["adopt", "none"] },
+          /** Why not, and the code of that. */
+          reason: textOrNull,
+          code: textOrNull,
+        },
+      },
+    },
+  },
+} as const satisfies Schema;
+
 /** How many history rows one answer holds at most, and by default. */
 export const HISTORY_ANSWER_COUNT_MAX = 1_000;
 /** How many volumes one page holds at most, and by default. */
@@ -179,6 +216,27 @@ export const contract = {
         about: "Also one that answers and has containers with volumes.",
       },
     },
+    reply: undefined,
+  },
+  adoptions: {
+    method: "GET",
+    path: "adoptions",
+    summary: "The local volumes of a Docker Engine, and what keeps each from being adopted.",
+    query: adoptionQuery,
+    reply: adoptionPlan,
+  },
+  adopt: {
+    method: "PUT",
+    path: "adoptions/{name}",
+    summary: "Brings a local volume of a Docker Engine under Holdfast, by renaming its data.",
+    query: adoptionQuery,
+    reply: volume,
+  },
+  release: {
+    method: "DELETE",
+    path: "adoptions/{name}",
+    summary: "Gives a volume to a Docker Engine as a local one, by renaming its data.",
+    query: adoptionQuery,
     reply: undefined,
   },
   history: {

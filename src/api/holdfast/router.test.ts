@@ -1,9 +1,17 @@
 // Holdfast's own routes: every one of the contract, and refusals that say the way out.
 import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
+import { join } from "node:path";
 import { type ApiAnswer, type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
+import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
 import { errorTable } from "../../core/errors.ts";
-import { contract, OWN_PREFIX, openApiDocument, type RouteContract } from "./contract.ts";
+import {
+  ADOPTION_ENGINE_DEFAULT,
+  contract,
+  OWN_PREFIX,
+  openApiDocument,
+  type RouteContract,
+} from "./contract.ts";
 
 const own = (path: string): string => `${OWN_PREFIX}${path}`;
 
@@ -37,7 +45,9 @@ function refusal(answer: ApiAnswer): readonly [number, unknown, unknown] {
 
 describe("the contract", () => {
   test("every route has a handler that answers", async () => {
-    await using api = await startedApi();
+    await using api = await startedApi({
+      foreign: ({ root }) => new DirectoryDocker(join(root, "../docker"), ADOPTION_ENGINE_DEFAULT),
+    });
     await create(api, "wiki");
     await knowEngine(api);
     for (const route of Object.values<RouteContract>(contract)) {

@@ -9,6 +9,7 @@ import type { AnyResponse, Header, HttpResponse } from "../../http/message.ts";
 import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
 import { instantOf, useObject } from "../holder-objects.ts";
 import { warnings } from "../warnings.ts";
+import { adoptionHandlers } from "./adoptions.ts";
 import {
   contract,
   HISTORY_ANSWER_COUNT_MAX,
@@ -141,6 +142,9 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
         await engine.holds.unmount(name, holder, context.operation);
       } else await engine.volumes.unmount(name, holder, context.operation);
     },
+    ...adoptionHandlers(engine, (name) =>
+      engine.state.read((view) => volumeObject(engine, engine.volumes.inspect(name), view)),
+    ),
     history: ({ query }) => {
       const volume = query.get("volume");
       const changes = engine.state.history({

@@ -256,6 +256,22 @@ describe("what there is", () => {
     expect(path.json).toEqual({ Mountpoint: mountpoint, Err: "" });
   });
 
+  test("a volume on its way from or to another engine is not there, and not removed", async () => {
+    await using bench = await startedPlugin();
+    await create(bench, "wiki");
+    const { state, volumes } = bench.engine.engine;
+    for (const phase of ["adopting", "releasing"] as const) {
+      const entry = { ...volumes.inspect("wiki"), phase };
+      await state.write((transaction) => transaction.putVolume(entry));
+      for (const method of ["Get", "Path", "Remove", "Mount"]) {
+        const request = { Name: "wiki", ID: hexId };
+        expect(await errorOf(bench, method, request)).toStartWith("no such volume");
+      }
+      expect((await call(bench, "List", {})).json).toEqual({ Volumes: [], Err: "" });
+    }
+    expect(volumes.inspect("wiki").phase).toBe("releasing");
+  });
+
   test("a mounted volume is in use, and is not removed", async () => {
     await using bench = await startedPlugin();
     await create(bench, "wiki");

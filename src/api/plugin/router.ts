@@ -9,6 +9,8 @@ import type { Operation } from "../../core/operation.ts";
 import type { VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { engineOptions } from "../../engine/engine-options.ts";
+import { isMoving } from "../../engine/moving.ts";
+import { notFound } from "../../engine/volumes.ts";
 import type { Handler, Header, HttpResponse } from "../../http/message.ts";
 import { jsonAnswer } from "../docker/answers.ts";
 import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
@@ -26,6 +28,8 @@ export interface HoldsPort {
   unmount(name: string, holder: HolderId, operation: Operation): Promise<void>;
   /** Remembers which container engine calls, durably: before it is told of a volume. */
   noteCaller(operation: Operation): Promise<void>;
+  /** An engine makes contact: it may start a container without a Mount. */
+  noteContact(operation: Operation): void;
 }
 
 export interface PluginParts {
@@ -97,19 +101,23 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
   const { engine, holds } = parts;
   const { volumes } = engine;
   return {
-    "/Plugin.Activate": () => ({ Implements: ["VolumeDriver"] }),
+    "/Plugin.Activate": ({ operation }) => {
+      holds.noteContact(operation);
+      return { Implements: ["VolumeDriver"] };
+    },
     "/VolumeDriver.Create": async ({ name, options, operation }) => {
       await holds.noteCaller(operation);
       await createVolume(engine, { name, options, operation });
       return done;
     },
     "/VolumeDriver.Remove": async ({ name, operation }) => {
+      known(engine, name);
       await volumes.remove(name, operation);
       return done;
     },
     "/VolumeDriver.Mount": async ({ name, id, operation }) => {
       await holds.noteCaller(operation);
-      volumes.inspect(name);
+      known(engine, name);
       const path = await holds.mount(name, parseHolderId(id), operation);
       return { Mountpoint: path, Err: "" };
     },
@@ -117,13 +125,13 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
       await unmountVolume(parts, { name, id, operation });
       return done;
     },
-    "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: volumes.inspect(name).mountpoint, Err: "" }),
+    "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: known(engine, name).mountpoint, Err: "" }),
     "/VolumeDriver.Get": async ({ name, operation }) => {
       await holds.noteCaller(operation);
-      return { Volume: volumeObject(engine, volumes.inspect(name)), Err: "" };
+      return { Volume: volumeObject(engine, known(engine, name)), Err: "" };
     },
     "/VolumeDriver.List": () => {
-      const entries = volumes.list({});
+      const entries = volumes.list({}).filter((entry) => !isMoving(entry));
       const found = entries.map(({ name, mountpoint }) => ({ Name: name, Mountpoint: mountpoint }));
       return { Volumes: found, Err: "" };
     },
@@ -132,6 +140,16 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
 }
 
 const done = { Err: "" };
+
+/**
+ * The volume, unless it is being adopted or released: a dockerd that asks all drivers whose the
+ * name is must find its own then, and delete its own.
+ */
+function known(engine: Engine, name: string): VolumeEntry {
+  const entry = engine.volumes.inspect(name);
+  if (isMoving(entry)) throw notFound(name);
+  return entry;
+}
 
 /** As `docker volume create` means it; a volume that is there already must be the same. */
 async function createVolume(
