@@ -25,12 +25,17 @@ const CALLERS_MAX = 64;
 /** Sockets of dockerd that are not its API. */
 const notTheApi = /\/(?:libnetwork|swarm)\/|\/metrics\.sock$/;
 
+/** Where dockerd looks for sockets of plugins: fixed in it. */
+const pluginFolder = "/run/docker/plugins";
+
 const dockerKey = /^docker:(\/[^@]*)(?:@(\d+:\d+))?$/;
 
 export interface FinderParts {
   readonly host: Pick<Host, "run">;
   /** The name by which engines know our driver: the plugin socket's, without `.sock`. */
   readonly driver: string;
+  /** Where the plugin socket is; unless given no engine counts as running. */
+  readonly socketFolder?: string | undefined;
 }
 
 /** See core/container-engine.ts. A caller that has been seen before costs one read of /proc. */
@@ -76,6 +81,19 @@ class Finder implements ContainerEngineFinder {
     if (path !== undefined) return this.#docker(key, path, root);
     const words = wordsOfKey(key);
     return words === undefined ? undefined : this.#podman(words);
+  }
+
+  running(): readonly ContainerEngine[] {
+    const { socketFolder } = this.#parts;
+    const ours = socketFolder === undefined ? undefined : identityOf(socketFolder);
+    if (ours === undefined) return [];
+    return allProcesses().flatMap((pid) => {
+      if (programOf(pid) !== "dockerd") return [];
+      if (identityOf(pathThrough(pid, pluginFolder)) !== ours) return [];
+      const key = keyOfDocker(pid);
+      const engine = key === undefined ? undefined : this.ofKey(key);
+      return engine === undefined ? [] : [engine];
+    });
   }
 
   #look(program: string | undefined, caller: Caller & { kind: "process" }) {

@@ -70,4 +70,9 @@ export interface ContainerEngineFinder {
   ofCaller(caller: Caller): ContainerEngine | undefined;
   /** The engine of a remembered key; undefined for a key that this version does not understand. */
   ofKey(key: string): ContainerEngine | undefined;
+  /**
+   * Engines that run now and find our driver by its socket: for when what was remembered is lost.
+   * One that is started for each call, as Podman is, is not among them.
+   */
+  running(): readonly ContainerEngine[];
 }

@@ -88,6 +88,13 @@ export interface BindRequest {
   readonly mayHang: boolean;
 }
 
+/** What is asked of a mount that a process may see. */
+export interface SightQuestion {
+  readonly group: number;
+  /** It shows storage that may not answer: only the mount table is looked at. */
+  readonly mayHang: boolean;
+}
+
 export interface Host {
   /** Wall clock in milliseconds since the epoch. */
   nowMs(): number;
@@ -132,11 +139,18 @@ export interface Host {
    * these places (see `placeOfMount`). O(processes + namespaces · mounts).
    */
   peerMounts(groups: ReadonlySet<number>, places?: ReadonlySet<string>): PeerScan;
+  /** The same, letting others work in between: what changes meanwhile may be missing. */
+  peerMountsInTurns(groups: ReadonlySet<number>, places?: ReadonlySet<string>): Promise<PeerScan>;
   /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
    * gone or cannot be looked at.
    */
-  seesMount(pid: number, target: string, group: number): boolean | undefined;
+  seesMount(pid: number, target: string, question: SightQuestion): boolean | undefined;
+  /**
+   * Whether something is mounted on a directory. Asks the storage that the directory lies on, never
+   * what is mounted there.
+   */
+  isMountPoint(directory: string): boolean;
   /**
    * Gives a directory an owner and permission bits where they differ; undefined leaves them.
    * Follows no symbolic link. Throws `storage.*`, `host.denied`.

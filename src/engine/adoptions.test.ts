@@ -77,7 +77,7 @@ class Bench implements AsyncDisposable {
     this.engine = new EngineBench({
       // Recovery compares the times of rows with those of directories, which the kernel takes.
       host: (host) => ({ ...host, nowMs: Date.now }),
-      finder: { ofCaller: () => undefined, ofKey: () => nobodysContainers },
+      finder: { ofCaller: () => undefined, ofKey: () => nobodysContainers, running: () => [] },
       places: {
         look: dataPlaces.look,
         move: async (from, to) => life.step(() => dataPlaces.move(from, to)),

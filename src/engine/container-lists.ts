@@ -64,7 +64,15 @@ export class ContainerLists {
    */
   async noteCaller(operation: Operation): Promise<void> {
     const engine = this.callerOf(operation);
-    if (engine === undefined) return;
+    if (engine !== undefined) await this.#note(engine, operation);
+  }
+
+  /** Remembers the engines that run now and may have our volumes: after a state that was lost. */
+  async noteRunning(operation: Operation): Promise<void> {
+    for (const engine of this.#parts.finder.running()) await this.#note(engine, operation);
+  }
+
+  async #note(engine: ContainerEngine, operation: Operation): Promise<void> {
     const { state, host } = this.#parts;
     const known = this.keys;
     if (known.includes(engine.key) || known.length >= ENGINE_COUNT_MAX) return;

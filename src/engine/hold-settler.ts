@@ -8,6 +8,7 @@ import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
+import { engineOptions } from "./engine-options.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
 import { type Hold, type HoldGraces, type HoldVerdict, noteScan, verdict } from "./hold-table.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
@@ -16,10 +17,16 @@ import type { VolumeEngine } from "./volumes.ts";
 
 /** Pauses after something has changed, in milliseconds. */
 const SOON_MS = [20, 40, 80, 160, 320, 640] as const;
-/** The pause while a container is still awaited, in milliseconds. */
+/** The pause while a container is still awaited, or may come unannounced, in milliseconds. */
 const AWAITED_MS = 1_000;
 /** The pause while there are holds and nothing is expected, in milliseconds. */
 const SELDOM_MS = 15_000;
+/** A look that nobody waits for comes no sooner than so many times what the last one took. */
+const PAUSE_PER_LOOK = 4;
+/** How many holds are ended side by side: they share commits. */
+const ENDS_AT_ONCE = 4;
+/** Ending one takes the thread while the kernel waits for all processors: so many times longer. */
+const PAUSE_PER_END = 8;
 /** How long a removal waits for a container that has just gone, in milliseconds. */
 const LEAVING_MS_MAX = 2_000;
 
@@ -36,6 +43,12 @@ export interface HoldSettlerParts {
   readonly looked?: ((volumes: ReadonlySet<VolumeName>, operation: Operation) => void) | undefined;
 }
 
+interface Look {
+  readonly groups: ReadonlySet<number>;
+  readonly places: ReadonlySet<string>;
+  note(seen: readonly Hold[], scan: PeerScan): void;
+}
+
 export class HoldSettler {
   readonly #parts: HoldSettlerParts;
   readonly #holds = new Map<string, Hold>();
@@ -43,7 +56,14 @@ export class HoldSettler {
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  /** When the timer fires, by the clock that only goes forward. */
+  #dueMs = 0;
+  #lookMs = 0;
+  /** The volumes that removals wait for, each removal's own. */
+  readonly #awaited = new Set<ReadonlySet<string>>();
   #soonIndex = 0;
+  /** Until when somebody may come who has not been announced by a Mount. */
+  #awaitsUntilMs = Number.NEGATIVE_INFINITY;
   #isStopped = false;
 
   constructor(parts: HoldSettlerParts) {
@@ -74,9 +94,18 @@ export class HoldSettler {
     this.#expect();
   }
 
+  /** Looks again soon, and for as long as a container may take to appear. */
+  expect(): void {
+    const { host, graces } = this.#parts;
+    this.#awaitsUntilMs = host.monotonicMs() + graces.startMs;
+    this.#expect();
+  }
+
   /** Looks at the kernel now, at the holds of one volume, and ends nothing. */
   look(volume: string): void {
-    this.#scan(this.holdsOf(volume));
+    const holds = this.holdsOf(volume);
+    const { groups, places, note } = this.#lookFor(holds);
+    note(holds, this.#parts.host.peerMounts(groups, places));
   }
 
   /**
@@ -101,13 +130,18 @@ export class HoldSettler {
   async settleVolumes(names: readonly string[], operation: Operation): Promise<void> {
     const { host } = this.#parts;
     const untilMs = host.monotonicMs() + LEAVING_MS_MAX;
-    const wanted = new Set(names);
+    const wanted = new Set<string>(names);
     const isLeaving = (hold: Hold): boolean => wanted.has(hold.volume) && hold.isHinted;
     if (![...this.#holds.values()].some((hold) => wanted.has(hold.volume))) return;
-    for (;;) {
-      await this.settle(operation);
-      if (!this.all().some(isLeaving) || host.monotonicMs() > untilMs) return;
-      await new Promise((resolve) => setTimeout(resolve, SOON_MS[0]));
+    this.#awaited.add(wanted);
+    try {
+      for (;;) {
+        await this.settle(operation);
+        if (!this.all().some(isLeaving) || host.monotonicMs() > untilMs) return;
+        await pause(SOON_MS[0]);
+      }
+    } finally {
+      this.#awaited.delete(wanted);
     }
   }
 
@@ -122,13 +156,19 @@ export class HoldSettler {
   }
 
   #schedule(delayMs: number): void {
-    clearTimeout(this.#timer);
     if (this.#isStopped || this.#holds.size === 0) return;
-    this.#timer = setTimeout(() => void this.#tick(), delayMs);
+    const pauseMs = Math.max(delayMs, PAUSE_PER_LOOK * this.#lookMs);
+    const dueMs = this.#parts.host.monotonicMs() + pauseMs;
+    // Whoever comes again and again must not put it off again and again.
+    if (this.#timer !== undefined && this.#dueMs <= dueMs) return;
+    clearTimeout(this.#timer);
+    this.#dueMs = dueMs;
+    this.#timer = setTimeout(() => void this.#tick(), pauseMs);
     this.#timer.unref();
   }
 
   async #tick(): Promise<void> {
+    this.#timer = undefined;
     await this.settle(this.#parts.operation());
     const index = this.#soonIndex;
     this.#soonIndex += 1;
@@ -136,53 +176,101 @@ export class HoldSettler {
     const { host, graces } = this.#parts;
     const isAwaited = ({ waitingCount, mountedAtMs }: Hold): boolean =>
       waitingCount > 0 && host.monotonicMs() - mountedAtMs < graces.startMs;
-    if (soonMs !== undefined) this.#schedule(soonMs);
-    else this.#schedule(this.all().some(isAwaited) ? AWAITED_MS : SELDOM_MS);
+    if (soonMs !== undefined) return this.#schedule(soonMs);
+    const isExpecting =
+      host.monotonicMs() < this.#awaitsUntilMs ||
+      this.all().some((hold) => isAwaited(hold) || this.#isUnannounced(hold));
+    this.#schedule(isExpecting ? AWAITED_MS : SELDOM_MS);
   }
 
-  #scan(holds: readonly Hold[]): PeerScan {
+  /** Podman sends a Mount for the first of its containers only, and others may break the mode. */
+  #isUnannounced(hold: Hold): boolean {
+    if (!isPodmans(hold)) return false;
+    const entry = this.#parts.state.read((view) => view.volume(hold.volume));
+    return entry !== undefined && engineOptions(entry.options).sharing !== "all";
+  }
+
+  /** What is to be looked for, and how it is noted. */
+  #lookFor(holds: readonly Hold[]): Look {
+    const podmans = holds.filter(isPodmans);
+    const table = podmans.length === 0 ? [] : this.#parts.host.mounts();
+    const places = new Map<Hold, string>();
+    for (const hold of podmans) {
+      const place = placeOfHold(hold, table);
+      if (place !== undefined) places.set(hold, place);
+    }
     const groups = new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
-    const { host } = this.#parts;
-    const table = host.mounts();
-    const shared = new Map<Hold, string>();
-    for (const hold of holds) {
-      const place = isPodmans(hold) ? placeOfHold(hold, table) : undefined;
-      if (place !== undefined) shared.set(hold, place);
-    }
-    const scan = host.peerMounts(groups, new Set(shared.values()));
-    const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
-    for (const hold of holds) {
-      const peers = hold.group === null ? [] : (byGroup.get(hold.group) ?? []);
-      const place = shared.get(hold);
-      const loose = place === undefined ? [] : privateUses({ hold, place }, scan.loose, table);
-      noteScan(hold, [...peers, ...loose]);
-    }
-    return scan;
+    return {
+      groups,
+      places: new Set(places.values()),
+      note(seen, scan) {
+        const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
+        for (const hold of seen) {
+          const peers = hold.group === null ? [] : (byGroup.get(hold.group) ?? []);
+          const place = places.get(hold);
+          const loose = place === undefined ? [] : privateUses({ hold, place }, scan.loose, table);
+          noteScan(hold, [...peers, ...loose]);
+        }
+      },
+    };
   }
 
   async #settleAll(operation: Operation): Promise<void> {
-    const holds = this.all();
-    const scan = this.#scan(holds);
-    this.#parts.looked?.(new Set(holds.map(({ volume }) => volume)), operation);
+    const { host, looked, lists } = this.#parts;
+    const all = this.all();
+    const before = new Map(all.map((hold) => [hold, hold.changeCount]));
+    const startedMs = host.monotonicMs();
+    const { groups, places, note } = this.#lookFor(all);
+    const scan = await host.peerMountsInTurns(groups, places);
+    this.#lookMs = host.monotonicMs() - startedMs;
+    // What a Mount or an Unmount has overtaken is looked at again soon.
+    const holds = all.filter((hold) => hold.changeCount === before.get(hold));
+    note(holds, scan);
+    looked?.(new Set(this.all().map(({ volume }) => volume)), operation);
     const first = holds.map((hold) => [hold, this.#verdict(hold, scan, undefined)] as const);
     const isAsking = first.some(([, { state }]) => state === "ask");
-    const list = isAsking ? await this.#parts.lists.ask(operation) : undefined;
-    const ends: Promise<void>[] = [];
+    const list = isAsking ? await lists.ask(operation) : undefined;
+    const over: Hold[] = [];
     for (const [hold, early] of first) {
       const final = early.state === "ask" ? this.#verdict(hold, scan, list) : early;
       hold.stale = final.state === "unknown" ? final.reason : null;
-      if (final.state === "over") ends.push(this.#end(hold, hold.mountCount, operation));
+      if (final.state === "over") over.push(hold);
     }
-    await Promise.all(ends);
+    await this.#endAll(over, before, operation);
+  }
+
+  /** Those that somebody waits for come first; others let calls through in between. */
+  async #endAll(
+    over: readonly Hold[],
+    changeCounts: ReadonlyMap<Hold, number>,
+    operation: Operation,
+  ): Promise<void> {
+    const left = new Set(over);
+    const worker = async (): Promise<void> => {
+      for (let hold = this.#firstOf(left); hold !== undefined; hold = this.#firstOf(left)) {
+        left.delete(hold);
+        const tookMs = await this.#end(hold, changeCounts.get(hold) ?? 0, operation);
+        if (this.#awaited.size === 0 && left.size > 0) await pause(PAUSE_PER_END * tookMs);
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(ENDS_AT_ONCE, left.size) }, worker));
+  }
+
+  #firstOf(left: ReadonlySet<Hold>): Hold | undefined {
+    const [first] = left;
+    if (this.#awaited.size === 0) return first;
+    const isAwaited = ({ volume }: Hold): boolean =>
+      [...this.#awaited].some((volumes) => volumes.has(volume));
+    return [...left].find(isAwaited) ?? first;
   }
 
   #verdict(hold: Hold, { isWhole }: PeerScan, list: ContainerList | undefined): HoldVerdict {
     const { host, graces } = this.#parts;
-    const { mounterPid, group } = hold;
+    const { mounterPid, group, mayHang } = hold;
     const isAlive = (): boolean =>
       mounterPid !== null &&
       group !== null &&
-      host.seesMount(mounterPid, hold.path, group) === true;
+      host.seesMount(mounterPid, hold.path, { group, mayHang }) === true;
     return verdict(hold, {
       nowMs: host.monotonicMs(),
       startedAtMs: this.#startedAtMs,
@@ -204,16 +292,25 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Ends a hold that is over, unless a Mount has come meanwhile. */
-  async #end(hold: Hold, mountCount: number, operation: Operation): Promise<void> {
+  /**
+   * Ends a hold that is over, unless a Mount or an Unmount has come meanwhile. Returns how long
+   * nothing else could be done, in milliseconds.
+   */
+  async #end(hold: Hold, changeCount: number, operation: Operation): Promise<number> {
     const { host, state } = this.#parts;
     const volumes = this.#parts.volumes();
+    let tookMs = 0;
     try {
       await using _lease = await volumes.lease(hold.volume, operation);
-      if (hold.mountCount !== mountCount || this.find(hold.volume, hold.holder) !== hold) return;
-      if (removeHoldPlace(host, hold.path) === "busy") {
+      if (hold.changeCount !== changeCount || this.find(hold.volume, hold.holder) !== hold) {
+        return tookMs;
+      }
+      const startedMs = host.monotonicMs();
+      const outcome = removeHoldPlace(host, hold.path);
+      tookMs = host.monotonicMs() - startedMs;
+      if (outcome === "busy") {
         hold.stale = "a process still uses it from outside of any container";
-        return;
+        return tookMs;
       }
       hold.group = null;
       const entry = state.read((view) => view.volume(hold.volume));
@@ -228,7 +325,12 @@ export class HoldSettler {
         error: message,
       });
     }
+    return tookMs;
   }
+}
+
+function pause(delayMs: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function keyOf(volume: string, holder: string): string {

@@ -22,10 +22,12 @@ export interface Hold {
   readonly sinceMs: number;
   /** The peer group of the mount at `path`; null: nothing is mounted there. */
   group: number | null;
+  /** The data lies on storage that may not answer, as far as is known. */
+  mayHang: boolean;
   /** The last Mount, or our own start, by the clock that only goes forward. */
   mountedAtMs: number;
-  /** Counts Mounts: a decision that was made before another one is void. */
-  mountCount: number;
+  /** Counts Mounts and Unmounts: a look or a decision that one of them overtook is void. */
+  changeCount: number;
   /** Mounts whose use the kernel has not shown yet, and which no Unmount has ended. */
   waitingCount: number;
   /** How many uses there were at the last Mount. */
@@ -50,8 +52,9 @@ export function newHold(
   return {
     ...place,
     group: null,
+    mayHang: true,
     mountedAtMs: now.monotonicMs,
-    mountCount: 0,
+    changeCount: 0,
     waitingCount: 0,
     usesAtMount: 0,
     isHinted: false,
@@ -72,7 +75,7 @@ export function noteMount(
   hold.waitingCount = (isFresh ? hold.waitingCount : 0) + 1;
   hold.usesAtMount = hold.uses.length;
   hold.mountedAtMs = mount.nowMs;
-  hold.mountCount += 1;
+  hold.changeCount += 1;
   hold.mounterPid = mount.mounterPid;
   hold.isHinted = false;
   hold.stale = null;
@@ -80,13 +83,25 @@ export function noteMount(
 
 /** An Unmount came. It counts only when no other Mount with the same ID is waited for. */
 export function noteUnmount(hold: Hold): void {
+  hold.changeCount += 1;
   hold.waitingCount = Math.max(0, hold.waitingCount - 1);
   if (hold.waitingCount === 0) hold.isHinted = true;
 }
 
-/** What a scan showed of the hold's group; copies at the hold's own path are no uses. */
+/**
+ * What a scan showed of the hold's group. Copies at the hold's own path, or in a copy of the
+ * directory of the holds, are no uses: whoever has them has them of all holds.
+ */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
-  hold.uses = mounts.filter(({ target }) => !target.endsWith(hold.path));
+  const place = hold.path.split("/").slice(-2).join("/");
+  const uses = mounts.filter(({ target }) => !target.endsWith(`/${place}`));
+  // Who came later stays later, whatever number its process has.
+  const known = hold.uses.map(({ container }) => container);
+  const rank = ({ container }: PeerMount): number => {
+    const index = known.indexOf(container);
+    return index < 0 ? known.length : index;
+  };
+  hold.uses = uses.toSorted((left, right) => rank(left) - rank(right));
   if (hold.uses.length === 0) return;
   hold.wasUsed = true;
   hold.stale = null;

@@ -30,10 +30,8 @@ import type { VolumeEngine } from "./volumes.ts";
 const ADMISSION_MS_MAX = 10_000;
 /** The pause between two looks meanwhile, in milliseconds. */
 const ADMISSION_LOOK_MS = 40;
-/** How long an Unmount waits for the end of its hold, in milliseconds. */
-const UNMOUNT_MS_MAX = 250;
-/** How long a list of volumes waits for what the engines say, in milliseconds. */
-const REFRESH_MS_MAX = 300;
+/** How long a list of volumes waits for what the engines say, in milliseconds: Podman is slow. */
+const REFRESH_MS_MAX = 1_000;
 
 export interface HoldsParts {
   readonly host: Host;
@@ -56,6 +54,15 @@ export class Holds {
   /** To be awaited before an engine is answered: see `ContainerLists.noteCaller`. */
   async noteCaller(operation: Operation): Promise<void> {
     await this.#parts.lists.noteCaller(operation);
+  }
+
+  /**
+   * An engine makes contact. Podman does so for each command, and mounts a volume only once for
+   * all of its containers: this may be all that is heard of a further one.
+   */
+  noteContact(operation: Operation): void {
+    const { lists, settler } = this.#parts;
+    if (lists.callerOf(operation)?.isAskableInCalls === false) settler.expect();
   }
 
   /**
@@ -83,14 +90,12 @@ export class Holds {
    * An engine says that it needs a volume no longer. Resolves when that is noted; the hold ends
    * when the kernel shows that nobody uses it. What is not there is no mistake.
    */
-  async unmount(name: string, holder: HolderId, operation: Operation): Promise<void> {
+  async unmount(name: string, holder: HolderId, _operation: Operation): Promise<void> {
     const { settler } = this.#parts;
     const hold = settler.find(name, holder);
     if (hold === undefined) return;
     noteUnmount(hold);
     settler.add(hold);
-    // Most of the time it is over by now, and whoever removes the volume next need not wait.
-    await Promise.race([settler.settle(operation), pause(UNMOUNT_MS_MAX)]);
   }
 
   /** Whether a container engine has this hold. */
@@ -178,15 +183,17 @@ export class Holds {
       if (!isErrno(error, "EEXIST")) throw storageError(error, `making the hold ${hold.path}`);
     }
     // A volume with a mount of its own may lie on a server that does not answer.
-    const mayHang = host.mounts().some((line) => line.target === data);
-    hold.group = await host.bind({ source: data, target: hold.path, mayHang }, operation);
+    hold.mayHang = host.isMountPoint(data);
+    const { path: target, mayHang } = hold;
+    hold.group = await host.bind({ source: data, target, mayHang }, operation);
   }
 
   /** An engine that does not see the mount would give the container an empty directory. */
   #prove(hold: Hold, operation: Operation): void {
     const { caller } = operation;
-    if (caller.kind !== "process" || hold.group === null) return;
-    if (this.#parts.host.seesMount(caller.pid, hold.path, hold.group) === true) return;
+    const { group, mayHang } = hold;
+    if (caller.kind !== "process" || group === null) return;
+    if (this.#parts.host.seesMount(caller.pid, hold.path, { group, mayHang }) === true) return;
     throw new EngineError(
       "volume.not_visible",
       `volume ${hold.volume}: the container engine (process ${caller.pid}) does not see what is ` +

@@ -1,7 +1,7 @@
 // Who may start with a volume, and who has broken its mode.
 import { describe, expect, test } from "bun:test";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
-import { type Hold, newHold } from "./hold-table.ts";
+import { type Hold, newHold, noteScan } from "./hold-table.ts";
 import { admission, containerUses, violations } from "./sharing.ts";
 
 function hold(holder: string, more: Partial<Hold> = {}): Hold {
@@ -38,6 +38,21 @@ describe("violations", () => {
     const both = containerUses([used("first", "a", true, 1), used("second", "a", false, 2)]);
     expect(both).toEqual([{ container: "a", isReadOnly: false, sinceMs: 1 }]);
     expect(violations("none", both)).toEqual([]);
+  });
+
+  test("of one hold the container that appeared later is the later one", () => {
+    const shared = hold("podman");
+    const at = { group: 1, target: "/t", namespace: "mnt:[1]", isReadOnly: false };
+    const mount = (container: string, pid: number) => ({ ...at, container, pid });
+    const found = () => containerUses([shared]).map(({ container }) => container);
+    noteScan(shared, [mount("old", 9)]);
+    noteScan(shared, [mount("new", 2), mount("old", 9)]);
+    expect(found()).toEqual(["old", "new"]);
+    noteScan(shared, [mount("newest", 1), mount("new", 2), mount("old", 9)]);
+    expect(found()).toEqual(["old", "new", "newest"]);
+    noteScan(shared, [mount("new", 2)]);
+    noteScan(shared, [mount("old", 1), mount("new", 2)]);
+    expect(found()).toEqual(["new", "old"]);
   });
 
   test("an engine that copies is no container", () => {

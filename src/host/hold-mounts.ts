@@ -11,6 +11,7 @@ import {
   setPropagation,
   unmountTopmost,
 } from "./libc.ts";
+import { groupOf } from "./mount-facts.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
 import { type StartProgram, throwIfAborted } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
@@ -50,7 +51,8 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
       if (mayHang) await bindByHelper(places, signal);
       else {
         throwIfAborted(signal, "mount");
-        bindHere(places);
+        const known = bindHere(places);
+        if (known !== undefined) return known;
       }
       const group = ownGroup(topmostAt(table(), places.target));
       if (group !== undefined) return group;
@@ -75,10 +77,10 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
 }
 
 /**
- * Makes the mount, in this process: it waits for the source's storage. Throws
- * `volume.mount_failed`, and then nothing is mounted.
+ * Makes the mount, in this process: it waits for the source's storage. Returns its peer group where
+ * the kernel tells. Throws `volume.mount_failed`, and then nothing is mounted.
  */
-export function bindHere(places: Places): void {
+export function bindHere(places: Places): number | undefined {
   let descriptor: number | undefined;
   try {
     descriptor = openTreeClone(places.source);
@@ -87,6 +89,7 @@ export function bindHere(places: Places): void {
     setPropagation(descriptor, "private");
     setPropagation(descriptor, "shared");
     moveMount(descriptor, places.target);
+    return groupOf(descriptor);
   } catch (thrown) {
     const words = thrown instanceof Error ? thrown.message : String(thrown);
     const hint = isErrno(thrown, "ENOSYS") ? "; needs Linux 5.12" : "";

@@ -1,13 +1,15 @@
 // The few calls of the C library that node: does not have, each a value or an Error with a code.
-import { dlopen, read } from "bun:ffi";
+import { dlopen, ptr, read } from "bun:ffi";
 import { constants } from "node:os";
 
 const signatures = {
   __errno_location: { args: [], returns: "ptr" },
   close: { args: ["i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
+  ioctl: { args: ["i32", "u64", "ptr"], returns: "i32" },
   getsockopt: { args: ["i32", "i32", "i32", "ptr", "ptr"], returns: "i32" },
   sendto: { args: ["i32", "ptr", "usize", "i32", "ptr", "u32"], returns: "i64" },
+  statx: { args: ["i32", "ptr", "i32", "u32", "ptr"], returns: "i32" },
   socket: { args: ["i32", "i32", "i32"], returns: "i32" },
   // As wide as the kernel takes arguments. The C library has the calls that we make by it only
   // since glibc 2.36.
@@ -162,6 +164,106 @@ export function moveMount(descriptor: number, target: string): void {
 /** Unmounts the topmost at `target`, without force, following no link at its end. */
 export function unmountTopmost(target: string): void {
   if (libc().umount2(pathBytes(target), UMOUNT_NOFOLLOW) !== 0) throw systemError("umount2");
+}
+
+const SYS_openat2 = 437;
+const SYS_statmount = 457;
+const O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC = 0o10000000n | 0o200000n | 0o400000n | 0o2000000n;
+const RESOLVE_NO_XDEV = 1n;
+const AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT_DONT_SYNC = 0x100 | 0x800 | 0x4000;
+const STATX_MNT_ID_UNIQUE = 0x4000;
+const STATX_ATTR_MOUNT_ROOT = 0x2000n;
+const STATMOUNT_MNT_BASIC = 2n;
+const NS_GET_MNTNS_ID = 0x8008b705;
+
+// Where the fields are that we read, in units of 8 bytes, and the size of the structures.
+const STATX_ATTRIBUTES = 1;
+const STATX_MNT_ID = 18;
+const STATX_WORDS = 32;
+const STATMOUNT_PEER_GROUP = 10;
+const STATMOUNT_MASTER = 11;
+const STATMOUNT_WORDS = 64;
+
+// Nothing waits between a call and the reading of its answer: one of each for all calls.
+const statxAnswer = new BigUint64Array(STATX_WORDS);
+const statmountAnswer = new BigUint64Array(STATMOUNT_WORDS);
+const statmountRequest = new BigUint64Array(4);
+
+/**
+ * Whether something is mounted on the directory `name` inside of an open one. Does not look at what
+ * is mounted there, which may be storage that does not answer. Needs Linux 5.6: ENOSYS.
+ */
+export function isMountedOn(parent: number, name: string): boolean {
+  const how = new BigUint64Array([O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC, 0n, RESOLVE_NO_XDEV]);
+  const path = pathBytes(name);
+  // The kernel takes a number where the other calls have a pointer.
+  const size = BigInt(how.byteLength);
+  const opened = Number(libc().syscall(SYS_openat2, parent, path, ptr(how), size, 0));
+  if (opened >= 0) {
+    libc().close(opened);
+    return false;
+  }
+  const error = systemError("openat2");
+  if (error.code === "EXDEV") return true;
+  throw error;
+}
+
+/** Which mount has its root at a place: an id that is never used again. */
+export interface MountRoot {
+  readonly mountId: bigint;
+}
+
+/**
+ * The mount whose root is at `path`, or is open as `descriptor`; undefined: no mount begins there.
+ * Waits for what is mounted there. Needs Linux 6.8, and throws ENOSYS before.
+ */
+export function mountRootAt(place: string | number): MountRoot | undefined {
+  const isPath = typeof place === "string";
+  const path = isPath ? pathBytes(place) : emptyPath;
+  const from = isPath ? AT_FDCWD : place;
+  const flags = isPath ? AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT_DONT_SYNC : AT_EMPTY_PATH;
+  if (libc().statx(from, path, flags, STATX_MNT_ID_UNIQUE, statxAnswer) !== 0) {
+    throw systemError("statx");
+  }
+  const mask = Number((statxAnswer[0] ?? 0n) & 0xffff_ffffn);
+  if ((mask & STATX_MNT_ID_UNIQUE) === 0) throw notImplemented("statx");
+  if (((statxAnswer[STATX_ATTRIBUTES] ?? 0n) & STATX_ATTR_MOUNT_ROOT) === 0n) return undefined;
+  return { mountId: statxAnswer[STATX_MNT_ID] ?? 0n };
+}
+
+/** The peer group of a mount and that of its master; 0: it has none. */
+export interface MountGroups {
+  readonly own: number;
+  readonly master: number;
+}
+
+/**
+ * Of a mount in our own mount namespace, or in the one with this id (Linux 6.11). Needs Linux 6.8,
+ * and throws ENOSYS before.
+ */
+export function mountGroups({ mountId }: MountRoot, namespaceId = 0n): MountGroups {
+  // struct mnt_id_req: its size in 32 bits, mnt_id, param, mnt_ns_id.
+  const size = namespaceId === 0n ? 24 : 32;
+  statmountRequest.set([BigInt(size), mountId, STATMOUNT_MNT_BASIC, namespaceId]);
+  const bytes = statmountAnswer.byteLength;
+  const request = ptr(statmountRequest);
+  const result = libc().syscall(SYS_statmount, request, statmountAnswer, bytes, null, 0);
+  if (Number(result) !== 0) throw systemError("statmount");
+  return {
+    own: Number(statmountAnswer[STATMOUNT_PEER_GROUP] ?? 0n),
+    master: Number(statmountAnswer[STATMOUNT_MASTER] ?? 0n),
+  };
+}
+
+/** The id of an open mount namespace (/proc/PID/ns/mnt). Needs Linux 6.11: ENOTTY. */
+export function mountNamespaceId(descriptor: number): bigint {
+  const id = new BigUint64Array(1);
+  if (libc().ioctl(descriptor, NS_GET_MNTNS_ID, id) !== 0) throw systemError("ioctl");
+  return id[0] ?? 0n;
+}
+
+function notImplemented(syscall: string): SystemError {
+  return Object.assign(new Error(`ENOSYS: ${syscall}`), { code: "ENOSYS", syscall });
 }
 
 /** Closes a descriptor that no part of node: knows. */

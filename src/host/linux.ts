@@ -3,9 +3,10 @@ import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
 import { ownDirectory } from "./directory-owner.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
+import { isMountPoint } from "./mount-facts.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
-import { findPeerMounts, seesMount } from "./peer-mounts.ts";
+import { findPeerMounts, findPeerMountsInTurns, seesMount } from "./peer-mounts.ts";
 import { runWith, type StartProgram, startProgram } from "./programs.ts";
 
 /** What a test may bring instead of the machine's own. */
@@ -27,7 +28,11 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     ...makeMounts({ start, table }),
     ...makeHoldMounts({ start, table }),
     peerMounts: findPeerMounts,
+    peerMountsInTurns: findPeerMountsInTurns,
     seesMount,
+    isMountPoint: (directory) =>
+      (parts.table === undefined ? isMountPoint(directory) : undefined) ??
+      table().some(({ target }) => target === directory),
     own: ownDirectory,
   };
 }

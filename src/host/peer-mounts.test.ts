@@ -2,7 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { startChild } from "../../test/support/child.ts";
 import { linuxHost } from "./linux.ts";
-import { containerIn, peersIn } from "./peer-mounts.ts";
+import { containerIn, looseIn, peersIn } from "./peer-mounts.ts";
 
 const host = linuxHost();
 const id = "0123456789abcdef".repeat(4);
@@ -36,6 +36,21 @@ describe("lines of a mount table", () => {
   });
 });
 
+test("lines that show a place count unless they are in one of the groups", () => {
+  const table = [
+    "23 1 0:20 /v/a\\040b /here rw,relatime shared:7 - tmpfs tmpfs rw",
+    "24 1 0:20 /v/a\\040b /private ro,relatime - tmpfs tmpfs rw",
+    "25 1 0:20 /v/a\\040b /other rw shared:70 master:77 propagate_from:7 - tmpfs tmpfs rw",
+    "26 1 0:20 /v/a\\040b/deeper /deeper rw - tmpfs tmpfs rw",
+    "27 1 0:21 /v/a\\040b /device rw - tmpfs tmpfs rw",
+  ].join("\n");
+  const place = "0:20 /v/a b";
+  expect(looseIn(table, { groups: new Set([7]), places: new Set([place]) })).toEqual([
+    { place, target: "/private", isReadOnly: true },
+    { place, target: "/other", isReadOnly: false },
+  ]);
+});
+
 describe("the container of a control group", () => {
   const cases: readonly (readonly [string, string | null])[] = [
     [`0::/system.slice/docker-${id}.scope\n`, id],
@@ -58,6 +73,9 @@ test("no groups have no mounts, and what a process that is gone sees is unknown"
   const child = startChild("true", []);
   const { pid = 0 } = child;
   await new Promise((resolve) => child.once("exit", resolve));
-  expect(host.seesMount(pid, "/", 1)).toBeUndefined();
-  expect(host.seesMount(process.pid, "/no/such/place", 1)).toBe(false);
+  for (const mayHang of [false, true]) {
+    const question = { group: 1, mayHang };
+    expect(host.seesMount(pid, "/", question)).toBeUndefined();
+    expect(host.seesMount(process.pid, "/no/such/place", question)).toBe(false);
+  }
 });

@@ -2,8 +2,16 @@
 //
 // Threads count like processes: dockerd copies files of containers in a namespace of one thread.
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { isErrno } from "../core/errors.ts";
-import { type LooseMount, type PeerMount, type PeerScan, placeOfMount } from "../core/host.ts";
+import {
+  type LooseMount,
+  type PeerMount,
+  type PeerScan,
+  placeOfMount,
+  type SightQuestion,
+} from "../core/host.ts";
+import { groupsSeenBy } from "./mount-facts.ts";
 import {
   escapeOctal,
   parseMountTable,
@@ -15,6 +23,9 @@ import {
 /** A process that ends may have left a child that was not listed: looked at anew so often. */
 const PASSES_MAX = 3;
 
+/** Namespaces below namespaces that are followed. What is deeper is not seen, and said so. */
+const SHARED_ON_DEPTH_MAX = 4;
+
 /** What a namespace is known by, until its mounts have been read. */
 interface Namespace {
   readonly name: string;
@@ -23,19 +34,96 @@ interface Namespace {
   state: "unread" | "read" | "unreadable";
 }
 
+/** How long `findPeerMountsInTurns` keeps the thread for itself, in milliseconds. */
+const TURN_MS = 1;
+
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
 export function findPeerMounts(
   groups: ReadonlySet<number>,
   places: ReadonlySet<string> = new Set(),
 ): PeerScan {
-  const found: Found = { mounts: [], loose: [] };
-  if (groups.size === 0 && places.size === 0) return { ...found, isWhole: true };
+  const work = scanning({ groups, places });
+  for (let answer: FileAnswer; ; ) {
+    const step = work.next(answer);
+    if (step.done === true) return step.value;
+    answer = step.value === undefined ? undefined : readNow(step.value);
+  }
+}
+
+/** `Host.peerMountsInTurns`. The kernel writes mount tables in other threads meanwhile. */
+export async function findPeerMountsInTurns(
+  groups: ReadonlySet<number>,
+  places: ReadonlySet<string> = new Set(),
+): Promise<PeerScan> {
+  const work = scanning({ groups, places });
+  let untilMs = performance.now() + TURN_MS;
+  for (let answer: FileAnswer; ; ) {
+    const step = work.next(answer);
+    if (step.done === true) return step.value;
+    if (step.value !== undefined) {
+      answer = await readFile(step.value, "utf8").catch((thrown: unknown) => ({ thrown }));
+      untilMs = performance.now() + TURN_MS;
+    } else if (performance.now() > untilMs) {
+      await new Promise((resolve) => setImmediate(resolve));
+      untilMs = performance.now() + TURN_MS;
+    }
+  }
+}
+
+/** The text of a file that a step has asked for, or why there is none. */
+type FileAnswer = string | { readonly thrown: unknown } | undefined;
+
+function readNow(path: string): FileAnswer {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (thrown) {
+    return { thrown };
+  }
+}
+
+/** A step is a process that was looked at, or the path of a mount table that is to be read. */
+type Steps<T> = Generator<string | undefined, T, FileAnswer>;
+
+/**
+ * An engine in a namespace that gets mounts from ours and shares them on (systemd makes such ones
+ * for services) has copies with groups of their own, and those of its containers are in these.
+ */
+function* scanning({ groups, places }: Wanted): Steps<PeerScan> {
+  if (groups.size === 0 && places.size === 0) return { mounts: [], loose: [], isWhole: true };
+  const origins = new Map([...groups].map((group) => [group, group]));
+  for (let depth = 0; ; depth += 1) {
+    const wanted = { groups: new Set(origins.keys()), places };
+    const { passedOn, ...scan } = yield* scanningOnce(wanted);
+    const isDeepest = depth === SHARED_ON_DEPTH_MAX;
+    if (passedOn.size === 0 || isDeepest) {
+      const mounts = origins.size === groups.size ? scan.mounts : ofOrigins(scan.mounts, origins);
+      return { ...scan, mounts, isWhole: scan.isWhole && passedOn.size === 0 };
+    }
+    for (const [group, master] of passedOn) origins.set(group, origins.get(master) ?? master);
+  }
+}
+
+/** As of the groups that were asked for; what is in two of one origin is one mount. */
+function ofOrigins(
+  mounts: readonly PeerMount[],
+  origins: ReadonlyMap<number, number>,
+): readonly PeerMount[] {
+  const found = new Map<string, PeerMount>();
+  for (const mount of mounts) {
+    const group = origins.get(mount.group) ?? mount.group;
+    found.set(`${group} ${mount.namespace} ${mount.target}`, { ...mount, group });
+  }
+  return [...found.values()];
+}
+
+function* scanningOnce(wanted: Wanted): Steps<Found & { readonly isWhole: boolean }> {
+  const found: Found = { mounts: [], loose: [], passedOn: new Map() };
   const census = new Census();
   for (let pass = 0; pass < PASSES_MAX; pass += 1) {
-    let hasMissed = census.look();
+    let hasMissed = yield* census.look();
     for (const namespace of census.namespaces.values()) {
       if (namespace.state === "read") continue;
-      readNamespace(namespace, { groups, places }, found);
+      yield* readNamespace(namespace, wanted, found);
       hasMissed ||= namespace.state === "unread";
     }
     if (!hasMissed) break;
@@ -46,7 +134,14 @@ export function findPeerMounts(
 }
 
 /** `Host.seesMount`. */
-export function seesMount(pid: number, target: string, group: number): boolean | undefined {
+export function seesMount(
+  pid: number,
+  target: string,
+  { group, mayHang }: SightQuestion,
+): boolean | undefined {
+  const seen = mayHang ? undefined : groupsSeenBy(pid, trueTarget(target));
+  if (seen === "none") return false;
+  if (seen !== undefined) return seen.own === group || seen.master === group;
   let text: string;
   try {
     text = readFileSync(`/proc/${pid}/mountinfo`, "utf8");
@@ -69,10 +164,11 @@ class Census {
   readonly #seen = new Set<string>();
 
   /** Looks at what it has not seen yet; true when some of that ended in the meantime. */
-  look(): boolean {
+  *look(): Steps<boolean> {
     let hasEnded = false;
     for (const pid of numbersIn("/proc") ?? []) {
       if (this.#seen.has(pid)) continue;
+      yield;
       this.#seen.add(pid);
       const threads = numbersIn(`/proc/${pid}/task`);
       if (threads === undefined) hasEnded = true;
@@ -122,35 +218,37 @@ interface Wanted {
 interface Found {
   readonly mounts: PeerMount[];
   readonly loose: LooseMount[];
+  /** Groups that were not asked for, and the one asked for that each gets its mounts from. */
+  readonly passedOn: Map<number, number>;
 }
 
 /** Adds what it finds to `all`. */
-function readNamespace(namespace: Namespace, { groups, places }: Wanted, all: Found): void {
+function* readNamespace(namespace: Namespace, { groups, places }: Wanted, all: Found): Steps<void> {
   const chrooted = new Map<string, number>();
-  const read = (task: number): boolean => {
-    try {
-      const text = readFileSync(`/proc/${task}/mountinfo`, "utf8");
-      namespace.state = "read";
-      const found = [...peersIn(text, groups)];
-      const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
-      if (found.length + loose.length === 0) return true;
-      const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
-      for (const one of found) all.mounts.push({ ...one, ...of });
-      for (const one of loose) all.loose.push({ ...one, ...of });
-      return true;
-    } catch (thrown) {
-      if (!isEnd(thrown)) namespace.state = "unreadable";
+  function* read(task: number): Steps<boolean> {
+    const text = yield `/proc/${task}/mountinfo`;
+    if (typeof text !== "string") {
+      if (!isEnd(text?.thrown)) namespace.state = "unreadable";
       return false;
     }
-  };
+    namespace.state = "read";
+    const found = [...peersIn(text, groups)];
+    if (found.length > 0) notePassedOn(text, groups, all.passedOn);
+    const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
+    if (found.length + loose.length === 0) return true;
+    const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
+    for (const one of found) all.mounts.push({ ...one, ...of });
+    for (const one of loose) all.loose.push({ ...one, ...of });
+    return true;
+  }
   for (const task of namespace.tasks.splice(0)) {
     // A process sees what lies below its root: any other way into the namespace is better.
     const root = rootOf(task);
     if (root === "/") {
-      if (read(task)) return;
+      if (yield* read(task)) return;
     } else if (root !== undefined && !chrooted.has(root)) chrooted.set(root, task);
   }
-  for (const task of chrooted.values()) read(task);
+  for (const task of chrooted.values()) yield* read(task);
 }
 
 /** Undefined when the process has ended. */
@@ -179,6 +277,17 @@ export function* peersIn(text: string, groups: ReadonlySet<number>): Generator<F
     if (target === undefined || options === undefined || rest.includes("-")) continue;
     const isReadOnly = options === "ro" || options.startsWith("ro,");
     yield { group, target: unescapeOctal(target), isReadOnly };
+  }
+}
+
+function notePassedOn(
+  text: string,
+  groups: ReadonlySet<number>,
+  passedOn: Map<number, number>,
+): void {
+  for (const [, shared, master] of text.matchAll(/ shared:(\d+) master:(\d+)(?= )/g)) {
+    if (!groups.has(Number(master)) || groups.has(Number(shared))) continue;
+    passedOn.set(Number(shared), Number(master));
   }
 }
 

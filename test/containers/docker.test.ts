@@ -100,6 +100,8 @@ whenPossible(requirements, "dockerd is found, asked and told to stop a container
   await succeed(dockerd.docker("pause", "c1"));
   expect((await named(engine, "c1"))?.isRunning).toBe(true);
   await succeed(dockerd.docker("unpause", "c1"));
+  expect(await engine.isBusyWith(id, testOperation())).toBe(false);
+  expect(await engine.isBusyWith("f".repeat(64), testOperation())).toBe(false);
   await engine.stop(id, testOperation());
   expect((await named(engine, "c1"))?.isRunning).toBe(false);
   await engine.stop(id, testOperation());

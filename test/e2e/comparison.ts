@@ -9,7 +9,7 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
   [/"operation":"[0-9a-f]{8}-[0-9a-z]+"/g, '"operation":"<id>"'],
-  [/\b[0-9a-f]{64}\b/g, "<id>"],
+  [/\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b/g, "<id>"],
 ];
 
 /** The differences in sentences; none when the document is true. */

@@ -3,6 +3,8 @@
 // `<!-- tour -->` before a fenced block begins a tour on an engine without volumes;
 // `<!-- tour goes on -->` is its next block. What a block needs of the machine stands behind a
 // colon: `<!-- tour: mount -->`. In the block `$ ` begins a command, all else is its output.
+// `<!-- docker tour -->` is for a Docker Engine that keeps its volumes on Holdfast, `<!-- podman
+// tour -->` for such a Podman. `<!-- file compose.yml -->` before a block makes it that file.
 import { commandWords } from "./command-words.ts";
 
 export interface Step {
@@ -36,18 +38,37 @@ export interface Fence {
   readonly above: string;
 }
 
-const tourMark = /^<!-- tour( goes on)?(?:: ([\w -]+))? -->$/;
+const tourMark = /^<!-- (?:(docker|podman) )?tour( goes on)?(?:: ([\w -]+))? -->$/;
+const fileMark = /^<!-- file (\S+) -->$/;
 
-/** All tours of a document. Throws where a block shows commands and is no tour. */
-export function readTours(document: string, text: string): readonly Tour[] {
+/** Where a tour is played: on Holdfast alone, or with a container engine beside it. */
+export type TourPlace = "holdfast" | "docker" | "podman";
+
+/** Files that the document shows, by name. */
+export function readFiles(text: string): ReadonlyMap<string, string> {
+  return new Map(
+    readFences(text).flatMap(({ above, lines }): readonly (readonly [string, string])[] => {
+      const name = fileMark.exec(above)?.[1];
+      return name === undefined ? [] : [[name, `${lines.join("\n")}\n`]];
+    }),
+  );
+}
+
+/** All tours of a document for a place. Throws where a block shows commands and is no tour. */
+export function readTours(
+  document: string,
+  text: string,
+  place: TourPlace = "holdfast",
+): readonly Tour[] {
   const tours: { document: string; blocks: TourBlock[] }[] = [];
   for (const fence of readFences(text)) {
     const at = `${document}:${fence.line}`;
-    const [mark, goesOn, needs = ""] = tourMark.exec(fence.above) ?? [];
+    const [mark, engine = "holdfast", goesOn, needs = ""] = tourMark.exec(fence.above) ?? [];
     if (mark === undefined) {
       if (!fence.lines.some((line) => line.startsWith("$ "))) continue;
       throw new Error(`${at}: a block with commands needs <!-- tour --> above it`);
     }
+    if (engine !== place) continue;
     const block = {
       line: fence.line,
       needs: needs.split(" ").filter((name) => name !== ""),

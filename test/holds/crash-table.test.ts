@@ -1,5 +1,5 @@
 // The table of crashes of a container, on one dockerd: no hold is leaked, none is ended too early.
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, signalAll } from "../support/child.ts";
@@ -20,6 +20,11 @@ beforeAll(async () => {
   bench = new HoldsBench();
   await bench.start();
 }, startMs);
+// What one that failed leaves behind shall not fail the others.
+afterEach(async () => {
+  const ids = await bench?.docker("ps", "--all", "--quiet", "--no-trunc");
+  if (ids) await bench.docker("rm", "--force", ...ids.split("\n"));
+});
 afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { join } from "node:path";
 import { eventually } from "../support/child.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
+import { HOLD_GRACE_MS, HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import { makePodman, type Podman, podmanRunArguments } from "../support/podman.ts";
 import { loadTestImage, testImage } from "../support/test-image.ts";
@@ -90,6 +90,29 @@ describe("Podman's containers", () => {
     await writesLand("one", "shared");
     await succeed("rm", "--force", "--time=0", "one");
     await isFree("shared");
+  });
+
+  when("that break a sharing mode are found, although only the first has a Mount", async () => {
+    await succeed("volume", "create", "--driver", "holdfast", "--opt", "sharing=none", "alone");
+    await run("one", "-v", "alone:/data");
+    const startedAtMs = Date.now();
+    // Until Holdfast looks only seldom, so that it is the second's own contact that makes it look.
+    await eventually(() => (Date.now() - startedAtMs > 3 * HOLD_GRACE_MS ? true : undefined), {
+      timeoutMs: 10 * HOLD_GRACE_MS,
+      otherwise: () => "the clock stands",
+    });
+    await run("two", "-v", "alone:/data");
+    await eventually(
+      async () => {
+        const state = await succeed("inspect", "--format={{.State.Status}}", "two");
+        return state === "exited" ? true : undefined;
+      },
+      { timeoutMs: 5_000, otherwise: () => "the second container is not stopped" },
+    );
+    await bench.holders("alone", "one running rw", "two stopped rw");
+    await writesLand("one", "alone");
+    await succeed("rm", "--force", "--time=0", "one", "two");
+    await isFree("alone");
   });
 
   when("with --rm leave nothing", async () => {

@@ -14,7 +14,7 @@ const startMs = 120_000;
 const testMs = 120_000;
 const roundCount = 10;
 
-/** From the start of a container that breaks a mode until it is told to stop. Measured: 0.1 s. */
+/** From the start of a container that breaks a mode until it is told to stop. Measured: 0.05 s. */
 const noticeMsMax = 2_000;
 
 let bench: HoldsBench;
@@ -104,8 +104,8 @@ describe("sharing=none", () => {
       // The path is dockerd's: the last that it was given, if any.
       expect(words.split("\n")[0]?.replace(/ '[^']*'/, "")).toBe(
         "docker: Error response from daemon: error while mounting volume: volume single has " +
-          "sharing=none and is in use by one. Stop the container that the message names first: " +
-          "the volume allows one at a time.",
+          "sharing=none and is in use by one. Stop that container, or wait for its end: the volume " +
+          "allows one at a time.",
       );
       expect(await running("one", "two")).toEqual(["one"]);
       if (access === "") await remove("two");
@@ -187,6 +187,18 @@ describe("sharing=none", () => {
     await bench.holders("own", "one running rw");
   });
 
+  when("docker cp of one that stands still is refused while another has it", async () => {
+    await bench.createVolume("still", "sharing=none");
+    await create("one", "-v", "still:/data");
+    await bench.run("two", "-v", "still:/data");
+    const file = join(bench.folder, "still");
+    writeFileSync(file, "copied");
+    expect(await bench.refused("cp", file, "one:/data/file")).toContain("is in use by two");
+    await bench.docker("cp", file, "two:/data/file");
+    await bench.docker("stop", "-t", "0", "two");
+    await bench.docker("cp", file, "one:/data/file");
+  });
+
   when("removing one and starting another back to back is never refused", async () => {
     await bench.createVolume("turns", "sharing=none");
     await bench.run("turn0", "-v", "turns:/data");
@@ -245,8 +257,9 @@ describe("sharing=onewriter", () => {
     await bench.run("reader2", "-v", "pages:/data:ro");
     await bench.holders("pages", "writer running rw", "reader1 running ro", "reader2 running ro");
     expect((await bench.volume("pages")).state).toBe("in use");
-    const id = await bench.run("second", "-v", "pages:/data");
-    await untilState("pages", "violated");
+    // On a machine that is busy it may be over when docker run returns.
+    const isViolated = untilState("pages", "violated");
+    const [id] = await Promise.all([bench.run("second", "-v", "pages:/data"), isViolated]);
     expect((await violation(events)).Actor).toEqual({
       ID: "pages",
       Attributes: {
@@ -268,16 +281,20 @@ describe("sharing=onewriter", () => {
     await bench.holders("pages", "second running rw", "reader1 running ro", "reader2 running ro");
   });
 
-  when("one that obeys SIGTERM writes for less than a second", async () => {
+  when("one that obeys SIGTERM is stopped too, and not started again", async () => {
     await bench.createVolume("log", "sharing=onewriter");
     await bench.run("writer", "-v", "log:/data");
     const script =
       "trap 'exit 0' TERM; while :; do date +%s.%N >> /data/$HOSTNAME; sleep 0.01; done";
-    const place = ["--name", "second", "--hostname", "second", "--network", "none"];
+    const name = ["--name", "second", "--hostname", "second", "--restart", "always"];
+    const place = [...name, "--network", "none"];
     await bench.docker("run", "-d", ...place, "-v", "log:/data", testImage, "sh", "-c", script);
     const ms = await ranForMs("second");
     console.info(`a second writer that obeys SIGTERM ran for ${ms} ms`);
-    expect(ms).toBeLessThan(noticeMsMax);
+    // SIGTERM may come before the program has said what it does then.
+    expect(ms).toBeLessThan(STOP_SECONDS * 1_000 + noticeMsMax);
+    await untilState("log", "in use");
+    expect(await running("writer", "second")).toEqual(["writer"]);
   });
 });
 

@@ -15,6 +15,7 @@ export interface LaunchPlan {
   readonly logPath: string;
   /** A folder that dockerd sees as /run/docker/plugins. */
   readonly pluginFolder: string | null;
+  readonly sharesRoot: boolean;
   /** The content of /etc/subuid and /etc/subgid; null: the machine's own. */
   readonly subordinateIds: string | null;
   /** Its loopback is to be switched on. */
@@ -38,6 +39,7 @@ async function main(): Promise<void> {
   // Written by dockerd.ts.
   const plan = JSON.parse(process.argv[2] ?? "") as LaunchPlan;
   prepareMounts(plan);
+  if (plan.sharesRoot) must("mount", ["--make-rshared", "/"]);
   if (plan.hasOwnNetwork) must("ip", ["link", "set", "lo", "up"]);
   const ours: ChildProcess[] = [];
   adoptOrphans(ours);

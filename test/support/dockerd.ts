@@ -38,6 +38,10 @@ export interface DockerdOptions {
   readonly parameters?: readonly string[];
   /** A folder that this dockerd sees as /run/docker/plugins, with what comes into it later. */
   readonly pluginFolder?: string;
+  /** How mounts come into its namespace: "slave" unless said otherwise. */
+  readonly propagation?: "slave" | "private";
+  /** Its `/` is shared, as systemd makes it: containers may have it inside as a slave. */
+  readonly sharesRoot?: boolean;
   /**
    * What this dockerd sees as /etc/subuid and /etc/subgid, for `--userns-remap`. The machine has
    * both files.
@@ -104,7 +108,7 @@ class Dockerd implements RunningDockerd {
     this.#launcher = startChild("unshare", [
       "--mount",
       "--propagation",
-      "slave",
+      options.propagation ?? "slave",
       ...(options.ownNetwork === true ? ["--net"] : []),
       process.execPath,
       join(import.meta.dir, "dockerd-launcher.ts"),
@@ -180,6 +184,7 @@ function planOf(
   return {
     logPath,
     pluginFolder: options.pluginFolder ?? null,
+    sharesRoot: options.sharesRoot ?? false,
     subordinateIds: options.subordinateIds ?? null,
     hasOwnNetwork: options.ownNetwork === true,
     dockerd: [...dockerdParameters(options, folder, socketPath), ...further],

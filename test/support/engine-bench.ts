@@ -47,7 +47,11 @@ export interface EngineBenchParts {
 
 const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
 
-const nobodyFinder: ContainerEngineFinder = { ofCaller: () => undefined, ofKey: () => undefined };
+const nobodyFinder: ContainerEngineFinder = {
+  ofCaller: () => undefined,
+  ofKey: () => undefined,
+  running: () => [],
+};
 
 /** The engine with its surroundings; `restart` is a new life over the same storage. */
 export class EngineBench implements AsyncDisposable {

@@ -14,6 +14,8 @@ const commandTimeoutMs = 60_000;
 
 export interface HoldsBenchOptions {
   readonly dockerd?: Partial<DockerdOptions>;
+  /** The root directory; one in the bench's folder unless given. Its owner removes it. */
+  readonly root?: string;
   /** Further arguments of the Holdfast daemon. */
   readonly parameters?: readonly string[];
 }
@@ -49,7 +51,7 @@ export class HoldsBench implements AsyncDisposable {
   }
 
   get root(): string {
-    return join(this.folder, "root");
+    return this.#options.root ?? join(this.folder, "root");
   }
 
   get daemon(): RunningDaemon {

@@ -1,7 +1,10 @@
 // A host's holds in memory, for tests of the engine: binds, their copies in containers, owners.
-import type { DirectoryOwner, Host, PeerMount } from "../../src/core/host.ts";
+import type { DirectoryOwner, Host, PeerMount, PeerScan } from "../../src/core/host.ts";
 
-type Binds = Pick<Host, "bind" | "unbind" | "peerMounts" | "seesMount" | "own">;
+type Binds = Pick<
+  Host,
+  "bind" | "unbind" | "peerMounts" | "peerMountsInTurns" | "seesMount" | "own"
+>;
 
 export interface MemoryBinds {
   /** To be spread over a host. */
@@ -38,6 +41,11 @@ export function memoryBinds(): MemoryBinds {
     return [...here, ...copies].filter(({ group }) => groups.has(group));
   };
 
+  const scan = (groups: ReadonlySet<number>): PeerScan =>
+    groups.size === 0
+      ? { mounts: [], loose: [], isWhole: true }
+      : { mounts: peersOf(groups), loose: [], isWhole: binds.isWhole };
+
   const binds: MemoryBinds = {
     bound,
     owners,
@@ -70,11 +78,9 @@ export function memoryBinds(): MemoryBinds {
         for (const one of copies) if (one.group === group) copies.delete(one);
         return "gone";
       },
-      peerMounts: (groups) =>
-        groups.size === 0
-          ? { mounts: [], loose: [], isWhole: true }
-          : { mounts: peersOf(groups), loose: [], isWhole: binds.isWhole },
-      seesMount(pid, target, group) {
+      peerMounts: scan,
+      peerMountsInTurns: async (groups) => scan(groups),
+      seesMount(pid, target, { group }) {
         if (binds.gone.has(pid)) return undefined;
         return !binds.withoutSight.has(pid) && bound.get(target)?.group === group;
       },

@@ -10,6 +10,7 @@ export function plainHolds({ engine }: ApiParts, changed: Partial<HoldsPort> = {
     mount: (name, holder, operation) => engine.volumes.mount(name, holder, operation),
     unmount: (name, holder, operation) => engine.volumes.unmount(name, holder, operation),
     noteCaller: () => Promise.resolve(),
+    noteContact: () => undefined,
     ...changed,
   };
 }

@@ -55,7 +55,7 @@ whenPossible(
     await bench.holders(volume, "two running rw", "three running ro");
     await run("rm", "--force", "--time=0", "two");
     await bench.holders(volume, "three running ro");
-    expect((await podman.run("volume", "rm", volume)).stderr).toContain("in use");
+    expect((await podman.run("volume", "rm", volume)).stderr).toContain("being used");
     expect((await bench.holdfast("volume", "rm", volume)).stderr).toContain("three");
     expect(await run("exec", "three", "cat", "/data/file")).toBe("kept");
     await run("rm", "--force", "--time=0", "three");

@@ -2,6 +2,7 @@
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
+import type { VolumeFilter } from "../../engine/volume-filter.ts";
 import { notFound } from "../../engine/volumes.ts";
 import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
@@ -60,13 +61,25 @@ export async function createVolume(
   }
 }
 
-/** GET /volumes */
-export function listVolumes(parts: VolumeRouteParts, context: RouteContext): HttpResponse {
+/**
+ * GET /volumes. Container engines are asked, where any is known, when the list depends on who has
+ * the volumes; whoever does not answer within a moment is not waited for.
+ */
+export function listVolumes(
+  parts: VolumeRouteParts,
+  context: RouteContext,
+): HttpResponse | Promise<HttpResponse> {
   const query = parseQuery(context.request.query);
   const filters = parseFilters(first(query, "filters"), "error reading volume filters: ");
-  const entries = parts.engine.volumes.list(listFilter(filters));
-  const volumes = entries.map(volumeJson).join(",");
-  return textAnswer(200, parts.headers.json, `{"Volumes":[${volumes}],"Warnings":null}`);
+  const filter = listFilter(filters);
+  const { lists, holds } = parts.engine;
+  if (filter.dangling === undefined || lists.keys.length === 0) return listed(parts, filter);
+  return holds.refresh(context.operation).then(() => listed(parts, filter));
+}
+
+function listed({ engine, headers }: VolumeRouteParts, filter: VolumeFilter): HttpResponse {
+  const volumes = engine.volumes.list(filter).map(volumeJson).join(",");
+  return textAnswer(200, headers.json, `{"Volumes":[${volumes}],"Warnings":null}`);
 }
 
 /**

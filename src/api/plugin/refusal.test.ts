@@ -12,8 +12,8 @@ describe("the text", () => {
     expect(text("volume.in_use", "remove wiki: volume is in use - [c1]")).toStartWith("volume is");
     const missing = "error while mounting volume '/srv/wiki/_data': the data directory is missing";
     expect(text("volume.data_missing", missing)).toBe(
-      "/srv/wiki/_data: the data directory is missing. The directory of a volume that was used is " +
-        "gone; bring it back before using it again.",
+      "/srv/wiki/_data: the data directory is missing. The directory of a volume that was used " +
+        "is gone; bring it back before using it again.",
     );
   });
 

@@ -28,6 +28,8 @@ export interface HoldsPort {
   unmount(name: string, holder: HolderId, operation: Operation): Promise<void>;
   /** Remembers which container engine calls, durably: before it is told of a volume. */
   noteCaller(operation: Operation): Promise<void>;
+  /** An engine makes contact: it may start a container without a Mount. */
+  noteContact(operation: Operation): void;
 }
 
 export interface PluginParts {
@@ -94,7 +96,10 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
   const { engine, holds } = parts;
   const { volumes } = engine;
   return {
-    "/Plugin.Activate": () => ({ Implements: ["VolumeDriver"] }),
+    "/Plugin.Activate": ({ operation }) => {
+      holds.noteContact(operation);
+      return { Implements: ["VolumeDriver"] };
+    },
     "/VolumeDriver.Create": async ({ name, options, operation }) => {
       await holds.noteCaller(operation);
       await createVolume(engine, { name, options, operation });

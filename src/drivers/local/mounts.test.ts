@@ -41,6 +41,7 @@ function fakeHost(change: Partial<Host> = {}): Host {
   return {
     ...linuxHost(),
     mounts: () => targets.map(lineOf),
+    isMountPoint: (directory) => targets.includes(directory),
     async mount(request) {
       calls.push(`mount ${request.target}`);
       requests.push(request);

@@ -17,10 +17,15 @@ export interface LocalMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
 export function localMounts(parts: { readonly layout: Layout; readonly host: Host }): LocalMounts {
   const { layout, host } = parts;
   const holders = new Map<VolumeName, Set<HolderId>>();
+  /** Identities of the data directories that this life has made durable. */
+  const durable = new Map<VolumeName, string>();
 
   return {
     isHeld: (name) => (holders.get(name)?.size ?? 0) > 0,
-    forget: (name) => void holders.delete(name),
+    forget(name) {
+      holders.delete(name);
+      durable.delete(name);
+    },
 
     async mount(name, holder, operation) {
       operation.signal.throwIfAborted();
@@ -30,9 +35,11 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
       const target = layout.data(name);
       const mount = localMount(readOptions(layout, name));
       // What is mounted already is not looked at: its server may be dead.
-      if (!host.mounts().some((line) => line.target === target)) {
+      if (!host.isMountPoint(target)) {
         if (mount !== undefined) makeMountPoint(layout, name);
-        await makeDurable(layout, name);
+        const identity = dataIdentity(target);
+        if (durable.get(name) !== identity) await makeDurable(layout, name);
+        durable.set(name, identity);
         if (mount !== undefined) await host.mount({ ...mount, target }, operation);
       }
       const known = holders.get(name);
@@ -67,20 +74,22 @@ function makeMountPoint(layout: Layout, name: VolumeName): void {
   }
 }
 
+function dataIdentity(target: string): string {
+  const found = plainDirectory(target);
+  if (found !== undefined) return found.identity;
+  throw new EngineError(
+    "volume.data_missing",
+    `error while mounting volume '${target}': the data directory is missing`,
+    { details: { path: target } },
+  );
+}
+
 /**
  * From the first mount on the directories must survive a power cut, because they are not made again
  * afterwards: a missing one is an error, never an empty fresh one that would hide the loss.
  */
 async function makeDurable(layout: Layout, name: VolumeName): Promise<void> {
-  const target = layout.data(name);
-  if (plainDirectory(target) === undefined) {
-    throw new EngineError(
-      "volume.data_missing",
-      `error while mounting volume '${target}': the data directory is missing`,
-      { details: { path: target } },
-    );
-  }
-  for (const directory of [target, layout.volume(name), layout.volumes]) {
+  for (const directory of [layout.data(name), layout.volume(name), layout.volumes]) {
     await syncDirectory(directory).catch((error: unknown) => {
       throw storageError(error, `making ${directory} durable`);
     });

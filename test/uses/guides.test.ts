@@ -1,0 +1,58 @@
+// The pages "Holdfast with Docker", "with Compose" and "with Podman" print what they show.
+import { afterAll, describe, expect } from "bun:test";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { sourceRoot } from "../../tools/source-root.ts";
+import { differences } from "../e2e/comparison.ts";
+import { readFiles, readTours, type Tour } from "../e2e/tour.ts";
+import { type Requirement, whenPossible } from "../support/needs.ts";
+import { EngineStage } from "./engine-stage.ts";
+
+/** A tour starts daemons and dozens of programs. */
+const timeoutMs = 120_000;
+
+const requirements = {
+  docker: ["root", "dockerd", "docker-cli", "mount", "unshare", "busybox"],
+  podman: ["root", "podman", "mount", "busybox"],
+} as const satisfies Record<string, readonly Requirement[]>;
+
+for (const name of readdirSync(join(sourceRoot, "docs/guide")).toSorted()) {
+  if (!name.startsWith("with-")) continue;
+  const document = `docs/guide/${name}`;
+  const text = readFileSync(join(sourceRoot, document), "utf8");
+  for (const place of ["docker", "podman"] as const) {
+    for (const tour of readTours(document, text, place)) play(tour, place, readFiles(text));
+  }
+}
+
+function play(
+  { document, blocks }: Tour,
+  place: "docker" | "podman",
+  files: ReadonlyMap<string, string>,
+): void {
+  describe(document, () => {
+    let stage: EngineStage | undefined;
+    afterAll(async () => await stage?.[Symbol.asyncDispose](), timeoutMs);
+    const usesCompose = blocks.some(({ steps }) =>
+      steps.some(({ words }) => words[0] === "docker-compose"),
+    );
+    const needed = [...requirements[place], ...(usesCompose ? (["docker-compose"] as const) : [])];
+    for (const { line, steps } of blocks) {
+      whenPossible(
+        needed,
+        `the tour of ${document}:${line} prints what it shows`,
+        async () => {
+          stage ??= await EngineStage.open(place, files);
+          const found: string[] = [];
+          for (const step of steps) {
+            const different = differences(step.shown, await stage.run(step.words));
+            if (different.length === 0) continue;
+            found.push(`line ${step.line}, ${step.command}\n${different.join("\n")}`);
+          }
+          expect(found.join("\n")).toBe("");
+        },
+        timeoutMs,
+      );
+    }
+  });
+}
