@@ -135,7 +135,8 @@ function watchHolds(
   const { finder, graces, policy } = parts.holding;
   const lists = new ContainerLists({ state, finder, host });
   const holdsOf = (volume: string) => settler.holdsOf(volume);
-  const judge = new SharingJudge({ state, events, lists, policy, holdsOf });
+  const look = (volume: string) => settler.look(volume);
+  const judge = new SharingJudge({ state, events, lists, policy, holdsOf, look });
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces, volumes },
     operation: systemOperation,

@@ -28,6 +28,8 @@ export interface SharingJudgeParts {
   readonly lists: ContainerLists;
   readonly policy: ViolationPolicy;
   readonly holdsOf: (volume: string) => readonly Hold[];
+  /** Looks at the kernel now, at the holds of one volume, without letting others work. */
+  readonly look: (volume: string) => void;
 }
 
 export class SharingJudge {
@@ -62,7 +64,10 @@ export class SharingJudge {
   #judgeOne(entry: VolumeEntry, operation: Operation): void {
     const { sharing } = engineOptions(entry.options);
     if (sharing === "all") return;
-    const broken = violations(sharing, containerUses(this.#parts.holdsOf(entry.name)));
+    const judged = () => violations(sharing, containerUses(this.#parts.holdsOf(entry.name)));
+    // A look that takes its time may see one container before its end and the next one after.
+    if (judged().length > 0) this.#parts.look(entry.name);
+    const broken = judged();
     const before = this.#known.get(entry.name);
     if (broken.length === 0) {
       this.#known.delete(entry.name);

@@ -18,6 +18,9 @@ const O_PATH = 0o10000000;
 /** What a kernel, or whoever filters its calls, answers for a call that it does not have. */
 const missingCall = ["ENOSYS", "ENOTTY", "EINVAL", "EPERM"];
 
+/** What is gone, was never there, or is no directory is for the mount table to say. */
+const notThere = ["ENOENT", "ENOTDIR", "ELOOP", "ESRCH", "EACCES"];
+
 /**
  * Whether something is mounted on a directory; undefined: not known. Asks the storage that the
  * directory lies on, never what is mounted there.
@@ -59,12 +62,11 @@ export function groupsSeenBy(pid: number, target: string): MountGroups | "none" 
   });
 }
 
-/** What is gone or was never there is for the mount table to say, too. */
 function known<T>(ask: () => T): T | undefined {
   try {
     return ask();
   } catch (error) {
-    if ([...missingCall, "ENOENT", "ESRCH", "EACCES"].some((code) => isErrno(error, code))) {
+    if ([...missingCall, ...notThere].some((code) => isErrno(error, code))) {
       return undefined;
     }
     throw error;
