@@ -59,11 +59,12 @@ describe("volume ls on a terminal", () => {
         "v1        local     idle           -                                           never\n" +
         "v2        local     in use         shop/db (rw)                                now\n" +
         "v3        local     violated       x (rw, breaks sharing=none), shop/db (rw)   now\n" +
-        "v10       local     data missing   -                                           5 minutes ago\n",
+        "v10       local     data missing   -                                           " +
+        "5 minutes ago\n",
     );
   });
 
-  test("shows in red what somebody has to look at, and nothing where it is no terminal", async () => {
+  test("shows in red what somebody has to look at, on a terminal only", async () => {
     await using holdfast = await daemon();
     const coloured = await runWords(["volume", "ls"], holdfast.host, { isTerminal: true });
     expect(coloured.stdout).toStartWith("\x1b[1mNAME");
@@ -125,7 +126,7 @@ describe("engine", () => {
     expect(JSON.parse(lines[1] ?? "")).toEqual(engines[1]);
   });
 
-  test("forget names the engine in one segment of the path, and says what was forgotten", async () => {
+  test("forget names the engine in one segment of the path, and says what it forgot", async () => {
     await using holdfast = await FakeDaemon.start(() => ({ status: 204 }));
     const [first] = engines;
     const forgotten = await runWords(["engine", "forget", first?.key ?? ""], holdfast.host);
