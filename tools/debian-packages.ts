@@ -16,7 +16,7 @@ export type Purpose = "test" | "nightly" | "bench";
 export interface DebianPackage {
   /** The first of these that the machine's Debian has: names changed between releases. */
   readonly packages: readonly string[];
-  /** What shows that it is there: a program in PATH, a module of Debian's Python, a file, a look. */
+  /** What shows that it is there: a program in PATH, a module of Debian's Python, a file, …. */
   readonly provides:
     | { readonly program: string }
     | { readonly pythonModule: string }

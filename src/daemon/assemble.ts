@@ -6,8 +6,10 @@ import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
 import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
+import type { Host } from "../core/host.ts";
+import type { Operation } from "../core/operation.ts";
 import { builtInDrivers } from "../drivers/all.ts";
-import { startEngine } from "../engine/engine.ts";
+import { type HoldingParts, startEngine } from "../engine/engine.ts";
 import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";
@@ -80,13 +82,6 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   // A state that came back from its copy may have been put into a new, empty root.
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
-  const { pluginSocket, holdGraceMs, violationPolicy: policy } = config;
-  const isForEngines =
-    pluginSocket !== undefined || splitListeners(parts.inherited).plugin.length > 0;
-  const socketFolder = pluginSocket === undefined ? undefined : path.dirname(pluginSocket);
-  const holdsPlace = { root: config.root, isForEngines };
-  const directory = await makeHoldsDirectory(holdsPlace, host, operations.ofSystem());
-  const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
   const engine = await startEngine({
     host,
     state,
@@ -95,11 +90,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       withBreaker(withDeadlines(driver, around), { ...around, per: "volume" }),
     ),
     systemOperation: () => operations.ofSystem(),
-    holding: {
-      finder: findContainerEngines({ host, driver, socketFolder }),
-      graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
-      ...{ directory, policy },
-    },
+    holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
   });
   undo.defer(() => engine.stop());
@@ -121,5 +112,23 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       await rest.disposeAsync();
       return cutOffCount;
     },
+  };
+}
+
+/** What the engine needs for holds of container engines. */
+async function holdingOf(
+  { config, inherited }: DaemonParts,
+  host: Host,
+  operation: Operation,
+): Promise<HoldingParts> {
+  const { root, pluginSocket, holdGraceMs, violationPolicy: policy } = config;
+  const isForEngines = pluginSocket !== undefined || splitListeners(inherited).plugin.length > 0;
+  const socketFolder = pluginSocket === undefined ? undefined : path.dirname(pluginSocket);
+  const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
+  return {
+    finder: findContainerEngines({ host, driver, socketFolder }),
+    graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
+    directory: await makeHoldsDirectory({ root, isForEngines }, host, operation),
+    policy,
   };
 }

@@ -1,7 +1,15 @@
 // Adoption and release end at every step, as by kill -9: the data is always at exactly one place,
 // and the next start, or a repeated command, heals the rest.
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../test/support/child.ts";
 import { DirectoryDocker, directoryDockerKey } from "../../test/support/directory-docker.ts";
@@ -297,6 +305,28 @@ describe("an adoption", () => {
       expect(bench.row("wiki")).toMatchObject({ phase: "ready", labels });
       expect(bench.docker.names).toEqual([]);
     }
+  });
+
+  test("whose data is at neither place keeps its row: it may be found by hand", async () => {
+    await using bench = await startedBench();
+    bench.docker.make("wiki", labels);
+    fill(bench.docker.data("wiki"));
+    Object.assign(bench.life, { stepCount: 0, endsAt: 2, dies: "after" });
+    await bench.adopt("wiki").catch(() => undefined);
+    const aside = join(bench.engine.root, "aside");
+    renameSync(bench.docker.data("wiki"), aside);
+    // Another directory in its place is not it.
+    mkdirSync(bench.docker.data("wiki"));
+    await bench.again();
+    expect(bench.row("wiki")).toMatchObject({ phase: "adopting", labels });
+    rmSync(bench.docker.data("wiki"), { recursive: true });
+    await bench.again();
+    expect(bench.row("wiki")).toMatchObject({ phase: "adopting", labels });
+    expect(await failureOf(bench.adopt("wiki"))).toMatchObject({ code: "volume.moving" });
+    renameSync(aside, bench.docker.data("wiki"));
+    await bench.again();
+    expect(bench.row("wiki")).toBeUndefined();
+    expect(await bench.adopt("wiki")).toMatchObject({ phase: "ready", labels });
   });
 
   test("that loses the race against a container is taken back", async () => {

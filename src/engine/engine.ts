@@ -21,7 +21,7 @@ import { type RecoveryReport, recover } from "./recovery.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { Usage } from "./usage.ts";
-import { type UseGuard, useGuard } from "./use-guard.ts";
+import { useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -85,17 +85,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
   for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
   const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
-  const lists = new ContainerLists({ state, finder: parts.holding.finder, host });
-  const { directory, graces, policy } = parts.holding;
-  const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
-  const settler: HoldSettler = new HoldSettler({
-    ...{ state, host, lists, graces },
-    operation: systemOperation,
-    volumes: () => volumes,
-    looked: (names, operation) => judge.judge(names, operation),
-  });
-  const settle: UseGuard["settle"] = (names, operation) => settler.settleVolumes(names, operation);
-  const guard = useGuard({ state, lists, settle });
+  const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, missing: recovery.missing },
@@ -103,6 +93,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
+  const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
   const adoptions = new Adoptions({
@@ -134,4 +125,22 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
     },
   };
+}
+
+/** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
+function watchHolds(
+  parts: EngineParts & { readonly events: EventLog; readonly volumes: () => VolumeEngine },
+) {
+  const { host, state, events, volumes, systemOperation } = parts;
+  const { finder, graces, policy } = parts.holding;
+  const lists = new ContainerLists({ state, finder, host });
+  const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
+  const settler: HoldSettler = new HoldSettler({
+    ...{ state, host, lists, graces, volumes },
+    operation: systemOperation,
+    looked: (names, operation) => judge.judge(names, operation),
+  });
+  const settle = (names: readonly string[], operation: Operation) =>
+    settler.settleVolumes(names, operation);
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle }) };
 }

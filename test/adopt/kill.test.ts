@@ -77,14 +77,14 @@ for (const [verb, call, when] of deaths) {
       expect([inode(theirs), inode(ours)].filter((each) => each !== undefined)).toEqual([ino]);
       await bench.startDaemon();
       // Whoever has the data is the one that lists the volume, after a moment.
-      const driver = await eventually(
+      await eventually(
         async () => {
-          const known = await bench.docker("volume", "inspect", "-f", "{{.Driver}}", name);
-          const warnings = (await bench.holdfast("info", "-f", "{{json .Warnings}}")).stdout;
-          return warnings === "null\n" ? known : undefined;
+          const { stdout } = await bench.holdfast("info", "-f", "{{json .Warnings}}");
+          return stdout === "null\n" ? true : undefined;
         },
         { timeoutMs: 20_000, otherwise: () => bench.daemon.output() },
       );
+      const driver = await bench.docker("volume", "inspect", "-f", "{{.Driver}}", name);
       expect(inode(driver === "local" ? theirs : ours)).toBe(ino);
       expect((await bench.holdfast("volume", "inspect", name)).exit).toBe(
         driver === "local" ? 1 : 0,

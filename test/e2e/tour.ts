@@ -42,7 +42,9 @@ const tourMark = /^<!-- (?:(docker|podman) )?tour( goes on)?(?:: ([\w -]+))? -->
 const fileMark = /^<!-- file (\S+) -->$/;
 
 /** Where a tour is played: on Holdfast alone, or with a container engine beside it. */
-export type TourPlace = "holdfast" | "docker" | "podman";
+export const tourPlaces = ["holdfast", "docker", "podman"] as const;
+
+export type TourPlace = (typeof tourPlaces)[number];
 
 /** Files that the document shows, by name. */
 export function readFiles(text: string): ReadonlyMap<string, string> {

@@ -127,7 +127,12 @@ describe("dockerd with live-restore", () => {
     async (bench) => {
       await bench.run("db", "-v", "data:/data", ...driver);
       await runWriter(bench, "writer", "lines");
-      for (const end of [bench.dockerd.killEngineOnly, async () => undefined]) {
+      const both = async (): Promise<void> => {
+        await bench.dockerd.killEngineOnly();
+        await bench.daemon.kill();
+        await bench.startDaemon();
+      };
+      for (const end of [bench.dockerd.killEngineOnly, both, async () => undefined]) {
         const pid = await containerPid(bench, "writer");
         await end();
         await goesOn(bench, "lines");

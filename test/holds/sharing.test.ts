@@ -104,8 +104,8 @@ describe("sharing=none", () => {
       // The path is dockerd's: the last that it was given, if any.
       expect(words.split("\n")[0]?.replace(/ '[^']*'/, "")).toBe(
         "docker: Error response from daemon: error while mounting volume: volume single has " +
-          "sharing=none and is in use by one. Stop that container, or wait for its end: the " +
-          "volume allows one at a time.",
+          "sharing=none and is in use by one. Stop that container, or wait for its end: " +
+          "the volume allows one at a time.",
       );
       expect(await running("one", "two")).toEqual(["one"]);
       if (access === "") await remove("two");

@@ -39,7 +39,7 @@ function words(program: string, ...parameters: readonly string[]): readonly stri
 
 const connection = ["-h", "/tmp", "-U", "postgres"];
 
-/** PostgreSQL's image, the volume for one user at a time, the database and pgbench's tables in it. */
+/** PostgreSQL's image, the volume for one user at a time, and the database in it. */
 export async function prepareDatabase(bench: HoldsBench): Promise<void> {
   await loadProgramImage(bench.dockerd.docker, postgresImage());
   await bench.createVolume(volume, "sharing=none", `owner=${imageUserId}:${imageUserId}`);
@@ -95,8 +95,9 @@ async function sums(bench: HoldsBench, name: string): Promise<readonly string[]>
   const answer = await query(
     bench,
     name,
-    `SELECT (SELECT sum(abalance) FROM pgbench_accounts), (SELECT sum(tbalance) FROM pgbench_tellers),
-       (SELECT sum(bbalance) FROM pgbench_branches), (SELECT coalesce(sum(delta), 0) FROM pgbench_history)`,
+    `SELECT (SELECT sum(abalance) FROM pgbench_accounts),
+       (SELECT sum(tbalance) FROM pgbench_tellers), (SELECT sum(bbalance) FROM pgbench_branches),
+       (SELECT coalesce(sum(delta), 0) FROM pgbench_history)`,
   );
   return answer.split("|");
 }

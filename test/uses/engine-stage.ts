@@ -19,6 +19,9 @@ const composeProgress = /^(?:Creating|Starting|Stopping|Recreating|Removing|Pull
 /** The end of an error of `docker run`, which each of its versions words in its own way. */
 const seeHelp = /\n?\n(?:Run 'docker run --help' for more information|See 'docker run --help'\.)/;
 
+/** Which path dockerd was given last at a place is not shown: it is of no use to the reader. */
+const lastPath = /volume '[^']*':/g;
+
 export class EngineStage implements AsyncDisposable {
   readonly #bench = new HoldsBench();
   readonly #place: "docker" | "podman";
@@ -44,7 +47,10 @@ export class EngineStage implements AsyncDisposable {
   /** What the command prints, in the words of the document. Throws where it may not be run. */
   async run(words: readonly string[]): Promise<string> {
     const { text } = await this.#play(words);
-    return text.replaceAll(this.#bench.root, "/var/lib/holdfast").replace(seeHelp, "");
+    return text
+      .replaceAll(this.#bench.root, "/var/lib/holdfast")
+      .replace(seeHelp, "")
+      .replaceAll(lastPath, "volume:");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-// The pages "Holdfast with Docker", "with Compose" and "with Podman" print what they show.
+// The guides' commands with a container engine beside Holdfast print what the guides show.
 import { afterAll, describe, expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -17,7 +17,6 @@ const requirements = {
 } as const satisfies Record<string, readonly Requirement[]>;
 
 for (const name of readdirSync(join(sourceRoot, "docs/guide")).toSorted()) {
-  if (!name.startsWith("with-")) continue;
   const document = `docs/guide/${name}`;
   const text = readFileSync(join(sourceRoot, document), "utf8");
   for (const place of ["docker", "podman"] as const) {

@@ -65,3 +65,23 @@ whenPossible(
   },
   timeoutMs,
 );
+
+// Podman goes on after an answer of 200, whatever it says.
+whenPossible(
+  requirements,
+  "what Holdfast refuses is an error of Podman's, and leaves nothing behind",
+  async () => {
+    const create = ["volume", "create", "--driver", "holdfast"];
+    const refused = await podman.run(...create, "--opt", "colour=red", "odd");
+    expect(refused.exit).not.toBe(0);
+    expect(refused.stderr).toContain('unknown option "colour"');
+    expect((await podman.run(...create, "v")).stderr).toContain('invalid volume name "v"');
+    expect(await run("volume", "ls", "--quiet")).toBe("");
+    // A volume that is gone behind Podman's back: a container must not start without its data.
+    await run(...create, "lost");
+    expect((await bench.holdfast("volume", "rm", "lost")).exit).toBe(0);
+    const words = ["run", "--rm", ...podmanRunArguments, "-v", "lost:/data", testImage, "true"];
+    expect((await podman.run(...words)).stderr).toContain("no such volume");
+  },
+  timeoutMs,
+);

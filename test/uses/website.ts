@@ -74,7 +74,8 @@ export async function startServer(bench: HoldsBench, name: string): Promise<void
   const server = `server { listen unix:/sockets/${name}.sock; root /site; }`;
   // The socket of an earlier life stays, and nobody can bind it again.
   const prepare = `umask 0; rm -f /sockets/${name}.sock`;
-  const command = `${prepare}; echo '${server}' > /tmp/listen.conf; exec nginx -c /etc/nginx/nginx.conf`;
+  const configure = `echo '${server}' > /tmp/listen.conf`;
+  const command = `${prepare}; ${configure}; exec nginx -c /etc/nginx/nginx.conf`;
   await bench.docker(
     ...["run", "-d", "--name", name, ...place, "-v", `${siteVolume}:/site:ro`],
     ...["-v", `${socketVolume}:/sockets`, nginxImage().name, "/bin/sh", "-c", command],

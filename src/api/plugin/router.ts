@@ -67,8 +67,10 @@ const withoutRequest: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The handler of the volume driver socket. It answers 200 to every call; what failed is in `Err`,
- * which dockerd shows as it is. Any other request is a 404 with `Err`.
+ * The handler of the volume driver socket. What failed is in `Err`, with status 200, which makes
+ * dockerd show it as it is; Podman reads it with another status only, and otherwise goes on as if
+ * nothing had happened: it has then "created" a volume, or starts a container without its data
+ * (measured with 4.3). Any other request is a 404 with `Err`.
  */
 export function makePluginHandler(parts: PluginParts): Handler {
   const calls = makeCalls(parts);
@@ -86,8 +88,11 @@ export function makePluginHandler(parts: PluginParts): Handler {
       return reply instanceof Promise ? reply.then(answerOf) : answerOf(reply);
     },
 
-    refuse: (error: EngineError, { operation }) =>
-      answerOf({ Err: refusalText(error, operation.id) }),
+    refuse: (error: EngineError, { operation }) => {
+      const isPodman = parts.engine.lists.callerOf(operation)?.kind === "podman";
+      const Err = refusalText(error, operation.id);
+      return jsonAnswer(isPodman ? 500 : 200, headers, { Err });
+    },
   };
   return handlerOf(() => face, parts.operation);
 }
