@@ -8,6 +8,8 @@ import type { Ground, Workbench } from "./workbench.ts";
 /** A running one. Disposing of it ends it, and the mounts that it leaves for its next start. */
 export interface PluginDaemon extends AsyncDisposable {
   readonly pid: number;
+  /** Its data root. */
+  readonly root: string;
   /** Of Docker's API and Holdfast's own. */
   readonly socket: string;
   /** Of the volume driver. */
@@ -35,6 +37,7 @@ export async function startPluginDaemon(
   });
   return {
     pid: daemon.pid,
+    root,
     socket: daemon.socketPath,
     pluginSocket: pluginSocketPath,
     pluginFolder,

@@ -1,5 +1,7 @@
 // Rows for holds of container engines: Mount and Unmount calls, and looking at who uses what.
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { measureRounds } from "../measure.ts";
 import { type PluginDaemon, startPluginDaemon } from "../plugin-daemon.ts";
 import { programPath } from "../processes.ts";
@@ -16,6 +18,9 @@ const LOOKS = 20;
 const TICK_MS = 10;
 /** Holders' numbers of a round do not overlap those of another. */
 const HOLDERS_PER_ROUND = 1_000_000;
+/** How long holds that are over may take to be ended, in milliseconds. */
+const QUIET_MS_MAX = 60_000;
+const QUIET_LOOK_MS = 50;
 const HELD_PREFIX = "held";
 
 const own = { unit: "ms", judged: "figure", against: "nothing" } as const;
@@ -74,6 +79,17 @@ function processorMs(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
+/** Resolves when what was mounted and unmounted before is ended. */
+async function quiet({ root }: PluginDaemon, { sizes, signal }: Workbench): Promise<void> {
+  const place = ` ${join(root, "holds")}/`;
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(QUIET_MS_MAX)]);
+  for (;;) {
+    const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
+    if (lines.filter((line) => line.includes(place)).length <= sizes.held) return;
+    await pause(QUIET_LOOK_MS, undefined, { signal: deadline });
+  }
+}
+
 async function lookMs({ pid, socket }: PluginDaemon): Promise<number> {
   const before = processorMs(pid);
   for (let left = LOOKS; left > 0; left--) {
@@ -116,7 +132,13 @@ export const holdsGroup: Group = {
       signal: workbench.signal,
       steps: [
         { name: mount.id, measure: (one, round) => mountMs(workbench, one, round) },
-        { name: reconcile.id, measure: lookMs },
+        {
+          name: reconcile.id,
+          async measure(one) {
+            await quiet(one, workbench);
+            return lookMs(one);
+          },
+        },
       ],
     });
     return { rows: this.rows.map((plan) => rowFrom(plan, figures.get(plan.id))), tables: [] };

@@ -71,6 +71,17 @@ export interface LooseMount extends Omit<PeerMount, "group"> {
   readonly place: string;
 }
 
+/** Which mounts are looked for. */
+export interface PeerQuestion {
+  /**
+   * Peer groups, each with the end of a path: mounts at paths that end so are left out. "": none
+   * is.
+   */
+  readonly groups: ReadonlyMap<number, string>;
+  /** See `placeOfMount`. */
+  readonly places?: ReadonlySet<string>;
+}
+
 export interface PeerScan {
   readonly mounts: readonly PeerMount[];
   readonly loose: readonly LooseMount[];
@@ -138,9 +149,9 @@ export interface Host {
    * All mounts of these groups in all mount namespaces, and the mounts in other groups or none of
    * these places (see `placeOfMount`). O(processes + namespaces · mounts).
    */
-  peerMounts(groups: ReadonlySet<number>, places?: ReadonlySet<string>): PeerScan;
+  peerMounts(question: PeerQuestion): PeerScan;
   /** The same, letting others work in between: what changes meanwhile may be missing. */
-  peerMountsInTurns(groups: ReadonlySet<number>, places?: ReadonlySet<string>): Promise<PeerScan>;
+  peerMountsInTurns(question: PeerQuestion): Promise<PeerScan>;
   /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
    * gone or cannot be looked at.

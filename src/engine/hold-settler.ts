@@ -3,14 +3,21 @@
 // One loop: soon after something has changed, seldom when nothing is expected. Whoever needs the
 // truth now (a removal, a Mount with sharing=none) has it look at once.
 import { toEngineError } from "../core/errors.ts";
-import type { Host, PeerScan } from "../core/host.ts";
+import type { Host, PeerQuestion, PeerScan } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
 import { engineOptions } from "./engine-options.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
-import { type Hold, type HoldGraces, type HoldVerdict, noteScan, verdict } from "./hold-table.ts";
+import {
+  type Hold,
+  type HoldGraces,
+  type HoldVerdict,
+  noteScan,
+  ownEnd,
+  verdict,
+} from "./hold-table.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
 import type { VolumeEngine } from "./volumes.ts";
@@ -24,9 +31,12 @@ const SELDOM_MS = 15_000;
 /** A look that nobody waits for comes no sooner than so many times what the last one took. */
 const PAUSE_PER_LOOK = 4;
 /** How many holds are ended side by side: they share commits. */
-const ENDS_AT_ONCE = 4;
-/** Ending one takes the thread while the kernel waits for all processors: so many times longer. */
-const PAUSE_PER_END = 8;
+const ENDS_AT_ONCE = 8;
+/**
+ * Ending them keeps the thread while the kernel waits for all processors. The next ones, where
+ * nobody waits for them, come so many times later: a tenth of the time goes there.
+ */
+const PAUSE_PER_END = 10;
 /** How long the end of this life waits for what is just over, in milliseconds. */
 const FINISH_MS_MAX = 1_000;
 /** How long a removal waits for a container that has just gone, in milliseconds. */
@@ -46,8 +56,7 @@ export interface HoldSettlerParts {
 }
 
 interface Look {
-  readonly groups: ReadonlySet<number>;
-  readonly places: ReadonlySet<string>;
+  readonly question: PeerQuestion;
   note(seen: readonly Hold[], scan: PeerScan): void;
 }
 
@@ -106,8 +115,8 @@ export class HoldSettler {
   /** Looks at the kernel now, at the holds of one volume, and ends nothing. */
   look(volume: string): void {
     const holds = this.holdsOf(volume);
-    const { groups, places, note } = this.#lookFor(holds);
-    note(holds, this.#parts.host.peerMounts(groups, places));
+    const { question, note } = this.#lookFor(holds);
+    note(holds, this.#parts.host.peerMounts(question));
   }
 
   /**
@@ -208,10 +217,10 @@ export class HoldSettler {
       const place = placeOfHold(hold, table);
       if (place !== undefined) places.set(hold, place);
     }
-    const groups = new Set(holds.flatMap(({ group }) => (group === null ? [] : [group])));
+    const groups = new Map<number, string>();
+    for (const { group, path } of holds) if (group !== null) groups.set(group, ownEnd(path));
     return {
-      groups,
-      places: new Set(places.values()),
+      question: { groups, places: new Set(places.values()) },
       note(seen, scan) {
         const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
         for (const hold of seen) {
@@ -229,8 +238,8 @@ export class HoldSettler {
     const all = this.all();
     const before = new Map(all.map((hold) => [hold, hold.changeCount]));
     const startedMs = host.monotonicMs();
-    const { groups, places, note } = this.#lookFor(all);
-    const scan = await host.peerMountsInTurns(groups, places);
+    const { question, note } = this.#lookFor(all);
+    const scan = await host.peerMountsInTurns(question);
     this.#lookMs = host.monotonicMs() - startedMs;
     // What a Mount or an Unmount has overtaken is looked at again soon.
     const holds = all.filter((hold) => hold.changeCount === before.get(hold));
@@ -254,23 +263,17 @@ export class HoldSettler {
     changeCounts: ReadonlyMap<Hold, number>,
     operation: Operation,
   ): Promise<void> {
-    const left = new Set(over);
-    const worker = async (): Promise<void> => {
-      for (let hold = this.#firstOf(left); hold !== undefined; hold = this.#firstOf(left)) {
-        left.delete(hold);
-        const tookMs = await this.#end(hold, changeCounts.get(hold) ?? 0, operation);
-        if (this.#awaited.size === 0 && left.size > 0) await pause(PAUSE_PER_END * tookMs);
-      }
-    };
-    await Promise.all(Array.from({ length: Math.min(ENDS_AT_ONCE, left.size) }, worker));
-  }
-
-  #firstOf(left: ReadonlySet<Hold>): Hold | undefined {
-    const [first] = left;
-    if (this.#awaited.size === 0) return first;
     const isAwaited = ({ volume }: Hold): boolean =>
       [...this.#awaited].some((volumes) => volumes.has(volume));
-    return [...left].find(isAwaited) ?? first;
+    for (let left = [...over]; left.length > 0; ) {
+      if (this.#awaited.size > 0) {
+        left = [...left.filter(isAwaited), ...left.filter((hold) => !isAwaited(hold))];
+      }
+      const now = left.splice(0, ENDS_AT_ONCE);
+      const took = now.map((hold) => this.#end(hold, changeCounts.get(hold) ?? 0, operation));
+      const tookMs = (await Promise.all(took)).reduce((sum, one) => sum + one, 0);
+      if (this.#awaited.size === 0 && left.length > 0) await pause(PAUSE_PER_END * tookMs);
+    }
   }
 
   #verdict(hold: Hold, { isWhole }: PeerScan, list: ContainerList | undefined): HoldVerdict {

@@ -88,13 +88,18 @@ export function noteUnmount(hold: Hold): void {
   if (hold.waitingCount === 0) hold.isHinted = true;
 }
 
+/** What paths of a hold's own mount end with, also in a copy of the directory of the holds. */
+export function ownEnd(path: string): string {
+  return path.slice(path.lastIndexOf("/", path.lastIndexOf("/") - 1));
+}
+
 /**
  * What a scan showed of the hold's group. Copies at the hold's own path, or in a copy of the
  * directory of the holds, are no uses: whoever has them has them of all holds.
  */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
-  const place = hold.path.split("/").slice(-2).join("/");
-  const uses = mounts.filter(({ target }) => !target.endsWith(`/${place}`));
+  const end = ownEnd(hold.path);
+  const uses = mounts.filter(({ target }) => !target.endsWith(end));
   // Who came later stays later, whatever number its process has.
   const known = hold.uses.map(({ container }) => container);
   const rank = ({ container }: PeerMount): number => {

@@ -108,7 +108,7 @@ async function startUnshared(
 }
 
 function peersOf(group: number): readonly PeerMount[] {
-  const { mounts, isWhole } = host.peerMounts(new Set([group]));
+  const { mounts, isWhole } = host.peerMounts({ groups: new Map([[group, ""]]) });
   expect(isWhole).toBe(true);
   return mounts;
 }

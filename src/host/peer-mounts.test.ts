@@ -8,6 +8,10 @@ const host = linuxHost();
 const id = "0123456789abcdef".repeat(4);
 const other = "fedcba9876543210".repeat(4);
 
+function groups(...numbers: readonly number[]): ReadonlyMap<number, string> {
+  return new Map(numbers.map((group) => [group, ""]));
+}
+
 describe("lines of a mount table", () => {
   const table = [
     "22 1 0:20 / /plain rw,relatime - tmpfs tmpfs rw",
@@ -22,17 +26,20 @@ describe("lines of a mount table", () => {
   ].join("\n");
 
   test("have a group by either word, and only before the separator", () => {
-    expect([...peersIn(table, new Set([7]))]).toEqual([
+    expect([...peersIn(table, groups(7))]).toEqual([
       { group: 7, target: "/here", isReadOnly: false },
       { group: 7, target: "/copy of\\it", isReadOnly: true },
       { group: 7, target: "/both", isReadOnly: false },
       { group: 7, target: "/ro-source", isReadOnly: false },
     ]);
-    expect([...peersIn(table, new Set([9, 7]))].filter((one) => one.target === "/both")).toEqual([
+    expect([...peersIn(table, groups(9, 7))].filter((one) => one.target === "/both")).toEqual([
       { group: 9, target: "/both", isReadOnly: false },
       { group: 7, target: "/both", isReadOnly: false },
     ]);
-    expect([...peersIn(table, new Set([3, 20]))]).toEqual([]);
+    expect([...peersIn(table, groups(3, 20))]).toEqual([]);
+    expect([...peersIn(table, new Map([[7, "/both"]]))].map(({ target }) => target)).not.toContain(
+      "/both",
+    );
   });
 });
 
@@ -45,7 +52,7 @@ test("lines that show a place count unless they are in one of the groups", () =>
     "27 1 0:21 /v/a\\040b /device rw - tmpfs tmpfs rw",
   ].join("\n");
   const place = "0:20 /v/a b";
-  expect(looseIn(table, { groups: new Set([7]), places: new Set([place]) })).toEqual([
+  expect(looseIn(table, { groups: groups(7), places: new Set([place]) })).toEqual([
     { place, target: "/private", isReadOnly: true },
     { place, target: "/other", isReadOnly: false },
   ]);
@@ -69,7 +76,7 @@ describe("the container of a control group", () => {
 });
 
 test("no groups have no mounts, and what a process that is gone sees is unknown", async () => {
-  expect(host.peerMounts(new Set())).toEqual({ mounts: [], loose: [], isWhole: true });
+  expect(host.peerMounts({ groups: new Map() })).toEqual({ mounts: [], loose: [], isWhole: true });
   const child = startChild("true", []);
   const { pid = 0 } = child;
   await new Promise((resolve) => child.once("exit", resolve));

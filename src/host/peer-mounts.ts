@@ -7,6 +7,7 @@ import { isErrno } from "../core/errors.ts";
 import {
   type LooseMount,
   type PeerMount,
+  type PeerQuestion,
   type PeerScan,
   placeOfMount,
   type SightQuestion,
@@ -38,11 +39,8 @@ interface Namespace {
 const TURN_MS = 1;
 
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
-export function findPeerMounts(
-  groups: ReadonlySet<number>,
-  places: ReadonlySet<string> = new Set(),
-): PeerScan {
-  const work = scanning({ groups, places });
+export function findPeerMounts(question: PeerQuestion): PeerScan {
+  const work = scanning(question);
   for (let answer: FileAnswer; ; ) {
     const step = work.next(answer);
     if (step.done === true) return step.value;
@@ -51,11 +49,8 @@ export function findPeerMounts(
 }
 
 /** `Host.peerMountsInTurns`. The kernel writes mount tables in other threads meanwhile. */
-export async function findPeerMountsInTurns(
-  groups: ReadonlySet<number>,
-  places: ReadonlySet<string> = new Set(),
-): Promise<PeerScan> {
-  const work = scanning({ groups, places });
+export async function findPeerMountsInTurns(question: PeerQuestion): Promise<PeerScan> {
+  const work = scanning(question);
   let untilMs = performance.now() + TURN_MS;
   for (let answer: FileAnswer; ; ) {
     const step = work.next(answer);
@@ -88,11 +83,12 @@ type Steps<T> = Generator<string | undefined, T, FileAnswer>;
  * An engine in a namespace that gets mounts from ours and shares them on (systemd makes such ones
  * for services) has copies with groups of their own, and those of its containers are in these.
  */
-function* scanning({ groups, places }: Wanted): Steps<PeerScan> {
+function* scanning({ groups, places = new Set() }: PeerQuestion): Steps<PeerScan> {
   if (groups.size === 0 && places.size === 0) return { mounts: [], loose: [], isWhole: true };
-  const origins = new Map([...groups].map((group) => [group, group]));
+  const origins = new Map([...groups.keys()].map((group) => [group, group]));
   for (let depth = 0; ; depth += 1) {
-    const wanted = { groups: new Set(origins.keys()), places };
+    const ends = [...origins].map(([group, origin]) => [group, groups.get(origin) ?? ""] as const);
+    const wanted = { groups: new Map(ends), places };
     const { passedOn, ...scan } = yield* scanningOnce(wanted);
     const isDeepest = depth === SHARED_ON_DEPTH_MAX;
     if (passedOn.size === 0 || isDeepest) {
@@ -210,10 +206,7 @@ function isEnd(thrown: unknown): boolean {
   return ["ENOENT", "ESRCH", "EINVAL"].some((code) => isErrno(thrown, code));
 }
 
-interface Wanted {
-  readonly groups: ReadonlySet<number>;
-  readonly places: ReadonlySet<string>;
-}
+type Wanted = Required<PeerQuestion>;
 
 interface Found {
   readonly mounts: PeerMount[];
@@ -233,7 +226,7 @@ function* readNamespace(namespace: Namespace, { groups, places }: Wanted, all: F
     }
     namespace.state = "read";
     const found = [...peersIn(text, groups)];
-    if (found.length > 0) notePassedOn(text, groups, all.passedOn);
+    notePassedOn(text, groups, all.passedOn);
     const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
     if (found.length + loose.length === 0) return true;
     const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
@@ -264,17 +257,20 @@ function rootOf(task: number): string | undefined {
 type FoundPeer = Pick<PeerMount, "group" | "target" | "isReadOnly">;
 
 /**
- * The lines of a mount table with one of the groups. Written for speed: a table has a line for each
- * hold of the machine, and there is a table for each container.
+ * The lines of a mount table with one of the groups, but for targets that end as the group says.
+ * Written for speed: a table has a line for each hold of the machine, and there is a table for each
+ * container.
  */
-export function* peersIn(text: string, groups: ReadonlySet<number>): Generator<FoundPeer> {
+export function* peersIn(text: string, groups: ReadonlyMap<number, string>): Generator<FoundPeer> {
   for (const { index, 0: word, 1: digits } of text.matchAll(/ (?:shared|master):(\d+)(?= )/g)) {
     const group = Number(digits);
-    if (!groups.has(group)) continue;
+    const end = groups.get(group);
+    if (end === undefined) continue;
     const start = text.lastIndexOf("\n", index) + 1;
     const [, , , , target, options, ...rest] = text.slice(start, index + word.length).split(" ");
     // Behind the separator it would be the source's name.
     if (target === undefined || options === undefined || rest.includes("-")) continue;
+    if (end !== "" && target.endsWith(end)) continue;
     const isReadOnly = options === "ro" || options.startsWith("ro,");
     yield { group, target: unescapeOctal(target), isReadOnly };
   }
@@ -282,7 +278,7 @@ export function* peersIn(text: string, groups: ReadonlySet<number>): Generator<F
 
 function notePassedOn(
   text: string,
-  groups: ReadonlySet<number>,
+  groups: ReadonlyMap<number, string>,
   passedOn: Map<number, number>,
 ): void {
   for (const [, shared, master] of text.matchAll(/ shared:(\d+) master:(\d+)(?= )/g)) {

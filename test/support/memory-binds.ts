@@ -1,5 +1,11 @@
 // A host's holds in memory, for tests of the engine: binds, their copies in containers, owners.
-import type { DirectoryOwner, Host, PeerMount, PeerScan } from "../../src/core/host.ts";
+import type {
+  DirectoryOwner,
+  Host,
+  PeerMount,
+  PeerQuestion,
+  PeerScan,
+} from "../../src/core/host.ts";
 
 type Binds = Pick<
   Host,
@@ -35,13 +41,13 @@ export function memoryBinds(): MemoryBinds {
   let lastGroup = 0;
   let lastPid = FIRST_PID;
 
-  const peersOf = (groups: ReadonlySet<number>): PeerMount[] => {
+  const peersOf = (groups: ReadonlyMap<number, string>): PeerMount[] => {
     const own = { isReadOnly: false, namespace: "mnt:[1]", pid: process.pid, container: null };
     const here = [...bound].map(([target, { group }]) => ({ ...own, group, target }));
     return [...here, ...copies].filter(({ group }) => groups.has(group));
   };
 
-  const scan = (groups: ReadonlySet<number>): PeerScan =>
+  const scan = ({ groups }: PeerQuestion): PeerScan =>
     groups.size === 0
       ? { mounts: [], loose: [], isWhole: true }
       : { mounts: peersOf(groups), loose: [], isWhole: binds.isWhole };
@@ -79,7 +85,7 @@ export function memoryBinds(): MemoryBinds {
         return "gone";
       },
       peerMounts: scan,
-      peerMountsInTurns: async (groups) => scan(groups),
+      peerMountsInTurns: async (question) => scan(question),
       seesMount(pid, target, { group }) {
         if (binds.gone.has(pid)) return undefined;
         return !binds.withoutSight.has(pid) && bound.get(target)?.group === group;
