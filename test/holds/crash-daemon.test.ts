@@ -3,7 +3,7 @@
 import { describe, expect } from "bun:test";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { eventually, runToEnd } from "../support/child.ts";
+import { runToEnd } from "../support/child.ts";
 import type { DockerdOptions } from "../support/dockerd.ts";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { type Requirement, whenPossible } from "../support/needs.ts";
@@ -12,6 +12,7 @@ import {
   areFree,
   containerPid,
   goesOn,
+  holdsAre,
   isInUse,
   isSameInside,
   runWriter,
@@ -84,7 +85,7 @@ describe("Holdfast, while containers run,", () => {
     await bench.docker("start", "db");
     await writesLand(bench, "db", "data");
     await bench.holders("data", "db running rw");
-    expect(bench.holdMounts()).toHaveLength(2);
+    await holdsAre(bench, 2);
     await bench.docker("rm", "-f", "db", "back");
     await areFree(bench, "data", "other");
   });
@@ -115,10 +116,7 @@ describe("Holdfast, while containers run,", () => {
     await writerGoesOn(bench, pid);
     await bench.docker("restart", "writer");
     await writerGoesOn(bench, await containerPid(bench, "writer"));
-    await eventually(() => (bench.holdMounts().length === 1 ? true : undefined), {
-      timeoutMs: 10_000,
-      otherwise: () => `more than one hold: ${bench.holdMounts().join(", ")}`,
-    });
+    await holdsAre(bench, 1);
     await bench.docker("rm", "-f", "writer", "next");
     await areFree(bench, "lines", "listed");
   });
@@ -146,7 +144,7 @@ describe("after a reboot", () => {
       await bench.docker("start", "db");
       expect(await bench.docker("exec", "db", "cat", "/data/file")).toBe("kept");
       await bench.holders("data", "db running rw");
-      expect(bench.holdMounts()).toHaveLength(2);
+      await holdsAre(bench, 2);
       await bench.docker("rm", "-f", "db", "back");
       await areFree(bench, "data", "other", "third");
     },
