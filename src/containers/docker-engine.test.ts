@@ -113,7 +113,7 @@ test("stopping succeeds for what is stopped or gone, and fails otherwise", async
       `HTTP/1.1 ${status}\r\nContent-Length: 0\r\n\r\n`,
       async (engine, requests) => {
         await engine.stop(id, testOperation());
-        expect(requests).toEqual([`POST /containers/${id}/stop HTTP/1.1`]);
+        expect(requests).toEqual([`POST /containers/${id}/stop?t=2 HTTP/1.1`]);
       },
     );
   }

@@ -48,6 +48,13 @@ export class Client {
     throw new UnexpectedAnswer(`${method} ${path}`, answer);
   }
 
+  /** One volume as a list shows it: without the `Status` that tells who has it. */
+  async volume(name: string): Promise<unknown> {
+    const body = await this.expect(200, "GET", `/volumes/${name}`);
+    const { Status: _, ...volume } = body as { readonly Status?: unknown }; // Docker's contract.
+    return volume;
+  }
+
   async volumes(): Promise<readonly Volume[]> {
     const body = await this.expect(200, "GET", "/volumes");
     return (body as { readonly Volumes: readonly Volume[] }).Volumes; // GET /volumes answers this.

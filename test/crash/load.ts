@@ -76,8 +76,8 @@ async function createAgain({ client, model }: LoadParts, name: string): Promise<
 
 async function inspect({ client, model }: LoadParts, name: string): Promise<void> {
   const known = model.known.get(name);
-  const answer = await client.expect(known === undefined ? 404 : 200, "GET", `/volumes/${name}`);
-  if (known !== undefined) agree(`inspect of ${name}`, answer, known.volume);
+  if (known === undefined) await client.expect(404, "GET", `/volumes/${name}`);
+  else agree(`inspect of ${name}`, await client.volume(name), known.volume);
 }
 
 async function list({ client, model }: LoadParts): Promise<void> {

@@ -56,8 +56,8 @@ async function look({ client, root }: Place): Promise<{
     complaints.push(...layoutFaults(root, volume));
     const files = filesBelow(join(root, "volumes", name, "_data"));
     volumes.set(name, { volume, holders: new Set(holders.get(name) ?? []), files });
-    const inspected = await client.send("GET", `/volumes/${name}`);
-    if (!isDeepStrictEqual(inspected.body, volume)) complaints.push(`${name}: inspect differs`);
+    const inspected = await client.volume(name);
+    if (!isDeepStrictEqual(inspected, volume)) complaints.push(`${name}: inspect differs`);
   }
   for (const entry of readdirSync(join(root, "volumes"))) {
     if (!volumes.has(entry)) complaints.push(`${entry}: a directory without a volume`);

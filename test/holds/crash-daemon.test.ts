@@ -12,6 +12,7 @@ import {
   areFree,
   containerPid,
   goesOn,
+  holdsAre,
   isInUse,
   isSameInside,
   runWriter,
@@ -84,7 +85,7 @@ describe("Holdfast, while containers run,", () => {
     await bench.docker("start", "db");
     await writesLand(bench, "db", "data");
     await bench.holders("data", "db running rw");
-    expect(bench.holdMounts()).toHaveLength(2);
+    await holdsAre(bench, 2);
     await bench.docker("rm", "-f", "db", "back");
     await areFree(bench, "data", "other");
   });
@@ -115,7 +116,7 @@ describe("Holdfast, while containers run,", () => {
     await writerGoesOn(bench, pid);
     await bench.docker("restart", "writer");
     await writerGoesOn(bench, await containerPid(bench, "writer"));
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await bench.docker("rm", "-f", "writer", "next");
     await areFree(bench, "lines", "listed");
   });
@@ -143,7 +144,7 @@ describe("after a reboot", () => {
       await bench.docker("start", "db");
       expect(await bench.docker("exec", "db", "cat", "/data/file")).toBe("kept");
       await bench.holders("data", "db running rw");
-      expect(bench.holdMounts()).toHaveLength(2);
+      await holdsAre(bench, 2);
       await bench.docker("rm", "-f", "db", "back");
       await areFree(bench, "data", "other", "third");
     },

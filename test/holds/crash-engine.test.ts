@@ -10,6 +10,7 @@ import {
   containerPid,
   engineKeys,
   goesOn,
+  holdsAre,
   isInUse,
   isSameInside,
   killProcess,
@@ -49,7 +50,7 @@ describe("dockerd without live-restore", () => {
     await bench.holders("one", "removed stopped rw");
     await bench.holders("two", "started stopped rw");
     await bench.holders("three", "back running rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await writesLand(bench, "back", "three");
     await isInUse(bench, "one");
     await isInUse(bench, "three");
@@ -69,7 +70,7 @@ describe("dockerd without live-restore", () => {
     await bench.dockerd.restart();
     await bench.holders("one", "db stopped rw");
     await bench.holders("two", "back running rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await writesLand(bench, "back", "two");
     await isInUse(bench, "one");
     await bench.docker("rm", "-f", "db", "back");
@@ -144,7 +145,7 @@ describe("dockerd with live-restore", () => {
         await isInUse(bench, "lines");
         isSameInside(bench, { pid, volume: "lines", file: "lines" });
       }
-      expect(bench.holdMounts()).toHaveLength(2);
+      await holdsAre(bench, 2);
       await bench.docker("rm", "-f", "db", "writer");
       await areFree(bench, "data", "lines");
     },
@@ -163,7 +164,7 @@ describe("dockerd with live-restore", () => {
       await bench.dockerd.restart();
       await bench.holders("one", "dead stopped rw");
       await bench.holders("two", "removed stopped rw", "alive running ro");
-      expect(bench.holdMounts()).toHaveLength(1);
+      await holdsAre(bench, 1);
       await bench.docker("rm", "-f", "removed");
       await bench.holders("two", "alive running ro");
       await isInUse(bench, "two");

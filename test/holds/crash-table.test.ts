@@ -6,7 +6,15 @@ import { eventually, signalAll } from "../support/child.ts";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import { imageUserId, testImage } from "../support/test-image.ts";
-import { areFree, containerPid, contentOf, isInUse, killProcess, writesLand } from "./steps.ts";
+import {
+  areFree,
+  containerPid,
+  contentOf,
+  holdsAre,
+  isInUse,
+  killProcess,
+  writesLand,
+} from "./steps.ts";
 
 const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
 const startMs = 120_000;
@@ -65,14 +73,14 @@ describe("the end of a container", () => {
     await bench.docker("exec", "db", "sh", "-c", "echo first > /data/first");
     await bench.docker("restart", "--time", "0", "db");
     await bench.holders("again", "db running rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await writesLand(bench, "db", "again");
     await bench.docker("stop", "--time", "0", "db");
     await bench.holders("again", "db stopped rw");
     expect(bench.holdMounts()).toEqual([]);
     await bench.docker("start", "db");
     await bench.holders("again", "db running rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     expect(await bench.docker("exec", "db", "cat", "/data/first")).toBe("first");
     await bench.docker("rm", "-f", "db");
     await areFree(bench, "again");
@@ -94,7 +102,7 @@ describe("the end of a container", () => {
     const paths = ["-v", "twice:/data", "-v", "twice:/other:ro"];
     await bench.run("db", ...paths, "--volume-driver", "holdfast");
     await bench.holders("twice", "db running rw");
-    expect(bench.holdMounts()).toHaveLength(2);
+    await holdsAre(bench, 2);
     await writesLand(bench, "db", "twice");
     await isInUse(bench, "twice");
     await bench.docker("rm", "-f", "db");
@@ -114,7 +122,7 @@ describe("docker cp", () => {
     expect(readFileSync(join(bench.folder, "back"), "utf8")).toBe("copied\n");
     expect(contentOf(bench, "copied", "source")).toBe("copied\n");
     await bench.holders("copied", "db running rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await isInUse(bench, "copied");
     await writesLand(bench, "db", "copied");
     await bench.docker("rm", "-f", "db");
@@ -144,7 +152,7 @@ describe("docker create beside a running container", () => {
     const owner = statSync(join(bench.root, "volumes", "beside", "_data"));
     expect(owner.uid).toBe(imageUserId);
     await bench.holders("beside", "db running rw", "next stopped rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await writesLand(bench, "db", "beside", "/elsewhere");
     await bench.docker("create", "--name", "third", "-v", "beside:/data", testImage, "true");
     await bench.docker("rm", "third", "next");

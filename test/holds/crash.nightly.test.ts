@@ -9,6 +9,7 @@ import {
   areFree,
   containerPid,
   goesOn,
+  holdsAre,
   isInUse,
   killProcess,
   runWriter,
@@ -71,7 +72,7 @@ describe("Holdfast does not run", () => {
       await goesOn(bench, "lines");
       await bench.docker("rm", "-f", "db");
       await bench.holders("data");
-      expect(bench.holdMounts()).toHaveLength(1);
+      await holdsAre(bench, 1);
       await bench.docker("rm", "-f", "writer");
       await mountsEnd(bench);
       await areFree(bench, "data", "lines");

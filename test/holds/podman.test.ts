@@ -6,7 +6,7 @@ import { HOLD_GRACE_MS, HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import { makePodman, type Podman, podmanRunArguments } from "../support/podman.ts";
 import { loadTestImage, testImage } from "../support/test-image.ts";
-import { contentOf, killProcess } from "./steps.ts";
+import { contentOf, holdsAre, killProcess } from "./steps.ts";
 
 const requirements: readonly Requirement[] = ["root", "podman", "mount", "busybox"];
 const startMs = 120_000;
@@ -70,10 +70,10 @@ describe("Podman's containers", () => {
     await run("one", "-v", "shared:/data");
     await run("two", "-v", "shared:/data:ro");
     await bench.holders("shared", "one running rw", "two running ro");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await succeed("rm", "--force", "--time=0", "two");
     await bench.holders("shared", "one running rw");
-    expect(bench.holdMounts()).toHaveLength(1);
+    await holdsAre(bench, 1);
     await writesLand("one", "shared");
     await isInUse("shared", "one (podman, running)");
     await run("three", "-v", "shared:/data:rslave");

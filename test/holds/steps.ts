@@ -58,6 +58,17 @@ export async function isInUse(bench: HoldsBench, volume: string): Promise<void> 
   expect(own.stderr).toContain("in use");
 }
 
+/**
+ * Waits until so many holds are mounted: the end of one comes a moment after its Unmount. One that
+ * ends too early does not come back by waiting.
+ */
+export async function holdsAre(bench: HoldsBench, count: number): Promise<void> {
+  await eventually(() => (bench.holdMounts().length === count ? true : undefined), {
+    timeoutMs: 5_000,
+    otherwise: () => `${bench.holdMounts().length} holds are mounted, not ${count}`,
+  });
+}
+
 /** Nobody is said to have the volumes, no hold is mounted, and Docker removes them. */
 export async function areFree(bench: HoldsBench, ...volumes: readonly string[]): Promise<void> {
   for (const volume of volumes) await untilFree(bench, volume);
