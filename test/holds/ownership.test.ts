@@ -113,6 +113,7 @@ describe("a link in place of the data", () => {
       await bench.createVolume(volume, ...options);
       await bench.run("one", "-v", `${volume}:/data`);
       await bench.docker("rm", "-f", "one");
+      await bench.holders(volume);
       renameSync(dataOf(volume), `${dataOf(volume)}-away`);
       symlinkSync(victim, dataOf(volume));
       const place = ["--network", "none", "-v", `${volume}:/data`];
