@@ -2,14 +2,16 @@
 import type {
   DirectoryOwner,
   Host,
+  MountInfo,
   PeerMount,
   PeerQuestion,
   PeerScan,
 } from "../../src/core/host.ts";
+import { readMountTable } from "../../src/host/mount-table.ts";
 
 type Binds = Pick<
   Host,
-  "bind" | "unbind" | "peerMounts" | "peerMountsInTurns" | "seesMount" | "own"
+  "bind" | "unbind" | "peerMounts" | "peerMountsInTurns" | "seesMount" | "own" | "mounts"
 >;
 
 export interface MemoryBinds {
@@ -90,10 +92,28 @@ export function memoryBinds(): MemoryBinds {
         if (binds.gone.has(pid)) return undefined;
         return !binds.withoutSight.has(pid) && bound.get(target)?.group === group;
       },
+      mounts: () => [
+        ...readMountTable(),
+        ...[...bound].map(([target, { source, group }]) => lineOf(target, source, group)),
+      ],
       own(directory, wanted) {
         owners.set(directory, { ...owners.get(directory), ...wanted });
       },
     },
   };
   return binds;
+}
+
+function lineOf(target: string, root: string, group: number): MountInfo {
+  return {
+    mountId: FIRST_PID + group,
+    parentId: 1,
+    device: "0:1",
+    root,
+    target,
+    options: ["rw"],
+    propagation: [`shared:${group}`],
+    fileSystem: "tmpfs",
+    source: "memory",
+  };
 }

@@ -4,6 +4,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiAnswer, type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
 import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
+import { containerWith, memoryEngine } from "../../../test/support/memory-engine.ts";
 import { errorTable } from "../../core/errors.ts";
 import {
   ADOPTION_ENGINE_DEFAULT,
@@ -109,6 +110,57 @@ describe("the contract", () => {
       expect([path, status]).toEqual([path, 404]);
       expect(message).toContain("openapi.json lists all");
     }
+  });
+});
+
+describe("container engines", () => {
+  const path = own(`engines/${encodeURIComponent("docker:/memory")}`);
+
+  test("are listed with what they have, and forgotten when they are gone or by force", async () => {
+    const docker = memoryEngine();
+    await using api = await startedApi({ finder: docker.finder });
+    await create(api, "wiki");
+    const { engine, nowMs } = api.engine;
+    await engine.holds.noteCaller({ ...api.engine.operation(), caller: docker.caller });
+    docker.containers.push(containerWith("wiki"));
+    const since = new Date(nowMs).toISOString();
+    expect((await api.send("GET", own("engines"))).json).toEqual({
+      engines: [{ key: docker.key, since, containers: 1, error: null }],
+    });
+    expect(refusal(await api.send("DELETE", path))).toEqual([
+      409,
+      "engine.in_use",
+      "docker:/memory answers, and has containers with volumes: db",
+    ]);
+    expect(refusal(await api.send("DELETE", `${path}?force=1`))[1]).toBe("request.invalid");
+    docker.isThere = false;
+    expect((await api.send("GET", own("engines"))).json).toMatchObject({
+      engines: [{ containers: null, error: "nobody listens" }],
+    });
+    expect((await api.send("DELETE", path)).status).toBe(204);
+    expect(refusal(await api.send("DELETE", path))[1]).toBe("engine.unknown");
+    docker.isThere = true;
+    await engine.holds.noteCaller({ ...api.engine.operation(), caller: docker.caller });
+    expect((await api.send("DELETE", `${path}?force=true`)).status).toBe(204);
+  });
+
+  test("fill the Status of Docker's inspect, which an idle volume has not", async () => {
+    const docker = memoryEngine();
+    await using api = await startedApi({ finder: docker.finder });
+    await create(api, "wiki");
+    await api.engine.engine.holds.noteCaller({
+      ...api.engine.operation(),
+      caller: docker.caller,
+    });
+    expect((await api.send("GET", "/volumes/wiki")).json).not.toHaveProperty("Status");
+    docker.containers.push(containerWith("wiki", { project: "shop", isRunning: false }));
+    expect((await api.send("GET", "/volumes/wiki")).json).toMatchObject({
+      Status: {
+        state: "in use",
+        sharing: "all",
+        holders: [{ name: "db", project: "shop", state: "stopped", access: "rw" }],
+      },
+    });
   });
 });
 

@@ -1,0 +1,63 @@
+// A container engine in memory, for tests of what Holdfast makes of its answers.
+import type {
+  ContainerEngine,
+  ContainerEngineFinder,
+  EngineContainer,
+} from "../../src/core/container-engine.ts";
+import { EngineError } from "../../src/core/errors.ts";
+import type { Caller } from "../../src/core/operation.ts";
+
+/** No process of this machine has a number as high. */
+const ENGINE_PID = 6_000_000;
+
+export interface MemoryEngine {
+  readonly key: string;
+  readonly finder: ContainerEngineFinder;
+  /** Who calls when the engine does. */
+  readonly caller: Caller;
+  /** What it lists. */
+  readonly containers: EngineContainer[];
+  /** Containers that it was told to stop. */
+  readonly stopped: string[];
+  /** False: it answers nothing. */
+  isThere: boolean;
+}
+
+export function memoryEngine(): MemoryEngine {
+  const key = "docker:/memory";
+  const engine: ContainerEngine = {
+    kind: "docker",
+    key,
+    isAskableInCalls: true,
+    async containers() {
+      if (memory.isThere) return [...memory.containers];
+      throw new EngineError("containers.unreachable", "nobody listens");
+    },
+    isBusyWith: async () => false,
+    stop: async (container) => void memory.stopped.push(container),
+  };
+  const memory: MemoryEngine = {
+    key,
+    caller: { kind: "process", uid: 0, gid: 0, pid: ENGINE_PID },
+    containers: [],
+    stopped: [],
+    isThere: true,
+    finder: {
+      ofCaller: (caller) =>
+        caller.kind === "process" && caller.pid === ENGINE_PID ? engine : undefined,
+      ofKey: (asked) => (asked === key ? engine : undefined),
+      running: () => [],
+    },
+  };
+  return memory;
+}
+
+/** A container with one volume at /data. */
+export function containerWith(
+  volume: string,
+  more: Partial<Omit<EngineContainer, "volumes">> & { readonly isReadOnly?: boolean } = {},
+): EngineContainer {
+  const { isReadOnly = false, ...facts } = more;
+  const nothing = { id: "a".repeat(64), name: "db", project: null, isRunning: true };
+  return { ...nothing, ...facts, volumes: [{ volume, destination: "/data", isReadOnly }] };
+}
