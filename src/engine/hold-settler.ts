@@ -11,6 +11,7 @@ import { type ContainerList, type ContainerLists, containersWith } from "./conta
 import { engineOptions } from "./engine-options.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
 import { type Hold, type HoldGraces, type HoldVerdict, noteScan, verdict } from "./hold-table.ts";
+import { pause } from "./pause.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
 import type { VolumeEngine } from "./volumes.ts";
@@ -336,10 +337,6 @@ export class HoldSettler {
     }
     return tookMs;
   }
-}
-
-function pause(delayMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function keyOf(volume: string, holder: string): string {
