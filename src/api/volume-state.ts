@@ -8,8 +8,7 @@ export type VolumeState = (typeof volumeStates)[number];
 
 /**
  * "violated": a container has it against its sharing mode. "not mounted": it is held, and could not
- * be mounted again after a start. "data missing": it was not there when it
- * was last looked for.
+ * be mounted again after a start. "data missing": it was not there when it was last looked for.
  */
 export function volumeState(engine: Engine, name: VolumeName, holderCount: number): VolumeState {
   if (engine.holds.violationsOf(name).length > 0) return "violated";

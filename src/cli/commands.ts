@@ -5,8 +5,6 @@ import { hostCommands } from "./host-commands.ts";
 import { parseBytes } from "./human.ts";
 import { jsonOption as json } from "./json-option.ts";
 
-export const programName = "holdfast";
-
 /** Options in front of every command. */
 export const globalOptions: readonly OptionSpec[] = [
   {

@@ -52,6 +52,7 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
     kind: "docker",
     key,
     isAskableInCalls: true,
+    mountsOnceForAll: false,
 
     containers: (operation) =>
       inTime({ key, deadlineMs: LIST_MS_MAX }, operation, async (signal) => {

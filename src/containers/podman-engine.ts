@@ -41,6 +41,7 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
     kind: "podman",
     key,
     isAskableInCalls: false,
+    mountsOnceForAll: true,
 
     containers: (operation) =>
       inTime({ key, deadlineMs: LIST_MS_MAX }, operation, async (signal) => {

@@ -45,6 +45,11 @@ export interface ContainerEngine {
   /** Whether `containers` may be asked for while the engine waits for an answer of ours. */
   readonly isAskableInCalls: boolean;
   /**
+   * It mounts a volume once, with one ID, for all of its containers: a hold does not tell which of
+   * them has it, and of a further one there is no Mount.
+   */
+  readonly mountsOnceForAll: boolean;
+  /**
    * All containers that have a volume of our driver, running or not. Throws
    * `containers.unreachable` when the engine does not answer within its deadline.
    */

@@ -136,18 +136,20 @@ export interface Host {
    * Mounts `source` at `target` too, as a mount with a peer group that no other mount has, so that
    * every copy of it can be told from copies of any other. Returns the group. Where `target` lies
    * on a shared mount, other namespaces get their copies in the same step. Throws
-   * `volume.mount_failed`.
+   * `volume.mount_failed`, and `driver.timed_out` while the target's last helper is stuck.
    */
   bind(request: BindRequest, operation: Operation): Promise<number>;
   /**
    * Ends a mount made by `bind`, here and in the namespaces that got it from here; copies made from
    * it stay, and belong to no group any more: the kernel soon gives its number to another one.
-   * "busy": a process uses it through this very mount, and it is left. Never waits.
+   * "busy": a process uses it through this very mount, and it is left. Never waits. Throws
+   * `volume.unmount_failed`.
    */
   unbind(target: string): "gone" | "busy";
   /**
    * All mounts of these groups in all mount namespaces, and the mounts in other groups or none of
-   * these places (see `placeOfMount`). O(processes + namespaces · mounts).
+   * these places (see `placeOfMount`). A namespace may share on what it gets, in groups of its own:
+   * those mounts are shown as of the group that they came from. O(processes + namespaces · mounts).
    */
   peerMounts(question: PeerQuestion): PeerScan;
   /** The same, letting others work in between: what changes meanwhile may be missing. */

@@ -19,8 +19,14 @@ export function holdsDirectoryOf(root: string): string {
 }
 
 /** Whether what is mounted there, or from there on, comes to other mount namespaces too. */
-export function isShared({ propagation }: MountInfo): boolean {
-  return propagation.some((word) => word.startsWith("shared:"));
+export function isShared(mount: MountInfo): boolean {
+  return peerGroupOf(mount) !== undefined;
+}
+
+/** The peer group that a mount is in and shares what is mounted there with; undefined: none. */
+export function peerGroupOf({ propagation }: MountInfo): number | undefined {
+  const word = propagation.find((each) => each.startsWith("shared:"));
+  return word === undefined ? undefined : Number(word.slice("shared:".length));
 }
 
 /** `/a/b` is below `/a`, `/ab` is not. */

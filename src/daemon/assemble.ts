@@ -10,6 +10,7 @@ import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { type HoldingParts, startEngine } from "../engine/engine.ts";
+import { holdGraces } from "../engine/hold-table.ts";
 import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";
@@ -31,8 +32,6 @@ import { makeServers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
 const DRIVER_NAME = "holdfast.sock";
-/** A hold that was never used may be a long copy: it waits for so many graces. */
-const COPY_GRACES = 20;
 
 export interface Daemon {
   /** Where it listens, as `unix://…` or `fd://…`. */
@@ -127,7 +126,7 @@ async function holdingOf(
   const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
   return {
     finder: findContainerEngines({ host, driver, socketFolder }),
-    graces: { startMs: holdGraceMs, copyMs: holdGraceMs * COPY_GRACES },
+    graces: holdGraces(holdGraceMs),
     directory: await makeHoldsDirectory({ root, isForEngines }, host, operation),
     policy,
   };

@@ -15,7 +15,7 @@ export interface DaemonConfig {
   readonly sockets: readonly string[];
   /** Absolute path of the socket of the volume driver; undefined: none is wanted. */
   readonly pluginSocket: string | undefined;
-  /** See `HoldGraces.startMs`. */
+  /** See `holdGraces`. */
   readonly holdGraceMs: number;
   readonly violationPolicy: ViolationPolicy;
   /** The group that may use the sockets; undefined: `docker` or `holdfast`, whichever exists. */

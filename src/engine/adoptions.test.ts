@@ -62,6 +62,7 @@ const nobodysContainers: ContainerEngine = {
   kind: "docker",
   key: directoryDockerKey,
   isAskableInCalls: true,
+  mountsOnceForAll: false,
   isBusyWith: async () => false,
   containers: async () => [],
   stop: async () => undefined,

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { rmdirSync } from "node:fs";
 import { isErrno, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
+import { peerGroupOf } from "../core/mount-of.ts";
 
 /**
  * Ends the mount of a hold and removes its directory, so that who comes too late finds nothing
@@ -26,6 +27,5 @@ export function holdId(volume: string, holder: string): string {
 /** The peer group of what is mounted at a hold's path, or null. */
 export function groupAt(host: Pick<Host, "mounts">, path: string): number | null {
   const line = host.mounts().findLast(({ target }) => target === path);
-  const word = line?.propagation.find((each) => each.startsWith("shared:"));
-  return word === undefined ? null : Number(word.slice("shared:".length));
+  return (line === undefined ? undefined : peerGroupOf(line)) ?? null;
 }

@@ -18,6 +18,7 @@ import {
   ownEnd,
   verdict,
 } from "./hold-table.ts";
+import { pause } from "./pause.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
 import type { VolumeEngine } from "./volumes.ts";
@@ -339,10 +340,6 @@ export class HoldSettler {
     }
     return tookMs;
   }
-}
-
-function pause(delayMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }
 
 function keyOf(volume: string, holder: string): string {

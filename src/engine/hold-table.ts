@@ -12,6 +12,14 @@ export interface HoldGraces {
   readonly copyMs: number;
 }
 
+/** A hold that was never used may be a long copy: it waits for so many graces. */
+const COPY_GRACES = 20;
+
+/** The graces of a daemon whose setting `hold-grace` says so many milliseconds. */
+export function holdGraces(startMs: number): HoldGraces {
+  return { startMs, copyMs: startMs * COPY_GRACES };
+}
+
 /** One hold. Its members change; `volume`, `holder` and `path` tell it from all others. */
 export interface Hold {
   readonly volume: VolumeName;
@@ -40,7 +48,7 @@ export interface Hold {
   wasUsed: boolean;
   /** The process that mounted, in this life of the daemon. */
   mounterPid: number | null;
-  /** Why the last attempt to end it did not. */
+  /** Why it was not ended: what would tell is not known, or the last attempt failed. */
   stale: string | null;
 }
 

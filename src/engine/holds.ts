@@ -21,6 +21,7 @@ import { engineOptions } from "./engine-options.ts";
 import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
+import { pause } from "./pause.ts";
 import { admission, type ContainerUse } from "./sharing.ts";
 import type { SharingJudge, Violation } from "./sharing-judge.ts";
 import { type VolumeHolder, volumeHolders } from "./volume-holders.ts";
@@ -62,7 +63,7 @@ export class Holds {
    */
   noteContact(operation: Operation): void {
     const { lists, settler } = this.#parts;
-    if (lists.callerOf(operation)?.isAskableInCalls === false) settler.expect();
+    if (lists.callerOf(operation)?.mountsOnceForAll === true) settler.expect();
   }
 
   /**
@@ -137,7 +138,7 @@ export class Holds {
     const answer = admission({
       holds: settler.holdsOf(entry.name),
       holder,
-      isHolderShared: engine?.isAskableInCalls === false,
+      isHolderShared: engine?.mountsOnceForAll === true,
       nowMs: host.monotonicMs(),
       startMs: graces.startMs,
     });
@@ -262,8 +263,4 @@ function refusal(entry: VolumeEntry, way: "wait" | readonly Named[]): EngineErro
     `volume ${entry.name} has sharing=none and is in use by ${who}`,
     { details: { holders: way === "wait" ? [] : way.map(({ container }) => container) } },
   );
-}
-
-function pause(delayMs: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, delayMs));
 }

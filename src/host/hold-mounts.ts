@@ -4,6 +4,7 @@
 // other namespaces got stay in the source's group for ever.
 import { EngineError, isErrno } from "../core/errors.ts";
 import type { BindRequest, Host, MountInfo, ProgramResult } from "../core/host.ts";
+import { peerGroupOf } from "../core/mount-of.ts";
 import {
   closeDescriptor,
   moveMount,
@@ -54,7 +55,8 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
         const known = bindHere(places);
         if (known !== undefined) return known;
       }
-      const group = ownGroup(topmostAt(table(), places.target));
+      const made = topmostAt(table(), places.target);
+      const group = made === undefined ? undefined : peerGroupOf(made);
       if (group !== undefined) return group;
       throw mountFailed(places, "it was made, but the mount table has no peer group of it");
     },
@@ -106,11 +108,6 @@ function helperOf({ source, target }: Places): [program: string, ...args: string
     ? []
     : [new URL("../main.ts", import.meta.url).pathname];
   return [process.execPath, ...sources, HOLD_MOUNT_COMMAND, source, target];
-}
-
-function ownGroup(mount: MountInfo | undefined): number | undefined {
-  const shared = mount?.propagation.find((one) => one.startsWith("shared:"));
-  return shared === undefined ? undefined : Number(shared.slice("shared:".length));
 }
 
 function mountFailed({ source, target }: Places, words: string, cause?: unknown): EngineError {

@@ -16,6 +16,10 @@ const debianPackages: Readonly<Record<string, string>> = {
   mount: "mount",
   umount: "mount",
   rm: "coreutils",
+  env: "coreutils",
+  podman: "podman",
+  groupadd: "passwd",
+  groupdel: "passwd",
   "mount.nfs": "nfs-common",
   "mount.cifs": "cifs-utils",
 };

@@ -72,6 +72,7 @@ whenPossible(requirements, "dockerd is found, asked and told to stop a container
     kind: "docker",
     key: `docker:${dockerd.socketPath}`,
     isAskableInCalls: true,
+    mountsOnceForAll: false,
   });
   expect(await engine.containers(testOperation())).toEqual([]);
   const wiki = ["--volume-driver=holdfast", "--volume=wiki:/data:ro"];

@@ -81,7 +81,11 @@ whenPossible(requirements, "podman is found, asked and told to stop a container"
   await succeed(podman.run("create", "--name=c3", ...both, testImage, "true"));
 
   const engine = await engineOf(bench, "c1");
-  expect(engine).toMatchObject({ kind: "podman", isAskableInCalls: false });
+  expect(engine).toMatchObject({
+    kind: "podman",
+    isAskableInCalls: false,
+    mountsOnceForAll: true,
+  });
   expect(engine.key).toStartWith(`podman:${podman.root} CONTAINERS_CONF=/`);
   const found = [...(await engine.containers(testOperation()))];
   expect(found.sort((one, other) => (one.name < other.name ? -1 : 1))).toEqual([

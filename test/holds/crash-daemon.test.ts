@@ -4,9 +4,7 @@ import { describe, expect } from "bun:test";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runToEnd } from "../support/child.ts";
-import type { DockerdOptions } from "../support/dockerd.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { type Requirement, whenPossible } from "../support/needs.ts";
+import type { HoldsBench } from "../support/holds-bench.ts";
 import { testImage } from "../support/test-image.ts";
 import {
   areFree,
@@ -16,25 +14,13 @@ import {
   isInUse,
   isSameInside,
   runWriter,
+  withOwnEngine,
   writesLand,
 } from "./steps.ts";
 
-const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
 const testMs = 120_000;
+const when = withOwnEngine(testMs);
 const driver = ["--volume-driver", "holdfast"];
-
-function when(
-  name: string,
-  run: (bench: HoldsBench) => Promise<void>,
-  dockerd: Partial<DockerdOptions> = {},
-): void {
-  const withBench = async (): Promise<void> => {
-    await using bench = new HoldsBench({ dockerd });
-    await bench.start();
-    await run(bench);
-  };
-  whenPossible(requirements, name, withBench, testMs);
-}
 
 /** Throws unless the writer's container, from `before` on, has gone on without an error. */
 async function writerGoesOn(bench: HoldsBench, before: number): Promise<void> {

@@ -1,9 +1,6 @@
 // The table of crashes of an engine: dockerd dies or is stopped, with its containers or without.
 import { describe, expect } from "bun:test";
 import { eventually } from "../support/child.ts";
-import type { DockerdOptions } from "../support/dockerd.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { type Requirement, whenPossible } from "../support/needs.ts";
 import { testImage } from "../support/test-image.ts";
 import {
   areFree,
@@ -16,24 +13,11 @@ import {
   killProcess,
   ownApi,
   runWriter,
+  withOwnEngine,
   writesLand,
 } from "./steps.ts";
 
-const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
-const testMs = 120_000;
-
-function when(
-  name: string,
-  run: (bench: HoldsBench) => Promise<void>,
-  dockerd: Partial<DockerdOptions> = {},
-): void {
-  const withBench = async (): Promise<void> => {
-    await using bench = new HoldsBench({ dockerd });
-    await bench.start();
-    await run(bench);
-  };
-  whenPossible(requirements, name, withBench, testMs);
-}
+const when = withOwnEngine(120_000);
 
 const driver = ["--volume-driver", "holdfast"];
 const liveRestore = { liveRestore: true };

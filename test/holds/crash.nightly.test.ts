@@ -1,9 +1,7 @@
 // The rows of the table of crashes that take dockerd half a minute: it waits for a plugin.
 import { describe, expect } from "bun:test";
 import { eventually, signalAll } from "../support/child.ts";
-import type { DockerdOptions } from "../support/dockerd.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { type Requirement, whenPossible } from "../support/needs.ts";
+import type { HoldsBench } from "../support/holds-bench.ts";
 import { testImage } from "../support/test-image.ts";
 import {
   areFree,
@@ -13,25 +11,12 @@ import {
   isInUse,
   killProcess,
   runWriter,
+  withOwnEngine,
   writesLand,
 } from "./steps.ts";
 
-const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
-const testMs = 300_000;
+const when = withOwnEngine(300_000);
 const driver = ["--volume-driver", "holdfast"];
-
-function when(
-  name: string,
-  run: (bench: HoldsBench) => Promise<void>,
-  dockerd: Partial<DockerdOptions> = {},
-): void {
-  const withBench = async (): Promise<void> => {
-    await using bench = new HoldsBench({ dockerd });
-    await bench.start();
-    await run(bench);
-  };
-  whenPossible(requirements, name, withBench, testMs);
-}
 
 /** Without asking Holdfast anything, which would make it look. */
 async function mountsEnd(bench: HoldsBench): Promise<void> {

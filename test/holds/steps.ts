@@ -4,8 +4,31 @@ import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually, signalAll } from "../support/child.ts";
-import type { HoldsBench } from "../support/holds-bench.ts";
+import type { DockerdOptions } from "../support/dockerd.ts";
+import { HoldsBench } from "../support/holds-bench.ts";
+import { type Requirement, whenPossible } from "../support/needs.ts";
 import { testImage } from "../support/test-image.ts";
+
+const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
+
+/** Declares a test that gets a dockerd and a Holdfast of its own. */
+type OwnEngineTest = (
+  name: string,
+  run: (bench: HoldsBench) => Promise<void>,
+  dockerd?: Partial<DockerdOptions>,
+) => void;
+
+/** For tests that end or restart a daemon; each may take `testMs`. */
+export function withOwnEngine(testMs: number): OwnEngineTest {
+  return (name, run, dockerd = {}) => {
+    const runOnBench = async (): Promise<void> => {
+      await using bench = new HoldsBench({ dockerd });
+      await bench.start();
+      await run(bench);
+    };
+    whenPossible(requirements, name, runOnBench, testMs);
+  };
+}
 
 /** What has to end ends by itself, at the latest at the second seldom look. */
 const endsWithinMs = 40_000;

@@ -6,7 +6,8 @@ export function renderConfig(): string {
     const key = name === "config" ? "" : `\`${name}\``;
     const users = spec.defaultOfUsers === undefined ? "" : `; as a user: ${spec.defaultOfUsers}`;
     const list = isList ? " A list; in the variable with commas." : "";
-    const option = `\`--${name} ${takes}\``;
+    // A bar would end the cell, in code too.
+    const option = `\`--${name} ${takes.replaceAll("|", "\\|")}\``;
     const cells = [option, `\`${variableOf(name)}\``, key, `${spec.default}${users}`];
     return `| ${[...cells, `${about}${list}`].join(" | ")} |`;
   });
