@@ -12,6 +12,8 @@ import type { Workbench } from "../workbench.ts";
 
 const NAME = "writer";
 const PROGRAM = "/write-load";
+/** What else is written to the disk below makes single tries differ by a factor of ten. */
+const TRIES = 3;
 
 const written = {
   unit: "/s",
@@ -27,7 +29,8 @@ const sequential: RowPlan = {
   how:
     "One container has a volume of Holdfast and one of Docker's driver `local`, on the same file " +
     "system, and writes by turns (`bench/write-load.c`): 256 MiB in pieces of 1 MiB into a new " +
-    "file, and one fsync at the end, which is part of the time.",
+    "file, and one fsync at the end, which is part of the time. The fastest of three tries is the " +
+    "figure, here and in the next two rows.",
 };
 
 const random: RowPlan = {
@@ -55,10 +58,13 @@ function writing(
   return {
     name: step.row.id,
     async measure(driver: VolumeDriverName): Promise<number> {
-      await settle(disk, workbench.signal);
       const command = [PROGRAM, step.mode, placeOf(driver), String(step.count)];
-      const seconds = Number(await bench.execute(NAME, ...command));
-      return step.count / seconds;
+      let fastest = Number.POSITIVE_INFINITY;
+      for (let left = TRIES; left > 0; left--) {
+        await settle(disk, workbench.signal);
+        fastest = Math.min(fastest, Number(await bench.execute(NAME, ...command)));
+      }
+      return step.count / fastest;
     },
   };
 }
