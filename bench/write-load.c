@@ -1,6 +1,7 @@
 // Writes in a directory and prints how many seconds it took: `write-load MODE DIRECTORY COUNT`.
 //
-// sequential: COUNT MiB into a new file, then fsync. random: COUNT times 4 KiB at a random place of
+// sequential: COUNT MiB over what is in a file, then fsync; a new file would be faster or slower by
+// where its blocks come to lie in the sparse image below. random: COUNT times 4 KiB at a random place of
 // a file that has its size already, each with fsync. files: COUNT files of 1 KiB, then syncfs.
 // Compiled statically, so that it runs in a container that has no C library.
 #define _GNU_SOURCE
@@ -42,14 +43,12 @@ static int opened(const char *path) {
 }
 
 static double sequential(long count) {
-  unlink("sequential");
   double started = now();
   int file = opened("sequential");
   for (long index = 0; index < count; index++) write_all(file, PIECE_BYTES, index * PIECE_BYTES);
   if (fsync(file) != 0) fail("fsync");
   double seconds = now() - started;
   close(file);
-  unlink("sequential");
   return seconds;
 }
 

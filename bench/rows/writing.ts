@@ -28,9 +28,9 @@ const sequential: RowPlan = {
   work: "MiB written one after the other, in a container",
   how:
     "One container has a volume of Holdfast and one of Docker's driver `local`, on the same file " +
-    "system, and writes by turns (`bench/write-load.c`): 256 MiB in pieces of 1 MiB into a new " +
-    "file, and one fsync at the end, which is part of the time. The fastest of three tries is the " +
-    "figure, here and in the next two rows.",
+    "system, and writes by turns (`bench/write-load.c`): 256 MiB in pieces of 1 MiB over what a " +
+    "file has, and one fsync at the end, which is part of the time. The fastest of three tries " +
+    "is the figure, here and in the next two rows.",
 };
 
 const random: RowPlan = {

@@ -34,6 +34,7 @@ export function memoryEngine(): MemoryEngine {
       throw new EngineError("containers.unreachable", "nobody listens");
     },
     isBusyWith: async () => false,
+    mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
   };
   const memory: MemoryEngine = {
