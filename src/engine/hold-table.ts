@@ -34,6 +34,8 @@ export interface Hold {
   usesAtMount: number;
   /** An Unmount came, and no Mount is waited for. */
   isHinted: boolean;
+  /** When the last Unmount came, by the clock that only goes forward. */
+  hintedAtMs: number;
   /** As the last scan showed them. */
   uses: readonly PeerMount[];
   /** Whether any scan ever showed a use. */
@@ -58,6 +60,7 @@ export function newHold(
     waitingCount: 0,
     usesAtMount: 0,
     isHinted: false,
+    hintedAtMs: Number.NEGATIVE_INFINITY,
     uses: [],
     wasUsed: false,
     mounterPid: null,
@@ -82,7 +85,8 @@ export function noteMount(
 }
 
 /** An Unmount came. It counts only when no other Mount with the same ID is waited for. */
-export function noteUnmount(hold: Hold): void {
+export function noteUnmount(hold: Hold, nowMs: number): void {
+  hold.hintedAtMs = nowMs;
   hold.changeCount += 1;
   hold.waitingCount = Math.max(0, hold.waitingCount - 1);
   if (hold.waitingCount === 0) hold.isHinted = true;
@@ -90,10 +94,11 @@ export function noteUnmount(hold: Hold): void {
 
 /**
  * What a scan showed of the hold's group. Copies at the hold's own path, or in a copy of the
- * directory of the holds, are no uses: whoever has them has them of all holds.
+ * directory of the holds (whatever its name is there: any user may bind it elsewhere, in a namespace
+ * of their own), are no uses: whoever has them has them of all holds.
  */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
-  const place = hold.path.split("/").slice(-2).join("/");
+  const place = hold.path.split("/").at(-1);
   const uses = mounts.filter(({ target }) => !target.endsWith(`/${place}`));
   // Who came later stays later, whatever number its process has.
   const known = hold.uses.map(({ container }) => container);
