@@ -94,8 +94,8 @@ export function noteUnmount(hold: Hold, nowMs: number): void {
 
 /**
  * What a scan showed of the hold's group. Copies at the hold's own path, or in a copy of the
- * directory of the holds (whatever its name is there: any user may bind it elsewhere, in a namespace
- * of their own), are no uses: whoever has them has them of all holds.
+ * directory of the holds, are no uses: whoever has them has them of all holds. Whatever that
+ * directory's name is there: any user may bind it elsewhere, in a namespace of their own.
  */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
   const place = hold.path.split("/").at(-1);
