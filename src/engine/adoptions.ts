@@ -281,8 +281,9 @@ export class Adoptions {
     await guard.refuseInUse(entry, operation).catch((thrown: unknown) => {
       const { code, details } = toEngineError(thrown);
       if (code !== "volume.in_use") throw thrown;
-      const holders = String(details["holders"]);
-      const message = `release ${name}: it is in use by ${holders.replaceAll(",", ", ")}`;
+      const { holders } = details;
+      const names = Array.isArray(holders) ? holders.join(", ") : String(holders);
+      const message = `release ${name}: it is in use by ${names}`;
       throw new EngineError("adoption.in_use", message, { details });
     });
     await volumes.holders.endLeftovers(entry, operation);

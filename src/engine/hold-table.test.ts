@@ -48,7 +48,7 @@ describe("an ordinary life", () => {
     expect(stateAt(hold, 10)).toBe("starting");
     noteScan(hold, [use("a")]);
     expect(stateAt(hold, 20)).toBe("used");
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     expect(stateAt(hold, 30)).toBe("used");
     noteScan(hold, []);
     expect(stateAt(hold, 40)).toBe("over");
@@ -56,7 +56,7 @@ describe("an ordinary life", () => {
 
   test("a copy-up is over with its Unmount, though the kernel never showed a use", () => {
     const hold = mounted();
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     expect(stateAt(hold, 1)).toBe("over");
   });
 
@@ -74,7 +74,7 @@ describe("Unmount is a hint", () => {
     const hold = mounted();
     noteScan(hold, [use("a")]);
     mount(hold, 2_000);
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     noteScan(hold, [use("a")]);
     expect(stateAt(hold, 2_001)).toBe("used");
     noteScan(hold, []);
@@ -85,17 +85,17 @@ describe("Unmount is a hint", () => {
     const hold = mounted();
     noteScan(hold, [use("a")]);
     mount(hold, 100);
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     mount(hold, 150);
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     noteScan(hold, []);
     expect(hold.isHinted).toBe(true);
     mount(hold, 200);
     mount(hold, 201);
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     expect(stateAt(hold, 202)).toBe("starting");
     noteScan(hold, [use("b")]);
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     noteScan(hold, []);
     expect(stateAt(hold, 300)).toBe("over");
   });
@@ -106,7 +106,7 @@ describe("Unmount is a hint", () => {
     noteScan(hold, []);
     mount(hold, 500);
     noteScan(hold, [use("a")]);
-    noteUnmount(hold);
+    noteUnmount(hold, 0);
     noteScan(hold, []);
     expect(stateAt(hold, 600)).toBe("over");
   });
@@ -148,13 +148,18 @@ describe("no Unmount ever comes", () => {
 
 test("what could not be read counts as held, even after an Unmount", () => {
   const hold = mounted();
-  noteUnmount(hold);
+  noteUnmount(hold, 0);
   expect(stateAt(hold, 1, { isScanWhole: false })).toBe("unknown");
 });
 
 test("copies at the hold's own path are inherited, and no uses", () => {
   const hold = mounted();
-  noteScan(hold, [use("a", { target: path }), use("b", { target: `/host${path}` })]);
+  // The last one: `unshare --user --mount`, and there `mount --rbind /root/holds /tmp/mine`.
+  const targets = [path, `/host${path}`, "/tmp/mine/0123"];
+  noteScan(
+    hold,
+    targets.map((target) => use("a", { target })),
+  );
   expect(hold.uses).toEqual([]);
   expect(hold.wasUsed).toBe(false);
 });

@@ -42,6 +42,8 @@ export interface Hold {
   usesAtMount: number;
   /** An Unmount came, and no Mount is waited for. */
   isHinted: boolean;
+  /** When the last Unmount came, by the clock that only goes forward. */
+  hintedAtMs: number;
   /** As the last scan showed them. */
   uses: readonly PeerMount[];
   /** Whether any scan ever showed a use. */
@@ -66,6 +68,7 @@ export function newHold(
     waitingCount: 0,
     usesAtMount: 0,
     isHinted: false,
+    hintedAtMs: Number.NEGATIVE_INFINITY,
     uses: [],
     wasUsed: false,
     mounterPid: null,
@@ -90,7 +93,8 @@ export function noteMount(
 }
 
 /** An Unmount came. It counts only when no other Mount with the same ID is waited for. */
-export function noteUnmount(hold: Hold): void {
+export function noteUnmount(hold: Hold, nowMs: number): void {
+  hold.hintedAtMs = nowMs;
   hold.changeCount += 1;
   hold.waitingCount = Math.max(0, hold.waitingCount - 1);
   if (hold.waitingCount === 0) hold.isHinted = true;
@@ -98,12 +102,13 @@ export function noteUnmount(hold: Hold): void {
 
 /** What paths of a hold's own mount end with, also in a copy of the directory of the holds. */
 export function ownEnd(path: string): string {
-  return path.slice(path.lastIndexOf("/", path.lastIndexOf("/") - 1));
+  return path.slice(path.lastIndexOf("/"));
 }
 
 /**
  * What a scan showed of the hold's group. Copies at the hold's own path, or in a copy of the
- * directory of the holds, are no uses: whoever has them has them of all holds.
+ * directory of the holds, are no uses: whoever has them has them of all holds. Whatever that
+ * directory's name is there: any user may bind it elsewhere, in a namespace of their own.
  */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
   const end = ownEnd(hold.path);

@@ -303,3 +303,22 @@ test("mounts and removals at once never leave a holder without a volume", async 
     for (const holder of held) await unmount(bench, holder);
   }
 });
+
+describe("one ID of a client and of a container engine", () => {
+  test.each([
+    ["client", "engine"],
+    ["engine", "client"],
+  ] as const)(
+    "a %s's holder is not taken for an %s's, which would end it",
+    async (first, second) => {
+      await using bench = await withVolume();
+      const { volumes } = bench.engine;
+      const entry = volumes.inspect("wiki");
+      await volumes.holders.mount(entry, { holder: c1, kind: first }, bench.operation());
+      const more = volumes.holders.mount(entry, { holder: c1, kind: second }, bench.operation());
+      const { code, message } = await failureOf(more);
+      expect([code, message]).toEqual(["request.invalid", expect.stringContaining("another ID")]);
+      expect(holders(bench)).toHaveLength(1);
+    },
+  );
+});

@@ -2,7 +2,7 @@
 //
 // Whoever calls has the volume's lease.
 import type { VolumeDriver } from "../core/driver.ts";
-import { toEngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -42,12 +42,14 @@ export class Holders {
 
   /**
    * Makes the data reachable for a holder and returns its absolute path. The row is on disk before
-   * that. Repeating it for the same holder changes nothing.
+   * that. Repeating it for the same holder changes nothing. Throws `request.invalid` when the ID is
+   * a holder's of the other kind: the end of one would be taken for the end of both.
    */
   async mount(entry: VolumeEntry, who: Who, operation: Operation): Promise<string> {
     const { state, events, host, missing } = this.#parts;
     const { holder, kind } = who;
     refuseMoving(entry);
+    this.#refuseOtherKind(entry, who);
     const driver = this.#parts.driverOf(entry);
     await this.#parts.held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
@@ -110,6 +112,17 @@ export class Holders {
   isHeldBy(name: VolumeName, holder: HolderId): boolean {
     return this.#parts.state.read((view) =>
       view.holders(name).some((one) => one.holder === holder),
+    );
+  }
+
+  #refuseOtherKind({ name }: VolumeEntry, { holder, kind }: Who): void {
+    const rows = this.#parts.state.read((view) => view.holders(name));
+    if (!rows.some((row) => row.holder === holder && row.kind !== kind)) return;
+    const other = kind === "client" ? "a container engine" : "a client of Holdfast";
+    throw new EngineError(
+      "request.invalid",
+      `holder ${holder} of volume ${name} is there already, for ${other}: use another ID`,
+      { details: { field: "holder", value: holder } },
     );
   }
 

@@ -93,10 +93,10 @@ export class Holds {
    * that stops a container need not. What is not there is no mistake.
    */
   async unmount(name: string, holder: HolderId, _operation: Operation): Promise<void> {
-    const { settler } = this.#parts;
+    const { settler, host } = this.#parts;
     const hold = settler.find(name, holder);
     if (hold === undefined) return;
-    noteUnmount(hold);
+    noteUnmount(hold, host.monotonicMs());
     settler.add(hold);
   }
 

@@ -83,6 +83,11 @@ describe("admission", () => {
   });
 
   test("another container is about to go", () => {
-    expect(ask([{ ...used("other", "a"), isHinted: true }])).toBe("wait");
+    expect(ask([{ ...used("other", "a"), isHinted: true, hintedAtMs: 5 }])).toBe("wait");
+  });
+
+  test("a container that a file was copied from stays, whatever its Unmount says", () => {
+    const copied = { ...used("other", "a"), isHinted: true, hintedAtMs: 5 };
+    expect(ask([copied], { nowMs: 2_005 })).toMatchObject([{ container: "a" }]);
   });
 });

@@ -3,6 +3,12 @@ import type { PeerMount } from "../core/host.ts";
 import type { SharingMode } from "./engine-options.ts";
 import type { Hold } from "./hold-table.ts";
 
+/**
+ * How long after its Unmount a container may take to be gone, in milliseconds. One that is there
+ * longer stays: `docker cp` on a running container sends Mount and Unmount, too.
+ */
+const LEAVING_MS_MAX = 2_000;
+
 /** A container that has the volume now. */
 export interface ContainerUse {
   /** 64 hex digits. */
@@ -77,7 +83,8 @@ export function admission(question: Admission): "free" | "wait" | readonly Conta
   const others = holds.filter((hold) => isHolderShared || hold.holder !== holder);
   const isAwaited = (hold: Hold): boolean =>
     hold.waitingCount > 0 && nowMs - hold.mountedAtMs < startMs;
-  const isLeaving = (hold: Hold): boolean => hold.isHinted && hold.uses.length > 0;
+  const isLeaving = (hold: Hold): boolean =>
+    hold.isHinted && hold.uses.length > 0 && nowMs - hold.hintedAtMs < LEAVING_MS_MAX;
   if (others.some(isLeaving) || others.some(isAwaited)) return "wait";
   const uses = containerUses(others);
   return uses.length > 0 ? uses : "free";

@@ -24,8 +24,12 @@ import {
 /** A process that ends may have left a child that was not listed: looked at anew so often. */
 const PASSES_MAX = 3;
 
-/** Namespaces below namespaces that are followed. What is deeper is not seen, and said so. */
-const SHARED_ON_DEPTH_MAX = 4;
+/**
+ * How often is looked for further groups that get mounts from ours. The second look knows the whole
+ * chain, however long it is (any user can make one in a namespace of their own): a further one only
+ * finds what has come meanwhile. What comes faster than that is not seen, and said so.
+ */
+const LOOKS_MAX = 5;
 
 /** What a namespace is known by, until its mounts have been read. */
 interface Namespace {
@@ -86,17 +90,30 @@ type Steps<T> = Generator<string | undefined, T, FileAnswer>;
 function* scanning({ groups, places = new Set() }: PeerQuestion): Steps<PeerScan> {
   if (groups.size === 0 && places.size === 0) return { mounts: [], loose: [], isWhole: true };
   const origins = new Map([...groups.keys()].map((group) => [group, group]));
-  for (let depth = 0; ; depth += 1) {
+  for (let look = 1; ; look += 1) {
     const ends = [...origins].map(([group, origin]) => [group, groups.get(origin) ?? ""] as const);
-    const wanted = { groups: new Map(ends), places };
+    const wanted = { groups: new Map(ends), places, wantsChains: look > 1 };
     const { passedOn, ...scan } = yield* scanningOnce(wanted);
-    const isDeepest = depth === SHARED_ON_DEPTH_MAX;
-    if (passedOn.size === 0 || isDeepest) {
-      const mounts = origins.size === groups.size ? scan.mounts : ofOrigins(scan.mounts, origins);
-      return { ...scan, mounts, isWhole: scan.isWhole && passedOn.size === 0 };
+    const isComplete = !addPassedOn(passedOn, origins);
+    if (isComplete || look === LOOKS_MAX) {
+      const isPlain = wanted.groups.size === groups.size;
+      const mounts = isPlain ? scan.mounts : ofOrigins(scan.mounts, origins);
+      return { ...scan, mounts, isWhole: scan.isWhole && isComplete };
     }
-    for (const [group, master] of passedOn) origins.set(group, origins.get(master) ?? master);
   }
+}
+
+/** Adds the groups that get mounts from those of `origins`, through others too. True: there are. */
+function addPassedOn(passedOn: ReadonlyMap<number, number>, origins: Map<number, number>): boolean {
+  const countBefore = origins.size;
+  for (let size = -1; size !== origins.size; ) {
+    size = origins.size;
+    for (const [group, master] of passedOn) {
+      const origin = origins.get(master);
+      if (origin !== undefined && !origins.has(group)) origins.set(group, origin);
+    }
+  }
+  return origins.size > countBefore;
 }
 
 /** As of the groups that were asked for; what is in two of one origin is one mount. */
@@ -206,17 +223,21 @@ function isEnd(thrown: unknown): boolean {
   return ["ENOENT", "ESRCH", "EINVAL"].some((code) => isErrno(thrown, code));
 }
 
-type Wanted = Required<PeerQuestion>;
+interface Wanted extends Required<PeerQuestion> {
+  /** Which group gets mounts from which is asked of all, not of those asked for only. */
+  readonly wantsChains: boolean;
+}
 
 interface Found {
   readonly mounts: PeerMount[];
   readonly loose: LooseMount[];
-  /** Groups that were not asked for, and the one asked for that each gets its mounts from. */
+  /** Groups, and the one that each gets its mounts from. */
   readonly passedOn: Map<number, number>;
 }
 
 /** Adds what it finds to `all`. */
-function* readNamespace(namespace: Namespace, { groups, places }: Wanted, all: Found): Steps<void> {
+function* readNamespace(namespace: Namespace, wanted: Wanted, all: Found): Steps<void> {
+  const { groups, places, wantsChains } = wanted;
   const chrooted = new Map<string, number>();
   function* read(task: number): Steps<boolean> {
     const text = yield `/proc/${task}/mountinfo`;
@@ -226,7 +247,7 @@ function* readNamespace(namespace: Namespace, { groups, places }: Wanted, all: F
     }
     namespace.state = "read";
     const found = [...peersIn(text, groups)];
-    notePassedOn(text, groups, all.passedOn);
+    notePassedOn(text, wantsChains ? undefined : groups, all.passedOn);
     const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
     if (found.length + loose.length === 0) return true;
     const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
@@ -276,21 +297,23 @@ export function* peersIn(text: string, groups: ReadonlyMap<number, string>): Gen
   }
 }
 
+/** `groups`: only those that get mounts from one of these. */
 function notePassedOn(
   text: string,
-  groups: ReadonlyMap<number, string>,
+  groups: ReadonlyMap<number, string> | undefined,
   passedOn: Map<number, number>,
 ): void {
   for (const [, shared, master] of text.matchAll(/ shared:(\d+) master:(\d+)(?= )/g)) {
-    if (!groups.has(Number(master)) || groups.has(Number(shared))) continue;
-    passedOn.set(Number(shared), Number(master));
+    if (groups === undefined || groups.has(Number(master))) {
+      passedOn.set(Number(shared), Number(master));
+    }
   }
 }
 
 /** The lines of a mount table that show one of the places and are in none of the groups. */
 export function looseIn(
   text: string,
-  { groups, places }: Wanted,
+  { groups, places }: Required<PeerQuestion>,
 ): readonly Pick<LooseMount, "place" | "target" | "isReadOnly">[] {
   return parseMountTable(text).flatMap((mount) => {
     const place = placeOfMount(mount);

@@ -246,7 +246,8 @@ export class Connection implements OutputHolder {
       this.#fail(error);
       return;
     }
-    this.#settle(this.#output.send(output));
+    if (response.stream === undefined && response.hangsUp === true) this.destroy();
+    else this.#settle(this.#output.send(output));
   }
 
   /** False: the answer is dropped, and its request asked again when there is room. */

@@ -49,6 +49,8 @@ export interface HttpResponse {
   readonly status: number;
   readonly headers: readonly Header[];
   readonly body: string | Uint8Array | undefined;
+  /** Closes the connection instead: for a client that takes any answer for more than it says. */
+  readonly hangsUp?: true;
   readonly stream?: undefined;
 }
 

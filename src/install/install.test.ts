@@ -206,6 +206,13 @@ describe("into a directory", () => {
     await into();
     writeFileSync(join(destdir, manifestPath), "{");
     await expect(outOf()).rejects.toMatchObject({ code: "install.failed" });
+    const files = [{ path: "/../program", sha256: "" }];
+    writeFileSync(
+      join(destdir, manifestPath),
+      JSON.stringify({ version: 1, files, directories: [] }),
+    );
+    await expect(outOf()).rejects.toThrow('"/../program" is no plain absolute path');
+    await expect(into({ destdir: "" })).rejects.toThrow("--destdir is empty");
   });
 });
 

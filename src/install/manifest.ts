@@ -28,7 +28,7 @@ export function readManifest(base: string): Manifest | undefined {
   try {
     // Written by `writeManifest` only; a foreign version is refused below.
     const manifest = JSON.parse(readFileSync(file, "utf8")) as Manifest;
-    if (manifest.version === 1) return manifest;
+    if (manifest.version === 1) return withPlainPaths(manifest);
     throw new TypeError(`its version is ${JSON.stringify(manifest.version)}, this one knows 1`);
   } catch (error) {
     if (isErrno(error, "ENOENT")) return undefined;
@@ -37,6 +37,15 @@ export function readManifest(base: string): Manifest | undefined {
       cause: error,
     });
   }
+}
+
+/** What it names is removed: a `..` in it would lead out of a staging directory. */
+function withPlainPaths(manifest: Manifest): Manifest {
+  for (const name of [...manifest.files.map((file) => file.path), ...manifest.directories]) {
+    if (path.isAbsolute(name) && path.normalize(name) === name) continue;
+    throw new TypeError(`${JSON.stringify(name)} is no plain absolute path`);
+  }
+  return manifest;
 }
 
 /** Returns the directories that were made for it; it lists them too. Throws `install.failed`. */

@@ -20,9 +20,15 @@ export interface InstallParts {
   readonly systemdFolder: string;
 }
 
-/** "" for the root directory, else absolute without a slash at its end. */
+/**
+ * "" for the root directory, else absolute without a slash at its end. Throws `install.failed`
+ * for "": a variable that is not set, which would be the working directory.
+ */
 export function baseOf(destdir: string | undefined, { machineRoot }: InstallParts): string {
   if (destdir === undefined) return machineRoot;
+  if (destdir === "") {
+    throw new EngineError("install.failed", "--destdir is empty: a directory is needed");
+  }
   const folder = path.resolve(destdir);
   return folder === "/" ? "" : folder;
 }

@@ -43,6 +43,34 @@ describe("who only has a copy of the machine's mounts", () => {
   );
 });
 
+describe("a user with a namespace of their own", () => {
+  whenPossible(
+    [...requirements, "unshare"],
+    "keeps no hold by binds of the directory of holds, in however long a chain of groups",
+    async () => {
+      await using bench = new HoldsBench();
+      await bench.start();
+      await bench.run("db", "-v", "data:/data", ...driver);
+      // No rights on the directory are needed to bind it: root of another user namespace can.
+      const script = `mount -t tmpfs none /mnt && cd /mnt && from='${bench.root}/holds'
+        for each in 1 2 3 4 5 6 7 8; do
+          mkdir d$each && mount --rbind "$from" d$each || exit
+          mount --make-rslave d$each && mount --make-rshared d$each || exit
+          from=d$each
+        done
+        exec sleep 1000`;
+      const words = ["--mount", "--propagation", "slave", "sh", "-c", script];
+      const user = startChild("unshare", words);
+      await seesHolds(bench, user.pid ?? 0);
+      await bench.holders("data", "db running rw");
+      await bench.docker("rm", "-f", "db");
+      await areFree(bench, "data");
+      await stopChild(user);
+    },
+    testMs,
+  );
+});
+
 async function seesHolds(bench: HoldsBench, pid: number): Promise<void> {
   const [hold = ""] = bench.holdMounts();
   await eventually(

@@ -187,6 +187,19 @@ describe("sharing=none", () => {
     await bench.holders("own", "one running rw");
   });
 
+  when(
+    "a create beside one that a file was copied to goes on, and its start does not",
+    async () => {
+      await bench.createVolume("beside", "sharing=none");
+      await bench.run("first", "-v", "beside:/data");
+      const file = join(bench.folder, "beside");
+      writeFileSync(file, "copied");
+      await bench.docker("cp", file, "first:/data/file");
+      await create("second", "-v", "beside:/data");
+      expect(await bench.refused("start", "second")).toContain("is in use by first");
+    },
+  );
+
   when("docker cp of one that stands still is refused while another has it", async () => {
     await bench.createVolume("still", "sharing=none");
     await create("one", "-v", "still:/data");

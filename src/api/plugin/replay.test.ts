@@ -1,13 +1,15 @@
 // What dockerd sent to a recorded plugin, sent to ours: its requests get answers of the same shape.
-import { expect, test } from "bun:test";
+import { describe, expect, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import type { ApiBench } from "../../../test/support/api-bench.ts";
 import { startedApi } from "../../../test/support/api-bench.ts";
 import { HttpFixture } from "../../../test/support/http-fixture.ts";
 import { call, errorOf, pluginHandler, startedPlugin } from "../../../test/support/plugin-bench.ts";
+import { EngineError } from "../../core/errors.ts";
 import type { Handler } from "../../http/message.ts";
 import type { ApiParts } from "../handler.ts";
+import type { HoldsPort } from "./router.ts";
 
 interface Answer {
   readonly Err?: string;
@@ -117,4 +119,31 @@ test("over a socket, with dockerd's bytes: no Host, no Content-Type, no body", a
     expect(answer).toStartWith("HTTP/1.1 200 OK\r\n");
   }
   expect(server.failures).toEqual([]);
+});
+
+describe("a Get that cannot be told gets no answer: dockerd would see a missing volume", () => {
+  const cases: readonly (readonly [string, string, Partial<HoldsPort>])[] = [
+    ["its body was lost", "", {}],
+    [
+      "the disk is full",
+      '{"Name":"wiki"}',
+      { noteCaller: () => Promise.reject(new EngineError("storage.full", "no space")) },
+    ],
+  ];
+  test.each(cases)("%s", async (_, body, changed) => {
+    let handler: Handler | undefined;
+    const keep = (parts: ApiParts): Handler => {
+      handler = pluginHandler(changed)(parts);
+      return handler;
+    };
+    await using bench = await startedApi({ handler: keep });
+    await using server = new HttpFixture();
+    if (handler === undefined) throw new Error(`${bench.engine.root} has been started`);
+    await server.serve(handler);
+    const client = await server.open();
+    const head = `POST /VolumeDriver.Get HTTP/1.1\r\nHost: x\r\nContent-Length: ${body.length}`;
+    client.send(`${head}\r\n\r\n${body}`);
+    expect(await client.untilEnd()).toBe("");
+    expect(server.failures).toEqual([]);
+  });
 });

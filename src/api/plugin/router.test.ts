@@ -82,11 +82,9 @@ describe("the protocol", () => {
 
   test("a call whose body was lost changes nothing and says so", async () => {
     await using bench = await startedPlugin();
-    for (const method of ["Create", "Remove", "Mount", "Path", "Get"]) {
+    for (const method of ["Create", "Remove", "Mount", "Path"]) {
       const answer = await bench.send("POST", `/VolumeDriver.${method}`);
-      expect(answer.json).toMatchObject({
-        Err: expect.stringMatching(/^(no such|invalid) volume/),
-      });
+      expect(answer.json).toEqual({ Err: expect.stringContaining("the request was lost") });
     }
     const unmount = await bench.send("POST", "/VolumeDriver.Unmount");
     expect(unmount.json).toEqual({ Err: "" });

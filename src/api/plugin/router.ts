@@ -59,6 +59,13 @@ const requestFields: GoStruct = {
   fields: { ID: "string", Name: "string", Opts: "map[string]string" },
 };
 
+/**
+ * What this is answered, unless it is a volume, dockerd takes for "no such volume", whatever it
+ * says: a create then makes a `local` volume of that name beside ours (measured with 20.10). Where
+ * it cannot be told, the connection breaks: dockerd then refuses, after some 15 seconds.
+ */
+const GET = "/VolumeDriver.Get";
+
 /** Calls without a request: whatever they bring is not read. */
 const withoutRequest: ReadonlySet<string> = new Set([
   "/Plugin.Activate",
@@ -83,15 +90,19 @@ export function makePluginHandler(parts: PluginParts): Handler {
         const Err = `${method} ${shortened(path)}: no such call; known are POST of ${known}`;
         return jsonAnswer(404, headers, { Err });
       }
+      if (request.body.length === 0 && !withoutRequest.has(path)) return lostRequest(path);
       const fields = withoutRequest.has(path) ? {} : readJson(request.body, requestFields);
       const reply = handle({ ...callOf(fields), operation });
       return reply instanceof Promise ? reply.then(answerOf) : answerOf(reply);
     },
 
-    refuse: (error: EngineError, { operation }) => {
+    refuse: (error: EngineError, { operation, request }) => {
       const isPodman = parts.engine.lists.callerOf(operation)?.kind === "podman";
       const Err = refusalText(error, operation.id);
-      return jsonAnswer(isPodman ? 500 : 200, headers, { Err });
+      const answer = jsonAnswer(isPodman ? 500 : 200, headers, { Err });
+      const isAnswer =
+        isPodman || request.path !== GET || ["not_found", "invalid"].includes(error.kind);
+      return isAnswer ? answer : { ...answer, hangsUp: true };
     },
   };
   return handlerOf(() => face, parts.operation);
@@ -126,7 +137,7 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
       return done;
     },
     "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: known(engine, name).mountpoint, Err: "" }),
-    "/VolumeDriver.Get": async ({ name, operation }) => {
+    [GET]: async ({ name, operation }) => {
       await holds.noteCaller(operation);
       return { Volume: volumeObject(engine, known(engine, name)), Err: "" };
     },
@@ -193,6 +204,14 @@ function statusOf(engine: Engine, entry: VolumeEntry): object {
     holders: holders.map(({ id, name, state }) => `${name ?? id} (${state})`),
     ...(labels.length > 0 ? { labels: labels.map(([key, value]) => `${key}=${value}`) } : {}),
   };
+}
+
+/** To a call that dockerd repeats after its connection broke. An Unmount is a hint, and was one. */
+function lostRequest(path: string): HttpResponse {
+  if (path === "/VolumeDriver.Unmount") return answerOf(done);
+  const Err = "the request was lost when the connection to Holdfast broke; try again";
+  const answer = answerOf({ Err });
+  return path === GET ? { ...answer, hangsUp: true } : answer;
 }
 
 function callOf(fields: GoFields): Omit<Call, "operation"> {
