@@ -159,6 +159,8 @@ export interface Host {
    * gone or cannot be looked at.
    */
   seesMount(pid: number, target: string, question: SightQuestion): boolean | undefined;
+  /** Whether process `pid` lives and is in this mount namespace (`PeerMount.namespace`). */
+  isInNamespace(pid: number, namespace: string): boolean;
   /**
    * Whether something is mounted on a directory. Asks the storage that the directory lies on, never
    * what is mounted there.

@@ -1,6 +1,6 @@
 // The directory of the holds, on a mount that engines in other namespaces get copies from.
-import { mkdirSync } from "node:fs";
-import { storageError, toEngineError } from "../core/errors.ts";
+import { lstatSync, mkdirSync } from "node:fs";
+import { EngineError, storageError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { holdsDirectoryOf, isShared, mountOf } from "../core/mount-of.ts";
 import type { Operation } from "../core/operation.ts";
@@ -26,6 +26,12 @@ export async function makeHoldsDirectory(
     mkdirSync(directory, { recursive: true, mode: HOLDS_MODE });
   } catch (error) {
     throw storageError(error, `making the directory of holds ${directory}`);
+  }
+  if (!lstatSync(directory).isDirectory()) {
+    throw new EngineError(
+      "config.invalid",
+      `root ${root}: ${directory} is not a plain directory; put a directory in its place`,
+    );
   }
   const mount = mountOf(host.mounts(), directory);
   const isNeeded = mount === undefined || !isShared(mount);

@@ -4,7 +4,7 @@ import type {
   ContainerEngineFinder,
   EngineContainer,
 } from "../core/container-engine.ts";
-import { toEngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
@@ -75,7 +75,15 @@ export class ContainerLists {
   async #note(engine: ContainerEngine, operation: Operation): Promise<void> {
     const { state, host } = this.#parts;
     const known = this.keys;
-    if (known.includes(engine.key) || known.length >= ENGINE_COUNT_MAX) return;
+    if (known.includes(engine.key)) return;
+    if (known.length >= ENGINE_COUNT_MAX) {
+      throw new EngineError(
+        "engine.overloaded",
+        `${known.length} container engines are known, and ${engine.key} would be one too many: ` +
+          "forget those that are gone with `holdfast engine forget`",
+        { details: { engine: engine.key } },
+      );
+    }
     operation.log.info("a container engine uses the volume driver socket", { engine: engine.key });
     await state.write((transaction) =>
       transaction.putEngine({ key: engine.key, sinceMs: host.nowMs() }),

@@ -143,7 +143,8 @@ export class HoldSettler {
     const { host } = this.#parts;
     const untilMs = host.monotonicMs() + LEAVING_MS_MAX;
     const wanted = new Set<string>(names);
-    const isLeaving = (hold: Hold): boolean => wanted.has(hold.volume) && hold.isHinted;
+    const isLeaving = ({ volume, isHinted, hintedAtMs }: Hold): boolean =>
+      wanted.has(volume) && isHinted && host.monotonicMs() - hintedAtMs < LEAVING_MS_MAX;
     if (![...this.#holds.values()].some((hold) => wanted.has(hold.volume))) return;
     this.#awaited.add(wanted);
     try {
@@ -290,6 +291,8 @@ export class HoldSettler {
       graces,
       isScanWhole: isWhole,
       isMounterAlive: isAlive,
+      isUserAlive: () =>
+        hold.lastUses.some(({ pid, namespace }) => host.isInNamespace(pid, namespace)),
       lists:
         list === undefined
           ? undefined

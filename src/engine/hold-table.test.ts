@@ -35,7 +35,12 @@ function mount(hold: Hold, nowMs: number): void {
 function stateAt(hold: Hold, nowMs: number, more: Partial<HoldFacts> = {}): string {
   const facts: HoldFacts = {
     ...{ nowMs, startedAtMs: -100_000, graces },
-    ...{ isScanWhole: true, isMounterAlive: () => true, lists: undefined },
+    ...{
+      isScanWhole: true,
+      isMounterAlive: () => true,
+      isUserAlive: () => false,
+      lists: undefined,
+    },
   };
   return verdict(hold, { ...facts, ...more }).state;
 }
@@ -112,6 +117,18 @@ describe("Unmount is a hint", () => {
   });
 });
 
+test("a container that made its mount private is asked about, whatever its engine has said", () => {
+  const hold = mounted();
+  noteScan(hold, [use("a")]);
+  noteUnmount(hold, 20);
+  noteScan(hold, []);
+  const isUserAlive = () => true;
+  expect(stateAt(hold, 21, { isUserAlive })).toBe("ask");
+  const hasOtherRunning = { ...nobody, hasOtherRunning: true };
+  expect(stateAt(hold, 21, { isUserAlive, lists: hasOtherRunning })).toBe("unknown");
+  expect(stateAt(hold, 21, { isUserAlive, lists: nobody })).toBe("over");
+});
+
 describe("no Unmount ever comes", () => {
   function left(): Hold {
     const hold = mounted();
@@ -135,7 +152,7 @@ describe("no Unmount ever comes", () => {
     const lists = { ...nobody, unreachable: ["docker:/d.sock"] };
     const answer = verdict(left(), {
       ...{ nowMs: 1_001, startedAtMs: -100_000, graces, isScanWhole: true },
-      ...{ isMounterAlive: () => false, lists },
+      ...{ isMounterAlive: () => false, isUserAlive: () => false, lists },
     });
     expect(answer).toEqual({ state: "unknown", reason: "docker:/d.sock cannot be asked" });
   });

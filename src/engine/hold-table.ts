@@ -46,6 +46,8 @@ export interface Hold {
   hintedAtMs: number;
   /** As the last scan showed them. */
   uses: readonly PeerMount[];
+  /** The last ones that a scan showed. */
+  lastUses: readonly PeerMount[];
   /** Whether any scan ever showed a use. */
   wasUsed: boolean;
   /** The process that mounted, in this life of the daemon. */
@@ -70,6 +72,7 @@ export function newHold(
     isHinted: false,
     hintedAtMs: Number.NEGATIVE_INFINITY,
     uses: [],
+    lastUses: [],
     wasUsed: false,
     mounterPid: null,
     stale: null,
@@ -121,6 +124,7 @@ export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
   };
   hold.uses = uses.toSorted((left, right) => rank(left) - rank(right));
   if (hold.uses.length === 0) return;
+  hold.lastUses = hold.uses;
   hold.wasUsed = true;
   hold.stale = null;
   // A container that shares its ID with others has arrived when there is one use more.
@@ -139,6 +143,11 @@ export interface HoldFacts {
   readonly isScanWhole: boolean;
   /** Whether the process that mounted still sees the mount: asked only when it matters. */
   readonly isMounterAlive: () => boolean;
+  /**
+   * Whether a process that used the hold lives, in the namespace in which it did: asked only when
+   * it matters. It may have made its mount private, which takes it out of the group.
+   */
+  readonly isUserAlive: () => boolean;
   /** What the engines' lists say; undefined: they have not been asked. */
   readonly lists:
     | undefined
@@ -164,12 +173,8 @@ export function verdict(hold: Hold, facts: HoldFacts): HoldVerdict {
   if (!facts.isScanWhole) {
     return { state: "unknown", reason: "the mounts of some processes could not be read" };
   }
-  if (hold.isHinted) return { state: "over" };
-  const { nowMs, startedAtMs, graces } = facts;
-  const waitedMs = nowMs - Math.max(hold.mountedAtMs, startedAtMs);
-  if (waitedMs < graces.startMs) return { state: "starting" };
-  const isCopying = !hold.wasUsed && waitedMs < graces.copyMs && facts.isMounterAlive();
-  if (isCopying) return { state: "starting" };
+  if (hold.isHinted && !facts.isUserAlive()) return { state: "over" };
+  if (!hold.isHinted && isStarting(hold, facts)) return { state: "starting" };
   if (facts.lists === undefined) return { state: "ask" };
   const { unreachable, hasOtherRunning } = facts.lists;
   if (unreachable.length > 0) {
@@ -179,4 +184,11 @@ export function verdict(hold: Hold, facts: HoldFacts): HoldVerdict {
     return { state: "unknown", reason: "a running container has the volume by a mount not seen" };
   }
   return { state: "over" };
+}
+
+function isStarting(hold: Hold, facts: HoldFacts): boolean {
+  const { nowMs, startedAtMs, graces } = facts;
+  const waitedMs = nowMs - Math.max(hold.mountedAtMs, startedAtMs);
+  if (waitedMs < graces.startMs) return true;
+  return !hold.wasUsed && waitedMs < graces.copyMs && facts.isMounterAlive();
 }

@@ -6,7 +6,7 @@ import { makeHoldMounts } from "./hold-mounts.ts";
 import { isMountPoint } from "./mount-facts.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
-import { findPeerMounts, findPeerMountsInTurns, seesMount } from "./peer-mounts.ts";
+import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
 import { runWith, type StartProgram, startProgram } from "./programs.ts";
 
 /** What a test may bring instead of the machine's own. */
@@ -30,6 +30,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
     seesMount,
+    isInNamespace,
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),

@@ -146,6 +146,15 @@ function* scanningOnce(wanted: Wanted): Steps<Found & { readonly isWhole: boolea
   return { ...found, isWhole: isWhole && !census.isBlind };
 }
 
+/** `Host.isInNamespace`. What has ended, or may not be looked at, is in none. */
+export function isInNamespace(pid: number, namespace: string): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`) === namespace;
+  } catch {
+    return false;
+  }
+}
+
 /** `Host.seesMount`. */
 export function seesMount(
   pid: number,

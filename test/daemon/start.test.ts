@@ -130,6 +130,16 @@ describe("a root that is not for a daemon alone ends with exit code 2, and stays
   });
 });
 
+test("a root whose holds/ leads elsewhere ends with exit code 2", async () => {
+  mkdirSync(join(folder, "root"));
+  mkdirSync(join(folder, "outside"));
+  symlinkSync(join(folder, "outside"), join(folder, "root", "holds"));
+  const ended = await refused(place());
+  expect(ended.stderr).toContain("holds is not a plain directory");
+  expect(ended.exit).toBe(2);
+  expectSentences(ended);
+});
+
 describe("a place that cannot be had ends with exit code 1", () => {
   test("a root below a file", async () => {
     writeFileSync(join(folder, "file"), "");

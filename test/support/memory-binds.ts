@@ -11,7 +11,14 @@ import { readMountTable } from "../../src/host/mount-table.ts";
 
 type Binds = Pick<
   Host,
-  "bind" | "unbind" | "peerMounts" | "peerMountsInTurns" | "seesMount" | "own" | "mounts"
+  | "bind"
+  | "unbind"
+  | "peerMounts"
+  | "peerMountsInTurns"
+  | "seesMount"
+  | "isInNamespace"
+  | "own"
+  | "mounts"
 >;
 
 export interface MemoryBinds {
@@ -88,6 +95,7 @@ export function memoryBinds(): MemoryBinds {
       },
       peerMounts: scan,
       peerMountsInTurns: async (question) => scan(question),
+      isInNamespace: () => false,
       seesMount(pid, target, { group }) {
         if (binds.gone.has(pid)) return undefined;
         return !binds.withoutSight.has(pid) && bound.get(target)?.group === group;
