@@ -14,6 +14,9 @@ import {
   type Hold,
   type HoldGraces,
   type HoldVerdict,
+  isAwaited,
+  isLeaving,
+  LEAVING_MS_MAX,
   noteScan,
   ownEnd,
   verdict,
@@ -40,8 +43,6 @@ const ENDS_AT_ONCE = 8;
 const PAUSE_PER_END = 10;
 /** How long the end of this life waits for what is just over, in milliseconds. */
 const FINISH_MS_MAX = 1_000;
-/** How long a removal waits for a container that has just gone, in milliseconds. */
-const LEAVING_MS_MAX = 2_000;
 
 export interface HoldSettlerParts {
   readonly state: StateStore;
@@ -143,14 +144,14 @@ export class HoldSettler {
     const { host } = this.#parts;
     const untilMs = host.monotonicMs() + LEAVING_MS_MAX;
     const wanted = new Set<string>(names);
-    const isLeaving = ({ volume, isHinted, hintedAtMs }: Hold): boolean =>
-      wanted.has(volume) && isHinted && host.monotonicMs() - hintedAtMs < LEAVING_MS_MAX;
+    const isGoing = (hold: Hold): boolean =>
+      wanted.has(hold.volume) && isLeaving(hold, host.monotonicMs());
     if (![...this.#holds.values()].some((hold) => wanted.has(hold.volume))) return;
     this.#awaited.add(wanted);
     try {
       for (;;) {
         await this.settle(operation);
-        if (!this.all().some(isLeaving) || host.monotonicMs() > untilMs) return;
+        if (!this.all().some(isGoing) || host.monotonicMs() > untilMs) return;
         await pause(SOON_MS[0]);
       }
     } finally {
@@ -194,12 +195,11 @@ export class HoldSettler {
     this.#soonIndex += 1;
     const soonMs = SOON_MS[index];
     const { host, graces } = this.#parts;
-    const isAwaited = ({ waitingCount, mountedAtMs }: Hold): boolean =>
-      waitingCount > 0 && host.monotonicMs() - mountedAtMs < graces.startMs;
     if (soonMs !== undefined) return this.#schedule(soonMs);
+    const now = { nowMs: host.monotonicMs(), startMs: graces.startMs };
     const isExpecting =
-      host.monotonicMs() < this.#awaitsUntilMs ||
-      this.all().some((hold) => isAwaited(hold) || this.#isUnannounced(hold));
+      now.nowMs < this.#awaitsUntilMs ||
+      this.all().some((hold) => isAwaited(hold, now) || this.#isUnannounced(hold));
     this.#schedule(isExpecting ? AWAITED_MS : SELDOM_MS);
   }
 
@@ -265,11 +265,11 @@ export class HoldSettler {
     changeCounts: ReadonlyMap<Hold, number>,
     operation: Operation,
   ): Promise<void> {
-    const isAwaited = ({ volume }: Hold): boolean =>
+    const isWaitedFor = ({ volume }: Hold): boolean =>
       [...this.#awaited].some((volumes) => volumes.has(volume));
     for (let left = [...over]; left.length > 0; ) {
       if (this.#awaited.size > 0) {
-        left = [...left.filter(isAwaited), ...left.filter((hold) => !isAwaited(hold))];
+        left = [...left.filter(isWaitedFor), ...left.filter((hold) => !isWaitedFor(hold))];
       }
       const now = left.splice(0, ENDS_AT_ONCE);
       const took = now.map((hold) => this.#end(hold, changeCounts.get(hold) ?? 0, operation));

@@ -103,6 +103,25 @@ export function noteUnmount(hold: Hold, nowMs: number): void {
   if (hold.waitingCount === 0) hold.isHinted = true;
 }
 
+/**
+ * How long after its Unmount a container may take to be gone, in milliseconds. One that is there
+ * longer stays: `docker cp` on a running container sends Mount and Unmount, too.
+ */
+export const LEAVING_MS_MAX = 2_000;
+
+/** Whether an Unmount has just come, so that whoever has the hold may be about to go. */
+export function isLeaving({ isHinted, hintedAtMs }: Hold, nowMs: number): boolean {
+  return isHinted && nowMs - hintedAtMs < LEAVING_MS_MAX;
+}
+
+/** Whether a Mount's container may still be about to appear. */
+export function isAwaited(
+  { waitingCount, mountedAtMs }: Hold,
+  { nowMs, startMs }: { readonly nowMs: number; readonly startMs: number },
+): boolean {
+  return waitingCount > 0 && nowMs - mountedAtMs < startMs;
+}
+
 /** What paths of a hold's own mount end with, also in a copy of the directory of the holds. */
 export function ownEnd(path: string): string {
   return path.slice(path.lastIndexOf("/"));

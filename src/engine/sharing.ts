@@ -1,13 +1,7 @@
 // Sharing modes: who may start with a volume, and who has broken its mode by the kernel's flags.
 import type { PeerMount } from "../core/host.ts";
 import type { SharingMode } from "./engine-options.ts";
-import type { Hold } from "./hold-table.ts";
-
-/**
- * How long after its Unmount a container may take to be gone, in milliseconds. One that is there
- * longer stays: `docker cp` on a running container sends Mount and Unmount, too.
- */
-const LEAVING_MS_MAX = 2_000;
+import { type Hold, isAwaited, isLeaving } from "./hold-table.ts";
 
 /** A container that has the volume now. */
 export interface ContainerUse {
@@ -81,11 +75,9 @@ export interface Admission {
 export function admission(question: Admission): "free" | "wait" | readonly ContainerUse[] {
   const { holds, holder, isHolderShared, nowMs, startMs } = question;
   const others = holds.filter((hold) => isHolderShared || hold.holder !== holder);
-  const isAwaited = (hold: Hold): boolean =>
-    hold.waitingCount > 0 && nowMs - hold.mountedAtMs < startMs;
-  const isLeaving = (hold: Hold): boolean =>
-    hold.isHinted && hold.uses.length > 0 && nowMs - hold.hintedAtMs < LEAVING_MS_MAX;
-  if (others.some(isLeaving) || others.some(isAwaited)) return "wait";
+  const isComing = (hold: Hold): boolean => isAwaited(hold, { nowMs, startMs });
+  const isGoing = (hold: Hold): boolean => hold.uses.length > 0 && isLeaving(hold, nowMs);
+  if (others.some(isGoing) || others.some(isComing)) return "wait";
   const uses = containerUses(others);
   return uses.length > 0 ? uses : "free";
 }

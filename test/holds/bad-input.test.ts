@@ -6,7 +6,7 @@ import { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import { testImage } from "../support/test-image.ts";
 
-const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount"];
+const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
 const startMs = 120_000;
 const testMs = 60_000;
 

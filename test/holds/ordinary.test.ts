@@ -3,7 +3,7 @@ import { afterAll, beforeAll, describe, expect } from "bun:test";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 
-const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount"];
+const requirements: readonly Requirement[] = ["root", "dockerd", "docker-cli", "mount", "busybox"];
 const startMs = 120_000;
 const testMs = 60_000;
 
