@@ -1,11 +1,10 @@
 // Holds of a real Podman: one ID for all of its containers, and mounts in them that are private.
 import { afterAll, beforeAll, describe, expect } from "bun:test";
-import { join } from "node:path";
 import { eventually } from "../support/child.ts";
 import { HOLD_GRACE_MS, HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
-import { makePodman, type Podman, podmanRunArguments } from "../support/podman.ts";
-import { loadTestImage, testImage } from "../support/test-image.ts";
+import { type Podman, podmanRunArguments } from "../support/podman.ts";
+import { testImage } from "../support/test-image.ts";
 import { contentOf, holdsAre, killProcess } from "./steps.ts";
 
 const requirements: readonly Requirement[] = ["root", "podman", "mount", "busybox"];
@@ -18,36 +17,27 @@ beforeAll(async () => {
   if (needs(...requirements).skip !== undefined) return;
   bench = new HoldsBench();
   await bench.startDaemon();
-  podman = makePodman({ plugins: { holdfast: join(bench.pluginFolder, "holdfast.sock") } });
-  await loadTestImage(podman.run);
+  podman = await bench.startPodman();
 }, startMs);
-afterAll(async () => {
-  await podman?.[Symbol.asyncDispose]();
-  await bench?.[Symbol.asyncDispose]();
-}, startMs);
+afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
 }
 
-async function succeed(...words: readonly string[]): Promise<string> {
-  const ended = await podman.run(...words);
-  if (ended.exit !== 0) throw new Error(`podman ${words.join(" ")}: ${ended.stderr}`);
-  return ended.stdout.trim();
-}
-
 async function run(name: string, ...mounts: readonly string[]): Promise<void> {
   const words = ["run", "--detach", "--name", name, "--stop-signal=KILL", ...podmanRunArguments];
-  await succeed(...words, ...mounts, testImage, "sleep", "1000");
+  await podman.succeed(...words, ...mounts, testImage, "sleep", "1000");
 }
 
 async function create(...volumes: readonly string[]): Promise<void> {
-  for (const volume of volumes) await succeed("volume", "create", "--driver", "holdfast", volume);
+  for (const volume of volumes)
+    await podman.succeed("volume", "create", "--driver", "holdfast", volume);
 }
 
 async function writesLand(container: string, volume: string): Promise<void> {
   const text = `${container} ${Math.random()}`;
-  await succeed("exec", container, "sh", "-c", `echo ${text} > /data/landed`);
+  await podman.succeed("exec", container, "sh", "-c", `echo ${text} > /data/landed`);
   expect(contentOf(bench, volume, "landed")).toBe(`${text}\n`);
 }
 
@@ -61,7 +51,7 @@ async function isInUse(volume: string, by: string): Promise<void> {
 async function isFree(volume: string): Promise<void> {
   await bench.holders(volume);
   expect(bench.holdMounts()).toEqual([]);
-  await succeed("volume", "rm", volume);
+  await podman.succeed("volume", "rm", volume);
 }
 
 describe("Podman's containers", () => {
@@ -71,29 +61,37 @@ describe("Podman's containers", () => {
     await run("two", "-v", "shared:/data:ro");
     await bench.holders("shared", "one running rw", "two running ro");
     await holdsAre(bench, 1);
-    await succeed("rm", "--force", "--time=0", "two");
+    await podman.succeed("rm", "--force", "--time=0", "two");
     await bench.holders("shared", "one running rw");
     await holdsAre(bench, 1);
     await writesLand("one", "shared");
     await isInUse("shared", "one (podman, running)");
     await run("three", "-v", "shared:/data:rslave");
     await bench.holders("shared", "one running rw", "three running rw");
-    await succeed("stop", "--time=0", "one");
+    await podman.succeed("stop", "--time=0", "one");
     await bench.holders("shared", "one stopped rw", "three running rw");
     await writesLand("three", "shared");
-    await succeed("rm", "--force", "--time=0", "three");
+    await podman.succeed("rm", "--force", "--time=0", "three");
     await bench.holders("shared", "one stopped rw");
     expect(bench.holdMounts()).toEqual([]);
     await isInUse("shared", "one (podman, stopped)");
-    await succeed("start", "one");
+    await podman.succeed("start", "one");
     await bench.holders("shared", "one running rw");
     await writesLand("one", "shared");
-    await succeed("rm", "--force", "--time=0", "one");
+    await podman.succeed("rm", "--force", "--time=0", "one");
     await isFree("shared");
   });
 
   when("that break a sharing mode are found, although only the first has a Mount", async () => {
-    await succeed("volume", "create", "--driver", "holdfast", "--opt", "sharing=none", "alone");
+    await podman.succeed(
+      "volume",
+      "create",
+      "--driver",
+      "holdfast",
+      "--opt",
+      "sharing=none",
+      "alone",
+    );
     await run("one", "-v", "alone:/data");
     const startedAtMs = Date.now();
     // Until Holdfast looks only seldom, so that it is the second's own contact that makes it look.
@@ -104,22 +102,22 @@ describe("Podman's containers", () => {
     await run("two", "-v", "alone:/data");
     await eventually(
       async () => {
-        const state = await succeed("inspect", "--format={{.State.Status}}", "two");
+        const state = await podman.succeed("inspect", "--format={{.State.Status}}", "two");
         return state === "exited" ? true : undefined;
       },
       { timeoutMs: 5_000, otherwise: () => "the second container is not stopped" },
     );
     await bench.holders("alone", "one running rw", "two stopped rw");
     await writesLand("one", "alone");
-    await succeed("rm", "--force", "--time=0", "one", "two");
+    await podman.succeed("rm", "--force", "--time=0", "one", "two");
     await isFree("alone");
   });
 
   when("with --rm leave nothing", async () => {
     await create("brief");
     const words = ["run", "--rm", ...podmanRunArguments, "-v", "brief:/data", testImage];
-    await succeed(...words, "sh", "-c", "echo there > /data/file");
-    expect(await succeed(...words, "cat", "/data/file")).toBe("there");
+    await podman.succeed(...words, "sh", "-c", "echo there > /data/file");
+    expect(await podman.succeed(...words, "cat", "/data/file")).toBe("there");
     await isFree("brief");
   });
 
@@ -131,7 +129,7 @@ describe("Podman's containers", () => {
       ["one", 1],
       ["two", 0],
     ] as const) {
-      await killProcess(Number(await succeed("inspect", "--format={{.State.Pid}}", name)));
+      await killProcess(Number(await podman.succeed("inspect", "--format={{.State.Pid}}", name)));
       await eventually(() => (bench.holdMounts().length === left ? true : undefined), {
         timeoutMs: 30_000,
         otherwise: () => `${bench.holdMounts().length} holds are left, not ${left}`,
@@ -139,7 +137,7 @@ describe("Podman's containers", () => {
     }
     await bench.holders("shot", "one stopped rw", "two stopped rw");
     await isInUse("shot", "two (podman, stopped)");
-    await succeed("rm", "one", "two");
+    await podman.succeed("rm", "one", "two");
     await isFree("shot");
   });
 
@@ -150,7 +148,7 @@ describe("Podman's containers", () => {
     await bench.daemon.kill();
     await bench.startDaemon();
     await bench.holders("lasting", "one running rw", "two running rw");
-    await succeed("rm", "--force", "--time=0", "two");
+    await podman.succeed("rm", "--force", "--time=0", "two");
     await bench.holders("lasting", "one running rw");
     await writesLand("one", "lasting");
     await isInUse("lasting", "one (podman, running)");

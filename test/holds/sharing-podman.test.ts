@@ -1,12 +1,11 @@
 // Sharing modes with a real podman, which announces only the first of its containers by a Mount.
 import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
-import { join } from "node:path";
 import { STOP_SECONDS } from "../../src/core/container-engine.ts";
 import { eventually } from "../support/child.ts";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
-import { makePodman, type Podman, podmanRunArguments } from "../support/podman.ts";
-import { loadTestImage, testImage } from "../support/test-image.ts";
+import { type Podman, podmanRunArguments } from "../support/podman.ts";
+import { testImage } from "../support/test-image.ts";
 
 const requirements: readonly Requirement[] = ["root", "podman", "busybox", "mount"];
 const startMs = 120_000;
@@ -21,39 +20,37 @@ beforeAll(async () => {
   if (needs(...requirements).skip !== undefined) return;
   bench = new HoldsBench();
   await bench.startDaemon();
-  podman = makePodman({ plugins: { holdfast: join(bench.pluginFolder, "holdfast.sock") } });
-  await loadTestImage(podman.run);
+  podman = await bench.startPodman();
 }, startMs);
 afterEach(async () => {
   await podman?.run("rm", "--all", "--force", "--time=0");
 }, startMs);
-afterAll(async () => {
-  await podman?.[Symbol.asyncDispose]();
-  await bench?.[Symbol.asyncDispose]();
-}, startMs);
+afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
 }
 
-async function succeed(...words: readonly string[]): Promise<string> {
-  const ended = await podman.run(...words);
-  if (ended.exit !== 0) throw new Error(`podman ${words.join(" ")}: ${ended.stderr}`);
-  return ended.stdout.trim();
-}
-
 async function createVolume(name: string, sharing: string): Promise<void> {
-  await succeed("volume", "create", "--driver", "holdfast", "--opt", `sharing=${sharing}`, name);
+  await podman.succeed(
+    "volume",
+    "create",
+    "--driver",
+    "holdfast",
+    "--opt",
+    `sharing=${sharing}`,
+    name,
+  );
 }
 
 async function run(name: string, mount: string): Promise<void> {
   const place = ["--name", name, ...podmanRunArguments, "--volume", mount];
-  await succeed("run", "--detach", ...place, testImage, "sleep", "1000");
+  await podman.succeed("run", "--detach", ...place, testImage, "sleep", "1000");
 }
 
 /** `name Up` or `name Exited`, sorted. */
 async function states(): Promise<readonly string[]> {
-  const listed = await succeed("ps", "--all", "--format", "{{.Names}} {{.Status}}");
+  const listed = await podman.succeed("ps", "--all", "--format", "{{.Names}} {{.Status}}");
   const first = listed.split("\n").map((line) => line.split(" ").slice(0, 2).join(" "));
   return first.toSorted();
 }
@@ -90,8 +87,8 @@ for (const sharing of ["none", "onewriter"]) {
       await run("third", `${volume}:/data`);
       await untilStates("first Up", "second Exited", "third Exited");
       console.info(`a second writer of podman was gone after ${performance.now() - fromMs} ms`);
-      await succeed("stop", "--time=0", "first");
-      await succeed("start", "second");
+      await podman.succeed("stop", "--time=0", "first");
+      await podman.succeed("start", "second");
       await bench.holders(volume, "first stopped rw", "second running rw", "third stopped rw");
     });
   });
@@ -102,7 +99,7 @@ describe("sharing=none", () => {
     await createVolume("race", "none");
     for (const name of ["left", "right"]) {
       const place = ["--name", name, ...podmanRunArguments, "--volume", "race:/data"];
-      await succeed("create", ...place, testImage, "sleep", "1000");
+      await podman.succeed("create", ...place, testImage, "sleep", "1000");
     }
     await Promise.all(["left", "right"].map((name) => podman.run("start", name)));
     await eventually(
@@ -123,8 +120,8 @@ describe("sharing=none", () => {
     await createVolume("turns", "none");
     await run("turn0", "turns:/data");
     for (let round = 0; round < 5; round++) {
-      await succeed("restart", "--time=0", `turn${round}`);
-      await succeed("rm", "--force", "--time=0", `turn${round}`);
+      await podman.succeed("restart", "--time=0", `turn${round}`);
+      await podman.succeed("rm", "--force", "--time=0", `turn${round}`);
       await run(`turn${round + 1}`, "turns:/data");
       await bench.holders("turns", `turn${round + 1} running rw`);
     }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type Ended, eventually, runToEnd } from "./child.ts";
 import { holdfastCommand, type RunningDaemon, startDaemon, temporaryDirectory } from "./daemon.ts";
 import { type DockerdOptions, type RunningDockerd, startDockerd } from "./dockerd.ts";
+import { makePodman, type Podman } from "./podman.ts";
 import { loadTestImage, testImage } from "./test-image.ts";
 
 /** Short, so that tests of leaks need not wait for minutes. */
@@ -39,6 +40,7 @@ export class HoldsBench implements AsyncDisposable {
   readonly #options: HoldsBenchOptions;
   #daemon: RunningDaemon | undefined;
   #dockerd: RunningDockerd | undefined;
+  #podman: Podman | undefined;
 
   constructor(options: HoldsBenchOptions = {}) {
     this.#options = options;
@@ -88,6 +90,14 @@ export class HoldsBench implements AsyncDisposable {
     });
     const dockerd = this.#dockerd;
     await loadTestImage((...parameters) => dockerd.docker(...parameters));
+  }
+
+  /** A Podman whose driver `holdfast` this daemon is, with the test image. Ended with the bench. */
+  async startPodman(): Promise<Podman> {
+    const podman = makePodman({ plugins: { holdfast: join(this.pluginFolder, "holdfast.sock") } });
+    this.#podman = podman;
+    await loadTestImage(podman.run);
+    return podman;
   }
 
   /** The docker command line; throws, with its words, unless it ends with 0. */
@@ -168,6 +178,7 @@ export class HoldsBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#podman?.[Symbol.asyncDispose]();
     // Thrown away: its containers need not be asked to end, which takes ten seconds each.
     await this.#dockerd?.kill();
     await this.#daemon?.stop();

@@ -29,6 +29,8 @@ export interface Podman extends AsyncDisposable {
   readonly root: string;
   /** Runs podman to its end. Killed after 60 s. */
   run(...parameters: readonly string[]): Promise<Ended>;
+  /** What podman printed; throws, with its words, unless it ends with 0. */
+  succeed(...parameters: readonly string[]): Promise<string>;
 }
 
 /** Nothing is started: every command is a process of its own. Needs root, podman and runc. */
@@ -62,6 +64,11 @@ ${lines.join("\n")}
     environment,
     root,
     run,
+    async succeed(...parameters) {
+      const ended = await run(...parameters);
+      if (ended.exit === 0) return ended.stdout.trim();
+      throw new Error(`podman ${parameters.join(" ")}: ${ended.exit} ${ended.stderr}`);
+    },
     async [Symbol.asyncDispose]() {
       const removed = await run("rm", "--all", "--force", "--time=0");
       if (removed.exit !== 0) throw new Error(`podman rm: ${removed.stderr}`);

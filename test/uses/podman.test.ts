@@ -1,10 +1,9 @@
 // Podman keeps its volumes on Holdfast: data of one container is the next one's, holders are named.
 import { afterAll, beforeAll, expect } from "bun:test";
-import { join } from "node:path";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
-import { makePodman, type Podman, podmanRunArguments } from "../support/podman.ts";
-import { loadTestImage, testImage } from "../support/test-image.ts";
+import { type Podman, podmanRunArguments } from "../support/podman.ts";
+import { testImage } from "../support/test-image.ts";
 
 const requirements: readonly Requirement[] = ["root", "podman", "mount", "busybox"];
 const timeoutMs = 120_000;
@@ -16,51 +15,49 @@ beforeAll(async () => {
   if (needs(...requirements).skip !== undefined) return;
   bench = new HoldsBench();
   await bench.startDaemon();
-  podman = makePodman({ plugins: { holdfast: join(bench.pluginFolder, "holdfast.sock") } });
-  await loadTestImage(podman.run);
+  podman = await bench.startPodman();
 }, timeoutMs);
-afterAll(async () => {
-  await podman?.[Symbol.asyncDispose]();
-  await bench?.[Symbol.asyncDispose]();
-}, timeoutMs);
-
-async function run(...words: readonly string[]): Promise<string> {
-  const ended = await podman.run(...words);
-  if (ended.exit === 0) return ended.stdout.trim();
-  throw new Error(`podman ${words.join(" ")}: ${ended.exit} ${ended.stderr}`);
-}
+afterAll(async () => await bench?.[Symbol.asyncDispose](), timeoutMs);
 
 async function start(name: string, ...more: readonly string[]): Promise<void> {
   const place = ["run", "-d", "--name", name, ...podmanRunArguments, "--stop-signal=KILL"];
-  await run(...place, ...more, testImage, "sleep", "1000");
+  await podman.succeed(...place, ...more, testImage, "sleep", "1000");
 }
 
 whenPossible(
   requirements,
   "data outlives its container, two at a time are told apart, and rm waits for the last",
   async () => {
-    await run("volume", "create", "--driver", "holdfast", "--opt", "owner=999:999", volume);
+    await podman.succeed(
+      "volume",
+      "create",
+      "--driver",
+      "holdfast",
+      "--opt",
+      "owner=999:999",
+      volume,
+    );
     const mount = ["--user=999:999", "-v", `${volume}:/data`];
     await start("one", ...mount);
-    await run("exec", "one", "sh", "-c", "echo kept > /data/file");
+    await podman.succeed("exec", "one", "sh", "-c", "echo kept > /data/file");
     await bench.holders(volume, "one running rw");
-    await run("kill", "--signal=KILL", "one");
-    await run("rm", "--force", "one");
+    await podman.succeed("kill", "--signal=KILL", "one");
+    await podman.succeed("rm", "--force", "one");
     await bench.holders(volume);
     expect(bench.holdMounts()).toEqual([]);
 
     await start("two", ...mount);
     await start("three", "-v", `${volume}:/data:ro`);
-    expect(await run("exec", "three", "cat", "/data/file")).toBe("kept");
+    expect(await podman.succeed("exec", "three", "cat", "/data/file")).toBe("kept");
     await bench.holders(volume, "two running rw", "three running ro");
-    await run("rm", "--force", "--time=0", "two");
+    await podman.succeed("rm", "--force", "--time=0", "two");
     await bench.holders(volume, "three running ro");
     expect((await podman.run("volume", "rm", volume)).stderr).toContain("being used");
     expect((await bench.holdfast("volume", "rm", volume)).stderr).toContain("three");
-    expect(await run("exec", "three", "cat", "/data/file")).toBe("kept");
-    await run("rm", "--force", "--time=0", "three");
+    expect(await podman.succeed("exec", "three", "cat", "/data/file")).toBe("kept");
+    await podman.succeed("rm", "--force", "--time=0", "three");
     await bench.holders(volume);
-    await run("volume", "rm", volume);
+    await podman.succeed("volume", "rm", volume);
     expect((await bench.holdfast("volume", "ls", "-q")).stdout).toBe("");
   },
   timeoutMs,
@@ -76,9 +73,9 @@ whenPossible(
     expect(refused.exit).not.toBe(0);
     expect(refused.stderr).toContain('unknown option "colour"');
     expect((await podman.run(...create, "v")).stderr).toContain('invalid volume name "v"');
-    expect(await run("volume", "ls", "--quiet")).toBe("");
+    expect(await podman.succeed("volume", "ls", "--quiet")).toBe("");
     // A volume that is gone behind Podman's back: a container must not start without its data.
-    await run(...create, "lost");
+    await podman.succeed(...create, "lost");
     expect((await bench.holdfast("volume", "rm", "lost")).exit).toBe(0);
     const words = ["run", "--rm", ...podmanRunArguments, "-v", "lost:/data", testImage, "true"];
     expect((await podman.run(...words)).stderr).toContain("no such volume");
