@@ -109,6 +109,7 @@ export interface VolumeDriver {
   readonly rebuild?: RebuildCapable | undefined;
   /** Out of sight and back in O(1), on the same storage. */
   readonly trash?: TrashCapable | undefined;
+  readonly rename?: RenameCapable | undefined;
   readonly usage?: UsageCapable | undefined;
   readonly quota?: QuotaCapable | undefined;
   readonly snapshots?: SnapshotCapable | undefined;
@@ -139,30 +140,77 @@ export interface RebuildCapable {
 export interface RetiredRecord {
   readonly id: TrashId;
   readonly identity: string;
+  /** What `retire` or `describe` put beside the data; null: nothing, or it cannot be read. */
+  readonly description: string | null;
+  /** Its purge has begun: it is not whole any more, and cannot be restored. */
+  readonly isPurging: boolean;
+}
+
+/** How a volume goes into the trash. */
+export interface Retirement {
+  readonly id: TrashId;
+  /**
+   * Kept beside the data, whatever it says: what is needed to restore the volume when everything
+   * else is lost. At most `RETIRED_DESCRIPTION_BYTES_MAX`.
+   */
+  readonly description: string;
+}
+
+/** Longest description beside retired data, in bytes of UTF-8: 1 MiB. */
+export const RETIRED_DESCRIPTION_BYTES_MAX = 1_048_576;
+
+export interface TrashSpace {
+  /** Of the file system that the trash lies on. */
+  readonly sizeBytes: number;
+  /** What others than root may still write there. */
+  readonly availableBytes: number;
 }
 
 export interface TrashCapable {
   /**
    * Moves the volume out of sight under `id`. Takes time that does not depend on its size.
    * Afterwards the name is free. Repeating it with the same id succeeds. Refuses like `destroy`.
-   * Leaves what was found rather than made where it is.
+   * Leaves what was found rather than made where it is. On a full file system it works without the
+   * description.
    */
-  retire(name: VolumeName, id: TrashId, operation: Operation): Promise<void>;
+  retire(name: VolumeName, retirement: Retirement, operation: Operation): Promise<void>;
+  /**
+   * Replaces what lies beside the data of `id`. Returns when that survives a power cut. Does
+   * nothing when there is no such entry.
+   */
+  describe(id: TrashId, description: string, operation: Operation): Promise<void>;
   /**
    * When what stands under the name was last moved or changed as a whole, in milliseconds since the
    * epoch (a directory's change time); 0 when the driver cannot say, or nothing is there.
    */
   movedAtMs(name: VolumeName, operation: Operation): Promise<number>;
-  /** Undoes `retire`. Refuses with `volume.exists_differently` when the name is taken. */
+  /**
+   * Undoes `retire`, under any free name; nothing of the description is left in the volume. Refuses
+   * with `volume.exists_differently` when the name is taken, and with `trash.purging` what is not
+   * whole any more.
+   */
   restore(id: TrashId, name: VolumeName, operation: Operation): Promise<void>;
   /**
-   * Destroys what was retired, for ever. Returns when that survives a power cut. Purging what is
-   * not there succeeds. It never follows a symbolic link. It never crosses into another file
-   * system.
+   * Destroys what was retired, for ever, at a low priority. Returns when that survives a power cut.
+   * Purging what is not there succeeds. It never follows a symbolic link. It never crosses into
+   * another file system. Refuses with `volume.in_use` what a mount in any mount namespace still
+   * shows. From its first effect on `list` says `isPurging`.
    */
   purge(ids: readonly TrashId[], operation: Operation): Promise<void>;
   /** Everything in the trash once. */
   list(operation: Operation): AsyncIterable<RetiredRecord>;
+  /** As `UsageCapable.measure`, for what lies in the trash; null for what is not there. */
+  measure(id: TrashId, operation: Operation): Promise<{ readonly usedBytes: number | null }>;
+  space(operation: Operation): Promise<TrashSpace>;
+}
+
+export interface RenameCapable {
+  /**
+   * Gives a volume another name. Its identity, options and data stay. Returns when that survives a
+   * power cut. Repeating it succeeds. Refuses with `volume.in_use` while a holder has it mounted,
+   * and with `volume.exists_differently` when the new name is taken.
+   */
+  rename(from: VolumeName, to: VolumeName, operation: Operation): Promise<void>;
 }
 
 export interface UsageCapable {
@@ -227,6 +275,9 @@ export const driverDeadlinesMs = {
   unmount: 60_000,
   rebuild: 10_000,
   retire: 60_000,
+  describe: 10_000,
+  space: 10_000,
+  rename: 60_000,
   movedAtMs: 10_000,
   restore: 60_000,
   purge: 3_600_000,

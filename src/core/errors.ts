@@ -113,6 +113,41 @@ export const errorTable = {
       "Repeat the `holdfast adopt` or `holdfast release` that was cut short; it is also tried " +
       "again by itself.",
   },
+  "volume.protected": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Lift the protection with `holdfast volume unprotect`, which wants the name again.",
+  },
+  "volume.name_taken": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Give another name, with `--as` where something is restored.",
+  },
+  "confirmation.missing": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Give the name again as the confirmation: what follows cannot be undone.",
+  },
+  "trash.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List what can be restored with `holdfast trash ls`.",
+  },
+  "trash.ambiguous": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Give the id of one of them; `holdfast trash ls` shows them.",
+  },
+  "trash.purging": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Its destruction has begun and cannot be undone; restore from a backup.",
+  },
+  "prune.plan_not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Make a new plan with `holdfast volume prune --plan`.",
+  },
   "adoption.in_use": {
     kind: "conflict",
     retry: true,

@@ -89,6 +89,23 @@ export interface PeerScan {
   readonly isWhole: boolean;
 }
 
+/** A mount that shows what lies in a directory. */
+export interface MountBelow {
+  /** Which of the directories that were asked for. */
+  readonly directory: string;
+  /** As its namespace sees it. */
+  readonly target: string;
+  readonly pid: number;
+  /** See `PeerMount.container`. */
+  readonly container: string | null;
+}
+
+export interface MountsBelow {
+  readonly mounts: readonly MountBelow[];
+  /** See `PeerScan.isWhole`. */
+  readonly isWhole: boolean;
+}
+
 /** What is to be reachable at a second place. */
 export interface BindRequest {
   /** Absolute; an existing directory. */
@@ -154,6 +171,16 @@ export interface Host {
   peerMounts(question: PeerQuestion): PeerScan;
   /** The same, letting others work in between: what changes meanwhile may be missing. */
   peerMountsInTurns(question: PeerQuestion): Promise<PeerScan>;
+  /**
+   * All mounts, in all mount namespaces, that show one of these directories or anything in it, by
+   * whatever path they were reached before. As costly as `peerMounts`.
+   */
+  mountsBelow(directories: readonly string[]): MountsBelow;
+  /**
+   * The program that a process runs, as the kernel names it (`/proc/PID/comm`, at most 15 bytes);
+   * "" when it is gone. May be as old as a second.
+   */
+  programOf(pid: number): string;
   /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
    * gone or cannot be looked at.

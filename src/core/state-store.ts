@@ -6,6 +6,7 @@
 // so nobody sees what a power cut could still take. Two writes of one turn do not see each other:
 // whoever needs that holds the volume's lease until `write` has resolved.
 import type { DriverOptions } from "./driver.ts";
+import type { ErrorCode } from "./errors.ts";
 import type { DriverName, HolderId, OperationId, TrashId, VolumeName } from "./names.ts";
 import type { Caller } from "./operation.ts";
 
@@ -27,6 +28,24 @@ export const volumePhases = ["ready", "creating", "removing", "adopting", "relea
 
 export type VolumePhase = (typeof volumePhases)[number];
 
+/** Why a volume must not be removed, renamed or purged, and who said so. */
+export interface Protection {
+  /** One line, 1 to 1,000 characters. */
+  readonly reason: string;
+  /** Milliseconds since the epoch. */
+  readonly sinceMs: number;
+  /** See `HistoryEntry.by`. */
+  readonly by: string;
+}
+
+/** The end of a volume's last use. */
+export interface LastUse {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+  /** Who had it: a container's name or id, or the id of a client's holder. */
+  readonly holder: string;
+}
+
 /** One volume. Immutable: a change is a new entry, so an entry can be a key of caches. */
 export interface VolumeEntry {
   readonly name: VolumeName;
@@ -47,6 +66,18 @@ export interface VolumeEntry {
    * again.
    */
   readonly usedAtMs: number | null;
+  /** null: no holder has ended yet. While it has holders, its last use is now. */
+  readonly lastUse: LastUse | null;
+  /** A line for people, 1 to 1,000 characters; null: none. */
+  readonly note: string | null;
+  readonly protection: Protection | null;
+}
+
+/** A name that a volume had before it was renamed, and that still means it. No volume has it. */
+export interface AliasEntry {
+  readonly alias: VolumeName;
+  readonly volume: VolumeName;
+  readonly sinceMs: number;
 }
 
 /**
@@ -72,14 +103,28 @@ export interface KnownEngine {
   readonly sinceMs: number;
 }
 
-/** A removed volume whose data still lies in the trash. */
+/**
+ * A removed volume whose data still lies in the trash (decision 0009). "kept": it can be restored.
+ * "purging": its destruction has begun, and only ends with the row.
+ */
 export interface RetiredEntry {
   readonly id: TrashId;
   readonly volume: VolumeEntry;
+  readonly phase: "kept" | "purging";
   readonly retiredAtMs: number;
+  /** Who removed it: see `HistoryEntry.by`. */
+  readonly removedBy: string;
+  /** When it may be purged, in milliseconds since the epoch; null: never by itself. */
+  readonly purgeAtMs: number | null;
+  /** Apparent bytes, measured in the background; null: not yet, or not measurable. */
+  readonly sizeBytes: number | null;
 }
 
-/** "undo": the storage refused the change that stands before it, and it was taken back. */
+/**
+ * "undo": the storage refused the change that stands before it, and it was taken back. "purge":
+ * what lay in the trash was given up for good, because somebody asked or its time was over;
+ * "evict": because space was wanted. "forget": an alias was removed.
+ */
 export const historyActions = [
   "create",
   "adopt",
@@ -89,6 +134,14 @@ export const historyActions = [
   "mount",
   "unmount",
   "undo",
+  "restore",
+  "purge",
+  "evict",
+  "rename",
+  "forget",
+  "update",
+  "protect",
+  "unprotect",
 ] as const;
 
 export type HistoryAction = (typeof historyActions)[number];
@@ -97,10 +150,46 @@ export type HistoryAction = (typeof historyActions)[number];
 export interface HistoryEntry {
   readonly atMs: number;
   readonly action: HistoryAction;
+  /** Of "rename" the new name. */
   readonly volume: VolumeName;
   readonly driver: DriverName;
   readonly caller: Caller;
+  /** The program that asked, as the kernel names it: "dockerd", "holdfast"; "" when it was gone. */
+  readonly by: string;
+  /**
+   * What else it was about: the holder or container of "mount" and "unmount", the old name of
+   * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
+   * "forget", the reason of "protect", the names of what "update" changed; "" for nothing.
+   * At most 1,000 characters.
+   */
+  readonly subject: string;
+  /** "done", or why a removal, a purge or a rename was refused or failed. */
+  readonly outcome: "done" | ErrorCode;
   readonly operation: OperationId;
+}
+
+/** A change that is on disk, and its place among all: a later one has a larger cursor. */
+export interface StoredHistoryEntry extends HistoryEntry {
+  readonly cursor: number;
+}
+
+export interface HistoryQuery {
+  /** Only changes of this volume, under this name. */
+  readonly volume?: VolumeName;
+  /** Only older ones. */
+  readonly before?: number;
+  /** Only younger ones. */
+  readonly after?: number;
+  readonly order: "newest first" | "oldest first";
+  readonly countMax: number;
+  /** Looks at no more than so many changes, whether they match or not; by default at all. */
+  readonly spanMax?: number;
+}
+
+export interface HistoryPage {
+  readonly entries: readonly StoredHistoryEntry[];
+  /** What to give as `before` (or `after`) for the next page; null: there is nothing further. */
+  readonly next: number | null;
 }
 
 /** How many changes the history keeps; the oldest go first. */
@@ -116,14 +205,24 @@ export interface StateView {
   readonly volumeCount: number;
   holders(name: VolumeName): readonly HolderEntry[];
   retired(): Iterable<RetiredEntry>;
+  /** The entry of the trash; undefined when there is none. */
+  retiredEntry(id: TrashId): RetiredEntry | undefined;
+  readonly retiredCount: number;
+  /** What an alias means; undefined when it is none. */
+  alias(name: string): AliasEntry | undefined;
+  /** In no particular order. */
+  aliases(): Iterable<AliasEntry>;
   /** In the order of their first contact. */
   engines(): Iterable<KnownEngine>;
 }
 
 export interface StateTransaction extends StateView {
   putVolume(entry: VolumeEntry): void;
-  /** Removes the row and its holders. */
+  /** Removes the row, its holders and its aliases. */
   removeVolume(name: VolumeName): void;
+  /** Throws `internal.bug` when there is no such volume, or one has the alias as its name. */
+  putAlias(entry: AliasEntry): void;
+  removeAlias(alias: VolumeName): void;
   putHolder(entry: HolderEntry): void;
   removeHolder(volume: VolumeName, holder: HolderId): void;
   putRetired(entry: RetiredEntry): void;
@@ -157,11 +256,8 @@ export interface StateStore {
    * error) or the commit fails (`storage.full`, `storage.read_only`, `storage.failed`).
    */
   write<T>(work: (transaction: StateTransaction) => Settled<T>): Promise<T>;
-  /** The newest changes first, at most `countMax`, of one volume or of all. Reads the disk. */
-  history(query: {
-    readonly volume?: VolumeName;
-    readonly countMax: number;
-  }): readonly HistoryEntry[];
+  /** Reads the disk. O(changes looked at): some 100 ms for all of them. */
+  history(query: HistoryQuery): HistoryPage;
   /** Commits what waits, writes the copy and lets go of the file. */
   close(): Promise<void>;
 }
