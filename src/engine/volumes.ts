@@ -13,7 +13,7 @@ import type {
   VolumeEntry,
 } from "../core/state-store.ts";
 import { checkDescription } from "./description.ts";
-import { driverOptions, engineOptions } from "./engine-options.ts";
+import { checkEngineOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
@@ -90,7 +90,7 @@ export class VolumeEngine {
     if (existing !== undefined) return existing;
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    engineOptions(request.options);
+    checkEngineOptions(request.options);
     driver.validate(driverOptions(request.options));
     checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
