@@ -6,7 +6,7 @@ import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ServiceList } from "./service-list.ts";
 import type { Usage } from "./usage.ts";
-import type { UseGuard } from "./use-guard.ts";
+import type { EngineAnswers, UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -52,18 +52,17 @@ export class Pruner {
   }
 
   /**
-   * To be awaited before `plan`: ends holds that nobody has, and asks the engines. Resolves to the
-   * services that name volumes. Throws `containers.unreachable`.
+   * To be awaited before `plan`: ends holds that nobody has, and asks the engines which containers
+   * and services there are. Throws `containers.unreachable`.
    */
-  async prepare(operation: Operation): Promise<ServiceList> {
+  async prepare(operation: Operation): Promise<EngineAnswers> {
     const { state, guard } = this.#parts;
     const held = state.read((view) =>
       [...view.volumes()].filter(({ name }) => view.holders(name).length > 0),
     );
     const names = held.map(({ name }) => name);
     await guard.settle(names, operation);
-    await guard.refuseSilence("prune", operation);
-    return await guard.services("prune", operation);
+    return await guard.askAll("prune", operation);
   }
 
   /**

@@ -10,6 +10,12 @@ import {
 } from "./container-lists.ts";
 import type { ServiceList } from "./service-list.ts";
 
+/** What all engines that use our volumes said at one moment. */
+export interface EngineAnswers {
+  readonly list: ContainerList;
+  readonly services: ServiceList;
+}
+
 /** Asked before every removal and prune. A prune also asks which volumes services name. */
 export interface UseGuard {
   /**
@@ -18,20 +24,15 @@ export interface UseGuard {
    */
   settle(names: readonly string[], operation: Operation): Promise<void>;
   /**
-   * Throws `containers.unreachable` when an engine that uses our volumes does not answer. `what`
-   * begins the message: "prune".
+   * Throws `containers.unreachable` when an engine that uses our volumes does not say all of it.
+   * `what` begins the message: "prune".
    */
-  refuseSilence(what: string, operation: Operation): Promise<void>;
+  askAll(what: string, operation: Operation): Promise<EngineAnswers>;
   /**
    * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
    * have it does not answer. The caller has the volume's lease.
    */
   refuseInUse(entry: VolumeEntry, operation: Operation): Promise<void>;
-  /**
-   * The services that name volumes. Throws `containers.unreachable` when an engine cannot say.
-   * `what` begins the message: "prune".
-   */
-  services(what: string, operation: Operation): Promise<ServiceList>;
   /**
    * Throws `volume.in_use` when a service names the volume, or `containers.unreachable`: no prune
    * removes it. Who removes it by its name may.
@@ -53,8 +54,12 @@ export interface UseGuardParts {
 export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
   return {
     settle,
-    async refuseSilence(what, operation) {
-      refuseSilent(what, await lists.ask(operation));
+    async askAll(what, operation) {
+      const asked = [lists.ask(operation), lists.services(operation)] as const;
+      const [list, services] = await Promise.all(asked);
+      refuseSilent(what, list);
+      refuseSilent(what, services, servicesQuestion);
+      return { list, services };
     },
     async refuseInUse(entry, operation) {
       const list = await lists.ask(operation);
@@ -62,11 +67,6 @@ export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
       const rows = state.read((view) => view.holders(entry.name));
       if (rows.length > 0 || containers.length > 0) throw inUse(entry, containers, rows);
       refuseSilent(`remove ${entry.name}`, list);
-    },
-    async services(what, operation) {
-      const services = await lists.services(operation);
-      refuseSilent(what, services, servicesQuestion);
-      return services;
     },
     async refuseServed(entry, operation) {
       const services = await lists.services(operation);

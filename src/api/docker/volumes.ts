@@ -148,7 +148,7 @@ export async function pruneVolumes(
   const filters = parseFilters(first(parseQuery(context.request.query), "filters"));
   const { filter, all } = pruneFilter(filters, !atLeast(version, CLUSTER_VERSION));
   const { pruner } = parts.engine;
-  const services = await pruner.prepare(context.operation);
+  const { services } = await pruner.prepare(context.operation);
   const plan = pruner.plan(filter, { all, services });
   const report = await pruner.run(plan, context.operation);
   return jsonAnswer(200, parts.headers.json, {
