@@ -118,7 +118,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     adoptions,
     holds,
     lists,
-    lastUse: new LastUse({ state, events, nowMs }),
+    lastUse: new LastUse({ state, nowMs }),
     pruner,
     plans,
     usage,
