@@ -13,6 +13,7 @@ import {
   placeOf,
   usedBy,
 } from "./adoption-plan.ts";
+import { unsaid } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import {
   ADOPTING_DRIVER,
@@ -23,6 +24,7 @@ import {
   prepareShell,
 } from "./move-finisher.ts";
 import { refuseMoving } from "./moving.ts";
+import { refuseProtected } from "./protection.ts";
 import { type RemovalParts, removeData } from "./removal.ts";
 import type { UseGuard } from "./use-guard.ts";
 
@@ -116,7 +118,11 @@ export class Adoptions {
     await guard.settle([name], operation);
     await using _lease = await volumes.lease(name, operation);
     let entry = volumes.inspect(name);
-    if (this.#isThere(entry)) return await volumes.dropHeld(entry, "release", operation);
+    refuseProtected(entry, "release");
+    if (this.#isThere(entry)) {
+      await volumes.dropHeld(entry, "release", operation);
+      return;
+    }
     if (entry.phase === "releasing") entry = await this.#finisher.finish(entry, operation);
     refuseMoving(entry);
     const data = await this.#releasable(entry, foreign, operation);
@@ -198,6 +204,7 @@ export class Adoptions {
       identity: data.identity,
       // It may hold data: it is never made again.
       usedAtMs: host.nowMs(),
+      ...unsaid,
     };
     const isNewEngine = await state.write((transaction) => {
       transaction.putVolume(entry);
