@@ -2,7 +2,7 @@
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
@@ -127,11 +127,7 @@ export class Trash {
    * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
    * then, as before.
    */
-  async restore(
-    id: TrashId,
-    as: string | undefined,
-    operation: Operation,
-  ): Promise<VolumeEntry> {
+  async restore(id: TrashId, as: string | undefined, operation: Operation): Promise<VolumeEntry> {
     const { leases, state, events, host } = this.#parts;
     const wanted = as === undefined ? undefined : parseVolumeName(as);
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
@@ -224,7 +220,7 @@ export class Trash {
     refuseProtected(entry.volume, "purge");
     await this.#settlePlace(entry, operation);
     const { trash } = this.#driver(entry.volume.driver);
-    await trash.refuseShown([id], operation);
+    await trash.refuseShown?.([id], operation);
     const purging: RetiredEntry = { ...entry, phase: "purging" };
     await state.write((transaction) => {
       transaction.putRetired(purging);
