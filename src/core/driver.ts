@@ -201,7 +201,9 @@ export interface TrashCapable {
    * Throws `volume.in_use` where `purge` would, and does nothing else, so that nothing is given up
    * that cannot be destroyed. Missing: nobody can look before.
    */
-  readonly refuseShown?: ((ids: readonly TrashId[], operation: Operation) => Promise<void>) | undefined;
+  readonly refuseShown?:
+    | ((ids: readonly TrashId[], operation: Operation) => Promise<void>)
+    | undefined;
   /** Everything in the trash once. */
   list(operation: Operation): AsyncIterable<RetiredRecord>;
   /** As `UsageCapable.measure`, for what lies in the trash; null for what is not there. */

@@ -10,6 +10,7 @@ import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
+import { History } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
@@ -24,6 +25,7 @@ import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { Trash, type TrashParts } from "./trash.ts";
 import { fateOf, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
+import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { Usage } from "./usage.ts";
 import { useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
@@ -92,12 +94,17 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const looked = { state, drivers, nowMs, places, randomHex };
   const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
-  const { purger, unfinished, trash } = makeTrash({ ...parts, drivers, events, recovery });
+  const history = new History({ state, host, operation: systemOperation });
+  const unfinishedRenames = new UnfinishedRenames();
+  const { purger, unfinished, trash } = makeTrash({
+    ...{ ...parts, drivers, events, recovery, history },
+    clear: (driver, name, operation) => volumes.clear(driver, name, operation),
+  });
   const trashDefaults = parts.trash.defaults;
   const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
-    ...{ unfinished, missing: recovery.missing },
+    ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
     ...{ guard, trashDefaults, wantSpace: () => trash.wantSpace() },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
@@ -156,7 +163,7 @@ function makeTrash(
     readonly drivers: ReadonlyMap<string, VolumeDriver>;
     readonly events: EventLog;
     readonly recovery: RecoveryReport;
-  },
+  } & Pick<TrashParts, "history" | "clear">,
 ) {
   const { state, events, recovery, systemOperation: operation } = parts;
   const purger = new Purger({

@@ -54,7 +54,9 @@ describe("remove", () => {
     expect(existsSync(bench.volumePath("wiki"))).toBe(false);
     expect(readdirSync(join(bench.root, "trash"))).toHaveLength(1);
     expect(bench.events.map((event) => event.action)).toEqual(["create", "destroy"]);
-    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([{ action: "remove" }]);
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
+      { action: "remove" },
+    ]);
     await bench.purged();
     expect(readdirSync(join(bench.root, "trash"))).toEqual([]);
   });
