@@ -25,7 +25,7 @@ import {
   prepareShell,
 } from "./move-finisher.ts";
 import { refuseMoving } from "./moving.ts";
-import { refuseProtected, refuseProtected } from "./protection.ts";
+import { refuseProtected } from "./protection.ts";
 import { type RemovalParts, removeData } from "./removal.ts";
 import type { UseGuard } from "./use-guard.ts";
 
@@ -130,7 +130,6 @@ export class Adoptions {
     }
     if (entry.phase === "releasing") entry = await this.#finisher.finish(entry, operation);
     refuseMoving(entry);
-    refuseProtected(entry, "release");
     const data = await this.#releasable(entry, foreign, operation);
     const releasing = { ...entry, phase: "releasing" } as const;
     await state.write((transaction) => {

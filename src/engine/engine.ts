@@ -10,6 +10,7 @@ import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
+import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
@@ -22,6 +23,8 @@ import { type RecoveryReport, recover } from "./recovery.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { fateOf, trashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
+import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
@@ -55,6 +58,8 @@ export interface HoldingParts {
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly upkeep: Upkeep;
+  readonly history: History;
   readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
@@ -73,7 +78,10 @@ export interface Engine {
 
 /** Recovers what the last life left behind, then hands out the engine. */
 export async function startEngine(parts: EngineParts): Promise<Engine> {
-  const { host, state, leases, systemOperation } = parts;
+  const { host, leases, systemOperation } = parts;
+  // Also for who gets its parts from here: what they write is followed, too.
+  const state = tellingState(parts.state, () => history.stored());
+  const history: History = new History({ state, host, operation: systemOperation });
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
   const randomHex = (bytes: number) => host.randomHex(bytes);
@@ -87,12 +95,16 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const isUnfinished = ({ volume }: RetiredEntry): boolean =>
     recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
   for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
+  const unfinishedRenames = new UnfinishedRenames();
   const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
-  const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
+  const { lists, judge, settler, guard } = watchHolds({
+    ...{ ...parts, state, events },
+    volumes: () => volumes,
+  });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
-    ...{ unfinished, missing: recovery.missing },
-    guard,
+    ...{ unfinished, unfinishedRenames, missing: recovery.missing },
+    ...{ guard, history, trashDefaults, wantSpace: () => undefined },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
@@ -100,7 +112,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
   const adoptions = new Adoptions({
-    ...{ state, host, drivers, volumes, events, guard, unfinished, purger },
+    ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
     ...parts.adopting,
     operation: systemOperation,
   });
@@ -116,6 +128,10 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   adoptions.start();
   return {
     volumes,
+    upkeep: new Upkeep({
+      ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
+    }),
+    history,
     adoptions,
     holds,
     lists,

@@ -127,11 +127,7 @@ export class Trash {
    * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
    * then, as before.
    */
-  async restore(
-    id: TrashId,
-    as: string | undefined,
-    operation: Operation,
-  ): Promise<VolumeEntry> {
+  async restore(id: TrashId, as: string | undefined, operation: Operation): Promise<VolumeEntry> {
     const { leases, state, events, host } = this.#parts;
     const wanted = as === undefined ? undefined : parseVolumeName(as);
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
