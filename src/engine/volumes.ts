@@ -212,8 +212,8 @@ export class VolumeEngine {
 
   /**
    * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
-   * `purge` not at all. Of an alias only the alias goes. Throws `volume.not_found`, `volume.protected`, `volume.in_use`,
-   * `volume.data_foreign`, `storage.*`.
+   * `purge` not at all. Of an alias only the alias goes. Throws `volume.not_found`,
+   * `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
     if (await dropAlias(this.#parts, name, operation)) return;
