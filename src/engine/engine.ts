@@ -28,7 +28,7 @@ import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
-import { useGuard } from "./use-guard.ts";
+import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -133,17 +133,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
-  const usage = new Usage({ state, drivers, volumes });
-  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, trashDefaults, atMs);
-  const pruner = new Pruner({
-    ...{ state, leases, volumes, usage, events, guard },
-    isKept: (entry) =>
-      drivers.get(entry.driver)?.trash !== undefined && fate(entry, nowMs()).phase === "kept",
-  });
-  const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
-    fateOf: fate,
-  });
+  const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
   adoptions.start();
   trash.start();
   return {
@@ -152,11 +142,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     holds,
     lists,
     lastUse: new LastUse({ state, nowMs }),
-    pruner,
-    plans,
-    trash,
-    purger,
-    usage,
+    ...pruning,
+    ...{ trash, purger },
     events,
     state,
     driverNames: [...drivers.keys()].sort(),
@@ -168,6 +155,30 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       await purger.stop();
     },
   };
+}
+
+/** What measures volumes, and removes those that nobody uses. */
+function makePruning(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly volumes: VolumeEngine;
+    readonly events: EventLog;
+    readonly guard: UseGuard;
+  },
+): Pick<Engine, "usage" | "pruner" | "plans"> {
+  const { state, leases, host, drivers, volumes, events, guard } = parts;
+  const usage = new Usage({ state, drivers, volumes });
+  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, parts.trash.defaults, atMs);
+  const pruner = new Pruner({
+    ...{ state, leases, volumes, usage, events, guard },
+    isKept: (entry) =>
+      drivers.get(entry.driver)?.trash !== undefined && fate(entry, host.nowMs()).phase === "kept",
+  });
+  const plans = new PrunePlans({
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
+    fateOf: fate,
+  });
+  return { usage, pruner, plans };
 }
 
 /** What becomes of removed volumes, and what the last life left of that. */
