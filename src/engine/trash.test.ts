@@ -3,11 +3,11 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { changedTrash, create, failureOf, named, names } from "../../test/support/engine-bench.ts";
-import { dead } from "../../test/support/recovery-bench.ts";
+import { dead, retiredRow } from "../../test/support/recovery-bench.ts";
 import { type TrashBench, trashBench } from "../../test/support/trash-bench.ts";
 import { EngineError } from "../core/errors.ts";
 import { makeTrashId, parseVolumeName } from "../core/names.ts";
-import type { HistoryEntry, VolumeEntry } from "../core/state-store.ts";
+import type { HistoryEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 
 const DAY_MS = 86_400_000;
 
@@ -347,7 +347,8 @@ describe("a purge", () => {
     const { id } = await bench.removed("wiki");
     expect(await failureOf(bench.purge(id))).toBe(inUse);
     expect(bench.row(id)?.phase).toBe("kept");
-    expect(newest(bench)).toMatchObject({ action: "purge", outcome: "volume.in_use" });
+    await bench.until("the refusal should be history", () => newest(bench)?.action === "purge");
+    expect(newest(bench)).toMatchObject({ subject: id, outcome: "volume.in_use" });
     await bench.restore(id);
     expect(bench.file("wiki")).toBe("wiki");
   });
@@ -383,15 +384,12 @@ test("a restore of what is left under the old name works too", async () => {
 });
 
 /** Its row says that it is removed, the start could not move it, and time has gone on. */
-async function halfRemoved(bench: TrashBench, name: string) {
+async function halfRemoved(bench: TrashBench, name: string): Promise<RetiredEntry> {
   const entry = await bench.filled(name);
   const presence = await bench.engine.local().get(entry.name, bench.engine.operation());
   if (presence.state !== "found") throw new Error("it is there");
   const { identity } = presence.record;
-  const retired = {
-    ...{ id: makeTrashId("0123456789abcdef"), volume: { ...entry, identity }, phase: "kept" },
-    ...{ retiredAtMs: Date.now(), removedBy: "holdfast", purgeAtMs: null, sizeBytes: null },
-  } as const;
+  const retired = retiredRow({ ...entry, identity }, { phase: "kept", purgeAtMs: null });
   await bench.engine.state.write((transaction) => {
     transaction.removeVolume(entry.name);
     transaction.putRetired(retired);
@@ -420,6 +418,7 @@ describe("protection in the trash", () => {
     expect((await trash.unprotect(id, operation)).volume.protection).toBeNull();
     expect((await bench.described(id))?.entry.volume.protection).toBeNull();
     await bench.purge(id);
+    await trash.purged(id, operation);
     expect(actions(bench).slice(-4)).toEqual(["destroy", "protect", "unprotect", "purge"]);
   });
 
