@@ -253,13 +253,15 @@ export class Trash {
     const { state, host, unfinished } = this.#parts;
     const presence = await driver.get(volume.name, operation).catch(() => undefined);
     if (presence?.state === "found" && isThat(entry, presence.record.identity)) return;
+    // It may lie under the name: the row says so, and it has to go into the trash before anybody
+    // gets that name, in this life or a later one.
+    const back = presence?.state === "absent" ? entry : { ...entry, volume };
     await state.write((transaction) => {
       transaction.removeVolume(volume.name);
-      transaction.putRetired(entry);
+      transaction.putRetired(back);
       transaction.addHistory(historyEntry(host, { action: "undo", entry: volume }, operation));
     });
-    // It may lie under the name: then it has to go into the trash before anybody gets the name.
-    if (presence?.state !== "absent") unfinished.add({ ...entry, volume });
+    if (back !== entry) unfinished.add(back);
     throw error;
   }
 
