@@ -96,6 +96,8 @@ describe("a Mount", () => {
       expect.stringContaining("make-rshared"),
     ]);
     expect(it.bench.binds.bound.size).toBe(0);
+    // The driver has mounted it for a moment: what is lost from now on is missing, and never empty.
+    expect(it.bench.engine.volumes.inspect("data").usedAtMs).toBe(it.bench.nowMs);
     expect(existsSync(join(it.bench.holdsDirectory, holdId("data", first)))).toBe(false);
     await remove(it);
     expect(names(it.bench)).toEqual([]);
