@@ -37,6 +37,7 @@ export interface PluginParts {
   readonly holds: HoldsPort;
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: ApiParts["operation"];
+  readonly counts?: ApiParts["counts"];
 }
 
 /** What one call gets. */
@@ -105,7 +106,7 @@ export function makePluginHandler(parts: PluginParts): Handler {
       return isAnswer ? answer : { ...answer, hangsUp: true };
     },
   };
-  return handlerOf(() => face, parts.operation);
+  return handlerOf(() => face, parts);
 }
 
 function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
