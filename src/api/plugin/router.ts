@@ -12,6 +12,7 @@ import { engineOptions } from "../../engine/engine-options.ts";
 import { isMoving } from "../../engine/moving.ts";
 import { notFound } from "../../engine/volumes.ts";
 import type { Handler, Header, HttpResponse } from "../../http/message.ts";
+import type { Counts } from "../counts.ts";
 import { jsonAnswer } from "../docker/answers.ts";
 import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
 import { rfc3339 } from "../docker/wire.ts";
@@ -37,7 +38,7 @@ export interface PluginParts {
   readonly holds: HoldsPort;
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: ApiParts["operation"];
-  readonly counts?: ApiParts["counts"];
+  readonly counts?: Counts;
 }
 
 /** What one call gets. */
