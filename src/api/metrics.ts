@@ -136,8 +136,7 @@ function countMetrics({ changes, errors }: Counts): readonly Metric[] {
     counter(
       "holdfast_removals_total",
       "Volumes that were removed.",
-      () =>
-        (["remove", "prune"] as const).map((action) => [{ action }, changes.get(action) ?? 0]),
+      () => (["remove", "prune"] as const).map((action) => [{ action }, changes.get(action) ?? 0]),
       ["action"],
     ),
     counter("holdfast_restores_total", "Volumes that came back.", done("restore")),

@@ -1,7 +1,7 @@
 // The commands that keep volumes in order without touching their data, as data.
 import type { Command } from "./command.ts";
-import { checkLabel } from "./label.ts";
 import { jsonOption } from "./json-option.ts";
+import { checkLabel } from "./label.ts";
 
 export const upkeepCommands: readonly Command[] = [
   {
