@@ -60,10 +60,12 @@ async function purge(invocation: Invocation, entry: TrashEntry, place: string): 
   const query = { confirm: name, ...(wait ? { wait: "true" } : {}) };
   const path = ownPath(["trash", id], query);
   const request = { method: "DELETE", path, silenceMs: measuringSilenceMs } as const;
-  await tell(client, request).finally(async () => {
+  try {
+    await tell(client, request);
+  } finally {
     // Back to the start of the line, and clear it.
     if (showsWaiting) await terminal.err("\r\x1b[K");
-  });
+  }
   const json = JSON.stringify({ id, name, sizeBytes, [wait ? "destroyed" : "purging"]: true });
   await terminal.out(options.flag("json") ? `${json}\n` : `${id}\n`);
 }

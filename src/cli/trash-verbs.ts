@@ -13,15 +13,16 @@ interface Named {
 export async function inspectTrash(invocation: Invocation): Promise<number> {
   const { options, positional, client, terminal } = invocation;
   const found: TrashEntry[] = [];
-  const looking = forEach(positional, async (ref) => {
-    found.push(await ask<TrashEntry>(client, { method: "GET", path: ownPath(["trash", ref]) }));
-  });
-  // What was found is shown, also when something else was not.
-  await looking.finally(async () => {
+  try {
+    await forEach(positional, async (ref) => {
+      found.push(await ask<TrashEntry>(client, { method: "GET", path: ownPath(["trash", ref]) }));
+    });
+  } finally {
+    // What was found is shown, also when something else was not.
     const lines = found.map((entry) => `${JSON.stringify(entry)}\n`).join("");
     const whole = `${JSON.stringify(found, undefined, 4)}\n`;
     await terminal.out(options.flag("json") ? lines : whole);
-  });
+  }
   return 0;
 }
 
