@@ -20,6 +20,7 @@ import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
 import { type RecoveryReport, recover } from "./recovery.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
+import { fateOf, trashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { Usage } from "./usage.ts";
 import { useGuard } from "./use-guard.ts";

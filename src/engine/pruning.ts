@@ -69,7 +69,7 @@ export class Pruner {
    * Docker's rule of what may go: volumes of `local` without holders that were created without
    * options; anonymous ones only, unless `all`. The engine's own options count as well: who said
    * how a volume is shared made it on purpose. What a service names stays, unlike in Docker: it is
-   * scaled up again one day.
+   * scaled up again one day. So does what is protected.
    */
   plan(filter: VolumeFilter, choice: PruneChoice): PrunePlan {
     const { state, volumes } = this.#parts;
@@ -139,6 +139,7 @@ export class Pruner {
 
 function isPrunable(entry: VolumeEntry, choice: { readonly all: boolean }): boolean {
   if (entry.driver !== PRUNED_DRIVER || entry.phase !== "ready") return false;
+  if (entry.protection !== null) return false;
   if (entry.options !== null && Object.keys(entry.options).length > 0) return false;
   return choice.all || (entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL));
 }
