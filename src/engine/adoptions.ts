@@ -25,7 +25,7 @@ import {
   prepareShell,
 } from "./move-finisher.ts";
 import { refuseMoving } from "./moving.ts";
-import { refuseProtected, refuseProtected } from "./protection.ts";
+import { refuseProtected } from "./protection.ts";
 import { type RemovalParts, removeData } from "./removal.ts";
 import type { UseGuard } from "./use-guard.ts";
 
@@ -123,7 +123,6 @@ export class Adoptions {
     await guard.settle([name], operation);
     await using _lease = await volumes.lease(name, operation);
     let entry = volumes.inspect(name);
-    refuseProtected(entry, "release");
     if (this.#isThere(entry)) {
       await volumes.dropHeld(entry, "release", operation);
       return;

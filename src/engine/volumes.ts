@@ -1,12 +1,11 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
-import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
+import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Lease, LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
-  HistoryAction,
   Labels,
   RetiredEntry,
   StateStore,
@@ -20,7 +19,6 @@ import { checkEngineOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import type { History } from "./history.ts";
-import { historyEntry } from "./history-entry.ts";
 import { Holders } from "./holders.ts";
 import { isMoving, moving, refuseMoving } from "./moving.ts";
 import { refuseProtected } from "./protection.ts";
@@ -214,8 +212,8 @@ export class VolumeEngine {
 
   /**
    * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
-   * `purge` not at all. Of an alias only the alias goes. Throws `volume.not_found`, `volume.protected`, `volume.in_use`,
-   * `volume.data_foreign`, `storage.*`.
+   * `purge` not at all. Of an alias only the alias goes. Throws `volume.not_found`,
+   * `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
     if (await dropAlias(this.#parts, name, operation)) return;
@@ -348,6 +346,9 @@ export class VolumeEngine {
     );
   }
 }
+
+/** How a volume is removed when nobody says. */
+const notForGood: { readonly purge: boolean } = { purge: false };
 
 /** Docker's text; an empty name has one of its own. */
 export function notFound(name: string): EngineError {
