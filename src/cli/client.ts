@@ -210,6 +210,8 @@ export class DaemonClient {
     let connection: Connection | undefined;
     const closed = (): void => {
       if (connection) connection.isOpen = false;
+      // A socket that ends and closes is told of twice: the next connection is another one.
+      if (connection !== undefined && connection !== this.#connection) return;
       if (!parser.close()) this.#fail(this.#lost());
     };
     try {

@@ -265,8 +265,8 @@ describe("events with cursors", () => {
       socket.end(`${head}${body.length.toString(16)}\r\n${body}\r\n`);
       return "raw";
     });
-    const { stdout, exit } = await run("events --since c-5 --json", daemon);
-    expect([stdout, exit]).toEqual([`${JSON.stringify(refused)}\n`, 0]);
+    const { stdout, stderr, exit } = await run("events --since c-5 --json", daemon);
+    expect([stdout, stderr, exit]).toEqual([`${JSON.stringify(refused)}\n`, "", 0]);
   });
 
   test("are chosen by event and volume, and take a template", async () => {
