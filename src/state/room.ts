@@ -2,8 +2,8 @@
 //
 // The log is written once to its full length and then overwritten for ever, so a commit syncs data
 // and no file metadata. Free pages in the file are what a full disk leaves us to work with:
-// removals find room in the log and in the pages, purging always. When the free pages run low they are
-// replenished; when the disk does not give them, what needs more room is refused (`take`).
+// removals find room in the log and in the pages, purging always does. When the free pages run low
+// they are replenished; when the disk does not give them, what needs more room is refused (`take`).
 import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import type { Database, Statement } from "../core/database.ts";
 import type { Log } from "../core/operation.ts";
@@ -80,6 +80,8 @@ export class Room {
       if (!this.#replenish(RESERVE_PAGES)) this.#attemptBelowPages = RESERVE_FLOOR_PAGES;
     }
     this.#countFree();
+    // A migration of a large state has made it long.
+    this.trimLog();
   }
 
   /** Begins a turn: what is taken from now on is not in the file until the turn's commit. */
