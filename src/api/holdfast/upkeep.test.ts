@@ -1,6 +1,7 @@
 // The routes that change a volume in place: protection, labels, note, options, name and aliases.
 import { expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
+import { eventually } from "../../../test/support/child.ts";
 import { trashDefaults } from "../../engine/trash-policy.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
@@ -96,6 +97,13 @@ test("a volume is shown with its changes since it was created, the newest first"
   await api.send("POST", "/volumes/create", { body: { Name: "wiki" } });
   await api.send("PUT", `${path}/protection`, { body: { reason: "prod orders" } });
   await api.send("DELETE", path);
+  // Nobody waits for the row of a refusal.
+  const { history } = api.engine.engine;
+  const isThere = () => history.all({ countMax: 1 }).entries[0]?.outcome !== "done";
+  await eventually(() => (isThere() ? true : undefined), {
+    timeoutMs: 5_000,
+    otherwise: () => "the refusal is not in the history",
+  });
   const { json } = await api.send("GET", path);
   expect(json).toMatchObject({
     history: [
