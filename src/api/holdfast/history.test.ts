@@ -141,6 +141,11 @@ describe("events", () => {
     await create(api, "wiki");
     const ahead = await api.follow(own("events?after=c-999999&follow=false"));
     expect(wordsOf(ahead)).toEqual(["gap"]);
+    const waiting = await api.follow(own("events?after=c-999999"));
+    await create(api, "other");
+    await hasLines(waiting, 2);
+    expect(wordsOf(waiting)).toEqual(["gap", "create other"]);
+    waiting.leave();
     const { history } = api.engine.engine;
     const old = await api.follow(own(`events?after=c-${history.newest}&follow=false`));
     expect(wordsOf(old)).toEqual([]);
