@@ -20,7 +20,7 @@ import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
 import { type RecoveryReport, recover } from "./recovery.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
-import { fateOf, trashDefaults } from "./trash-policy.ts";
+import { trashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { Usage } from "./usage.ts";
 import { useGuard } from "./use-guard.ts";
@@ -110,8 +110,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const usage = new Usage({ state, drivers, volumes });
   const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
   const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
-    fateOf: (entry, atMs) => fateOf(entry, trashDefaults, atMs),
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
   });
   adoptions.start();
   return {
