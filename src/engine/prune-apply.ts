@@ -55,7 +55,6 @@ export async function applyPlan(
   let freedBytes = 0;
   const worker = async (): Promise<void> => {
     for (const { entry, sizeBytes } of pending) {
-      operation.signal.throwIfAborted();
       const { name } = entry;
       const end = await removeOne(parts, entry, operation);
       if (end.why === undefined) {

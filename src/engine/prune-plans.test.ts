@@ -235,7 +235,10 @@ describe("the plan has", () => {
 describe("sizes", () => {
   async function withSizes(): Promise<EngineBench> {
     const bench = await startedEngine({
-      drivers: (it) => [it.local(), { ...it.scratch(), usage: undefined }],
+      drivers: (it) => [
+        it.local(),
+        { ...it.scratch(), usage: { measure: async () => ({ usedBytes: null }) } },
+      ],
     });
     for (const [name, bytes] of Object.entries({ big: 1_001, exact: 1_000, small: 1 })) {
       await create(bench, named(name));
