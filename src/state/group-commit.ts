@@ -19,6 +19,8 @@ import { bytesOf } from "./rows.ts";
 const LARGE_BATCH_ROWS = 64;
 /** So does one that stores more bytes than this: a quarter of the log. */
 const LARGE_BATCH_BYTES = 512 * 1024;
+/** What a row of the history sets free when it is removed, at the least. */
+const HISTORY_ROW_BYTES = 64;
 
 export interface CommitParts {
   readonly database: Database;
@@ -122,7 +124,11 @@ export class GroupCommit {
     const { database, memory, room, writer } = this.#parts;
     if (isLarge(rows)) room.tryCheckpoint();
     const { oldest, next } = historyAfter(rows, memory.next.history);
-    const extraRows = room.isShort() ? 2 * (next - oldest) : 0;
+    // Removals make their own room: the history pays for its new row and for the trash's, because
+    // what leaves the volumes frees a page only when most of that page's rows are gone.
+    const extraRows = room.isShort()
+      ? 2 * (next - oldest) + Math.ceil(trashBytes(rows) / HISTORY_ROW_BYTES)
+      : 0;
     const trimmed = database.transaction(() => {
       for (const row of rows) writer.write(row);
       return writer.trimHistory(next, extraRows);
@@ -160,6 +166,15 @@ function isLarge(rows: readonly PlannedRow[]): boolean {
   let bytes = 0;
   for (const { values } of rows) bytes += bytesOf(values);
   return bytes > LARGE_BATCH_BYTES;
+}
+
+/** What comes into the trash takes there. */
+function trashBytes(rows: readonly PlannedRow[]): number {
+  let bytes = 0;
+  for (const { change, values } of rows) {
+    if (change.kind === "putRetired" && change.isNew) bytes += bytesOf(values);
+  }
+  return bytes;
 }
 
 /** The history's next row before and after these rows. */
