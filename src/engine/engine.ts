@@ -108,7 +108,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
-  const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
+  const pruner = new Pruner({
+    ...{ state, leases, volumes, usage, events, guard, host, trashDefaults },
+  });
   const plans = new PrunePlans({
     ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
   });
