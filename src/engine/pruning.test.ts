@@ -151,7 +151,6 @@ describe("the run", () => {
     expect(bench.state.history({ countMax: 1, order: "newest first" }).entries).toMatchObject([
       { action: "prune" },
     ]);
-    await bench.purged();
   });
 
   test("of nothing is told as well", async () => {
@@ -211,6 +210,5 @@ describe("the run", () => {
     await Promise.all(names.map((name) => create(bench, name)));
     expect((await prune(bench)).deleted).toHaveLength(300);
     expect(rows(bench)).toEqual([]);
-    await bench.purged();
   });
 });

@@ -133,8 +133,8 @@ export class Pruner {
       await using _lease = await leases.acquire(`volume:${planned.name}`, "exclusive", operation);
       if (state.read((view) => view.volume(planned.name)) !== planned) return undefined;
       await guard.refuseServed(planned, operation);
-      const retired = await volumes.removeHeld(planned, "prune", operation);
-      return retired?.phase === "kept" ? 0 : freedBytes;
+      await volumes.removeHeld(planned, "prune", operation);
+      return freedBytes;
     } catch (error) {
       // Docker's rule: one volume that resists does not end the prune; it is logged here, once.
       const { code, message } = toEngineError(error);
