@@ -8,6 +8,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
+import { resolved } from "./aliases.ts";
 import { nobodysServices, ServiceList } from "./service-list.ts";
 
 /** How many engines are remembered: a machine has one or two. Further ones are refused. */
@@ -15,6 +16,8 @@ const ENGINE_COUNT_MAX = 64;
 
 export interface ListedContainer extends EngineContainer {
   readonly engine: ContainerEngine;
+  /** Aliases that the container knows volumes by; `volumes` has their real names. */
+  readonly aliases: readonly string[];
 }
 
 /** An engine that did not answer, by its key. */
@@ -151,10 +154,21 @@ export class ContainerLists {
   async #askAll(keys: readonly string[], operation: Operation): Promise<ContainerList> {
     const ask = async (engine: ContainerEngine, own: Operation): Promise<ListedContainer[]> => {
       const listed = await engine.containers(own);
-      return listed.map((container) => ({ ...container, engine }));
+      return listed.map((container) => this.#listed(container, engine));
     };
     const { answers, unreachable } = await this.#askEach(keys, ask, operation);
     return { containers: answers, unreachable };
+  }
+
+  /** From here on there are only real names. */
+  #listed(container: EngineContainer, engine: ContainerEngine): ListedContainer {
+    const { volumes } = container;
+    return this.#parts.state.read((view) => {
+      const aliases = volumes.flatMap(({ volume }) => view.alias(volume)?.alias ?? []);
+      if (aliases.length === 0) return { ...container, engine, aliases };
+      const real = volumes.map((one) => ({ ...one, volume: resolved(view, one.volume) }));
+      return { ...container, volumes: real, engine, aliases };
+    });
   }
 
   async #askServices(operation: Operation): Promise<ServiceList> {

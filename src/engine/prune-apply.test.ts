@@ -18,6 +18,7 @@ import type { VolumeEntry } from "../core/state-store.ts";
 import type { PlanResult } from "./prune-apply.ts";
 import type { PruneQuestion } from "./prune-eligibility.ts";
 import type { PlanOfPrune } from "./prune-plans.ts";
+import { trashDefaults } from "./trash-policy.ts";
 
 const all: PruneQuestion = { filter: {}, isAll: true, measure: false };
 const holder = parseHolderId("job");
@@ -72,7 +73,7 @@ async function createAll(bench: EngineBench, ...wanted: readonly string[]): Prom
 
 describe("apply", () => {
   test("removes the plan and nothing else, and tells of it", async () => {
-    await using bench = await startedEngine();
+    await using bench = await startedEngine({ trash: { defaults: trashDefaults } });
     for (const name of ["aa", "bb", "kept"]) await create(bench, named(name));
     writeFileSync(join(bench.volumePath("aa"), "_data", "file"), "12345");
     const filter = { names: [(name: string) => name !== "kept"] };

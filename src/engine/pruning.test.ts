@@ -134,7 +134,7 @@ describe("the plan", () => {
 });
 
 describe("the run", () => {
-  test("removes the plan, and tells of each and then of itself", async () => {
+  test("removes the plan, counts its bytes, and tells of each and then of itself", async () => {
     await using bench = await startedEngine();
     for (const name of ["aa", "bb"]) {
       await create(bench, name);
@@ -144,13 +144,14 @@ describe("the run", () => {
     bench.events.length = 0;
     const report = await prune(bench);
     expect([...report.deleted].sort()).toEqual(["aa", "bb"]);
-    expect(report.reclaimedBytes).toBe(0);
+    expect(report.reclaimedBytes).toBe(2_000);
     expect(rows(bench)).toEqual(["named"]);
     expect(bench.events.map((event) => event.action)).toEqual(["destroy", "destroy", "prune"]);
-    expect(bench.events.at(-1)).toMatchObject({ actor: "", attributes: { reclaimed: "0" } });
-    expect(bench.state.history({ countMax: 1, order: "newest first" }).entries).toMatchObject([
+    expect(bench.events.at(-1)).toMatchObject({ actor: "", attributes: { reclaimed: "2000" } });
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
       { action: "prune" },
     ]);
+    await bench.purged();
   });
 
   test("of nothing is told as well", async () => {
@@ -210,5 +211,6 @@ describe("the run", () => {
     await Promise.all(names.map((name) => create(bench, name)));
     expect((await prune(bench)).deleted).toHaveLength(300);
     expect(rows(bench)).toEqual([]);
+    await bench.purged();
   });
 });

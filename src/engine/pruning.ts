@@ -1,12 +1,10 @@
 // Prune: plan what is unused, then remove exactly that, skipping what changed meanwhile.
 import { EngineError, toEngineError } from "../core/errors.ts";
-import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import type { ServiceList } from "./service-list.ts";
-import { fateOf, type TrashDefaults } from "./trash-policy.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers, UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
@@ -33,8 +31,8 @@ export interface PrunePlan {
 export interface PruneReport {
   readonly deleted: readonly string[];
   /**
-   * Apparent bytes of what is purged at once: they are free once the background has done so. What
-   * went into the trash still takes its space.
+   * Apparent bytes of what is purged at once; they are free when the background has done it. What
+   * went into the trash takes its space as before.
    */
   readonly reclaimedBytes: number;
 }
@@ -46,8 +44,8 @@ export interface PrunerParts {
   readonly usage: Usage;
   readonly events: EventLog;
   readonly guard: UseGuard;
-  readonly host: Pick<Host, "nowMs">;
-  readonly trashDefaults: TrashDefaults;
+  /** Whether it would go into the trash for a while. */
+  readonly isKept: (entry: VolumeEntry) => boolean;
 }
 
 export class Pruner {
@@ -125,29 +123,23 @@ export class Pruner {
     }
   }
 
-  /** The bytes that become free; undefined when it changed since the plan or refused. */
+  /** The bytes that a removal has reclaimed; undefined when it changed since the plan or refused. */
   async #removeOne(planned: VolumeEntry, operation: Operation): Promise<number | undefined> {
-    const { state, leases, volumes, guard } = this.#parts;
+    const { state, leases, volumes, usage, guard, isKept } = this.#parts;
     try {
-      const freedBytes = await this.#freedBytes(planned, operation);
+      const isMeasured = !isKept(planned);
+      const sizeBytes = isMeasured ? Math.max(0, await usage.measure(planned, operation)) : 0;
       await using _lease = await leases.acquire(`volume:${planned.name}`, "exclusive", operation);
       if (state.read((view) => view.volume(planned.name)) !== planned) return undefined;
       await guard.refuseServed(planned, operation);
       await volumes.removeHeld(planned, "prune", operation);
-      return freedBytes;
+      return sizeBytes;
     } catch (error) {
       // Docker's rule: one volume that resists does not end the prune; it is logged here, once.
       const { code, message } = toEngineError(error);
       operation.log.warn("prune left a volume", { volume: planned.name, code, error: message });
       return undefined;
     }
-  }
-
-  /** Before it is gone. What stays in the trash is not measured here: that may take minutes. */
-  async #freedBytes(entry: VolumeEntry, operation: Operation): Promise<number> {
-    const { usage, trashDefaults, host } = this.#parts;
-    if (fateOf(entry, trashDefaults, host.nowMs()).phase === "kept") return 0;
-    return Math.max(0, await usage.measure(entry, operation));
   }
 }
 

@@ -29,11 +29,7 @@ export interface KeeperParts {
   readonly budget: TrashBudget;
   readonly operation: () => Operation;
   /** Gives an entry up for good. */
-  readonly giveUp: (
-    id: TrashId,
-    action: "purge" | "evict",
-    operation: Operation,
-  ) => Promise<void>;
+  readonly giveUp: (id: TrashId, action: "purge" | "evict", operation: Operation) => Promise<void>;
   readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
 }
 

@@ -2,7 +2,7 @@
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
@@ -10,6 +10,7 @@ import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import type { History } from "./history.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
@@ -25,6 +26,9 @@ export interface TrashParts {
   readonly events: EventLog;
   readonly purger: Purger;
   readonly unfinished: UnfinishedRemovals;
+  readonly history: Pick<History, "refused">;
+  /** Takes away what is left under a name; the caller has its lease. See `VolumeEngine.clear`. */
+  readonly clear: (driver: VolumeDriver, name: VolumeName, operation: Operation) => Promise<void>;
   readonly budget: TrashBudget;
   /** A fresh operation on the daemon's own account. */
   readonly operation: () => Operation;
@@ -127,11 +131,7 @@ export class Trash {
    * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
    * then, as before.
    */
-  async restore(
-    id: TrashId,
-    as: string | undefined,
-    operation: Operation,
-  ): Promise<VolumeEntry> {
+  async restore(id: TrashId, as: string | undefined, operation: Operation): Promise<VolumeEntry> {
     const { leases, state, events, host } = this.#parts;
     const wanted = as === undefined ? undefined : parseVolumeName(as);
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
@@ -167,7 +167,14 @@ export class Trash {
    * it), `storage.*`.
    */
   async purge(id: TrashId, operation: Operation): Promise<void> {
-    await this.#giveUp(id, "purge", operation);
+    const entry = this.#inspect(id);
+    try {
+      await this.#giveUp(id, "purge", operation);
+    } catch (error) {
+      const change = { action: "purge", entry: entry.volume, subject: id } as const;
+      this.#parts.history.refused(change, error, operation);
+      throw error;
+    }
   }
 
   /**
@@ -224,7 +231,7 @@ export class Trash {
     refuseProtected(entry.volume, "purge");
     await this.#settlePlace(entry, operation);
     const { trash } = this.#driver(entry.volume.driver);
-    await trash.refuseShown([id], operation);
+    await trash.refuseShown?.([id], operation);
     const purging: RetiredEntry = { ...entry, phase: "purging" };
     await state.write((transaction) => {
       transaction.putRetired(purging);
@@ -296,8 +303,7 @@ export class Trash {
     { entry, name }: { entry: RetiredEntry; name: VolumeName },
     operation: Operation,
   ): Promise<void> {
-    const { unfinished } = this.#parts;
-    if (unfinished.has(name)) await unfinished.finish(driver, name, operation);
+    await this.#parts.clear(driver, name, operation);
     const presence = await driver.get(name, operation);
     if (presence.state === "unknown") {
       throw new EngineError("volume.unknown", `restore ${name}: ${presence.reason}`);

@@ -11,7 +11,7 @@ import { BatchPlan, type PendingWrite, type PlannedWrite, type Refusal } from ".
 import type { PlannedRow } from "./change.ts";
 import type { CopyKeeper } from "./copy-keeper.ts";
 import type { Memory } from "./memory.ts";
-import { HOLDER_FLOOR_PAGES, RESERVE_FLOOR_PAGES, type Room } from "./room.ts";
+import { HOLDER_FLOOR_PAGES, RESERVE_FLOOR_PAGES, type Room, TRASH_FLOOR_PAGES } from "./room.ts";
 import type { RowWriter } from "./row-writer.ts";
 import { bytesOf } from "./rows.ts";
 
@@ -87,10 +87,10 @@ export class GroupCommit {
   }
 
   /** Why the write gets no room, if so. What adds nothing always has room. */
-  #refusal({ bytes, volumeGrowth, holderGrowth }: PlannedWrite): EngineError | undefined {
+  #refusal(planned: PlannedWrite): EngineError | undefined {
     if (this.#failure !== undefined) return undefined;
     try {
-      if (this.#parts.room.take(bytes, floorOf(volumeGrowth, holderGrowth))) return undefined;
+      if (this.#parts.room.take(planned.bytes, floorOf(planned))) return undefined;
     } catch (error) {
       // The commit meets it too, and knows what to make of it.
       this.#parts.log.warn("the room for a change of the state could not be counted", { error });
@@ -187,9 +187,10 @@ function historyAfter(
   return { oldest, next };
 }
 
-function floorOf(volumeGrowth: number, holderGrowth: number): number {
+function floorOf({ volumeGrowth, holderGrowth, trashGrowth }: PlannedWrite): number {
   if (volumeGrowth > 0) return RESERVE_FLOOR_PAGES;
-  return volumeGrowth === 0 && holderGrowth > 0 ? HOLDER_FLOOR_PAGES : 0;
+  if (volumeGrowth === 0 && holderGrowth > 0) return HOLDER_FLOOR_PAGES;
+  return trashGrowth > 0 ? TRASH_FLOOR_PAGES : 0;
 }
 
 /** A disk that fails: whether the failed commit is there is known at the next start only. */
