@@ -241,7 +241,7 @@ describe("prune", () => {
     const newer = await api.send("POST", "/v1.42/volumes/prune");
     expect([newer.status, newer.body]).toEqual([
       200,
-      `{"VolumesDeleted":["${Name}"],"SpaceReclaimed":0}\n`,
+      `{"VolumesDeleted":["${Name}"],"SpaceReclaimed":5}\n`,
     ]);
     const none = await api.send("POST", "/volumes/prune");
     expect(none.body).toBe('{"VolumesDeleted":[],"SpaceReclaimed":0}\n');
