@@ -10,7 +10,7 @@ import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
-import { History } from "./history.ts";
+import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
@@ -27,8 +27,9 @@ import { Trash, type TrashParts } from "./trash.ts";
 import { fateOf, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
-import { useGuard } from "./use-guard.ts";
+import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -66,6 +67,8 @@ export interface HoldingParts {
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly upkeep: Upkeep;
+  readonly history: History;
   readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
@@ -87,7 +90,15 @@ export interface Engine {
 
 /** Recovers what the last life left behind, then hands out the engine. */
 export async function startEngine(parts: EngineParts): Promise<Engine> {
-  const { host, state, leases, systemOperation } = parts;
+  const { host, systemOperation: operation } = parts;
+  // All parts of the engine write to the one that tells: who follows the history misses nothing.
+  const state = tellingState(parts.state, () => history.stored());
+  const history: History = new History({ state, host, operation });
+  return await makeEngine({ ...parts, state, history });
+}
+
+async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
+  const { host, state, history, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
   const randomHex = (bytes: number) => host.randomHex(bytes);
@@ -95,10 +106,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const looked = { state, drivers, nowMs, places, randomHex };
   const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
-  const history = new History({ state, host, operation: systemOperation });
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({
-    ...{ ...parts, drivers, events, recovery, history },
+    ...{ ...parts, drivers, events, recovery },
     clear: (driver, name, operation) => volumes.clear(driver, name, operation),
   });
   const trashDefaults = parts.trash.defaults;
@@ -113,6 +123,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const upkeep = new Upkeep({
+    ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
+  });
   const adoptions = new Adoptions({
     ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
     ...parts.adopting,
@@ -121,28 +134,17 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
-  const usage = new Usage({ state, drivers, volumes });
-  const pruner = new Pruner({
-    ...{ state, leases, volumes, usage, events, guard },
-    isKept: (entry) =>
-      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, nowMs())),
-  });
-  const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
-  });
+  const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
   adoptions.start();
   trash.start();
   return {
-    volumes,
+    ...{ volumes, upkeep, history },
     adoptions,
     holds,
     lists,
     lastUse: new LastUse({ state, nowMs }),
-    pruner,
-    plans,
-    trash,
-    purger,
-    usage,
+    ...pruning,
+    ...{ trash, purger },
     events,
     state,
     driverNames: [...drivers.keys()].sort(),
@@ -154,6 +156,29 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
       await purger.stop();
     },
   };
+}
+
+/** What measures volumes, and removes those that nobody uses. */
+function makePruning(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly volumes: VolumeEngine;
+    readonly events: EventLog;
+    readonly guard: UseGuard;
+  },
+): Pick<Engine, "usage" | "pruner" | "plans"> {
+  const { state, leases, host, drivers, volumes, events, guard } = parts;
+  const usage = new Usage({ state, drivers, volumes });
+  const trashDefaults = parts.trash.defaults;
+  const pruner = new Pruner({
+    ...{ state, leases, volumes, usage, events, guard },
+    isKept: (entry) =>
+      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, host.nowMs())),
+  });
+  const plans = new PrunePlans({
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
+  });
+  return { usage, pruner, plans };
 }
 
 /** What becomes of removed volumes, and what the last life left of that. */
