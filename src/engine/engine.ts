@@ -6,7 +6,7 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
@@ -16,6 +16,7 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { isKeptInTrash } from "./prune-fate.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
@@ -75,6 +76,8 @@ export interface Engine {
   readonly pruner: Pruner;
   readonly plans: PrunePlans;
   readonly trash: Trash;
+  /** What the daemon says of removals where a volume says nothing. */
+  readonly trashDefaults: TrashDefaults;
   /** What the removals of this life have freed. */
   readonly purger: Pick<Purger, "done">;
   readonly usage: Usage;
@@ -137,7 +140,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   adoptions.start();
   trash.start();
   return {
-    ...{ volumes, upkeep, history },
+    ...{ volumes, upkeep, history, trashDefaults },
     adoptions,
     holds,
     lists,
@@ -168,15 +171,14 @@ function makePruning(
 ): Pick<Engine, "usage" | "pruner" | "plans"> {
   const { state, leases, host, drivers, volumes, events, guard } = parts;
   const usage = new Usage({ state, drivers, volumes });
-  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, parts.trash.defaults, atMs);
+  const trashDefaults = parts.trash.defaults;
   const pruner = new Pruner({
     ...{ state, leases, volumes, usage, events, guard },
     isKept: (entry) =>
-      drivers.get(entry.driver)?.trash !== undefined && fate(entry, host.nowMs()).phase === "kept",
+      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, host.nowMs())),
   });
   const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
-    fateOf: fate,
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
   });
   return { usage, pruner, plans };
 }
