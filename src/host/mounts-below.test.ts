@@ -63,12 +63,13 @@ function retire(name: string): string {
 describe("a mount in another namespace", () => {
   whenPossible(["root", "unshare"], "shows what was moved after it was made", async () => {
     await showElsewhere(join(folder, "volumes/wiki/_data"), join(folder, "at"));
-    const places = [retire("wiki"), retire("other")];
+    const directory = retire("wiki");
+    const places = [directory, retire("other")];
     const { mounts, isWhole } = host.mountsBelow(places);
     expect(isWhole).toBe(true);
     expect(mounts).toEqual([
       {
-        directory: places[0],
+        directory,
         target: join(folder, "at"),
         pid: expect.any(Number),
         container: null,
