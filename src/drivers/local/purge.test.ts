@@ -55,7 +55,7 @@ describe("purge", () => {
     // tmpfs: 20 bytes for each entry, and all of them are gone again on other file systems.
     for (let index = 0; index < 4_000; index += 1) writeFileSync(join(data, `${index}`), "");
     const shown = { directory: "/x", target: "/y", pid: 1, container: null };
-    const shows = () => ({ mounts: [shown], isWhole: true });
+    const shows = async () => ({ mounts: [shown], isWhole: true });
     const refusing = bench.open({ mountsBelow: shows }).trash.purge(ids, operation);
     expect((await failureOf(refusing)).code).toBe("volume.in_use");
     expect(bench.inTrash()).toEqual(ids);
@@ -250,7 +250,7 @@ describe("what a container in a mount namespace of its own still has", () => {
   });
 
   test("is passed over where no namespace can be looked into", async () => {
-    const { trash } = bench.open({ mountsBelow: () => ({ mounts: [], isWhole: false }) });
+    const { trash } = bench.open({ mountsBelow: async () => ({ mounts: [], isWhole: false }) });
     await trash.purge([await bench.retired(1)], operation);
     expect(bench.inTrash()).toEqual([]);
   });
@@ -258,7 +258,7 @@ describe("what a container in a mount namespace of its own still has", () => {
   test("is looked for once for many, and not at all for what is empty", async () => {
     const asked: (readonly string[])[] = [];
     const { trash } = bench.open({
-      mountsBelow(directories) {
+      async mountsBelow(directories) {
         asked.push(directories);
         return { mounts: [], isWhole: true };
       },
