@@ -70,6 +70,12 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       restore: (id, name, operation) => restore(layout, id, name, operation),
       purge: (ids, operation) => purgeLocal(parts, ids, operation),
+      async refuseShown(ids, operation) {
+        operation.signal.throwIfAborted();
+        const paths = ids.map(layout.retired);
+        refuseMounts(host, paths);
+        refuseShown(host, paths, operation);
+      },
       list: (operation) => retiredOnes(layout, operation),
       ...trashUsage(parts),
     },
