@@ -15,13 +15,13 @@ import {
 import { join } from "node:path";
 import { eventually, startChild, stopChild } from "../../../test/support/child.ts";
 import { failureOf } from "../../../test/support/engine-bench.ts";
+import { as, idOf, type TrashBench, trashBench } from "../../../test/support/local-trash-bench.ts";
 import { whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
 import { EngineError } from "../../core/errors.ts";
 import { parseVolumeName, type TrashId } from "../../core/names.ts";
 import { linuxHost } from "../../host/linux.ts";
 import { programMissing } from "../../host/programs.ts";
-import { as, idOf, type TrashBench, trashBench } from "./trash-bench.fixture.ts";
 
 const operation = testOperation();
 const wiki = parseVolumeName("wiki");
@@ -54,6 +54,11 @@ describe("purge", () => {
     const data = join(root, "trash", idOf(2), "_data");
     // tmpfs: 20 bytes for each entry, and all of them are gone again on other file systems.
     for (let index = 0; index < 4_000; index += 1) writeFileSync(join(data, `${index}`), "");
+    const shown = { directory: "/x", target: "/y", pid: 1, container: null };
+    const shows = async () => ({ mounts: [shown], isWhole: true });
+    const refusing = bench.open({ mountsBelow: shows }).trash.purge(ids, operation);
+    expect((await failureOf(refusing)).code).toBe("volume.in_use");
+    expect(bench.inTrash()).toEqual(ids);
     await bench.open().trash.purge(ids, operation);
     expect(bench.programs).toHaveLength(1);
     expect(bench.inTrash()).toEqual([]);
@@ -245,7 +250,7 @@ describe("what a container in a mount namespace of its own still has", () => {
   });
 
   test("is passed over where no namespace can be looked into", async () => {
-    const { trash } = bench.open({ mountsBelow: () => ({ mounts: [], isWhole: false }) });
+    const { trash } = bench.open({ mountsBelow: async () => ({ mounts: [], isWhole: false }) });
     await trash.purge([await bench.retired(1)], operation);
     expect(bench.inTrash()).toEqual([]);
   });
@@ -253,7 +258,7 @@ describe("what a container in a mount namespace of its own still has", () => {
   test("is looked for once for many, and not at all for what is empty", async () => {
     const asked: (readonly string[])[] = [];
     const { trash } = bench.open({
-      mountsBelow(directories) {
+      async mountsBelow(directories) {
         asked.push(directories);
         return { mounts: [], isWhole: true };
       },
