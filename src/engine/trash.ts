@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { checkLine } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
@@ -190,6 +191,7 @@ export class Trash {
   /** Keeps it until the protection is lifted. `reason`: see `Protection`. Throws `trash.*`. */
   async protect(id: TrashId, reason: string, operation: Operation): Promise<RetiredEntry> {
     const { host } = this.#parts;
+    checkLine("reason", reason);
     const protection = { reason, sinceMs: host.nowMs(), by: byOf(host, operation) };
     return await this.#change(id, { action: "protect", protection, subject: reason }, operation);
   }
