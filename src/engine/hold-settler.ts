@@ -312,7 +312,7 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Whoever had them is written down by the name: most engines still list a container that ends. */
+  /** Whoever had them is written down by the name: an engine still lists a container that ends. */
   async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
     const { lists } = this.#parts;
     const isUnnamed = (hold: Hold): boolean => {
@@ -323,7 +323,7 @@ export class HoldSettler {
     await Promise.race([lists.ask(operation), pause(NAMES_MS_MAX)]);
   }
 
-  /** What people call who had it last: by the engines' latest answers, else by the kernel. */
+  /** What people call who had it last: by the engines' answers, else by the kernel. */
   #leaver(hold: Hold): Leaver {
     const id = containerOf(hold);
     const name = id === undefined ? undefined : (this.#parts.lists.nameOf(id) ?? id);

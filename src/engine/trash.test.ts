@@ -275,7 +275,7 @@ describe("a restore that fails", () => {
         // A new volume of that name starts empty, and what was removed can still be restored.
         await create(bench.engine, named("other"));
         expect(bench.file("other")).toBeNull();
-        expect(bench.kept()).toEqual(["wiki"]);
+        expect(bench.kept()).toEqual(["other"]);
         expect(existsSync(join(bench.place(id), "_data", "file"))).toBe(true);
       }
     });

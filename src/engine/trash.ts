@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { checkLine } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
@@ -190,6 +191,7 @@ export class Trash {
   /** Keeps it until the protection is lifted. `reason`: see `Protection`. Throws `trash.*`. */
   async protect(id: TrashId, reason: string, operation: Operation): Promise<RetiredEntry> {
     const { host } = this.#parts;
+    checkLine("reason", reason);
     const protection = { reason, sinceMs: host.nowMs(), by: byOf(host, operation) };
     return await this.#change(id, { action: "protect", protection, subject: reason }, operation);
   }
@@ -253,13 +255,15 @@ export class Trash {
     const { state, host, unfinished } = this.#parts;
     const presence = await driver.get(volume.name, operation).catch(() => undefined);
     if (presence?.state === "found" && isThat(entry, presence.record.identity)) return;
+    // It may lie under the name: the row says so, and it has to go into the trash before anybody
+    // gets that name, in this life or a later one.
+    const back = presence?.state === "absent" ? entry : { ...entry, volume };
     await state.write((transaction) => {
       transaction.removeVolume(volume.name);
-      transaction.putRetired(entry);
+      transaction.putRetired(back);
       transaction.addHistory(historyEntry(host, { action: "undo", entry: volume }, operation));
     });
-    // It may lie under the name: then it has to go into the trash before anybody gets the name.
-    if (presence?.state !== "absent") unfinished.add({ ...entry, volume });
+    if (back !== entry) unfinished.add(back);
     throw error;
   }
 

@@ -83,7 +83,8 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
     async destroy(name, operation) {
       if (!(await isRetirable(parts, name, operation))) return;
       // Before it is moved: what is refused stays a volume.
-      refuseShown(host, [layout.volume(name)], operation);
+      await refuseShown(host, [layout.volume(name)], operation);
+      refuseLinkedRoot(layout);
       const id = makeTrashId(host.randomHex(8));
       move(layout.volume(name), layout.retired(id));
       await purgeLocal(parts, [id], operation);
