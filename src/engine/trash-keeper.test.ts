@@ -264,7 +264,7 @@ describe("room", () => {
   });
 });
 
-test("a driver that does not say how full its disk is is told of, and nothing is evicted", async () => {
+test("where no driver says how full the disk is, nothing is evicted", async () => {
   await using bench = await trashBench({
     ...changedTrash(() => ({ space: () => Promise.reject(dead) })),
     trash: { defaults: trashDefaults, budget: { kind: "bytes", bytes: 0 } },

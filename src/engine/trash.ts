@@ -246,7 +246,7 @@ export class Trash {
     purger.add(purging);
   }
 
-  /** The data was moved back, or nobody knows: it can be restored again, or is back all the same. */
+  /** It can be restored again, unless only the answer was lost. */
   async #undoRestore(
     driver: VolumeDriver,
     { entry, volume, error }: { entry: RetiredEntry; volume: VolumeEntry; error: unknown },
