@@ -184,6 +184,7 @@ describe("what has expired", () => {
     bench.pass(30 * DAY_MS);
     await looks(bench);
     expect(bench.kept()).toEqual(["wiki"]);
+    expect(bench.engine.log).toEqual([]);
     await trash.unprotect(id, bench.engine.operation());
     bench.pass(30 * SECOND_MS);
     await gone(bench, id);
