@@ -2,7 +2,7 @@
 import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
 import { parseRetention, type Retention } from "./retention.ts";
-import { ANONYMOUS_LABEL } from "./volume-filter.ts";
+import { isAnonymous } from "./volume-filter.ts";
 
 /** What the daemon says of volumes that say nothing themselves. */
 export interface TrashDefaults {
@@ -36,8 +36,7 @@ export function fateOf(entry: VolumeEntry, defaults: TrashDefaults, nowMs: numbe
   if (reclaim === "delete" && isOurs) return after("off", nowMs);
   if (!defaults.isOn && reclaim !== "trash") return after("off", nowMs);
   if (!isOurs || entry.origin === "adopted") return { phase: "kept", purgeAtMs: null };
-  const isAnonymous = entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL);
-  return after(isAnonymous ? defaults.anonymous : defaults.named, nowMs);
+  return after(isAnonymous(entry) ? defaults.anonymous : defaults.named, nowMs);
 }
 
 /** Whether it never was in the trash for a while: nobody has to be told of its purge. */
