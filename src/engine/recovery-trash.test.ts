@@ -64,6 +64,26 @@ describe("data in the trash without a row", () => {
     expect([entry.labels, bench.file("wiki")]).toEqual([{ of: "wiki" }, "wiki"]);
   });
 
+  test("brings its history back where the state does not know it, and only there", async () => {
+    await using bench = await trashBench();
+    const entry = await bench.removed("wiki");
+    const page = { order: "oldest first", volume: entry.volume.name, countMax: 9 } as const;
+    const changes = () => bench.engine.state.history(page).entries.map(({ atMs }) => atMs);
+    const known = changes();
+    const [row] = bench.engine.state.history(page).entries;
+    if (row === undefined) throw new Error("nothing of it is known");
+    const { cursor: _, ...change } = row;
+    // Newest first, as in a description.
+    const history = [22, 11].map((atMs) => ({ ...change, atMs }));
+    writeFileSync(join(bench.place(entry.id), "retired.json"), describeRetired({ entry, history }));
+    await forgetTrash(bench);
+    await finds(bench, { trashFound: [entry.id] });
+    expect(changes()).toEqual([...known, 11, 22]);
+    await forgetTrash(bench);
+    await finds(bench, { trashFound: [entry.id] });
+    expect(changes()).toEqual([...known, 11, 22]);
+  });
+
   test("that was copied back from a backup has an identity of its own now", async () => {
     await using bench = await trashBench();
     const { id, volume } = await bench.removed("wiki");
