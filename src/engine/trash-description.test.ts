@@ -146,6 +146,8 @@ test("no other text is read", () => {
   ]) {
     expect(parseRetired(changed(text, path, 1e16))).toBeUndefined();
   }
+  expect(parseRetired(changed(text, ["history", "0", "action"], "explode"))).toBeUndefined();
+  expect(parseRetired(changed(text, ["history", "0", "outcome"], "toString"))).toBeUndefined();
   fc.assert(fc.property(fc.json(), (json) => expect(parseRetired(json)).toBeUndefined()));
 });
 
