@@ -118,6 +118,16 @@ describe("removing", () => {
     expect(changes(bench, 2)).toEqual(["rename new old", "forget new old"]);
   });
 
+  test("an alias for good is refused: it would leave the data", async () => {
+    await using bench = await withAlias();
+    const removal = bench.engine.volumes.remove("old", bench.operation(), { purge: true });
+    expect(await failureOf(removal)).toMatchObject({
+      code: "request.invalid",
+      message: "purge old: it is an alias of the volume new: give the volume's own name",
+    });
+    expect([names(bench), aliases(bench)]).toEqual([["new"], ["old → new"]]);
+  });
+
   test("the volume ends its aliases", async () => {
     await using bench = await withAlias();
     await bench.engine.volumes.remove("new", bench.operation());

@@ -12,7 +12,7 @@ import type {
   StateView,
   VolumeEntry,
 } from "../core/state-store.ts";
-import { dropAlias, resolved } from "./aliases.ts";
+import { dropAlias, refuseAlias, resolved } from "./aliases.ts";
 import { makeVolume, unmade, type Wanted } from "./creation.ts";
 import { checkDescription } from "./description.ts";
 import { checkEngineOptions, driverOptions } from "./engine-options.ts";
@@ -212,8 +212,8 @@ export class VolumeEngine {
 
   /**
    * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
-   * `purge` not at all. Of an alias only the alias goes. Throws `volume.not_found`,
-   * `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
+   * `purge` not at all, which wants its own name. Of an alias only the alias goes. Throws
+   * `volume.not_found`, `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
     try {
@@ -226,6 +226,13 @@ export class VolumeEngine {
   }
 
   async #removeOnce(name: string, how: typeof notForGood, operation: Operation): Promise<void> {
+    // Whoever wants data destroyed is not to be told that it is, when only a name has gone.
+    if (how.purge) {
+      refuseAlias(
+        this.#parts.state.read((view) => view.alias(name)),
+        "purge",
+      );
+    }
     if (await this.dropAlias(name, operation)) return;
     const found = this.inspect(name);
     try {
