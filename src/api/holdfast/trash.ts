@@ -50,10 +50,13 @@ function page(engine: Engine, query: URLSearchParams): unknown {
   const countMax = parseCount(query, TRASH_PAGE_COUNT_MAX);
   const name = query.get("name");
   const after = parsePlace(query.get("after"));
-  const wanted = engine.trash.list().filter((entry) => {
-    return (name === null || entry.volume.name === name) && isBehind(entry, after);
-  });
-  const found = wanted.toSorted(newestFirst).slice(0, countMax);
+  // Sorted once, and only what is left of it: there may be 100,000.
+  const wanted = engine.state.read((view) =>
+    [...view.retired()].filter((entry) => {
+      return (name === null || entry.volume.name === name) && isBehind(entry, after);
+    }),
+  );
+  const found = wanted.sort(newestFirst).slice(0, countMax);
   const last = wanted.length > countMax ? found.at(-1) : undefined;
   const { entryCount, purgingCount, knownBytes, unmeasuredCount, budgetBytes } =
     engine.trash.totals();
