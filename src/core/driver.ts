@@ -208,8 +208,11 @@ export interface TrashCapable {
   readonly refuseShown?:
     | ((ids: readonly TrashId[], operation: Operation) => Promise<void>)
     | undefined;
-  /** Everything in the trash once. */
-  list(operation: Operation): AsyncIterable<RetiredRecord>;
+  /**
+   * Everything in the trash once. What is beside the data of those in `known` need not be read:
+   * their `description` may be null.
+   */
+  list(operation: Operation, known?: ReadonlySet<TrashId>): AsyncIterable<RetiredRecord>;
   /** As `UsageCapable.measure`, for what lies in the trash; null for what is not there. */
   measure(id: TrashId, operation: Operation): Promise<{ readonly usedBytes: number | null }>;
   space(operation: Operation): Promise<TrashSpace>;

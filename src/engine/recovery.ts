@@ -68,9 +68,15 @@ async function look(
   const { parts, driver, report } = known;
   const present = new Map<VolumeName, VolumeRecord>();
   const strays = new Map<TrashId, RetiredRecord>();
+  const rows = parts.state.read((view) => [...view.retired()]);
+  // A file for each, on a disk that is cold: only a lost state needs what stands there.
+  const isWhole = parts.state.origin.kind === "opened";
+  const described = new Set(isWhole ? rows.map(({ id }) => id) : []);
   try {
     for await (const record of driver.list(operation)) present.set(record.name, record);
-    for await (const record of driver.trash?.list(operation) ?? []) strays.set(record.id, record);
+    for await (const record of driver.trash?.list(operation, described) ?? []) {
+      strays.set(record.id, record);
+    }
   } catch (error) {
     report.unlisted.push(driver.name);
     const { code, message } = toEngineError(error);
@@ -82,7 +88,7 @@ async function look(
     return undefined;
   }
   const inTrash = new Map(strays);
-  for (const { id } of parts.state.read((view) => [...view.retired()])) strays.delete(id);
+  for (const { id } of rows) strays.delete(id);
   return { ...known, present, inTrash, strays, strayKeys: keysOf(strays.values()) };
 }
 

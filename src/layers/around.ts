@@ -122,8 +122,10 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
         around.call({ call: "refuseShown", volume: undefined }, operation, (inner) =>
           refuseShown(ids, inner),
         )),
-    list: (operation) =>
-      around.items({ call: "list", volume: undefined }, operation, (inner) => facet.list(inner)),
+    list: (operation, known) =>
+      around.items({ call: "list", volume: undefined }, operation, (inner) =>
+        facet.list(inner, known),
+      ),
     measure: (id, operation) =>
       around.call({ call: "measure", volume: undefined }, operation, (inner) =>
         facet.measure(id, inner),

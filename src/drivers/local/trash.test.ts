@@ -40,6 +40,8 @@ describe("retire and restore", () => {
     expect(await Array.fromAsync(trash.list(operation))).toEqual([
       { id: idOf(1), identity, description, isPurging: false },
     ]);
+    const known = await Array.fromAsync(trash.list(operation, new Set([idOf(1)])));
+    expect(known).toEqual([{ id: idOf(1), identity, description: null, isPurging: false }]);
     await trash.restore(idOf(1), wiki, operation);
     await trash.restore(idOf(1), wiki, operation);
     expect(readdirSync(join(root, "volumes", "wiki")).sort()).toEqual(["_data", "opts.json"]);

@@ -71,7 +71,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       restore: (id, name, operation) => restore(layout, id, name, operation),
       purge: (ids, operation) => purgeLocal(parts, ids, operation),
       refuseShown: (ids, operation) => refuseShownRetired(parts, ids, operation),
-      list: (operation) => retiredOnes(layout, operation),
+      list: (operation, known) => retiredOnes(layout, operation, known),
       ...trashUsage(parts),
     },
 
@@ -133,7 +133,11 @@ async function restore(
 }
 
 /** In slices: there may be a hundred thousand, with a file each. */
-async function* retiredOnes(layout: Layout, operation: Operation): AsyncGenerator<RetiredRecord> {
+async function* retiredOnes(
+  layout: Layout,
+  operation: Operation,
+  known?: ReadonlySet<TrashId>,
+): AsyncGenerator<RetiredRecord> {
   const turns = new Turns();
   const entries = await entriesOf(layout.trash);
   const whole = new Set(entries.filter((entry) => parseTrashId(entry) !== undefined));
@@ -146,7 +150,8 @@ async function* retiredOnes(layout: Layout, operation: Operation): AsyncGenerato
     const directory = `${layout.trash}/${entry}`;
     const identity = identityOrWarn(directory, operation);
     if (identity === undefined) continue;
-    yield { id, identity, description: readDescription(directory, operation), isPurging };
+    const description = known?.has(id) ? null : readDescription(directory, operation);
+    yield { id, identity, description, isPurging };
   }
 }
 
