@@ -77,6 +77,8 @@ export class HoldSettler {
   #lookMs = 0;
   /** The volumes that removals wait for, each removal's own. */
   readonly #awaited = new Set<ReadonlySet<string>>();
+  /** The containers that the last look has seen. */
+  #seen: ReadonlySet<string> = new Set();
   #soonIndex = 0;
   /** Until when somebody may come who has not been announced by a Mount. */
   #awaitsUntilMs = Number.NEGATIVE_INFINITY;
@@ -250,6 +252,7 @@ export class HoldSettler {
     const holds = all.filter((hold) => hold.changeCount === before.get(hold));
     note(holds, scan);
     looked?.(new Set(this.all().map(({ volume }) => volume)), operation);
+    this.#greet(operation);
     const first = holds.map((hold) => [hold, this.#verdict(hold, scan, undefined)] as const);
     const isAsking = first.some(([, { state }]) => state === "ask");
     const list = isAsking ? await lists.ask(operation) : undefined;
@@ -312,7 +315,16 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Whoever had them is written down by the name: an engine still lists a container that ends. */
+  /** Who is removed with its volume is listed no more when its hold ends: its name is asked now. */
+  #greet(operation: Operation): void {
+    const { lists } = this.#parts;
+    const seen = new Set(this.all().flatMap((hold) => containerOf(hold) ?? []));
+    const isNew = [...seen].some((id) => !this.#seen.has(id) && lists.nameOf(id) === undefined);
+    this.#seen = seen;
+    if (isNew && lists.areSwift) void lists.ask(operation);
+  }
+
+  /** Whoever had them is written down by the name: most engines still list a container that ends. */
   async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
     const { lists } = this.#parts;
     const isUnnamed = (hold: Hold): boolean => {
