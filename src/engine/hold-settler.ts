@@ -77,8 +77,8 @@ export class HoldSettler {
   #lookMs = 0;
   /** The volumes that removals wait for, each removal's own. */
   readonly #awaited = new Set<ReadonlySet<string>>();
-  /** The containers that the last look has seen. */
-  #seen: ReadonlySet<string> = new Set();
+  /** The containers that the last look has seen, by id: their names, as far as they are known. */
+  #names = new Map<string, string | undefined>();
   #soonIndex = 0;
   /** Until when somebody may come who has not been announced by a Mount. */
   #awaitsUntilMs = Number.NEGATIVE_INFINITY;
@@ -315,13 +315,17 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Who is removed with its volume is listed no more when its hold ends: its name is asked now. */
+  /** A container that is removed while it runs is listed no more when its holds end. */
   #greet(operation: Operation): void {
     const { lists } = this.#parts;
-    const seen = new Set(this.all().flatMap((hold) => containerOf(hold) ?? []));
-    const isNew = [...seen].some((id) => !this.#seen.has(id) && lists.nameOf(id) === undefined);
-    this.#seen = seen;
-    if (isNew && lists.areSwift) void lists.ask(operation);
+    const ids = new Set(this.all().flatMap((hold) => containerOf(hold) ?? []));
+    const before = this.#names;
+    this.#names = new Map([...ids].map((id) => [id, lists.nameOf(id) ?? before.get(id)]));
+    const isNew = [...this.#names].some(([id, name]) => name === undefined && !before.has(id));
+    if (!isNew || !lists.areSwift) return;
+    void lists.ask(operation).then(() => {
+      for (const [id, name] of this.#names) this.#names.set(id, lists.nameOf(id) ?? name);
+    });
   }
 
   /** Whoever had them is written down by the name: most engines still list a container that ends. */
@@ -329,7 +333,7 @@ export class HoldSettler {
     const { lists } = this.#parts;
     const isUnnamed = (hold: Hold): boolean => {
       const id = containerOf(hold);
-      return id !== undefined && lists.nameOf(id) === undefined;
+      return id !== undefined && (lists.nameOf(id) ?? this.#names.get(id)) === undefined;
     };
     if (!holds.some(isUnnamed) || !lists.areSwift) return;
     await Promise.race([lists.ask(operation), pause(NAMES_MS_MAX)]);
@@ -338,8 +342,8 @@ export class HoldSettler {
   /** What people call who had it last: by the engines' answers, else by the kernel. */
   #leaver(hold: Hold): Leaver {
     const id = containerOf(hold);
-    const name = id === undefined ? undefined : (this.#parts.lists.nameOf(id) ?? id);
-    return { holder: hold.holder, name };
+    if (id === undefined) return { holder: hold.holder, name: undefined };
+    return { holder: hold.holder, name: this.#parts.lists.nameOf(id) ?? this.#names.get(id) ?? id };
   }
 
   /**
@@ -364,7 +368,9 @@ export class HoldSettler {
       }
       hold.group = null;
       const entry = state.read((view) => view.volume(hold.volume));
-      if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), operation);
+      // Whoever asks has it looked at; it is not they who unmount.
+      const own: Operation = { ...operation, caller: { kind: "system" } };
+      if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), own);
       this.#holds.delete(keyOf(hold.volume, hold.holder));
     } catch (error) {
       const { message } = toEngineError(error);
