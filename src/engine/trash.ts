@@ -1,8 +1,9 @@
 // The trash: what was removed is listed, restored, protected, and given up for good.
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
+import { setTimeout } from "node:timers/promises";
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
@@ -15,7 +16,7 @@ import type { History } from "./history.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
-import type { TrashBudget } from "./trash-budget.ts";
+import { isEvictable, type TrashBudget } from "./trash-budget.ts";
 import { TrashKeeper } from "./trash-keeper.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
@@ -50,6 +51,11 @@ export interface TrashTotals {
   readonly budgetBytes: number | null;
 }
 
+/** How many entries make room for one removal. Their rows fill some three pages of the state. */
+const ROOM_COUNT = 64;
+/** How long a removal waits for that, in milliseconds. */
+const ROOM_MS = 10_000;
+
 /** Shortest beginning of an id that means one, in characters. */
 const PREFIX_LENGTH_MIN = 3;
 
@@ -77,9 +83,26 @@ export class Trash {
     return this.#keeper.stop();
   }
 
-  /** The disk is full: what can be evicted goes now. Returns at once. */
-  wantSpace(): void {
-    this.#keeper.wake("now");
+  /**
+   * There is no room even for a removal: the oldest are evicted, and waited for, for some seconds.
+   * False when nothing can go.
+   */
+  async makeRoom(operation: Operation): Promise<boolean> {
+    const oldestFirst = this.list().toReversed();
+    const evictable = oldestFirst.filter((entry) => entry.phase === "kept" && isEvictable(entry));
+    const evicted: Promise<void>[] = [];
+    for (const { id } of evictable.slice(0, ROOM_COUNT)) {
+      try {
+        await this.#giveUp(id, "evict", operation);
+        evicted.push(this.#parts.purger.ended(id));
+      } catch (error) {
+        const { code, message } = toEngineError(error);
+        operation.log.debug("not evicted", { trash: id, code, error: message });
+      }
+    }
+    const ended = Promise.allSettled(evicted);
+    await Promise.race([ended, setTimeout(ROOM_MS, undefined, { ref: false })]);
+    return evicted.length > 0;
   }
 
   /** Newest first: what can be restored, and what is being purged. O(entries · log). */
