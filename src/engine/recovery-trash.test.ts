@@ -1,6 +1,14 @@
 // Recovery of the trash: rows and data find each other again, also when the state was lost.
 import { describe, expect, test } from "bun:test";
-import { cpSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   changedTrash,
@@ -62,26 +70,6 @@ describe("data in the trash without a row", () => {
     expect(bench.row(retired.id)).toEqual(before);
     const entry = await bench.restore(retired.id);
     expect([entry.labels, bench.file("wiki")]).toEqual([{ of: "wiki" }, "wiki"]);
-  });
-
-  test("brings its history back where the state does not know it, and only there", async () => {
-    await using bench = await trashBench();
-    const entry = await bench.removed("wiki");
-    const page = { order: "oldest first", volume: entry.volume.name, countMax: 9 } as const;
-    const changes = () => bench.engine.state.history(page).entries.map(({ atMs }) => atMs);
-    const known = changes();
-    const [row] = bench.engine.state.history(page).entries;
-    if (row === undefined) throw new Error("nothing of it is known");
-    const { cursor: _, ...change } = row;
-    // Newest first, as in a description.
-    const history = [22, 11].map((atMs) => ({ ...change, atMs }));
-    writeFileSync(join(bench.place(entry.id), "retired.json"), describeRetired({ entry, history }));
-    await forgetTrash(bench);
-    await finds(bench, { trashFound: [entry.id] });
-    expect(changes()).toEqual([...known, 11, 22]);
-    await forgetTrash(bench);
-    await finds(bench, { trashFound: [entry.id] });
-    expect(changes()).toEqual([...known, 11, 22]);
   });
 
   test("that was copied back from a backup has an identity of its own now", async () => {
@@ -306,6 +294,14 @@ describe("a rename that a crash cut short", () => {
     writeFileSync(join(bench.engine.volumePath("wiki"), "_data", "file"), "new");
     await finds(bench, { missing: ["docs"] }, { missing: ["docs"] });
     expect(bench.file("wiki")).toBe("new");
+  });
+
+  test("takes no directory of another identity either: that one is adopted", async () => {
+    await using bench = await trashBench();
+    await renamedRow(bench, "wiki", "docs");
+    renameSync(bench.engine.volumePath("wiki"), join(bench.engine.root, "aside"));
+    mkdirSync(join(bench.engine.volumePath("wiki"), "_data"), { recursive: true });
+    await finds(bench, { adopted: ["wiki"], missing: ["docs"] }, { missing: ["docs"] });
   });
 
   test("that fails leaves both as they are, and nobody adopts the old name", async () => {

@@ -2,16 +2,11 @@
 import type { RetiredRecord, VolumeRecord } from "../core/driver.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { HistoryEntry, RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { attempt, isIdentical, type Stage } from "./recovery-stage.ts";
-import {
-  DESCRIBED_HISTORY_COUNT_MAX,
-  type DescribedRetired,
-  parseRetired,
-  retirementOf,
-} from "./trash-description.ts";
+import { parseRetired, retirementOf } from "./trash-description.ts";
 
 /**
  * How much older than the clock a file system's time stamps may be, in milliseconds: they are taken
@@ -137,29 +132,23 @@ function placesByIdentity({ present }: Stage): ReadonlyMap<string, VolumeRecord>
   return places;
 }
 
-/**
- * A lost state loses no trash: what says itself what it is gets its row again, and its history,
- * which no copy of the state has.
- */
+/** A lost state loses no trash: what says itself what it is gets its row again. */
 export async function nameStrays(
   { parts, driver, report, strays }: Stage,
   operation: Operation,
 ): Promise<void> {
   const claimed = parts.state.read((view) => new Set([...view.volumes()].map(identityOf)));
-  const found = [...strays.values()].flatMap((record) => {
+  const entries = [...strays.values()].flatMap((record) => {
     // The data of a volume that could not be brought back just now: a later start does it.
     if (record.identity !== "" && claimed.has(record.identity)) return [];
-    const described = named(record, { driver, nowMs: parts.nowMs() });
-    return described === undefined ? [] : [described];
+    const entry = named(record, { driver, nowMs: parts.nowMs() });
+    return entry === undefined ? [] : [entry];
   });
-  if (found.length === 0) return;
-  const changes = found.flatMap(({ history }) => unknownOf(history, parts.state));
+  if (entries.length === 0) return;
   await parts.state.write((transaction) => {
-    for (const { entry } of found) transaction.putRetired(entry);
-    for (const change of changes) transaction.addHistory(change);
+    for (const entry of entries) transaction.putRetired(entry);
   });
-  for (const { entry } of found) {
-    const { id, volume, phase } = entry;
+  for (const { id, volume, phase } of entries) {
     strays.delete(id);
     if (phase === "kept") report.trashFound.push(id);
     operation.log.info("found in the trash without a record", {
@@ -176,16 +165,14 @@ function identityOf({ identity }: VolumeEntry): string {
 function named(
   { id, identity, description, isPurging }: RetiredRecord,
   { driver, nowMs }: { readonly driver: Stage["driver"]; readonly nowMs: number },
-): DescribedRetired | undefined {
-  const described = description === null ? undefined : parseRetired(description);
-  if (described?.entry.id === id && described.entry.volume.driver === driver.name) {
-    const { entry, history } = described;
+): RetiredEntry | undefined {
+  const entry = description === null ? undefined : parseRetired(description)?.entry;
+  if (entry?.id === id && entry.volume.driver === driver.name) {
     const phase = isPurging ? "purging" : entry.phase;
-    const volume = { ...entry.volume, scope: driver.scope, identity };
-    return { entry: { ...entry, phase, volume }, history };
+    return { ...entry, phase, volume: { ...entry.volume, scope: driver.scope, identity } };
   }
   if (!isPurging) return undefined;
-  const entry: RetiredEntry = {
+  return {
     id,
     volume: {
       ...{ name: parseVolumeName(id), driver: driver.name, scope: driver.scope },
@@ -196,23 +183,4 @@ function named(
     phase: "purging",
     ...{ retiredAtMs: nowMs, removedBy: OWN_PROGRAM, purgeAtMs: nowMs, sizeBytes: null },
   };
-  return { entry, history: [] };
-}
-
-/** Oldest first; none where the state knows the newest of them, and so the others. */
-function unknownOf(
-  history: readonly HistoryEntry[],
-  state: Pick<StateStore, "history">,
-): readonly HistoryEntry[] {
-  const [newest] = history;
-  if (newest === undefined) return [];
-  const known = state.history({
-    order: "newest first",
-    volume: newest.volume,
-    countMax: DESCRIBED_HISTORY_COUNT_MAX,
-  });
-  const isKnown = known.entries.some(
-    ({ operation, atMs }) => operation === newest.operation && atMs === newest.atMs,
-  );
-  return isKnown ? [] : history.toReversed();
 }
