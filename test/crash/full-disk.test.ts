@@ -25,7 +25,7 @@ import {
 import { whenPossible } from "../support/needs.ts";
 import { type Answer, Client, holderPath } from "./client.ts";
 import { mountedImage, mustRun } from "./loop-image.ts";
-import { untilTrashIsEmpty } from "./reality.ts";
+import { untilPurged } from "./reality.ts";
 
 const requirements = ["root", "mount", "loop", "ext4"] as const;
 const diskBytes = 24 * 1024 * 1024;

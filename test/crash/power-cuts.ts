@@ -14,9 +14,10 @@ import {
   mountImage,
   unmountImage,
 } from "./loop-image.ts";
-import { ClientModel, hasMount } from "./model.ts";
+import { ClientModel } from "./model.ts";
 import type { Random } from "./random.ts";
-import { compare, untilTrashIsEmpty } from "./reality.ts";
+import { compare, untilPurged } from "./reality.ts";
+import { rebooted, type World } from "./world.ts";
 
 const clientCount = 8;
 const namesPerClient = 5;
@@ -121,10 +122,11 @@ class Machine {
     await mountImage(copy, this.#disk, this.#parts.type);
   }
 
-  /** The last comparison, with a clean end. What no row knows stays in the trash for ever. */
+  /** The last comparison, with a clean end. What was given up goes away, whatever was cut short. */
   async liveOn(): Promise<void> {
     await using daemon = await this.#start();
-    if (this.complaints.length === 0) await untilTrashIsEmpty(daemon.root);
+    const { socketPath, root } = daemon;
+    if (this.complaints.length === 0) await untilPurged({ client: new Client(socketPath), root });
   }
 
   #complain(complaint: string): void {
@@ -158,6 +160,7 @@ class Machine {
         client: new Client(daemon.socketPath),
         model,
         random: random.fork(),
+        root: daemon.root,
         canMount: true,
         isKilled: () => before !== undefined,
         onAnswer: cut,
@@ -184,8 +187,10 @@ class Machine {
 /** What a client knows after the machine has come back: nothing is mounted any more. */
 function afterReboot(model: ClientModel): ClientModel {
   const copy = model.copy();
-  for (const [name, known] of copy.known) {
-    if (hasMount(known.volume)) copy.known.set(name, { ...known, files: new Map() });
-  }
+  copy.world = rebooted(model.world);
+  const { unanswered } = model;
+  if (unanswered === undefined) return copy;
+  const outcomes = (found: World) => unanswered.outcomes(found).map(rebooted);
+  copy.unanswered = { ...unanswered, outcomes };
   return copy;
 }
