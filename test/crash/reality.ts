@@ -7,7 +7,7 @@ import { eventually } from "../support/child.ts";
 import type { Client, Volume } from "./client.ts";
 import type { ClientModel } from "./model.ts";
 import { filesBelow, foundEntry } from "./trash-entries.ts";
-import { hasMount, type Known, tell, type Trashed, type World } from "./world.ts";
+import { hasMount, type Known, type Trashed, tell, type World } from "./world.ts";
 
 /** How long the background may take until what was given up is gone. */
 const purgeTimeoutMs = 15_000;

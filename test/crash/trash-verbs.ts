@@ -74,7 +74,7 @@ export async function pruneByPlan(parts: LoadParts): Promise<void> {
   const known = [...model.world.volumes.values()];
   const prunable = known.filter((each) => isPrunable(each, model.owner));
   const names = prunable.map(({ volume }) => volume.Name).sort();
-  const question = { all: true, filters: { label: [`owner=${model.owner}`] } };
+  const question = { all: true, labels: [`owner=${model.owner}`] };
   const made = await client.expect(200, "POST", "/holdfast/v1/prune-plans", question);
   const plan = made as Plan; // Our own contract.
   agree("planned", plan.volumes.map(({ name }) => name).sort(), names);

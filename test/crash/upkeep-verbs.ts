@@ -34,10 +34,7 @@ export async function update({ client, model, random }: LoadParts, name: string)
   const wanted = { ...update, labelsRemoved: removable };
   const after = updated(model.world, name, wanted);
   model.asks(`update ${name} ${JSON.stringify(wanted)}`, after);
-  await client.expect(200, "PATCH", ownPath(name), {
-    labels: { ...labelsSet, ...Object.fromEntries(removable.map((label) => [label, null])) },
-    ...(note === undefined ? {} : { note }),
-  });
+  await client.expect(200, "PATCH", ownPath(name), wanted);
   model.learns(after);
 }
 

@@ -69,7 +69,8 @@ test(
       }
       const counts = verbCounts(models);
       console.log(`verbs: ${JSON.stringify(counts)}`);
-      for (const verb of verbs) expect({ verb, count: counts[verb] ?? 0 }).not.toEqual({ verb, count: 0 });
+      for (const verb of verbs)
+        expect({ verb, count: counts[verb] ?? 0 }).not.toEqual({ verb, count: 0 });
     }),
   limitMs,
 );

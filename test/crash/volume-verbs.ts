@@ -5,15 +5,7 @@ import { holderPath, UnexpectedAnswer, type Volume } from "./client.ts";
 import { isAsWanted, type Wanted } from "./model.ts";
 import type { Random } from "./random.ts";
 import { agree, type LoadParts } from "./step.ts";
-import {
-  created,
-  type Known,
-  mounted,
-  removed,
-  unmounted,
-  type World,
-  wrote,
-} from "./world.ts";
+import { created, type Known, mounted, removed, unmounted, type World, wrote } from "./world.ts";
 
 export async function create(parts: LoadParts, name: string): Promise<void> {
   const { client, model, random, canMount } = parts;
@@ -77,7 +69,10 @@ export async function remove({ client, model, random }: LoadParts, name: string)
 /** Only what this client owns, so that the others' models stay exact. */
 export async function prune({ client, model }: LoadParts): Promise<void> {
   const known = [...model.world.volumes.values()];
-  const prunable = known.filter((each) => isPrunable(each, model.owner)).map(nameOf).sort();
+  const prunable = known
+    .filter((each) => isPrunable(each, model.owner))
+    .map(nameOf)
+    .sort();
   model.asks(`prune of ${prunable.join()}`, ...someRemoved(model.world, prunable));
   const filters = JSON.stringify({ all: ["1"], label: [`owner=${model.owner}`] });
   const path = `/volumes/prune?filters=${encodeURIComponent(filters)}`;
