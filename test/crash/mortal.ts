@@ -16,17 +16,20 @@ const changingCalls = [
 ] as const;
 
 export class Mortal implements Disposable {
-  readonly #root: string;
+  #root: string | undefined;
   readonly #originals = new Map<string, unknown>();
   /** What was done since the last `dieAfter`, the step that it died at too. */
   readonly steps: string[] = [];
   #stepsLeft: number | undefined;
   #isDead = false;
 
-  /** Only what lies below `root` is counted and kept from changing. */
-  constructor(root: string) {
-    this.#root = root;
+  constructor() {
     for (const name of changingCalls) this.#surround(name);
+  }
+
+  /** Only what lies below `root` is counted and kept from changing. */
+  watch(root: string): void {
+    this.#root = root;
   }
 
   get isDead(): boolean {
@@ -92,6 +95,7 @@ export class Mortal implements Disposable {
   /** What below the root the call would change; undefined: nothing. */
   #changed(name: string, [first, second]: readonly unknown[]): string | undefined {
     if (name === "openSync" && isReading(second)) return undefined;
+    if (this.#root === undefined) return undefined;
     const path = typeof first === "number" ? pathOf(first) : String(first);
     if (!path.startsWith(`${this.#root}/`)) return undefined;
     return path.slice(this.#root.length + 1);

@@ -130,9 +130,10 @@ export class EngineBench implements AsyncDisposable {
     this.#engine.events.follow((event) => this.events.push(event));
   }
 
-  /** Ends this life and begins the next one with the same drivers. */
-  async restart(): Promise<void> {
+  /** Ends this life and begins the next one with the same drivers, after `between`. */
+  async restart(between: () => void = () => {}): Promise<void> {
     await this.stop();
+    between();
     this.#state = this.#openState();
     await this.start();
   }

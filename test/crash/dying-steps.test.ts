@@ -1,0 +1,111 @@
+// The engine dies at each single step of retire, describe, restore, purge, eviction and rename.
+import { describe, expect, test } from "bun:test";
+import { dieAtEachStep, type Place, type Scenario, type Stage } from "./dying-steps.ts";
+
+const limitMs = 60_000;
+
+const isVolume = (name: string) => (place: Place) => place.kind === "volume" && place.name === name;
+const isInTrash = (place: Place): boolean => place.kind === "trash";
+const isGone = (place: Place): boolean => place.kind === "gone";
+
+/** The keeper has been round: what lies beside the data says how large it is. */
+async function untilDescribed(stage: Stage): Promise<void> {
+  await stage.until("a description with the size", () =>
+    stage.entries().every(({ sizeBytes }) => sizeBytes !== null),
+  );
+}
+
+const scenarios: readonly Scenario[] = [
+  {
+    verb: "retire, measure and describe",
+    act: async (stage) => {
+      await stage.remove();
+      stage.done();
+      await untilDescribed(stage);
+    },
+    volumeNames: ["wiki"],
+    mayBeInTrash: true,
+    mayBeGone: false,
+    after: isInTrash,
+  },
+  {
+    verb: "restore",
+    prepare: async (stage) => {
+      await stage.remove();
+      await untilDescribed(stage);
+    },
+    act: async (stage) => {
+      await stage.restore(undefined);
+    },
+    volumeNames: ["wiki"],
+    mayBeInTrash: true,
+    mayBeGone: false,
+    after: isVolume("wiki"),
+  },
+  {
+    verb: "restore under another name",
+    prepare: async (stage) => {
+      await stage.remove();
+      await untilDescribed(stage);
+    },
+    act: async (stage) => {
+      await stage.restore("wiki-old");
+    },
+    volumeNames: ["wiki-old"],
+    mayBeInTrash: true,
+    mayBeGone: false,
+    after: isVolume("wiki-old"),
+  },
+  {
+    verb: "purge",
+    prepare: async (stage) => {
+      await stage.remove();
+      await untilDescribed(stage);
+    },
+    act: async (stage) => {
+      const { bench } = stage;
+      await bench.engine.trash.purge(stage.trashId(), bench.operation());
+      stage.done();
+      await stage.until("its end", () => stage.entries().length === 0);
+    },
+    volumeNames: [],
+    mayBeInTrash: true,
+    mayBeGone: true,
+    after: isGone,
+  },
+  {
+    verb: "removal for good",
+    act: async (stage) => {
+      await stage.remove("wiki", true);
+      stage.done();
+      await stage.until("its end", () => stage.entries().length === 0);
+    },
+    volumeNames: ["wiki"],
+    mayBeInTrash: true,
+    mayBeGone: true,
+    after: isGone,
+  },
+  ...[false, true].map((keepAlias) => ({
+    verb: `rename${keepAlias ? " with an alias" : ""}`,
+    act: async ({ bench }: Stage) => {
+      await bench.engine.upkeep.rename("wiki", "wiki-data", { keepAlias }, bench.operation());
+    },
+    volumeNames: ["wiki", "wiki-data"],
+    mayBeInTrash: false,
+    mayBeGone: false,
+    after: isVolume("wiki-data"),
+  })),
+];
+
+describe.each([false, true])("with the state lost as well: %p", (isStateLost) => {
+  test.each(scenarios)(
+    "$verb",
+    async (scenario) => {
+      const steps = await dieAtEachStep(scenario, isStateLost);
+      console.log(`${scenario.verb}: ${steps.length} steps`);
+      // At least a commit and a rename: otherwise the steps are not those of the verb.
+      expect(steps.length).toBeGreaterThan(1);
+    },
+    limitMs,
+  );
+});
