@@ -2,11 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { openBench } from "../../test/support/state-bench.ts";
 import { brokenOnes, runChecks } from "../conformance/check.ts";
-import { type StateStoreBench, stateStoreChecks } from "../conformance/state-store.ts";
-import type { StateStore } from "../core/state-store.ts";
+import { stateAliasChecks } from "../conformance/state-aliases.ts";
+import { stateHistoryChecks } from "../conformance/state-history.ts";
+import { type StateStoreBench, sampleAlias, stateStoreChecks } from "../conformance/state-store.ts";
+import type { StateStore, StateView } from "../core/state-store.ts";
+
+const checks = [...stateStoreChecks, ...stateAliasChecks, ...stateHistoryChecks];
 
 describe("the SQLite store", () => {
-  for (const check of stateStoreChecks) {
+  for (const check of checks) {
     test(check.promise, async () => {
       const [outcome] = await runChecks([check], openBench);
       if (outcome?.outcome === "broken") throw outcome.error;
@@ -24,7 +28,10 @@ const breakers: readonly {
     promise: /newest changes first/,
     break: (store) => ({
       ...store,
-      history: (query) => store.history(query).toReversed(),
+      history: (query) => {
+        const { entries, next } = store.history(query);
+        return { entries: entries.toReversed(), next };
+      },
     }),
   },
   {
@@ -48,17 +55,38 @@ const breakers: readonly {
     promise: /removes its row and its holders/,
     break: (store) => ({
       ...store,
+      read: (work) => store.read((view) => work(changedView(view, { holders: () => [] }))),
+    }),
+  },
+  {
+    promise: /removes its aliases/,
+    break: (store) => ({
+      ...store,
       read: (work) =>
         store.read((view) =>
-          work({
-            volume: (name) => view.volume(name),
-            volumes: () => view.volumes(),
-            volumeCount: view.volumeCount,
-            holders: () => [],
-            retired: () => view.retired(),
-            engines: () => view.engines(),
-          }),
+          work(changedView(view, { aliases: () => [...view.aliases(), sampleAlias("a1", "aa")] })),
         ),
+    }),
+  },
+  {
+    promise: /`next` leads through every change once/,
+    break: (store) => ({
+      ...store,
+      history: (query) => ({ ...store.history(query), next: null }),
+    }),
+  },
+  {
+    promise: /`spanMax` bounds/,
+    break: (store) => ({
+      ...store,
+      history: ({ spanMax: _, ...query }) => store.history(query),
+    }),
+  },
+  {
+    promise: /know what was removed/,
+    break: (store) => ({
+      ...store,
+      read: (work) => store.read((view) => work(changedView(view, { retiredCount: 2 }))),
     }),
   },
   {
@@ -67,14 +95,7 @@ const breakers: readonly {
       ...store,
       read: (work) =>
         store.read((view) =>
-          work({
-            volume: (name) => view.volume(name),
-            volumes: () => view.volumes(),
-            volumeCount: view.volumeCount,
-            holders: (name) => view.holders(name),
-            retired: () => view.retired(),
-            engines: () => [...view.engines()].reverse(),
-          }),
+          work(changedView(view, { engines: () => [...view.engines()].reverse() })),
         ),
     }),
   },
@@ -84,13 +105,30 @@ const breakers: readonly {
   },
 ];
 
+/** The view with some of its members changed. */
+function changedView(view: StateView, changed: Partial<StateView>): StateView {
+  return {
+    volume: (name) => view.volume(name),
+    volumes: () => view.volumes(),
+    volumeCount: view.volumeCount,
+    holders: (name) => view.holders(name),
+    retired: () => view.retired(),
+    retiredEntry: (id) => view.retiredEntry(id),
+    retiredCount: view.retiredCount,
+    alias: (name) => view.alias(name),
+    aliases: () => view.aliases(),
+    engines: () => view.engines(),
+    ...changed,
+  };
+}
+
 describe("the checks notice a store that breaks", () => {
   for (const breaker of breakers) {
     test(breaker.promise.source, async () => {
-      const outcomes = await runChecks(stateStoreChecks, () => brokenBench(breaker.break));
+      const outcomes = await runChecks(checks, () => brokenBench(breaker.break));
       const broken = brokenOnes(outcomes).map((outcome) => outcome.promise);
       expect(broken.some((promise) => breaker.promise.test(promise))).toBe(true);
-      expect(broken.length).toBeLessThan(stateStoreChecks.length / 2);
+      expect(broken.length).toBeLessThan(checks.length / 2);
     });
   }
 });
