@@ -6,20 +6,26 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
+import { History } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
-import { type RecoveryReport, recover } from "./recovery.ts";
+import { recover } from "./recovery.ts";
+import type { RecoveryReport } from "./recovery-stage.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
+import { Trash, type TrashParts } from "./trash.ts";
+import { fateOf, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
+import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { Usage } from "./usage.ts";
 import { useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
@@ -33,6 +39,12 @@ export interface EngineParts {
   readonly systemOperation: () => Operation;
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
+  readonly trash: TrashingParts;
+}
+
+/** What the trash is told, and its timers where they are a test's own. */
+export interface TrashingParts extends Pick<TrashParts, "budget" | "startTimer"> {
+  readonly defaults: TrashDefaults;
 }
 
 /** What adopting volumes of other engines needs. */
@@ -58,6 +70,10 @@ export interface Engine {
   readonly lists: ContainerLists;
   readonly lastUse: LastUse;
   readonly pruner: Pruner;
+  readonly plans: PrunePlans;
+  readonly trash: Trash;
+  /** What the removals of this life have freed. */
+  readonly purger: Pick<Purger, "done">;
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;
@@ -78,18 +94,18 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const looked = { state, drivers, nowMs, places, randomHex };
   const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
-  const purger = new Purger({ state, drivers, operation: systemOperation });
-  const retired = state.read((view) => [...view.retired()]);
-  // What recovery could not look at may not be in the trash yet: purging it would free nothing.
-  const isUnfinished = ({ volume }: RetiredEntry): boolean =>
-    recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
-  for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
-  const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
+  const history = new History({ state, host, operation: systemOperation });
+  const unfinishedRenames = new UnfinishedRenames();
+  const { purger, unfinished, trash } = makeTrash({
+    ...{ ...parts, drivers, events, recovery, history },
+    clear: (driver, name, operation) => volumes.clear(driver, name, operation),
+  });
+  const trashDefaults = parts.trash.defaults;
   const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
-    ...{ unfinished, missing: recovery.missing },
-    guard,
+    ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
+    ...{ guard, trashDefaults, wantSpace: () => trash.wantSpace() },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
@@ -97,7 +113,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
   const adoptions = new Adoptions({
-    ...{ state, host, drivers, volumes, events, guard, unfinished, purger },
+    ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
     ...parts.adopting,
     operation: systemOperation,
   });
@@ -105,15 +121,28 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
-  const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
+  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, trashDefaults, atMs);
+  const pruner = new Pruner({
+    ...{ state, leases, volumes, usage, events, guard },
+    isKept: (entry) =>
+      drivers.get(entry.driver)?.trash !== undefined && fate(entry, nowMs()).phase === "kept",
+  });
+  const plans = new PrunePlans({
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
+    fateOf: fate,
+  });
   adoptions.start();
+  trash.start();
   return {
     volumes,
     adoptions,
     holds,
     lists,
-    lastUse: new LastUse({ state, events, nowMs }),
+    lastUse: new LastUse({ state, nowMs }),
     pruner,
+    plans,
+    trash,
+    purger,
     usage,
     events,
     state,
@@ -122,9 +151,39 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
-      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
+      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
+      await purger.stop();
     },
   };
+}
+
+/** What becomes of removed volumes, and what the last life left of that. */
+function makeTrash(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly events: EventLog;
+    readonly recovery: RecoveryReport;
+  } & Pick<TrashParts, "history" | "clear">,
+) {
+  const { state, events, recovery, systemOperation: operation } = parts;
+  const purger = new Purger({
+    ...{ state, drivers: parts.drivers, operation },
+    purged: (entry) => {
+      if (isPurgedAtOnce(entry)) return;
+      const { name, driver } = entry.volume;
+      const bytes = entry.sizeBytes === null ? {} : { bytes: String(entry.sizeBytes) };
+      events.volume("purge", name, { driver, trash: entry.id, ...bytes });
+    },
+  });
+  const retired = state.read((view) => [...view.retired()]);
+  // What recovery could not look at may not be in the trash yet: purging it would free nothing.
+  const isUnfinished = ({ volume }: RetiredEntry): boolean =>
+    recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
+  for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
+  const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
+  const { budget, startTimer } = parts.trash;
+  const trash = new Trash({ ...parts, purger, unfinished, operation, budget, startTimer });
+  return { purger, unfinished, trash };
 }
 
 /** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */

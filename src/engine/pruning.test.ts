@@ -122,7 +122,9 @@ describe("the run", () => {
     expect(rows(bench)).toEqual(["named"]);
     expect(bench.events.map((event) => event.action)).toEqual(["destroy", "destroy", "prune"]);
     expect(bench.events.at(-1)).toMatchObject({ actor: "", attributes: { reclaimed: "2000" } });
-    expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "prune" }]);
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
+      { action: "prune" },
+    ]);
     await bench.purged();
   });
 

@@ -6,6 +6,7 @@ import { makeTrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
+import { OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
 
 export interface MoveParts {
@@ -63,11 +64,12 @@ export async function settleMove(
       transaction.putRetired({
         id: makeTrashId(parts.randomHex(8)),
         volume: { ...row, mountpoint: ours, identity: record.identity },
-        retiredAtMs: atMs,
+        phase: "purging",
+        ...{ retiredAtMs: atMs, purgeAtMs: atMs, removedBy: OWN_PROGRAM, sizeBytes: null },
       });
     }
     transaction.addHistory({
-      ...{ atMs, caller, operation: id },
+      ...{ atMs, caller, by: OWN_PROGRAM, subject: "", outcome: "done", operation: id },
       action: row.phase === "releasing" ? "release" : "undo",
       volume: row.name,
       driver: row.driver,

@@ -9,6 +9,7 @@ import {
   dead,
   idOfTrash,
   only,
+  retiredRow,
   startsWith,
   withVolume,
 } from "../../test/support/recovery-bench.ts";
@@ -64,7 +65,7 @@ describe("a driver that cannot tell", () => {
       const volume = transaction.volume(name);
       if (volume === undefined) throw new Error("the volume is there");
       transaction.removeVolume(name);
-      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
+      transaction.putRetired(retiredRow(volume));
     });
     mkdirSync(join(bench.volumePath("other"), "_data"), { recursive: true });
     const before = rows(bench)[1];

@@ -8,8 +8,15 @@ import {
   containersWith,
   type ListedContainer,
 } from "./container-lists.ts";
+import type { ServiceList } from "./service-list.ts";
 
-/** Asked before every removal and prune. */
+/** What all engines that use our volumes said at one moment. */
+export interface EngineAnswers {
+  readonly list: ContainerList;
+  readonly services: ServiceList;
+}
+
+/** Asked before every removal and prune. A prune also asks which volumes services name. */
 export interface UseGuard {
   /**
    * Ends holds of these volumes that nobody has any more, so that only real ones are left. Called
@@ -17,18 +24,27 @@ export interface UseGuard {
    */
   settle(names: readonly string[], operation: Operation): Promise<void>;
   /**
-   * Throws `containers.unreachable` when an engine that uses our volumes does not answer. `what`
-   * begins the message: "prune".
+   * Throws `containers.unreachable` when an engine that uses our volumes does not say all of it.
+   * `what` begins the message: "prune".
    */
-  refuseSilence(what: string, operation: Operation): Promise<void>;
+  askAll(what: string, operation: Operation): Promise<EngineAnswers>;
   /**
    * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
-   * have it does not answer. The caller has the volume's lease.
+   * have it does not answer. The caller has the volume's lease. `what` begins the message: "remove".
    */
-  refuseInUse(entry: VolumeEntry, operation: Operation): Promise<void>;
+  refuseInUse(entry: VolumeEntry, what: string, operation: Operation): Promise<void>;
+  /** The same for an alias that is to go: only containers count that know the volume by it. */
+  refuseAliasInUse(alias: string, operation: Operation): Promise<void>;
+  /**
+   * Throws `volume.in_use` when a service names the volume, or `containers.unreachable`: no prune
+   * removes it. Who removes it by its name may.
+   */
+  refuseServed(entry: VolumeEntry, operation: Operation): Promise<void>;
   /** How many containers had the volume, running or not, when the engines were asked last. */
   listedCount(volume: string): number;
 }
+
+const servicesQuestion = "which volumes its services name";
 
 export interface UseGuardParts {
   readonly state: StateStore;
@@ -40,44 +56,65 @@ export interface UseGuardParts {
 export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
   return {
     settle,
-    async refuseSilence(what, operation) {
-      refuseSilent(what, await lists.ask(operation));
+    async askAll(what, operation) {
+      const asked = [lists.ask(operation), lists.services(operation)] as const;
+      const [list, services] = await Promise.all(asked);
+      refuseSilent(what, list);
+      refuseSilent(what, services, servicesQuestion);
+      return { list, services };
     },
-    async refuseInUse(entry, operation) {
+    async refuseInUse(entry, what, operation) {
       const list = await lists.ask(operation);
       const containers = containersWith(list, entry.name);
       const rows = state.read((view) => view.holders(entry.name));
-      if (rows.length > 0 || containers.length > 0) throw inUse(entry, containers, rows);
-      refuseSilent(`remove ${entry.name}`, list);
+      if (rows.length > 0 || containers.length > 0) {
+        throw heldBy(`${what} ${entry.name}`, holderNames(containers, rows));
+      }
+      refuseSilent(`${what} ${entry.name}`, list);
+    },
+    async refuseAliasInUse(alias, operation) {
+      const list = await lists.ask(operation);
+      const knowing = list.containers.filter(({ aliases }) => aliases.includes(alias));
+      if (knowing.length > 0) throw heldBy(`remove ${alias}`, knowing.map(named));
+      refuseSilent(`remove ${alias}`, list);
+    },
+    async refuseServed(entry, operation) {
+      const services = await lists.services(operation);
+      const holders = services.naming(entry.name).map((name) => `service ${name}`);
+      if (holders.length > 0) throw heldBy(`remove ${entry.name}`, holders);
+      refuseSilent(`remove ${entry.name}`, services, servicesQuestion);
     },
     listedCount: (volume) => lists.latestCountOf(volume),
   };
 }
 
-function refuseSilent(what: string, { unreachable }: ContainerList): void {
+function refuseSilent(
+  what: string,
+  { unreachable }: Pick<ContainerList, "unreachable">,
+  question = "which ones its containers have",
+): void {
   const [silent] = unreachable;
   if (silent === undefined) return;
   throw new EngineError(
     "containers.unreachable",
-    `${what}: ${silent.key} uses Holdfast's volumes and cannot be asked which ones its ` +
-      `containers have: ${silent.reason}`,
+    `${what}: ${silent.key} uses Holdfast's volumes and cannot be asked ${question}: ` +
+      silent.reason,
     { details: { engine: silent.key } },
   );
 }
 
 /** Containers by their names; without any, the holders' own ids. */
-function inUse(
-  entry: VolumeEntry,
+function holderNames(
   containers: readonly ListedContainer[],
   rows: readonly HolderEntry[],
-): EngineError {
+): readonly string[] {
   const unnamed = rows.filter(({ kind }) => kind === "client" || containers.length === 0);
-  const holders = [...containers.map(named), ...unnamed.map(({ holder }) => holder)];
-  return new EngineError(
-    "volume.in_use",
-    `remove ${entry.name}: volume is in use - [${holders.join(", ")}]`,
-    { details: { holders } },
-  );
+  return [...containers.map(named), ...unnamed.map(({ holder }) => holder)];
+}
+
+function heldBy(what: string, holders: readonly string[]): EngineError {
+  const message = `${what}: volume is in use - [${holders.join(", ")}]`;
+  return new EngineError("volume.in_use", message, { details: { holders } });
 }
 
 /** As a person calls it: `db2 of project shop (docker, stopped)`. */
