@@ -146,6 +146,17 @@ export class ContainerLists {
     return this.#nextServices;
   }
 
+  /** Whether all engines that are known answer at once, whatever else they do. */
+  get areSwift(): boolean {
+    const { finder } = this.#parts;
+    return this.keys.every((key) => finder.ofKey(key)?.isAskableInCalls === true);
+  }
+
+  /** What its engine calls a container, by the latest answers; undefined: they do not name it. */
+  nameOf(id: string): string | undefined {
+    return this.#latest.containers.find((container) => container.id === id)?.name;
+  }
+
   /** How many containers had the volume, running or not, by the latest answers. */
   latestCountOf(volume: string): number {
     return this.#counts.get(volume) ?? 0;

@@ -10,7 +10,7 @@ import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
-import { History } from "./history.ts";
+import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
@@ -26,6 +26,7 @@ import { Trash, type TrashParts } from "./trash.ts";
 import { fateOf, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
@@ -65,6 +66,8 @@ export interface HoldingParts {
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly upkeep: Upkeep;
+  readonly history: History;
   readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
@@ -86,7 +89,15 @@ export interface Engine {
 
 /** Recovers what the last life left behind, then hands out the engine. */
 export async function startEngine(parts: EngineParts): Promise<Engine> {
-  const { host, state, leases, systemOperation } = parts;
+  const { host, systemOperation: operation } = parts;
+  // All parts of the engine write to the one that tells: who follows the history misses nothing.
+  const state = tellingState(parts.state, () => history.stored());
+  const history: History = new History({ state, host, operation });
+  return await makeEngine({ ...parts, state, history });
+}
+
+async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
+  const { host, state, history, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
   const randomHex = (bytes: number) => host.randomHex(bytes);
@@ -94,10 +105,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const looked = { state, drivers, nowMs, places, randomHex };
   const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
-  const history = new History({ state, host, operation: systemOperation });
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({
-    ...{ ...parts, drivers, events, recovery, history },
+    ...{ ...parts, drivers, events, recovery },
     clear: (driver, name, operation) => volumes.clear(driver, name, operation),
   });
   const trashDefaults = parts.trash.defaults;
@@ -112,6 +122,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const upkeep = new Upkeep({
+    ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
+  });
   const adoptions = new Adoptions({
     ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
     ...parts.adopting,
@@ -134,7 +147,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   adoptions.start();
   trash.start();
   return {
-    volumes,
+    ...{ volumes, upkeep, history },
     adoptions,
     holds,
     lists,
