@@ -185,7 +185,8 @@ export class ContainerLists {
   async #askServices(operation: Operation): Promise<ServiceList> {
     const ask = (engine: ContainerEngine, own: Operation) => engine.services(own);
     const { answers, unreachable } = await this.#askEach(this.keys, ask, operation);
-    return new ServiceList(answers, unreachable);
+    const aliases = this.#parts.state.read((view) => [...view.aliases()]);
+    return new ServiceList({ services: answers, unreachable, aliases });
   }
 
   async #askEach<T>(

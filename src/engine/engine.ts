@@ -6,7 +6,7 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
@@ -16,6 +16,7 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { isKeptInTrash } from "./prune-fate.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
@@ -134,15 +135,13 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
-  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, trashDefaults, atMs);
   const pruner = new Pruner({
     ...{ state, leases, volumes, usage, events, guard },
     isKept: (entry) =>
-      drivers.get(entry.driver)?.trash !== undefined && fate(entry, nowMs()).phase === "kept",
+      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, nowMs())),
   });
   const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
-    fateOf: fate,
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
   });
   adoptions.start();
   trash.start();

@@ -18,6 +18,7 @@ import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { Labels, VolumeEntry } from "../core/state-store.ts";
 import { judgeSize, type PruneQuestion } from "./prune-eligibility.ts";
 import { PLAN_COUNT_MAX, PLAN_MS_MAX, type PlanOfPrune } from "./prune-plans.ts";
+import { trashDefaults } from "./trash-policy.ts";
 import { ANONYMOUS_LABEL } from "./volume-filter.ts";
 
 const DAY_MS = 86_400_000;
@@ -193,6 +194,7 @@ describe("the plan has", () => {
   test("what becomes of each volume", async () => {
     await using bench = await startedEngine({
       drivers: (it) => [it.local(), { ...it.scratch(), trash: undefined }],
+      trash: { defaults: trashDefaults },
     });
     await create(bench, named("named"));
     await create(bench, named("anonymous", { labels: anonymous }));
@@ -235,7 +237,10 @@ describe("the plan has", () => {
 describe("sizes", () => {
   async function withSizes(): Promise<EngineBench> {
     const bench = await startedEngine({
-      drivers: (it) => [it.local(), { ...it.scratch(), usage: undefined }],
+      drivers: (it) => [
+        it.local(),
+        { ...it.scratch(), usage: { measure: async () => ({ usedBytes: null }) } },
+      ],
     });
     for (const [name, bytes] of Object.entries({ big: 1_001, exact: 1_000, small: 1 })) {
       await create(bench, named(name));
