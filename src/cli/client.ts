@@ -20,7 +20,7 @@ export interface Reply extends ReplyHead {
 }
 
 export interface ApiRequest {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Starts with a slash: `/volumes`, without the version, or one of our own `/holdfast/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
@@ -78,9 +78,7 @@ export class DaemonClient {
 
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
-    const isOwn = request.path.startsWith("/holdfast/");
-    const prefix = isOwn ? "" : `/v${this.#apiVersion}`;
-    const reply = await this.#exchange({ ...request, path: prefix + request.path });
+    const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
       return this.send(request);
@@ -139,8 +137,7 @@ export class DaemonClient {
         end: resolve,
         fail: reject,
       };
-      const path = `/v${this.#apiVersion}${request.path}`;
-      this.#start({ ...request, path }, waiting).catch(reject);
+      this.#start({ ...request, path: this.#pathOf(request) }, waiting).catch(reject);
     });
     await work;
     if (failure) throw failure;
@@ -153,6 +150,11 @@ export class DaemonClient {
     clearTimeout(this.#timer);
     this.#connection?.socket.end();
     this.#connection = undefined;
+  }
+
+  /** Our own routes have no version of Docker's in front. */
+  #pathOf({ path }: ApiRequest): string {
+    return path.startsWith("/holdfast/") ? path : `/v${this.#apiVersion}${path}`;
   }
 
   async #exchange(request: ApiRequest): Promise<Reply> {

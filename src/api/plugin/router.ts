@@ -17,6 +17,7 @@ import { engineOptions } from "../../engine/engine-options.ts";
 import { isMoving } from "../../engine/moving.ts";
 import { notFound } from "../../engine/volumes.ts";
 import type { Handler, Header, HttpResponse } from "../../http/message.ts";
+import type { Counts } from "../counts.ts";
 import { jsonAnswer } from "../docker/answers.ts";
 import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
 import { rfc3339 } from "../docker/wire.ts";
@@ -43,6 +44,7 @@ export interface PluginParts {
   readonly holds: HoldsPort;
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: ApiParts["operation"];
+  readonly counts?: Counts;
 }
 
 /** What one call gets. */
@@ -111,7 +113,7 @@ export function makePluginHandler(parts: PluginParts): Handler {
       return isAnswer ? answer : { ...answer, hangsUp: true };
     },
   };
-  return handlerOf(() => face, parts.operation);
+  return handlerOf(() => face, parts);
 }
 
 function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
