@@ -319,11 +319,12 @@ describe("the count of changes", () => {
   }
 
   test("goes on after a state that was lost, also where the clock is wrong", async () => {
-    rmSync(join(closed, "state.db"));
-    rmSync(join(closed, "state.db-wal"));
+    // Its copy is from before the last changes.
+    rmSync(join(killed, "state.db"));
+    rmSync(join(killed, "state.db-wal"));
     const wrong = join(root.path, "wrong");
-    cpSync(closed, wrong, { recursive: true });
-    await expectLarger(closed);
+    cpSync(killed, wrong, { recursive: true });
+    await expectLarger(killed);
     await expectLarger(wrong, 1_000);
   });
 

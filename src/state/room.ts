@@ -80,6 +80,8 @@ export class Room {
       if (!this.#replenish(RESERVE_PAGES)) this.#attemptBelowPages = RESERVE_FLOOR_PAGES;
     }
     this.#countFree();
+    // A migration of a large state has made it long.
+    this.trimLog();
   }
 
   /** Begins a turn: what is taken from now on is not in the file until the turn's commit. */
