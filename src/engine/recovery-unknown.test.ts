@@ -7,7 +7,6 @@ import type { EngineBench, EngineBenchParts } from "../../test/support/engine-be
 import {
   bracketed,
   dead,
-  idOfTrash,
   only,
   retiredRow,
   startsWith,

@@ -1,6 +1,6 @@
 // The history of removed volumes: each gets what happened to it, and nothing of its namesakes.
 import { expect, test } from "bun:test";
-import { operation } from "../../test/support/operation.ts";
+import { testOperation } from "../../test/support/operation.ts";
 import { retiredRow } from "../../test/support/recovery-bench.ts";
 import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import { volumeRow } from "../../test/support/trash-bench.ts";
@@ -22,7 +22,7 @@ async function write(state: StateStore, lines: readonly string[]): Promise<void>
         entry: volumeRow(name),
         subject: isRemoval ? id(subject) : subject,
       };
-      transaction.addHistory(historyEntry(host, change, operation()));
+      transaction.addHistory(historyEntry(host, change, testOperation()));
     });
     nowMs += 1;
   }
