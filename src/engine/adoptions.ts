@@ -129,6 +129,7 @@ export class Adoptions {
     }
     if (entry.phase === "releasing") entry = await this.#finisher.finish(entry, operation);
     refuseMoving(entry);
+    refuseProtected(entry, "release");
     const data = await this.#releasable(entry, foreign, operation);
     const releasing = { ...entry, phase: "releasing" } as const;
     await state.write((transaction) => {

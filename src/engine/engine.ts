@@ -6,7 +6,7 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
@@ -16,7 +16,6 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
-import { isKeptInTrash } from "./prune-fate.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
@@ -29,7 +28,7 @@ import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
-import { useGuard } from "./use-guard.ts";
+import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -134,15 +133,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
-  const usage = new Usage({ state, drivers, volumes });
-  const pruner = new Pruner({
-    ...{ state, leases, volumes, usage, events, guard },
-    isKept: (entry) =>
-      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, nowMs())),
-  });
-  const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
-  });
+  const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
   adoptions.start();
   trash.start();
   return {
@@ -151,11 +142,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     holds,
     lists,
     lastUse: new LastUse({ state, nowMs }),
-    pruner,
-    plans,
-    trash,
-    purger,
-    usage,
+    ...pruning,
+    ...{ trash, purger },
     events,
     state,
     driverNames: [...drivers.keys()].sort(),
@@ -167,6 +155,30 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       await purger.stop();
     },
   };
+}
+
+/** What measures volumes, and removes those that nobody uses. */
+function makePruning(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly volumes: VolumeEngine;
+    readonly events: EventLog;
+    readonly guard: UseGuard;
+  },
+): Pick<Engine, "usage" | "pruner" | "plans"> {
+  const { state, leases, host, drivers, volumes, events, guard } = parts;
+  const usage = new Usage({ state, drivers, volumes });
+  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, parts.trash.defaults, atMs);
+  const pruner = new Pruner({
+    ...{ state, leases, volumes, usage, events, guard },
+    isKept: (entry) =>
+      drivers.get(entry.driver)?.trash !== undefined && fate(entry, host.nowMs()).phase === "kept",
+  });
+  const plans = new PrunePlans({
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
+    fateOf: fate,
+  });
+  return { usage, pruner, plans };
 }
 
 /** What becomes of removed volumes, and what the last life left of that. */

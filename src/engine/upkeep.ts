@@ -6,7 +6,7 @@ import { parseVolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { type AliasParts, dropAlias } from "./aliases.ts";
-import { checkDescription } from "./description.ts";
+import { checkDescription, checkLine } from "./description.ts";
 import { changedOptions } from "./engine-options-change.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
@@ -16,9 +16,6 @@ import { type RenameHow, renameVolume } from "./renaming.ts";
 import type { UnfinishedRenames } from "./unfinished-renames.ts";
 import type { UseGuard } from "./use-guard.ts";
 import type { VolumeEngine } from "./volumes.ts";
-
-/** Longest reason and note, in characters. */
-export const LINE_LENGTH_MAX = 1_000;
 
 /** What is to be different. What is not there is removed already. */
 export interface VolumeChange {
@@ -64,10 +61,10 @@ export class Upkeep {
    * From now on the volume is not removed, renamed, released or purged. A protected one gets the
    * new reason. Throws `request.invalid` unless the reason is one line of 1 to 1,000 characters.
    */
-  protect(name: string, reason: string, operation: Operation): Promise<VolumeEntry> {
+  async protect(name: string, reason: string, operation: Operation): Promise<VolumeEntry> {
     const { host } = this.#parts;
     checkLine("reason", reason);
-    return this.#change(name, operation, (row) => {
+    return await this.#change(name, operation, (row) => {
       const protection = { reason, sinceMs: host.nowMs(), by: byOf(host, operation) };
       return { action: "protect", entry: { ...row, protection }, subject: reason };
     });
@@ -97,9 +94,9 @@ export class Upkeep {
    * `mode` are given at the next Mount. Throws `request.invalid` for a note or labels that are too
    * long, and `volume.option_invalid` for options of the driver and what does not fit together.
    */
-  update(name: string, change: VolumeChange, operation: Operation): Promise<VolumeEntry> {
+  async update(name: string, change: VolumeChange, operation: Operation): Promise<VolumeEntry> {
     if (typeof change.note === "string") checkLine("note", change.note);
-    return this.#change(name, operation, (row) => {
+    return await this.#change(name, operation, (row) => {
       const labels = changedTexts(row.labels, change.labelsSet, change.labelsRemoved);
       const options = changedOptions(row.options, change.optionsSet, change.optionsRemoved);
       const note = change.note === undefined ? row.note : change.note;
@@ -177,18 +174,6 @@ export class Upkeep {
 
 /** What the subject of a change is called in its event. */
 const attributeOf = { protect: "reason", unprotect: "reason", update: "changed" } as const;
-
-/** Throws `request.invalid` unless a text is one line of 1 to `LINE_LENGTH_MAX` characters. */
-export function checkLine(field: string, text: string): void {
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
-  const isLine = !/[\u0000-\u001f\u007f\u0085\u2028\u2029]/.test(text) && text.trim() !== "";
-  if (isLine && text.length <= LINE_LENGTH_MAX) return;
-  throw new EngineError(
-    "request.invalid",
-    `${field}: one line of 1 to ${LINE_LENGTH_MAX} characters is needed`,
-    { details: { field, length: text.length } },
-  );
-}
 
 /** null stays null while nothing is set. */
 function changedTexts(texts: Labels | null, set: Labels, removed: readonly string[]) {
