@@ -1,12 +1,14 @@
 // The metrics as Prometheus reads them. No name of a volume is a label: the number of series must
 // not grow with the number of volumes.
 import { Counter, Gauge, Registry } from "prom-client";
+import type { HistoryAction } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Counts } from "./counts.ts";
 import type { DaemonFacts } from "./facts.ts";
 import { volumeState, volumeStates } from "./volume-state.ts";
 
 type Labels = Readonly<Record<string, string>>;
+type Changes = ReadonlyMap<HistoryAction, number>;
 type Sample = readonly [labels: Labels, value: number];
 
 interface Metric {
@@ -26,19 +28,23 @@ export interface MetricsParts {
 export class Metrics {
   readonly #registry = new Registry();
   readonly #refresh: readonly (() => void)[];
+  readonly #counts: Counts;
+  #changes: Changes = new Map();
 
   constructor(parts: MetricsParts, counts: Counts) {
     const metrics = [
       ...volumeMetrics(parts),
       ...trashMetrics(parts),
-      ...countMetrics(counts),
+      ...countMetrics(counts, () => this.#changes),
       buildMetric(parts),
     ];
+    this.#counts = counts;
     this.#refresh = metrics.map((metric) => this.#register(metric));
   }
 
   /** The text in the exposition format, and its content type. O(volumes + holders). */
   async render(): Promise<{ readonly type: string; readonly text: string }> {
+    this.#changes = await this.#counts.changes();
     // All in one turn, so that two who ask at once do not mix.
     for (const refresh of this.#refresh) refresh();
     return { type: this.#registry.contentType, text: await this.#registry.metrics() };
@@ -130,13 +136,14 @@ function trashMetrics({ engine }: MetricsParts): readonly Metric[] {
   ];
 }
 
-function countMetrics({ changes, errors }: Counts): readonly Metric[] {
-  const done = (action: "restore" | "purge" | "evict") => () => one(changes.get(action) ?? 0);
+function countMetrics(counts: Counts, changes: () => Changes): readonly Metric[] {
+  const done = (action: "restore" | "purge" | "evict") => () => one(changes().get(action) ?? 0);
   return [
     counter(
       "holdfast_removals_total",
       "Volumes that were removed.",
-      () => (["remove", "prune"] as const).map((action) => [{ action }, changes.get(action) ?? 0]),
+      () =>
+        (["remove", "prune"] as const).map((action) => [{ action }, changes().get(action) ?? 0]),
       ["action"],
     ),
     counter("holdfast_restores_total", "Volumes that came back.", done("restore")),
@@ -145,7 +152,7 @@ function countMetrics({ changes, errors }: Counts): readonly Metric[] {
     counter(
       "holdfast_errors_total",
       "Refusals and failures that were answered.",
-      () => [...errors].map(([code, count]) => [{ code }, count]),
+      () => [...counts.errors].map(([code, count]) => [{ code }, count]),
       ["code"],
     ),
   ];

@@ -110,36 +110,40 @@ export class DaemonClient {
     let rest = "";
     let work = Promise.resolve();
     let failure: Error | undefined;
-    await new Promise<void>((resolve, reject) => {
-      const take = (text: string): void => {
-        const parts = (rest + text).split("\n");
-        rest = parts.pop() ?? "";
-        if (rest.length > lineBytesMax) throw new MalformedReply("a line is too long");
-        for (const line of parts) {
-          if (line === "") continue;
-          work = work
-            .then(() => onLine(line))
-            .catch((error: Error) => {
-              failure ??= error;
-              reject(error);
-            });
-        }
-      };
-      const waiting: Waiting = {
-        silenceMs: undefined,
-        head: (received) => {
-          head = received;
-        },
-        body: (bytes) => {
-          if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
-          else take(decoder.decode(bytes, { stream: true }));
-        },
-        end: resolve,
-        fail: reject,
-      };
-      this.#start({ ...request, path: this.#pathOf(request) }, waiting).catch(reject);
-    });
-    await work;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const take = (text: string): void => {
+          const parts = (rest + text).split("\n");
+          rest = parts.pop() ?? "";
+          if (rest.length > lineBytesMax) throw new MalformedReply("a line is too long");
+          for (const line of parts) {
+            if (line === "") continue;
+            work = work
+              .then(() => onLine(line))
+              .catch((error: Error) => {
+                failure ??= error;
+                reject(error);
+              });
+          }
+        };
+        const waiting: Waiting = {
+          silenceMs: undefined,
+          head: (received) => {
+            head = received;
+          },
+          body: (bytes) => {
+            if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
+            else take(decoder.decode(bytes, { stream: true }));
+          },
+          end: resolve,
+          fail: reject,
+        };
+        this.#start({ ...request, path: this.#pathOf(request) }, waiting).catch(reject);
+      });
+    } finally {
+      // What came before a connection broke is not lost.
+      await work;
+    }
     if (failure) throw failure;
     if (head !== undefined && head.status >= 400) {
       throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
@@ -206,6 +210,8 @@ export class DaemonClient {
     let connection: Connection | undefined;
     const closed = (): void => {
       if (connection) connection.isOpen = false;
+      // A socket that ends and closes is told of twice: the next connection is another one.
+      if (connection !== undefined && connection !== this.#connection) return;
       if (!parser.close()) this.#fail(this.#lost());
     };
     try {

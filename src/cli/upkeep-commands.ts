@@ -6,7 +6,7 @@ import { checkLabel } from "./label.ts";
 export const upkeepCommands: readonly Command[] = [
   {
     words: ["volume", "update"],
-    summary: "Update a volume (cluster volumes only, but for labels, note and options)",
+    summary: "Update a volume (cluster volumes only). Labels, a note and options: of any volume.",
     usage: "[OPTIONS] [VOLUME]",
     argumentCount: { min: 1, max: 1 },
     options: [
