@@ -75,6 +75,8 @@ export interface Engine {
   readonly pruner: Pruner;
   readonly plans: PrunePlans;
   readonly trash: Trash;
+  /** What the daemon says of removals where a volume says nothing. */
+  readonly trashDefaults: TrashDefaults;
   /** What the removals of this life have freed. */
   readonly purger: Pick<Purger, "done">;
   readonly usage: Usage;
@@ -137,7 +139,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   adoptions.start();
   trash.start();
   return {
-    ...{ volumes, upkeep, history },
+    ...{ volumes, upkeep, history, trashDefaults },
     adoptions,
     holds,
     lists,

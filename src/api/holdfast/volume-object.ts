@@ -29,7 +29,7 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
       protection: protectionObject(entry.protection),
       sizeBytes: knownSize(engine, entry),
       aliases: aliases.get(entry.name) ?? [],
-      trash: fateText(engine.trash.defaults, entry),
+      trash: fateText(engine.trashDefaults, entry),
       holders,
     };
   };
