@@ -7,7 +7,7 @@ import { eventually } from "../support/child.ts";
 import type { Client, Volume } from "./client.ts";
 import type { ClientModel } from "./model.ts";
 import { filesBelow, foundEntry } from "./trash-entries.ts";
-import { hasMount, type Known, type Trashed, tell, type World } from "./world.ts";
+import { differences, hasMount, type Known, type Trashed, type World } from "./world.ts";
 
 /** How long the background may take until what was given up is gone. */
 const purgeTimeoutMs = 15_000;
@@ -143,10 +143,9 @@ function driverOptions({ Options }: Volume): Readonly<Record<string, string>> {
 }
 
 function contrast(model: ClientModel, found: World): string {
-  return (
-    `${model.owner}: found ${tell(found)};\n  acknowledged was ${tell(model.world)};\n  ` +
-    `unanswered: ${model.unanswered?.what ?? "nothing"}`
-  );
+  const { owner, world, unanswered } = model;
+  const what = unanswered?.what ?? "nothing";
+  return [`${owner}; unanswered: ${what}`, ...differences(found, world)].join("\n");
 }
 
 /**

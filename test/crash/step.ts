@@ -3,6 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { Client } from "./client.ts";
 import type { ClientModel } from "./model.ts";
 import type { Random } from "./random.ts";
+import { shortened } from "./world.ts";
 
 export interface LoadParts {
   readonly client: Client;
@@ -28,5 +29,5 @@ export class Surprise extends Error {
 
 export function agree(what: string, got: unknown, wanted: unknown): void {
   if (isDeepStrictEqual(got, wanted)) return;
-  throw new Surprise(`${what}: got ${JSON.stringify(got)}, wanted ${JSON.stringify(wanted)}`);
+  throw new Surprise(`${what}: got ${shortened(got)}, wanted ${shortened(wanted)}`);
 }

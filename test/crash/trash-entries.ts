@@ -10,9 +10,14 @@ export interface FoundEntry {
   readonly entry: Trashed;
 }
 
-/** Everything that can be restored. */
-export async function keptEntries(client: Client, root: string): Promise<readonly FoundEntry[]> {
-  const items = (await client.trash()).filter(({ phase }) => phase === "kept");
+/** Everything that can be restored, or what had one of these names. */
+export async function keptEntries(
+  client: Client,
+  root: string,
+  names?: ReadonlySet<string>,
+): Promise<readonly FoundEntry[]> {
+  const isAsked = ({ name }: TrashItem) => names?.has(name) !== false;
+  const items = (await client.trash()).filter((item) => item.phase === "kept" && isAsked(item));
   return items.map((item) => foundEntry(item, root));
 }
 

@@ -2,14 +2,12 @@
 import { ownPath, UnexpectedAnswer } from "./client.ts";
 import { agree, type LoadParts, Surprise } from "./step.ts";
 import { type FoundEntry, keptEntries } from "./trash-entries.ts";
-import { isPrunable, someRemoved } from "./volume-verbs.ts";
+import { isUnused, someRemoved } from "./volume-verbs.ts";
 import { keyOf, knownIn, purged, removed, restored } from "./world.ts";
 
 /** This client's entries of the trash, which have to be all that it knows of, and no others. */
 async function ownEntries({ client, model, root }: LoadParts): Promise<readonly FoundEntry[]> {
-  const names = new Set(model.names);
-  const all = await keptEntries(client, root);
-  const own = all.filter(({ entry }) => names.has(entry.volume.Name));
+  const own = await keptEntries(client, root, new Set(model.names));
   const keys = own.map(({ entry }) => keyOf(entry)).sort();
   agree(`trash of ${model.owner}`, keys, model.world.trash.map(keyOf).sort());
   return own;
@@ -72,7 +70,7 @@ interface PlanResult {
 export async function pruneByPlan(parts: LoadParts): Promise<void> {
   const { client, model } = parts;
   const known = [...model.world.volumes.values()];
-  const prunable = known.filter((each) => isPrunable(each, model.owner));
+  const prunable = known.filter((each) => isUnused(each, model.owner));
   const names = prunable.map(({ volume }) => volume.Name).sort();
   const question = { all: true, labels: [`owner=${model.owner}`] };
   const made = await client.expect(200, "POST", "/holdfast/v1/prune-plans", question);

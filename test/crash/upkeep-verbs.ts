@@ -6,9 +6,12 @@ import { forgotten, knownIn, protectedBy, renamed, type Update, updated } from "
 /** Only what nobody holds, and only to a name that is free. */
 export async function rename({ client, model, random }: LoadParts, from: string): Promise<void> {
   const { world } = model;
-  const to = random.pick(model.names.filter((name) => name !== from));
+  const others = model.names.filter((name) => name !== from);
+  const free = others.filter((name) => !world.volumes.has(name));
+  const to = random.pick(free.length > 0 && random.chance(0.8) ? free : others);
   const keepAlias = random.chance(0.4);
-  const isTaken = world.volumes.has(to) || world.aliases.has(to);
+  // Back to a name that it had is no new name.
+  const isTaken = world.volumes.has(to) || (world.aliases.get(to) ?? from) !== from;
   const path = ownPath(from, "/rename");
   if (isTaken || knownIn(world, from).holders.size > 0) {
     await client.expect(409, "POST", path, { to, keepAlias });
@@ -22,11 +25,10 @@ export async function rename({ client, model, random }: LoadParts, from: string)
 
 export async function update({ client, model, random }: LoadParts, name: string): Promise<void> {
   const token = String(random.below(1_000_000_000));
-  const note = random.pick([undefined, null, `note ${token} – ü`]);
   const update: Update = {
     labelsSet: random.pick([{}, { token }, { token, more: `\u2028${token}` }]),
     labelsRemoved: random.pick([[], [], ["more"], ["long", "more"]]),
-    ...(note === undefined ? {} : { note }),
+    ...random.pick([{}, { note: null }, { note: `note ${token} – ü` }]),
   };
   const { labelsSet, labelsRemoved } = update;
   // Nobody removes what is set by the same request.
@@ -58,7 +60,7 @@ export async function lift({ client, model }: LoadParts, name: string): Promise<
 /** Nothing that would end a protected volume, or its name, goes through: with force neither. */
 export async function refuseRemovals(parts: LoadParts, name: string): Promise<void> {
   const { client, model, random } = parts;
-  const to = random.pick(model.names);
+  const to = random.pick(model.names.filter((each) => each !== name));
   const refused = [
     ["DELETE", `/volumes/${name}`],
     ["DELETE", `/volumes/${name}?force=true`],
@@ -69,16 +71,19 @@ export async function refuseRemovals(parts: LoadParts, name: string): Promise<vo
   await client.expect(409, method, path, body);
 }
 
+/** Who asks by an old name is answered by it. */
 export async function inspectByAlias({ client, model }: LoadParts, alias: string): Promise<void> {
   const meant = model.world.aliases.get(alias) ?? "";
-  agree(`inspect by ${alias}`, await client.volume(alias), knownIn(model.world, meant).volume);
+  const { volume } = knownIn(model.world, meant);
+  agree(`inspect by ${alias}`, await client.volume(alias), { ...volume, Name: alias });
 }
 
 /** It is not made: the old name still means the volume. */
 export async function createByAlias({ client, model }: LoadParts, alias: string): Promise<void> {
   const meant = model.world.aliases.get(alias) ?? "";
   const answer = await client.expect(201, "POST", "/volumes/create", { Name: alias });
-  agree(`create by ${alias}`, answer, knownIn(model.world, meant).volume);
+  const { volume } = knownIn(model.world, meant);
+  agree(`create by ${alias}`, answer, { ...volume, Name: alias });
 }
 
 /** Removing an alias by Docker's route removes the alias and nothing else. */

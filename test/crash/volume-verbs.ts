@@ -93,10 +93,14 @@ function nameOf({ volume }: Known): string {
   return volume.Name;
 }
 
-export function isPrunable({ volume, holders, protection }: Known, owner: string): boolean {
-  const hasOptions = Object.keys(volume.Options ?? {}).length > 0;
-  const isFree = holders.size === 0 && protection === null;
-  return isFree && !hasOptions && volume.Labels?.["owner"] === owner;
+/** Docker's rule: what was made with options was made on purpose. */
+function isPrunable(known: Known, owner: string): boolean {
+  return Object.keys(known.volume.Options ?? {}).length === 0 && isUnused(known, owner);
+}
+
+/** What a plan is about. */
+export function isUnused({ volume, holders, protection }: Known, owner: string): boolean {
+  return holders.size === 0 && protection === null && volume.Labels?.["owner"] === owner;
 }
 
 /** Each volume is removed or not, whatever the others are: all the worlds that are possible. */

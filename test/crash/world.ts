@@ -138,7 +138,8 @@ export interface Update {
 export function updated(world: World, name: string, update: Update): World {
   return change(world, name, ({ volume, note }) => {
     const { labelsSet, labelsRemoved } = update;
-    const isTouched = Object.keys(labelsSet).length > 0 || labelsRemoved.length > 0;
+    // None is still none when nothing is set.
+    const isTouched = Object.keys(labelsSet).length > 0 || volume.Labels !== null;
     const labels = { ...volume.Labels, ...labelsSet };
     for (const label of labelsRemoved) delete labels[label];
     return {
@@ -194,16 +195,31 @@ function withoutVolume(world: World, name: string): World {
   return { ...world, volumes };
 }
 
-/** As words for a complaint. */
-export function tell({ volumes, aliases, trash }: World): string {
-  const plain = (entry: Contents | Known): unknown => ({
-    ...entry,
-    files: Object.fromEntries(entry.files),
-    ...("holders" in entry ? { holders: [...entry.holders] } : {}),
+/** What differs, one line for each. */
+export function differences(found: World, wanted: World): readonly string[] {
+  const [left, right] = [wordsOf(found), wordsOf(wanted)];
+  return [
+    ...left.filter((word) => !right.includes(word)).map((word) => `  found ${word}`),
+    ...right.filter((word) => !left.includes(word)).map((word) => `  wanted ${word}`),
+  ];
+}
+
+function wordsOf({ volumes, aliases, trash }: World): readonly string[] {
+  const told = [...volumes.values()].map(({ holders, ...known }) => {
+    const text = { ...known, files: Object.fromEntries(known.files), holders: [...holders].sort() };
+    return `volume ${shortened(text)}`;
   });
-  return JSON.stringify({
-    volumes: [...volumes.values()].map(plain),
-    aliases: Object.fromEntries(aliases),
-    trash: trash.map(plain),
+  const removed = trash.map(({ volume, note, files }) => {
+    const { Name, CreatedAt, Labels, Options } = volume;
+    const text = { Name, CreatedAt, Labels, Options, note, files: Object.fromEntries(files) };
+    return `in the trash ${shortened(text)}`;
   });
+  return [...told, ...removed, ...[...aliases].map(([alias, name]) => `alias ${alias}: ${name}`)];
+}
+
+export function shortened(value: unknown): string {
+  const lengthMax = 60;
+  return JSON.stringify(value, (_, each: unknown) =>
+    typeof each === "string" && each.length > lengthMax ? `${each.slice(0, lengthMax)}…` : each,
+  );
 }
