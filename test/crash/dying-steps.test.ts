@@ -1,6 +1,11 @@
 // The engine dies at each single step of retire, describe, restore, purge, eviction and rename.
 import { describe, expect, test } from "bun:test";
-import { dieAtEachStep, type Place, type Scenario, type Stage } from "./dying-steps.ts";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseVolumeName } from "../../src/core/names.ts";
+import type { RetiredEntry } from "../../src/core/state-store.ts";
+import { create, named } from "../support/engine-bench.ts";
+import { dieAtEachStep, loseRename, type Place, type Scenario, type Stage } from "./dying-steps.ts";
 
 const limitMs = 60_000;
 
@@ -85,6 +90,27 @@ const scenarios: readonly Scenario[] = [
     mayBeGone: true,
     after: isGone,
   },
+  {
+    verb: "eviction",
+    trash: { budget: { kind: "bytes", bytes: 0 } },
+    prepare: async (stage) => {
+      await stage.remove();
+      await untilDescribed(stage);
+      // The newest entry is never evicted for the budget's sake.
+      const newest = named("newest", { options: { trash: "30d" } });
+      const { mountpoint } = await create(stage.bench, newest);
+      writeFileSync(join(mountpoint, "file"), "data");
+    },
+    act: async (stage) => {
+      await stage.remove("newest");
+      const isWiki = ({ volume }: RetiredEntry) => volume.name === parseVolumeName("wiki");
+      await stage.until("its end", () => !stage.entries().some(isWiki));
+    },
+    volumeNames: [],
+    mayBeInTrash: true,
+    mayBeGone: true,
+    after: isGone,
+  },
   ...[false, true].map((keepAlias) => ({
     verb: `rename${keepAlias ? " with an alias" : ""}`,
     act: async ({ bench }: Stage) => {
@@ -102,10 +128,14 @@ describe.each([false, true])("with the state lost as well: %p", (isStateLost) =>
     "$verb",
     async (scenario) => {
       const steps = await dieAtEachStep(scenario, isStateLost);
-      console.log(`${scenario.verb}: ${steps.length} steps`);
+      console.log(`${scenario.verb}: ${steps.join("; ")}`);
       // At least a commit and a rename: otherwise the steps are not those of the verb.
       expect(steps.length).toBeGreaterThan(1);
     },
     limitMs,
   );
+});
+
+test("a removal whose rename a power cut has taken is finished, and not taken back", async () => {
+  expect((await loseRename()).kind).toBe("trash");
 });

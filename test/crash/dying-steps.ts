@@ -3,16 +3,25 @@
 // The volume has labels, a note and several files. After a death and a start it is in exactly one
 // place, whole: under a name that it may have, or in the trash, where it can be restored. Only what
 // was to be destroyed may be gone, or be offered no longer. The same where the state is lost too.
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import { parseVolumeName, type TrashId } from "../../src/core/names.ts";
+import { parseHolderId, parseVolumeName, type TrashId } from "../../src/core/names.ts";
 import type { RetiredEntry, VolumeEntry } from "../../src/core/state-store.ts";
 import { eventually } from "../support/child.ts";
 import { create, EngineBench, type EngineBenchParts } from "../support/engine-bench.ts";
 import { Mortal } from "./mortal.ts";
 
 const backgroundMs = 5_000;
+const secondMs = 1_000;
 /** More steps than any verb has. */
 const stepsMax = 200;
 
@@ -27,7 +36,7 @@ const files: Readonly<Record<string, string>> = {
 
 export interface Scenario {
   readonly verb: string;
-  readonly parts?: EngineBenchParts;
+  readonly trash?: NonNullable<EngineBenchParts["trash"]>;
   /** Brings "wiki", which is there, to where the verb begins. */
   readonly prepare?: (stage: Stage) => Promise<void>;
   /** Resolves when the verb is done, the background's part too. */
@@ -49,10 +58,10 @@ export type Place =
 /** What a scenario works with. */
 export class Stage {
   readonly bench: EngineBench;
-  readonly #mortal: Mortal;
+  readonly #mortal: Mortal | undefined;
   #isDone = false;
 
-  constructor(bench: EngineBench, mortal: Mortal) {
+  constructor(bench: EngineBench, mortal: Mortal | undefined) {
     this.bench = bench;
     this.#mortal = mortal;
   }
@@ -87,7 +96,7 @@ export class Stage {
 
   /** Resolves also when the engine has died meanwhile. */
   async until(what: string, isSo: () => boolean): Promise<void> {
-    await eventually(() => (this.#mortal.isDead || isSo() ? true : undefined), {
+    await eventually(() => (this.#mortal?.isDead === true || isSo() ? true : undefined), {
       timeoutMs: backgroundMs,
       otherwise: () => `${what} does not happen: ${JSON.stringify(this.bench.log.slice(-5))}`,
     });
@@ -119,7 +128,7 @@ async function dieAt(
   using mortal = new Mortal();
   await using bench = new EngineBench({
     drivers: (each) => [each.local()],
-    ...scenario.parts,
+    trash: { startTimer: soon, ...scenario.trash },
     state: (state) => mortal.state(state),
     host: (host) => ({ ...mortal.host(host, destroyHalf), nowMs: Date.now }),
   });
@@ -131,7 +140,7 @@ async function dieAt(
   mortal.dieAfter(step);
   try {
     await scenario.act(stage);
-    stage.done();
+    if (!mortal.isDead) stage.done();
   } catch (error) {
     if (!mortal.isDead) throw error;
   }
@@ -149,6 +158,40 @@ async function dieAt(
     throw new Error([`${what}: ${String(error)}`, ...steps].join("\n  "), { cause: error });
   }
   return steps;
+}
+
+/**
+ * An acknowledged removal whose rename a power cut has taken, while the description, which was put
+ * beside the data just before, has survived it. Answers where the volume is after the start.
+ */
+export async function loseRename(): Promise<Place> {
+  await using bench = new EngineBench({
+    drivers: (each) => [each.local()],
+    // The row is written down before the directory is touched, on a slow disk much earlier.
+    host: (host) => ({ ...host, nowMs: () => Date.now() - secondMs }),
+  });
+  const stage = new Stage(bench, undefined);
+  await bench.start();
+  await fillWiki(bench);
+  await stage.remove();
+  const directory = bench.volumePath("wiki");
+  const [id] = readdirSync(stage.trash);
+  await bench.restart(() => {
+    renameSync(join(stage.trash, id ?? ""), directory);
+    const description = readFileSync(join(directory, "retired.json"));
+    rmSync(join(directory, "retired.json"));
+    writeFileSync(join(directory, "retired.json"), description);
+  });
+  const place = await settled(stage);
+  if (place.kind === "trash") await restoreAll(stage, place.id, false);
+  return place;
+}
+
+/** The keeper gathers for a second before it looks: here it has nothing to wait for. */
+function soon(delayMs: number, fire: () => void): () => void {
+  const timer = setTimeout(fire, delayMs > secondMs ? delayMs : 0);
+  timer.unref();
+  return () => clearTimeout(timer);
 }
 
 async function fillWiki(bench: EngineBench): Promise<void> {
@@ -171,7 +214,7 @@ function loseState(bench: EngineBench): void {
 
 /** What `rm` has done of its work when it is killed with its daemon. */
 function destroyHalf(program: string, words: readonly string[]): void {
-  if (!program.endsWith("rm")) return;
+  if (program !== "rm" && !words.includes("rm")) return;
   for (const word of words) {
     if (word.startsWith("/")) rmSync(join(word, "_data/a"), { force: true });
   }
@@ -200,7 +243,11 @@ async function settled(stage: Stage): Promise<Place> {
   for (const name of readdirSync(stage.trash)) {
     if (!ids.has(name)) throw new Error(`trash/${name} has no row`);
   }
-  for (const { name } of rows) mustBeWhole(bench.volumePath(name));
+  for (const { name } of rows) {
+    mustBeWhole(bench.volumePath(name));
+    await bench.engine.volumes.mount(name, parseHolderId("looker"), bench.operation());
+    mustBeClean(bench.volumePath(name));
+  }
   for (const { id } of entries) mustBeWhole(join(stage.trash, id));
   return place;
 }
@@ -226,6 +273,12 @@ function mustBeWhole(directory: string): void {
   throw new Error(`${directory} is not whole: ${JSON.stringify(found)}`);
 }
 
+/** Nothing of a removal is left in a volume that is used, whatever was cut short. */
+function mustBeClean(directory: string): void {
+  const left = readdirSync(directory).filter((name) => name !== "_data");
+  if (left.length > 0) throw new Error(`${left.join()} is left in ${directory}`);
+}
+
 function check(scenario: Scenario, place: Place, isAcknowledged: boolean): void {
   const { volumeNames, mayBeInTrash, mayBeGone, after } = scenario;
   const told = JSON.stringify(place);
@@ -248,6 +301,5 @@ async function restoreAll(stage: Stage, id: TrashId, isStateLost: boolean): Prom
     const how = isStateLost ? "from its description" : "from its row";
     throw new Error(`restored ${how}: ${JSON.stringify(found)}`);
   }
-  const left = readdirSync(bench.volumePath("back"));
-  if (left.includes("retired.json")) throw new Error("its description is left in the volume");
+  mustBeClean(bench.volumePath("back"));
 }

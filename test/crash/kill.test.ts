@@ -3,7 +3,7 @@
 import { expect, test } from "bun:test";
 import { killInMemory } from "./kill-rounds.ts";
 
-const killCount = 200;
+const killCount = Number(process.env["G_KILLS"] ?? 200);
 const limitMs = 600_000;
 
 test(
