@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { driverOptions } from "../../src/engine/engine-options.ts";
 import { eventually } from "../support/child.ts";
 import type { Client, Volume } from "./client.ts";
 import type { ClientModel } from "./model.ts";
@@ -12,8 +13,8 @@ import { differences, hasMount, type Known, type Trashed, type World } from "./w
 /** How long the background may take until what was given up is gone. */
 const purgeTimeoutMs = 15_000;
 
-/** What Holdfast puts beside the data of what it has removed. */
-const descriptionFile = "retired.json";
+/** What Holdfast puts beside the data of what it has removed; the second while it writes. */
+const descriptionFiles: readonly string[] = ["retired.json", "retired.json.new"];
 
 export interface Place {
   readonly client: Client;
@@ -117,10 +118,12 @@ function layoutFaults(directory: string, volume: Volume): readonly string[] {
   if (!existsSync(directory)) return [`${where}: no directory`];
   const faults: string[] = [];
   const isRemoved = directory.includes("/trash/");
-  const options = driverOptions(volume);
+  const options = driverOptions(volume.Options);
   const wanted = Object.keys(options).length > 0 ? "_data, opts.json" : "_data";
   const entries = readdirSync(directory).sort();
-  const words = entries.filter((entry) => !(isRemoved && entry === descriptionFile)).join(", ");
+  const words = entries
+    .filter((entry) => !(isRemoved && descriptionFiles.includes(entry)))
+    .join(", ");
   // An empty mount point is made again by the mount.
   const isWhole = words === wanted || (hasMount(volume) && words === "opts.json");
   if (!isWhole) faults.push(`${where}: its directory has ${words}, not ${wanted}`);
@@ -135,11 +138,6 @@ function layoutFaults(directory: string, volume: Volume): readonly string[] {
     }
   }
   return faults;
-}
-
-/** The engine's own are kept in its rows. */
-function driverOptions({ Options }: Volume): Readonly<Record<string, string>> {
-  return Object.fromEntries(Object.entries(Options ?? {}).filter(([name]) => name !== "trash"));
 }
 
 function contrast(model: ClientModel, found: World): string {
