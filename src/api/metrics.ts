@@ -63,7 +63,10 @@ export class Metrics {
     const gauge = new Gauge(common);
     return () => {
       gauge.reset();
-      for (const [values, value] of samples()) gauge.set({ ...values }, value);
+      const found = samples();
+      // One without labels would be 0 where there is nothing to say.
+      if (found.length === 0) gauge.remove();
+      for (const [values, value] of found) gauge.set({ ...values }, value);
     };
   }
 }

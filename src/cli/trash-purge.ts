@@ -78,7 +78,6 @@ function summed(entries: readonly TrashEntry[]): string {
   const known = entries.flatMap(({ sizeBytes }) => sizeBytes ?? []);
   const bytes = humanSize(known.reduce((sum, size) => sum + size, 0));
   const volumes = `${entries.length} volume${entries.length === 1 ? "" : "s"}`;
-  return known.length === entries.length
-    ? `${volumes} with ${bytes}`
-    : `${volumes} with at least ${bytes}`;
+  if (known.length === 0) return `${volumes} of unknown size`;
+  return `${volumes} with ${known.length === entries.length ? "" : "at least "}${bytes}`;
 }

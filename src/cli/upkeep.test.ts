@@ -40,7 +40,7 @@ describe("volume protect", () => {
     expect((await run(line, daemon)).stdout).toBe("pgdata\n");
     expect(last(daemon)).toEqual(["PUT", `${own}/pgdata/protection`, protection]);
     const asked = await run("volume unprotect pgdata", daemon, { ...onTerminal, input: "pgdata" });
-    expect(asked.stderr).toStartWith("pgdata is protected: prod orders\nType pgdata to go on: ");
+    expect(asked.stderr).toStartWith("pgdata is protected (prod orders).\nType pgdata to go on: ");
     expect(last(daemon)[1]).toBe(`${own}/pgdata/protection?confirm=pgdata`);
     await run("volume unprotect pgdata --confirm pgdata", daemon);
     expect(last(daemon)[0]).toBe("DELETE");

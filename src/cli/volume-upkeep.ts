@@ -25,8 +25,8 @@ export async function unprotectVolume(invocation: Invocation): Promise<number> {
     const path = ownPath(["volumes", name]);
     const volume = await ask<Protected>(client, { method: "GET", path });
     const { protection } = volume;
-    const why = protection === null ? "not protected" : `protected: ${protection.reason}`;
-    const warning = `${volume.name} is ${why}`;
+    const why = protection === null ? "not protected" : `protected (${protection.reason})`;
+    const warning = `${volume.name} is ${why}.`;
     await typedName(terminal, volume.name, { warning, option: "--confirm NAME" });
     confirm = volume.name;
   }

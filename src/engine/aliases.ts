@@ -3,6 +3,7 @@
 // Leases, holders and holds know real names only: each verb of the engine resolves first.
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
+import type { Lease } from "../core/lease-service.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { AliasEntry, StateStore, StateView } from "../core/state-store.ts";
@@ -32,16 +33,22 @@ export interface AliasParts {
   readonly guard: Pick<UseGuard, "refuseAliasInUse">;
 }
 
+/** See `VolumeEngine.lease`. */
+type LeaseOf = (name: string, operation: Operation) => Promise<Lease>;
+
 /**
  * Ends an alias; its volume stays. Returns false when it is none any more. Throws `volume.in_use`
  * when a container names the volume so, `containers.unreachable`, `storage.*`.
  */
 export async function dropAlias(
   { state, host, events, guard }: AliasParts,
-  alias: string,
+  { alias, lease }: { readonly alias: string; readonly lease: LeaseOf },
   operation: Operation,
 ): Promise<boolean> {
   const isAlias = (): boolean => state.read((view) => view.alias(alias) !== undefined);
+  if (!isAlias()) return false;
+  // The volume's: a rename that is under way takes its aliases with it.
+  await using _lease = await lease(alias, operation);
   if (!isAlias()) return false;
   await guard.refuseAliasInUse(alias, operation);
   const dropped = await state.write((transaction) => {

@@ -170,15 +170,14 @@ function makePruning(
 ): Pick<Engine, "usage" | "pruner" | "plans"> {
   const { state, leases, host, drivers, volumes, events, guard } = parts;
   const usage = new Usage({ state, drivers, volumes });
-  const fate = (entry: VolumeEntry, atMs: number) => fateOf(entry, parts.trash.defaults, atMs);
+  const trashDefaults = parts.trash.defaults;
   const pruner = new Pruner({
     ...{ state, leases, volumes, usage, events, guard },
     isKept: (entry) =>
-      drivers.get(entry.driver)?.trash !== undefined && fate(entry, host.nowMs()).phase === "kept",
+      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, host.nowMs())),
   });
   const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
-    fateOf: fate,
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
   });
   return { usage, pruner, plans };
 }

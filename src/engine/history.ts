@@ -69,6 +69,8 @@ export class History {
     // An alias's target is a name, and a text that is no name has no changes.
     let volume = state.read((view) => resolved(view, name)) as VolumeName;
     let cursor = Number.POSITIVE_INFINITY;
+    /** The change before the last one that was looked at was taken back. */
+    let isUndo = false;
     for (;;) {
       operation.signal.throwIfAborted();
       const page = state.history({ ...newestFirst, ...olderThan(cursor), volume });
@@ -78,7 +80,9 @@ export class History {
           if (entries.length >= countMax) return { entries, next: entries.at(-1)?.cursor ?? null };
           entries.push(entry);
         }
-        if (entry.action !== "rename" || entry.outcome !== "done") continue;
+        const isUndone = isUndo;
+        isUndo = entry.action === "undo";
+        if (entry.action !== "rename" || entry.outcome !== "done" || isUndone) continue;
         volume = entry.subject as VolumeName; // See `HistoryEntry.subject`.
         cursor = entry.cursor;
         break;

@@ -98,7 +98,7 @@ describe("mount", () => {
     expect(await mount(bench, c1)).toBe(path);
     expect(holders(bench)).toEqual(before);
     expect(bench.events.filter((event) => event.action === "mount")).toHaveLength(1);
-    expect(bench.state.history({ countMax: 9 })).toHaveLength(2);
+    expect(bench.state.history({ order: "newest first", countMax: 9 }).entries).toHaveLength(2);
     // The driver is asked all the same: what it mounted may have gone meanwhile.
     expect(calls).toEqual(["mount c1", "mount c1"]);
   });

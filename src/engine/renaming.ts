@@ -137,7 +137,8 @@ async function move(parts: UpkeepParts, moving: Move, operation: Operation): Pro
     if (!(await isAt(driver, renamed, operation))) {
       const undone = state.write((transaction) => {
         replace(transaction, renamed, before, aliasesBefore);
-        transaction.addHistory(historyEntry(host, { action: "undo", entry: before }, operation));
+        const change = { action: "undo", entry: renamed, subject: from } as const;
+        transaction.addHistory(historyEntry(host, change, operation));
       });
       // Where that fails too the volume has its new name, and its data has still to follow.
       await undone.catch((failure: unknown) => {

@@ -84,7 +84,8 @@ export class Trash {
   /** Newest first: what can be restored, and what is being purged. O(entries · log). */
   list(): readonly RetiredEntry[] {
     const all = this.#parts.state.read((view) => [...view.retired()]);
-    return all.sort((left, right) => right.retiredAtMs - left.retiredAtMs);
+    // Of the same millisecond the one that was removed later comes first too.
+    return all.reverse().sort((left, right) => right.retiredAtMs - left.retiredAtMs);
   }
 
   /**

@@ -7,6 +7,7 @@ import {
   named,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
+import { newest as changed } from "../../test/support/upkeep-bench.ts";
 import { parseHolderId } from "../core/names.ts";
 import {
   DESCRIPTION_BYTES_MAX,
@@ -68,11 +69,11 @@ describe("protection", () => {
     const { upkeep } = bench.engine;
     const renamed = await failureOf(upkeep.rename("pgdata", "orders", how, bench.operation()));
     expect(renamed.message).toBe(`rename pgdata: volume is protected: ${reason}`);
-    const { entries } = bench.engine.history.all({ countMax: 2 });
-    expect(entries).toMatchObject([
-      { action: "rename", volume: "pgdata", subject: "orders", outcome: "volume.protected" },
-      { action: "remove", volume: "pgdata", subject: "", outcome: "volume.protected" },
-    ]);
+    await changed(
+      bench,
+      "remove pgdata (volume.protected)",
+      "rename pgdata orders (volume.protected)",
+    );
   });
 
   test("can have a new reason, and is lifted by the name only", async () => {

@@ -5,7 +5,6 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { parseVolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
-import { type AliasParts, dropAlias } from "./aliases.ts";
 import { checkDescription, checkLine } from "./description.ts";
 import { changedOptions } from "./engine-options-change.ts";
 import type { EventLog } from "./event-log.ts";
@@ -28,7 +27,7 @@ export interface VolumeChange {
   readonly optionsRemoved: readonly string[];
 }
 
-export interface UpkeepParts extends AliasParts {
+export interface UpkeepParts {
   readonly state: StateStore;
   readonly host: Pick<Host, "nowMs" | "programOf">;
   readonly leases: LeaseService;
@@ -142,7 +141,7 @@ export class Upkeep {
    * `dropAlias`.
    */
   async removeAlias(alias: string, operation: Operation): Promise<void> {
-    if (await dropAlias(this.#parts, alias, operation)) return;
+    if (await this.#parts.volumes.dropAlias(alias, operation)) return;
     throw new EngineError("volume.not_found", `${alias} is no alias of a volume`, {
       details: { name: alias },
     });

@@ -216,7 +216,7 @@ export class VolumeEngine {
    * `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
-    if (await dropAlias(this.#parts, name, operation)) return;
+    if (await this.dropAlias(name, operation)) return;
     const found = this.inspect(name);
     try {
       await this.settle(found, "remove", operation);
@@ -231,6 +231,12 @@ export class VolumeEngine {
       }
       throw error;
     }
+  }
+
+  /** Ends an alias; see `dropAlias`. Returns false for what is none. */
+  dropAlias(alias: string, operation: Operation): Promise<boolean> {
+    const lease = this.lease.bind(this);
+    return dropAlias(this.#parts, { alias, lease }, operation);
   }
 
   /**

@@ -94,6 +94,7 @@ function surroundRebuild(facet: RebuildCapable, around: Around): Every<RebuildCa
 }
 
 function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable> {
+  const { refuseShown } = facet;
   return {
     retire: (volume, retirement, operation) =>
       around.call({ call: "retire", volume }, operation, (inner) =>
@@ -115,6 +116,12 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       around.call({ call: "purge", volume: undefined }, operation, (inner) =>
         facet.purge(ids, inner),
       ),
+    refuseShown:
+      refuseShown &&
+      ((ids, operation) =>
+        around.call({ call: "refuseShown", volume: undefined }, operation, (inner) =>
+          refuseShown(ids, inner),
+        )),
     list: (operation) =>
       around.items({ call: "list", volume: undefined }, operation, (inner) => facet.list(inner)),
     measure: (id, operation) =>

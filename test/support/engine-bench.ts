@@ -139,8 +139,11 @@ export class EngineBench implements AsyncDisposable {
     this.#engine.events.follow((event) => this.events.push(event));
   }
 
-  /** Ends this life and begins the next one with the same drivers, after `between`. */
-  async restart(between: () => void = () => {}): Promise<void> {
+  /**
+   * Ends this life and begins the next one with the same drivers. `between`: what a crash left
+   * undone, or somebody did meanwhile.
+   */
+  async restart(between: () => void = () => undefined): Promise<void> {
     await this.stop();
     between();
     this.#state = this.#openState();

@@ -44,8 +44,9 @@ export async function purgeLocal(
   const full = await removeEmptyOnes(layout, ids);
   if (full.length > 0) {
     const paths = full.flatMap((id) => [layout.retired(id), layout.purging(id)]);
+    await refuseShown(host, paths, operation);
+    refuseLinkedRoot(layout);
     refuseMounts(host, paths);
-    refuseShown(host, paths, operation);
     await removeFullOnes(parts, full, operation);
   }
   // Whoever drops the row after this knows that neither rename nor removal can come undone.

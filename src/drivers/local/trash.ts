@@ -76,6 +76,12 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       restore: (id, name, operation) => restore(layout, id, name, operation),
       purge: (ids, operation) => purgeLocal(parts, ids, operation),
+      async refuseShown(ids, operation) {
+        operation.signal.throwIfAborted();
+        const paths = ids.map(layout.retired);
+        refuseMounts(host, paths);
+        refuseShown(host, paths, operation);
+      },
       list: (operation) => retiredOnes(layout, operation),
       ...trashUsage(parts),
     },
@@ -83,7 +89,8 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
     async destroy(name, operation) {
       if (!(await isRetirable(parts, name, operation))) return;
       // Before it is moved: what is refused stays a volume.
-      refuseShown(host, [layout.volume(name)], operation);
+      await refuseShown(host, [layout.volume(name)], operation);
+      refuseLinkedRoot(layout);
       const id = makeTrashId(host.randomHex(8));
       move(layout.volume(name), layout.retired(id));
       await purgeLocal(parts, [id], operation);
