@@ -3,6 +3,7 @@ import type { RetiredRecord, VolumeDriver, VolumeRecord } from "../core/driver.t
 import { toEngineError } from "../core/errors.ts";
 import type { DriverName, TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import type { MoveParts } from "./recovery-moves.ts";
 
 /** What recovery found and did, for the log and `info`. Lists name volumes. */
@@ -50,6 +51,8 @@ export interface Stage {
   readonly inTrash: ReadonlyMap<TrashId, RetiredRecord>;
   /** What lies in the trash without a row, by its id. */
   readonly strays: Map<TrashId, RetiredRecord>;
+  /** Those of them that are whole, by their identity, and by `nameKey` where they say it. */
+  readonly strayKeys: ReadonlyMap<string, TrashId>;
 }
 
 /** One volume whose storage fails must not keep all others from being served. */
@@ -74,4 +77,9 @@ export async function attempt(
 
 export function isIdentical(found: string, recorded: string): boolean {
   return found !== "" && found === recorded;
+}
+
+/** Tells a volume from others of its name, where no identity does. No identity looks like it. */
+export function nameKey({ name, createdAtMs }: Pick<VolumeEntry, "name" | "createdAtMs">): string {
+  return `${name} of ${createdAtMs}`;
 }

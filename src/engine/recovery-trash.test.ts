@@ -220,20 +220,23 @@ describe("a restore that a crash cut short", () => {
 });
 
 describe("an older copy of the state", () => {
-  test("does not bring back what was removed since: it can be restored", async () => {
-    const { bench, lose } = await salvagedLater();
-    await using _bench = bench;
-    const before = await bench.filled("wiki");
-    await bench.remove("wiki");
-    const { id, volume } = bench.engine.engine.trash.find("wiki");
-    await forgetTrash(bench);
-    await bench.engine.state.write((transaction) => {
-      transaction.putVolume({ ...before, identity: volume.identity, usedAtMs: 1 });
+  for (const usedAtMs of [1, null]) {
+    test(`does not bring back what was removed since, used at ${usedAtMs}`, async () => {
+      const { bench, lose } = await salvagedLater();
+      await using _bench = bench;
+      const before = await bench.filled("wiki");
+      await bench.remove("wiki");
+      const { id, volume } = bench.engine.engine.trash.find("wiki");
+      const identity = usedAtMs === null ? "" : volume.identity;
+      await forgetTrash(bench);
+      await bench.engine.state.write((transaction) => {
+        transaction.putVolume({ ...before, identity, usedAtMs });
+      });
+      lose();
+      await finds(bench, { leftRemoved: ["wiki"], trashFound: [id] });
+      expect([names(bench.engine), bench.kept()]).toEqual([[], ["wiki"]]);
     });
-    lose();
-    await finds(bench, { leftRemoved: ["wiki"], trashFound: [id] });
-    expect([names(bench.engine), bench.kept()]).toEqual([[], ["wiki"]]);
-  });
+  }
 
   test("knows removals whose data was restored since: the volume stays", async () => {
     const { bench, lose } = await salvagedLater();

@@ -2,7 +2,7 @@
 import type { RetiredRecord, VolumeRecord } from "../core/driver.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry } from "../core/state-store.ts";
+import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { attempt, isIdentical, type Stage } from "./recovery-stage.ts";
@@ -137,7 +137,10 @@ export async function nameStrays(
   { parts, driver, report, strays }: Stage,
   operation: Operation,
 ): Promise<void> {
+  const claimed = parts.state.read((view) => new Set([...view.volumes()].map(identityOf)));
   const entries = [...strays.values()].flatMap((record) => {
+    // The data of a volume that could not be brought back just now: a later start does it.
+    if (record.identity !== "" && claimed.has(record.identity)) return [];
     const entry = named(record, { driver, nowMs: parts.nowMs() });
     return entry === undefined ? [] : [entry];
   });
@@ -152,6 +155,10 @@ export async function nameStrays(
       ...{ volume: volume.name, trash: id, phase },
     });
   }
+}
+
+function identityOf({ identity }: VolumeEntry): string {
+  return identity;
 }
 
 /** The row that it had. What is being purged needs no more than one to be purged on. */

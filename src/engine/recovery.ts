@@ -13,13 +13,14 @@ import { movingRows, settleMove } from "./recovery-moves.ts";
 import { finishRenames } from "./recovery-renames.ts";
 import {
   attempt,
-  isIdentical,
   type Mutable,
+  nameKey,
   type RecoveryParts,
   type RecoveryReport,
   type Stage,
 } from "./recovery-stage.ts";
 import { finishRemovals, nameStrays } from "./recovery-trash.ts";
+import { parseRetired } from "./trash-description.ts";
 
 /**
  * Runs once, before the first request. Safe to repeat and to interrupt anywhere. Cost: one listing
@@ -79,7 +80,18 @@ async function look(
   }
   const inTrash = new Map(strays);
   for (const { id } of parts.state.read((view) => [...view.retired()])) strays.delete(id);
-  return { ...known, present, inTrash, strays };
+  return { ...known, present, inTrash, strays, strayKeys: keysOf(strays.values()) };
+}
+
+function keysOf(strays: Iterable<RetiredRecord>): ReadonlyMap<string, TrashId> {
+  const keys = new Map<string, TrashId>();
+  for (const { id, identity, description, isPurging } of strays) {
+    if (isPurging) continue;
+    if (identity !== "") keys.set(identity, id);
+    const entry = description === null ? undefined : parseRetired(description)?.entry;
+    if (entry?.id === id) keys.set(nameKey(entry.volume), id);
+  }
+  return keys;
 }
 
 async function reconcileRows(stage: Stage, operation: Operation): Promise<void> {
@@ -176,14 +188,16 @@ async function reconcileAbsent(
   row: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { parts, driver, report, strays } = stage;
+  const { parts, driver, report, strays, strayKeys } = stage;
   const presence = await driver.get(row.name, operation);
   if (presence.state === "unknown") report.failed.push(row.name);
   if (presence.state !== "absent") return;
-  const stray = [...strays.values()].find(
-    (one) => !one.isPurging && isIdentical(one.identity, row.identity),
-  );
-  if (stray !== undefined && parts.state.origin.kind === "salvaged") {
+  const isOlder = parts.state.origin.kind === "salvaged";
+  // A volume that was never used has no identity in its row; only what lies beside its data tells.
+  const key = row.identity === "" && isOlder ? nameKey(row) : row.identity;
+  const id = strayKeys.get(key);
+  const stray = id === undefined ? undefined : strays.get(id);
+  if (stray !== undefined && isOlder) {
     // Rows of an older copy do not know of removals since. What is left of the data is kept, and
     // is an entry of the trash where it says what it is.
     await parts.state.write((transaction) => {
