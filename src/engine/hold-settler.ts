@@ -323,7 +323,7 @@ export class HoldSettler {
     await Promise.race([lists.ask(operation), pause(NAMES_MS_MAX)]);
   }
 
-  /** What people call who had it last: by the engines' latest answers, else by the kernel. */
+  /** What people call who had it last: by the engines' answers, else by the kernel. */
   #leaver(hold: Hold): Leaver {
     const id = containerOf(hold);
     const name = id === undefined ? undefined : (this.#parts.lists.nameOf(id) ?? id);
