@@ -6,7 +6,7 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
@@ -16,6 +16,7 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { isKeptInTrash } from "./prune-fate.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
