@@ -14,8 +14,9 @@ import {
   type PruneQuestion,
   projectOf,
 } from "./prune-eligibility.ts";
-import { type Fate, fateInWords } from "./prune-fate.ts";
+import { fateInWords } from "./prune-fate.ts";
 import type { Pruner } from "./pruning.ts";
+import { fateOf, type TrashDefaults } from "./trash-policy.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers } from "./use-guard.ts";
 
@@ -70,8 +71,7 @@ export interface PrunePlansParts extends ApplyParts {
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
   readonly usage: Usage;
   readonly host: Pick<Host, "nowMs" | "randomHex">;
-  /** What a removal at that time makes of a volume. */
-  readonly fateOf: (entry: VolumeEntry, nowMs: number) => Fate;
+  readonly trashDefaults: TrashDefaults;
 }
 
 /** A volume that may go, but for its size. */
@@ -185,7 +185,8 @@ export class PrunePlans {
     why: string,
     nowMs: number,
   ): PlannedVolume {
-    const { drivers, fateOf } = this.#parts;
+    const { drivers, trashDefaults } = this.#parts;
+    const fate = fateOf(entry, trashDefaults, nowMs);
     return {
       entry,
       sizeBytes: sizeBytes ?? null,
@@ -193,7 +194,7 @@ export class PrunePlans {
       lastHolder: entry.lastUse?.holder ?? null,
       project: projectOf(entry),
       why,
-      fate: fateInWords(entry, drivers.get(entry.driver), fateOf(entry, nowMs)),
+      fate: fateInWords(entry, drivers.get(entry.driver), fate),
     };
   }
 

@@ -123,7 +123,7 @@ export class Pruner {
     }
   }
 
-  /** The bytes that a removal has reclaimed; undefined when it changed since the plan or refused. */
+  /** The bytes that become free; undefined when it changed since the plan or refused. */
   async #removeOne(planned: VolumeEntry, operation: Operation): Promise<number | undefined> {
     const { state, leases, volumes, usage, guard, isKept } = this.#parts;
     try {
