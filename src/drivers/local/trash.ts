@@ -80,7 +80,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
         operation.signal.throwIfAborted();
         const paths = ids.map(layout.retired);
         refuseMounts(host, paths);
-        refuseShown(host, paths, operation);
+        await refuseShown(host, paths, operation);
       },
       list: (operation) => retiredOnes(layout, operation),
       ...trashUsage(parts),
