@@ -92,6 +92,8 @@ export interface TrashItem {
   readonly id: string;
   readonly name: string;
   readonly phase: "kept" | "purging";
+  /** null: not measured. */
+  readonly sizeBytes: number | null;
   readonly createdAt: string;
   readonly labels: Readonly<Record<string, string>> | null;
   readonly options: Readonly<Record<string, string>> | null;

@@ -1,9 +1,13 @@
 // A lost state loses no trash: what lies beside the data is enough to bring everything back.
 import { expect, test } from "bun:test";
 import {
+  closeSync,
+  copyFileSync,
   cpSync,
   existsSync,
+  fsyncSync,
   mkdirSync,
+  openSync,
   readdirSync,
   renameSync,
   rmSync,
@@ -12,7 +16,9 @@ import {
 import { join } from "node:path";
 import { eventually } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { whenPossible } from "../support/needs.ts";
 import { Client, holderPath, ownPath, type TrashItem, type Volume } from "./client.ts";
+import { makeImage, mountImage, unmountBelow, unmountImage } from "./loop-image.ts";
 import { filesBelow, keptEntries } from "./trash-entries.ts";
 
 const entryCount = 100;
@@ -256,3 +262,64 @@ test("a description that cannot be read: nothing of it is believed, and nothing 
     expect(await client.trash()).toEqual([]);
     expect(filesBelow(join(root, "trash", id, "_data"))).toEqual(new Map([["file", "data"]]));
   }));
+
+whenPossible(
+  ["root", "mount", "loop", "ext4"],
+  "a power cut that takes the state as well: what was described in the background comes back",
+  async () => {
+    const folder = temporaryDirectory();
+    try {
+      const [image, copy] = [join(folder, "image"), join(folder, "copy")];
+      const [disk, next] = [join(folder, "disk"), join(folder, "next")];
+      await makeImage({ image, type: "ext4" });
+      await mountImage(image, disk, "ext4");
+      let before: ReadonlyMap<string, unknown> = new Map();
+      {
+        await using daemon = await startDaemon({ root: join(disk, "root") });
+        before = await describedTrash(daemon);
+        // What the file system has not sent to its device is not in the copy.
+        copyFileSync(image, copy);
+      }
+      await mountImage(copy, next, "ext4");
+      const root = join(next, "root");
+      loseState(root);
+      {
+        await using daemon = await startDaemon({ root });
+        const client = new Client(daemon.socketPath);
+        expect(byId(await client.trash())).toEqual(before);
+        for (const { entry } of await keptEntries(client, root)) {
+          expect([...entry.files.values()]).toEqual([`data of ${entry.volume.Name}`]);
+        }
+      }
+      for (const target of [disk, next]) await unmountImage(target);
+    } finally {
+      await unmountBelow(folder);
+      rmSync(folder, { recursive: true, force: true });
+    }
+  },
+  limitMs,
+);
+
+/** Removed volumes of which the list says how large they are: they are described by then. */
+async function describedTrash(daemon: RunningDaemon): Promise<ReadonlyMap<string, unknown>> {
+  const { root } = daemon;
+  const client = new Client(daemon.socketPath);
+  for (let index = 0; index < 10; index++) {
+    const name = `volume-${index}`;
+    await created(client, name, describedAs(index));
+    await fill(client, root, name, `data of ${name}`);
+    // As a database would have its file: this is about what Holdfast writes.
+    const file = openSync(join(root, "volumes", name, "_data/file"), "r");
+    fsyncSync(file);
+    closeSync(file);
+    await client.expect(204, "DELETE", `/volumes/${name}`);
+  }
+  const items = await eventually(
+    async () => {
+      const all = await client.trash();
+      return all.every(({ sizeBytes }) => sizeBytes !== null) ? all : undefined;
+    },
+    { timeoutMs: backgroundMs, otherwise: () => "the trash is not measured" },
+  );
+  return byId(items);
+}
