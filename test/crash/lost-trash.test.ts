@@ -232,6 +232,7 @@ test("an older copy that has as a volume what was removed since: an entry, and n
     const client = new Client(again.socketPath);
     expect((await client.volumes()).map(({ Name }) => Name).sort()).toEqual(["again", "kept"]);
     expect(filesBelow(join(root, "volumes/again/_data")).size).toBe(0);
+    expect(await client.volume("again")).toMatchObject({ Labels: null });
     const entries = await keptEntries(client, root);
     const told = entries.map(({ entry: { volume, files } }) => [
       volume.Name,
