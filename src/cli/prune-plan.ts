@@ -113,7 +113,8 @@ function renderPlan({ id, volumes, kept }: Plan, nowMs: number): string {
   const known = volumes.flatMap(({ sizeBytes }) => sizeBytes ?? []);
   const unknown = volumes.length - known.length;
   const bytes = humanSize(known.reduce((sum, size) => sum + size, 0));
-  const size = `${bytes}${unknown > 0 ? ` (${unknown} not measured)` : ""}`;
+  const some = `${bytes}${unknown > 0 ? ` (${unknown} not measured)` : ""}`;
+  const size = known.length === 0 ? "not measured" : some;
   const count = `${volumes.length} volume${volumes.length === 1 ? "" : "s"}`;
   return (
     `${planned}${rest}\n` +

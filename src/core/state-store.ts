@@ -42,7 +42,7 @@ export interface Protection {
 export interface LastUse {
   /** Milliseconds since the epoch. */
   readonly atMs: number;
-  /** Who had it: a container's name or id, or the id of a client's holder. */
+  /** Who had it: a container's name or id, or the id of a client's holder; "": not known. */
   readonly holder: string;
 }
 

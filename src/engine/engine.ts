@@ -118,7 +118,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
-    ...{ guard, trashDefaults, wantSpace: () => trash.wantSpace() },
+    ...{ guard, trashDefaults, makeRoom: (operation) => trash.makeRoom(operation) },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());

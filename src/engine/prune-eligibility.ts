@@ -2,7 +2,7 @@
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { ContainerList, ListedContainer } from "./container-lists.ts";
 import type { ServiceList } from "./service-list.ts";
-import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
+import { ANONYMOUS_LABEL, isAnonymous, selects, type VolumeFilter } from "./volume-filter.ts";
 
 /** The label that Compose gives to the volumes of a project. */
 const PROJECT_LABEL = "com.docker.compose.project";
@@ -133,10 +133,9 @@ function whyKept(
 
 function whyUnused(entry: VolumeEntry, unusedMs: number): string {
   const age = inWords(unusedMs);
-  const isAnonymous = entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL);
   const isUsed = entry.lastUse !== null || entry.usedAtMs !== null;
   const use = isUsed ? `unused for ${age}` : `never used, made ${age} ago`;
-  return isAnonymous ? `anonymous, ${use}` : use;
+  return isAnonymous(entry) ? `anonymous, ${use}` : use;
 }
 
 /** The largest unit of which there are two at least: `45 days`, `47 hours`, `119 minutes`. */

@@ -191,7 +191,7 @@ export class PrunePlans {
       entry,
       sizeBytes: sizeBytes ?? null,
       lastUsedAtMs: entry.lastUse?.atMs ?? null,
-      lastHolder: entry.lastUse?.holder ?? null,
+      lastHolder: entry.lastUse?.holder || null,
       project: projectOf(entry),
       why,
       fate: fateInWords(entry, drivers.get(entry.driver), fate),

@@ -9,6 +9,7 @@ import { unsaid } from "./description.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
+import { isHistoryLost, takeHistories } from "./recovery-history.ts";
 import { movingRows, settleMove } from "./recovery-moves.ts";
 import { finishRenames } from "./recovery-renames.ts";
 import {
@@ -41,9 +42,11 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
     unlisted: [],
     failed: [],
   };
+  const needsHistory = isHistoryLost(parts.state);
   for (const driver of parts.drivers.values()) {
     const stage = await look({ parts, driver, report }, operation);
     if (stage === undefined) continue;
+    if (needsHistory) await takeHistories(stage, operation);
     for (const row of movingRows(stage)) {
       await attempt(stage, row.name, operation, () => settleMove(stage, row, operation));
     }

@@ -33,6 +33,12 @@ function keptFor(days: number) {
 const table = [
   ["named", named, on, keptFor(7)],
   ["anonymous", anonymous, on, keptFor(1)],
+  [
+    "anonymous, as a container engine makes it",
+    volumeRow("0123456789abcdef".repeat(4)),
+    on,
+    keptFor(1),
+  ],
   ["anonymous, which the daemon does not keep", anonymous, anonymousOff, purgedAtOnce],
   ["a time of its own", withOptions({ trash: "30d" }), on, keptFor(30)],
   ["a time of its own, anonymous", withOptions({ trash: "12h" }, anonymous), on, keptFor(0.5)],

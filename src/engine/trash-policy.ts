@@ -2,7 +2,7 @@
 import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
 import { parseRetention, type Retention } from "./retention.ts";
-import { ANONYMOUS_LABEL } from "./volume-filter.ts";
+import { isAnonymous } from "./volume-filter.ts";
 
 /** What the daemon says of volumes that say nothing themselves. */
 export interface TrashDefaults {
@@ -24,8 +24,8 @@ export type Fate = Pick<RetiredEntry, "phase" | "purgeAtMs">;
 
 /**
  * Decision 0009's table, for a removal at `nowMs`. What is not to be kept is "purging", its
- * `purgeAtMs` the time of its removal. A volume's own word is stronger than the daemon's; words that
- * cannot be read are none.
+ * `purgeAtMs` the time of its removal. A volume's own word is stronger than the daemon's; words
+ * that cannot be read are none.
  */
 export function fateOf(entry: VolumeEntry, defaults: TrashDefaults, nowMs: number): Fate {
   const { trash, reclaim } = entry.options ?? {};
@@ -36,8 +36,7 @@ export function fateOf(entry: VolumeEntry, defaults: TrashDefaults, nowMs: numbe
   if (reclaim === "delete" && isOurs) return after("off", nowMs);
   if (!defaults.isOn && reclaim !== "trash") return after("off", nowMs);
   if (!isOurs || entry.origin === "adopted") return { phase: "kept", purgeAtMs: null };
-  const isAnonymous = entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL);
-  return after(isAnonymous ? defaults.anonymous : defaults.named, nowMs);
+  return after(isAnonymous(entry) ? defaults.anonymous : defaults.named, nowMs);
 }
 
 /** Whether it never was in the trash for a while: nobody has to be told of its purge. */

@@ -4,6 +4,17 @@ import type { VolumeEntry } from "../core/state-store.ts";
 /** The label that marks volumes whose name Holdfast (or Docker) chose. */
 export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
 
+/** What Docker makes up for a volume without a name. */
+const MADE_UP_NAME = /^[0-9a-f]{64}$/;
+
+/**
+ * Whether nobody chose the volume's name: by its label, or by the name itself. Container engines
+ * give the volume driver socket no labels.
+ */
+export function isAnonymous({ name, labels }: Pick<VolumeEntry, "name" | "labels">): boolean {
+  return (labels !== null && Object.hasOwn(labels, ANONYMOUS_LABEL)) || MADE_UP_NAME.test(name);
+}
+
 /**
  * Docker's filters after parsing. Different keys must all hold; a missing key selects everything.
  */

@@ -1,7 +1,7 @@
 // The routes of the trash: a list, one entry, restoring, purging, protecting.
 import type { RetiredEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { ANONYMOUS_LABEL } from "../../engine/volume-filter.ts";
+import { isAnonymous } from "../../engine/volume-filter.ts";
 import { instantOf } from "../holder-objects.ts";
 import { type Call, checkConfirmed, invalid, parseCount, parseFlag } from "./call.ts";
 import { TRASH_PAGE_COUNT_MAX } from "./trash-contract.ts";
@@ -102,6 +102,6 @@ function entryObject(entry: RetiredEntry): object {
     options: volume.options,
     note: volume.note,
     createdAt: instantOf(volume.createdAtMs),
-    wasAnonymous: volume.labels !== null && Object.hasOwn(volume.labels, ANONYMOUS_LABEL),
+    wasAnonymous: isAnonymous(volume),
   };
 }
