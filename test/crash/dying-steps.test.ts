@@ -1,13 +1,15 @@
 // The engine dies at each single step of retire, describe, restore, purge, eviction and rename.
 import { describe, expect, test } from "bun:test";
-import { writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseVolumeName } from "../../src/core/names.ts";
 import type { RetiredEntry } from "../../src/core/state-store.ts";
-import { create, named } from "../support/engine-bench.ts";
+import { trashDefaults } from "../../src/engine/trash-policy.ts";
+import { create, named, startedEngine } from "../support/engine-bench.ts";
 import { dieAtEachStep, loseRename, type Place, type Scenario, type Stage } from "./dying-steps.ts";
 
 const limitMs = 60_000;
+const trash = { defaults: trashDefaults };
 
 const isVolume = (name: string) => (place: Place) => place.kind === "volume" && place.name === name;
 const isInTrash = (place: Place): boolean => place.kind === "trash";
@@ -138,4 +140,19 @@ describe.each([false, true])("with the state lost as well: %p", (isStateLost) =>
 
 test("a removal whose rename a power cut has taken is finished, and not taken back", async () => {
   expect((await loseRename()).kind).toBe("trash");
+});
+
+test("what was never used, and is gone from the trash after a power cut, is made again", async () => {
+  await using bench = await startedEngine({ drivers: (each) => [each.local()], trash });
+  const labels = { of: "unused" };
+  await create(bench, named("unused", { labels }));
+  await bench.engine.volumes.remove("unused", bench.operation());
+  const directory = join(bench.root, "trash");
+  await bench.restart(() => {
+    for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true });
+  });
+  const { id } = bench.engine.trash.find("unused");
+  const entry = await bench.engine.trash.restore(id, "back", bench.operation());
+  expect(entry.labels).toEqual(labels);
+  expect(readdirSync(bench.volumePath("back"))).toEqual(["_data"]);
 });

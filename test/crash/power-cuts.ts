@@ -16,7 +16,7 @@ import {
 } from "./loop-image.ts";
 import { ClientModel } from "./model.ts";
 import type { Random } from "./random.ts";
-import { compare, untilPurged } from "./reality.ts";
+import { compare, type Place, untilPurged } from "./reality.ts";
 import { rebooted, type World } from "./world.ts";
 
 const clientCount = 8;
@@ -125,8 +125,7 @@ class Machine {
   /** The last comparison, with a clean end. What was given up goes away, whatever was cut short. */
   async liveOn(): Promise<void> {
     await using daemon = await this.#start();
-    const { socketPath, root } = daemon;
-    if (this.complaints.length === 0) await untilPurged({ client: new Client(socketPath), root });
+    if (this.complaints.length === 0) await untilPurged(placeOf(daemon));
   }
 
   #complain(complaint: string): void {
@@ -136,8 +135,7 @@ class Machine {
   async #start(): Promise<RunningDaemon> {
     const { environment = {} } = this.#parts;
     const daemon = await startDaemon({ root: join(this.#disk, "root"), environment });
-    const place = { client: new Client(daemon.socketPath), root: daemon.root };
-    for (const complaint of await compare(place, this.#models)) this.#complain(complaint);
+    for (const complaint of await compare(placeOf(daemon), this.#models)) this.#complain(complaint);
     return daemon;
   }
 
@@ -182,6 +180,10 @@ class Machine {
   #image(index: number): string {
     return join(this.#parts.folder, `${this.#parts.type}-${index}.img`);
   }
+}
+
+function placeOf({ socketPath, root }: RunningDaemon): Place {
+  return { client: new Client(socketPath), root, hadPowerCut: true };
 }
 
 /** What a client knows after the machine has come back: nothing is mounted any more. */

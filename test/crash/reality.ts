@@ -19,6 +19,8 @@ const descriptionFiles: readonly string[] = ["retired.json", "retired.json.new"]
 export interface Place {
   readonly client: Client;
   readonly root: string;
+  /** A power cut takes directories that nobody has ever used; they are made again when wanted. */
+  readonly hadPowerCut?: boolean;
 }
 
 /** Everything found that no acknowledged answer allows, as sentences; the models are settled. */
@@ -58,7 +60,8 @@ interface Sight {
 }
 
 /** Volumes, aliases and trash as they are now. */
-async function look({ client, root }: Place): Promise<Sight> {
+async function look(place: Place): Promise<Sight> {
+  const { client, root } = place;
   const complaints: string[] = [];
   const listed = await client.volumes();
   const own = await client.own();
@@ -67,11 +70,13 @@ async function look({ client, root }: Place): Promise<Sight> {
   for (const volume of listed) {
     const name = volume.Name;
     if (volumes.has(name)) complaints.push(`${name}: listed twice`);
-    complaints.push(...layoutFaults(join(root, "volumes", name), volume));
     const files = filesBelow(join(root, "volumes", name, "_data"));
     const more = own.get(name);
     if (more === undefined) complaints.push(`${name}: not in Holdfast's own list`);
     const holders = new Set(more?.holders.map(({ id }) => id));
+    // What a restore that was cut short has left goes with the next mount.
+    const mayHave = holders.size === 0 ? descriptionFiles : [];
+    complaints.push(...layoutFaults(join(root, "volumes", name), volume, mayHave));
     const { note = null, protection = null } = more ?? {};
     volumes.set(name, { volume, note, files, holders, protection: protection?.reason ?? null });
     for (const alias of more?.aliases ?? []) aliases.set(alias, name);
@@ -81,13 +86,13 @@ async function look({ client, root }: Place): Promise<Sight> {
   for (const entry of readdirSync(join(root, "volumes"))) {
     if (!volumes.has(entry)) complaints.push(`${entry}: a directory without a volume`);
   }
-  const trash = await lookIntoTrash({ client, root }, complaints);
+  const trash = await lookIntoTrash(place, complaints);
   return { world: { volumes, aliases, trash }, complaints };
 }
 
 /** What can be restored. Each such entry has its directory, and each directory is listed. */
 async function lookIntoTrash(
-  { client, root }: Place,
+  { client, root, hadPowerCut = false }: Place,
   complaints: string[],
 ): Promise<readonly Trashed[]> {
   const trash: Trashed[] = [];
@@ -98,7 +103,10 @@ async function lookIntoTrash(
     ids.add(item.id);
     if (item.phase !== "kept") continue;
     const { entry } = foundEntry(item, root);
-    complaints.push(...layoutFaults(join(root, "trash", item.id), entry.volume));
+    const directory = join(root, "trash", item.id);
+    // What had been used would have had files.
+    const isForgotten = hadPowerCut && entry.files.size === 0 && !existsSync(directory);
+    if (!isForgotten) complaints.push(...layoutFaults(directory, entry.volume, descriptionFiles));
     trash.push(entry);
   }
   // What is being destroyed may be gone from the list before it was looked for, or from the disk.
@@ -113,17 +121,18 @@ async function lookIntoTrash(
 }
 
 /** A volume on disk is whole: its directory, its data, its options, and nothing else. */
-function layoutFaults(directory: string, volume: Volume): readonly string[] {
+function layoutFaults(
+  directory: string,
+  volume: Volume,
+  mayHave: readonly string[],
+): readonly string[] {
   const where = `${volume.Name} at ${directory}`;
   if (!existsSync(directory)) return [`${where}: no directory`];
   const faults: string[] = [];
-  const isRemoved = directory.includes("/trash/");
   const options = driverOptions(volume.Options);
   const wanted = Object.keys(options).length > 0 ? "_data, opts.json" : "_data";
   const entries = readdirSync(directory).sort();
-  const words = entries
-    .filter((entry) => !(isRemoved && descriptionFiles.includes(entry)))
-    .join(", ");
+  const words = entries.filter((entry) => !mayHave.includes(entry)).join(", ");
   // An empty mount point is made again by the mount.
   const isWhole = words === wanted || (hasMount(volume) && words === "opts.json");
   if (!isWhole) faults.push(`${where}: its directory has ${words}, not ${wanted}`);
@@ -150,7 +159,7 @@ function contrast(model: ClientModel, found: World): string {
  * Resolves when everything that was given up is gone from the disk and from the list; rejects when
  * something of it stays. What can be restored stays, with its directory: rejects when it does not.
  */
-export async function untilPurged({ client, root }: Place): Promise<void> {
+export async function untilPurged({ client, root, hadPowerCut }: Place): Promise<void> {
   let left: readonly string[] = [];
   const difference = async (): Promise<true | undefined> => {
     const items = await client.trash();
@@ -161,7 +170,8 @@ export async function untilPurged({ client, root }: Place): Promise<void> {
       ...items.flatMap(({ id, phase }) => (phase === "kept" ? [] : [id])),
     ];
     const lost = [...kept].filter((id) => !there.includes(id));
-    if (lost.length > 0) throw new Error(`listed as kept, and gone: ${lost.join(", ")}`);
+    if (lost.length > 0 && hadPowerCut !== true)
+      throw new Error(`listed as kept, and gone: ${lost.join(", ")}`);
     return left.length === 0 ? true : undefined;
   };
   await eventually(difference, {
