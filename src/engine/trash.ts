@@ -357,19 +357,19 @@ export class Trash {
   }
 }
 
-/** What was never used, and a power cut has taken since, is made again: nothing was in it. */
+/** What was never used, and a power cut has taken in part or as a whole, is made again. */
 async function bringBack(
   { driver, trash, id, volume }: BringingBack,
   operation: Operation,
 ): Promise<void> {
+  const rebuild = volume.usedAtMs === null ? driver.rebuild : undefined;
   try {
     await trash.restore(id, volume.name, operation);
   } catch (error) {
     const isGone = error instanceof EngineError && error.code === "trash.not_found";
-    if (!isGone || volume.usedAtMs !== null || driver.rebuild === undefined) throw error;
-    const options = driverOptions(volume.options);
-    await driver.rebuild.rebuild({ ...volume, options }, operation);
+    if (!isGone || rebuild === undefined) throw error;
   }
+  await rebuild?.rebuild({ ...volume, options: driverOptions(volume.options) }, operation);
 }
 
 interface BringingBack {

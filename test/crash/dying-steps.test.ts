@@ -1,6 +1,6 @@
 // The engine dies at each single step of retire, describe, restore, purge, eviction and rename.
 import { describe, expect, test } from "bun:test";
-import { readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseVolumeName } from "../../src/core/names.ts";
 import type { RetiredEntry } from "../../src/core/state-store.ts";
@@ -142,17 +142,26 @@ test("a removal whose rename a power cut has taken is finished, and not taken ba
   expect((await loseRename()).kind).toBe("trash");
 });
 
-test("what was never used, and is gone from the trash after a power cut, is made again", async () => {
-  await using bench = await startedEngine({ drivers: (each) => [each.local()], trash });
-  const labels = { of: "unused" };
-  await create(bench, named("unused", { labels }));
-  await bench.engine.volumes.remove("unused", bench.operation());
-  const directory = join(bench.root, "trash");
-  await bench.restart(() => {
-    for (const name of readdirSync(directory)) rmSync(join(directory, name), { recursive: true });
-  });
-  const { id } = bench.engine.trash.find("unused");
-  const entry = await bench.engine.trash.restore(id, "back", bench.operation());
-  expect(entry.labels).toEqual(labels);
-  expect(readdirSync(bench.volumePath("back"))).toEqual(["_data"]);
-});
+/** What a power cut may leave of a volume that nobody has ever used. */
+const leftovers = [
+  ["nothing", (directory: string) => rmSync(directory, { recursive: true })],
+  ["no data directory", (directory: string) => rmdirSync(join(directory, "_data"))],
+] as const;
+
+test.each(leftovers)(
+  "what was never used is made again by its restore: %s is left",
+  async (_, cut) => {
+    await using bench = await startedEngine({ drivers: (each) => [each.local()], trash });
+    const labels = { of: "unused" };
+    await create(bench, named("unused", { labels }));
+    await bench.engine.volumes.remove("unused", bench.operation());
+    const directory = join(bench.root, "trash");
+    await bench.restart(() => {
+      for (const name of readdirSync(directory)) cut(join(directory, name));
+    });
+    const { id } = bench.engine.trash.find("unused");
+    const entry = await bench.engine.trash.restore(id, "back", bench.operation());
+    expect(entry.labels).toEqual(labels);
+    expect(readdirSync(bench.volumePath("back"))).toEqual(["_data"]);
+  },
+);

@@ -105,7 +105,8 @@ async function lookIntoTrash(
     const { entry } = foundEntry(item, root);
     const directory = join(root, "trash", item.id);
     // What had been used would have had files.
-    const isForgotten = hadPowerCut && entry.files.size === 0 && !existsSync(directory);
+    const isForgotten =
+      hadPowerCut && entry.files.size === 0 && !existsSync(join(directory, "_data"));
     if (!isForgotten) complaints.push(...layoutFaults(directory, entry.volume, descriptionFiles));
     trash.push(entry);
   }
