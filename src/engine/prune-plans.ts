@@ -55,7 +55,7 @@ export interface KeptVolume {
   readonly why: string;
 }
 
-export interface PlanOfPrune {
+export interface PrunePlan {
   /** `p-` and 6 hex digits. */
   readonly id: string;
   /** Milliseconds since the epoch, as `expiresAtMs`. */
@@ -84,7 +84,7 @@ interface Candidate {
 export class PrunePlans {
   readonly #parts: PrunePlansParts;
   /** In the order in which they were made. */
-  readonly #plans = new Map<string, PlanOfPrune>();
+  readonly #plans = new Map<string, PrunePlan>();
 
   constructor(parts: PrunePlansParts) {
     this.#parts = parts;
@@ -96,7 +96,7 @@ export class PrunePlans {
    * where they are asked for; what was measured before, and not used since, has its size anyway.
    * Throws `containers.unreachable`.
    */
-  async make(question: PruneQuestion, operation: Operation): Promise<PlanOfPrune> {
+  async make(question: PruneQuestion, operation: Operation): Promise<PrunePlan> {
     const { pruner, host } = this.#parts;
     const answers = await pruner.prepare(operation);
     const { candidates, kept } = this.#judgeAll(question, answers);
@@ -110,13 +110,13 @@ export class PrunePlans {
       if (verdict.kind === "kept") kept.push({ name: entry.name, why: verdict.why });
     }
     const expiresAtMs = madeAtMs + PLAN_MS_MAX;
-    const plan: PlanOfPrune = { id: this.#newId(), madeAtMs, expiresAtMs, volumes, kept };
+    const plan: PrunePlan = { id: this.#newId(), madeAtMs, expiresAtMs, volumes, kept };
     this.#keep(plan);
     return plan;
   }
 
   /** The plan of this id. Throws `prune.plan_not_found`, also when its hour is over. */
-  find(id: string): PlanOfPrune {
+  find(id: string): PrunePlan {
     this.#forgetExpired();
     const plan = this.#plans.get(id);
     if (plan !== undefined) return plan;
@@ -205,7 +205,7 @@ export class PrunePlans {
     }
   }
 
-  #keep(plan: PlanOfPrune): void {
+  #keep(plan: PrunePlan): void {
     this.#forgetExpired();
     this.#plans.set(plan.id, plan);
     let count = 0;

@@ -95,7 +95,8 @@ describe("a document that does not tell the truth is reported", () => {
     ],
     [
       "a name that is typed wrongly",
-      `$ holdfast volume create one\none\n$ holdfast volume rm --purge one\nType one to go on: two\none`,
+      "$ holdfast volume create one\none\n" +
+        "$ holdfast volume rm --purge one\nType one to go on: two\none",
       "that is not the name",
     ],
   ];
