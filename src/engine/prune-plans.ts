@@ -6,6 +6,7 @@ import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
+import { fateAt } from "./fate-text.ts";
 import { type ApplyParts, applyPlan, type PlanResult } from "./prune-apply.ts";
 import {
   containersByVolume,
@@ -14,9 +15,8 @@ import {
   type PruneQuestion,
   projectOf,
 } from "./prune-eligibility.ts";
-import { fateInWords } from "./prune-fate.ts";
 import type { Pruner } from "./pruning.ts";
-import { fateOf, type TrashDefaults } from "./trash-policy.ts";
+import type { TrashDefaults } from "./trash-policy.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers } from "./use-guard.ts";
 
@@ -186,7 +186,7 @@ export class PrunePlans {
     nowMs: number,
   ): PlannedVolume {
     const { drivers, trashDefaults } = this.#parts;
-    const fate = fateOf(entry, trashDefaults, nowMs);
+    const doomed = { entry, driver: drivers.get(entry.driver), defaults: trashDefaults };
     return {
       entry,
       sizeBytes: sizeBytes ?? null,
@@ -194,7 +194,7 @@ export class PrunePlans {
       lastHolder: entry.lastUse?.holder || null,
       project: projectOf(entry),
       why,
-      fate: fateInWords(entry, drivers.get(entry.driver), fate),
+      fate: fateAt(nowMs, doomed),
     };
   }
 
