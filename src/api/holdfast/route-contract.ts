@@ -37,7 +37,7 @@ export const flag = { enum: ["true", "false"] } as const;
 /** One line for people. */
 export const line = { type: "string", minLength: 1, maxLength: LINE_LENGTH_MAX } as const;
 
-/** A name that is given once more, where what follows cannot be undone. */
+/** A name that is given once more, where nothing must happen by mistake. */
 export const confirm = {
   schema: text,
   about: "The volume's name, once more; without it the request is refused.",
