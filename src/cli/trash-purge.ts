@@ -1,6 +1,7 @@
 // `holdfast trash purge`: asks for each name, or once for all of them; then says what is gone.
 import { measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
+import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
 import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
 import { readTrash, type TrashEntry } from "./trash.ts";
@@ -61,13 +62,23 @@ async function purge(invocation: Invocation, entry: TrashEntry, place: string): 
   const path = ownPath(["trash", id], query);
   const request = { method: "DELETE", path, silenceMs: measuringSilenceMs } as const;
   try {
-    await tell(client, request);
+    await tell(client, request).catch((error: unknown) => {
+      throw withWayOfTrash(error, id);
+    });
   } finally {
     // Back to the start of the line, and clear it.
     if (showsWaiting) await terminal.err("\r\x1b[K");
   }
   const json = JSON.stringify({ id, name, sizeBytes, [wait ? "destroyed" : "purging"]: true });
   await terminal.out(options.flag("json") ? `${json}\n` : `${id}\n`);
+}
+
+/** The general one is about volumes that exist. */
+function withWayOfTrash(error: unknown, id: string): unknown {
+  if (!(error instanceof CliFailure) || error.code !== "volume.protected") return error;
+  const way = `holdfast trash unprotect ${id}`;
+  const recovery = `Lift the protection, which wants the name again: ${way}`;
+  return new CliFailure(error.message, error.exitCode, { code: error.code, recovery });
 }
 
 function described({ id, name, sizeBytes }: TrashEntry): string {

@@ -45,11 +45,9 @@ export async function dropAlias(
   { alias, lease }: { readonly alias: string; readonly lease: LeaseOf },
   operation: Operation,
 ): Promise<boolean> {
-  const isAlias = (): boolean => state.read((view) => view.alias(alias) !== undefined);
-  if (!isAlias()) return false;
+  if (state.read((view) => view.alias(alias)) === undefined) return false;
   // The volume's: a rename that is under way takes its aliases with it.
   await using _lease = await lease(alias, operation);
-  if (!isAlias()) return false;
   await guard.refuseAliasInUse(alias, operation);
   const dropped = await state.write((transaction) => {
     const found = transaction.alias(alias);

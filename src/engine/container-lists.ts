@@ -14,6 +14,9 @@ import { nobodysServices, ServiceList } from "./service-list.ts";
 /** How many engines are remembered: a machine has one or two. Further ones are refused. */
 const ENGINE_COUNT_MAX = 64;
 
+/** How many names of containers are kept. */
+const NAME_COUNT_MAX = 4_096;
+
 export interface ListedContainer extends EngineContainer {
   readonly engine: ContainerEngine;
   /** Aliases that the container knows volumes by; `volumes` has their real names. */
@@ -48,6 +51,8 @@ export class ContainerLists {
   #latest: ContainerList = nothing;
   #services: Promise<ServiceList> = Promise.resolve(nobodysServices);
   #nextServices: Promise<ServiceList> | undefined;
+  /** Of containers that were listed, the ones listed last at the end. */
+  readonly #names = new Map<string, string>();
   /** Containers per volume in `#latest`. */
   #counts: ReadonlyMap<string, number> = new Map();
 
@@ -127,6 +132,7 @@ export class ContainerLists {
       this.#running = this.#askAll(this.keys, operation);
       this.#latest = await this.#running;
       this.#counts = countByVolume(this.#latest);
+      this.#noteNames(this.#latest);
       return this.#latest;
     });
     return this.#next;
@@ -152,9 +158,20 @@ export class ContainerLists {
     return this.keys.every((key) => finder.ofKey(key)?.isAskableInCalls === true);
   }
 
-  /** What its engine calls a container, by the latest answers; undefined: they do not name it. */
+  /** What its engine called a container that may be gone; undefined: no answer has named it. */
   nameOf(id: string): string | undefined {
-    return this.#latest.containers.find((container) => container.id === id)?.name;
+    return this.#names.get(id);
+  }
+
+  #noteNames({ containers }: ContainerList): void {
+    for (const { id, name } of containers) {
+      this.#names.delete(id);
+      this.#names.set(id, name);
+    }
+    for (const id of this.#names.keys()) {
+      if (this.#names.size <= NAME_COUNT_MAX) return;
+      this.#names.delete(id);
+    }
   }
 
   /** How many containers had the volume, running or not, by the latest answers. */

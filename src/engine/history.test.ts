@@ -9,6 +9,7 @@ import { silentLog } from "../core/operation.ts";
 import type { HistoryPage, StateStore } from "../core/state-store.ts";
 import { History, tellingState } from "./history.ts";
 import { historyEntry } from "./history-entry.ts";
+import { trashDefaults } from "./trash-policy.ts";
 
 async function of(
   bench: EngineBench,
@@ -49,6 +50,18 @@ describe("of a volume", () => {
       "mount aa job",
       "create aa",
     ]);
+  });
+
+  test("goes on with the name that it had before it came back under another one", async () => {
+    await using bench = await startedEngine({ trash: { defaults: trashDefaults } });
+    await filled(bench, "aa");
+    await bench.engine.volumes.remove("aa", bench.operation());
+    await create(bench, named("aa"));
+    const { id } = bench.engine.trash.find("aa");
+    await bench.engine.trash.restore(id, "bb", bench.operation());
+    const changes = ["restore bb", "remove aa"].map((change) => `${change} ${id}`);
+    expect(texts(await of(bench, "bb"))).toEqual([...changes, "create aa"]);
+    expect(texts(await of(bench, "bb", { countMax: 1 }))).toEqual(changes.slice(0, 1));
   });
 
   test("comes in pages that fit together, however small, and the last one says so", async () => {

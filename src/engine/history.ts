@@ -82,14 +82,42 @@ export class History {
         }
         const isUndone = isUndo;
         isUndo = entry.action === "undo";
-        if (entry.action !== "rename" || entry.outcome !== "done" || isUndone) continue;
-        volume = entry.subject as VolumeName; // See `HistoryEntry.subject`.
-        cursor = entry.cursor;
+        if (entry.outcome !== "done" || isUndone) continue;
+        if (entry.action === "rename") {
+          volume = entry.subject as VolumeName; // See `HistoryEntry.subject`.
+          cursor = entry.cursor;
+          break;
+        }
+        if (entry.action !== "restore") continue;
+        const removal = await this.#removalOf(entry, operation);
+        if (removal === undefined) continue;
+        volume = removal.volume;
+        cursor = removal.cursor + 1;
         break;
       }
       if (cursor === 0) return { entries, next: null };
       while (turns.isOver()) await turns.next();
     }
+  }
+
+  /** The removal that a restore has undone: it may have been of another name. */
+  async #removalOf(
+    restore: StoredHistoryEntry,
+    operation: Operation,
+  ): Promise<StoredHistoryEntry | undefined> {
+    const turns = new Turns();
+    for (let before: number | null = restore.cursor; before !== null; ) {
+      operation.signal.throwIfAborted();
+      const page: HistoryPage = this.#parts.state.history({ ...newestFirst, before });
+      const found = page.entries.find(
+        ({ action, subject }) =>
+          subject === restore.subject && (action === "remove" || action === "prune"),
+      );
+      if (found !== undefined) return found;
+      before = page.next;
+      while (turns.isOver()) await turns.next();
+    }
+    return undefined;
   }
 
   /** All changes, newest first. */

@@ -27,6 +27,6 @@ export class LastUse {
    * volume's holders. null: nobody had it yet, or it is not known.
    */
   holderOf(name: VolumeName): string | null {
-    return this.#parts.state.read((view) => view.volume(name)?.lastUse?.holder ?? null);
+    return this.#parts.state.read((view) => view.volume(name)?.lastUse?.holder || null);
   }
 }

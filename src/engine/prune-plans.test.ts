@@ -17,7 +17,7 @@ import {
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { Labels, VolumeEntry } from "../core/state-store.ts";
 import { judgeSize, type PruneQuestion } from "./prune-eligibility.ts";
-import { PLAN_COUNT_MAX, PLAN_MS_MAX, type PlanOfPrune } from "./prune-plans.ts";
+import { PLAN_COUNT_MAX, PLAN_MS_MAX, type PrunePlan } from "./prune-plans.ts";
 import { trashDefaults } from "./trash-policy.ts";
 import { ANONYMOUS_LABEL } from "./volume-filter.ts";
 
@@ -38,7 +38,7 @@ async function withDocker(): Promise<{
   return { bench, docker };
 }
 
-function plan(bench: EngineBench, question: Partial<PruneQuestion> = {}): Promise<PlanOfPrune> {
+function plan(bench: EngineBench, question: Partial<PruneQuestion> = {}): Promise<PrunePlan> {
   return bench.engine.plans.make({ ...all, ...question }, bench.operation());
 }
 
@@ -262,7 +262,7 @@ describe("sizes", () => {
     return bench;
   }
 
-  const sizes = (made: PlanOfPrune) => made.volumes.map(({ sizeBytes }) => sizeBytes);
+  const sizes = (made: PrunePlan) => made.volumes.map(({ sizeBytes }) => sizeBytes);
 
   test("are measured where they are asked for, and remembered while nothing changes", async () => {
     await using bench = await withSizes();
@@ -316,9 +316,9 @@ describe("plans are kept", () => {
 
   test("up to a number, the newest ones", async () => {
     await using bench = await startedEngine();
-    const made: PlanOfPrune[] = [];
+    const made: PrunePlan[] = [];
     for (let count = 0; count < PLAN_COUNT_MAX + 2; count += 1) made.push(await plan(bench));
-    const isKept = ({ id }: PlanOfPrune) => {
+    const isKept = ({ id }: PrunePlan) => {
       try {
         return bench.engine.plans.find(id).id === id;
       } catch {

@@ -2,7 +2,7 @@
 import type { RetiredRecord, VolumeRecord } from "../core/driver.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry } from "../core/state-store.ts";
+import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { attempt, isIdentical, type Stage } from "./recovery-stage.ts";
@@ -114,6 +114,9 @@ async function dropLost(
 ): Promise<void> {
   // What a driver found rather than made stays where it is, and is in no trash.
   if (phase === "purging" || volume.origin === "adopted") return;
+  // A power cut takes what nobody has ever used, as it does with volumes: it is made again by its
+  // restore.
+  if (volume.usedAtMs === null && driver.rebuild !== undefined) return;
   const presence = await driver.get(volume.name, operation);
   // A disk that is not there hides the trash too.
   if (presence.state === "unknown") return;
@@ -137,7 +140,10 @@ export async function nameStrays(
   { parts, driver, report, strays }: Stage,
   operation: Operation,
 ): Promise<void> {
+  const claimed = parts.state.read((view) => new Set([...view.volumes()].map(identityOf)));
   const entries = [...strays.values()].flatMap((record) => {
+    // The data of a volume that could not be brought back just now: a later start does it.
+    if (record.identity !== "" && claimed.has(record.identity)) return [];
     const entry = named(record, { driver, nowMs: parts.nowMs() });
     return entry === undefined ? [] : [entry];
   });
@@ -152,6 +158,10 @@ export async function nameStrays(
       ...{ volume: volume.name, trash: id, phase },
     });
   }
+}
+
+function identityOf({ identity }: VolumeEntry): string {
+  return identity;
 }
 
 /** The row that it had. What is being purged needs no more than one to be purged on. */

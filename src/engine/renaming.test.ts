@@ -11,6 +11,7 @@ import {
   names,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
+import { gate } from "../../test/support/http-fixture.ts";
 import { containerWith, memoryEngine } from "../../test/support/memory-engine.ts";
 import {
   aliases,
@@ -274,6 +275,30 @@ describe("at the same time", () => {
       );
       for (const name of all) await bench.engine.volumes.remove(name, bench.operation());
     }
+  });
+
+  test("a mount by the new name waits for the data", async () => {
+    const [begun, going] = [gate(), gate()];
+    await using bench = await startedEngine(
+      changedRename((facet) => ({
+        async rename(...call) {
+          begun.open();
+          await going.opened;
+          await facet.rename(...call);
+        },
+      })),
+    );
+    await filled(bench, "old");
+    const renaming = rename(bench, "old", "new", true);
+    await begun.opened;
+    const { volumes } = bench.engine;
+    const mounting = ["new", "old"].map((name, index) =>
+      volumes.mount(name, parseHolderId(`job-${index}`), bench.operation()),
+    );
+    await new Promise(setImmediate);
+    going.open();
+    const { mountpoint } = await renaming;
+    expect(await Promise.all(mounting)).toEqual([mountpoint, mountpoint]);
   });
 
   test("renames of two volumes to each other's names all end", async () => {

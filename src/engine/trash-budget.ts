@@ -18,8 +18,9 @@ export const BUDGET_RULE =
 /** With more entries the oldest are evicted. */
 export const TRASH_COUNT_MAX = 100_000;
 
-/** With less of the file system available, the trash makes room. */
+/** With less of the file system available, the trash makes room: a twentieth, 10 GiB at most. */
 const AVAILABLE_PART_MIN = 0.05;
+const AVAILABLE_BYTES_MIN = 10 * 1_024 ** 3;
 
 const BYTES_OF_UNIT: Readonly<Record<string, number>> = {
   "": 1,
@@ -69,9 +70,10 @@ export interface TrashLoad {
 
 /**
  * What is to be evicted, oldest first: while the trash takes more than its budget and has more than
- * one entry, while less than 5% of the file system is available, and beyond 100,000 entries. Never
- * what is protected or never purged by itself. Of what was not measured nobody knows what it frees:
- * for space at most one is evicted, before it is looked again, and for the budget none.
+ * one entry, while less than 5% of the file system is available (10 GiB where that is less), and
+ * beyond 100,000 entries. Never what is protected or never purged by itself. Of what was not
+ * measured nobody knows what it frees: for space at most one is evicted, before it is looked again,
+ * and for the budget none.
  */
 export function evictions(load: TrashLoad): readonly RetiredEntry[] {
   const { space } = load;
@@ -80,10 +82,11 @@ export function evictions(load: TrashLoad): readonly RetiredEntry[] {
   let keptBytes = oldestFirst.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
   let keptCount = oldestFirst.length;
   let availableBytes = space.availableBytes + load.purgingBytes;
+  const floorBytes = Math.min(space.sizeBytes * AVAILABLE_PART_MIN, AVAILABLE_BYTES_MIN);
   const evicted: RetiredEntry[] = [];
   for (const entry of oldestFirst) {
     if (!isEvictable(entry)) continue;
-    const isShort = availableBytes < space.sizeBytes * AVAILABLE_PART_MIN;
+    const isShort = availableBytes < floorBytes;
     const isOver = load.budgetBytes !== null && keptBytes > load.budgetBytes && entry !== newest;
     const isTooMany = keptCount > TRASH_COUNT_MAX;
     if (!isShort && !isOver && !isTooMany) break;
@@ -97,6 +100,7 @@ export function evictions(load: TrashLoad): readonly RetiredEntry[] {
   return evicted;
 }
 
-function isEvictable({ purgeAtMs, volume }: RetiredEntry): boolean {
+/** Whether it may go when space is wanted. */
+export function isEvictable({ purgeAtMs, volume }: RetiredEntry): boolean {
   return purgeAtMs !== null && volume.protection === null;
 }

@@ -1,21 +1,23 @@
 // The trash: what was removed is listed, restored, protected, and given up for good.
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
+import { setTimeout } from "node:timers/promises";
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { checkLine } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
-import type { TrashBudget } from "./trash-budget.ts";
-import { TrashKeeper } from "./trash-keeper.ts";
+import { isEvictable, type TrashBudget } from "./trash-budget.ts";
+import { type GivingUp, TrashKeeper } from "./trash-keeper.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface TrashParts {
@@ -49,6 +51,11 @@ export interface TrashTotals {
   readonly budgetBytes: number | null;
 }
 
+/** How many entries make room for one removal. Their rows fill some three pages of the state. */
+const ROOM_COUNT = 64;
+/** How long a removal waits for that, in milliseconds. */
+const ROOM_MS = 10_000;
+
 /** Shortest beginning of an id that means one, in characters. */
 const PREFIX_LENGTH_MIN = 3;
 
@@ -60,7 +67,7 @@ export class Trash {
     this.#parts = parts;
     this.#keeper = new TrashKeeper({
       ...parts,
-      giveUp: (id, action, operation) => this.#giveUp(id, action, operation),
+      giveUp: (id, how, operation) => this.#giveUp(id, how, operation),
     });
     parts.events.watch(({ action }) => {
       if (action === "destroy" || action === "purge") this.#keeper.wake();
@@ -76,9 +83,26 @@ export class Trash {
     return this.#keeper.stop();
   }
 
-  /** The disk is full: what can be evicted goes now. Returns at once. */
-  wantSpace(): void {
-    this.#keeper.wake("now");
+  /**
+   * There is no room even for a removal: the oldest are evicted, and waited for, for some seconds.
+   * False when nothing can go.
+   */
+  async makeRoom(operation: Operation): Promise<boolean> {
+    const oldestFirst = this.list().toReversed();
+    const evictable = oldestFirst.filter((entry) => entry.phase === "kept" && isEvictable(entry));
+    const evicted: Promise<void>[] = [];
+    for (const { id } of evictable.slice(0, ROOM_COUNT)) {
+      try {
+        await this.#giveUp(id, { action: "evict" }, operation);
+        evicted.push(this.#parts.purger.ended(id));
+      } catch (error) {
+        const { code, message } = toEngineError(error);
+        operation.log.debug("not evicted", { trash: id, code, error: message });
+      }
+    }
+    const ended = Promise.allSettled(evicted);
+    await Promise.race([ended, setTimeout(ROOM_MS, undefined, { ref: false })]);
+    return evicted.length > 0;
   }
 
   /** Newest first: what can be restored, and what is being purged. O(entries · log). */
@@ -154,7 +178,7 @@ export class Trash {
       transaction.addHistory(historyEntry(host, change, operation));
     });
     try {
-      await trash.restore(id, name, operation);
+      await bringBack({ driver, trash, id, volume }, operation);
     } catch (error) {
       await this.#undoRestore(driver, { entry, volume, error }, operation);
     }
@@ -170,7 +194,7 @@ export class Trash {
   async purge(id: TrashId, operation: Operation): Promise<void> {
     const entry = this.#inspect(id);
     try {
-      await this.#giveUp(id, "purge", operation);
+      await this.#giveUp(id, { action: "purge" }, operation);
     } catch (error) {
       const change = { action: "purge", entry: entry.volume, subject: id } as const;
       this.#parts.history.refused(change, error, operation);
@@ -190,6 +214,7 @@ export class Trash {
   /** Keeps it until the protection is lifted. `reason`: see `Protection`. Throws `trash.*`. */
   async protect(id: TrashId, reason: string, operation: Operation): Promise<RetiredEntry> {
     const { host } = this.#parts;
+    checkLine("reason", reason);
     const protection = { reason, sinceMs: host.nowMs(), by: byOf(host, operation) };
     return await this.#change(id, { action: "protect", protection, subject: reason }, operation);
   }
@@ -224,7 +249,11 @@ export class Trash {
   }
 
   /** The row says so before the first byte is touched. */
-  async #giveUp(id: TrashId, action: "purge" | "evict", operation: Operation): Promise<void> {
+  async #giveUp(
+    id: TrashId,
+    { action, isLookedFor = false }: GivingUp,
+    operation: Operation,
+  ): Promise<void> {
     const { leases, state, host, events, purger } = this.#parts;
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
     const entry = this.#inspect(id);
@@ -232,7 +261,7 @@ export class Trash {
     refuseProtected(entry.volume, "purge");
     await this.#settlePlace(entry, operation);
     const { trash } = this.#driver(entry.volume.driver);
-    await trash.refuseShown?.([id], operation);
+    if (!isLookedFor) await trash.refuseShown?.([id], operation);
     const purging: RetiredEntry = { ...entry, phase: "purging" };
     await state.write((transaction) => {
       transaction.putRetired(purging);
@@ -244,7 +273,7 @@ export class Trash {
     purger.add(purging);
   }
 
-  /** The data was moved back, or nobody knows: it can be restored again, or is back all the same. */
+  /** It can be restored again, unless only the answer was lost. */
   async #undoRestore(
     driver: VolumeDriver,
     { entry, volume, error }: { entry: RetiredEntry; volume: VolumeEntry; error: unknown },
@@ -253,13 +282,15 @@ export class Trash {
     const { state, host, unfinished } = this.#parts;
     const presence = await driver.get(volume.name, operation).catch(() => undefined);
     if (presence?.state === "found" && isThat(entry, presence.record.identity)) return;
+    // It may lie under the name: the row says so, and it has to go into the trash before anybody
+    // gets that name, in this life or a later one.
+    const back = presence?.state === "absent" ? entry : { ...entry, volume };
     await state.write((transaction) => {
       transaction.removeVolume(volume.name);
-      transaction.putRetired(entry);
+      transaction.putRetired(back);
       transaction.addHistory(historyEntry(host, { action: "undo", entry: volume }, operation));
     });
-    // It may lie under the name: then it has to go into the trash before anybody gets the name.
-    if (presence?.state !== "absent") unfinished.add({ ...entry, volume });
+    if (back !== entry) unfinished.add(back);
     throw error;
   }
 
@@ -324,6 +355,28 @@ export class Trash {
       details: { driver: name },
     });
   }
+}
+
+/** What was never used, and a power cut has taken in part or as a whole, is made again. */
+async function bringBack(
+  { driver, trash, id, volume }: BringingBack,
+  operation: Operation,
+): Promise<void> {
+  const rebuild = volume.usedAtMs === null ? driver.rebuild : undefined;
+  try {
+    await trash.restore(id, volume.name, operation);
+  } catch (error) {
+    const isGone = error instanceof EngineError && error.code === "trash.not_found";
+    if (!isGone || rebuild === undefined) throw error;
+  }
+  await rebuild?.rebuild({ ...volume, options: driverOptions(volume.options) }, operation);
+}
+
+interface BringingBack {
+  readonly driver: VolumeDriver;
+  readonly trash: TrashCapable;
+  readonly id: TrashId;
+  readonly volume: VolumeEntry;
 }
 
 function isThat({ volume }: RetiredEntry, identity: string): boolean {

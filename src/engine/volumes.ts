@@ -57,8 +57,8 @@ export interface VolumeEngineParts {
   readonly history: Pick<History, "refused">;
   readonly guard: UseGuard;
   readonly trashDefaults: TrashDefaults;
-  /** Called when a removal finds the disk full. */
-  readonly wantSpace: () => void;
+  /** Called when a removal finds the disk full. See `Trash.makeRoom`. */
+  readonly makeRoom: (operation: Operation) => Promise<boolean>;
   /** Volumes that were used and whose data the start did not find. */
   readonly missing: readonly VolumeName[];
 }
@@ -216,6 +216,16 @@ export class VolumeEngine {
    * `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
+    try {
+      await this.#removeOnce(name, how, operation);
+    } catch (error) {
+      const isFull = toEngineError(error).code === "storage.full";
+      if (!isFull || !(await this.#parts.makeRoom(operation))) throw error;
+      await this.#removeOnce(name, how, operation);
+    }
+  }
+
+  async #removeOnce(name: string, how: typeof notForGood, operation: Operation): Promise<void> {
     if (await this.dropAlias(name, operation)) return;
     const found = this.inspect(name);
     try {
@@ -273,10 +283,7 @@ export class VolumeEngine {
   ): Promise<RetiredEntry | undefined> {
     const driver = this.#driver(entry.driver);
     const removal = { driver, entry, action, isForGood };
-    const retired = await removeData(this.#parts, removal, operation).catch((error: unknown) => {
-      if (toEngineError(error).code === "storage.full") this.#parts.wantSpace();
-      throw error;
-    });
+    const retired = await removeData(this.#parts, removal, operation);
     this.forget(entry.name);
     this.#parts.events.volume("destroy", entry.name, { driver: entry.driver });
     this.#parts.purger.noteChange();

@@ -65,7 +65,7 @@ describe("a mount in another namespace", () => {
     await showElsewhere(join(folder, "volumes/wiki/_data"), join(folder, "at"));
     const directory = retire("wiki");
     const places = [directory, retire("other")];
-    const { mounts, isWhole } = host.mountsBelow(places);
+    const { mounts, isWhole } = await host.mountsBelow(places);
     expect(isWhole).toBe(true);
     expect(mounts).toEqual([
       {
@@ -76,36 +76,36 @@ describe("a mount in another namespace", () => {
       },
     ]);
     // Another directory, whose name only begins the same.
-    expect(host.mountsBelow([join(trash, "wik")]).mounts).toEqual([]);
+    expect((await host.mountsBelow([join(trash, "wik")])).mounts).toEqual([]);
     const [child] = children;
     expect(await descendants(child?.pid ?? 0)).toContain(mounts[0]?.pid ?? 0);
     // Its end, and that of its namespace, is the end of the mount.
     child?.stdin?.end();
     if (child !== undefined) await stopChild(child);
-    expect(host.mountsBelow(places).mounts).toEqual([]);
+    expect((await host.mountsBelow(places)).mounts).toEqual([]);
   });
 
   whenPossible(["root", "unshare"], "of a folder deep inside counts, too", async () => {
     await showElsewhere(join(folder, "volumes/wiki/_data/sub"), join(folder, "at"));
     const place = retire("wiki");
     renameSync(place, `${place}.purging`);
-    const found = host.mountsBelow([place, `${place}.purging`]).mounts;
+    const found = (await host.mountsBelow([place, `${place}.purging`])).mounts;
     expect(found.map(({ directory }) => directory)).toEqual([`${place}.purging`]);
   });
 
   whenPossible(["root", "unshare"], "shows nothing any more when that is removed", async () => {
     await showElsewhere(join(folder, "volumes/other/_data"), join(folder, "at"));
     const place = retire("other");
-    expect(host.mountsBelow([place]).mounts).toHaveLength(1);
+    expect((await host.mountsBelow([place])).mounts).toHaveLength(1);
     rmdirSync(join(place, "_data"));
-    expect(host.mountsBelow([place]).mounts).toEqual([]);
+    expect((await host.mountsBelow([place])).mounts).toEqual([]);
   });
 });
 
 whenPossible(["root", "mount"], "a mount in our own namespace counts, too", async () => {
   const place = retire("wiki");
   await run("mount", ["--bind", join(place, "_data"), join(folder, "at")]);
-  const found = host.mountsBelow([place]).mounts;
+  const found = (await host.mountsBelow([place])).mounts;
   expect(found.map(({ directory, target }) => [directory, target])).toEqual([
     [place, join(folder, "at")],
   ]);
@@ -118,11 +118,11 @@ whenPossible(["root", "mount"], "a directory on a mount, by a bind mount of a pa
   mkdirSync(join(root, "holdfast/trash/t/_data"), { recursive: true });
   await run("mount", ["--bind", join(root, "holdfast"), join(folder, "at2")]);
   await run("mount", ["--bind", join(root, "holdfast/trash/t/_data"), join(folder, "volumes")]);
-  const found = host.mountsBelow([join(folder, "at2/trash/t")]).mounts;
+  const found = (await host.mountsBelow([join(folder, "at2/trash/t")])).mounts;
   expect(found.map(({ target }) => target)).toEqual([join(folder, "volumes")]);
 });
 
-test("nothing asked is nothing found, and what no mount leads to neither", () => {
-  expect(host.mountsBelow([])).toEqual({ mounts: [], isWhole: true });
-  expect(findMountsBelow([trash], () => []).mounts).toEqual([]);
+test("nothing asked is nothing found, and what no mount leads to neither", async () => {
+  expect(await host.mountsBelow([])).toEqual({ mounts: [], isWhole: true });
+  expect((await findMountsBelow([trash], () => [])).mounts).toEqual([]);
 });

@@ -10,20 +10,22 @@ import {
   topmostAt,
   trueTarget,
 } from "./mount-table.ts";
-import { containerOf, type NamespaceTable, readingMountTables, runNow } from "./namespaces.ts";
+import { containerOf, type NamespaceTable, readingMountTables, runInTurns } from "./namespaces.ts";
 
 /** What the kernel adds to the path of what is removed: nothing there can be destroyed any more. */
 const REMOVED = "//deleted";
 
 /** `Host.mountsBelow`. Waits for no storage: /proc only. */
-export function findMountsBelow(
+export async function findMountsBelow(
   directories: readonly string[],
   table: () => readonly MountInfo[] = readMountTable,
-): MountsBelow {
+): Promise<MountsBelow> {
   if (directories.length === 0) return { mounts: [], isWhole: true };
   const places = new Places(directories, table());
   const mounts: MountBelow[] = [];
-  const isWhole = runNow(readingMountTables((one) => mounts.push(...mountsIn(one, places))));
+  const isWhole = await runInTurns(
+    readingMountTables((one) => mounts.push(...mountsIn(one, places))),
+  );
   return { mounts, isWhole };
 }
 

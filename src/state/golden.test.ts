@@ -107,6 +107,26 @@ describe("golden state files", () => {
     },
   );
 
+  test("a volume of version 2 that was used gets its last use from the history", async () => {
+    using directory = temporaryDirectory();
+    const path = join(directory.path, "state.db");
+    copyFileSync(join(fixtures, "v2.db"), path);
+    const database = openDatabase(path, { mode: "existing" });
+    const add = database.prepare<never, [string, string, number]>(
+      "INSERT INTO history (at_ms, action, volume, driver, operation) " +
+        "VALUES (?3, ?1, ?2, 'local', 'o')",
+    );
+    add.run("mount", "plain", 1_800_000_000_000);
+    add.run("unmount", "plain", 1_800_000_000_001.5);
+    add.run("remove", "labelled", 1_800_000_000_002);
+    database.close();
+    const store = openIn(directory.path);
+    const names = ["plain", "labelled"];
+    const uses = store.read((view) => names.map((name) => view.volume(name)?.lastUse));
+    expect(uses).toEqual([{ atMs: 1_800_000_000_001.5, holder: "" }, null]);
+    await store.close();
+  });
+
   test("the tables are the same, made new or migrated", () => {
     using directory = temporaryDirectory();
     const path = join(directory.path, "state.db");

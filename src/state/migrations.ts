@@ -71,8 +71,24 @@ function* slicesOf(database: Database, table: string): Generator<RowVersion2> {
   }
 }
 
-/** No last use, no note, no protection. */
-const nothingMore: readonly SqlValue[] = [null, null, null, null, null, null];
+/** No note, no protection. */
+const nothingMore: readonly SqlValue[] = [null, null, null, null];
+/** The same, and no last use. */
+const neverUsed: readonly SqlValue[] = [null, null, ...nothingMore];
+
+/**
+ * When each volume was mounted or unmounted last, as far as the history reaches: without it what is
+ * used every day would look unused since it was made. Who used it stood nowhere.
+ */
+function lastUses(database: Database): ReadonlyMap<SqlValue, number> {
+  const rows = database
+    .prepare<{ readonly volume: string; readonly at_ms: number }>(
+      "SELECT volume, max(at_ms) AS at_ms FROM history " +
+        "WHERE action IN ('mount', 'unmount') GROUP BY volume",
+    )
+    .all();
+  return new Map(rows.map(({ volume, at_ms }) => [volume, at_ms]));
+}
 
 /**
  * What lay in the trash of version 2 was about to be purged, and still is. Each row is proven
@@ -82,11 +98,16 @@ function keepTheTrash(database: Database): void {
   database.exec(schemaVersion3.before);
   const insert = (table: string, count: number) =>
     database.prepare<never, readonly SqlValue[]>(`INSERT INTO ${table} VALUES (${marks(count)})`);
+  const uses = lastUses(database);
   const insertVolume = insert("volumes_3", 19);
   for (const { id, sum, ...columns } of slicesOf(database, "volumes")) {
     const values = Object.values(columns);
     prove("volumes", id, sum, values);
-    insertVolume.run(id, ...withSum(id, [...values, ...nothingMore]));
+    const usedAtMs = uses.get(columns["name"] ?? "");
+    // An older volume of the same name was another volume.
+    const isOwn = usedAtMs !== undefined && usedAtMs >= Number(columns["created_at_ms"]);
+    const more = isOwn ? [usedAtMs, "", ...nothingMore] : neverUsed;
+    insertVolume.run(id, ...withSum(id, [...values, ...more]));
   }
   const insertRetired = insert("retired_3", 25);
   for (const { id, sum, ...columns } of slicesOf(database, "retired")) {
@@ -94,7 +115,7 @@ function keepTheTrash(database: Database): void {
     prove("retired", id, sum, values);
     const [trashId = null, retiredAtMs = null, ...volume] = values;
     const trash = [trashId, retiredAtMs, "purging", "", retiredAtMs, null];
-    insertRetired.run(id, ...withSum(id, [...trash, ...volume, ...nothingMore]));
+    insertRetired.run(id, ...withSum(id, [...trash, ...volume, ...neverUsed]));
   }
   database.exec(schemaVersion3.after);
 }

@@ -15,9 +15,9 @@ import { join } from "node:path";
 import { eventually } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { needs, whenPossible } from "../support/needs.ts";
-import { Client, holderPath, type Volume } from "./client.ts";
+import { Client, holderPath, ownPath, type Volume } from "./client.ts";
 import { unmountBelow } from "./loop-image.ts";
-import { untilTrashIsEmpty } from "./reality.ts";
+import { untilPurged } from "./reality.ts";
 
 const plainNames = ["plain", "labelled", "anonymous-like"];
 const scratchOptions = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
@@ -191,7 +191,7 @@ test("what is newer than the copy is there without labels, and what is in it has
     expectData(root);
   }));
 
-/** Two volumes in a copy, then both removed: `used` had been mounted. */
+/** Two volumes in a copy, then both removed for good: `used` had been mounted. */
 async function removedSinceCopy(root: string): Promise<RunningDaemon> {
   {
     await using daemon = await startDaemon({ root });
@@ -204,8 +204,10 @@ async function removedSinceCopy(root: string): Promise<RunningDaemon> {
   }
   const daemon = await startDaemon({ root });
   const client = new Client(daemon.socketPath);
-  for (const name of ["gone", "used"]) await client.expect(204, "DELETE", `/volumes/${name}`);
-  await untilTrashIsEmpty(root);
+  for (const name of ["gone", "used"]) {
+    await client.expect(204, "DELETE", ownPath(name, `?purge=true&confirm=${name}`));
+  }
+  await untilPurged({ client, root });
   return daemon;
 }
 
@@ -215,7 +217,7 @@ function loseState(root: string): void {
   }
 }
 
-test("what was removed since the copy was written is there again, and a warning says so", () =>
+test("what was destroyed since the copy was written is there again, and a warning says so", () =>
   withRoot(async (root) => {
     const daemon = await removedSinceCopy(root);
     await daemon.kill();

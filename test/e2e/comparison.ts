@@ -1,4 +1,5 @@
 // What a document shows against what a command printed: line by line, without what always varies.
+import { idPattern } from "./shown-ids.ts";
 
 /** Texts that differ from run to run, and what stands for them in a comparison. */
 const varying: readonly (readonly [RegExp, string])[] = [
@@ -9,6 +10,11 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
   [/"operation":"[0-9a-f]{8}-[0-9a-z]+"/g, '"operation":"<id>"'],
+  [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, "<minute> UTC"],
+  // Who runs the tests.
+  [/\b(holdfast|curl) \([a-z_][a-z0-9_-]*\)/g, "$1 (<user>)"],
+  // Which one is meant is kept by ShownIds; here counts of which kind it is.
+  [idPattern, "$1$2$3<id>"],
   [/\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b/g, "<id>"],
 ];
 

@@ -5,9 +5,10 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sourceRoot } from "../../tools/source-root.ts";
 import { isRequirement, type Requirement, whenPossible } from "../support/needs.ts";
-import { differences } from "./comparison.ts";
+import { ShownIds } from "./shown-ids.ts";
 import { Stage } from "./stage.ts";
-import { readTours, type Step, type Tour, type TourBlock, tourPlaces } from "./tour.ts";
+import { readTours, type Tour, type TourBlock, tourPlaces } from "./tour.ts";
+import { untruths } from "./untruths.ts";
 
 const executable = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist", "holdfast");
 
@@ -43,6 +44,7 @@ function describeTour(tour: Tour): void {
   const [first] = tour.blocks;
   describe(`${tour.document}:${first?.line}`, () => {
     let stage: Stage | undefined;
+    const ids = new ShownIds();
     afterAll(async () => stage?.[Symbol.asyncDispose]());
     for (const [index, block] of tour.blocks.entries()) {
       const name = `the tour of ${tour.document}:${block.line} prints what it shows`;
@@ -52,29 +54,12 @@ function describeTour(tour: Tour): void {
         name,
         async () => {
           stage ??= await Stage.open(executable);
-          expect(await untruths(block, stage)).toEqual([]);
+          expect(await untruths(block, stage, ids)).toEqual([]);
         },
         blockTimeoutMs,
       );
     }
   });
-}
-
-/** What differs, one text for each step that is not as shown. */
-async function untruths(block: TourBlock, stage: Stage): Promise<readonly string[]> {
-  const found: string[] = [];
-  for (const step of block.steps) {
-    const printed = await stage.run(step.words, answersOf(step));
-    const different = differences(step.shown, printed);
-    if (different.length === 0) continue;
-    found.push(`line ${step.line}, ${step.command}\n${different.join("\n")}`);
-  }
-  return found;
-}
-
-/** What the reader types at the question: it stands behind it, as on a terminal. */
-function answersOf(step: Step): readonly string[] {
-  return step.shown.flatMap((line) => /\[y\/N\] (\S+)$/.exec(line)?.[1] ?? []);
 }
 
 /** What the document names, and what its programs need. */
@@ -96,6 +81,7 @@ function requirementsOfWords(words: readonly string[]): readonly Requirement[] {
 }
 
 describe("a document that does not tell the truth is reported", () => {
+  const create = "holdfast volume create";
   const inspect = "holdfast volume inspect";
   const refused: readonly (readonly [what: string, block: string, report: string])[] = [
     ["another output", "$ holdfast volume create one\ntwo", "line 3, holdfast volume create one"],
@@ -108,6 +94,11 @@ describe("a document that does not tell the truth is reported", () => {
       `$ holdfast volume create one\none\n$ ${inspect} -f '{{.Mountpoint}}' one\n/var/lib/docker`,
       'is: "/var/lib/holdfast/volumes/one/_data"',
     ],
+    [
+      "a name that is typed wrongly",
+      `$ ${create} one\none\n$ holdfast volume rm --purge one\nType one to go on: two\none`,
+      "that is not the name",
+    ],
   ];
 
   test.each(refused)(
@@ -115,7 +106,7 @@ describe("a document that does not tell the truth is reported", () => {
     async (_, block, report) => {
       const [tour] = readTours("x.md", `<!-- tour -->\n\`\`\`\n${block}\n\`\`\`\n`);
       await using stage = await Stage.open(executable);
-      const found = await untruths(tour?.blocks[0] ?? { line: 0, needs: [], steps: [] }, stage);
+      const found = await untruths(tour?.blocks[0] ?? { steps: [] }, stage, new ShownIds());
       expect(found.join("\n")).toInclude(report);
     },
     blockTimeoutMs,

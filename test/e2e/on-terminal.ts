@@ -7,6 +7,13 @@ const columnCount = 1_000;
 /** Longer than anything in a document takes. */
 const timeoutMs = 60_000;
 
+/** The end of what asks. */
+const question = /(?:\[y\/N\]|to go on:) $/;
+
+/** A line that a program took back: to its start, and clear. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's own.
+const clearedLine = /[^\n]*\r\u001b\[K/g;
+
 export interface Printed {
   /** Both streams in their order, without colours, line feeds only. */
   readonly text: string;
@@ -16,7 +23,7 @@ export interface Printed {
 export interface TerminalProgram {
   readonly command: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string>>;
-  /** What is typed, with Enter, at each `[y/N]`. */
+  /** What is typed, with Enter, at each question: `[y/N]`, or a name that is to be typed. */
   readonly answers: readonly string[];
 }
 
@@ -32,7 +39,7 @@ export async function runOnTerminal(program: TerminalProgram): Promise<Printed> 
       rows: 50,
       data(terminal, chunk) {
         chunks.push(chunk.slice());
-        const isAsked = new TextDecoder().decode(chunk).endsWith("[y/N] ");
+        const isAsked = question.test(new TextDecoder().decode(chunk));
         const answer = isAsked ? answers.shift() : undefined;
         if (answer !== undefined) terminal.write(`${answer}\n`);
       },
@@ -49,5 +56,7 @@ export async function runOnTerminal(program: TerminalProgram): Promise<Printed> 
     throw new Error(`${program.command.join(" ")} was ended by ${process.signalCode}`);
   }
   const bytes = Buffer.concat(chunks).toString("utf8");
-  return { text: stripVTControlCharacters(bytes).replaceAll("\r", ""), exit };
+  // What was cleared again is not there any more.
+  const left = bytes.replaceAll(clearedLine, "");
+  return { text: stripVTControlCharacters(left).replaceAll("\r", ""), exit };
 }

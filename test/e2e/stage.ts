@@ -7,6 +7,7 @@ import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { type RunningDockerd, startDockerd } from "../support/dockerd.ts";
+import { untilMeasured } from "./measured.ts";
 import { type Printed, runOnTerminal } from "./on-terminal.ts";
 
 /** What documents show, and where it lies below the stage. */
@@ -125,6 +126,7 @@ export class Stage implements AsyncDisposable {
       HOLDFAST_HOST: `unix://${join(this.#place, "holdfast.sock")}`,
       ...Object.fromEntries(this.#exported),
     };
+    if (program === "holdfast") await untilMeasured(rest, join(this.#place, "holdfast.sock"));
     const path = program === "holdfast" ? this.#executable : program;
     return runOnTerminal({ command: [path, ...rest], environment, answers });
   }

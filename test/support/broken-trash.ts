@@ -11,8 +11,8 @@ const trash = breakerOf("trash");
 const undoes =
   "Undoes `retire`, under any free name; nothing of the description is left in the volume.";
 const refusesToRestore =
-  "Refuses with `volume.exists_differently` when the name is taken, and with `trash.purging` what " +
-  "is not whole any more.";
+  "Refuses with `volume.exists_differently` when the name is taken, and with `trash.purging` " +
+  "what is not whole any more.";
 const destroys = "Destroys what was retired, for ever, at a low priority.";
 const replaces = "Replaces what lies beside the data of `id`.";
 const says =

@@ -4,6 +4,7 @@
 // and an image of our own.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { untilMeasured } from "../e2e/measured.ts";
 import { type Printed, runOnTerminal } from "../e2e/on-terminal.ts";
 import { holdfastCommand } from "../support/daemon.ts";
 import { HoldsBench } from "../support/holds-bench.ts";
@@ -18,6 +19,9 @@ const composeProgress = /^(?:Creating|Starting|Stopping|Recreating|Removing|Pull
 
 /** The end of an error of `docker run`, which each of its versions words in its own way. */
 const seeHelp = /\n?\n(?:Run 'docker run --help' for more information|See 'docker run --help'\.)/;
+
+/** By this name the kernel knows a command line that runs from its source. */
+const runsFromSource = `${basename(process.execPath)} (`;
 
 /** Which path dockerd was given last at a place is not shown: it is of no use to the reader. */
 const lastPath = /volume '[^']*':/g;
@@ -45,10 +49,11 @@ export class EngineStage implements AsyncDisposable {
   }
 
   /** What the command prints, in the words of the document. Throws where it may not be run. */
-  async run(words: readonly string[]): Promise<string> {
-    const { text } = await this.#play(words);
+  async run(words: readonly string[], answers: readonly string[]): Promise<string> {
+    const { text } = await this.#play(words, answers);
     return text
       .replaceAll(this.#bench.root, "/var/lib/holdfast")
+      .replaceAll(runsFromSource, "holdfast (")
       .replace(seeHelp, "")
       .replaceAll(lastPath, "volume:");
   }
@@ -76,7 +81,7 @@ export class EngineStage implements AsyncDisposable {
     return join(this.#bench.folder, "shop");
   }
 
-  async #play(words: readonly string[]): Promise<Printed> {
+  async #play(words: readonly string[], answers: readonly string[]): Promise<Printed> {
     const [program = "", ...rest] = words;
     switch (program) {
       case "export":
@@ -90,9 +95,10 @@ export class EngineStage implements AsyncDisposable {
         await this.#systemctl(rest.join(" "));
         return { text: "", exit: 0 };
       case "holdfast":
-        return await this.#onTerminal([...holdfastCommand(), ...rest]);
+        await untilMeasured(rest, this.#bench.daemon.socketPath);
+        return await this.#onTerminal([...holdfastCommand(), ...rest], answers);
       case "docker":
-        return await this.#onTerminal([program, ...rest]);
+        return await this.#onTerminal([program, ...rest], answers);
       case "docker-compose":
         return await this.#compose(rest);
       case "podman":
@@ -122,7 +128,10 @@ export class EngineStage implements AsyncDisposable {
     }
   }
 
-  #onTerminal(command: readonly [string, ...string[]]): Promise<Printed> {
+  #onTerminal(
+    command: readonly [string, ...string[]],
+    answers: readonly string[] = [],
+  ): Promise<Printed> {
     const engine =
       this.#place === "docker"
         ? { DOCKER_HOST: `unix://${this.#bench.dockerd.socketPath}` }
@@ -136,7 +145,7 @@ export class EngineStage implements AsyncDisposable {
       ...Object.fromEntries(this.#exported),
       ...engine,
     };
-    return runOnTerminal({ command, environment, answers: [] });
+    return runOnTerminal({ command, environment, answers });
   }
 }
 

@@ -3,8 +3,9 @@ import { afterAll, describe, expect } from "bun:test";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { sourceRoot } from "../../tools/source-root.ts";
-import { differences } from "../e2e/comparison.ts";
+import { ShownIds } from "../e2e/shown-ids.ts";
 import { readFiles, readTours, type Tour } from "../e2e/tour.ts";
+import { untruths } from "../e2e/untruths.ts";
 import { type Requirement, whenPossible } from "../support/needs.ts";
 import { EngineStage } from "./engine-stage.ts";
 
@@ -31,24 +32,19 @@ function play(
 ): void {
   describe(document, () => {
     let stage: EngineStage | undefined;
+    const ids = new ShownIds();
     afterAll(async () => await stage?.[Symbol.asyncDispose](), timeoutMs);
     const usesCompose = blocks.some(({ steps }) =>
       steps.some(({ words }) => words[0] === "docker-compose"),
     );
     const needed = [...requirements[place], ...(usesCompose ? (["docker-compose"] as const) : [])];
-    for (const { line, steps } of blocks) {
+    for (const block of blocks) {
       whenPossible(
         needed,
-        `the tour of ${document}:${line} prints what it shows`,
+        `the tour of ${document}:${block.line} prints what it shows`,
         async () => {
           stage ??= await EngineStage.open(place, files);
-          const found: string[] = [];
-          for (const step of steps) {
-            const different = differences(step.shown, await stage.run(step.words));
-            if (different.length === 0) continue;
-            found.push(`line ${step.line}, ${step.command}\n${different.join("\n")}`);
-          }
-          expect(found.join("\n")).toBe("");
+          expect((await untruths(block, stage, ids)).join("\n")).toBe("");
         },
         timeoutMs,
       );

@@ -13,6 +13,7 @@ import {
 import { join } from "node:path";
 import { runToEnd } from "../../../test/support/child.ts";
 import { failureOf } from "../../../test/support/engine-bench.ts";
+import { as, idOf, type TrashBench, trashBench } from "../../../test/support/local-trash-bench.ts";
 import { whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
 import { RETIRED_DESCRIPTION_BYTES_MAX } from "../../core/driver.ts";
@@ -20,7 +21,6 @@ import { parseVolumeName } from "../../core/names.ts";
 import type { LogFields, Operation } from "../../core/operation.ts";
 import { linuxHost } from "../../host/linux.ts";
 import { localDriver } from "./driver.ts";
-import { as, idOf, type TrashBench, trashBench } from "./trash-bench.fixture.ts";
 
 const wiki = parseVolumeName("wiki");
 const id = idOf(1);
@@ -78,7 +78,7 @@ describe("the file", () => {
     });
   }
 
-  test("of a removal that was cut short is replaced, and never taken for the volume's", async () => {
+  test("of a removal that was cut short is replaced, and is no part of the volume", async () => {
     const { driver, trash } = bench.open();
     await driver.create({ name: wiki, options: {} }, operation);
     writeFileSync(inVolume("retired.json"), "of another time, and much longer");

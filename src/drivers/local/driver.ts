@@ -96,7 +96,7 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
     unmount: mounts.unmount,
     rebuild,
     trash: trash.facet,
-    rename: localRename({ layout, host, mounts }),
+    rename: localRename({ layout, host, isHeld: mounts.isHeld }),
     usage: localUsage(layout, host),
   };
 }

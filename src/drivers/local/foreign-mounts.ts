@@ -25,12 +25,13 @@ export function refuseMounts(host: Host, directories: readonly string[]): void {
  * lies in it: a container that still runs would lose its data under its hands. `details.paths` are
  * those directories. Namespaces that cannot be looked into are passed over.
  */
-export function refuseShown(
+export async function refuseShown(
   host: Host,
   directories: readonly string[],
   operation: Operation,
-): void {
-  const { mounts, isWhole } = host.mountsBelow(directories);
+): Promise<void> {
+  const { mounts, isWhole } = await host.mountsBelow(directories);
+  operation.signal.throwIfAborted();
   if (!isWhole) operation.log.debug("not all mount namespaces could be looked into", {});
   const [first] = mounts;
   if (first === undefined) return;

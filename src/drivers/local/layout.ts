@@ -120,8 +120,8 @@ function refuseMountedOn(layout: Layout, host: Pick<Host, "mounts">): void {
     "config.invalid",
     `something is mounted on ${target} (from ${source}): a volume is removed by moving it from ` +
       "volumes/ into trash/, which works within one mount only. Unmount it with " +
-      `\`umount ${target}\` and take it out of /etc/fstab; to keep volumes on another disk, mount ` +
-      `that at ${path.dirname(target)} itself, or give a directory on it as --root`,
+      `\`umount ${target}\` and take it out of /etc/fstab; to keep volumes on another disk, ` +
+      `mount that at ${path.dirname(target)} itself, or give a directory on it as --root`,
     { details: { path: target, source } },
   );
 }
@@ -137,6 +137,8 @@ export interface DirectoryFacts {
   readonly bornAtMs: number;
   /** A rename moves it, too. */
   readonly changedAtMs: number;
+  /** Its last change was to what is in it: nobody has renamed it since. */
+  readonly isChangedInside: boolean;
 }
 
 /**
@@ -163,6 +165,7 @@ export function plainDirectory(directory: string): DirectoryFacts | undefined {
     identity: `${stat.ino}-${stat.birthtimeNs}`,
     bornAtMs: Number(stat.birthtimeNs / 1_000_000n),
     changedAtMs: Number(stat.ctimeNs / 1_000_000n),
+    isChangedInside: stat.ctimeNs === stat.mtimeNs,
   };
 }
 
@@ -273,9 +276,9 @@ export function readOptions(layout: Layout, name: VolumeName): DriverOptions {
 }
 
 /**
- * The options in a volume's directory; `{}` for a plain directory. Reads Docker's own files too. Throws
- * `storage.failed` when the file is there and says nothing: a mount that is forgotten would hide
- * data.
+ * The options in a volume's directory; `{}` when there are none. Reads Docker's own files too.
+ * Throws `storage.failed` when the file is there and says nothing: a mount that is forgotten would
+ * hide data.
  */
 export function readOptionsIn(directory: string): DriverOptions {
   const file = `${directory}/opts.json`;

@@ -15,13 +15,13 @@ import {
 import { join } from "node:path";
 import { eventually, startChild, stopChild } from "../../../test/support/child.ts";
 import { failureOf } from "../../../test/support/engine-bench.ts";
+import { as, idOf, type TrashBench, trashBench } from "../../../test/support/local-trash-bench.ts";
 import { whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
 import { EngineError } from "../../core/errors.ts";
 import { parseVolumeName, type TrashId } from "../../core/names.ts";
 import { linuxHost } from "../../host/linux.ts";
 import { programMissing } from "../../host/programs.ts";
-import { as, idOf, type TrashBench, trashBench } from "./trash-bench.fixture.ts";
 
 const operation = testOperation();
 const wiki = parseVolumeName("wiki");
@@ -54,9 +54,25 @@ describe("purge", () => {
     const data = join(root, "trash", idOf(2), "_data");
     // tmpfs: 20 bytes for each entry, and all of them are gone again on other file systems.
     for (let index = 0; index < 4_000; index += 1) writeFileSync(join(data, `${index}`), "");
+    const shown = { directory: "/x", target: "/y", pid: 1, container: null };
+    const shows = async () => ({ mounts: [shown], isWhole: true });
+    const refusing = bench.open({ mountsBelow: shows }).trash.purge(ids, operation);
+    expect((await failureOf(refusing)).code).toBe("volume.in_use");
+    expect(bench.inTrash()).toEqual(ids);
     await bench.open().trash.purge(ids, operation);
     expect(bench.programs).toHaveLength(1);
     expect(bench.inTrash()).toEqual([]);
+  });
+
+  test("what a mount still shows is refused before it is given up, too", async () => {
+    const ids = [await bench.retired(1)];
+    const shown = { directory: "/x", target: "/y", pid: 1, container: null };
+    const { trash } = bench.open({
+      mountsBelow: async () => ({ mounts: [shown], isWhole: true }),
+    });
+    const refusing = trash.refuseShown?.(ids, operation) ?? Promise.resolve();
+    expect((await failureOf(refusing)).code).toBe("volume.in_use");
+    await bench.open().trash.refuseShown?.(ids, operation);
   });
 
   test("runs without ionice, where the machine has none", async () => {
@@ -225,6 +241,9 @@ describe("what a container in a mount namespace of its own still has", () => {
     expect(code).toBe("volume.in_use");
     expect(message).toMatch(/^process \d+ still has .* at /);
     expect(details).toMatchObject({ paths: [join(root, "trash", idOf(1))] });
+    const looking = bench.open().trash.refuseShown?.(ids, operation) ?? Promise.resolve();
+    expect((await failureOf(looking)).code).toBe("volume.in_use");
+    await bench.open().trash.refuseShown?.(ids.slice(1), operation);
     expect(bench.programs).toEqual([]);
     expect(bench.inTrash()).toEqual(ids);
     await bench.open().trash.purge(ids.slice(1), operation);
@@ -245,7 +264,7 @@ describe("what a container in a mount namespace of its own still has", () => {
   });
 
   test("is passed over where no namespace can be looked into", async () => {
-    const { trash } = bench.open({ mountsBelow: () => ({ mounts: [], isWhole: false }) });
+    const { trash } = bench.open({ mountsBelow: async () => ({ mounts: [], isWhole: false }) });
     await trash.purge([await bench.retired(1)], operation);
     expect(bench.inTrash()).toEqual([]);
   });
@@ -253,17 +272,22 @@ describe("what a container in a mount namespace of its own still has", () => {
   test("is looked for once for many, and not at all for what is empty", async () => {
     const asked: (readonly string[])[] = [];
     const { trash } = bench.open({
-      mountsBelow(directories) {
+      async mountsBelow(directories) {
         asked.push(directories);
         return { mounts: [], isWhole: true };
       },
     });
     const ids = [await bench.retired(1), await bench.retired(2, false), await bench.retired(3)];
-    await trash.purge(ids, operation);
+    await trash.refuseShown?.(ids, operation);
     expect(asked).toHaveLength(1);
+    await trash.purge(ids, operation);
+    expect(asked).toHaveLength(2);
+    expect(asked[1]).toEqual(asked[0] ?? []);
     expect(asked[0]).toContain(join(root, "trash", idOf(3)));
     expect(asked[0]).not.toContain(join(root, "trash", idOf(2)));
-    await trash.purge([await bench.retired(4, false)], operation);
-    expect(asked).toHaveLength(1);
+    const empty = [await bench.retired(4, false)];
+    await trash.refuseShown?.(empty, operation);
+    await trash.purge(empty, operation);
+    expect(asked).toHaveLength(2);
   });
 });

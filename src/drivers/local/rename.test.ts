@@ -64,7 +64,7 @@ test("data, options and identity go with it; the old name is free", async () => 
   expect(readdirSync(place("wiki", "_data"))).toEqual([]);
 });
 
-test("what was mounted once under the old name is not known of the new one of that name", async () => {
+test("a mount by the old name says nothing of a new volume of that name", async () => {
   const driver = await withWiki();
   await driver.mount(wiki, holder, operation);
   expect((await failureOf(rename(driver))).code).toBe("volume.in_use");

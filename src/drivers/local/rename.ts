@@ -4,6 +4,7 @@ import fs from "node:fs";
 import type { RenameCapable } from "../../core/driver.ts";
 import { EngineError, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
+import type { VolumeName } from "../../core/names.ts";
 import { refuseMounts } from "./foreign-mounts.ts";
 import {
   type Layout,
@@ -12,20 +13,20 @@ import {
   refuseLinkedRoot,
   syncDirectory,
 } from "./layout.ts";
-import type { LocalMounts } from "./mounts.ts";
 import { localMount } from "./options.ts";
 
 export interface LocalRenameParts {
   readonly layout: Layout;
   readonly host: Host;
-  readonly mounts: Pick<LocalMounts, "isHeld" | "forget">;
+  /** Whether a holder has the volume mounted. */
+  readonly isHeld: (name: VolumeName) => boolean;
 }
 
-export function localRename({ layout, host, mounts }: LocalRenameParts): RenameCapable {
+export function localRename({ layout, host, isHeld }: LocalRenameParts): RenameCapable {
   return {
     async rename(from, to, operation) {
       operation.signal.throwIfAborted();
-      if (mounts.isHeld(from)) throw new EngineError("volume.in_use", "volume has active mounts");
+      if (isHeld(from)) throw new EngineError("volume.in_use", "volume has active mounts");
       refuseLinkedRoot(layout);
       const [source, target] = [layout.volume(from), layout.volume(to)];
       const isTaken = plainDirectory(target) !== undefined;
@@ -39,7 +40,6 @@ export function localRename({ layout, host, mounts }: LocalRenameParts): RenameC
         refuseMounts(host, [source]);
         plainDirectory(layout.data(from));
         move(source, target);
-        mounts.forget(from);
       } else if (!isTaken) {
         throw new EngineError("volume.not_found", `get ${from}: no such volume`);
       }

@@ -13,9 +13,9 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { failureOf } from "../../../test/support/engine-bench.ts";
+import { as, idOf, type TrashBench, trashBench } from "../../../test/support/local-trash-bench.ts";
 import { testOperation } from "../../../test/support/operation.ts";
 import { parseVolumeName } from "../../core/names.ts";
-import { as, idOf, type TrashBench, trashBench } from "./trash-bench.fixture.ts";
 
 const operation = testOperation();
 const wiki = parseVolumeName("wiki");

@@ -9,6 +9,7 @@ import type { Operation } from "../../core/operation.ts";
 import { Turns } from "../../core/turns.ts";
 import {
   addDescription,
+  hasDescription,
   readDescription,
   removeDescription,
   replaceDescription,
@@ -25,7 +26,7 @@ import {
   syncDirectory,
 } from "./layout.ts";
 import { localMount } from "./options.ts";
-import { purgeLocal } from "./purge.ts";
+import { purgeLocal, refuseShownRetired } from "./purge.ts";
 import { measureTree, mountedBelow } from "./usage.ts";
 
 export interface LocalTrashParts {
@@ -65,17 +66,17 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       },
 
       async movedAtMs(name) {
-        return plainDirectory(layout.volume(name))?.changedAtMs ?? 0;
+        const directory = layout.volume(name);
+        const facts = plainDirectory(directory);
+        if (facts === undefined) return 0;
+        // The description is put in before the move, and later than the removal was written down:
+        // where it was the last change, the move has not come, or a power cut has taken it.
+        return facts.isChangedInside && hasDescription(directory) ? 0 : facts.changedAtMs;
       },
 
       restore: (id, name, operation) => restore(layout, id, name, operation),
       purge: (ids, operation) => purgeLocal(parts, ids, operation),
-      async refuseShown(ids, operation) {
-        operation.signal.throwIfAborted();
-        const paths = ids.map(layout.retired);
-        refuseMounts(host, paths);
-        refuseShown(host, paths, operation);
-      },
+      refuseShown: (ids, operation) => refuseShownRetired(parts, ids, operation),
       list: (operation) => retiredOnes(layout, operation),
       ...trashUsage(parts),
     },
@@ -83,7 +84,8 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
     async destroy(name, operation) {
       if (!(await isRetirable(parts, name, operation))) return;
       // Before it is moved: what is refused stays a volume.
-      refuseShown(host, [layout.volume(name)], operation);
+      await refuseShown(host, [layout.volume(name)], operation);
+      refuseLinkedRoot(layout);
       const id = makeTrashId(host.randomHex(8));
       move(layout.volume(name), layout.retired(id));
       await purgeLocal(parts, [id], operation);

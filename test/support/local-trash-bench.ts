@@ -1,12 +1,12 @@
 // A root with the `local` driver on it, for tests of its trash: what lies in it, what it runs.
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { testOperation } from "../../../test/support/operation.ts";
-import type { Retirement, TrashCapable, VolumeDriver } from "../../core/driver.ts";
-import type { Host } from "../../core/host.ts";
-import { makeTrashId, parseVolumeName, type TrashId } from "../../core/names.ts";
-import { linuxHost } from "../../host/linux.ts";
-import { localDriver } from "./driver.ts";
+import type { Retirement, TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
+import type { Host } from "../../src/core/host.ts";
+import { makeTrashId, parseVolumeName, type TrashId } from "../../src/core/names.ts";
+import { localDriver } from "../../src/drivers/local/driver.ts";
+import { linuxHost } from "../../src/host/linux.ts";
+import { testOperation } from "./operation.ts";
 
 export interface TrashBench {
   readonly root: string;
