@@ -159,6 +159,18 @@ describe("the plan has", () => {
     expect([first?.project, third?.project]).toEqual(["shop", null]);
   });
 
+  test("what Compose calls a project's volume, where the engine has kept its label", async () => {
+    await using bench = await startedEngine();
+    const blog = { "com.docker.compose.project": "blog" };
+    for (const name of ["shop_db", "shop-db", "shopping"]) await create(bench, named(name));
+    await create(bench, named("shop_other", { labels: blog }));
+    const names = async (...projects: readonly string[]): Promise<readonly string[]> =>
+      (await plan(bench, { projects: new Set(projects) })).volumes.map(({ entry }) => entry.name);
+    expect(await names("shop")).toEqual(["shop_db"]);
+    expect(await names("blog", "shop")).toEqual(["shop_db", "shop_other"]);
+    expect(await names("shop_db", "sho", "")).toEqual([]);
+  });
+
   test("what was not used for long enough: since its last use, or since it was made", async () => {
     await using bench = await startedEngine();
     for (const name of ["never", "early", "late"]) await create(bench, named(name));

@@ -9,6 +9,7 @@ import { unsaid } from "./description.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
+import { isHistoryLost, takeHistories } from "./recovery-history.ts";
 import { movingRows, settleMove } from "./recovery-moves.ts";
 import { finishRenames } from "./recovery-renames.ts";
 import {
@@ -41,9 +42,11 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
     unlisted: [],
     failed: [],
   };
+  const needsHistory = isHistoryLost(parts.state);
   for (const driver of parts.drivers.values()) {
     const stage = await look({ parts, driver, report }, operation);
     if (stage === undefined) continue;
+    if (needsHistory) await takeHistories(stage, operation);
     for (const row of movingRows(stage)) {
       await attempt(stage, row.name, operation, () => settleMove(stage, row, operation));
     }
@@ -140,6 +143,9 @@ async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation
     report.forgotten.push(row.name);
   } else if (!present.has(row.name)) {
     await reconcileAbsent(stage, row, operation);
+  } else if (isOfAnother(stage, row)) {
+    // What is in its place is a later volume of that name, and is adopted as one.
+    await leaveRemoved(stage, row, operation);
   } else if (row.phase === "removing") {
     // Nobody was told that it is gone, and it is not.
     await parts.state.write((transaction) => transaction.putVolume({ ...row, phase: "ready" }));
@@ -183,28 +189,51 @@ function haveEqualOptions(left: DriverOptions, right: DriverOptions): boolean {
   return [...names].every((name) => left[name] === right[name]);
 }
 
+function isSalvaged({ parts }: Pick<Stage, "parts">): boolean {
+  return parts.state.origin.kind === "salvaged";
+}
+
+/** What lies in the trash without a row and is this volume, whole. */
+function strayOf(stage: Stage, row: VolumeEntry): RetiredRecord | undefined {
+  const { strays, strayKeys } = stage;
+  // A volume that was never used has no identity in its row; only what lies beside its data tells.
+  const key = row.identity === "" && isSalvaged(stage) ? nameKey(row) : row.identity;
+  const id = strayKeys.get(key);
+  return id === undefined ? undefined : strays.get(id);
+}
+
+/** A row of an older copy whose volume is in the trash, while another one is in its place. */
+function isOfAnother(stage: Stage, row: VolumeEntry): boolean {
+  if (!isSalvaged(stage)) return false;
+  const stray = strayOf(stage, row);
+  return stray !== undefined && stray.identity !== stage.present.get(row.name)?.identity;
+}
+
+/**
+ * Rows of an older copy do not know of removals since. What is left of the data is kept, and is an
+ * entry of the trash where it says what it is.
+ */
+async function leaveRemoved(stage: Stage, row: VolumeEntry, operation: Operation): Promise<void> {
+  const { parts, report } = stage;
+  await parts.state.write((transaction) => {
+    transaction.removeVolume(row.name);
+    transaction.addHistory(change(row, "remove", parts.nowMs(), operation));
+  });
+  report.leftRemoved.push(row.name);
+}
+
 async function reconcileAbsent(
   stage: Stage,
   row: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { parts, driver, report, strays, strayKeys } = stage;
+  const { parts, driver, report, strays } = stage;
   const presence = await driver.get(row.name, operation);
   if (presence.state === "unknown") report.failed.push(row.name);
   if (presence.state !== "absent") return;
-  const isOlder = parts.state.origin.kind === "salvaged";
-  // A volume that was never used has no identity in its row; only what lies beside its data tells.
-  const key = row.identity === "" && isOlder ? nameKey(row) : row.identity;
-  const id = strayKeys.get(key);
-  const stray = id === undefined ? undefined : strays.get(id);
-  if (stray !== undefined && isOlder) {
-    // Rows of an older copy do not know of removals since. What is left of the data is kept, and
-    // is an entry of the trash where it says what it is.
-    await parts.state.write((transaction) => {
-      transaction.removeVolume(row.name);
-      transaction.addHistory(change(row, "remove", parts.nowMs(), operation));
-    });
-    report.leftRemoved.push(row.name);
+  const stray = strayOf(stage, row);
+  if (stray !== undefined && isSalvaged(stage)) {
+    await leaveRemoved(stage, row, operation);
   } else if (stray !== undefined && driver.trash !== undefined) {
     // A restore that was cut short, or a removal that was taken back because its answer was lost.
     await driver.trash.restore(stray.id, row.name, operation);

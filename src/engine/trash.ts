@@ -17,7 +17,7 @@ import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
 import { isEvictable, type TrashBudget } from "./trash-budget.ts";
-import { TrashKeeper } from "./trash-keeper.ts";
+import { type GivingUp, TrashKeeper } from "./trash-keeper.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface TrashParts {
@@ -67,7 +67,7 @@ export class Trash {
     this.#parts = parts;
     this.#keeper = new TrashKeeper({
       ...parts,
-      giveUp: (id, action, operation) => this.#giveUp(id, action, operation),
+      giveUp: (id, how, operation) => this.#giveUp(id, how, operation),
     });
     parts.events.watch(({ action }) => {
       if (action === "destroy" || action === "purge") this.#keeper.wake();
@@ -93,7 +93,7 @@ export class Trash {
     const evicted: Promise<void>[] = [];
     for (const { id } of evictable.slice(0, ROOM_COUNT)) {
       try {
-        await this.#giveUp(id, "evict", operation);
+        await this.#giveUp(id, { action: "evict" }, operation);
         evicted.push(this.#parts.purger.ended(id));
       } catch (error) {
         const { code, message } = toEngineError(error);
@@ -178,7 +178,7 @@ export class Trash {
       transaction.addHistory(historyEntry(host, change, operation));
     });
     try {
-      await trash.restore(id, name, operation);
+      await bringBack({ driver, trash, id, volume }, operation);
     } catch (error) {
       await this.#undoRestore(driver, { entry, volume, error }, operation);
     }
@@ -194,7 +194,7 @@ export class Trash {
   async purge(id: TrashId, operation: Operation): Promise<void> {
     const entry = this.#inspect(id);
     try {
-      await this.#giveUp(id, "purge", operation);
+      await this.#giveUp(id, { action: "purge" }, operation);
     } catch (error) {
       const change = { action: "purge", entry: entry.volume, subject: id } as const;
       this.#parts.history.refused(change, error, operation);
@@ -249,7 +249,11 @@ export class Trash {
   }
 
   /** The row says so before the first byte is touched. */
-  async #giveUp(id: TrashId, action: "purge" | "evict", operation: Operation): Promise<void> {
+  async #giveUp(
+    id: TrashId,
+    { action, isLookedFor = false }: GivingUp,
+    operation: Operation,
+  ): Promise<void> {
     const { leases, state, host, events, purger } = this.#parts;
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
     const entry = this.#inspect(id);
@@ -257,7 +261,7 @@ export class Trash {
     refuseProtected(entry.volume, "purge");
     await this.#settlePlace(entry, operation);
     const { trash } = this.#driver(entry.volume.driver);
-    await trash.refuseShown?.([id], operation);
+    if (!isLookedFor) await trash.refuseShown?.([id], operation);
     const purging: RetiredEntry = { ...entry, phase: "purging" };
     await state.write((transaction) => {
       transaction.putRetired(purging);
@@ -269,7 +273,7 @@ export class Trash {
     purger.add(purging);
   }
 
-  /** The data was moved back, or nobody knows: it can be restored again, or is back all the same. */
+  /** It can be restored again, unless only the answer was lost. */
   async #undoRestore(
     driver: VolumeDriver,
     { entry, volume, error }: { entry: RetiredEntry; volume: VolumeEntry; error: unknown },
@@ -351,6 +355,28 @@ export class Trash {
       details: { driver: name },
     });
   }
+}
+
+/** What was never used, and a power cut has taken in part or as a whole, is made again. */
+async function bringBack(
+  { driver, trash, id, volume }: BringingBack,
+  operation: Operation,
+): Promise<void> {
+  const rebuild = volume.usedAtMs === null ? driver.rebuild : undefined;
+  try {
+    await trash.restore(id, volume.name, operation);
+  } catch (error) {
+    const isGone = error instanceof EngineError && error.code === "trash.not_found";
+    if (!isGone || rebuild === undefined) throw error;
+  }
+  await rebuild?.rebuild({ ...volume, options: driverOptions(volume.options) }, operation);
+}
+
+interface BringingBack {
+  readonly driver: VolumeDriver;
+  readonly trash: TrashCapable;
+  readonly id: TrashId;
+  readonly volume: VolumeEntry;
 }
 
 function isThat({ volume }: RetiredEntry, identity: string): boolean {
