@@ -328,7 +328,7 @@ export class HoldSettler {
     });
   }
 
-  /** Whoever had them is written down by the name: most engines still list a container that ends. */
+  /** Whoever had them is written down by the name: most engines list a container that ends. */
   async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
     const { lists } = this.#parts;
     const isUnnamed = (hold: Hold): boolean => {

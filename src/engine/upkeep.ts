@@ -69,7 +69,7 @@ export class Upkeep {
     });
   }
 
-  /** Lifts the protection; of a volume without one nothing is changed. Who asks has confirmed it. */
+  /** Lifts the protection; of one without it nothing is changed. Who asks has confirmed it. */
   unprotect(name: string, operation: Operation): Promise<VolumeEntry> {
     return this.#change(name, operation, (row) => {
       if (row.protection === null) return undefined;
