@@ -18,7 +18,7 @@ export type Labels = Readonly<Record<string, string>>;
  */
 export const DESCRIPTION_BYTES_MAX = 262_144;
 
-/** Longest line that people write about a volume, and longest subject of a change, in characters. */
+/** Longest line that people write about a volume, and longest subject of a change: characters. */
 export const LINE_LENGTH_MAX = 1_000;
 
 /**

@@ -103,10 +103,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const { host, state, history, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
-  const randomHex = (bytes: number) => host.randomHex(bytes);
   const { places } = parts.adopting;
-  const looked = { state, drivers, nowMs, places, randomHex };
-  const recovery = await recover(looked, systemOperation());
+  const recovery = await recover({ state, drivers, host, places }, systemOperation());
   const events = new EventLog(nowMs);
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({

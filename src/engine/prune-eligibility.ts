@@ -2,12 +2,16 @@
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { ContainerList, ListedContainer } from "./container-lists.ts";
 import type { ServiceList } from "./service-list.ts";
-import { ANONYMOUS_LABEL, isAnonymous, selects, type VolumeFilter } from "./volume-filter.ts";
+import {
+  hasAnonymousLabel,
+  isAnonymous,
+  isForDockerPrune,
+  selects,
+  type VolumeFilter,
+} from "./volume-filter.ts";
 
 /** The label that Compose gives to the volumes of a project. */
 const PROJECT_LABEL = "com.docker.compose.project";
-/** The only driver whose anonymous volumes go without being asked for: Docker's rule. */
-const ANONYMOUS_DRIVER = "local";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -56,7 +60,7 @@ export function judge(
 ): Verdict {
   const { filter, isAll, unusedForMs, projects } = question;
   if (entry.phase !== "ready") return other;
-  if (!isAll && !goesUnasked(entry)) return other;
+  if (!isAll && !(isForDockerPrune(entry) && hasAnonymousLabel(entry))) return other;
   if (projects !== undefined && projectOf(entry, projects) === null) return other;
   const unusedMs = nowMs - unusedSinceMs(entry);
   if (unusedForMs !== undefined && unusedMs < unusedForMs) return other;
@@ -110,11 +114,6 @@ export function projectOf(
   const label = labels !== null && Object.hasOwn(labels, PROJECT_LABEL) && labels[PROJECT_LABEL];
   if (typeof label === "string") return projects?.has(label) === false ? null : label;
   return [...(projects ?? [])].find((project) => name.startsWith(`${project}_`)) ?? null;
-}
-
-function goesUnasked({ driver, options, labels }: VolumeEntry): boolean {
-  if (driver !== ANONYMOUS_DRIVER || Object.keys(options ?? {}).length > 0) return false;
-  return labels !== null && Object.hasOwn(labels, ANONYMOUS_LABEL);
 }
 
 /** Of one whose last use has not been noted its first one, of one that had none its creation. */

@@ -7,13 +7,16 @@ import type { EventLog } from "./event-log.ts";
 import type { ServiceList } from "./service-list.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers, UseGuard } from "./use-guard.ts";
-import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
+import {
+  hasAnonymousLabel,
+  isForDockerPrune,
+  selects,
+  type VolumeFilter,
+} from "./volume-filter.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How many volumes are removed side by side: they share commits. */
 const CONCURRENCY_COUNT = 8;
-/** The only driver whose volumes a prune removes: Docker's rule. */
-const PRUNED_DRIVER = "local";
 
 /** Which volumes may go at all. */
 export interface PruneChoice {
@@ -144,8 +147,6 @@ export class Pruner {
 }
 
 function isPrunable(entry: VolumeEntry, choice: { readonly all: boolean }): boolean {
-  if (entry.driver !== PRUNED_DRIVER || entry.phase !== "ready") return false;
-  if (entry.protection !== null) return false;
-  if (entry.options !== null && Object.keys(entry.options).length > 0) return false;
-  return choice.all || (entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL));
+  if (entry.phase !== "ready" || entry.protection !== null) return false;
+  return isForDockerPrune(entry) && (choice.all || hasAnonymousLabel(entry));
 }

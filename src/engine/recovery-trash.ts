@@ -115,8 +115,9 @@ async function dropLost(
   // What a driver found rather than made stays where it is, and is in no trash.
   if (phase === "purging" || volume.origin === "adopted") return;
   // A power cut takes what nobody has ever used, as it does with volumes: it is made again by its
-  // restore.
-  if (volume.usedAtMs === null && driver.rebuild !== undefined) return;
+  // restore. Only rows of an older copy may be of what was purged since.
+  const isOlder = parts.state.origin.kind === "salvaged";
+  if (volume.usedAtMs === null && driver.rebuild !== undefined && !isOlder) return;
   const presence = await driver.get(volume.name, operation);
   // A disk that is not there hides the trash too.
   if (presence.state === "unknown") return;
@@ -144,7 +145,7 @@ export async function nameStrays(
   const entries = [...strays.values()].flatMap((record) => {
     // The data of a volume that could not be brought back just now: a later start does it.
     if (record.identity !== "" && claimed.has(record.identity)) return [];
-    const entry = named(record, { driver, nowMs: parts.nowMs() });
+    const entry = named(record, { driver, nowMs: parts.host.nowMs() });
     return entry === undefined ? [] : [entry];
   });
   if (entries.length === 0) return;

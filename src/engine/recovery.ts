@@ -4,10 +4,10 @@ import type { DriverOptions, RetiredRecord, VolumeRecord } from "../core/driver.
 import { toEngineError } from "../core/errors.ts";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { HistoryAction, HistoryEntry, VolumeEntry } from "../core/state-store.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
-import { OWN_PROGRAM } from "./history-entry.ts";
+import { historyEntry } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
 import { isHistoryLost, takeHistories } from "./recovery-history.ts";
 import { movingRows, settleMove } from "./recovery-moves.ts";
@@ -217,7 +217,8 @@ async function leaveRemoved(stage: Stage, row: VolumeEntry, operation: Operation
   const { parts, report } = stage;
   await parts.state.write((transaction) => {
     transaction.removeVolume(row.name);
-    transaction.addHistory(change(row, "remove", parts.nowMs(), operation));
+    const removal = { action: "remove", entry: row } as const;
+    transaction.addHistory(historyEntry(parts.host, removal, operation));
   });
   report.leftRemoved.push(row.name);
 }
@@ -256,7 +257,7 @@ async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
     [...present.values()].filter((record) => view.volume(record.name) === undefined),
   );
   if (rest.length === 0) return;
-  const atMs = parts.nowMs();
+  const atMs = parts.host.nowMs();
   await parts.state.write((transaction) => {
     for (const record of rest) {
       const options = Object.keys(record.options).length > 0 ? record.options : null;
@@ -271,19 +272,9 @@ async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
         usedAtMs: atMs,
         ...unsaid,
       });
-      const volume = { name: record.name, driver: driver.name };
-      transaction.addHistory(change(volume, "adopt", atMs, operation));
+      const entry = { name: record.name, driver: driver.name };
+      transaction.addHistory(historyEntry(parts.host, { action: "adopt", entry }, operation));
     }
   });
   report.adopted.push(...rest.map((record) => record.name));
-}
-
-function change(
-  { name, driver }: Pick<VolumeEntry, "name" | "driver">,
-  action: HistoryAction,
-  atMs: number,
-  { caller, id }: Operation,
-): HistoryEntry {
-  const own = { by: OWN_PROGRAM, subject: "", outcome: "done" } as const;
-  return { atMs, action, volume: name, driver, caller, ...own, operation: id };
 }

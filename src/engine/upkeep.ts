@@ -69,19 +69,9 @@ export class Upkeep {
     });
   }
 
-  /**
-   * Lifts the protection; of a volume without one nothing is changed. Throws `confirmation.missing`
-   * unless `confirm` is the volume's own name.
-   */
-  unprotect(name: string, confirm: string, operation: Operation): Promise<VolumeEntry> {
+  /** Lifts the protection; of one without it nothing is changed. Who asks has confirmed it. */
+  unprotect(name: string, operation: Operation): Promise<VolumeEntry> {
     return this.#change(name, operation, (row) => {
-      if (confirm !== row.name) {
-        throw new EngineError(
-          "confirmation.missing",
-          `unprotect ${row.name}: the confirmation must be the volume's name, ${row.name}`,
-          { details: { name: row.name, confirm } },
-        );
-      }
       if (row.protection === null) return undefined;
       return { action: "unprotect", entry: { ...row, protection: null }, subject: "" };
     });

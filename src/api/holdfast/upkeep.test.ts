@@ -26,11 +26,25 @@ test("a protected volume says why, on every face, and is not removed", async () 
     expect([target, status]).toEqual([target, 409]);
     expect(body).toContain("volume is protected: prod orders");
   }
-  const unsure = await api.send("DELETE", `${path}/protection?confirm=wikis`);
-  expect([unsure.status, unsure.json]).toMatchObject([400, { code: "confirmation.missing" }]);
   const lifted = await api.send("DELETE", `${path}/protection?confirm=wiki`);
   expect(lifted.json).toMatchObject({ name: "wiki", protection: null });
   expect((await api.send("DELETE", path)).status).toBe(204);
+});
+
+test("a protection is lifted by the volume's own name, also by way of an alias", async () => {
+  await using api = await withWiki();
+  const renamed = { to: "pgdata", keepAlias: true };
+  await api.send("POST", `${path}/rename`, { body: renamed });
+  await api.send("PUT", `${path}/protection`, { body: { reason: "prod orders" } });
+  for (const query of ["", "?confirm=", "?confirm=yes", "?confirm=PGDATA", "?confirm=wiki"]) {
+    const unsure = await api.send("DELETE", `${path}/protection${query}`);
+    expect([query, unsure.status, unsure.json]).toMatchObject([
+      ...[query, 400],
+      { code: "confirmation.missing" },
+    ]);
+  }
+  const lifted = await api.send("DELETE", `${path}/protection?confirm=pgdata`);
+  expect(lifted.json).toMatchObject({ name: "pgdata", protection: null });
 });
 
 test("labels, note and options change in place, and what is not said stays", async () => {

@@ -1,14 +1,12 @@
 // A volume as Holdfast's own routes show it.
-import type { VolumeName } from "../../core/names.ts";
 import type { Protection, StateView, VolumeEntry } from "../../core/state-store.ts";
+import { aliasesByVolume } from "../../engine/aliases.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { instantOf, useObject } from "../holder-objects.ts";
 
-type Aliases = ReadonlyMap<VolumeName, readonly string[]>;
-
 /** Makes the objects of one answer: what all of them need is looked up once. */
 export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEntry) => object {
-  const aliases = aliasesByVolume(view);
+  const aliases = aliasesByVolume(view.aliases());
   return (entry) => {
     const { holders, lastUsedAt, sharing, state } = useObject(engine, entry, view);
     return {
@@ -44,15 +42,4 @@ export function protectionObject(protection: Protection | null): object | null {
   if (protection === null) return null;
   const { reason, sinceMs, by } = protection;
   return { reason, since: instantOf(sinceMs), by };
-}
-
-function aliasesByVolume(view: StateView): Aliases {
-  const found = new Map<VolumeName, string[]>();
-  for (const { alias, volume } of view.aliases()) {
-    const known = found.get(volume);
-    if (known === undefined) found.set(volume, [alias]);
-    else known.push(alias);
-  }
-  for (const names of found.values()) names.sort();
-  return found;
 }
