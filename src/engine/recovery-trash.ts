@@ -115,8 +115,9 @@ async function dropLost(
   // What a driver found rather than made stays where it is, and is in no trash.
   if (phase === "purging" || volume.origin === "adopted") return;
   // A power cut takes what nobody has ever used, as it does with volumes: it is made again by its
-  // restore.
-  if (volume.usedAtMs === null && driver.rebuild !== undefined) return;
+  // restore. An older copy of the state may just not know that it was purged.
+  const isOlder = parts.state.origin.kind === "salvaged";
+  if (volume.usedAtMs === null && driver.rebuild !== undefined && !isOlder) return;
   const presence = await driver.get(volume.name, operation);
   // A disk that is not there hides the trash too.
   if (presence.state === "unknown") return;
