@@ -25,7 +25,7 @@ export interface PruneQuestion {
   readonly unusedForMs?: number;
   /** It takes more than so many bytes; what cannot be measured is kept. */
   readonly largerBytes?: number;
-  /** It belongs to one of these Compose projects, by its label. */
+  /** It belongs to one of these Compose projects: see `projectOf`. */
   readonly projects?: ReadonlySet<string>;
   /** Sizes are wanted, also where no condition asks for them. */
   readonly measure: boolean;
@@ -57,7 +57,7 @@ export function judge(
   const { filter, isAll, unusedForMs, projects } = question;
   if (entry.phase !== "ready") return other;
   if (!isAll && !goesUnasked(entry)) return other;
-  if (projects !== undefined && !projects.has(projectOf(entry) ?? "")) return other;
+  if (projects !== undefined && projectOf(entry, projects) === null) return other;
   const unusedMs = nowMs - unusedSinceMs(entry);
   if (unusedForMs !== undefined && unusedMs < unusedForMs) return other;
   const having = containers.get(entry.name) ?? [];
@@ -99,10 +99,17 @@ export function containersByVolume({ containers }: ContainerList): Surroundings[
   return found;
 }
 
-/** The Compose project that a volume belongs to by its label. */
-export function projectOf({ labels }: VolumeEntry): string | null {
-  if (labels === null || !Object.hasOwn(labels, PROJECT_LABEL)) return null;
-  return labels[PROJECT_LABEL] ?? null;
+/**
+ * Which of these Compose projects a volume belongs to; without them, to which it says it does. By
+ * its label, else by its name, `PROJECT_VOLUME`: dockerd keeps the labels of a volume to itself.
+ */
+export function projectOf(
+  { name, labels }: Pick<VolumeEntry, "name" | "labels">,
+  projects?: ReadonlySet<string>,
+): string | null {
+  const label = labels !== null && Object.hasOwn(labels, PROJECT_LABEL) && labels[PROJECT_LABEL];
+  if (typeof label === "string") return projects?.has(label) === false ? null : label;
+  return [...(projects ?? [])].find((project) => name.startsWith(`${project}_`)) ?? null;
 }
 
 function goesUnasked({ driver, options, labels }: VolumeEntry): boolean {

@@ -1,4 +1,4 @@
-// Prune: plan what is unused, then remove exactly that, skipping what changed meanwhile.
+// Docker's prune: finds what is unused, then removes exactly that, skipping what changed meanwhile.
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
@@ -23,8 +23,8 @@ export interface PruneChoice {
   readonly services?: ServiceList;
 }
 
-/** What a prune would remove. */
-export interface PrunePlan {
+/** What it would remove. Holdfast's own plans, which say why, are those of `prune-plans.ts`. */
+export interface DockerPrune {
   readonly entries: readonly VolumeEntry[];
 }
 
@@ -76,7 +76,7 @@ export class Pruner {
    * how a volume is shared made it on purpose. What a service names stays, unlike in Docker: it is
    * scaled up again one day. So does what is protected.
    */
-  plan(filter: VolumeFilter, choice: PruneChoice): PrunePlan {
+  plan(filter: VolumeFilter, choice: PruneChoice): DockerPrune {
     const { state, volumes } = this.#parts;
     return state.read((view) => {
       const isHeld = (entry: VolumeEntry) => volumes.holderCount(entry, view) > 0;
@@ -91,7 +91,7 @@ export class Pruner {
   }
 
   /** Removes what the plan names and still fits. Throws `prune.running` while another one runs. */
-  run(plan: PrunePlan, operation: Operation): Promise<PruneReport> {
+  run(plan: DockerPrune, operation: Operation): Promise<PruneReport> {
     return this.alone(async () => {
       const pending = [...plan.entries];
       const deleted: string[] = [];

@@ -9,7 +9,7 @@ import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.
 import { byOf, historyEntry } from "./history-entry.ts";
 import type { Purger } from "./purger.ts";
 import { retirementOf } from "./trash-description.ts";
-import { type Fate, fateOf, type TrashDefaults } from "./trash-policy.ts";
+import { type Fate, fateOf, forGood, type TrashDefaults } from "./trash-policy.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface RemovalParts {
@@ -124,10 +124,6 @@ function fateOfRemoval(
   // What is with another engine has left only its shell here.
   const isShell = action === "release" || action === "undo";
   return isForGood || isShell ? forGood(nowMs) : fateOf(entry, trashDefaults, nowMs);
-}
-
-function forGood(nowMs: number): Fate {
-  return { phase: "purging", purgeAtMs: nowMs };
 }
 
 async function destroy(

@@ -20,7 +20,7 @@ import type { VolumeEngine } from "./volumes.ts";
 export interface VolumeChange {
   readonly labelsSet: Labels;
   readonly labelsRemoved: readonly string[];
-  /** null removes it; undefined leaves it. One line, 1 to 1,000 characters. */
+  /** null removes it; undefined leaves it. One line: see `checkLine`. */
   readonly note?: string | null;
   /** Options of the engine (`sharing`, `owner`, …); those of the driver stay as they were made. */
   readonly optionsSet: Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export class Upkeep {
 
   /**
    * From now on the volume is not removed, renamed, released or purged. A protected one gets the
-   * new reason. Throws `request.invalid` unless the reason is one line of 1 to 1,000 characters.
+   * new reason. Throws `request.invalid` unless the reason is one line, as `checkLine` wants it.
    */
   async protect(name: string, reason: string, operation: Operation): Promise<VolumeEntry> {
     const { host } = this.#parts;

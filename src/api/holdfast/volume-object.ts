@@ -2,7 +2,6 @@
 import type { VolumeName } from "../../core/names.ts";
 import type { Protection, StateView, VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { fateText } from "../fate-text.ts";
 import { instantOf, useObject } from "../holder-objects.ts";
 
 type Aliases = ReadonlyMap<VolumeName, readonly string[]>;
@@ -27,9 +26,9 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
       sharing,
       note: entry.note,
       protection: protectionObject(entry.protection),
-      sizeBytes: knownSize(engine, entry),
+      sizeBytes: engine.usage.known(entry),
       aliases: aliases.get(entry.name) ?? [],
-      trash: fateText(engine.trashDefaults, entry),
+      trash: engine.fateOf(entry),
       holders,
     };
   };
@@ -45,12 +44,6 @@ export function protectionObject(protection: Protection | null): object | null {
   if (protection === null) return null;
   const { reason, sinceMs, by } = protection;
   return { reason, since: instantOf(sinceMs), by };
-}
-
-/** What was measured before, and has not been used since; null: that is not known. */
-function knownSize({ usage }: Engine, entry: VolumeEntry): number | null {
-  const bytes = usage.known(entry);
-  return bytes === null || bytes < 0 ? null : bytes;
 }
 
 function aliasesByVolume(view: StateView): Aliases {
