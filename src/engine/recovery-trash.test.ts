@@ -146,8 +146,11 @@ describe("a row of the trash", () => {
 
   test("whose data is nowhere is dropped: there is nothing to restore", async () => {
     await using bench = await trashBench();
-    const { id } = await bench.removed("wiki");
+    const { id, volume, ...rest } = await bench.removed("wiki");
     await bench.removed("docs");
+    // What was never used could be made again.
+    const used = { id, ...rest, volume: { ...volume, usedAtMs: 1 } };
+    await bench.engine.state.write((transaction) => transaction.putRetired(used));
     rmSync(bench.place(id), { recursive: true });
     await finds(bench, {});
     expect(bench.kept()).toEqual(["docs"]);
