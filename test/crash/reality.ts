@@ -39,7 +39,9 @@ export async function compare(
   }
   for (const model of models) {
     const found = part(world, new Set(model.names));
-    if (!model.allows(found)) complaints.push(contrast(model, found));
+    const isAllowed =
+      place.hadPowerCut === true ? model.allowsAfterCut(found) : model.allows(found);
+    if (!isAllowed) complaints.push(contrast(model, found));
     model.settle(found);
   }
   return complaints;
