@@ -369,7 +369,12 @@ async function bringBack(
     const isGone = error instanceof EngineError && error.code === "trash.not_found";
     if (!isGone || rebuild === undefined) throw error;
   }
-  await rebuild?.rebuild({ ...volume, options: driverOptions(volume.options) }, operation);
+  if (rebuild === undefined) return;
+  const options = driverOptions(volume.options);
+  const presence = await driver.get(volume.name, operation);
+  const hasOptions = presence.state === "found" && Object.keys(presence.record.options).length > 0;
+  const isWhole = presence.state === "found" && hasOptions === Object.keys(options).length > 0;
+  if (!isWhole) await rebuild.rebuild({ ...volume, options }, operation);
 }
 
 interface BringingBack {
