@@ -4,7 +4,7 @@ import { exitOfKind, ownFailure } from "./exit-codes.ts";
 import { CliFailure, DaemonUnreachable } from "./failure.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { SeveralFailures } from "./several-failures.ts";
-import { alignColumns } from "./table.ts";
+import { tableText } from "./table.ts";
 
 /** A volume of the plan, as the daemon's contract has it. */
 interface Planned {
@@ -115,8 +115,7 @@ function renderPlan(volumes: readonly Planned[]): string {
     action,
     reason ?? "-",
   ]);
-  const lines = [["NAME", "USED BY", "ACTION", "WHY NOT"], ...rows];
-  return alignColumns(lines.map((cells) => `${cells.join("\t")}\n`).join(""));
+  return tableText([["NAME", "USED BY", "ACTION", "WHY NOT"], ...rows]);
 }
 
 async function isWanted(

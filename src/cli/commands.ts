@@ -57,7 +57,7 @@ function cluster(name: string, kind: OptionSpec["kind"], value?: string): Option
 }
 
 /** Those of a plan; the ones that ask about volumes are nothing without `--plan`. */
-const planOptions: readonly OptionSpec[] = [
+export const planOptions: readonly OptionSpec[] = [
   { name: "plan", kind: "flag", summary: "Show what would be removed and why, and remove nothing" },
   { name: "apply", kind: "string", summary: "Remove exactly what this plan names" },
   {
@@ -69,7 +69,7 @@ const planOptions: readonly OptionSpec[] = [
   {
     name: "larger",
     kind: "bytes",
-    summary: "With --plan: at least so large (1G). Measures, and\nimplies --all",
+    summary: "With --plan: larger than that (1G). Measures, and\nimplies --all",
     check: checkBytes,
   },
   { name: "driver", kind: "list", summary: "With --plan: of this driver" },

@@ -5,9 +5,10 @@ import { renderRows } from "./format.ts";
 import type { Options } from "./options.ts";
 import { asOwn, badWords, ownPath } from "./own-client.ts";
 import { toDaemonTime } from "./since.ts";
+import { oneLine } from "./table.ts";
 import { rowStruct } from "./template/values.ts";
 import { parseFilters } from "./volume.ts";
-import { type Change, oneLine } from "./volume-history.ts";
+import type { Change } from "./volume-history.ts";
 
 interface Gap {
   readonly gap: true;

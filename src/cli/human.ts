@@ -44,6 +44,11 @@ export function humanDuration(durationMs: number): string {
   return `${Math.floor(durationMs / hourMs / dayHours / 365)} years`;
 }
 
+/** "2 minutes ago", of an instant as the API writes it. */
+export function humanAgo(at: string, nowMs: number): string {
+  return `${humanDuration(Math.max(0, nowMs - Date.parse(at)))} ago`;
+}
+
 const unitPowers = ["", "k", "m", "g", "t", "p"];
 
 /** "10g" in bytes, undefined for what is no size; units are powers of 1024. */

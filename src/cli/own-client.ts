@@ -1,5 +1,6 @@
 // Asking Holdfast's own routes for one of Holdfast's own commands: refusals end by their kind.
 import type { ApiRequest, DaemonClient } from "./client.ts";
+import type { Invocation } from "./command.ts";
 import { exitOfKind, ownFailure } from "./exit-codes.ts";
 import { CliFailure, DaemonUnreachable } from "./failure.ts";
 import { SeveralFailures } from "./several-failures.ts";
@@ -29,6 +30,21 @@ export async function tell(client: DaemonClient, request: ApiRequest): Promise<v
   } catch (error) {
     throw asOwn(error);
   }
+}
+
+/** What has a name. */
+export interface Named {
+  readonly name: string;
+}
+
+/** Waits for what changed, and prints its name, or all of it with --json. */
+export async function printName(
+  { options, terminal }: Pick<Invocation, "options" | "terminal">,
+  asking: Promise<Named>,
+): Promise<number> {
+  const found = await asking;
+  await terminal.out(`${options.flag("json") ? JSON.stringify(found) : found.name}\n`);
+  return 0;
 }
 
 /** Does what can be done, one after the other; all failures at the end. */

@@ -1,13 +1,12 @@
 // `holdfast volume prune --plan` and `--apply`: what would go and why, then exactly that.
 import { measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
-import { humanSize, parseBytes, parseSpanMs } from "./human.ts";
+import { planOptions } from "./commands.ts";
+import { humanAgo, humanSize, parseBytes, parseSpanMs } from "./human.ts";
 import type { Options } from "./options.ts";
 import { ask, badWords, ownPath } from "./own-client.ts";
-import { alignColumns } from "./table.ts";
-import { agoText } from "./trash.ts";
+import { oneLine, tableText } from "./table.ts";
 import { parseFilters } from "./volume.ts";
-import { oneLine } from "./volume-history.ts";
 
 interface Named {
   readonly name: string;
@@ -32,8 +31,10 @@ interface Result {
   readonly skipped: readonly Named[];
 }
 
-/** Options that only a plan has. */
-const questionOptions = ["unused-for", "larger", "driver", "project", "measure"];
+/** Options that only a question has. */
+const questionOptions = planOptions
+  .map(({ name }) => name)
+  .filter((name) => name !== "plan" && name !== "apply");
 
 /** Runs where `--plan` or `--apply` is given, or an option that wants the former. */
 export async function planPrune(invocation: Invocation): Promise<number> {
@@ -101,13 +102,13 @@ function renderPlan({ id, volumes, kept }: Plan, nowMs: number): string {
   const rows = volumes.map(({ name, sizeBytes, lastUsedAt, lastHolder, why }) => [
     name,
     sizeBytes === null ? "-" : humanSize(sizeBytes),
-    lastUsedAt === null ? "never" : agoText(lastUsedAt, nowMs),
+    lastUsedAt === null ? "never" : humanAgo(lastUsedAt, nowMs),
     lastHolder === null ? "-" : oneLine(lastHolder),
     oneLine(why),
   ]);
-  const planned = table([["NAME", "SIZE", "LAST USED", "BY", "WHY"], ...rows]);
+  const planned = tableText([["NAME", "SIZE", "LAST USED", "BY", "WHY"], ...rows]);
   const stays = kept.map(({ name, why }) => [name, oneLine(why)]);
-  const rest = kept.length === 0 ? "" : `\n${table([["KEPT", "WHY"], ...stays])}`;
+  const rest = kept.length === 0 ? "" : `\n${tableText([["KEPT", "WHY"], ...stays])}`;
   if (volumes.length === 0)
     return `${kept.length === 0 ? "" : `${rest}\n`.slice(1)}Nothing to do.\n`;
   const known = volumes.flatMap(({ sizeBytes }) => sizeBytes ?? []);
@@ -121,8 +122,4 @@ function renderPlan({ id, volumes, kept }: Plan, nowMs: number): string {
     `Plan ${id}: ${count}, ${size}. Nothing was removed; within the hour: ` +
     `holdfast volume prune --apply ${id}\n`
   );
-}
-
-function table(lines: readonly (readonly string[])[]): string {
-  return alignColumns(lines.map((cells) => `${cells.join("\t")}\n`).join(""));
 }

@@ -40,6 +40,16 @@ export function alignColumns(text: string): string {
   return padded.join("\n");
 }
 
+/** Lines of cells, the titles first. No cell has a tab or a line break: see `oneLine`. */
+export function tableText(lines: readonly (readonly string[])[]): string {
+  return alignColumns(lines.map((cells) => `${cells.join("\t")}\n`).join(""));
+}
+
+/** A table has no room for what others may have written into a line. */
+export function oneLine(text: string): string {
+  return text.replaceAll(/[\p{Cc}\s]+/gu, " ").trim();
+}
+
 function setColumn(
   lines: readonly (readonly string[])[],
   widths: number[][],

@@ -1,9 +1,9 @@
 // `holdfast trash ls`: what was removed, how big it is, by whom, and until when it stays.
 import type { Invocation } from "./command.ts";
 import { renderRows } from "./format.ts";
-import { humanSize } from "./human.ts";
+import { humanAgo, humanSize } from "./human.ts";
 import { type GoStruct, rowStruct } from "./template/values.ts";
-import { agoText, purgesText, readTrash, shortIds, type TrashEntry } from "./trash.ts";
+import { purgesText, readTrash, shortIds, type TrashEntry } from "./trash.ts";
 
 const headers: Readonly<Record<string, string>> = {
   ID: "ID",
@@ -27,7 +27,7 @@ function trashRow(entry: TrashEntry, id: string, nowMs: number): GoStruct {
     Name: entry.name,
     Purges: purgesText(entry, nowMs),
     Reason: entry.protection?.reason ?? "",
-    Removed: agoText(entry.removedAt, nowMs),
+    Removed: humanAgo(entry.removedAt, nowMs),
     Size: entry.sizeBytes === null ? "-" : humanSize(entry.sizeBytes),
   });
 }

@@ -76,7 +76,8 @@ async function purge(invocation: Invocation, entry: TrashEntry, place: string): 
 /** The general one is about volumes that exist. */
 function withWayOfTrash(error: unknown, id: string): unknown {
   if (!(error instanceof CliFailure) || error.code !== "volume.protected") return error;
-  const recovery = `Lift the protection, which wants the name again: holdfast trash unprotect ${id}`;
+  const way = `holdfast trash unprotect ${id}`;
+  const recovery = `Lift the protection, which wants the name again: ${way}`;
   return new CliFailure(error.message, error.exitCode, { code: error.code, recovery });
 }
 

@@ -1,13 +1,9 @@
 // `holdfast trash inspect`, `restore`, `protect` and `unprotect`.
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
-import { ask, badWords, forEach, ownPath } from "./own-client.ts";
+import { ask, forEach, type Named, ownPath, printName } from "./own-client.ts";
+import { protect, unprotect } from "./protection.ts";
 import type { TrashEntry } from "./trash.ts";
-import { typedName } from "./typed-name.ts";
-
-interface Named {
-  readonly name: string;
-}
 
 /** Indented for people, a line for each with --json. */
 export async function inspectTrash(invocation: Invocation): Promise<number> {
@@ -27,16 +23,15 @@ export async function inspectTrash(invocation: Invocation): Promise<number> {
 }
 
 export async function restoreTrash(invocation: Invocation): Promise<number> {
-  const { options, positional, client, terminal } = invocation;
+  const { options, positional, client } = invocation;
   const [ref = ""] = positional;
   const as = options.text("as");
   const path = ownPath(["trash", ref, "restore"]);
   const body = as === undefined ? {} : { as };
-  const volume = await ask<Named>(client, { method: "POST", path, body }).catch((error) => {
+  const restoring = ask<Named>(client, { method: "POST", path, body }).catch((error: unknown) => {
     throw withAnotherName(error, ref);
   });
-  await terminal.out(`${options.flag("json") ? JSON.stringify(volume) : volume.name}\n`);
-  return 0;
+  return await printName(invocation, restoring);
 }
 
 /** The way out of a name that is taken, as a line that can be copied. */
@@ -46,40 +41,14 @@ function withAnotherName(error: unknown, ref: string): unknown {
   return new CliFailure(error.message, error.exitCode, { code: error.code, recovery });
 }
 
-export async function protectTrash(invocation: Invocation): Promise<number> {
-  const { options, positional, client } = invocation;
-  const [ref = ""] = positional;
-  const reason = neededReason(options.text("reason"));
-  const path = ownPath(["trash", ref, "protection"]);
-  return await show(invocation, ask(client, { method: "PUT", path, body: { reason } }));
+export function protectTrash(invocation: Invocation): Promise<number> {
+  return protect("trash", invocation);
 }
 
-export async function unprotectTrash(invocation: Invocation): Promise<number> {
-  const { options, positional, client, terminal } = invocation;
-  const [ref = ""] = positional;
-  let confirm = options.text("confirm");
-  if (confirm === undefined) {
-    const entry = await ask<TrashEntry>(client, { method: "GET", path: ownPath(["trash", ref]) });
-    const warning = `${entry.name} (${entry.id}) can be purged afterwards.`;
-    await typedName(terminal, entry.name, { warning, option: "--confirm NAME" });
-    confirm = entry.name;
-  }
-  const path = ownPath(["trash", ref, "protection"], { confirm });
-  return await show(invocation, ask(client, { method: "DELETE", path }));
-}
-
-/** A reason is not asked for: whoever protects something has one. */
-export function neededReason(reason: string | undefined): string {
-  if (reason !== undefined && reason !== "") return reason;
-  throw badWords('--reason is needed: a line that others read, as in --reason "prod orders"');
-}
-
-/** The name, or all of it with --json. */
-export async function show(
-  { options, terminal }: Pick<Invocation, "options" | "terminal">,
-  asking: Promise<Named>,
-): Promise<number> {
-  const found = await asking;
-  await terminal.out(`${options.flag("json") ? JSON.stringify(found) : found.name}\n`);
-  return 0;
+export function unprotectTrash(invocation: Invocation): Promise<number> {
+  return unprotect(
+    "trash",
+    invocation,
+    ({ name, id }) => `${name} (${id}) can be purged afterwards.`,
+  );
 }

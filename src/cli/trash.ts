@@ -109,11 +109,6 @@ export function purgesText({ phase, purgesAt, protection }: TrashEntry, nowMs: n
   return leftMs <= 0 ? "now" : `in ${lowerFirst(humanDuration(leftMs))}`;
 }
 
-/** `2 minutes ago`. */
-export function agoText(at: string, nowMs: number): string {
-  return `${humanDuration(Math.max(0, nowMs - Date.parse(at)))} ago`;
-}
-
 function lowerFirst(text: string): string {
   return text.charAt(0).toLowerCase() + text.slice(1);
 }

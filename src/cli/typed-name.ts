@@ -1,4 +1,4 @@
-// What cannot be undone is confirmed by typing the name, or by an option that says it.
+// What must not happen by mistake is confirmed by typing the name, or by an option that says it.
 import { errorTable } from "../core/errors.ts";
 import { exitOfKind } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";

@@ -2,7 +2,7 @@
 import type { DaemonClient } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { ask, badWords, ownPath } from "./own-client.ts";
-import { alignColumns } from "./table.ts";
+import { oneLine, tableText } from "./table.ts";
 
 /** A change (src/api/holdfast/history-contract.ts). */
 export interface Change {
@@ -63,11 +63,5 @@ function renderChanges(changes: readonly Change[]): string {
     subject === "" ? "-" : oneLine(subject),
     outcome,
   ]);
-  const lines = [["TIME", "ACTION", "BY", "SUBJECT", "OUTCOME"], ...rows];
-  return alignColumns(lines.map((cells) => `${cells.join("\t")}\n`).join(""));
-}
-
-/** A table has no room for what others may have written into a line. */
-export function oneLine(text: string): string {
-  return text.replaceAll(/[\p{Cc}\s]+/gu, " ").trim();
+  return tableText([["TIME", "ACTION", "BY", "SUBJECT", "OUTCOME"], ...rows]);
 }

@@ -1,6 +1,7 @@
 // `holdfast volume prune`: asks, then removes what nobody uses, and says how much came free.
 import { compareVersions, measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
+import { planOptions } from "./commands.ts";
 import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
 import { filterQuery, parseFilters } from "./volume.ts";
@@ -10,12 +11,9 @@ interface PruneReport {
   readonly SpaceReclaimed: number;
 }
 
-/** What makes it a plan, whose options are rare. */
-const planOptions = ["plan", "apply", "unused-for", "larger", "driver", "project", "measure"];
-
 export async function pruneVolumes(invocation: Invocation): Promise<number> {
   const { options, client, terminal } = invocation;
-  if (planOptions.some((name) => options.isGiven(name))) {
+  if (planOptions.some(({ name }) => options.isGiven(name))) {
     return await (await import("./rarely.ts")).rarely.planPrune(invocation);
   }
   const knowsAnonymous = compareVersions(await client.negotiate(), "1.42") >= 0;

@@ -1,8 +1,7 @@
 // `holdfast volume update`: labels, note and options in place; else Docker's, for cluster volumes.
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
-import { ask, ownPath } from "./own-client.ts";
-import { show } from "./trash-verbs.ts";
+import { ask, ownPath, printName } from "./own-client.ts";
 import { keyValues, volumePath } from "./volume.ts";
 
 const ownOptions = ["label-add", "label-rm", "note", "opt-set", "opt-rm"];
@@ -23,5 +22,5 @@ export async function updateVolume(invocation: Invocation): Promise<number> {
     optionsRemoved: options.all("opt-rm"),
   };
   const path = ownPath(["volumes", name]);
-  return await show(invocation, ask(client, { method: "PATCH", path, body }));
+  return await printName(invocation, ask(client, { method: "PATCH", path, body }));
 }

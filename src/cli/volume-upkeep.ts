@@ -1,37 +1,17 @@
 // `holdfast volume protect`, `unprotect` and `rename`.
 import type { Invocation } from "./command.ts";
-import { ask, ownPath } from "./own-client.ts";
-import { neededReason, show } from "./trash-verbs.ts";
-import { typedName } from "./typed-name.ts";
+import { ask, ownPath, printName } from "./own-client.ts";
+import { protect, unprotect } from "./protection.ts";
 
-interface Protected {
-  readonly name: string;
-  readonly protection: { readonly reason: string } | null;
+export function protectVolume(invocation: Invocation): Promise<number> {
+  return protect("volumes", invocation);
 }
 
-export async function protectVolume(invocation: Invocation): Promise<number> {
-  const { options, positional, client } = invocation;
-  const [name = ""] = positional;
-  const reason = neededReason(options.text("reason"));
-  const path = ownPath(["volumes", name, "protection"]);
-  return await show(invocation, ask(client, { method: "PUT", path, body: { reason } }));
-}
-
-export async function unprotectVolume(invocation: Invocation): Promise<number> {
-  const { options, positional, client, terminal } = invocation;
-  const [name = ""] = positional;
-  let confirm = options.text("confirm");
-  if (confirm === undefined) {
-    const path = ownPath(["volumes", name]);
-    const volume = await ask<Protected>(client, { method: "GET", path });
-    const { protection } = volume;
+export function unprotectVolume(invocation: Invocation): Promise<number> {
+  return unprotect("volumes", invocation, ({ name, protection }) => {
     const why = protection === null ? "not protected" : `protected (${protection.reason})`;
-    const warning = `${volume.name} is ${why}.`;
-    await typedName(terminal, volume.name, { warning, option: "--confirm NAME" });
-    confirm = volume.name;
-  }
-  const path = ownPath(["volumes", name, "protection"], { confirm });
-  return await show(invocation, ask(client, { method: "DELETE", path }));
+    return `${name} is ${why}.`;
+  });
 }
 
 export async function renameVolume(invocation: Invocation): Promise<number> {
@@ -39,5 +19,5 @@ export async function renameVolume(invocation: Invocation): Promise<number> {
   const [name = "", to = ""] = positional;
   const path = ownPath(["volumes", name, "rename"]);
   const body = { to, keepAlias: options.flag("keep-alias") };
-  return await show(invocation, ask(client, { method: "POST", path, body }));
+  return await printName(invocation, ask(client, { method: "POST", path, body }));
 }

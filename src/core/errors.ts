@@ -126,7 +126,7 @@ export const errorTable = {
   "confirmation.missing": {
     kind: "invalid",
     retry: false,
-    recovery: "Give the name again as the confirmation: what follows cannot be undone.",
+    recovery: "Give the name again, as the confirmation that this one is meant.",
   },
   "trash.not_found": {
     kind: "not_found",

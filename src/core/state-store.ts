@@ -18,6 +18,9 @@ export type Labels = Readonly<Record<string, string>>;
  */
 export const DESCRIPTION_BYTES_MAX = 262_144;
 
+/** Longest line that people write about a volume, and longest subject of a change: characters. */
+export const LINE_LENGTH_MAX = 1_000;
+
 /**
  * "ready": usable. "creating": a driver without the rebuild facet was asked to create it and has
  * not answered; recovery forgets it. "removing": a driver without trash was asked to destroy it.
@@ -30,7 +33,7 @@ export type VolumePhase = (typeof volumePhases)[number];
 
 /** Why a volume must not be removed, renamed or purged, and who said so. */
 export interface Protection {
-  /** One line, 1 to 1,000 characters. */
+  /** One line, 1 to `LINE_LENGTH_MAX` characters. */
   readonly reason: string;
   /** Milliseconds since the epoch. */
   readonly sinceMs: number;
@@ -68,7 +71,7 @@ export interface VolumeEntry {
   readonly usedAtMs: number | null;
   /** null: no holder has ended yet. While it has holders, its last use is now. */
   readonly lastUse: LastUse | null;
-  /** A line for people, 1 to 1,000 characters; null: none. */
+  /** A line for people, 1 to `LINE_LENGTH_MAX` characters; null: none. */
   readonly note: string | null;
   readonly protection: Protection | null;
 }
@@ -160,7 +163,7 @@ export interface HistoryEntry {
    * What else it was about: the holder or container of "mount" and "unmount", the old name of
    * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
    * "forget", the reason of "protect", the names of what "update" changed; "" for nothing.
-   * At most 1,000 characters.
+   * At most `LINE_LENGTH_MAX` characters.
    */
   readonly subject: string;
   /** "done", or why a removal, a purge or a rename was refused or failed. */

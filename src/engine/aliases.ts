@@ -26,6 +26,14 @@ export function aliasesOf(
   return found.sort();
 }
 
+/** The aliases of each volume that has any, sorted. O(aliases · log). */
+export function aliasesByVolume(
+  aliases: Iterable<AliasEntry>,
+): ReadonlyMap<string, readonly VolumeName[]> {
+  const found = Map.groupBy(aliases, ({ volume }): string => volume);
+  return new Map([...found].map(([volume, own]) => [volume, own.map(({ alias }) => alias).sort()]));
+}
+
 export interface AliasParts {
   readonly state: StateStore;
   readonly host: Pick<Host, "nowMs" | "programOf">;

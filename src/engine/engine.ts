@@ -6,17 +6,17 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
+import { fateAnyTime } from "./fate-text.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
-import { isKeptInTrash } from "./prune-fate.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
@@ -24,7 +24,7 @@ import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { Trash, type TrashParts } from "./trash.ts";
-import { fateOf, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
+import { fateOf, isKeptInTrash, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { Upkeep } from "./upkeep.ts";
@@ -76,8 +76,8 @@ export interface Engine {
   readonly pruner: Pruner;
   readonly plans: PrunePlans;
   readonly trash: Trash;
-  /** What the daemon says of removals where a volume says nothing. */
-  readonly trashDefaults: TrashDefaults;
+  /** What becomes of the volume when it is removed, in words: see `fateAnyTime`. */
+  readonly fateOf: (entry: VolumeEntry) => string;
   /** What the removals of this life have freed. */
   readonly purger: Pick<Purger, "done">;
   readonly usage: Usage;
@@ -103,10 +103,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const { host, state, history, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
-  const randomHex = (bytes: number) => host.randomHex(bytes);
   const { places } = parts.adopting;
-  const looked = { state, drivers, nowMs, places, randomHex };
-  const recovery = await recover(looked, systemOperation());
+  const recovery = await recover({ state, drivers, host, places }, systemOperation());
   const events = new EventLog(nowMs);
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({
@@ -140,7 +138,9 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   adoptions.start();
   trash.start();
   return {
-    ...{ volumes, upkeep, history, trashDefaults },
+    ...{ volumes, upkeep, history },
+    fateOf: (entry) =>
+      fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     adoptions,
     holds,
     lists,

@@ -1,13 +1,15 @@
 // One row of the history: what happened to a volume, on whose behalf, and how it ended.
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
-import type { HistoryAction, HistoryEntry, VolumeEntry } from "../core/state-store.ts";
+import {
+  type HistoryAction,
+  type HistoryEntry,
+  LINE_LENGTH_MAX,
+  type VolumeEntry,
+} from "../core/state-store.ts";
 
 /** Who changed what Holdfast changed on its own account. */
 export const OWN_PROGRAM = "holdfast";
-
-/** Longest `HistoryEntry.subject`, in characters. */
-export const SUBJECT_LENGTH_MAX = 1_000;
 
 /** What is written down of a change. */
 export interface Change {
@@ -32,7 +34,7 @@ export function historyEntry(
     driver: entry.driver,
     caller: operation.caller,
     by: byOf(host, operation),
-    subject: subject.slice(0, SUBJECT_LENGTH_MAX),
+    subject: subject.slice(0, LINE_LENGTH_MAX),
     outcome,
     operation: operation.id,
   };

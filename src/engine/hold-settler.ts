@@ -77,6 +77,8 @@ export class HoldSettler {
   #lookMs = 0;
   /** The volumes that removals wait for, each removal's own. */
   readonly #awaited = new Set<ReadonlySet<string>>();
+  /** The containers that the last look has seen, by id: their names, as far as they are known. */
+  #names = new Map<string, string | undefined>();
   #soonIndex = 0;
   /** Until when somebody may come who has not been announced by a Mount. */
   #awaitsUntilMs = Number.NEGATIVE_INFINITY;
@@ -250,6 +252,7 @@ export class HoldSettler {
     const holds = all.filter((hold) => hold.changeCount === before.get(hold));
     note(holds, scan);
     looked?.(new Set(this.all().map(({ volume }) => volume)), operation);
+    this.#greet(operation);
     const first = holds.map((hold) => [hold, this.#verdict(hold, scan, undefined)] as const);
     const isAsking = first.some(([, { state }]) => state === "ask");
     const list = isAsking ? await lists.ask(operation) : undefined;
@@ -312,12 +315,25 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Whoever had them is written down by the name: an engine still lists a container that ends. */
+  /** A container that is removed while it runs is listed no more when its holds end. */
+  #greet(operation: Operation): void {
+    const { lists } = this.#parts;
+    const ids = new Set(this.all().flatMap((hold) => containerOf(hold) ?? []));
+    const before = this.#names;
+    this.#names = new Map([...ids].map((id) => [id, lists.nameOf(id) ?? before.get(id)]));
+    const isNew = [...this.#names].some(([id, name]) => name === undefined && !before.has(id));
+    if (!isNew || !lists.areSwift) return;
+    void lists.ask(operation).then(() => {
+      for (const [id, name] of this.#names) this.#names.set(id, lists.nameOf(id) ?? name);
+    });
+  }
+
+  /** Whoever had them is written down by the name: most engines list a container that ends. */
   async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
     const { lists } = this.#parts;
     const isUnnamed = (hold: Hold): boolean => {
       const id = containerOf(hold);
-      return id !== undefined && lists.nameOf(id) === undefined;
+      return id !== undefined && (lists.nameOf(id) ?? this.#names.get(id)) === undefined;
     };
     if (!holds.some(isUnnamed) || !lists.areSwift) return;
     await Promise.race([lists.ask(operation), pause(NAMES_MS_MAX)]);
@@ -326,8 +342,8 @@ export class HoldSettler {
   /** What people call who had it last: by the engines' answers, else by the kernel. */
   #leaver(hold: Hold): Leaver {
     const id = containerOf(hold);
-    const name = id === undefined ? undefined : (this.#parts.lists.nameOf(id) ?? id);
-    return { holder: hold.holder, name };
+    if (id === undefined) return { holder: hold.holder, name: undefined };
+    return { holder: hold.holder, name: this.#parts.lists.nameOf(id) ?? this.#names.get(id) ?? id };
   }
 
   /**
@@ -352,7 +368,9 @@ export class HoldSettler {
       }
       hold.group = null;
       const entry = state.read((view) => view.volume(hold.volume));
-      if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), operation);
+      // Whoever asks has it looked at; it is not they who unmount.
+      const own: Operation = { ...operation, caller: { kind: "system" } };
+      if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), own);
       this.#holds.delete(keyOf(hold.volume, hold.holder));
     } catch (error) {
       const { message } = toEngineError(error);

@@ -17,17 +17,17 @@ import { parseHolderId } from "../core/names.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 import type { PlanResult } from "./prune-apply.ts";
 import type { PruneQuestion } from "./prune-eligibility.ts";
-import type { PlanOfPrune } from "./prune-plans.ts";
+import type { PrunePlan } from "./prune-plans.ts";
 import { trashDefaults } from "./trash-policy.ts";
 
 const all: PruneQuestion = { filter: {}, isAll: true, measure: false };
 const holder = parseHolderId("job");
 
-function plan(bench: EngineBench, question: Partial<PruneQuestion> = {}): Promise<PlanOfPrune> {
+function plan(bench: EngineBench, question: Partial<PruneQuestion> = {}): Promise<PrunePlan> {
   return bench.engine.plans.make({ ...all, ...question }, bench.operation());
 }
 
-function apply(bench: EngineBench, { id }: PlanOfPrune): Promise<PlanResult> {
+function apply(bench: EngineBench, { id }: PrunePlan): Promise<PlanResult> {
   return bench.engine.plans.apply(id, bench.operation());
 }
 

@@ -4,8 +4,8 @@ import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
-import { isOwnStorage } from "./prune-fate.ts";
-import type { PlanOfPrune } from "./prune-plans.ts";
+import type { PrunePlan } from "./prune-plans.ts";
+import { isOwnStorage } from "./trash-policy.ts";
 import type { UseGuard } from "./use-guard.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -46,7 +46,7 @@ export interface PlanResult {
  */
 export async function applyPlan(
   parts: ApplyParts,
-  plan: PlanOfPrune,
+  plan: PrunePlan,
   operation: Operation,
 ): Promise<PlanResult> {
   const removed: RemovedVolume[] = [];

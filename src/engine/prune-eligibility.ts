@@ -2,12 +2,16 @@
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { ContainerList, ListedContainer } from "./container-lists.ts";
 import type { ServiceList } from "./service-list.ts";
-import { ANONYMOUS_LABEL, isAnonymous, selects, type VolumeFilter } from "./volume-filter.ts";
+import {
+  hasAnonymousLabel,
+  isAnonymous,
+  isForDockerPrune,
+  selects,
+  type VolumeFilter,
+} from "./volume-filter.ts";
 
 /** The label that Compose gives to the volumes of a project. */
 const PROJECT_LABEL = "com.docker.compose.project";
-/** The only driver whose anonymous volumes go without being asked for: Docker's rule. */
-const ANONYMOUS_DRIVER = "local";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -25,7 +29,7 @@ export interface PruneQuestion {
   readonly unusedForMs?: number;
   /** It takes more than so many bytes; what cannot be measured is kept. */
   readonly largerBytes?: number;
-  /** It belongs to one of these Compose projects, by its label. */
+  /** It belongs to one of these Compose projects: see `projectOf`. */
   readonly projects?: ReadonlySet<string>;
   /** Sizes are wanted, also where no condition asks for them. */
   readonly measure: boolean;
@@ -56,8 +60,8 @@ export function judge(
 ): Verdict {
   const { filter, isAll, unusedForMs, projects } = question;
   if (entry.phase !== "ready") return other;
-  if (!isAll && !goesUnasked(entry)) return other;
-  if (projects !== undefined && !projects.has(projectOf(entry) ?? "")) return other;
+  if (!isAll && !(isForDockerPrune(entry) && hasAnonymousLabel(entry))) return other;
+  if (projects !== undefined && projectOf(entry, projects) === null) return other;
   const unusedMs = nowMs - unusedSinceMs(entry);
   if (unusedForMs !== undefined && unusedMs < unusedForMs) return other;
   const having = containers.get(entry.name) ?? [];
@@ -99,15 +103,17 @@ export function containersByVolume({ containers }: ContainerList): Surroundings[
   return found;
 }
 
-/** The Compose project that a volume belongs to by its label. */
-export function projectOf({ labels }: VolumeEntry): string | null {
-  if (labels === null || !Object.hasOwn(labels, PROJECT_LABEL)) return null;
-  return labels[PROJECT_LABEL] ?? null;
-}
-
-function goesUnasked({ driver, options, labels }: VolumeEntry): boolean {
-  if (driver !== ANONYMOUS_DRIVER || Object.keys(options ?? {}).length > 0) return false;
-  return labels !== null && Object.hasOwn(labels, ANONYMOUS_LABEL);
+/**
+ * Which of these Compose projects a volume belongs to; without them, to which it says it does. By
+ * its label, else by its name, `PROJECT_VOLUME`: dockerd keeps the labels of a volume to itself.
+ */
+export function projectOf(
+  { name, labels }: Pick<VolumeEntry, "name" | "labels">,
+  projects?: ReadonlySet<string>,
+): string | null {
+  const label = labels !== null && Object.hasOwn(labels, PROJECT_LABEL) && labels[PROJECT_LABEL];
+  if (typeof label === "string") return projects?.has(label) === false ? null : label;
+  return [...(projects ?? [])].find((project) => name.startsWith(`${project}_`)) ?? null;
 }
 
 /** Of one whose last use has not been noted its first one, of one that had none its creation. */

@@ -17,7 +17,7 @@ import {
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { Labels, VolumeEntry } from "../core/state-store.ts";
 import { judgeSize, type PruneQuestion } from "./prune-eligibility.ts";
-import { PLAN_COUNT_MAX, PLAN_MS_MAX, type PlanOfPrune } from "./prune-plans.ts";
+import { PLAN_COUNT_MAX, PLAN_MS_MAX, type PrunePlan } from "./prune-plans.ts";
 import { trashDefaults } from "./trash-policy.ts";
 import { ANONYMOUS_LABEL } from "./volume-filter.ts";
 
@@ -38,7 +38,7 @@ async function withDocker(): Promise<{
   return { bench, docker };
 }
 
-function plan(bench: EngineBench, question: Partial<PruneQuestion> = {}): Promise<PlanOfPrune> {
+function plan(bench: EngineBench, question: Partial<PruneQuestion> = {}): Promise<PrunePlan> {
   return bench.engine.plans.make({ ...all, ...question }, bench.operation());
 }
 
@@ -159,6 +159,18 @@ describe("the plan has", () => {
     expect([first?.project, third?.project]).toEqual(["shop", null]);
   });
 
+  test("what Compose calls a project's volume, where the engine has kept its label", async () => {
+    await using bench = await startedEngine();
+    const blog = { "com.docker.compose.project": "blog" };
+    for (const name of ["shop_db", "shop-db", "shopping"]) await create(bench, named(name));
+    await create(bench, named("shop_other", { labels: blog }));
+    const names = async (...projects: readonly string[]): Promise<readonly string[]> =>
+      (await plan(bench, { projects: new Set(projects) })).volumes.map(({ entry }) => entry.name);
+    expect(await names("shop")).toEqual(["shop_db"]);
+    expect(await names("blog", "shop")).toEqual(["shop_db", "shop_other"]);
+    expect(await names("shop_db", "sho", "")).toEqual([]);
+  });
+
   test("what was not used for long enough: since its last use, or since it was made", async () => {
     await using bench = await startedEngine();
     for (const name of ["never", "early", "late"]) await create(bench, named(name));
@@ -250,7 +262,7 @@ describe("sizes", () => {
     return bench;
   }
 
-  const sizes = (made: PlanOfPrune) => made.volumes.map(({ sizeBytes }) => sizeBytes);
+  const sizes = (made: PrunePlan) => made.volumes.map(({ sizeBytes }) => sizeBytes);
 
   test("are measured where they are asked for, and remembered while nothing changes", async () => {
     await using bench = await withSizes();
@@ -304,9 +316,9 @@ describe("plans are kept", () => {
 
   test("up to a number, the newest ones", async () => {
     await using bench = await startedEngine();
-    const made: PlanOfPrune[] = [];
+    const made: PrunePlan[] = [];
     for (let count = 0; count < PLAN_COUNT_MAX + 2; count += 1) made.push(await plan(bench));
-    const isKept = ({ id }: PlanOfPrune) => {
+    const isKept = ({ id }: PrunePlan) => {
       try {
         return bench.engine.plans.find(id).id === id;
       } catch {

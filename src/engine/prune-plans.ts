@@ -6,6 +6,7 @@ import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
+import { fateAt } from "./fate-text.ts";
 import { type ApplyParts, applyPlan, type PlanResult } from "./prune-apply.ts";
 import {
   containersByVolume,
@@ -14,9 +15,8 @@ import {
   type PruneQuestion,
   projectOf,
 } from "./prune-eligibility.ts";
-import { fateInWords } from "./prune-fate.ts";
 import type { Pruner } from "./pruning.ts";
-import { fateOf, type TrashDefaults } from "./trash-policy.ts";
+import type { TrashDefaults } from "./trash-policy.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers } from "./use-guard.ts";
 
@@ -55,7 +55,7 @@ export interface KeptVolume {
   readonly why: string;
 }
 
-export interface PlanOfPrune {
+export interface PrunePlan {
   /** `p-` and 6 hex digits. */
   readonly id: string;
   /** Milliseconds since the epoch, as `expiresAtMs`. */
@@ -84,7 +84,7 @@ interface Candidate {
 export class PrunePlans {
   readonly #parts: PrunePlansParts;
   /** In the order in which they were made. */
-  readonly #plans = new Map<string, PlanOfPrune>();
+  readonly #plans = new Map<string, PrunePlan>();
 
   constructor(parts: PrunePlansParts) {
     this.#parts = parts;
@@ -96,7 +96,7 @@ export class PrunePlans {
    * where they are asked for; what was measured before, and not used since, has its size anyway.
    * Throws `containers.unreachable`.
    */
-  async make(question: PruneQuestion, operation: Operation): Promise<PlanOfPrune> {
+  async make(question: PruneQuestion, operation: Operation): Promise<PrunePlan> {
     const { pruner, host } = this.#parts;
     const answers = await pruner.prepare(operation);
     const { candidates, kept } = this.#judgeAll(question, answers);
@@ -110,13 +110,13 @@ export class PrunePlans {
       if (verdict.kind === "kept") kept.push({ name: entry.name, why: verdict.why });
     }
     const expiresAtMs = madeAtMs + PLAN_MS_MAX;
-    const plan: PlanOfPrune = { id: this.#newId(), madeAtMs, expiresAtMs, volumes, kept };
+    const plan: PrunePlan = { id: this.#newId(), madeAtMs, expiresAtMs, volumes, kept };
     this.#keep(plan);
     return plan;
   }
 
   /** The plan of this id. Throws `prune.plan_not_found`, also when its hour is over. */
-  find(id: string): PlanOfPrune {
+  find(id: string): PrunePlan {
     this.#forgetExpired();
     const plan = this.#plans.get(id);
     if (plan !== undefined) return plan;
@@ -186,7 +186,7 @@ export class PrunePlans {
     nowMs: number,
   ): PlannedVolume {
     const { drivers, trashDefaults } = this.#parts;
-    const fate = fateOf(entry, trashDefaults, nowMs);
+    const doomed = { entry, driver: drivers.get(entry.driver), defaults: trashDefaults };
     return {
       entry,
       sizeBytes: sizeBytes ?? null,
@@ -194,7 +194,7 @@ export class PrunePlans {
       lastHolder: entry.lastUse?.holder || null,
       project: projectOf(entry),
       why,
-      fate: fateInWords(entry, drivers.get(entry.driver), fate),
+      fate: fateAt(nowMs, doomed),
     };
   }
 
@@ -205,7 +205,7 @@ export class PrunePlans {
     }
   }
 
-  #keep(plan: PlanOfPrune): void {
+  #keep(plan: PrunePlan): void {
     this.#forgetExpired();
     this.#plans.set(plan.id, plan);
     let count = 0;

@@ -1,4 +1,4 @@
-// Prune: plan what is unused, then remove exactly that, skipping what changed meanwhile.
+// Docker's prune: finds what is unused, then removes exactly that, skipping what changed meanwhile.
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
@@ -7,13 +7,16 @@ import type { EventLog } from "./event-log.ts";
 import type { ServiceList } from "./service-list.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers, UseGuard } from "./use-guard.ts";
-import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
+import {
+  hasAnonymousLabel,
+  isForDockerPrune,
+  selects,
+  type VolumeFilter,
+} from "./volume-filter.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How many volumes are removed side by side: they share commits. */
 const CONCURRENCY_COUNT = 8;
-/** The only driver whose volumes a prune removes: Docker's rule. */
-const PRUNED_DRIVER = "local";
 
 /** Which volumes may go at all. */
 export interface PruneChoice {
@@ -23,8 +26,8 @@ export interface PruneChoice {
   readonly services?: ServiceList;
 }
 
-/** What a prune would remove. */
-export interface PrunePlan {
+/** What it would remove. Holdfast's own plans, which say why, are those of `prune-plans.ts`. */
+export interface DockerPrune {
   readonly entries: readonly VolumeEntry[];
 }
 
@@ -76,7 +79,7 @@ export class Pruner {
    * how a volume is shared made it on purpose. What a service names stays, unlike in Docker: it is
    * scaled up again one day. So does what is protected.
    */
-  plan(filter: VolumeFilter, choice: PruneChoice): PrunePlan {
+  plan(filter: VolumeFilter, choice: PruneChoice): DockerPrune {
     const { state, volumes } = this.#parts;
     return state.read((view) => {
       const isHeld = (entry: VolumeEntry) => volumes.holderCount(entry, view) > 0;
@@ -91,7 +94,7 @@ export class Pruner {
   }
 
   /** Removes what the plan names and still fits. Throws `prune.running` while another one runs. */
-  run(plan: PrunePlan, operation: Operation): Promise<PruneReport> {
+  run(plan: DockerPrune, operation: Operation): Promise<PruneReport> {
     return this.alone(async () => {
       const pending = [...plan.entries];
       const deleted: string[] = [];
@@ -144,8 +147,6 @@ export class Pruner {
 }
 
 function isPrunable(entry: VolumeEntry, choice: { readonly all: boolean }): boolean {
-  if (entry.driver !== PRUNED_DRIVER || entry.phase !== "ready") return false;
-  if (entry.protection !== null) return false;
-  if (entry.options !== null && Object.keys(entry.options).length > 0) return false;
-  return choice.all || (entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL));
+  if (entry.phase !== "ready" || entry.protection !== null) return false;
+  return isForDockerPrune(entry) && (choice.all || hasAnonymousLabel(entry));
 }

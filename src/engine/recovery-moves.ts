@@ -2,18 +2,18 @@
 import path from "node:path";
 import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import type { DataPlaces } from "../core/foreign-volumes.ts";
+import type { Host } from "../core/host.ts";
 import { makeTrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
-import { OWN_PROGRAM } from "./history-entry.ts";
+import { historyEntry, OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
 
 export interface MoveParts {
   readonly state: StateStore;
   readonly places: DataPlaces;
-  readonly nowMs: () => number;
-  readonly randomHex: (bytes: number) => string;
+  readonly host: Pick<Host, "nowMs" | "programOf" | "randomHex">;
 }
 
 export interface MoveStage {
@@ -33,7 +33,7 @@ export async function settleMove(
   row: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { state, places } = parts;
+  const { state, places, host } = parts;
   const record = present.get(row.name);
   const spec = { name: row.name, options: driverOptions(row.options) };
   const ours = driver.rebuild?.describe(spec).mountpoint ?? row.mountpoint;
@@ -55,25 +55,20 @@ export async function settleMove(
     phase: row.phase,
     path: row.mountpoint,
   });
-  const { id, caller } = operation;
-  const atMs = parts.nowMs();
+  const atMs = host.nowMs();
   await state.write((transaction) => {
     transaction.removeVolume(row.name);
     // What was made here for it is empty, and goes the way of any removed volume.
     if (record !== undefined) {
       transaction.putRetired({
-        id: makeTrashId(parts.randomHex(8)),
+        id: makeTrashId(host.randomHex(8)),
         volume: { ...row, mountpoint: ours, identity: record.identity },
         phase: "purging",
         ...{ retiredAtMs: atMs, purgeAtMs: atMs, removedBy: OWN_PROGRAM, sizeBytes: null },
       });
     }
-    transaction.addHistory({
-      ...{ atMs, caller, by: OWN_PROGRAM, subject: "", outcome: "done", operation: id },
-      action: row.phase === "releasing" ? "release" : "undo",
-      volume: row.name,
-      driver: row.driver,
-    });
+    const action = row.phase === "releasing" ? "release" : "undo";
+    transaction.addHistory(historyEntry(host, { action, entry: row }, operation));
   });
 }
 

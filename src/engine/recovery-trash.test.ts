@@ -19,7 +19,7 @@ import {
 } from "../../test/support/engine-bench.ts";
 import { dead, idOfTrash, only, retiredRow } from "../../test/support/recovery-bench.ts";
 import { type TrashBench, trashBench } from "../../test/support/trash-bench.ts";
-import { parseVolumeName } from "../core/names.ts";
+import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { RetiredEntry, StateOrigin } from "../core/state-store.ts";
 import { describeRetired } from "./trash-description.ts";
 
@@ -146,7 +146,12 @@ describe("a row of the trash", () => {
 
   test("whose data is nowhere is dropped: there is nothing to restore", async () => {
     await using bench = await trashBench();
-    const { id } = await bench.removed("wiki");
+    const { volumes } = bench.engine.engine;
+    await bench.filled("wiki");
+    await volumes.mount("wiki", parseHolderId("job"), bench.engine.operation());
+    await volumes.unmount("wiki", parseHolderId("job"), bench.engine.operation());
+    await bench.remove("wiki");
+    const { id } = bench.engine.engine.trash.find("wiki");
     await bench.removed("docs");
     rmSync(bench.place(id), { recursive: true });
     await finds(bench, {});
@@ -154,6 +159,16 @@ describe("a row of the trash", () => {
     expect(bench.engine.log).toContainEqual(
       expect.objectContaining({ fields: { volume: "wiki", trash: id } }),
     );
+  });
+
+  test("of what nobody ever used stays without data, and its restore makes it again", async () => {
+    await using bench = await trashBench();
+    const { id } = await bench.removed("wiki");
+    rmSync(bench.place(id), { recursive: true });
+    await finds(bench, {});
+    expect(bench.kept()).toEqual(["wiki"]);
+    const { mountpoint } = await bench.restore(id);
+    expect(readdirSync(mountpoint)).toEqual([]);
   });
 
   test("stays while the disk is not there", async () => {
@@ -192,7 +207,11 @@ describe("a row of the trash", () => {
   test("whose data somebody has moved out is a volume again, with all that was known", async () => {
     await using bench = await trashBench({ host: (host) => ({ ...host, nowMs: Date.now }) });
     for (const place of ["wiki", "moved"]) {
-      const { id } = await bench.removed("wiki");
+      const retired = await bench.removed("wiki");
+      const { id } = retired;
+      // It has been looked at there: before that nobody knows that it ever came so far.
+      const measured = { ...retired, sizeBytes: 4 };
+      await bench.engine.state.write((transaction) => transaction.putRetired(measured));
       await Bun.sleep(50); // The kernel's time stamps are coarse, and this one must be later.
       renameSync(bench.place(id), bench.engine.volumePath(place));
       await finds(bench, { restored: [place] });

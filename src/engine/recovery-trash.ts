@@ -63,7 +63,9 @@ async function finishRemoval(
     const movedAtMs = isUsedSince ? 0 : ((await driver.trash?.movedAtMs(name, operation)) ?? 0);
     // A volume has used this directory since, or somebody has moved it back out of the trash:
     // whatever was removed, this is not to go with it.
-    isKept = isUsedSince || movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS;
+    isKept =
+      isUsedSince ||
+      (mayHaveBeenMovedBack(entry) && movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS);
     if (isKept && row === undefined && place !== undefined) {
       await bringBack(stage, { entry, place }, operation);
       return;
@@ -82,6 +84,15 @@ async function finishRemoval(
   });
   // Also when it failed: nobody may take it for a volume again.
   if (!isKept) present.delete(name);
+}
+
+/**
+ * Whether its directory has been in the trash for sure, on the disk too: the keeper has measured
+ * and described it there. Before that a power cut may have taken the move, and left the time of it
+ * (btrfs does); to finish the removal then destroys nothing. What is being purged would be gone.
+ */
+function mayHaveBeenMovedBack({ phase, sizeBytes }: RetiredEntry): boolean {
+  return phase === "purging" || sizeBytes !== null;
 }
 
 /** It lies under a name that no row has: it is that volume, with all that is known of it. */
@@ -114,6 +125,10 @@ async function dropLost(
 ): Promise<void> {
   // What a driver found rather than made stays where it is, and is in no trash.
   if (phase === "purging" || volume.origin === "adopted") return;
+  // A power cut takes what nobody has ever used, as it does with volumes: it is made again by its
+  // restore. Only rows of an older copy may be of what was purged since.
+  const isOlder = parts.state.origin.kind === "salvaged";
+  if (volume.usedAtMs === null && driver.rebuild !== undefined && !isOlder) return;
   const presence = await driver.get(volume.name, operation);
   // A disk that is not there hides the trash too.
   if (presence.state === "unknown") return;
@@ -141,7 +156,7 @@ export async function nameStrays(
   const entries = [...strays.values()].flatMap((record) => {
     // The data of a volume that could not be brought back just now: a later start does it.
     if (record.identity !== "" && claimed.has(record.identity)) return [];
-    const entry = named(record, { driver, nowMs: parts.nowMs() });
+    const entry = named(record, { driver, nowMs: parts.host.nowMs() });
     return entry === undefined ? [] : [entry];
   });
   if (entries.length === 0) return;

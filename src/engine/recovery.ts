@@ -4,10 +4,10 @@ import type { DriverOptions, RetiredRecord, VolumeRecord } from "../core/driver.
 import { toEngineError } from "../core/errors.ts";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { HistoryAction, HistoryEntry, VolumeEntry } from "../core/state-store.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
-import { OWN_PROGRAM } from "./history-entry.ts";
+import { historyEntry } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
 import { isHistoryLost, takeHistories } from "./recovery-history.ts";
 import { movingRows, settleMove } from "./recovery-moves.ts";
@@ -149,6 +149,9 @@ async function reconcileRow(stage: Stage, row: VolumeEntry, operation: Operation
     report.forgotten.push(row.name);
   } else if (!present.has(row.name)) {
     await reconcileAbsent(stage, row, operation);
+  } else if (isOfAnother(stage, row)) {
+    // What is in its place is a later volume of that name, and is adopted as one.
+    await leaveRemoved(stage, row, operation);
   } else if (row.phase === "removing") {
     // Nobody was told that it is gone, and it is not.
     await parts.state.write((transaction) => transaction.putVolume({ ...row, phase: "ready" }));
@@ -192,28 +195,52 @@ function haveEqualOptions(left: DriverOptions, right: DriverOptions): boolean {
   return [...names].every((name) => left[name] === right[name]);
 }
 
+function isSalvaged({ parts }: Pick<Stage, "parts">): boolean {
+  return parts.state.origin.kind === "salvaged";
+}
+
+/** What lies in the trash without a row and is this volume, whole. */
+function strayOf(stage: Stage, row: VolumeEntry): RetiredRecord | undefined {
+  const { strays, strayKeys } = stage;
+  // A volume that was never used has no identity in its row; only what lies beside its data tells.
+  const key = row.identity === "" && isSalvaged(stage) ? nameKey(row) : row.identity;
+  const id = strayKeys.get(key);
+  return id === undefined ? undefined : strays.get(id);
+}
+
+/** A row of an older copy whose volume is in the trash, while another one is in its place. */
+function isOfAnother(stage: Stage, row: VolumeEntry): boolean {
+  if (!isSalvaged(stage)) return false;
+  const stray = strayOf(stage, row);
+  return stray !== undefined && stray.identity !== stage.present.get(row.name)?.identity;
+}
+
+/**
+ * Rows of an older copy do not know of removals since. What is left of the data is kept, and is an
+ * entry of the trash where it says what it is.
+ */
+async function leaveRemoved(stage: Stage, row: VolumeEntry, operation: Operation): Promise<void> {
+  const { parts, report } = stage;
+  await parts.state.write((transaction) => {
+    transaction.removeVolume(row.name);
+    const removal = { action: "remove", entry: row } as const;
+    transaction.addHistory(historyEntry(parts.host, removal, operation));
+  });
+  report.leftRemoved.push(row.name);
+}
+
 async function reconcileAbsent(
   stage: Stage,
   row: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { parts, driver, report, strays, strayKeys } = stage;
+  const { parts, driver, report, strays } = stage;
   const presence = await driver.get(row.name, operation);
   if (presence.state === "unknown") report.failed.push(row.name);
   if (presence.state !== "absent") return;
-  const isOlder = parts.state.origin.kind === "salvaged";
-  // A volume that was never used has no identity in its row; only what lies beside its data tells.
-  const key = row.identity === "" && isOlder ? nameKey(row) : row.identity;
-  const id = strayKeys.get(key);
-  const stray = id === undefined ? undefined : strays.get(id);
-  if (stray !== undefined && isOlder) {
-    // Rows of an older copy do not know of removals since. What is left of the data is kept, and
-    // is an entry of the trash where it says what it is.
-    await parts.state.write((transaction) => {
-      transaction.removeVolume(row.name);
-      transaction.addHistory(change(row, "remove", parts.nowMs(), operation));
-    });
-    report.leftRemoved.push(row.name);
+  const stray = strayOf(stage, row);
+  if (stray !== undefined && isSalvaged(stage)) {
+    await leaveRemoved(stage, row, operation);
   } else if (stray !== undefined && driver.trash !== undefined) {
     // A restore that was cut short, or a removal that was taken back because its answer was lost.
     await driver.trash.restore(stray.id, row.name, operation);
@@ -236,7 +263,7 @@ async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
     [...present.values()].filter((record) => view.volume(record.name) === undefined),
   );
   if (rest.length === 0) return;
-  const atMs = parts.nowMs();
+  const atMs = parts.host.nowMs();
   await parts.state.write((transaction) => {
     for (const record of rest) {
       const options = Object.keys(record.options).length > 0 ? record.options : null;
@@ -251,19 +278,9 @@ async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
         usedAtMs: atMs,
         ...unsaid,
       });
-      const volume = { name: record.name, driver: driver.name };
-      transaction.addHistory(change(volume, "adopt", atMs, operation));
+      const entry = { name: record.name, driver: driver.name };
+      transaction.addHistory(historyEntry(parts.host, { action: "adopt", entry }, operation));
     }
   });
   report.adopted.push(...rest.map((record) => record.name));
-}
-
-function change(
-  { name, driver }: Pick<VolumeEntry, "name" | "driver">,
-  action: HistoryAction,
-  atMs: number,
-  { caller, id }: Operation,
-): HistoryEntry {
-  const own = { by: OWN_PROGRAM, subject: "", outcome: "done" } as const;
-  return { atMs, action, volume: name, driver, caller, ...own, operation: id };
 }

@@ -9,7 +9,7 @@ import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.
 import { byOf, historyEntry } from "./history-entry.ts";
 import type { Purger } from "./purger.ts";
 import { retirementOf } from "./trash-description.ts";
-import { type Fate, fateOf, type TrashDefaults } from "./trash-policy.ts";
+import { type Fate, fateOf, forGood, type TrashDefaults } from "./trash-policy.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface RemovalParts {
@@ -47,6 +47,27 @@ export async function removeData(
   if (trash !== undefined) return await retire(parts, { ...removal, trash }, operation);
   await destroy(parts, removal, operation);
   return undefined;
+}
+
+/**
+ * Before a removal for good. Throws `volume.in_use` while a mount in any mount namespace shows the
+ * data, by whatever path: a container that has the directory and not the volume, which no engine
+ * tells of.
+ */
+export async function refuseShown(
+  host: Pick<Host, "mountsBelow">,
+  { name, mountpoint }: VolumeEntry,
+): Promise<void> {
+  if (mountpoint === "") return;
+  const [first] = (await host.mountsBelow([mountpoint])).mounts;
+  if (first === undefined) return;
+  const { container, pid, target } = first;
+  const who = container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
+  throw new EngineError(
+    "volume.in_use",
+    `remove ${name}: ${who} still has its directory, at ${target}`,
+    { details: { container, pid, target } },
+  );
 }
 
 /** The row goes first, so that a crash leaves a directory which recovery knows by its identity. */
@@ -124,10 +145,6 @@ function fateOfRemoval(
   // What is with another engine has left only its shell here.
   const isShell = action === "release" || action === "undo";
   return isForGood || isShell ? forGood(nowMs) : fateOf(entry, trashDefaults, nowMs);
-}
-
-function forGood(nowMs: number): Fate {
-  return { phase: "purging", purgeAtMs: nowMs };
 }
 
 async function destroy(

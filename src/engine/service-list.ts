@@ -1,6 +1,7 @@
 // Which volumes the services of Docker Swarms name, also those that have no container just now.
 import type { EngineService } from "../core/container-engine.ts";
 import type { AliasEntry } from "../core/state-store.ts";
+import { aliasesByVolume } from "./aliases.ts";
 import type { SilentEngine } from "./container-lists.ts";
 
 export interface ServiceListParts {
@@ -15,17 +16,13 @@ export class ServiceList {
   /** Engines that could not say: what their services name is not known. */
   readonly unreachable: readonly SilentEngine[];
   /** By the volumes that they mean. */
-  readonly #aliases = new Map<string, string[]>();
+  readonly #aliases: ReadonlyMap<string, readonly string[]>;
   readonly #byName = new Map<string, string[]>();
   readonly #patterns: { readonly pattern: readonly string[]; readonly service: string }[] = [];
 
   constructor({ services, unreachable, aliases }: ServiceListParts) {
     this.unreachable = unreachable;
-    for (const { alias, volume } of aliases) {
-      const others = this.#aliases.get(volume);
-      if (others === undefined) this.#aliases.set(volume, [alias]);
-      else others.push(alias);
-    }
+    this.#aliases = aliasesByVolume(aliases);
     for (const service of services) {
       for (const volume of service.volumes) this.#add(volume, service.name);
     }

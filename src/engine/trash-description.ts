@@ -15,6 +15,7 @@ import {
   type HistoryEntry,
   historyActions,
   type LastUse,
+  LINE_LENGTH_MAX,
   type Protection,
   type RetiredEntry,
   type VolumeEntry,
@@ -36,8 +37,6 @@ import {
 /** How many changes of the volume's history it holds: the newest. */
 export const DESCRIBED_HISTORY_COUNT_MAX = 100;
 
-/** Longest reason, note or subject, in characters: see `core/state-store.ts`. */
-const LINE_LENGTH_MAX = 1_000;
 /** No path, program or id is longer, in characters. */
 const TEXT_LENGTH_MAX = 8_192;
 

@@ -1,4 +1,5 @@
 // What a removal becomes: how long it stays in the trash, and whether it goes there at all.
+import type { VolumeDriver } from "../core/driver.ts";
 import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
 import { parseRetention, type Retention } from "./retention.ts";
@@ -33,10 +34,25 @@ export function fateOf(entry: VolumeEntry, defaults: TrashDefaults, nowMs: numbe
   const isOurs = Object.keys(driverOptions(entry.options)).length === 0;
   const own = trash === undefined ? undefined : parseRetention(trash);
   if (own !== undefined) return after(own, nowMs);
-  if (reclaim === "delete" && isOurs) return after("off", nowMs);
-  if (!defaults.isOn && reclaim !== "trash") return after("off", nowMs);
-  if (!isOurs || entry.origin === "adopted") return { phase: "kept", purgeAtMs: null };
+  if (reclaim === "delete" && isOurs) return forGood(nowMs);
+  if (!defaults.isOn && reclaim !== "trash") return forGood(nowMs);
+  if (!isOwnStorage(entry)) return { phase: "kept", purgeAtMs: null };
   return after(isAnonymous(entry) ? defaults.anonymous : defaults.named, nowMs);
+}
+
+/** Of what is given up as it is removed. */
+export function forGood(nowMs: number): Fate {
+  return { phase: "purging", purgeAtMs: nowMs };
+}
+
+/** Whether Holdfast made the volume's storage, and may destroy it. */
+export function isOwnStorage({ origin, options }: VolumeEntry): boolean {
+  return origin === "made" && Object.keys(driverOptions(options)).length === 0;
+}
+
+/** Whether what is removed stays in the trash for a while, and takes its space there. */
+export function isKeptInTrash(driver: VolumeDriver | undefined, { phase }: Fate): boolean {
+  return driver?.trash !== undefined && phase === "kept";
 }
 
 /** Whether it never was in the trash for a while: nobody has to be told of its purge. */
@@ -45,6 +61,5 @@ export function isPurgedAtOnce({ phase, purgeAtMs, retiredAtMs }: RetiredEntry):
 }
 
 function after(retention: Retention, nowMs: number): Fate {
-  if (retention === "off") return { phase: "purging", purgeAtMs: nowMs };
-  return { phase: "kept", purgeAtMs: nowMs + retention };
+  return retention === "off" ? forGood(nowMs) : { phase: "kept", purgeAtMs: nowMs + retention };
 }

@@ -176,7 +176,7 @@ export class Trash {
       transaction.addHistory(historyEntry(host, change, operation));
     });
     try {
-      await trash.restore(id, name, operation);
+      await bringBack({ driver, trash, id, volume }, operation);
     } catch (error) {
       await this.#undoRestore(driver, { entry, volume, error }, operation);
     }
@@ -353,6 +353,33 @@ export class Trash {
       details: { driver: name },
     });
   }
+}
+
+/** What was never used, and a power cut has taken in part or as a whole, is made again. */
+async function bringBack(
+  { driver, trash, id, volume }: BringingBack,
+  operation: Operation,
+): Promise<void> {
+  const rebuild = volume.usedAtMs === null ? driver.rebuild : undefined;
+  try {
+    await trash.restore(id, volume.name, operation);
+  } catch (error) {
+    const isGone = error instanceof EngineError && error.code === "trash.not_found";
+    if (!isGone || rebuild === undefined) throw error;
+  }
+  if (rebuild === undefined) return;
+  const options = driverOptions(volume.options);
+  const presence = await driver.get(volume.name, operation);
+  const hasOptions = presence.state === "found" && Object.keys(presence.record.options).length > 0;
+  const isWhole = presence.state === "found" && hasOptions === Object.keys(options).length > 0;
+  if (!isWhole) await rebuild.rebuild({ ...volume, options }, operation);
+}
+
+interface BringingBack {
+  readonly driver: VolumeDriver;
+  readonly trash: TrashCapable;
+  readonly id: TrashId;
+  readonly volume: VolumeEntry;
 }
 
 function isThat({ volume }: RetiredEntry, identity: string): boolean {

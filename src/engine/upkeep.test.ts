@@ -76,20 +76,16 @@ describe("protection", () => {
     );
   });
 
-  test("can have a new reason, and is lifted by the name only", async () => {
+  test("can have a new reason, and is lifted", async () => {
     await using bench = await withVolume();
     await protect(bench);
     const { protection } = await protect(bench, "audit until May");
     expect(protection?.reason).toBe("audit until May");
     const { upkeep, volumes } = bench.engine;
-    for (const confirm of ["", "yes", "PGDATA"]) {
-      const failure = await failureOf(upkeep.unprotect("pgdata", confirm, bench.operation()));
-      expect(failure.code).toBe("confirmation.missing");
-    }
-    expect((await upkeep.unprotect("pgdata", "pgdata", bench.operation())).protection).toBeNull();
+    expect((await upkeep.unprotect("pgdata", bench.operation())).protection).toBeNull();
     expect(newest(bench, 1)).toEqual([["unprotect", ""]]);
     // Of what is not protected nothing is changed.
-    await upkeep.unprotect("pgdata", "pgdata", bench.operation());
+    await upkeep.unprotect("pgdata", bench.operation());
     expect(newest(bench, 2).map(([action]) => action)).toEqual(["unprotect", "protect"]);
     await volumes.remove("pgdata", bench.operation());
   });

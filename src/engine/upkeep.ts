@@ -20,7 +20,7 @@ import type { VolumeEngine } from "./volumes.ts";
 export interface VolumeChange {
   readonly labelsSet: Labels;
   readonly labelsRemoved: readonly string[];
-  /** null removes it; undefined leaves it. One line, 1 to 1,000 characters. */
+  /** null removes it; undefined leaves it. One line: see `checkLine`. */
   readonly note?: string | null;
   /** Options of the engine (`sharing`, `owner`, …); those of the driver stay as they were made. */
   readonly optionsSet: Readonly<Record<string, string>>;
@@ -58,7 +58,7 @@ export class Upkeep {
 
   /**
    * From now on the volume is not removed, renamed, released or purged. A protected one gets the
-   * new reason. Throws `request.invalid` unless the reason is one line of 1 to 1,000 characters.
+   * new reason. Throws `request.invalid` unless the reason is one line, as `checkLine` wants it.
    */
   async protect(name: string, reason: string, operation: Operation): Promise<VolumeEntry> {
     const { host } = this.#parts;
@@ -69,19 +69,9 @@ export class Upkeep {
     });
   }
 
-  /**
-   * Lifts the protection; of a volume without one nothing is changed. Throws `confirmation.missing`
-   * unless `confirm` is the volume's own name.
-   */
-  unprotect(name: string, confirm: string, operation: Operation): Promise<VolumeEntry> {
+  /** Lifts the protection; of one without it nothing is changed. Who asks has confirmed it. */
+  unprotect(name: string, operation: Operation): Promise<VolumeEntry> {
     return this.#change(name, operation, (row) => {
-      if (confirm !== row.name) {
-        throw new EngineError(
-          "confirmation.missing",
-          `unprotect ${row.name}: the confirmation must be the volume's name, ${row.name}`,
-          { details: { name: row.name, confirm } },
-        );
-      }
       if (row.protection === null) return undefined;
       return { action: "unprotect", entry: { ...row, protection: null }, subject: "" };
     });

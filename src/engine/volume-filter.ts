@@ -7,12 +7,25 @@ export const ANONYMOUS_LABEL = "com.docker.volume.anonymous";
 /** What Docker makes up for a volume without a name. */
 const MADE_UP_NAME = /^[0-9a-f]{64}$/;
 
+/** The only driver whose volumes Docker's prune removes. */
+const PRUNED_DRIVER = "local";
+
+/** Docker's rule of what a prune is about: volumes of `local` that were created without options. */
+export function isForDockerPrune({ driver, options }: VolumeEntry): boolean {
+  return driver === PRUNED_DRIVER && Object.keys(options ?? {}).length === 0;
+}
+
+/** Docker's word for a volume that goes without being asked for. */
+export function hasAnonymousLabel({ labels }: Pick<VolumeEntry, "labels">): boolean {
+  return labels !== null && Object.hasOwn(labels, ANONYMOUS_LABEL);
+}
+
 /**
  * Whether nobody chose the volume's name: by its label, or by the name itself. Container engines
  * give the volume driver socket no labels.
  */
 export function isAnonymous({ name, labels }: Pick<VolumeEntry, "name" | "labels">): boolean {
-  return (labels !== null && Object.hasOwn(labels, ANONYMOUS_LABEL)) || MADE_UP_NAME.test(name);
+  return hasAnonymousLabel({ labels }) || MADE_UP_NAME.test(name);
 }
 
 /**

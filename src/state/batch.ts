@@ -33,7 +33,10 @@ export interface PlannedWrite {
   readonly volumeGrowth: number;
   /** The same of the trash alone. */
   readonly trashGrowth: number;
-  /** Engines and aliases among them: what is used, and not removed, with them. */
+  /**
+   * The same of holders. Engines and aliases among them, and volumes about which more is said than
+   * before: what is used or described, and not removed, with them.
+   */
   readonly holderGrowth: number;
   /** What the rows take in the file, at most, less the pages that the write itself sets free. */
   readonly bytes: number;
@@ -185,6 +188,7 @@ export class BatchPlan {
     const rowId = known ?? draft.next.volume;
     push(draft, { kind: "putVolume", rowId, isNew, entry }, encodeVolume(rowId, entry));
     if (!isNew) draft.freedBytes += this.#volumeBytes(entry.name, rowId);
+    if (!isNew && isSaidMore(entry, this.#memory.volume(entry.name))) draft.holderGrowth++;
     draft.volumes.set(entry.name, rowId);
     if (!isNew) return undefined;
     draft.next = { ...draft.next, volume: rowId + 1 };
@@ -231,6 +235,8 @@ export class BatchPlan {
     const rowId = known ?? draft.next.retired;
     push(draft, { kind: "putRetired", rowId, isNew, entry }, encodeRetired(rowId, entry));
     if (!isNew) draft.freedBytes += this.#retiredBytes(entry.id, rowId);
+    const before = isNew ? undefined : this.#memory.retiredEntry(entry.id)?.volume;
+    if (!isNew && isSaidMore(entry.volume, before)) draft.holderGrowth++;
     draft.retired.set(entry.id, rowId);
     if (!isNew) return;
     draft.next = { ...draft.next, retired: rowId + 1 };
@@ -242,6 +248,26 @@ export class BatchPlan {
 function push(draft: Draft, change: RowChange, values: readonly SqlValue[] = []): void {
   draft.rows.push({ change, values });
   draft.bytes += bytesOf(values);
+}
+
+/** What people say of it takes more room than it did; the end of a use does not count. */
+function isSaidMore(entry: VolumeEntry, before: VolumeEntry | undefined): boolean {
+  if (before === undefined || saysTheSame(entry, before)) return false;
+  return saidBytes(entry) > saidBytes(before);
+}
+
+/** Without a look at what may be long: an entry that says the same has it from its predecessor. */
+function saysTheSame(entry: VolumeEntry, before: VolumeEntry): boolean {
+  return (
+    entry.labels === before.labels &&
+    entry.options === before.options &&
+    entry.note === before.note &&
+    entry.protection === before.protection
+  );
+}
+
+function saidBytes({ labels, options, note, protection }: VolumeEntry): number {
+  return Buffer.byteLength(JSON.stringify([labels, options, note, protection]));
 }
 
 interface Draft {

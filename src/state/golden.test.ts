@@ -113,7 +113,8 @@ describe("golden state files", () => {
     copyFileSync(join(fixtures, "v2.db"), path);
     const database = openDatabase(path, { mode: "existing" });
     const add = database.prepare<never, [string, string, number]>(
-      "INSERT INTO history (at_ms, action, volume, driver, operation) VALUES (?3, ?1, ?2, 'local', 'o')",
+      "INSERT INTO history (at_ms, action, volume, driver, operation) " +
+        "VALUES (?3, ?1, ?2, 'local', 'o')",
     );
     add.run("mount", "plain", 1_800_000_000_000);
     add.run("unmount", "plain", 1_800_000_000_001.5);

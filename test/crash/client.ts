@@ -60,11 +60,17 @@ export class Client {
     return (body as { readonly Volumes: readonly Volume[] }).Volumes; // GET /volumes answers this.
   }
 
-  /** Who holds each volume, by the volume's name. */
-  async holders(): Promise<ReadonlyMap<string, readonly string[]>> {
+  /** What only Holdfast's own list tells of each volume, by its name. */
+  async own(): Promise<ReadonlyMap<string, OwnVolume>> {
     const body = await this.expect(200, "GET", "/holdfast/v1/volumes");
-    const { volumes } = body as OwnList; // The contract of Holdfast's own route.
-    return new Map(volumes.map(({ name, holders }) => [name, holders.map(({ id }) => id)]));
+    const { volumes } = body as { readonly volumes: readonly OwnVolume[] }; // Our own contract.
+    return new Map(volumes.map((volume) => [volume.name, volume]));
+  }
+
+  /** What has been removed and still lies in the trash, what is being destroyed too. */
+  async trash(): Promise<readonly TrashItem[]> {
+    const body = await this.expect(200, "GET", "/holdfast/v1/trash");
+    return (body as { readonly entries: readonly TrashItem[] }).entries; // Our own contract.
   }
 
   /** The sentences of GET /info. */
@@ -74,11 +80,24 @@ export class Client {
   }
 }
 
-interface OwnList {
-  readonly volumes: readonly {
-    readonly name: string;
-    readonly holders: readonly { readonly id: string }[];
-  }[];
+export interface OwnVolume {
+  readonly name: string;
+  readonly note: string | null;
+  readonly protection: { readonly reason: string } | null;
+  readonly aliases: readonly string[];
+  readonly holders: readonly { readonly id: string }[];
+}
+
+export interface TrashItem {
+  readonly id: string;
+  readonly name: string;
+  readonly phase: "kept" | "purging";
+  /** null: not measured. */
+  readonly sizeBytes: number | null;
+  readonly createdAt: string;
+  readonly labels: Readonly<Record<string, string>> | null;
+  readonly options: Readonly<Record<string, string>> | null;
+  readonly note: string | null;
 }
 
 /** The daemon lives and said something else: never excused by a crash. */
@@ -90,6 +109,11 @@ export class UnexpectedAnswer extends Error {
     this.name = "UnexpectedAnswer";
     this.answer = answer;
   }
+}
+
+/** Of Holdfast's own routes of one volume. */
+export function ownPath(volume: string, rest = ""): string {
+  return `/holdfast/v1/volumes/${volume}${rest}`;
 }
 
 export function holderPath(volume: string, holder: string): string {

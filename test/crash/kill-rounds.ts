@@ -6,7 +6,6 @@ import { setTimeout as delay } from "node:timers/promises";
 import { hasEnded, startChild, stopChild } from "../support/child.ts";
 import {
   holdfastCommand,
-  purgingAtOnce,
   type RunningDaemon,
   startDaemon,
   temporaryDirectory,
@@ -15,9 +14,9 @@ import { needs } from "../support/needs.ts";
 import { Client } from "./client.ts";
 import { runLoad } from "./load.ts";
 import { unmountBelow } from "./loop-image.ts";
-import { ClientModel } from "./model.ts";
+import { ClientModel, verbCounts } from "./model.ts";
 import { printedSeed, Random } from "./random.ts";
-import { compare, untilTrashIsEmpty } from "./reality.ts";
+import { compare, type Place, untilPurged } from "./reality.ts";
 
 const clientCount = 8;
 /** Few names, so that creates and removes of one name follow each other closely. */
@@ -48,6 +47,8 @@ export interface KillReport {
   readonly startKillCount: number;
   readonly acknowledgedCount: number;
   readonly unansweredCount: number;
+  /** Acknowledged changes by verb. */
+  readonly verbs: Readonly<Record<string, number>>;
 }
 
 /** Rejects with everything that was wrong at the first restart after which anything was wrong. */
@@ -65,18 +66,19 @@ async function killAgainAndAgain(run: KillRun): Promise<KillReport> {
         await killDuringStart(root, random.fraction() * startMs);
         startKillCount += 1;
       }
-      const daemon = await startDaemon({ root, parameters: purgingAtOnce });
+      const daemon = await startDaemon({ root });
       await check(daemon, models, `after kill ${kill}`);
-      if (kill % trashEvery === 0) await untilTrashIsEmpty(root);
+      if (kill % trashEvery === 0) await untilPurged(placeOf(daemon));
       await loadAndKill({ daemon, models, random, canMount });
-      unansweredCount += models.filter(({ unanswered }) => unanswered.kind !== "none").length;
+      unansweredCount += models.filter(({ unanswered }) => unanswered !== undefined).length;
     }
     await checkTwice(root, models);
   } finally {
     await unmountBelow(root);
   }
   const acknowledgedCount = models.reduce((sum, model) => sum + model.acknowledgedCount, 0);
-  return { killCount, startKillCount, acknowledgedCount, unansweredCount };
+  const verbs = verbCounts(models);
+  return { killCount, startKillCount, acknowledgedCount, unansweredCount, verbs };
 }
 
 /** The same in a fresh directory in memory. Prints the seed and the report. */
@@ -96,15 +98,16 @@ export async function killInMemory(killCount: number): Promise<KillReport> {
   }
 }
 
+function placeOf({ socketPath, root }: RunningDaemon): Place {
+  return { client: new Client(socketPath), root };
+}
+
 async function check(
   daemon: RunningDaemon,
   models: readonly ClientModel[],
   when: string,
 ): Promise<void> {
-  const complaints = await compare(
-    { client: new Client(daemon.socketPath), root: daemon.root },
-    models,
-  );
+  const complaints = await compare(placeOf(daemon), models);
   if (complaints.length === 0) return;
   await daemon.kill();
   throw new Error(`${when}:\n${complaints.join("\n")}\n${daemon.output()}`);
@@ -123,6 +126,7 @@ async function loadAndKill(parts: {
       client: new Client(daemon.socketPath),
       model,
       random: random.fork(),
+      root: daemon.root,
       canMount,
       isKilled: () => isKilled,
     }),
@@ -146,11 +150,11 @@ async function killDuringStart(root: string, afterMs: number): Promise<void> {
   await stopChild(child);
 }
 
-/** A clean stop and one more start: what was gone stays gone, and nothing stays in the trash. */
+/** A clean stop and one more start: what was gone stays gone, and what was given up goes away. */
 async function checkTwice(root: string, models: readonly ClientModel[]): Promise<void> {
   for (const when of ["at the end", "after a clean stop"]) {
-    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
+    await using daemon = await startDaemon({ root });
     await check(daemon, models, when);
-    await untilTrashIsEmpty(root);
+    await untilPurged(placeOf(daemon));
   }
 }

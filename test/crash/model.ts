@@ -2,7 +2,9 @@
 //
 // Every client owns its names, so what it was told about them has one order. At most one request of
 // a client is unanswered when the daemon dies; that one may have happened or not, but not by half.
+import { isDeepStrictEqual } from "node:util";
 import type { Volume } from "./client.ts";
+import { isSameWorld, type Known, keyOf, nothing, type World } from "./world.ts";
 
 /** What a create asked for. */
 export interface Wanted {
@@ -11,29 +13,24 @@ export interface Wanted {
   readonly options: Readonly<Record<string, string>> | null;
 }
 
-/** A volume as its client knows it. */
-export interface Known {
-  readonly volume: Volume;
-  readonly holders: ReadonlySet<string>;
-  /** Contents of the files in `_data`, by name. */
-  readonly files: ReadonlyMap<string, string>;
-}
-
 /** A request that was sent and not answered yet. */
-export type Unanswered =
-  | { readonly kind: "none" }
-  | { readonly kind: "create"; readonly wanted: Wanted; readonly sentAtMs: number }
-  | { readonly kind: "remove"; readonly name: string }
-  | { readonly kind: "prune"; readonly names: readonly string[] }
-  | { readonly kind: "mount" | "unmount"; readonly name: string; readonly holder: string };
+export interface Unanswered {
+  readonly what: string;
+  /** All that it may have made, given what was found. */
+  readonly outcomes: (found: World) => readonly World[];
+}
 
 export class ClientModel {
   readonly owner: string;
   readonly names: readonly string[];
-  readonly known = new Map<string, Known>();
-  unanswered: Unanswered = { kind: "none" };
+  world: World = nothing;
+  unanswered: Unanswered | undefined;
+  /** What was destroyed for good since the last comparison. */
+  #destroyed: readonly Known[] = [];
   /** Changes that were acknowledged. */
   acknowledgedCount = 0;
+  /** The same by verb. */
+  readonly acknowledged = new Map<string, number>();
 
   constructor(owner: string, nameCount: number) {
     this.owner = owner;
@@ -43,71 +40,85 @@ export class ClientModel {
   /** As it is now; what the client goes on to learn does not change it. */
   copy(): ClientModel {
     const copy = new ClientModel(this.owner, this.names.length);
-    for (const [name, known] of this.known) copy.known.set(name, known);
+    copy.world = this.world;
+    copy.#destroyed = this.#destroyed;
     copy.unanswered = this.unanswered;
     copy.acknowledgedCount = this.acknowledgedCount;
+    for (const [verb, count] of this.acknowledged) copy.acknowledged.set(verb, count);
     return copy;
   }
 
-  created(volume: Volume): void {
-    this.known.set(volume.Name, { volume, holders: new Set(), files: new Map() });
-    this.#answered();
+  /** To be called before a request is sent: what it makes when it succeeds. */
+  asks(what: string, ...outcomes: readonly World[]): void {
+    this.unanswered = { what, outcomes: () => outcomes };
   }
 
-  removed(names: readonly string[]): void {
-    for (const name of names) this.known.delete(name);
-    this.#answered();
+  /** The request was answered: this is what there is. */
+  learns(world: World): void {
+    const verb = this.unanswered?.what.split(" ")[0] ?? "";
+    this.acknowledged.set(verb, (this.acknowledged.get(verb) ?? 0) + 1);
+    this.acknowledgedCount += 1;
+    this.#destroyed = [...this.#destroyed, ...destroyedBetween(this.world, world)];
+    this.world = world;
+    this.unanswered = undefined;
   }
 
-  mounted(name: string, holder: string): void {
-    this.#change(name, (known) => ({ ...known, holders: new Set([...known.holders, holder]) }));
-    this.#answered();
+  /** Whether what was found is what was acknowledged, with or without the last request. */
+  allows(found: World): boolean {
+    const outcomes = this.unanswered?.outcomes(found) ?? [];
+    return [this.world, ...outcomes].some((outcome) => isSameWorld(outcome, found));
   }
 
-  unmounted(name: string, holder: string): void {
-    this.#change(name, (known) => {
-      const holders = new Set(known.holders);
-      holders.delete(holder);
-      return { ...known, holders, files: holders.size === 0 ? kept(known) : known.files };
-    });
-    this.#answered();
-  }
-
-  wrote(name: string, file: string, content: string): void {
-    this.#change(name, (known) => ({
-      ...known,
-      files: new Map([...known.files, [file, content]]),
-    }));
+  /**
+   * The same after a power cut: what was to be destroyed at once may be whole again, where the cut
+   * has taken the move out of sight before anything was destroyed. Nobody loses by that.
+   */
+  allowsAfterCut(found: World): boolean {
+    const isBack = (known: Known) => this.#destroyed.some((one) => isDeepStrictEqual(one, known));
+    const volumes = new Map([...found.volumes].filter(([, known]) => !isBack(known)));
+    return this.allows(found) || this.allows({ ...found, volumes });
   }
 
   /** After a crash: what was found is what is known from now on. */
-  settle(found: ReadonlyMap<string, Known>): void {
-    for (const name of this.names) {
-      const known = found.get(name);
-      if (known === undefined) this.known.delete(name);
-      else this.known.set(name, known);
-    }
-    this.unanswered = { kind: "none" };
-  }
-
-  #change(name: string, change: (known: Known) => Known): void {
-    const known = this.known.get(name);
-    if (known === undefined) throw new Error(`the model does not know ${name}`);
-    this.known.set(name, change(known));
-  }
-
-  #answered(): void {
-    this.unanswered = { kind: "none" };
-    this.acknowledgedCount += 1;
+  settle(found: World): void {
+    this.world = found;
+    this.unanswered = undefined;
+    this.#destroyed = [];
   }
 }
 
-/** What the last unmount leaves: a tmpfs forgets. */
-function kept(known: Known): ReadonlyMap<string, string> {
-  return hasMount(known.volume) ? new Map() : known.files;
+/** Volumes that are neither listed nor in the trash any more. */
+function destroyedBetween(before: World, after: World): readonly Known[] {
+  const isLess = sizeOf(after) < sizeOf(before);
+  if (!isLess) return [];
+  const inTrash = new Set(after.trash.map(keyOf));
+  const gone = [...before.volumes.values()].filter(({ volume }) => !after.volumes.has(volume.Name));
+  return gone.filter((known) => !inTrash.has(keyOf(known)));
 }
 
-/** Whether the volume is something that is mounted rather than a directory. */
-export function hasMount(volume: Pick<Volume, "Options">): boolean {
-  return volume.Options?.["device"] !== undefined;
+function sizeOf({ volumes, trash }: World): number {
+  return volumes.size + trash.length;
 }
+
+/** How often each verb was acknowledged, over all clients. */
+export function verbCounts(models: readonly ClientModel[]): Readonly<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { acknowledged } of models) {
+    for (const [verb, count] of acknowledged) counts[verb] = (counts[verb] ?? 0) + count;
+  }
+  return counts;
+}
+
+/** Wholly as it was asked for: a volume without its labels is half made. */
+export function isAsWanted(volume: Volume, wanted: Wanted, sentAtMs: number): boolean {
+  const createdAtMs = Date.parse(volume.CreatedAt);
+  return (
+    isDeepStrictEqual(volume.Labels, wanted.labels) &&
+    isDeepStrictEqual(volume.Options, wanted.options) &&
+    createdAtMs >= sentAtMs - secondMs &&
+    createdAtMs <= Date.now()
+  );
+}
+
+/** Docker's creation time has whole seconds. */
+const secondMs = 1_000;

@@ -4,7 +4,7 @@
 // had not yet sent to its device is not in the copy: exactly what a power cut takes.
 import { constants, copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { purgingAtOnce, type RunningDaemon, startDaemon } from "../support/daemon.ts";
+import { type RunningDaemon, startDaemon } from "../support/daemon.ts";
 import { Client } from "./client.ts";
 import { isContradiction, runLoad } from "./load.ts";
 import {
@@ -14,9 +14,10 @@ import {
   mountImage,
   unmountImage,
 } from "./loop-image.ts";
-import { ClientModel, hasMount } from "./model.ts";
+import { ClientModel } from "./model.ts";
 import type { Random } from "./random.ts";
-import { compare, untilTrashIsEmpty } from "./reality.ts";
+import { compare, type Place, untilPurged } from "./reality.ts";
+import { rebooted, type World } from "./world.ts";
 
 const clientCount = 8;
 const namesPerClient = 5;
@@ -121,10 +122,10 @@ class Machine {
     await mountImage(copy, this.#disk, this.#parts.type);
   }
 
-  /** The last comparison, with a clean end. What no row knows stays in the trash for ever. */
+  /** The last comparison, with a clean end. What was given up goes away, whatever was cut short. */
   async liveOn(): Promise<void> {
     await using daemon = await this.#start();
-    if (this.complaints.length === 0) await untilTrashIsEmpty(daemon.root);
+    if (this.complaints.length === 0) await untilPurged(placeOf(daemon));
   }
 
   #complain(complaint: string): void {
@@ -133,13 +134,8 @@ class Machine {
 
   async #start(): Promise<RunningDaemon> {
     const { environment = {} } = this.#parts;
-    const daemon = await startDaemon({
-      root: join(this.#disk, "root"),
-      environment,
-      parameters: purgingAtOnce,
-    });
-    const place = { client: new Client(daemon.socketPath), root: daemon.root };
-    for (const complaint of await compare(place, this.#models)) this.#complain(complaint);
+    const daemon = await startDaemon({ root: join(this.#disk, "root"), environment });
+    for (const complaint of await compare(placeOf(daemon), this.#models)) this.#complain(complaint);
     return daemon;
   }
 
@@ -162,6 +158,7 @@ class Machine {
         client: new Client(daemon.socketPath),
         model,
         random: random.fork(),
+        root: daemon.root,
         canMount: true,
         isKilled: () => before !== undefined,
         onAnswer: cut,
@@ -185,11 +182,17 @@ class Machine {
   }
 }
 
+function placeOf({ socketPath, root }: RunningDaemon): Place {
+  return { client: new Client(socketPath), root, hadPowerCut: true };
+}
+
 /** What a client knows after the machine has come back: nothing is mounted any more. */
 function afterReboot(model: ClientModel): ClientModel {
   const copy = model.copy();
-  for (const [name, known] of copy.known) {
-    if (hasMount(known.volume)) copy.known.set(name, { ...known, files: new Map() });
-  }
+  copy.world = rebooted(model.world);
+  const { unanswered } = model;
+  if (unanswered === undefined) return copy;
+  const outcomes = (found: World) => unanswered.outcomes(found).map(rebooted);
+  copy.unanswered = { ...unanswered, outcomes };
   return copy;
 }

@@ -3,19 +3,27 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { driverOptions } from "../../src/engine/engine-options.ts";
 import { eventually } from "../support/child.ts";
 import type { Client, Volume } from "./client.ts";
-import { type ClientModel, hasMount, type Known, type Wanted } from "./model.ts";
+import type { ClientModel } from "./model.ts";
+import { filesBelow, foundEntry } from "./trash-entries.ts";
+import { differences, hasMount, type Known, type Trashed, type World } from "./world.ts";
 
-/** Docker's creation time has whole seconds. */
-const secondMs = 1_000;
-
-/** How long the background may take until the trash is empty. */
+/** How long the background may take until what was given up is gone. */
 const purgeTimeoutMs = 15_000;
+
+/** What Holdfast puts beside the data of what it has removed; the second while it writes. */
+const descriptionFiles: readonly string[] = ["retired.json", "retired.json.new"];
+
+/** Options while they are written. */
+const unfinishedOptions = "opts.json.new";
 
 export interface Place {
   readonly client: Client;
   readonly root: string;
+  /** A power cut takes directories that nobody has ever used; they are made again when wanted. */
+  readonly hadPowerCut?: boolean;
 }
 
 /** Everything found that no acknowledged answer allows, as sentences; the models are settled. */
@@ -23,60 +31,119 @@ export async function compare(
   place: Place,
   models: readonly ClientModel[],
 ): Promise<readonly string[]> {
-  const { volumes, complaints } = await look(place);
+  const { world, complaints } = await look(place);
   for (const warning of await place.client.warnings()) complaints.push(`warning: ${warning}`);
   const owned = new Set(models.flatMap(({ names }) => names));
-  for (const name of volumes.keys()) {
+  for (const name of namesIn(world)) {
     if (!owned.has(name)) complaints.push(`${name}: nobody has created it`);
   }
   for (const model of models) {
-    for (const name of model.names) {
-      const found = volumes.get(name);
-      const allowed = outcomes(model, name);
-      if (allowed.some((outcome) => outcome(found))) continue;
-      complaints.push(describe(model, name, found));
-    }
-    model.settle(volumes);
+    const found = part(world, new Set(model.names));
+    const isAllowed =
+      place.hadPowerCut === true ? model.allowsAfterCut(found) : model.allows(found);
+    if (!isAllowed) complaints.push(contrast(model, found));
+    model.settle(found);
   }
   return complaints;
 }
 
-/** The volumes as they are now. */
-async function look({ client, root }: Place): Promise<{
-  readonly volumes: ReadonlyMap<string, Known>;
+function namesIn({ volumes, aliases, trash }: World): ReadonlySet<string> {
+  return new Set([...volumes.keys(), ...aliases.keys(), ...trash.map(({ volume }) => volume.Name)]);
+}
+
+function part({ volumes, aliases, trash }: World, names: ReadonlySet<string>): World {
+  return {
+    volumes: new Map([...volumes].filter(([name]) => names.has(name))),
+    aliases: new Map([...aliases].filter(([alias]) => names.has(alias))),
+    trash: trash.filter(({ volume }) => names.has(volume.Name)),
+  };
+}
+
+interface Sight {
+  readonly world: World;
   readonly complaints: string[];
-}> {
+}
+
+/** Volumes, aliases and trash as they are now. */
+async function look(place: Place): Promise<Sight> {
+  const { client, root } = place;
   const complaints: string[] = [];
   const listed = await client.volumes();
-  const holders = await client.holders();
+  const own = await client.own();
   const volumes = new Map<string, Known>();
+  const aliases = new Map<string, string>();
   for (const volume of listed) {
     const name = volume.Name;
     if (volumes.has(name)) complaints.push(`${name}: listed twice`);
-    complaints.push(...layoutFaults(root, volume));
     const files = filesBelow(join(root, "volumes", name, "_data"));
-    volumes.set(name, { volume, holders: new Set(holders.get(name) ?? []), files });
+    const more = own.get(name);
+    if (more === undefined) complaints.push(`${name}: not in Holdfast's own list`);
+    const holders = new Set(more?.holders.map(({ id }) => id));
+    // What a restore that was cut short has left goes with the next mount.
+    const cut = place.hadPowerCut === true ? [unfinishedOptions] : [];
+    const mayHave = holders.size === 0 ? [...descriptionFiles, ...cut] : cut;
+    complaints.push(...layoutFaults(join(root, "volumes", name), volume, mayHave));
+    const { note = null, protection = null } = more ?? {};
+    volumes.set(name, { volume, note, files, holders, protection: protection?.reason ?? null });
+    for (const alias of more?.aliases ?? []) aliases.set(alias, name);
     const inspected = await client.volume(name);
     if (!isDeepStrictEqual(inspected, volume)) complaints.push(`${name}: inspect differs`);
   }
   for (const entry of readdirSync(join(root, "volumes"))) {
     if (!volumes.has(entry)) complaints.push(`${entry}: a directory without a volume`);
   }
-  return { volumes, complaints };
+  const trash = await lookIntoTrash(place, complaints);
+  return { world: { volumes, aliases, trash }, complaints };
+}
+
+/** What can be restored. Each such entry has its directory, and each directory is listed. */
+async function lookIntoTrash(
+  { client, root, hadPowerCut = false }: Place,
+  complaints: string[],
+): Promise<readonly Trashed[]> {
+  const trash: Trashed[] = [];
+  const before = readdirSync(join(root, "trash"));
+  const ids = new Set<string>();
+  for (const item of await client.trash()) {
+    if (ids.has(item.id)) complaints.push(`${item.id}: listed twice in the trash`);
+    ids.add(item.id);
+    if (item.phase !== "kept") continue;
+    const { entry } = foundEntry(item, root);
+    const directory = join(root, "trash", item.id);
+    // What had been used would have had files.
+    const mayHave = hadPowerCut ? [...descriptionFiles, unfinishedOptions] : descriptionFiles;
+    const isForgotten =
+      hadPowerCut && entry.files.size === 0 && !existsSync(join(directory, "_data"));
+    if (!isForgotten) complaints.push(...layoutFaults(directory, entry.volume, mayHave));
+    trash.push(entry);
+  }
+  // What is being destroyed may be gone from the list before it was looked for, or from the disk.
+  const after = new Set(readdirSync(join(root, "trash")));
+  for (const directory of before) {
+    const id = directory.replace(/\.purging$/, "");
+    if (after.has(directory) && id === directory && !ids.has(id)) {
+      complaints.push(`${directory}: a directory in the trash that nobody lists`);
+    }
+  }
+  return trash;
 }
 
 /** A volume on disk is whole: its directory, its data, its options, and nothing else. */
-function layoutFaults(root: string, volume: Volume): readonly string[] {
-  const directory = join(root, "volumes", volume.Name);
-  if (!existsSync(directory)) return [`${volume.Name}: no directory`];
+function layoutFaults(
+  directory: string,
+  volume: Volume,
+  mayHave: readonly string[],
+): readonly string[] {
+  const where = `${volume.Name} at ${directory}`;
+  if (!existsSync(directory)) return [`${where}: no directory`];
   const faults: string[] = [];
-  const options = volume.Options ?? {};
+  const options = driverOptions(volume.Options);
   const wanted = Object.keys(options).length > 0 ? "_data, opts.json" : "_data";
   const entries = readdirSync(directory).sort();
-  const words = entries.join(", ");
+  const words = entries.filter((entry) => !mayHave.includes(entry)).join(", ");
   // An empty mount point is made again by the mount.
   const isWhole = words === wanted || (hasMount(volume) && words === "opts.json");
-  if (!isWhole) faults.push(`${volume.Name}: its directory has ${words}, not ${wanted}`);
+  if (!isWhole) faults.push(`${where}: its directory has ${words}, not ${wanted}`);
   const data = join(directory, "_data");
   if (existsSync(data) && !statSync(data).isDirectory()) faults.push(`${data}: no directory`);
   if (entries.includes("opts.json")) {
@@ -84,93 +151,39 @@ function layoutFaults(root: string, volume: Volume): readonly string[] {
       readFileSync(join(directory, "opts.json"), "utf8"),
     );
     if (!isDeepStrictEqual(stored.HoldfastOptions, options)) {
-      faults.push(`${volume.Name}: opts.json has other options`);
+      faults.push(`${where}: opts.json has other options`);
     }
   }
   return faults;
 }
 
-function filesBelow(data: string): ReadonlyMap<string, string> {
-  if (!existsSync(data)) return new Map();
-  const entries = readdirSync(data).filter((entry) => statSync(join(data, entry)).isFile());
-  return new Map(entries.map((entry) => [entry, readFileSync(join(data, entry), "utf8")]));
+function contrast(model: ClientModel, found: World): string {
+  const { owner, world, unanswered } = model;
+  const what = unanswered?.what ?? "nothing";
+  return [`${owner}; unanswered: ${what}`, ...differences(found, world)].join("\n");
 }
 
-type Outcome = (found: Known | undefined) => boolean;
-
-/** All that may be found of a name: what was acknowledged, and what the last request asked for. */
-function outcomes(model: ClientModel, name: string): readonly Outcome[] {
-  const known = model.known.get(name);
-  const before: Outcome = (found) => isDeepStrictEqual(found, known);
-  const absent: Outcome = (found) => found === undefined;
-  const { unanswered } = model;
-  switch (unanswered.kind) {
-    case "none":
-      return [before];
-    case "create": {
-      const { wanted, sentAtMs } = unanswered;
-      if (wanted.name !== name) return [before];
-      return [before, (found) => found !== undefined && isAsWanted(found, wanted, sentAtMs)];
-    }
-    case "remove":
-      return unanswered.name === name ? [before, absent] : [before];
-    case "prune":
-      return unanswered.names.includes(name) ? [before, absent] : [before];
-    case "mount":
-    case "unmount":
-      if (unanswered.name !== name || known === undefined) return [before];
-      return holderOutcomes(known, unanswered.holder);
-    default:
-      unanswered satisfies never;
-      return [];
-  }
-}
-
-/** With or without the holder; a tmpfs that nobody else holds may be unmounted, and so empty. */
-function holderOutcomes(known: Known, holder: string): readonly Outcome[] {
-  const others = new Set([...known.holders].filter((each) => each !== holder));
-  const all = new Set([...others, holder]);
-  const mayBeEmpty = others.size === 0 && hasMount(known.volume);
-  return [others, all].flatMap((holders): readonly Outcome[] => [
-    (found) => isDeepStrictEqual(found, { ...known, holders }),
-    (found) => mayBeEmpty && isDeepStrictEqual(found, { ...known, holders, files: new Map() }),
-  ]);
-}
-
-/** Wholly there: a volume without its labels is half made. */
-function isAsWanted(found: Known, wanted: Wanted, sentAtMs: number): boolean {
-  const { volume, holders, files } = found;
-  const createdAtMs = Date.parse(volume.CreatedAt);
-  return (
-    isDeepStrictEqual(volume.Labels, wanted.labels) &&
-    isDeepStrictEqual(volume.Options, wanted.options) &&
-    createdAtMs >= sentAtMs - secondMs &&
-    createdAtMs <= Date.now() &&
-    holders.size === 0 &&
-    files.size === 0
-  );
-}
-
-function describe(model: ClientModel, name: string, found: Known | undefined): string {
-  const asText = (known: Known | undefined): string =>
-    known === undefined
-      ? "nothing"
-      : JSON.stringify({
-          ...known,
-          holders: [...known.holders],
-          files: Object.fromEntries(known.files),
-        });
-  return (
-    `${name}: found ${asText(found)}; acknowledged was ${asText(model.known.get(name))}; ` +
-    `unanswered: ${JSON.stringify(model.unanswered)}`
-  );
-}
-
-/** Resolves when nothing is left in the trash; rejects when something stays there. */
-export async function untilTrashIsEmpty(root: string): Promise<void> {
-  const entries = (): readonly string[] => readdirSync(join(root, "trash"));
-  await eventually(() => (entries().length === 0 ? true : undefined), {
+/**
+ * Resolves when everything that was given up is gone from the disk and from the list; rejects when
+ * something of it stays. What can be restored stays, with its directory: rejects when it does not.
+ */
+export async function untilPurged({ client, root, hadPowerCut }: Place): Promise<void> {
+  let left: readonly string[] = [];
+  const difference = async (): Promise<true | undefined> => {
+    const items = await client.trash();
+    const kept = new Set(items.flatMap(({ id, phase }) => (phase === "kept" ? [id] : [])));
+    const there = readdirSync(join(root, "trash"));
+    left = [
+      ...there.filter((entry) => !kept.has(entry)),
+      ...items.flatMap(({ id, phase }) => (phase === "kept" ? [] : [id])),
+    ];
+    const lost = [...kept].filter((id) => !there.includes(id));
+    if (lost.length > 0 && hadPowerCut !== true)
+      throw new Error(`listed as kept, and gone: ${lost.join(", ")}`);
+    return left.length === 0 ? true : undefined;
+  };
+  await eventually(difference, {
     timeoutMs: purgeTimeoutMs,
-    otherwise: () => `this stays in the trash: ${entries().join(", ")}`,
+    otherwise: () => `this stays in the trash and cannot be restored: ${left.join(", ")}`,
   });
 }

@@ -235,7 +235,8 @@ export class TrashRun implements AsyncDisposable {
         if (isFaulty && this.#commitFaults.chance(COMMIT_FAULT_CHANCE)) {
           this.faultCount += 1;
           this.#note("  fault: commit");
-          throw new EngineError("storage.full", "the commit failed on purpose");
+          // Not "storage.full": a removal would have others evicted, and wait for their purge.
+          throw new EngineError("storage.failed", "the commit failed on purpose");
         }
         return await inner.write(work);
       },

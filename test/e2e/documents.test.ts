@@ -81,6 +81,7 @@ function requirementsOfWords(words: readonly string[]): readonly Requirement[] {
 }
 
 describe("a document that does not tell the truth is reported", () => {
+  const create = "holdfast volume create";
   const inspect = "holdfast volume inspect";
   const refused: readonly (readonly [what: string, block: string, report: string])[] = [
     ["another output", "$ holdfast volume create one\ntwo", "line 3, holdfast volume create one"],
@@ -95,7 +96,7 @@ describe("a document that does not tell the truth is reported", () => {
     ],
     [
       "a name that is typed wrongly",
-      `$ holdfast volume create one\none\n$ holdfast volume rm --purge one\nType one to go on: two\none`,
+      `$ ${create} one\none\n$ holdfast volume rm --purge one\nType one to go on: two\none`,
       "that is not the name",
     ],
   ];

@@ -2,7 +2,9 @@
 //
 // `<!-- tour -->` before a fenced block begins a tour on an engine without volumes;
 // `<!-- tour goes on -->` is its next block. What a block needs of the machine stands behind a
-// colon: `<!-- tour: mount -->`. In the block `$ ` begins a command, all else is its output.
+// colon: `<!-- tour: mount -->`. In the block `$ ` begins a command, all else is its output, and
+// what stands behind a question (`[y/N]`, `to go on:`) is typed. An id that was shown may be used
+// in a later command of the tour; it stands for the one of the run.
 // `<!-- docker tour -->` is for a Docker Engine that keeps its volumes on Holdfast, `<!-- podman
 // tour -->` for such a Podman. `<!-- file compose.yml -->` before a block makes it that file.
 import { commandWords } from "./command-words.ts";

@@ -54,7 +54,7 @@ export function cursorText(cursor: number): string {
 }
 
 /**
- * What cannot be undone is asked for with the volume's name, once more. Throws
+ * What must not happen by mistake is asked for with the volume's name, once more. Throws
  * `confirmation.missing`.
  */
 export function checkConfirmed(query: URLSearchParams, name: string, what: string): void {

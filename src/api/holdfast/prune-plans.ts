@@ -1,7 +1,7 @@
 // The routes of prune plans: make one, look at it, do exactly that.
 import type { Engine } from "../../engine/engine.ts";
 import type { PruneQuestion } from "../../engine/prune-eligibility.ts";
-import type { PlanOfPrune } from "../../engine/prune-plans.ts";
+import type { PrunePlan } from "../../engine/prune-plans.ts";
 import { labelCondition } from "../docker/filters.ts";
 import { instantOf } from "../holder-objects.ts";
 import type { Body } from "./body.ts";
@@ -43,7 +43,7 @@ function questionOf(body: Body): PruneQuestion {
   };
 }
 
-function planObject(plan: PlanOfPrune): object {
+function planObject(plan: PrunePlan): object {
   return {
     id: plan.id,
     madeAt: instantOf(plan.madeAtMs),

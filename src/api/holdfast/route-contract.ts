@@ -1,4 +1,5 @@
 // The shape of one route of Holdfast's own, and the words its schemas are made of.
+import { LINE_LENGTH_MAX } from "../../core/state-store.ts";
 
 export const OWN_PREFIX = "/holdfast/v1/";
 
@@ -34,9 +35,9 @@ export const countOrNull = { type: ["integer", "null"], minimum: 0 } as const;
 export const flag = { enum: ["true", "false"] } as const;
 
 /** One line for people. */
-export const line = { type: "string", minLength: 1, maxLength: 1_000 } as const;
+export const line = { type: "string", minLength: 1, maxLength: LINE_LENGTH_MAX } as const;
 
-/** A name that is given once more, where what follows cannot be undone. */
+/** A name that is given once more, where nothing must happen by mistake. */
 export const confirm = {
   schema: text,
   about: "The volume's name, once more; without it the request is refused.",

@@ -56,7 +56,7 @@ async function furnish(api: ApiBench): Promise<void> {
   const { upkeep, trash } = api.engine.engine;
   const operation = api.engine.operation();
   await create(api, "wiki");
-  await upkeep.unprotect("wiki", "wiki", operation);
+  await upkeep.unprotect("wiki", operation);
   if (api.engine.state.read((view) => view.alias("older")) === undefined) {
     await create(api, "older");
     const to = `newer-${api.engine.events.length}`;

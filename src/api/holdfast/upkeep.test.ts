@@ -26,11 +26,25 @@ test("a protected volume says why, on every face, and is not removed", async () 
     expect([target, status]).toEqual([target, 409]);
     expect(body).toContain("volume is protected: prod orders");
   }
-  const unsure = await api.send("DELETE", `${path}/protection?confirm=wikis`);
-  expect([unsure.status, unsure.json]).toMatchObject([400, { code: "confirmation.missing" }]);
   const lifted = await api.send("DELETE", `${path}/protection?confirm=wiki`);
   expect(lifted.json).toMatchObject({ name: "wiki", protection: null });
   expect((await api.send("DELETE", path)).status).toBe(204);
+});
+
+test("a protection is lifted by the volume's own name, also by way of an alias", async () => {
+  await using api = await withWiki();
+  const renamed = { to: "pgdata", keepAlias: true };
+  await api.send("POST", `${path}/rename`, { body: renamed });
+  await api.send("PUT", `${path}/protection`, { body: { reason: "prod orders" } });
+  for (const query of ["", "?confirm=", "?confirm=yes", "?confirm=PGDATA", "?confirm=wiki"]) {
+    const unsure = await api.send("DELETE", `${path}/protection${query}`);
+    expect([query, unsure.status, unsure.json]).toMatchObject([
+      ...[query, 400],
+      { code: "confirmation.missing" },
+    ]);
+  }
+  const lifted = await api.send("DELETE", `${path}/protection?confirm=pgdata`);
+  expect(lifted.json).toMatchObject({ name: "pgdata", protection: null });
 });
 
 test("labels, note and options change in place, and what is not said stays", async () => {
@@ -47,22 +61,24 @@ test("labels, note and options change in place, and what is not said stays", asy
     note: "orders db",
     options: { trash: "30d", sharing: "none" },
     sharing: "none",
-    trash: "kept for 30 days",
+    trash: "trash for 30 days",
   });
   const less = await api.send("PATCH", path, { body: { optionsRemoved: ["trash"] } });
   expect(less.json).toMatchObject({ note: "orders db", options: { sharing: "none" } });
   const nothing = await api.send("PATCH", path, { body: { note: null } });
-  expect(nothing.json).toMatchObject({ note: null, trash: "kept for 7 days" });
+  expect(nothing.json).toMatchObject({ note: null, trash: "trash for 7 days" });
   const refused = await api.send("PATCH", path, { body: { optionsSet: { device: "/dev/x" } } });
   expect([refused.status, refused.json]).toMatchObject([400, { code: "volume.option_invalid" }]);
   expect((await api.send("PATCH", `${OWN_PREFIX}volumes/nobody`, { body: {} })).status).toBe(404);
 });
 
 test.each([
-  [{ trash: "off" }, "destroyed at once"],
-  [{ reclaim: "retain" }, "kept until somebody purges it"],
-  [{ trash: "36h" }, "kept for 36 hours"],
-  [{ trash: "1d" }, "kept for 1 day"],
+  [{ trash: "off" }, "purged at once"],
+  [{ reclaim: "retain" }, "trash until somebody purges it"],
+  [{ trash: "36h" }, "trash for 36 hours"],
+  [{ trash: "1d" }, "trash for 1 day"],
+  [{ trash: "90m" }, "trash for 90 minutes"],
+  [{ type: "tmpfs", device: "tmpfs" }, "let go of; data stays"],
 ])("what becomes of a volume with %j is said", async (DriverOpts, trash) => {
   await using api = await withWiki();
   await api.send("POST", "/volumes/create", { body: { Name: "other", DriverOpts } });

@@ -3,12 +3,12 @@ import { parseVolumeName } from "../../core/names.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { VolumeChange } from "../../engine/upkeep.ts";
 import type { Body } from "./body.ts";
-import type { Call } from "./call.ts";
+import { type Call, checkConfirmed } from "./call.ts";
 import { oneVolume } from "./volume-object.ts";
 
 /** The handlers of `update`, `rename`, `protect`, `unprotect` and `removeAlias`. */
 export function upkeepHandlers(engine: Engine) {
-  const { upkeep } = engine;
+  const { upkeep, volumes } = engine;
   return {
     update: async ({ path, body, context }: Call) => {
       const { name } = await upkeep.update(path["name"] ?? "", changeOf(body), context.operation);
@@ -26,8 +26,9 @@ export function upkeepHandlers(engine: Engine) {
       return oneVolume(engine, name);
     },
     unprotect: async ({ path, query, context }: Call) => {
-      const confirm = query.get("confirm") ?? "";
-      const { name } = await upkeep.unprotect(path["name"] ?? "", confirm, context.operation);
+      const { name } = volumes.inspect(path["name"] ?? "");
+      checkConfirmed(query, name, `lifting the protection of ${name}`);
+      await upkeep.unprotect(name, context.operation);
       return oneVolume(engine, name);
     },
     removeAlias: async ({ path, context }: Call) => {

@@ -1,15 +1,12 @@
 // A volume as Holdfast's own routes show it.
-import type { VolumeName } from "../../core/names.ts";
 import type { Protection, StateView, VolumeEntry } from "../../core/state-store.ts";
+import { aliasesByVolume } from "../../engine/aliases.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { fateText } from "../fate-text.ts";
 import { instantOf, useObject } from "../holder-objects.ts";
-
-type Aliases = ReadonlyMap<VolumeName, readonly string[]>;
 
 /** Makes the objects of one answer: what all of them need is looked up once. */
 export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEntry) => object {
-  const aliases = aliasesByVolume(view);
+  const aliases = aliasesByVolume(view.aliases());
   return (entry) => {
     const { holders, lastUsedAt, sharing, state } = useObject(engine, entry, view);
     return {
@@ -27,9 +24,9 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
       sharing,
       note: entry.note,
       protection: protectionObject(entry.protection),
-      sizeBytes: knownSize(engine, entry),
+      sizeBytes: engine.usage.known(entry),
       aliases: aliases.get(entry.name) ?? [],
-      trash: fateText(engine.trashDefaults, entry),
+      trash: engine.fateOf(entry),
       holders,
     };
   };
@@ -45,21 +42,4 @@ export function protectionObject(protection: Protection | null): object | null {
   if (protection === null) return null;
   const { reason, sinceMs, by } = protection;
   return { reason, since: instantOf(sinceMs), by };
-}
-
-/** What was measured before, and has not been used since; null: that is not known. */
-function knownSize({ usage }: Engine, entry: VolumeEntry): number | null {
-  const bytes = usage.known(entry);
-  return bytes === null || bytes < 0 ? null : bytes;
-}
-
-function aliasesByVolume(view: StateView): Aliases {
-  const found = new Map<VolumeName, string[]>();
-  for (const { alias, volume } of view.aliases()) {
-    const known = found.get(volume);
-    if (known === undefined) found.set(volume, [alias]);
-    else known.push(alias);
-  }
-  for (const names of found.values()) names.sort();
-  return found;
 }

@@ -56,6 +56,10 @@ export async function replaceDescription(directory: string, text: string): Promi
   }
 }
 
+export function hasDescription(directory: string): boolean {
+  return fs.lstatSync(`${directory}/${FILE}`, { throwIfNoEntry: false }) !== undefined;
+}
+
 /** Leaves nothing of it, or of one that was being written. Throws `storage.*`. */
 export function removeDescription(directory: string): void {
   for (const name of descriptionFiles) {

@@ -137,6 +137,8 @@ export interface DirectoryFacts {
   readonly bornAtMs: number;
   /** A rename moves it, too. */
   readonly changedAtMs: number;
+  /** Its last change was to what is in it: nobody has renamed it since. */
+  readonly isChangedInside: boolean;
 }
 
 /**
@@ -163,6 +165,7 @@ export function plainDirectory(directory: string): DirectoryFacts | undefined {
     identity: `${stat.ino}-${stat.birthtimeNs}`,
     bornAtMs: Number(stat.birthtimeNs / 1_000_000n),
     changedAtMs: Number(stat.ctimeNs / 1_000_000n),
+    isChangedInside: stat.ctimeNs === stat.mtimeNs,
   };
 }
 

@@ -5,6 +5,7 @@ import { EngineError, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { HolderId, VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
+import { removeDescription } from "./description.ts";
 import { type Layout, makeData, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
 import { localMount } from "./options.ts";
 
@@ -38,7 +39,11 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
       if (!host.isMountPoint(target)) {
         if (mount !== undefined) makeMountPoint(layout, name);
         const identity = dataIdentity(target);
-        if (durable.get(name) !== identity) await makeDurable(layout, name);
+        if (durable.get(name) !== identity) {
+          // Of a removal or a restore that was cut short by a crash.
+          removeDescription(layout.volume(name));
+          await makeDurable(layout, name);
+        }
         durable.set(name, identity);
         if (mount !== undefined) await host.mount({ ...mount, target }, operation);
       }

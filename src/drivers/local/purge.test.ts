@@ -64,6 +64,17 @@ describe("purge", () => {
     expect(bench.inTrash()).toEqual([]);
   });
 
+  test("what a mount still shows is refused before it is given up, too", async () => {
+    const ids = [await bench.retired(1)];
+    const shown = { directory: "/x", target: "/y", pid: 1, container: null };
+    const { trash } = bench.open({
+      mountsBelow: async () => ({ mounts: [shown], isWhole: true }),
+    });
+    const refusing = trash.refuseShown?.(ids, operation) ?? Promise.resolve();
+    expect((await failureOf(refusing)).code).toBe("volume.in_use");
+    await bench.open().trash.refuseShown?.(ids, operation);
+  });
+
   test("runs without ionice, where the machine has none", async () => {
     const { run } = linuxHost();
     const { trash } = bench.open({

@@ -9,6 +9,7 @@ import type { Operation } from "../../core/operation.ts";
 import { Turns } from "../../core/turns.ts";
 import {
   addDescription,
+  hasDescription,
   readDescription,
   removeDescription,
   replaceDescription,
@@ -65,7 +66,12 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       },
 
       async movedAtMs(name) {
-        return plainDirectory(layout.volume(name))?.changedAtMs ?? 0;
+        const directory = layout.volume(name);
+        const facts = plainDirectory(directory);
+        if (facts === undefined) return 0;
+        // The description is put in before the move, and later than the removal was written down:
+        // where it was the last change, the move has not come, or a power cut has taken it.
+        return facts.isChangedInside && hasDescription(directory) ? 0 : facts.changedAtMs;
       },
 
       restore: (id, name, operation) => restore(layout, id, name, operation),
