@@ -43,7 +43,7 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
     const source =
       origin.copiedAtMs === null
         ? "no copy of it could be read: labels are lost"
-        : `labels are those of ${new Date(origin.copiedAtMs).toISOString()}`;
+        : `labels, notes, protection and aliases are those of ${new Date(origin.copiedAtMs).toISOString()}`;
     const aside = origin.damagedPath === null ? "" : ` (kept as ${origin.damagedPath})`;
     // SQLite's own words may have several lines.
     const reason = origin.reason.replaceAll(/\s*\n\s*/g, "; ");
