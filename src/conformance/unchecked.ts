@@ -43,6 +43,17 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
   { promise: "Missing: nobody can look before.", why: "says what is meant" },
   { promise: "Of the file system that the trash lies on.", why: "says what is meant" },
   { promise: "What others than root may still write there.", why: "says what is meant" },
+  {
+    promise: "How many files the file system can have; 0: as many as there is room for.",
+    why: "says what is meant",
+  },
+  { promise: "How many of them can still be made.", why: "says what is meant" },
+  {
+    promise:
+      "What is beside the data of those in `known` need not be read: their `description` may be " +
+      "null.",
+    why: "may, not must",
+  },
   { promise: "What only some storage can do.", why: "a heading" },
   {
     promise:

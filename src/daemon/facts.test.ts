@@ -64,7 +64,7 @@ test("a state that was brought back says why, how old it is and where the damage
   } as const;
   expect(warnings(origin)).toEqual([
     "The state was lost or damaged, state.db is damaged:; row 7 (kept as /r/state.db.damaged-1); " +
-      "labels, notes, protection and aliases are those of 2026-10-15T00:00:00.000Z.",
+      "labels, notes, protection, aliases are those of 2026-10-15T00:00:00.000Z.",
   ]);
   expect(warnings({ ...origin, copiedAtMs: null, damagedPath: null })[0]).toEndWith(
     "no copy of it could be read: labels are lost.",

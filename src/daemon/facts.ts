@@ -40,10 +40,11 @@ export function gatherFacts(parts: {
 function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly string[] {
   const sentences: string[] = [];
   if (origin.kind === "salvaged") {
+    const { copiedAtMs } = origin;
     const source =
-      origin.copiedAtMs === null
+      copiedAtMs === null
         ? "no copy of it could be read: labels are lost"
-        : `labels, notes, protection and aliases are those of ${new Date(origin.copiedAtMs).toISOString()}`;
+        : `labels, notes, protection, aliases are those of ${new Date(copiedAtMs).toISOString()}`;
     const aside = origin.damagedPath === null ? "" : ` (kept as ${origin.damagedPath})`;
     // SQLite's own words may have several lines.
     const reason = origin.reason.replaceAll(/\s*\n\s*/g, "; ");

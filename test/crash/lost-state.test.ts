@@ -119,7 +119,7 @@ function normalised(warning: string, root: string): string {
 }
 
 const lost =
-  /^The state was lost or damaged, .+; labels, notes, protection and aliases are those of TIME\.$/;
+  /^The state was lost or damaged, .+; labels, notes, protection, aliases are those of TIME\.$/;
 const lostWithLabels =
   /^The state was lost or damaged, .+; no copy of it could be read: labels are lost\.$/;
 
@@ -230,7 +230,8 @@ test("what was destroyed since the copy was written is there again, and a warnin
     ]);
     const warnings = (await client.warnings()).map((each) => normalised(each, root));
     expect(warnings).toEqual([
-      "The state was lost or damaged, ROOT/state.db is missing; labels, notes, protection and aliases are those of TIME.",
+      "The state was lost or damaged, ROOT/state.db is missing; labels, notes, protection, " +
+        "aliases are those of TIME.",
       "2 of the volumes of TIME were not whole: 1 was made again, empty (gone), 1 is missing " +
         "(used). They may have been removed since: if so, remove them again.",
       "The data directory is missing of: used.",
