@@ -5,7 +5,7 @@ import type { Engine } from "../engine/engine.ts";
 import type { AnyResponse, Handler, HttpRequest } from "../http/message.ts";
 import { makeDockerApi } from "./docker/router.ts";
 import type { DaemonFacts } from "./facts.ts";
-import { OWN_PREFIX } from "./holdfast/contract.ts";
+import { OWN_PREFIX } from "./holdfast/route-contract.ts";
 import { makeHoldfastApi } from "./holdfast/router.ts";
 
 export interface ApiParts {

@@ -10,7 +10,9 @@ import {
 } from "../core/names.ts";
 import { systemCaller } from "../core/operation.ts";
 import type {
+  AliasEntry,
   HistoryEntry,
+  HistoryPage,
   HolderEntry,
   HolderKind,
   KnownEngine,
@@ -41,6 +43,9 @@ export function sampleVolume(name: string, changed: Partial<VolumeEntry> = {}): 
     mountpoint: `/holdfast/volumes/${name}/_data`,
     identity: "4711:1700000000",
     usedAtMs: null,
+    lastUse: null,
+    note: null,
+    protection: null,
     ...changed,
   };
 }
@@ -54,16 +59,29 @@ export function sampleHolder(
   return { volume: parseVolumeName(volume), holder: parseHolderId(holder), kind, sinceMs };
 }
 
+export function sampleAlias(alias: string, volume: string, sinceMs = 1): AliasEntry {
+  return { alias: parseVolumeName(alias), volume: parseVolumeName(volume), sinceMs };
+}
+
 export function sampleEngine(path: string, sinceMs: number): KnownEngine {
   return { key: `docker:${path}`, sinceMs };
 }
 
 /** `digit` tells one from another: one hex digit. */
-export function sampleRetired(volume: string, digit: string): RetiredEntry {
+export function sampleRetired(
+  volume: string,
+  digit: string,
+  changed: Partial<RetiredEntry> = {},
+): RetiredEntry {
   return {
     id: makeTrashId(digit.repeat(16)),
     volume: sampleVolume(volume),
+    phase: "kept",
     retiredAtMs: 1_700_000_000_500,
+    removedBy: "dockerd",
+    purgeAtMs: 1_700_604_800_500,
+    sizeBytes: null,
+    ...changed,
   };
 }
 
@@ -74,6 +92,9 @@ export function sampleHistory(volume: string, atMs: number): HistoryEntry {
     volume: parseVolumeName(volume),
     driver: parseDriverName("local"),
     caller: systemCaller,
+    by: "holdfast",
+    subject: "",
+    outcome: "done",
     operation: makeOperationId(`operation-${atMs}`),
   };
 }
@@ -85,6 +106,7 @@ export function contentOf(store: StateStore): unknown {
     return {
       volumes,
       holders: volumes.flatMap((volume) => view.holders(volume.name)),
+      aliases: [...view.aliases()].sort((a, b) => (a.alias < b.alias ? -1 : 1)),
       retired: [...view.retired()],
       engines: [...view.engines()],
     };
@@ -332,15 +354,16 @@ const historyChecks: readonly Check<StateStoreBench>[] = [
   {
     promise: "the history gives the newest changes first, of one volume or of all",
     async run({ store, reopen }) {
+      const volume = parseVolumeName("aa");
       for (const [index, name] of ["aa", "bb", "aa"].entries()) {
         await store.write((transaction) => transaction.addHistory(sampleHistory(name, index)));
       }
       for (const open of [() => store, reopen]) {
         const each = await open();
-        const all = each.history({ countMax: 2 });
-        assert.deepStrictEqual(all, [sampleHistory("aa", 2), sampleHistory("bb", 1)]);
-        const own = each.history({ volume: parseVolumeName("aa"), countMax: 9 });
-        assert.deepStrictEqual(own, [sampleHistory("aa", 2), sampleHistory("aa", 0)]);
+        const all = each.history({ order: "newest first", countMax: 2 });
+        assert.deepStrictEqual(timesOf(all), [2, 1]);
+        const own = each.history({ order: "newest first", volume, countMax: 9 });
+        assert.deepStrictEqual(timesOf(own), [2, 0]);
       }
     },
   },
@@ -350,7 +373,8 @@ const historyChecks: readonly Check<StateStoreBench>[] = [
       const caller = { kind: "process", uid: 1000, gid: 100, pid: 4711 } as const;
       const entry = { ...sampleHistory("aa", 1), action: "remove", caller } as const;
       await store.write((transaction) => transaction.addHistory(entry));
-      assert.deepStrictEqual(store.history({ countMax: 1 }), [entry]);
+      const page = store.history({ order: "newest first", countMax: 1 });
+      assert.deepStrictEqual(page, { entries: [{ ...entry, cursor: 1 }], next: null });
     },
   },
   {
@@ -393,4 +417,8 @@ function enginesOf(store: StateStore): readonly KnownEngine[] {
 
 function holdersOf(store: StateStore, volume: string): readonly string[] {
   return store.read((view) => view.holders(parseVolumeName(volume))).map((entry) => entry.holder);
+}
+
+function timesOf(page: HistoryPage): readonly number[] {
+  return page.entries.map((entry) => entry.atMs);
 }

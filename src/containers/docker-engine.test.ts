@@ -107,6 +107,79 @@ describe("the list", () => {
   });
 });
 
+describe("services", () => {
+  const mount = { Type: "volume", Source: "wiki", Target: "/x" };
+  const service = (mounts: unknown) => ({
+    ID: "s1",
+    Spec: { Name: "app", TaskTemplate: { ContainerSpec: { Mounts: mounts } } },
+  });
+  const withDriver = (name: string) => ({ VolumeOptions: { DriverConfig: { Name: name } } });
+
+  async function volumesOf(...mounts: readonly unknown[]): Promise<readonly string[]> {
+    const body = JSON.stringify([service(mounts), service(null), { ID: "s2", Spec: {} }]);
+    return await withAnswer(answer("200 OK", body), async (engine, requests) => {
+      const services = await engine.services(testOperation());
+      expect(requests).toEqual(["GET /services HTTP/1.1"]);
+      expect(services.map(({ id, name }) => [id, name])).toEqual(services.map(() => ["s1", "app"]));
+      return services.flatMap(({ volumes }) => volumes);
+    });
+  }
+
+  async function refusal(bytes: string | undefined): Promise<string> {
+    return await withAnswer(bytes, async (engine) => {
+      const thrown = await engine.services(testOperation()).catch((error: unknown) => error);
+      expect(thrown).toMatchObject({ code: "containers.unreachable" });
+      return String(thrown).replace(/.* cannot be asked: /, "");
+    });
+  }
+
+  test("name volumes of ours, and those of which they do not say whose they are", async () => {
+    expect(
+      await volumesOf(
+        mount,
+        { ...mount, Target: "/y" },
+        { ...mount, Source: "blog", ...withDriver("holdfast") },
+        { ...mount, Source: "shop", ...withDriver("") },
+        { ...mount, Source: "other", ...withDriver("local") },
+        { ...mount, Type: "bind", Source: "/srv" },
+        { ...mount, Source: "" },
+        { Type: "volume", Target: "/anonymous" },
+        { ...mount, Source: "data-{{.Task.Slot}}-{{.Node.ID}}" },
+      ),
+    ).toEqual(["wiki", "blog", "shop", "data-*-*"]);
+    expect(await volumesOf({ ...mount, ...withDriver("local") })).toEqual([]);
+  });
+
+  test("are none where there is no Swarm to manage", async () => {
+    for (const message of [
+      'This node is not a swarm manager. Use "docker swarm init" to connect this node.',
+      "This node is not a swarm manager. Worker nodes can't be used to view cluster state.",
+    ]) {
+      const bytes = answer("503 No", `{"message":"${message}"}`);
+      await withAnswer(bytes, async (engine) => {
+        expect(await engine.services(testOperation())).toEqual([]);
+      });
+    }
+    await withAnswer(answer("404 No", '{"message":"page not found"}'), async (engine) => {
+      expect(await engine.services(testOperation())).toEqual([]);
+    });
+  });
+
+  test("are not known of a manager that cannot say", async () => {
+    for (const message of [
+      "This node is not a swarm manager. Manager is being prepared or has trouble connecting.",
+      "Swarm is encrypted and needs to be unlocked before it can be used.",
+    ]) {
+      const reason = await refusal(answer("503 No", JSON.stringify({ message })));
+      expect(reason).toStartWith("it answered 503 ");
+    }
+    expect(await refusal(answer("500 No", "{}"))).toBe('it answered 500 "{}"');
+    expect(await refusal(answer("200 OK", "{}"))).toMatch(/no list/);
+    const odd = JSON.stringify([service([{ ...mount, Source: 7 }])]);
+    expect(await refusal(answer("200 OK", odd))).toBe("it answered with a wrong Source");
+  });
+});
+
 test("stopping succeeds for what is stopped or gone, and fails otherwise", async () => {
   for (const status of ["204 Done", "304 Was", "404 Gone"]) {
     await withAnswer(

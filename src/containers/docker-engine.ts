@@ -7,6 +7,7 @@ import {
   type ContainerEngine,
   type ContainerVolume,
   type EngineContainer,
+  type EngineService,
   STOP_SECONDS,
 } from "../core/container-engine.ts";
 import type { Operation } from "../core/operation.ts";
@@ -14,7 +15,7 @@ import { type DockerAnswer, exchange } from "./docker-http.ts";
 import { field, fields, list } from "./json-values.ts";
 import { inTime } from "./unreachable.ts";
 
-/** How long dockerd may take to list its containers, in milliseconds. */
+/** How long dockerd may take to list its containers or services, in milliseconds. */
 const LIST_MS_MAX = 3_000;
 
 /** Beside `STOP_SECONDS`: killing a container that is in the kernel's hands takes time. */
@@ -26,7 +27,7 @@ const STOP_MS_MAX = 30_000;
  */
 const BUSY_MS = 1_000;
 
-/** Some 2 KiB for each container. */
+/** Some 2 KiB for each container, and 3 KiB for each service. */
 const LIST_BYTES_MAX = 64 * 1024 * 1024;
 
 /** One container in all detail; its labels and variables may be long. */
@@ -37,6 +38,12 @@ const MESSAGE_BYTES_MAX = 64 * 1024;
 
 const composeProject = "com.docker.compose.project";
 const running: ReadonlySet<unknown> = new Set(["running", "paused", "restarting"]);
+
+/** What a node says that is none of a Swarm's managers. */
+const noManager = /not a swarm manager|not part of a swarm/;
+
+/** What Swarm fills in for each task, in the names of volumes too. */
+const template = /\{\{.*?\}\}/gs;
 
 export interface DockerEngineParts {
   readonly key: string;
@@ -67,6 +74,22 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
         );
         if (answer.status !== 200) throw new Error(complaint(answer));
         return list(JSON.parse(answer.body)).flatMap((one) => containerOf(one, driver));
+      }),
+
+    services: (operation) =>
+      inTime({ key, deadlineMs: LIST_MS_MAX }, operation, async (signal) => {
+        const answer = await send(parts, (socketPath) =>
+          exchange({
+            socketPath,
+            method: "GET",
+            path: "/services",
+            signal,
+            bodyBytesMax: LIST_BYTES_MAX,
+          }),
+        );
+        if (managesNoSwarm(answer)) return [];
+        if (answer.status !== 200) throw new Error(complaint(answer));
+        return list(JSON.parse(answer.body)).flatMap((one) => serviceOf(one, driver));
       }),
 
     isBusyWith: (container, operation) =>
@@ -119,6 +142,33 @@ function meansNobodyListens(thrown: unknown): boolean {
 
 function complaint({ status, body }: DockerAnswer): string {
   return `it answered ${status} ${JSON.stringify(body.slice(0, 500))}`;
+}
+
+/**
+ * A manager that is starting, or whose Swarm is locked, answers 503 too: what it would say is not
+ * known. 404 is of engines that are built without Swarm.
+ */
+function managesNoSwarm({ status, body }: DockerAnswer): boolean {
+  if (status === 404) return true;
+  return status === 503 && noManager.test(body) && !body.includes("being prepared");
+}
+
+/** Nothing for a service that names no volume which may be ours. */
+function serviceOf(one: unknown, driver: string): readonly EngineService[] {
+  const spec = fields(fields(one)["Spec"]);
+  const container = fields(fields(spec["TaskTemplate"])["ContainerSpec"]);
+  const volumes = list(container["Mounts"]).flatMap((mount) => namedVolume(mount, driver));
+  if (volumes.length === 0) return [];
+  return [{ id: field(one, "ID"), name: field(spec, "Name"), volumes: [...new Set(volumes)] }];
+}
+
+/** Who says no driver gets the volume of that name, whosever it is. */
+function namedVolume(mount: unknown, driver: string): readonly string[] {
+  const { Type: type, Source: source, VolumeOptions: options } = fields(mount);
+  if (type !== "volume" || source === undefined || source === "") return [];
+  const { Name: of } = fields(fields(options)["DriverConfig"]);
+  if (of !== undefined && of !== "" && of !== driver) return [];
+  return [field(mount, "Source").replace(template, "*")];
 }
 
 /** Nothing for a container without a volume of ours. */

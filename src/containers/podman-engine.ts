@@ -57,6 +57,8 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
         return found;
       }),
 
+    services: () => Promise.resolve([]),
+
     // It cannot be asked during its calls, which is when somebody wants to know.
     isBusyWith: () => Promise.resolve(true),
 

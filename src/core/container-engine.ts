@@ -33,6 +33,20 @@ export interface EngineContainer {
   readonly volumes: readonly ContainerVolume[];
 }
 
+/**
+ * What an engine keeps a wanted number of containers for: a service of a Docker Swarm. It names
+ * volumes while it has no container at all.
+ */
+export interface EngineService {
+  readonly id: string;
+  readonly name: string;
+  /**
+   * Volumes that are ours or may be. A `*` stands for any text: for what Swarm fills in for each of
+   * the service's tasks (`data-{{.Task.Slot}}`).
+   */
+  readonly volumes: readonly string[];
+}
+
 export type ContainerEngineKind = "docker" | "podman";
 
 export interface ContainerEngine {
@@ -54,6 +68,12 @@ export interface ContainerEngine {
    * `containers.unreachable` when the engine does not answer within its deadline.
    */
   containers(operation: Operation): Promise<readonly EngineContainer[]>;
+  /**
+   * All services that name a volume of our driver, or one without saying whose it is. None where
+   * the engine manages no Swarm: of those that only work for one it knows nothing. Throws
+   * `containers.unreachable`, also for a manager that cannot say just now.
+   */
+  services(operation: Operation): Promise<readonly EngineService[]>;
   /**
    * Whether the engine is working on this container just now, as on one that it starts; what could
    * not be told counts as yes. Waits for a fraction of a second. Never rejects.

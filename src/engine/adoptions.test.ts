@@ -65,6 +65,7 @@ const nobodysContainers: ContainerEngine = {
   mountsOnceForAll: false,
   isBusyWith: async () => false,
   containers: async () => [],
+  services: async () => [],
   stop: async () => undefined,
 };
 

@@ -13,6 +13,7 @@ import {
   placeOf,
   usedBy,
 } from "./adoption-plan.ts";
+import { unsaid } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import {
   ADOPTING_DRIVER,
@@ -198,6 +199,7 @@ export class Adoptions {
       identity: data.identity,
       // It may hold data: it is never made again.
       usedAtMs: host.nowMs(),
+      ...unsaid,
     };
     const isNewEngine = await state.write((transaction) => {
       transaction.putVolume(entry);

@@ -8,6 +8,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
+import { nobodysServices, ServiceList } from "./service-list.ts";
 
 /** How many engines are remembered: a machine has one or two. Further ones are refused. */
 const ENGINE_COUNT_MAX = 64;
@@ -16,11 +17,17 @@ export interface ListedContainer extends EngineContainer {
   readonly engine: ContainerEngine;
 }
 
+/** An engine that did not answer, by its key. */
+export interface SilentEngine {
+  readonly key: string;
+  readonly reason: string;
+}
+
 /** What all engines that are known said at one moment. */
 export interface ContainerList {
   readonly containers: readonly ListedContainer[];
   /** Engines that did not answer: what they have is not known. */
-  readonly unreachable: readonly { readonly key: string; readonly reason: string }[];
+  readonly unreachable: readonly SilentEngine[];
 }
 
 export interface ContainerListsParts {
@@ -36,6 +43,8 @@ export class ContainerLists {
   #running: Promise<ContainerList> = Promise.resolve(nothing);
   #next: Promise<ContainerList> | undefined;
   #latest: ContainerList = nothing;
+  #services: Promise<ServiceList> = Promise.resolve(nobodysServices);
+  #nextServices: Promise<ServiceList> | undefined;
   /** Containers per volume in `#latest`. */
   #counts: ReadonlyMap<string, number> = new Map();
 
@@ -120,15 +129,48 @@ export class ContainerLists {
     return this.#next;
   }
 
+  /**
+   * The Swarm services that there are now: the question is put after this call, and many who ask at
+   * once share one. Never rejects, as `ask`.
+   */
+  services(operation: Operation): Promise<ServiceList> {
+    if (this.keys.length === 0) return Promise.resolve(nobodysServices);
+    this.#nextServices ??= this.#services.then(() => {
+      this.#nextServices = undefined;
+      this.#services = this.#askServices(operation);
+      return this.#services;
+    });
+    return this.#nextServices;
+  }
+
   /** How many containers had the volume, running or not, by the latest answers. */
   latestCountOf(volume: string): number {
     return this.#counts.get(volume) ?? 0;
   }
 
   async #askAll(keys: readonly string[], operation: Operation): Promise<ContainerList> {
+    const ask = async (engine: ContainerEngine, own: Operation): Promise<ListedContainer[]> => {
+      const listed = await engine.containers(own);
+      return listed.map((container) => ({ ...container, engine }));
+    };
+    const { answers, unreachable } = await this.#askEach(keys, ask, operation);
+    return { containers: answers, unreachable };
+  }
+
+  async #askServices(operation: Operation): Promise<ServiceList> {
+    const ask = (engine: ContainerEngine, own: Operation) => engine.services(own);
+    const { answers, unreachable } = await this.#askEach(this.keys, ask, operation);
+    return new ServiceList(answers, unreachable);
+  }
+
+  async #askEach<T>(
+    keys: readonly string[],
+    ask: (engine: ContainerEngine, operation: Operation) => Promise<readonly T[]>,
+    operation: Operation,
+  ): Promise<{ readonly answers: readonly T[]; readonly unreachable: readonly SilentEngine[] }> {
     const { finder } = this.#parts;
-    const containers: ListedContainer[] = [];
-    const unreachable: { readonly key: string; readonly reason: string }[] = [];
+    const answers: T[] = [];
+    const unreachable: SilentEngine[] = [];
     // Whoever asked first may go away: the answer is for all who wait.
     const own = { ...operation, signal: new AbortController().signal };
     const askOne = async (key: string): Promise<void> => {
@@ -138,14 +180,13 @@ export class ContainerLists {
         return;
       }
       try {
-        const listed = await engine.containers(own);
-        containers.push(...listed.map((container) => ({ ...container, engine })));
+        answers.push(...(await ask(engine, own)));
       } catch (error) {
         unreachable.push({ key, reason: toEngineError(error).message });
       }
     };
     await Promise.all(keys.map(askOne));
-    return { containers, unreachable };
+    return { answers, unreachable };
   }
 }
 

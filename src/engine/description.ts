@@ -1,7 +1,10 @@
-// How much a client may say about one volume: labels and driver options have a size.
+// What is said about one volume: how much a client may say, and what a new one has not been told.
 import { EngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
 import { DESCRIPTION_BYTES_MAX } from "../core/state-store.ts";
+
+/** What nobody has said yet of a volume that is new to us, and what has not happened to it. */
+export const unsaid = { lastUse: null, note: null, protection: null } as const;
 
 type Texts = Readonly<Record<string, string>> | null;
 

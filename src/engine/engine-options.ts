@@ -1,4 +1,4 @@
-// The options that are the engine's own, whatever the driver: sharing, owner and mode.
+// The options that are the engine's own, whatever the driver: sharing, owner, mode, trash, reclaim.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
@@ -6,6 +6,7 @@ import type { DriverOptions } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { DirectoryOwner } from "../core/host.ts";
 import { goQuote } from "../core/names.ts";
+import { parseRetention, RETENTION_RULE, type Retention } from "./retention.ts";
 
 /**
  * Docker's words for cluster volumes. "all": anybody. "none": one running container at a time.
@@ -16,14 +17,25 @@ export const sharingModes = ["all", "none", "onewriter", "readonly"] as const;
 
 export type SharingMode = (typeof sharingModes)[number];
 
+/**
+ * What becomes of the storage when the volume is removed (decision 0009). "trash": the trash, for a
+ * time. "delete": it is purged at once. "retain": the trash, until somebody has it purged.
+ */
+export const reclaimModes = ["retain", "trash", "delete"] as const;
+
+export type ReclaimMode = (typeof reclaimModes)[number];
+
 export interface EngineOptions {
   readonly sharing: SharingMode;
   /** What the data's own directory is given at each mount; undefined: it is left alone. */
   readonly owner: DirectoryOwner | undefined;
+  /** undefined: the daemon's default. */
+  readonly trash: Retention | undefined;
+  readonly reclaim: ReclaimMode | undefined;
 }
 
 /** Names of the engine's options, sorted. */
-export const engineOptionNames = ["mode", "owner", "sharing"] as const;
+export const engineOptionNames = ["mode", "owner", "reclaim", "sharing", "trash"] as const;
 
 /** Largest user or group number: the one above means "leave it" to chown(2). */
 const ID_MAX = 0xffff_fffe;
@@ -57,7 +69,7 @@ export function withDriverOptions(
  * The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule.
  */
 export function engineOptions(options: DriverOptions | null | undefined): EngineOptions {
-  const { sharing = "all", owner, mode } = options ?? {};
+  const { sharing = "all", owner, mode, trash, reclaim } = options ?? {};
   const found = sharingModes.find((word) => word === sharing);
   if (found === undefined) {
     throw invalid("sharing", sharing, `one of ${sharingModes.join(", ")} is needed`);
@@ -65,7 +77,46 @@ export function engineOptions(options: DriverOptions | null | undefined): Engine
   const ids = owner === undefined ? {} : parseOwner(owner);
   const bits = mode === undefined ? {} : { mode: parseMode(mode) };
   const isGiven = owner !== undefined || mode !== undefined;
-  return { sharing: found, owner: isGiven ? { ...ids, ...bits } : undefined };
+  return {
+    sharing: found,
+    owner: isGiven ? { ...ids, ...bits } : undefined,
+    trash: trash === undefined ? undefined : readRetention(trash),
+    reclaim: reclaim === undefined ? undefined : readReclaim(reclaim),
+  };
+}
+
+/**
+ * Before a volume is created or changed: as `engineOptions`, and throws `volume.option_invalid` for
+ * what does not fit together too. A volume that is there is never refused for that.
+ */
+export function checkEngineOptions(options: DriverOptions | null | undefined): void {
+  const { trash, reclaim } = engineOptions(options);
+  if (reclaim === undefined || options === null || options === undefined) return;
+  const hasDriverOptions = Object.keys(driverOptions(options)).length > 0;
+  if (hasDriverOptions && reclaim !== "retain") {
+    throw invalid(
+      "reclaim",
+      reclaim,
+      "the driver's options name storage that is not Holdfast's, which is never deleted: only " +
+        "retain fits",
+    );
+  }
+  const fits =
+    trash === undefined || (reclaim !== "retain" && (reclaim === "delete") === (trash === "off"));
+  if (fits) return;
+  throw invalid("reclaim", reclaim, `trash=${options["trash"]} says otherwise: give one of them`);
+}
+
+function readRetention(text: string): Retention {
+  const retention = parseRetention(text);
+  if (retention === undefined) throw invalid("trash", text, RETENTION_RULE);
+  return retention;
+}
+
+function readReclaim(text: string): ReclaimMode {
+  const found = reclaimModes.find((word) => word === text);
+  if (found !== undefined) return found;
+  throw invalid("reclaim", text, `one of ${reclaimModes.join(", ")} is needed`);
 }
 
 function parseOwner(text: string): DirectoryOwner {

@@ -15,6 +15,7 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
 import { type RecoveryReport, recover } from "./recovery.ts";
@@ -58,6 +59,7 @@ export interface Engine {
   readonly lists: ContainerLists;
   readonly lastUse: LastUse;
   readonly pruner: Pruner;
+  readonly plans: PrunePlans;
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;
@@ -106,14 +108,19 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const usage = new Usage({ state, drivers, volumes });
   const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
+  const plans = new PrunePlans({
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
+    fateOf: (entry, atMs) => fateOf(entry, trashDefaults, atMs),
+  });
   adoptions.start();
   return {
     volumes,
     adoptions,
     holds,
     lists,
-    lastUse: new LastUse({ state, events, nowMs }),
+    lastUse: new LastUse({ state, nowMs }),
     pruner,
+    plans,
     usage,
     events,
     state,

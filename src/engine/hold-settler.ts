@@ -330,7 +330,8 @@ export class HoldSettler {
       }
       hold.group = null;
       const entry = state.read((view) => view.volume(hold.volume));
-      if (entry !== undefined) await volumes.holders.unmount(entry, hold.holder, operation);
+      if (entry !== undefined)
+        await volumes.holders.unmount(entry, { holder: hold.holder }, operation);
       this.#holds.delete(keyOf(hold.volume, hold.holder));
     } catch (error) {
       const { message } = toEngineError(error);

@@ -32,6 +32,13 @@ export interface Who {
   readonly kind: HolderKind;
 }
 
+/** Whose use ends. */
+export interface Leaver {
+  readonly holder: HolderId;
+  /** What people call whoever had it: a container's name, or its id; undefined: not known. */
+  readonly name?: string | undefined;
+}
+
 export class Holders {
   readonly #parts: HoldersParts;
   readonly #leftovers = new LeftoverMounts();
@@ -63,7 +70,8 @@ export class Holders {
       await state.write((transaction) => {
         if (used !== entry) transaction.putVolume(used);
         transaction.putHolder({ volume: entry.name, holder, kind, sinceMs: host.nowMs() });
-        transaction.addHistory(historyEntry(host, "mount", entry, operation));
+        const change = { action: "mount", entry, subject: holder } as const;
+        transaction.addHistory(historyEntry(host, change, operation));
       });
     } catch (error) {
       // Nobody gets the path, so nobody would end this mount.
@@ -87,8 +95,12 @@ export class Holders {
     return path;
   }
 
-  /** Ends one holder's mount. Unmounting what is not mounted succeeds. */
-  async unmount(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<void> {
+  /**
+   * Ends one holder's mount, and notes in the same commit that this was the volume's last use.
+   * Unmounting what is not mounted succeeds.
+   */
+  async unmount(entry: VolumeEntry, leaver: Leaver, operation: Operation): Promise<void> {
+    const { holder, name } = leaver;
     const { state, events, host } = this.#parts;
     const driver = this.#parts.driverOf(entry);
     // A holder whose mount cannot be repeated has none that this unmount could take from it.
@@ -104,7 +116,11 @@ export class Holders {
     if (!this.isHeldBy(entry.name, holder)) return;
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);
-      transaction.addHistory(historyEntry(host, "unmount", entry, operation));
+      const subject = name ?? holder;
+      // The row as it is: a volume's labels, note and protection may have changed since.
+      const row = transaction.volume(entry.name) ?? entry;
+      transaction.putVolume({ ...row, lastUse: { atMs: host.nowMs(), holder: subject } });
+      transaction.addHistory(historyEntry(host, { action: "unmount", entry, subject }, operation));
     });
     events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
   }

@@ -209,7 +209,7 @@ export class Holds {
     const { host, volumes, settler } = this.#parts;
     try {
       if (removeHoldPlace(host, hold.path) === "busy") throw new Error("it is in use");
-      await volumes.holders.unmount(entry, hold.holder, operation);
+      await volumes.holders.unmount(entry, { holder: hold.holder }, operation);
     } catch (error) {
       hold.isHinted = true;
       settler.add(hold);

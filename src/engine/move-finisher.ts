@@ -25,7 +25,7 @@ const RETRY_MS = 30_000;
 
 export interface FinisherParts {
   readonly state: StateStore;
-  readonly host: Pick<Host, "nowMs">;
+  readonly host: Pick<Host, "nowMs" | "programOf">;
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
   readonly volumes: VolumeEngine;
   readonly events: EventLog;
@@ -161,7 +161,7 @@ export class MoveFinisher {
     await state.write((transaction) => {
       transaction.putVolume(entry);
       if (action === undefined || operation === undefined) return;
-      transaction.addHistory(historyEntry(host, action, entry, operation));
+      transaction.addHistory(historyEntry(host, { action, entry }, operation));
     });
   }
 

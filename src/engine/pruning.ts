@@ -4,8 +4,9 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
+import type { ServiceList } from "./service-list.ts";
 import type { Usage } from "./usage.ts";
-import type { UseGuard } from "./use-guard.ts";
+import type { EngineAnswers, UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -13,6 +14,14 @@ import type { VolumeEngine } from "./volumes.ts";
 const CONCURRENCY_COUNT = 8;
 /** The only driver whose volumes a prune removes: Docker's rule. */
 const PRUNED_DRIVER = "local";
+
+/** Which volumes may go at all. */
+export interface PruneChoice {
+  /** Named ones too. */
+  readonly all: boolean;
+  /** Those that `prepare` found. */
+  readonly services?: ServiceList;
+}
 
 /** What a prune would remove. */
 export interface PrunePlan {
@@ -43,31 +52,33 @@ export class Pruner {
   }
 
   /**
-   * To be awaited before `plan`: ends holds that nobody has, and asks the engines. Throws
-   * `containers.unreachable`.
+   * To be awaited before `plan`: ends holds that nobody has, and asks the engines which containers
+   * and services there are. Throws `containers.unreachable`.
    */
-  async prepare(operation: Operation): Promise<void> {
+  async prepare(operation: Operation): Promise<EngineAnswers> {
     const { state, guard } = this.#parts;
     const held = state.read((view) =>
       [...view.volumes()].filter(({ name }) => view.holders(name).length > 0),
     );
     const names = held.map(({ name }) => name);
     await guard.settle(names, operation);
-    await guard.refuseSilence("prune", operation);
+    return await guard.askAll("prune", operation);
   }
 
   /**
    * Docker's rule of what may go: volumes of `local` without holders that were created without
    * options; anonymous ones only, unless `all`. The engine's own options count as well: who said
-   * how a volume is shared made it on purpose.
+   * how a volume is shared made it on purpose. What a service names stays, unlike in Docker: it is
+   * scaled up again one day.
    */
-  plan(filter: VolumeFilter, choice: { readonly all: boolean }): PrunePlan {
+  plan(filter: VolumeFilter, choice: PruneChoice): PrunePlan {
     const { state, volumes } = this.#parts;
     return state.read((view) => {
       const isHeld = (entry: VolumeEntry) => volumes.holderCount(entry, view) > 0;
       const entries: VolumeEntry[] = [];
       for (const entry of view.volumes()) {
         if (!isPrunable(entry, choice) || isHeld(entry)) continue;
+        if ((choice.services?.naming(entry.name).length ?? 0) > 0) continue;
         if (selects(filter, entry, isHeld)) entries.push(entry);
       }
       return { entries };
@@ -75,12 +86,8 @@ export class Pruner {
   }
 
   /** Removes what the plan names and still fits. Throws `prune.running` while another one runs. */
-  async run(plan: PrunePlan, operation: Operation): Promise<PruneReport> {
-    if (this.#isRunning) {
-      throw new EngineError("prune.running", "a prune operation is already running");
-    }
-    this.#isRunning = true;
-    try {
+  run(plan: PrunePlan, operation: Operation): Promise<PruneReport> {
+    return this.alone(async () => {
       const pending = [...plan.entries];
       const deleted: string[] = [];
       let reclaimedBytes = 0;
@@ -95,6 +102,17 @@ export class Pruner {
       await Promise.all(Array.from({ length: CONCURRENCY_COUNT }, worker));
       this.#parts.events.pruned(reclaimedBytes);
       return { deleted, reclaimedBytes };
+    });
+  }
+
+  /** Does `work` while no other prune runs. Throws `prune.running` while one does. */
+  async alone<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#isRunning) {
+      throw new EngineError("prune.running", "a prune operation is already running");
+    }
+    this.#isRunning = true;
+    try {
+      return await work();
     } finally {
       this.#isRunning = false;
     }
@@ -102,11 +120,12 @@ export class Pruner {
 
   /** The bytes of what was removed; undefined when it changed since the plan or refused. */
   async #removeOne(planned: VolumeEntry, operation: Operation): Promise<number | undefined> {
-    const { state, leases, volumes, usage } = this.#parts;
+    const { state, leases, volumes, usage, guard } = this.#parts;
     try {
       const sizeBytes = Math.max(0, await usage.measure(planned, operation));
       await using _lease = await leases.acquire(`volume:${planned.name}`, "exclusive", operation);
       if (state.read((view) => view.volume(planned.name)) !== planned) return undefined;
+      await guard.refuseServed(planned, operation);
       await volumes.removeHeld(planned, "prune", operation);
       return sizeBytes;
     } catch (error) {

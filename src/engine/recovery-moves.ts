@@ -6,6 +6,7 @@ import { makeTrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
+import { OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
 
 export interface MoveParts {
@@ -67,7 +68,7 @@ export async function settleMove(
       });
     }
     transaction.addHistory({
-      ...{ atMs, caller, operation: id },
+      ...{ atMs, caller, by: OWN_PROGRAM, subject: "", outcome: "done", operation: id },
       action: row.phase === "releasing" ? "release" : "undo",
       volume: row.name,
       driver: row.driver,

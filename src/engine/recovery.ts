@@ -10,7 +10,9 @@ import type {
   RetiredEntry,
   VolumeEntry,
 } from "../core/state-store.ts";
+import { unsaid } from "./description.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
+import { OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
 import { type MoveParts, movingRows, settleMove } from "./recovery-moves.ts";
 
@@ -328,6 +330,7 @@ async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
         phase: "ready",
         // It may hold data: should its directory vanish, it is not made again.
         usedAtMs: atMs,
+        ...unsaid,
       });
       const volume = { name: record.name, driver: driver.name };
       transaction.addHistory(change(volume, "adopt", atMs, operation));
@@ -342,5 +345,6 @@ function change(
   atMs: number,
   { caller, id }: Operation,
 ): HistoryEntry {
-  return { atMs, action, volume: name, driver, caller, operation: id };
+  const own = { by: OWN_PROGRAM, subject: "", outcome: "done" } as const;
+  return { atMs, action, volume: name, driver, caller, ...own, operation: id };
 }

@@ -61,7 +61,7 @@ async function retire(
   await state.write((transaction) => {
     transaction.removeVolume(entry.name);
     transaction.putRetired(retired);
-    transaction.addHistory(historyEntry(host, action, entry, operation));
+    transaction.addHistory(historyEntry(host, { action, entry, subject: retired.id }, operation));
   });
   try {
     await trash.retire(entry.name, retired.id, operation);
@@ -72,7 +72,7 @@ async function retire(
         transaction.removeRetired(retired.id);
         // What was not found is known by the identity that it had.
         transaction.putVolume(identity === "" ? entry : retired.volume);
-        transaction.addHistory(historyEntry(host, "undo", entry, operation));
+        transaction.addHistory(historyEntry(host, { action: "undo", entry }, operation));
       });
       // Where that fails too the volume stays removed, and its data has still to follow.
       await undone.catch((failure: unknown) => {
@@ -100,7 +100,7 @@ async function destroy(
   }
   await state.write((transaction) => {
     transaction.removeVolume(entry.name);
-    transaction.addHistory(historyEntry(host, action, entry, operation));
+    transaction.addHistory(historyEntry(host, { action, entry }, operation));
   });
 }
 

@@ -23,6 +23,8 @@ export class Usage {
   readonly #volumes: Pick<VolumeEngine, "holderCount">;
   /** Of all measurements together: many small volumes must not keep the event loop either. */
   readonly #turns = new Turns();
+  /** Bytes by the last measurement: a volume that was used since is another entry. */
+  readonly #known = new WeakMap<VolumeEntry, number>();
   #running: Promise<readonly VolumeUsage[]> | undefined;
 
   constructor(parts: {
@@ -42,13 +44,45 @@ export class Usage {
     while (this.#turns.isOver()) await this.#turns.next();
     operation.signal.throwIfAborted();
     try {
-      return (await usage.measure(entry.name, operation)).usedBytes ?? -1;
+      const sizeBytes = (await usage.measure(entry.name, operation)).usedBytes ?? -1;
+      if (sizeBytes >= 0) this.#known.set(entry, sizeBytes);
+      return sizeBytes;
     } catch (error) {
       operation.signal.throwIfAborted();
       const { code, message } = toEngineError(error);
       operation.log.debug("not measured", { volume: entry.name, code, error: message });
       return -1;
     }
+  }
+
+  /** What the last measurement of this very entry gave; null: there was none, or it could not. */
+  known(entry: VolumeEntry): number | null {
+    return this.#known.get(entry) ?? null;
+  }
+
+  /**
+   * Measures volumes side by side, each as `measure` does, for no more than `budgetMs` in all: who
+   * is not in the answer was not measured in time.
+   */
+  async measureEach(
+    entries: readonly VolumeEntry[],
+    budgetMs: number,
+    operation: Operation,
+  ): Promise<ReadonlyMap<VolumeEntry, number>> {
+    const budget = AbortSignal.timeout(budgetMs);
+    const signal = AbortSignal.any([operation.signal, budget]);
+    const measured = new Map<VolumeEntry, number>();
+    const measuring = this.#sideBySide(entries, { ...operation, signal }, (entry, sizeBytes) => {
+      // Who answers later than that is not waited for: its answer must not change ours.
+      if (!signal.aborted) measured.set(entry, sizeBytes);
+    });
+    try {
+      await unlessAborted(measuring, signal);
+    } catch (error) {
+      operation.signal.throwIfAborted();
+      if (!budget.aborted) throw error;
+    }
+    return measured;
   }
 
   /**
@@ -74,16 +108,23 @@ export class Usage {
       ),
     );
     const usages: VolumeUsage[] = [];
+    await this.#sideBySide(entries, operation, (entry, sizeBytes) => {
+      const holderCount = this.#state.read((view) => this.#volumes.holderCount(entry, view));
+      usages.push({ entry, sizeBytes, holderCount });
+    });
+    return usages;
+  }
+
+  async #sideBySide(
+    entries: readonly VolumeEntry[],
+    operation: Operation,
+    measured: (entry: VolumeEntry, sizeBytes: number) => void,
+  ): Promise<void> {
     const pending = entries.values();
     const worker = async (): Promise<void> => {
-      for (const entry of pending) {
-        const sizeBytes = await this.measure(entry, operation);
-        const holderCount = this.#state.read((view) => this.#volumes.holderCount(entry, view));
-        usages.push({ entry, sizeBytes, holderCount });
-      }
+      for (const entry of pending) measured(entry, await this.measure(entry, operation));
     };
     await Promise.all(Array.from({ length: CONCURRENCY_COUNT }, worker));
-    return usages;
   }
 }
 

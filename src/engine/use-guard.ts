@@ -8,8 +8,15 @@ import {
   containersWith,
   type ListedContainer,
 } from "./container-lists.ts";
+import type { ServiceList } from "./service-list.ts";
 
-/** Asked before every removal and prune. */
+/** What all engines that use our volumes said at one moment. */
+export interface EngineAnswers {
+  readonly list: ContainerList;
+  readonly services: ServiceList;
+}
+
+/** Asked before every removal and prune. A prune also asks which volumes services name. */
 export interface UseGuard {
   /**
    * Ends holds of these volumes that nobody has any more, so that only real ones are left. Called
@@ -17,18 +24,25 @@ export interface UseGuard {
    */
   settle(names: readonly string[], operation: Operation): Promise<void>;
   /**
-   * Throws `containers.unreachable` when an engine that uses our volumes does not answer. `what`
-   * begins the message: "prune".
+   * Throws `containers.unreachable` when an engine that uses our volumes does not say all of it.
+   * `what` begins the message: "prune".
    */
-  refuseSilence(what: string, operation: Operation): Promise<void>;
+  askAll(what: string, operation: Operation): Promise<EngineAnswers>;
   /**
    * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
    * have it does not answer. The caller has the volume's lease.
    */
   refuseInUse(entry: VolumeEntry, operation: Operation): Promise<void>;
+  /**
+   * Throws `volume.in_use` when a service names the volume, or `containers.unreachable`: no prune
+   * removes it. Who removes it by its name may.
+   */
+  refuseServed(entry: VolumeEntry, operation: Operation): Promise<void>;
   /** How many containers had the volume, running or not, when the engines were asked last. */
   listedCount(volume: string): number;
 }
+
+const servicesQuestion = "which volumes its services name";
 
 export interface UseGuardParts {
   readonly state: StateStore;
@@ -40,8 +54,12 @@ export interface UseGuardParts {
 export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
   return {
     settle,
-    async refuseSilence(what, operation) {
-      refuseSilent(what, await lists.ask(operation));
+    async askAll(what, operation) {
+      const asked = [lists.ask(operation), lists.services(operation)] as const;
+      const [list, services] = await Promise.all(asked);
+      refuseSilent(what, list);
+      refuseSilent(what, services, servicesQuestion);
+      return { list, services };
     },
     async refuseInUse(entry, operation) {
       const list = await lists.ask(operation);
@@ -50,17 +68,27 @@ export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
       if (rows.length > 0 || containers.length > 0) throw inUse(entry, containers, rows);
       refuseSilent(`remove ${entry.name}`, list);
     },
+    async refuseServed(entry, operation) {
+      const services = await lists.services(operation);
+      const holders = services.naming(entry.name).map((name) => `service ${name}`);
+      if (holders.length > 0) throw heldBy(entry, holders);
+      refuseSilent(`remove ${entry.name}`, services, servicesQuestion);
+    },
     listedCount: (volume) => lists.latestCountOf(volume),
   };
 }
 
-function refuseSilent(what: string, { unreachable }: ContainerList): void {
+function refuseSilent(
+  what: string,
+  { unreachable }: Pick<ContainerList, "unreachable">,
+  question = "which ones its containers have",
+): void {
   const [silent] = unreachable;
   if (silent === undefined) return;
   throw new EngineError(
     "containers.unreachable",
-    `${what}: ${silent.key} uses Holdfast's volumes and cannot be asked which ones its ` +
-      `containers have: ${silent.reason}`,
+    `${what}: ${silent.key} uses Holdfast's volumes and cannot be asked ${question}: ` +
+      silent.reason,
     { details: { engine: silent.key } },
   );
 }
@@ -72,7 +100,10 @@ function inUse(
   rows: readonly HolderEntry[],
 ): EngineError {
   const unnamed = rows.filter(({ kind }) => kind === "client" || containers.length === 0);
-  const holders = [...containers.map(named), ...unnamed.map(({ holder }) => holder)];
+  return heldBy(entry, [...containers.map(named), ...unnamed.map(({ holder }) => holder)]);
+}
+
+function heldBy(entry: VolumeEntry, holders: readonly string[]): EngineError {
   return new EngineError(
     "volume.in_use",
     `remove ${entry.name}: volume is in use - [${holders.join(", ")}]`,

@@ -12,8 +12,8 @@ import type {
   StateView,
   VolumeEntry,
 } from "../core/state-store.ts";
-import { checkDescription } from "./description.ts";
-import { driverOptions, engineOptions } from "./engine-options.ts";
+import { checkDescription, unsaid } from "./description.ts";
+import { checkEngineOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
@@ -90,7 +90,7 @@ export class VolumeEngine {
     if (existing !== undefined) return existing;
     const driver = this.#driver(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    engineOptions(request.options);
+    checkEngineOptions(request.options);
     driver.validate(driverOptions(request.options));
     checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
@@ -237,7 +237,7 @@ export class VolumeEngine {
   async unmount(name: string, holder: HolderId, operation: Operation): Promise<void> {
     this.inspect(name);
     await using _lease = await this.lease(name, operation);
-    await this.holders.unmount(this.inspect(name), holder, operation);
+    await this.holders.unmount(this.inspect(name), { holder }, operation);
   }
 
   /** The lease of a volume, which `holders` wants its callers to have. */
@@ -286,7 +286,9 @@ export class VolumeEngine {
     } catch (error) {
       await state.write((transaction) => {
         transaction.removeVolume(entry.name);
-        transaction.addHistory(historyEntry(this.#parts.host, "undo", entry, operation));
+        transaction.addHistory(
+          historyEntry(this.#parts.host, { action: "undo", entry }, operation),
+        );
       });
       throw error;
     }
@@ -323,7 +325,7 @@ export class VolumeEngine {
   async #put(entry: VolumeEntry, action: HistoryAction, operation: Operation): Promise<void> {
     await this.#parts.state.write((transaction) => {
       transaction.putVolume(entry);
-      transaction.addHistory(historyEntry(this.#parts.host, action, entry, operation));
+      transaction.addHistory(historyEntry(this.#parts.host, { action, entry }, operation));
     });
   }
 }
@@ -331,7 +333,7 @@ export class VolumeEngine {
 type Wanted = Omit<VolumeEntry, "createdAtMs" | "phase">;
 
 /** What a volume is before its driver has answered. */
-const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null } as const;
+const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null, ...unsaid } as const;
 
 /** Docker's text; an empty name has one of its own. */
 export function notFound(name: string): EngineError {

@@ -2,20 +2,21 @@
 import assert from "node:assert";
 import type { SqlValue } from "../core/database.ts";
 import type { EngineError } from "../core/errors.ts";
-import type { TrashId } from "../core/names.ts";
-import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type { TrashId, VolumeName } from "../core/names.ts";
+import type { AliasEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import type { Change, NextRowIds, PlannedRow, RowChange } from "./change.ts";
+import { encodeHistory } from "./history.ts";
 import type { Memory } from "./memory.ts";
 import {
   bytesOf,
+  encodeAlias,
   encodeEngine,
-  encodeHistory,
   encodeHolder,
   encodeRetired,
   encodeVolume,
   ownPagesBytes,
 } from "./rows.ts";
-import { holderOfNothing } from "./transaction.ts";
+import { aliasOfNothing, holderOfNothing, nameOfAlias } from "./transaction.ts";
 
 /** One write that waits for the commit. */
 export interface PendingWrite {
@@ -30,7 +31,7 @@ export interface PlannedWrite {
   readonly rows: readonly PlannedRow[];
   /** New rows less removed ones. */
   readonly volumeGrowth: number;
-  /** Engines among them: nobody holds by an engine that is not remembered. */
+  /** Engines and aliases among them: what is used, and not removed, with them. */
   readonly holderGrowth: number;
   /** What the rows take in the file, at most, less the pages that the write itself sets free. */
   readonly bytes: number;
@@ -46,6 +47,8 @@ export class BatchPlan {
   /** Rows as they will be; null: gone. Only what this batch touches. */
   readonly #volumes = new Map<string, number | null>();
   readonly #retired = new Map<string, number | null>();
+  /** By alias, the row of its volume. */
+  readonly #aliases = new Map<VolumeName, number | null>();
 
   constructor(memory: Memory) {
     this.#memory = memory;
@@ -61,6 +64,7 @@ export class BatchPlan {
       next: this.#next,
       volumes: new Map(),
       retired: new Map(),
+      aliases: new Map(),
       rows: [],
       bytes: 0,
       freedBytes: 0,
@@ -79,6 +83,7 @@ export class BatchPlan {
     this.#next = draft.next;
     for (const [name, rowId] of draft.volumes) this.#volumes.set(name, rowId);
     for (const [id, rowId] of draft.retired) this.#retired.set(id, rowId);
+    for (const [alias, rowId] of draft.aliases) this.#aliases.set(alias, rowId);
     return planned;
   }
 
@@ -90,6 +95,12 @@ export class BatchPlan {
   #retiredRow(draft: Draft, id: TrashId): number | undefined {
     const own = draft.retired.has(id) ? draft.retired.get(id) : this.#retired.get(id);
     return own === undefined ? this.#memory.retiredRowId(id) : (own ?? undefined);
+  }
+
+  /** The row of the volume that the alias means. */
+  #aliasRow(draft: Draft, alias: VolumeName): number | undefined {
+    const own = draft.aliases.has(alias) ? draft.aliases.get(alias) : this.#aliases.get(alias);
+    return own === undefined ? this.#memory.aliasRowId(alias) : (own ?? undefined);
   }
 
   /** What the row of now leaves free when it is replaced or removed. */
@@ -108,17 +119,15 @@ export class BatchPlan {
   #plan(change: Change, draft: Draft): EngineError | undefined {
     switch (change.kind) {
       case "putVolume":
-        this.#putVolume(change.entry, draft);
+        return this.#putVolume(change.entry, draft);
+      case "removeVolume":
+        this.#removeVolume(change.name, draft);
         return undefined;
-      case "removeVolume": {
-        const rowId = this.#volumeRow(draft, change.name);
-        if (rowId === undefined) return undefined;
-        push(draft, { ...change, rowId });
-        draft.freedBytes += this.#volumeBytes(change.name, rowId);
-        draft.volumes.set(change.name, null);
-        draft.volumeGrowth--;
+      case "putAlias":
+        return this.#putAlias(change.entry, draft);
+      case "removeAlias":
+        this.#removeAlias(change.alias, draft);
         return undefined;
-      }
       case "putHolder": {
         const { entry } = change;
         const volumeRowId = this.#volumeRow(draft, entry.volume);
@@ -165,16 +174,51 @@ export class BatchPlan {
     }
   }
 
-  #putVolume(entry: VolumeEntry, draft: Draft): void {
+  #putVolume(entry: VolumeEntry, draft: Draft): EngineError | undefined {
+    if (this.#aliasRow(draft, entry.name) !== undefined) return nameOfAlias(entry.name);
     const known = this.#volumeRow(draft, entry.name);
     const isNew = known === undefined;
     const rowId = known ?? draft.next.volume;
     push(draft, { kind: "putVolume", rowId, isNew, entry }, encodeVolume(rowId, entry));
     if (!isNew) draft.freedBytes += this.#volumeBytes(entry.name, rowId);
     draft.volumes.set(entry.name, rowId);
-    if (!isNew) return;
+    if (!isNew) return undefined;
     draft.next = { ...draft.next, volume: rowId + 1 };
     draft.volumeGrowth++;
+    return undefined;
+  }
+
+  #removeVolume(name: VolumeName, draft: Draft): void {
+    const rowId = this.#volumeRow(draft, name);
+    if (rowId === undefined) return;
+    push(draft, { kind: "removeVolume", rowId, name });
+    draft.freedBytes += this.#volumeBytes(name, rowId);
+    draft.volumes.set(name, null);
+    draft.volumeGrowth--;
+    const known = this.#memory.aliasesOf(name);
+    for (const alias of [...known, ...this.#aliases.keys(), ...draft.aliases.keys()]) {
+      if (this.#aliasRow(draft, alias) === rowId) draft.aliases.set(alias, null);
+    }
+  }
+
+  #putAlias(entry: AliasEntry, draft: Draft): EngineError | undefined {
+    const volumeRowId = this.#volumeRow(draft, entry.volume);
+    if (volumeRowId === undefined) return aliasOfNothing(entry);
+    if (this.#volumeRow(draft, entry.alias) !== undefined) return nameOfAlias(entry.alias);
+    // It may have meant another volume: that is another row.
+    this.#removeAlias(entry.alias, draft);
+    push(draft, { kind: "putAlias", volumeRowId, entry }, encodeAlias(volumeRowId, entry));
+    draft.aliases.set(entry.alias, volumeRowId);
+    draft.holderGrowth++;
+    return undefined;
+  }
+
+  #removeAlias(alias: VolumeName, draft: Draft): void {
+    const volumeRowId = this.#aliasRow(draft, alias);
+    if (volumeRowId === undefined) return;
+    push(draft, { kind: "removeAlias", volumeRowId, alias });
+    draft.aliases.set(alias, null);
+    draft.holderGrowth--;
   }
 
   #putRetired(entry: RetiredEntry, draft: Draft): void {
@@ -182,6 +226,7 @@ export class BatchPlan {
     const isNew = known === undefined;
     const rowId = known ?? draft.next.retired;
     push(draft, { kind: "putRetired", rowId, isNew, entry }, encodeRetired(rowId, entry));
+    if (!isNew) draft.freedBytes += this.#retiredBytes(entry.id, rowId);
     draft.retired.set(entry.id, rowId);
     if (!isNew) return;
     draft.next = { ...draft.next, retired: rowId + 1 };
@@ -198,6 +243,7 @@ interface Draft {
   next: NextRowIds;
   readonly volumes: Map<string, number | null>;
   readonly retired: Map<string, number | null>;
+  readonly aliases: Map<VolumeName, number | null>;
   readonly rows: PlannedRow[];
   bytes: number;
   freedBytes: number;

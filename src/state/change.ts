@@ -2,6 +2,7 @@
 import type { SqlValue } from "../core/database.ts";
 import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
 import type {
+  AliasEntry,
   HistoryEntry,
   HolderEntry,
   KnownEngine,
@@ -18,6 +19,8 @@ export type EngineChange =
 export type Change =
   | { readonly kind: "putVolume"; readonly entry: VolumeEntry }
   | { readonly kind: "removeVolume"; readonly name: VolumeName }
+  | { readonly kind: "putAlias"; readonly entry: AliasEntry }
+  | { readonly kind: "removeAlias"; readonly alias: VolumeName }
   | { readonly kind: "putHolder"; readonly entry: HolderEntry }
   | { readonly kind: "removeHolder"; readonly volume: VolumeName; readonly holder: HolderId }
   | { readonly kind: "putRetired"; readonly entry: RetiredEntry }
@@ -34,6 +37,8 @@ export type RowChange =
       readonly entry: VolumeEntry;
     }
   | { readonly kind: "removeVolume"; readonly rowId: number; readonly name: VolumeName }
+  | { readonly kind: "putAlias"; readonly volumeRowId: number; readonly entry: AliasEntry }
+  | { readonly kind: "removeAlias"; readonly volumeRowId: number; readonly alias: VolumeName }
   | { readonly kind: "putHolder"; readonly volumeRowId: number; readonly entry: HolderEntry }
   | {
       readonly kind: "removeHolder";

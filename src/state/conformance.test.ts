@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { openBench } from "../../test/support/state-bench.ts";
 import { brokenOnes, runChecks } from "../conformance/check.ts";
 import { type StateStoreBench, stateStoreChecks } from "../conformance/state-store.ts";
-import type { StateStore } from "../core/state-store.ts";
+import type { StateStore, StateView } from "../core/state-store.ts";
 
 describe("the SQLite store", () => {
   for (const check of stateStoreChecks) {
@@ -24,7 +24,10 @@ const breakers: readonly {
     promise: /newest changes first/,
     break: (store) => ({
       ...store,
-      history: (query) => store.history(query).toReversed(),
+      history: (query) => {
+        const { entries, next } = store.history(query);
+        return { entries: entries.toReversed(), next };
+      },
     }),
   },
   {
@@ -48,17 +51,7 @@ const breakers: readonly {
     promise: /removes its row and its holders/,
     break: (store) => ({
       ...store,
-      read: (work) =>
-        store.read((view) =>
-          work({
-            volume: (name) => view.volume(name),
-            volumes: () => view.volumes(),
-            volumeCount: view.volumeCount,
-            holders: () => [],
-            retired: () => view.retired(),
-            engines: () => view.engines(),
-          }),
-        ),
+      read: (work) => store.read((view) => work(changedView(view, { holders: () => [] }))),
     }),
   },
   {
@@ -67,14 +60,7 @@ const breakers: readonly {
       ...store,
       read: (work) =>
         store.read((view) =>
-          work({
-            volume: (name) => view.volume(name),
-            volumes: () => view.volumes(),
-            volumeCount: view.volumeCount,
-            holders: (name) => view.holders(name),
-            retired: () => view.retired(),
-            engines: () => [...view.engines()].reverse(),
-          }),
+          work(changedView(view, { engines: () => [...view.engines()].reverse() })),
         ),
     }),
   },
@@ -83,6 +69,23 @@ const breakers: readonly {
     break: (store) => ({ ...store, close: async () => {} }),
   },
 ];
+
+/** The view with some of its members changed. */
+function changedView(view: StateView, changed: Partial<StateView>): StateView {
+  return {
+    volume: (name) => view.volume(name),
+    volumes: () => view.volumes(),
+    volumeCount: view.volumeCount,
+    holders: (name) => view.holders(name),
+    retired: () => view.retired(),
+    retiredEntry: (id) => view.retiredEntry(id),
+    retiredCount: view.retiredCount,
+    alias: (name) => view.alias(name),
+    aliases: () => view.aliases(),
+    engines: () => view.engines(),
+    ...changed,
+  };
+}
 
 describe("the checks notice a store that breaks", () => {
   for (const breaker of breakers) {

@@ -1,19 +1,28 @@
 // The automatic copy as text: a header, a line for each entry, and the checksum of it all.
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { parseTrashId } from "../core/names.ts";
-import type { HolderEntry, KnownEngine, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type {
+  AliasEntry,
+  HolderEntry,
+  KnownEngine,
+  RetiredEntry,
+  VolumeEntry,
+} from "../core/state-store.ts";
 import {
+  type AliasFields,
+  aliasOfFields,
   engineOfFields,
   type HolderFields,
   holderOfFields,
+  type RetiredFields,
+  retiredOfFields,
   type VolumeFields,
   volumeOfFields,
 } from "./rows.ts";
 
 const COPY_FORMAT = "holdfast-state-copy";
 /** What this program writes; it reads all older ones too. */
-export const COPY_VERSION = 2;
+export const COPY_VERSION = 3;
 
 /** Everything a copy holds: what the state remembers, without the history. */
 export interface CopyContent {
@@ -22,6 +31,7 @@ export interface CopyContent {
   readonly changeCount: number;
   readonly volumes: readonly VolumeEntry[];
   readonly holders: readonly HolderEntry[];
+  readonly aliases: readonly AliasEntry[];
   readonly retired: readonly RetiredEntry[];
   readonly engines: readonly KnownEngine[];
 }
@@ -35,12 +45,14 @@ export function* copyLines(content: CopyContent): Generator<string> {
     changeCount: content.changeCount,
     volumeCount: content.volumes.length,
     holderCount: content.holders.length,
+    aliasCount: content.aliases.length,
     retiredCount: content.retired.length,
     engineCount: content.engines.length,
   };
   yield `${JSON.stringify(header)}\n`;
   for (const volume of content.volumes) yield `${JSON.stringify({ volume })}\n`;
   for (const holder of content.holders) yield `${JSON.stringify({ holder })}\n`;
+  for (const alias of content.aliases) yield `${JSON.stringify({ alias })}\n`;
   for (const retired of content.retired) yield `${JSON.stringify({ retired })}\n`;
   for (const engine of content.engines) yield `${JSON.stringify({ engine })}\n`;
 }
@@ -72,46 +84,54 @@ interface Header {
   readonly retiredCount: number;
   /** Not in version 1. */
   readonly engineCount?: number;
+  /** Not in versions 1 and 2. */
+  readonly aliasCount?: number;
 }
 
+/** Older versions leave out what they did not know. */
+type Known<Fields, More extends keyof Fields> = Omit<Fields, More> & Partial<Pick<Fields, More>>;
+
+/** Version 3. */
+type VolumeMore = "lastUse" | "note" | "protection";
+type RetiredMore = "phase" | "removedBy" | "purgeAtMs" | "sizeBytes";
+
 type Line =
-  | { readonly volume: VolumeFields }
-  /** No kind in version 1. */
-  | { readonly holder: Omit<HolderFields, "kind"> & Partial<Pick<HolderFields, "kind">> }
+  | { readonly volume: Known<VolumeFields, VolumeMore> }
+  | { readonly holder: Known<HolderFields, "kind"> }
+  | { readonly alias: AliasFields }
   | { readonly engine: KnownEngine }
   | {
-      readonly retired: {
-        readonly id: string;
-        readonly volume: VolumeFields;
-        readonly retiredAtMs: number;
+      readonly retired: Known<Omit<RetiredFields, "volume">, RetiredMore> & {
+        readonly volume: Known<VolumeFields, VolumeMore>;
       };
     };
 
 function parseLines(path: string, lines: readonly string[]): CopyContent {
   const header = parseHeader(path, lines[0] ?? "{}");
+  const { copiedAtMs, changeCount, version } = header;
   const volumes: VolumeEntry[] = [];
   const holders: HolderEntry[] = [];
+  const aliases: AliasEntry[] = [];
   const retired: RetiredEntry[] = [];
   const engines: KnownEngine[] = [];
-  // Version 1 knew clients only; later ones say it, and what does not is damaged.
-  const kind = header.version === 1 ? "client" : "";
   for (const text of lines.slice(1)) {
     const line: Line = JSON.parse(text);
-    if ("volume" in line) volumes.push(volumeOfFields(line.volume));
-    else if ("holder" in line) holders.push(holderOfFields({ kind, ...line.holder }));
+    if ("volume" in line) volumes.push(volumeOfFields(wholeVolume(version, line.volume)));
+    else if ("holder" in line) holders.push(holderOfFields(wholeHolder(version, line.holder)));
+    else if ("alias" in line) aliases.push(aliasOfFields(line.alias));
     else if ("engine" in line) engines.push(engineOfFields(line.engine));
-    else retired.push(retiredOfFields(line.retired));
+    else retired.push(retiredOfFields(wholeRetired(version, line.retired)));
   }
-  const { copiedAtMs, changeCount, volumeCount, holderCount, retiredCount } = header;
   if (
-    volumes.length !== volumeCount ||
-    holders.length !== holderCount ||
-    retired.length !== retiredCount ||
+    volumes.length !== header.volumeCount ||
+    holders.length !== header.holderCount ||
+    aliases.length !== header.aliasCount ||
+    retired.length !== header.retiredCount ||
     engines.length !== header.engineCount
   ) {
     throw new Error(`${path}: the header counts other entries than the lines`);
   }
-  return { copiedAtMs, changeCount, volumes, holders, retired, engines };
+  return { copiedAtMs, changeCount, volumes, holders, aliases, retired, engines };
 }
 
 function parseHeader(path: string, line: string): Header {
@@ -120,11 +140,33 @@ function parseHeader(path: string, line: string): Header {
   if (header.format !== COPY_FORMAT || !isKnown) {
     throw new Error(`${path}: format ${header.format} ${header.version} is not known here`);
   }
-  return header.version === 1 ? { ...header, engineCount: 0 } : header;
+  return {
+    ...header,
+    ...(header.version < 2 && { engineCount: 0 }),
+    ...(header.version < 3 && { aliasCount: 0 }),
+  };
 }
 
-function retiredOfFields(fields: Extract<Line, { retired: unknown }>["retired"]): RetiredEntry {
-  const id = parseTrashId(fields.id);
-  if (id === undefined) throw new Error(`no trash id: ${fields.id}`);
-  return { id, retiredAtMs: fields.retiredAtMs, volume: volumeOfFields(fields.volume) };
+// What old versions leave out gets what the migration of a state gives it. What the version that
+// knows it leaves out is damaged: the parsers of the fields refuse it.
+
+function wholeVolume(version: number, fields: Known<VolumeFields, VolumeMore>): VolumeFields {
+  const more = version < 3 ? { lastUse: null, note: null, protection: null } : {};
+  // `as`: `volumeOfFields` refuses what is not there.
+  return { ...fields, ...more } as VolumeFields;
+}
+
+function wholeHolder(version: number, fields: Known<HolderFields, "kind">): HolderFields {
+  return { ...fields, kind: version < 2 ? "client" : (fields.kind ?? "") };
+}
+
+function wholeRetired(
+  version: number,
+  fields: Extract<Line, { retired: unknown }>["retired"],
+): RetiredFields {
+  const { retiredAtMs } = fields;
+  const purging = { phase: "purging", removedBy: "", purgeAtMs: retiredAtMs, sizeBytes: null };
+  const more = version < 3 ? purging : {};
+  // `as`: `retiredOfFields` refuses what is not there.
+  return { ...fields, ...more, volume: wholeVolume(version, fields.volume) } as RetiredFields;
 }

@@ -262,7 +262,13 @@ describe("damaged copies", () => {
     rmSync(join(closed, "state.db-wal"));
     const opened = await openTwice(closed);
     expect(opened.origin).toMatchObject({ kind: "salvaged", copiedAtMs: null });
-    expect(opened.content).toEqual({ volumes: [], holders: [], retired: [], engines: [] });
+    expect(opened.content).toEqual({
+      volumes: [],
+      holders: [],
+      aliases: [],
+      retired: [],
+      engines: [],
+    });
   });
 
   test("what was left of an unfinished salvage is made again", async () => {

@@ -18,6 +18,7 @@ import {
   contentOf,
   sampleHistory,
   sampleHolder,
+  sampleRetired,
   sampleVolume,
 } from "../conformance/state-store.ts";
 import { makeTrashId, parseHolderId, parseVolumeName, type TrashId } from "../core/names.ts";
@@ -121,7 +122,7 @@ function trashIdOf({ name }: VolumeEntry): TrashId {
 function retire(store: StateStore, entry: VolumeEntry): Promise<void> {
   return store.write((transaction) => {
     transaction.removeVolume(entry.name);
-    transaction.putRetired({ id: trashIdOf(entry), volume: entry, retiredAtMs: 1 });
+    transaction.putRetired(sampleRetired(entry.name, "0", { id: trashIdOf(entry), volume: entry }));
     transaction.addHistory({ ...sampleHistory(entry.name, 2), action: "remove" });
   });
 }

@@ -4,11 +4,7 @@ import { createHash } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  goldenContent,
-  goldenHistory,
-  goldenVolumes,
-} from "../../test/fixtures/state/golden-content.ts";
+import { goldenContent, goldenHistory } from "../../test/fixtures/state/golden-content.ts";
 import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import { contentOf, sampleVolume } from "../conformance/state-store.ts";
 import { type Database, DatabaseCorrupt } from "../core/database.ts";
@@ -50,7 +46,10 @@ describe("golden state files", () => {
     const store = openIn(directory.path);
     expect(store.origin).toEqual({ kind: "opened" });
     expect(contentOf(store)).toEqual(goldenContent(versionOf(file)));
-    expect(store.history({ countMax: 100 })).toEqual(goldenHistory.toReversed());
+    expect(store.history({ order: "oldest first", countMax: 100 })).toEqual({
+      entries: goldenHistory(versionOf(file)),
+      next: null,
+    });
     await store.write((transaction) => transaction.putVolume(sampleVolume("afterwards")));
     const content = contentOf(store);
     await store.close();
@@ -87,6 +86,26 @@ describe("golden state files", () => {
     expect(contentOf(store)).toEqual(goldenContent(1));
     await store.close();
   });
+
+  test.each(["volumes", "retired"])(
+    "a damaged row in %s of version 2 gets no new checksum: the copy is used",
+    async (table) => {
+      using directory = temporaryDirectory();
+      const path = join(directory.path, "state.db");
+      copyFileSync(join(fixtures, "v2.db"), path);
+      copyFileSync(join(fixtures, "v2.copy"), join(directory.path, "state.copy"));
+      const database = openDatabase(path, { mode: "existing" });
+      database.exec(`UPDATE ${table} SET created_at_ms = created_at_ms + 1 WHERE name = 'plain'`);
+      database.close();
+      const store = openIn(directory.path);
+      expect(store.origin).toMatchObject({
+        kind: "salvaged",
+        reason: expect.stringContaining(`of ${table} is not what was stored`),
+      });
+      expect(contentOf(store)).toEqual(goldenContent(2));
+      await store.close();
+    },
+  );
 
   test("the tables are the same, made new or migrated", () => {
     using directory = temporaryDirectory();
@@ -128,7 +147,15 @@ describe("copies of the current version", () => {
       "an engine that the header does not count",
       (text) => text.replace(/"engineCount":\d/, '"a":1'),
     ],
-    ["a version to come", (text) => text.replace('"version":2', '"version":3')],
+    ["an alias that the header does not count", (text) => text.replace(/"aliasCount":\d/, '"a":1')],
+    ["a volume without its note", (text) => text.replace('"note":null,', "")],
+    ["a volume without its last use", (text) => text.replace('"lastUse":null,', "")],
+    ["an entry of the trash without its end", (text) => text.replace('"purgeAtMs":null,', "")],
+    [
+      "a phase of the trash that there is not",
+      (text) => text.replace('"phase":"kept"', '"phase":"no"'),
+    ],
+    ["a version to come", (text) => text.replace('"version":3', '"version":4')],
   ])("%s is refused", (_what, change) => {
     using directory = temporaryDirectory();
     expect(readCopy(changedCopy(directory.path, (text) => text)).engines).toHaveLength(2);
@@ -156,6 +183,7 @@ const moveRows: Migration = {
   },
 };
 const newest = SCHEMA_VERSION + 2;
+const volumeCount = goldenContent(SCHEMA_VERSION).volumes.length;
 
 describe("migrations", () => {
   test("each step after the file's version runs once, in order", () => {
@@ -163,8 +191,10 @@ describe("migrations", () => {
     const database = openGolden(directory.path);
     runMigrations(database, [...migrations, addColumn, moveRows], SCHEMA_VERSION);
     expect(stateVersion(database, newest)).toBe(newest);
-    expect(database.prepare("SELECT name FROM moved").all()).toHaveLength(goldenVolumes.length);
-    expect(database.prepare("SELECT host FROM history").all()).toHaveLength(goldenHistory.length);
+    expect(database.prepare("SELECT name FROM moved").all()).toHaveLength(volumeCount);
+    expect(database.prepare("SELECT host FROM history").all()).toHaveLength(
+      goldenHistory(SCHEMA_VERSION).length,
+    );
     runMigrations(database, [...migrations, addColumn, moveRows], newest);
     database.close();
   });
@@ -182,7 +212,7 @@ describe("migrations", () => {
     };
     expect(() => runMigrations(database, [addColumn, dying], SCHEMA_VERSION)).toThrow("on purpose");
     expect(stateVersion(database, newest)).toBe(SCHEMA_VERSION + 1);
-    expect(database.prepare("SELECT 1 FROM volumes").all()).toHaveLength(goldenVolumes.length);
+    expect(database.prepare("SELECT 1 FROM volumes").all()).toHaveLength(volumeCount);
     // The next start goes on where this one stopped.
     runMigrations(database, [addColumn, moveRows], SCHEMA_VERSION + 1);
     expect(stateVersion(database, newest)).toBe(newest);

@@ -1,7 +1,7 @@
 // Volumes whose labels take many pages: what was made can be removed, on a full disk, too.
 import { expect, test } from "bun:test";
 import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
-import { sampleHistory, sampleVolume } from "../conformance/state-store.ts";
+import { sampleHistory, sampleRetired, sampleVolume } from "../conformance/state-store.ts";
 import { makeTrashId, parseVolumeName } from "../core/names.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 
@@ -24,7 +24,7 @@ function retire(store: StateStore, entry: VolumeEntry, index: number): Promise<v
   return store.write((transaction) => {
     transaction.removeVolume(parseVolumeName(entry.name));
     const id = makeTrashId(index.toString(16).padStart(16, "0"));
-    transaction.putRetired({ id, volume: entry, retiredAtMs: index });
+    transaction.putRetired(sampleRetired(entry.name, "0", { id, volume: entry }));
     transaction.addHistory({ ...sampleHistory(entry.name, 2), action: "remove" });
   });
 }

@@ -2,6 +2,7 @@
 import { type Database, DatabaseCorrupt } from "../core/database.ts";
 import { Memory } from "./memory.ts";
 import {
+  type AliasRow,
   Decoder,
   type EngineRow,
   type HolderRow,
@@ -14,18 +15,26 @@ export function loadMemory(database: Database): Memory {
   const memory = new Memory();
   const decoder = new Decoder();
   const names = new Map<number, string>();
-  const hasHolders = database.prepare("SELECT 1 FROM holders LIMIT 1").get() !== undefined;
+  const hasMore = ["holders", "aliases"].some(
+    (table) => database.prepare(`SELECT 1 FROM ${table} LIMIT 1`).get() !== undefined,
+  );
   const volumes = database.prepare<VolumeRow>("SELECT * FROM volumes ORDER BY id");
   for (const row of volumes.iterate()) {
     const entry = decoder.volume(row);
     if (memory.volume(entry.name) !== undefined) throw twice("volumes", entry.name);
     memory.apply({ kind: "putVolume", rowId: row.id, isNew: true, entry });
-    if (hasHolders) names.set(row.id, entry.name);
+    if (hasMore) names.set(row.id, entry.name);
   }
   const holders = database.prepare<HolderRow>("SELECT * FROM holders ORDER BY volume_id, since_ms");
   for (const row of holders.iterate()) {
     const entry = decoder.holder(row, memory.volume(names.get(row.volume_id) ?? ""));
     memory.apply({ kind: "putHolder", volumeRowId: row.volume_id, entry });
+  }
+  for (const row of database.prepare<AliasRow>("SELECT * FROM aliases").iterate()) {
+    const entry = decoder.alias(row, memory.volume(names.get(row.volume_id) ?? ""));
+    if (memory.alias(entry.alias) !== undefined) throw twice("aliases", entry.alias);
+    if (memory.volume(entry.alias) !== undefined) throw twice("names", entry.alias);
+    memory.apply({ kind: "putAlias", volumeRowId: row.volume_id, entry });
   }
   const retired = database.prepare<RetiredRow>("SELECT * FROM retired ORDER BY id");
   for (const row of retired.iterate()) {

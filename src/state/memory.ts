@@ -2,6 +2,7 @@
 import assert from "node:assert";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type {
+  AliasEntry,
   HolderEntry,
   KnownEngine,
   RetiredEntry,
@@ -17,12 +18,16 @@ export interface Slot<Entry> {
 }
 
 const noHolders: readonly HolderEntry[] = [];
+const noAliases: ReadonlySet<VolumeName> = new Set();
 
 /** Changes only through `apply`, with what has been committed. */
 export class Memory implements StateView {
   readonly #volumes = new Map<string, Slot<VolumeEntry>>();
   /** Only volumes that have holders; each list is replaced and never changed. */
   readonly #holders = new Map<string, readonly HolderEntry[]>();
+  readonly #aliases = new Map<string, AliasEntry>();
+  /** Only volumes that have aliases. */
+  readonly #aliasesOf = new Map<string, Set<VolumeName>>();
   readonly #retired = new Map<string, Slot<RetiredEntry>>();
   readonly #engines = new Map<string, KnownEngine>();
   readonly #next = { volume: 1, retired: 1, history: 1 };
@@ -47,6 +52,22 @@ export class Memory implements StateView {
     return this.#holders.get(name) ?? noHolders;
   }
 
+  get retiredCount(): number {
+    return this.#retired.size;
+  }
+
+  alias(name: string): AliasEntry | undefined {
+    return this.#aliases.get(name);
+  }
+
+  aliases(): Iterable<AliasEntry> {
+    return this.#aliases.values();
+  }
+
+  aliasesOf(name: string): ReadonlySet<VolumeName> {
+    return this.#aliasesOf.get(name) ?? noAliases;
+  }
+
   *retired(): Generator<RetiredEntry> {
     for (const slot of this.#retired.values()) yield slot.entry;
   }
@@ -59,12 +80,14 @@ export class Memory implements StateView {
   snapshot(): {
     readonly volumes: readonly VolumeEntry[];
     readonly holders: readonly HolderEntry[];
+    readonly aliases: readonly AliasEntry[];
     readonly retired: readonly RetiredEntry[];
     readonly engines: readonly KnownEngine[];
   } {
     return {
       volumes: Array.from(this.#volumes.values(), (slot) => slot.entry),
       holders: [...this.#holders.values()].flat(),
+      aliases: [...this.#aliases.values()],
       retired: Array.from(this.#retired.values(), (slot) => slot.entry),
       engines: this.engines(),
     };
@@ -72,6 +95,12 @@ export class Memory implements StateView {
 
   volumeRowId(name: string): number | undefined {
     return this.#volumes.get(name)?.rowId;
+  }
+
+  /** The row of the volume that the alias means. */
+  aliasRowId(alias: string): number | undefined {
+    const volume = this.#aliases.get(alias)?.volume;
+    return volume === undefined ? undefined : this.volumeRowId(volume);
   }
 
   retiredEntry(id: TrashId): RetiredEntry | undefined {
@@ -94,8 +123,13 @@ export class Memory implements StateView {
         if (change.isNew) this.#next.volume = change.rowId + 1;
         return;
       case "removeVolume":
-        this.#volumes.delete(change.name);
-        this.#holders.delete(change.name);
+        this.#removeVolume(change.name);
+        return;
+      case "putAlias":
+        this.#putAlias(change.entry);
+        return;
+      case "removeAlias":
+        this.#removeAlias(change.alias);
         return;
       case "putHolder":
         this.#putHolder(change.entry);
@@ -122,6 +156,29 @@ export class Memory implements StateView {
       default:
         assert.fail(`unknown change ${JSON.stringify(change satisfies never)}`);
     }
+  }
+
+  #removeVolume(name: VolumeName): void {
+    this.#volumes.delete(name);
+    this.#holders.delete(name);
+    for (const alias of this.aliasesOf(name)) this.#aliases.delete(alias);
+    this.#aliasesOf.delete(name);
+  }
+
+  #putAlias(entry: AliasEntry): void {
+    this.#removeAlias(entry.alias);
+    this.#aliases.set(entry.alias, entry);
+    const others = this.#aliasesOf.get(entry.volume) ?? new Set();
+    this.#aliasesOf.set(entry.volume, others.add(entry.alias));
+  }
+
+  #removeAlias(alias: VolumeName): void {
+    const volume = this.#aliases.get(alias)?.volume;
+    if (volume === undefined) return;
+    this.#aliases.delete(alias);
+    const others = this.#aliasesOf.get(volume);
+    others?.delete(alias);
+    if (others?.size === 0) this.#aliasesOf.delete(volume);
   }
 
   #putHolder(entry: HolderEntry): void {

@@ -3,7 +3,14 @@ import type { Database, SqlValue } from "../core/database.ts";
 import { DatabaseCorrupt } from "../core/database.ts";
 import { EngineError } from "../core/errors.ts";
 import { prove, withSum } from "./rows.ts";
-import { APPLICATION_ID, SCHEMA_VERSION, schemaVersion1, schemaVersion2 } from "./schema.ts";
+import {
+  APPLICATION_ID,
+  marks,
+  SCHEMA_VERSION,
+  schemaVersion1,
+  schemaVersion2,
+  schemaVersion3,
+} from "./schema.ts";
 
 /** One step. It runs inside a transaction: a crash in the middle leaves the older version whole. */
 export interface Migration {
@@ -16,6 +23,7 @@ export interface Migration {
 export const migrations: readonly Migration[] = [
   { version: 1, migrate: (database) => database.exec(schemaVersion1) },
   { version: 2, migrate: giveHoldersKinds },
+  { version: 3, migrate: keepTheTrash },
 ];
 
 interface HolderRowVersion1 {
@@ -39,6 +47,56 @@ function giveHoldersKinds(database: Database): void {
     prove("holders", volume_id, sum, [holder, since_ms]);
     insert.run(volume_id, ...withSum(volume_id, [holder, "client", since_ms]));
   }
+}
+
+/** A row of `volumes` or `retired` of version 2: columns come in the order of the table. */
+type RowVersion2 = Readonly<Record<string, SqlValue>> & {
+  readonly id: number;
+  readonly sum: number;
+};
+
+/** How many rows a migration has in memory at once. */
+const SLICE_ROWS = 1_000;
+
+/** In the order of their ids; not one at a time, because what is read must not be written. */
+function* slicesOf(database: Database, table: string): Generator<RowVersion2> {
+  const slice = database.prepare<RowVersion2, [after: number, count: number]>(
+    `SELECT * FROM ${table} WHERE id > ? ORDER BY id LIMIT ?`,
+  );
+  for (let after = Number.NEGATIVE_INFINITY; ; ) {
+    const rows = slice.all(after, SLICE_ROWS);
+    yield* rows;
+    if (rows.length < SLICE_ROWS) return;
+    after = rows.at(-1)?.id ?? after;
+  }
+}
+
+/** No last use, no note, no protection. */
+const nothingMore: readonly SqlValue[] = [null, null, null, null, null, null];
+
+/**
+ * What lay in the trash of version 2 was about to be purged, and still is. Each row is proven
+ * first, as in `giveHoldersKinds`.
+ */
+function keepTheTrash(database: Database): void {
+  database.exec(schemaVersion3.before);
+  const insert = (table: string, count: number) =>
+    database.prepare<never, readonly SqlValue[]>(`INSERT INTO ${table} VALUES (${marks(count)})`);
+  const insertVolume = insert("volumes_3", 19);
+  for (const { id, sum, ...columns } of slicesOf(database, "volumes")) {
+    const values = Object.values(columns);
+    prove("volumes", id, sum, values);
+    insertVolume.run(id, ...withSum(id, [...values, ...nothingMore]));
+  }
+  const insertRetired = insert("retired_3", 25);
+  for (const { id, sum, ...columns } of slicesOf(database, "retired")) {
+    const values = Object.values(columns);
+    prove("retired", id, sum, values);
+    const [trashId = null, retiredAtMs = null, ...volume] = values;
+    const trash = [trashId, retiredAtMs, "purging", "", retiredAtMs, null];
+    insertRetired.run(id, ...withSum(id, [...trash, ...volume, ...nothingMore]));
+  }
+  database.exec(schemaVersion3.after);
 }
 
 /** Makes the empty database a state of the current version. */

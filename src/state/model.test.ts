@@ -167,6 +167,7 @@ function compare(store: StateStore, model: Model): void {
   const expected = {
     volumes: [...model.volumes.values()],
     holders,
+    aliases: [],
     retired: [...model.retired.values()],
     engines: [...model.engines.values()].sort(
       (a, b) => a.sinceMs - b.sinceMs || (a.key < b.key ? -1 : 1),

@@ -3,6 +3,7 @@ import assert from "node:assert";
 import type { Database, SqlValue, Statement } from "../core/database.ts";
 import { HISTORY_ROWS_MAX } from "../core/state-store.ts";
 import type { PlannedRow } from "./change.ts";
+import { marks } from "./schema.ts";
 
 /** Old history rows are removed this many at a time, in a transaction that is under way anyway. */
 const HISTORY_TRIM_ROWS = 256;
@@ -14,6 +15,8 @@ export class RowWriter {
   readonly #insertVolume: Change;
   readonly #replaceVolume: Change;
   readonly #removeVolume: Change;
+  readonly #putAlias: Change;
+  readonly #removeAlias: Change;
   readonly #putHolder: Change;
   readonly #removeHolder: Change;
   readonly #insertRetired: Change;
@@ -27,13 +30,15 @@ export class RowWriter {
   #oldestHistory: number;
 
   constructor(database: Database, nextHistoryRow: number) {
-    const volumeMarks = marks(13);
-    const retiredMarks = marks(15);
+    const volumeMarks = marks(19);
+    const retiredMarks = marks(25);
     this.#insertVolume = database.prepare(`INSERT INTO volumes VALUES (${volumeMarks})`);
     this.#replaceVolume = database.prepare(
-      `UPDATE volumes SET (${volumeNames}) = (${marks(12)}) WHERE id = ?`,
+      `UPDATE volumes SET (${volumeNames}) = (${marks(18)}) WHERE id = ?`,
     );
     this.#removeVolume = database.prepare("DELETE FROM volumes WHERE id = ?");
+    this.#putAlias = database.prepare(`INSERT OR REPLACE INTO aliases VALUES (${marks(4)})`);
+    this.#removeAlias = database.prepare("DELETE FROM aliases WHERE volume_id = ? AND alias = ?");
     this.#putHolder = database.prepare(`INSERT OR REPLACE INTO holders VALUES (${marks(5)})`);
     this.#removeHolder = database.prepare("DELETE FROM holders WHERE volume_id = ? AND holder = ?");
     this.#insertRetired = database.prepare(`INSERT INTO retired VALUES (${retiredMarks})`);
@@ -43,7 +48,7 @@ export class RowWriter {
     this.#removeRetired = database.prepare("DELETE FROM retired WHERE id = ?");
     this.#putEngine = database.prepare(`INSERT OR REPLACE INTO engines VALUES (${marks(3)})`);
     this.#removeEngine = database.prepare("DELETE FROM engines WHERE key = ?");
-    this.#addHistory = database.prepare(`INSERT INTO history VALUES (${marks(9)})`);
+    this.#addHistory = database.prepare(`INSERT INTO history VALUES (${marks(12)})`);
     this.#trimHistory = database.prepare("DELETE FROM history WHERE id < ?");
     const oldest = database
       .prepare<{ readonly id: number | null }>("SELECT min(id) AS id FROM history")
@@ -58,8 +63,14 @@ export class RowWriter {
         else this.#replaceVolume.run(...values, change.rowId);
         return;
       case "removeVolume":
-        // Its holders go with it: the foreign key cascades.
+        // Its holders and aliases go with it: the foreign keys cascade.
         this.#removeVolume.run(change.rowId);
+        return;
+      case "putAlias":
+        this.#putAlias.run(change.volumeRowId, ...values);
+        return;
+      case "removeAlias":
+        this.#removeAlias.run(change.volumeRowId, change.alias);
         return;
       case "putHolder":
         this.#putHolder.run(change.volumeRowId, ...values);
@@ -112,8 +123,5 @@ export class RowWriter {
 
 const volumeNames =
   "name, driver, scope, labels, options, created_at_ms, origin, phase, mountpoint, identity, " +
-  "used_at_ms, sum";
-
-function marks(count: number): string {
-  return new Array<string>(count).fill("?").join(", ");
-}
+  "used_at_ms, last_use_at_ms, last_use_holder, note, protected_reason, protected_since_ms, " +
+  "protected_by, sum";

@@ -2,18 +2,13 @@
 import { crc32 } from "node:zlib";
 import type { SqlValue } from "../core/database.ts";
 import { DatabaseCorrupt } from "../core/database.ts";
+import { parseDriverName, parseHolderId, parseTrashId, parseVolumeName } from "../core/names.ts";
 import {
-  makeOperationId,
-  parseDriverName,
-  parseHolderId,
-  parseTrashId,
-  parseVolumeName,
-} from "../core/names.ts";
-import {
-  type HistoryEntry,
+  type AliasEntry,
   type HolderEntry,
-  historyActions,
   type KnownEngine,
+  type LastUse,
+  type Protection,
   type RetiredEntry,
   type VolumeEntry,
   volumePhases,
@@ -37,6 +32,25 @@ export interface VolumeFields {
   readonly mountpoint: string;
   readonly identity: string;
   readonly usedAtMs: number | null;
+  readonly lastUse: LastUse | null;
+  readonly note: string | null;
+  readonly protection: Protection | null;
+}
+
+export interface RetiredFields {
+  readonly id: string;
+  readonly volume: VolumeFields;
+  readonly phase: string;
+  readonly retiredAtMs: number;
+  readonly removedBy: string;
+  readonly purgeAtMs: number | null;
+  readonly sizeBytes: number | null;
+}
+
+export interface AliasFields {
+  readonly alias: string;
+  readonly volume: string;
+  readonly sinceMs: number;
 }
 
 export interface HolderFields {
@@ -59,12 +73,29 @@ export interface VolumeRow {
   readonly mountpoint: string;
   readonly identity: string;
   readonly used_at_ms: number | null;
+  readonly last_use_at_ms: number | null;
+  readonly last_use_holder: string | null;
+  readonly note: string | null;
+  readonly protected_reason: string | null;
+  readonly protected_since_ms: number | null;
+  readonly protected_by: string | null;
   readonly sum: number;
 }
 
 export interface RetiredRow extends VolumeRow {
   readonly trash_id: string;
   readonly retired_at_ms: number;
+  readonly trash_phase: string;
+  readonly removed_by: string;
+  readonly purge_at_ms: number | null;
+  readonly size_bytes: number | null;
+}
+
+export interface AliasRow {
+  readonly volume_id: number;
+  readonly alias: string;
+  readonly since_ms: number;
+  readonly sum: number;
 }
 
 export interface HolderRow {
@@ -81,19 +112,9 @@ export interface EngineRow {
   readonly sum: number;
 }
 
-export interface HistoryRow {
-  readonly at_ms: number;
-  readonly action: string;
-  readonly volume: string;
-  readonly driver: string;
-  readonly caller_uid: number | null;
-  readonly caller_gid: number | null;
-  readonly caller_pid: number | null;
-  readonly operation: string;
-}
-
 /** The columns of `volumes` after `id`, without the checksum. */
 function volumeValues(entry: VolumeEntry): SqlValue[] {
+  const { lastUse, protection } = entry;
   return [
     entry.name,
     entry.driver,
@@ -106,6 +127,12 @@ function volumeValues(entry: VolumeEntry): SqlValue[] {
     entry.mountpoint.toWellFormed(),
     entry.identity.toWellFormed(),
     entry.usedAtMs,
+    lastUse?.atMs ?? null,
+    lastUse?.holder.toWellFormed() ?? null,
+    entry.note?.toWellFormed() ?? null,
+    protection?.reason.toWellFormed() ?? null,
+    protection?.sinceMs ?? null,
+    protection?.by.toWellFormed() ?? null,
   ];
 }
 
@@ -116,7 +143,9 @@ export function encodeVolume(rowId: number, entry: VolumeEntry): readonly SqlVal
 
 /** All columns of a row of `retired` after `id`. */
 export function encodeRetired(rowId: number, entry: RetiredEntry): readonly SqlValue[] {
-  return withSum(rowId, [entry.id, entry.retiredAtMs, ...volumeValues(entry.volume)]);
+  const { id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes } = entry;
+  const trash = [id, retiredAtMs, phase, removedBy.toWellFormed(), purgeAtMs, sizeBytes];
+  return withSum(rowId, [...trash, ...volumeValues(entry.volume)]);
 }
 
 /** All columns of a row of `holders` after `volume_id`. */
@@ -124,17 +153,14 @@ export function encodeHolder(volumeRowId: number, entry: HolderEntry): readonly 
   return withSum(volumeRowId, [entry.holder.toWellFormed(), entry.kind, entry.sinceMs]);
 }
 
+/** All columns of a row of `aliases` after `volume_id`. */
+export function encodeAlias(volumeRowId: number, entry: AliasEntry): readonly SqlValue[] {
+  return withSum(volumeRowId, [entry.alias, entry.sinceMs]);
+}
+
 /** All columns of a row of `engines`; its key stands where other rows have their id. */
 export function encodeEngine(entry: KnownEngine): readonly SqlValue[] {
   return [entry.key, ...withSum(entry.key, [entry.sinceMs])];
-}
-
-/** All columns of a row of `history` after `id`. */
-export function encodeHistory(entry: HistoryEntry): readonly SqlValue[] {
-  const { caller } = entry;
-  const who = caller.kind === "process" ? [caller.uid, caller.gid, caller.pid] : [null, null, null];
-  const { atMs, action, volume, driver, operation } = entry;
-  return [atMs, action, volume, driver, ...who, operation.toWellFormed()];
 }
 
 /** How much room the values take in a file, roughly and rather too much, in bytes. */
@@ -163,11 +189,21 @@ export class Decoder {
   }
 
   retired(row: RetiredRow): RetiredEntry {
-    prove("retired", row.id, row.sum, [row.trash_id, row.retired_at_ms, ...columnsOf(row)]);
-    return parsed("retired", row.id, () => {
-      const id = parseTrashId(row.trash_id);
-      if (id === undefined) throw new TypeError(`no trash id: ${row.trash_id}`);
-      return { id, retiredAtMs: row.retired_at_ms, volume: this.#volumeOf(row) };
+    const { trash_id: id, retired_at_ms: retiredAtMs, trash_phase: phase } = row;
+    const { removed_by: removedBy, purge_at_ms: purgeAtMs, size_bytes: sizeBytes } = row;
+    const trash = [id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes];
+    prove("retired", row.id, row.sum, [...trash, ...columnsOf(row)]);
+    return parsed("retired", row.id, () => ({
+      ...trashOfFields({ id, phase, retiredAtMs, removedBy, purgeAtMs, sizeBytes }),
+      volume: this.#volumeOf(row),
+    }));
+  }
+
+  alias(row: AliasRow, volume: VolumeEntry | undefined): AliasEntry {
+    prove("aliases", row.volume_id, row.sum, [row.alias, row.since_ms]);
+    return parsed("aliases", row.volume_id, () => {
+      if (volume === undefined) throw new TypeError("there is no such volume");
+      return aliasOfFields({ alias: row.alias, volume: volume.name, sinceMs: row.since_ms });
     });
   }
 
@@ -200,6 +236,9 @@ export class Decoder {
       mountpoint: row.mountpoint,
       identity: row.identity,
       usedAtMs: row.used_at_ms,
+      lastUse: lastUseOf(row),
+      note: row.note,
+      protection: protectionOf(row),
     });
   }
 
@@ -225,6 +264,36 @@ export function volumeOfFields(fields: VolumeFields): VolumeEntry {
     mountpoint: fields.mountpoint,
     identity: fields.identity,
     usedAtMs: fields.usedAtMs,
+    lastUse: stated("lastUse", fields.lastUse),
+    note: stated("note", fields.note),
+    protection: stated("protection", fields.protection),
+  };
+}
+
+/** The same for an entry of the trash. */
+export function retiredOfFields(fields: RetiredFields): RetiredEntry {
+  return { ...trashOfFields(fields), volume: volumeOfFields(fields.volume) };
+}
+
+function trashOfFields(fields: Omit<RetiredFields, "volume">): Omit<RetiredEntry, "volume"> {
+  const id = parseTrashId(fields.id);
+  if (id === undefined) throw new TypeError(`no trash id: ${fields.id}`);
+  return {
+    id,
+    phase: oneOf(fields.phase, ["kept", "purging"]),
+    retiredAtMs: fields.retiredAtMs,
+    removedBy: stated("removedBy", fields.removedBy),
+    purgeAtMs: stated("purgeAtMs", fields.purgeAtMs),
+    sizeBytes: stated("sizeBytes", fields.sizeBytes),
+  };
+}
+
+/** The same for an alias. */
+export function aliasOfFields(fields: AliasFields): AliasEntry {
+  return {
+    alias: parseVolumeName(fields.alias),
+    volume: parseVolumeName(fields.volume),
+    sinceMs: fields.sinceMs,
   };
 }
 
@@ -248,19 +317,6 @@ export function engineOfFields(fields: KnownEngine): KnownEngine {
   return { key, sinceMs };
 }
 
-export function decodeHistory(row: HistoryRow): HistoryEntry {
-  const { caller_uid: uid, caller_gid: gid, caller_pid: pid } = row;
-  const isProcess = uid !== null && gid !== null && pid !== null;
-  return {
-    atMs: row.at_ms,
-    action: oneOf(row.action, historyActions),
-    volume: parseVolumeName(row.volume),
-    driver: parseDriverName(row.driver),
-    caller: isProcess ? { kind: "process", uid, gid, pid } : { kind: "system" },
-    operation: makeOperationId(row.operation),
-  };
-}
-
 function columnsOf(row: VolumeRow): SqlValue[] {
   return [
     row.name,
@@ -274,7 +330,29 @@ function columnsOf(row: VolumeRow): SqlValue[] {
     row.mountpoint,
     row.identity,
     row.used_at_ms,
+    row.last_use_at_ms,
+    row.last_use_holder,
+    row.note,
+    row.protected_reason,
+    row.protected_since_ms,
+    row.protected_by,
   ];
+}
+
+function lastUseOf(row: VolumeRow): LastUse | null {
+  const { last_use_at_ms: atMs, last_use_holder: holder } = row;
+  return atMs === null || holder === null ? null : { atMs, holder };
+}
+
+function protectionOf(row: VolumeRow): Protection | null {
+  const { protected_reason: reason, protected_since_ms: sinceMs, protected_by: by } = row;
+  return reason === null || sinceMs === null || by === null ? null : { reason, sinceMs, by };
+}
+
+/** A line of a copy that leaves out what it should say is damaged, and means nothing else. */
+function stated<Value>(field: string, value: Value): Value {
+  if (value === undefined) throw new TypeError(`${field} is missing`);
+  return value;
 }
 
 /** What stands before the columns that a sum proves: the row's number, or its key. */
@@ -309,7 +387,8 @@ function parsed<T>(table: string, rowId: RowId, parse: () => T): T {
   }
 }
 
-function oneOf<const Word extends string>(text: string, words: readonly Word[]): Word {
+/** The word as it stands in the code. Throws `TypeError` when it is none of them. */
+export function oneOf<const Word extends string>(text: string, words: readonly Word[]): Word {
   const word = words.find((candidate) => candidate === text);
   if (word === undefined) throw new TypeError(`"${text}" is none of ${words.join(", ")}`);
   return word;

@@ -150,6 +150,7 @@ function buildBeside(salvage: Salvage, content: CopyContent | undefined): void {
 function* entriesOf(content: CopyContent): Generator<Change> {
   for (const entry of content.volumes) yield { kind: "putVolume", entry };
   for (const entry of content.holders) yield { kind: "putHolder", entry };
+  for (const entry of content.aliases) yield { kind: "putAlias", entry };
   for (const entry of content.retired) yield { kind: "putRetired", entry };
   for (const entry of content.engines) yield { kind: "putEngine", entry };
 }

@@ -1,11 +1,12 @@
 // The tables, version by version. docs/reference/state-format.md is the specification.
 
 /** `PRAGMA user_version` of what this program writes. */
-export const SCHEMA_VERSION = 2;
+export const SCHEMA_VERSION = 3;
 
 /** `PRAGMA application_id` of every state file: "HFST" in ASCII. */
 export const APPLICATION_ID = 0x48465354;
 
+/** Of versions 1 and 2. */
 const volumeColumns = `
   name TEXT NOT NULL,
   driver TEXT NOT NULL,
@@ -73,3 +74,64 @@ CREATE TABLE engines (
   sum INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 `;
+
+const volumeColumns3 = `
+  name TEXT NOT NULL,
+  driver TEXT NOT NULL,
+  scope TEXT NOT NULL,
+  labels TEXT,
+  options TEXT,
+  created_at_ms REAL NOT NULL,
+  origin TEXT NOT NULL,
+  phase TEXT NOT NULL,
+  mountpoint TEXT NOT NULL,
+  identity TEXT NOT NULL,
+  used_at_ms REAL,
+  last_use_at_ms REAL,
+  last_use_holder TEXT,
+  note TEXT,
+  protected_reason TEXT,
+  protected_since_ms REAL,
+  protected_by TEXT,
+  sum INTEGER NOT NULL`;
+
+/**
+ * Version 3: volumes have a last use, a note and a protection, the trash is kept, volumes have
+ * aliases, and the history says who, what else and how it ended. Rows with a checksum move to
+ * tables of their own, which take the names of the old ones when they are full.
+ */
+export const schemaVersion3 = {
+  before: `
+CREATE TABLE volumes_3 (id INTEGER PRIMARY KEY, ${volumeColumns3}) STRICT;
+CREATE TABLE retired_3 (
+  id INTEGER PRIMARY KEY,
+  trash_id TEXT NOT NULL,
+  retired_at_ms REAL NOT NULL,
+  trash_phase TEXT NOT NULL,
+  removed_by TEXT NOT NULL,
+  purge_at_ms REAL,
+  size_bytes INTEGER, ${volumeColumns3}
+) STRICT;
+CREATE TABLE aliases (
+  volume_id INTEGER NOT NULL REFERENCES volumes (id) ON DELETE CASCADE,
+  alias TEXT NOT NULL,
+  since_ms REAL NOT NULL,
+  sum INTEGER NOT NULL,
+  PRIMARY KEY (volume_id, alias)
+) STRICT, WITHOUT ROWID;
+ALTER TABLE history ADD COLUMN program TEXT NOT NULL DEFAULT '';
+ALTER TABLE history ADD COLUMN subject TEXT NOT NULL DEFAULT '';
+ALTER TABLE history ADD COLUMN outcome TEXT NOT NULL DEFAULT 'done';
+`,
+  after: `
+DROP TABLE volumes;
+ALTER TABLE volumes_3 RENAME TO volumes;
+DROP TABLE retired;
+ALTER TABLE retired_3 RENAME TO retired;
+`,
+};
+
+/** So many `?`, for the values of an SQL statement. */
+export function marks(count: number): string {
+  return new Array<string>(count).fill("?").join(", ");
+}

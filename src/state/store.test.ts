@@ -116,7 +116,7 @@ describe("group commit", () => {
     await store.close();
     const again = openIn(directory.path);
     expect(again.read((view) => view.volumeCount)).toBe(2);
-    expect(again.history({ countMax: 9 })).toHaveLength(2);
+    expect(again.history({ order: "newest first", countMax: 9 }).entries).toHaveLength(2);
     await again.close();
   });
 
@@ -233,9 +233,12 @@ describe("the history", () => {
       });
     }
     for (let turn = 0; turn < 2; turn++) {
-      const kept = store.history({ countMax: 2 * HISTORY_ROWS_MAX });
-      expect(kept).toHaveLength(HISTORY_ROWS_MAX);
-      expect(kept[0]?.atMs).toBe(count - 1);
+      const kept = store.history({
+        order: "newest first",
+        countMax: 2 * HISTORY_ROWS_MAX,
+      });
+      expect(kept.entries).toHaveLength(HISTORY_ROWS_MAX);
+      expect(kept.entries[0]?.atMs).toBe(count - 1);
       await store.close();
       store = openIn(directory.path);
     }

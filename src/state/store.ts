@@ -1,10 +1,9 @@
 // The StateStore over an open database: writes, the view, the history, the end.
-import type { Database, Statement } from "../core/database.ts";
+import type { Database } from "../core/database.ts";
 import { EngineError } from "../core/errors.ts";
-import type { VolumeName } from "../core/names.ts";
-import { HISTORY_ROWS_MAX, type StateOrigin, type StateStore } from "../core/state-store.ts";
+import type { StateOrigin, StateStore } from "../core/state-store.ts";
 import { type CommitParts, GroupCommit, translated } from "./group-commit.ts";
-import { decodeHistory, type HistoryRow } from "./rows.ts";
+import { prepareHistory } from "./history.ts";
 import { Recorder } from "./transaction.ts";
 
 export interface StoreParts extends CommitParts {
@@ -51,10 +50,8 @@ export function createStore(parts: StoreParts): StateStore {
     },
     history(query) {
       if (closing !== undefined) throw stopping();
-      // Rows that wait to be trimmed are no longer part of the history.
-      const oldest = memory.next.history - HISTORY_ROWS_MAX;
       try {
-        return history(oldest, query.volume, query.countMax).map(decodeHistory);
+        return history(query, memory.next.history);
       } catch (error) {
         throw translated(error);
       }
@@ -72,24 +69,6 @@ export type Closing = "open" | "closed" | "closed_without_copy";
 /** Inside a transaction. */
 export function setMeta(database: Database, value: Closing): void {
   database.prepare<never, [string]>("INSERT OR REPLACE INTO meta VALUES ('closing', ?)").run(value);
-}
-
-type ReadHistory = (
-  oldest: number,
-  volume: VolumeName | undefined,
-  countMax: number,
-) => readonly HistoryRow[];
-
-function prepareHistory(database: Database): ReadHistory {
-  const columns = "at_ms, action, volume, driver, caller_uid, caller_gid, caller_pid, operation";
-  const all: Statement<HistoryRow, [number, number]> = database.prepare(
-    `SELECT ${columns} FROM history WHERE id >= ? ORDER BY id DESC LIMIT ?`,
-  );
-  const ofOne: Statement<HistoryRow, [number, string, number]> = database.prepare(
-    `SELECT ${columns} FROM history WHERE id >= ? AND volume = ? ORDER BY id DESC LIMIT ?`,
-  );
-  return (oldest, volume, countMax) =>
-    volume === undefined ? all.all(oldest, countMax) : ofOne.all(oldest, volume, countMax);
 }
 
 function stopping(): EngineError {

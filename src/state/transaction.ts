@@ -3,6 +3,7 @@
 import { EngineError } from "../core/errors.ts";
 import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
 import type {
+  AliasEntry,
   HistoryEntry,
   HolderEntry,
   KnownEngine,
@@ -21,14 +22,17 @@ export class Recorder implements StateTransaction {
   /** What this write put; null: what it removed. */
   readonly #volumes = new Map<string, VolumeEntry | null>();
   readonly #holders = new Map<string, readonly HolderEntry[]>();
+  readonly #aliases = new Map<string, AliasEntry | null>();
   readonly #retired = new Map<string, RetiredEntry | null>();
   readonly #engines = new Map<string, KnownEngine | null>();
   #isOpen = true;
   #volumeCount: number;
+  #retiredCount: number;
 
   constructor(base: Memory) {
     this.#base = base;
     this.#volumeCount = base.volumeCount;
+    this.#retiredCount = base.retiredCount;
   }
 
   /** Ends the recording: a transaction that its work kept changes nothing any more. */
@@ -58,12 +62,31 @@ export class Recorder implements StateTransaction {
     yield* overlaid(this.#base.retired(), this.#retired, (entry) => entry.id);
   }
 
+  retiredEntry(id: TrashId): RetiredEntry | undefined {
+    const own = this.#retired.get(id);
+    return own === undefined ? this.#base.retiredEntry(id) : (own ?? undefined);
+  }
+
+  get retiredCount(): number {
+    return this.#retiredCount;
+  }
+
+  alias(name: string): AliasEntry | undefined {
+    const own = this.#aliases.get(name);
+    return own === undefined ? this.#base.alias(name) : (own ?? undefined);
+  }
+
+  *aliases(): Generator<AliasEntry> {
+    yield* overlaid(this.#base.aliases(), this.#aliases, (entry) => entry.alias);
+  }
+
   engines(): readonly KnownEngine[] {
     return byFirstContact(overlaid(this.#base.engines(), this.#engines, (entry) => entry.key));
   }
 
   putVolume(entry: VolumeEntry): void {
-    assertTimes(entry.createdAtMs, entry.usedAtMs);
+    assertVolume(entry);
+    if (this.alias(entry.name) !== undefined) throw nameOfAlias(entry.name);
     if (this.volume(entry.name) === undefined) this.#volumeCount++;
     // What was removed before in this write comes back at the end, as it will on disk.
     if (this.#volumes.get(entry.name) === null) this.#volumes.delete(entry.name);
@@ -75,7 +98,23 @@ export class Recorder implements StateTransaction {
     if (this.volume(name) !== undefined) this.#volumeCount--;
     this.#volumes.set(name, null);
     this.#holders.set(name, []);
+    for (const alias of [...this.#base.aliasesOf(name), ...this.#aliases.keys()]) {
+      if (this.alias(alias)?.volume === name) this.#aliases.set(alias, null);
+    }
     this.#record({ kind: "removeVolume", name });
+  }
+
+  putAlias(entry: AliasEntry): void {
+    assertTimes(entry.sinceMs);
+    if (this.volume(entry.volume) === undefined) throw aliasOfNothing(entry);
+    if (this.volume(entry.alias) !== undefined) throw nameOfAlias(entry.alias);
+    this.#aliases.set(entry.alias, entry);
+    this.#record({ kind: "putAlias", entry });
+  }
+
+  removeAlias(alias: VolumeName): void {
+    this.#aliases.set(alias, null);
+    this.#record({ kind: "removeAlias", alias });
   }
 
   putHolder(entry: HolderEntry): void {
@@ -92,13 +131,17 @@ export class Recorder implements StateTransaction {
   }
 
   putRetired(entry: RetiredEntry): void {
-    assertTimes(entry.retiredAtMs, entry.volume.createdAtMs, entry.volume.usedAtMs);
+    assertTimes(entry.retiredAtMs, entry.purgeAtMs);
+    assertSize(entry.sizeBytes);
+    assertVolume(entry.volume);
+    if (this.retiredEntry(entry.id) === undefined) this.#retiredCount++;
     if (this.#retired.get(entry.id) === null) this.#retired.delete(entry.id);
     this.#retired.set(entry.id, entry);
     this.#record({ kind: "putRetired", entry });
   }
 
   removeRetired(id: TrashId): void {
+    if (this.retiredEntry(id) !== undefined) this.#retiredCount--;
     this.#retired.set(id, null);
     this.#record({ kind: "removeRetired", id });
   }
@@ -134,6 +177,30 @@ export function holderOfNothing(entry: HolderEntry): EngineError {
     "internal.bug",
     `holder ${entry.holder} of volume ${entry.volume}, of which there is no row`,
   );
+}
+
+/** What an alias's volume not being there is: the same. */
+export function aliasOfNothing(entry: AliasEntry): EngineError {
+  return new EngineError(
+    "internal.bug",
+    `alias ${entry.alias} of volume ${entry.volume}, of which there is no row`,
+  );
+}
+
+/** What a name of two volumes is. */
+export function nameOfAlias(name: string): EngineError {
+  return new EngineError("internal.bug", `${name} is a volume's name and another's alias`);
+}
+
+function assertVolume(entry: VolumeEntry): void {
+  const { lastUse, protection } = entry;
+  assertTimes(entry.createdAtMs, entry.usedAtMs);
+  assertTimes(lastUse?.atMs ?? null, protection?.sinceMs ?? null);
+}
+
+function assertSize(bytes: number | null): void {
+  if (bytes === null || (Number.isSafeInteger(bytes) && bytes >= 0)) return;
+  throw new EngineError("internal.bug", `${bytes} is no number of bytes`);
 }
 
 function assertTimes(...times: readonly (number | null)[]): void {

@@ -3,6 +3,7 @@ import type {
   ContainerEngine,
   ContainerEngineFinder,
   EngineContainer,
+  EngineService,
 } from "../../src/core/container-engine.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { Caller } from "../../src/core/operation.ts";
@@ -17,10 +18,14 @@ export interface MemoryEngine {
   readonly caller: Caller;
   /** What it lists. */
   readonly containers: EngineContainer[];
+  /** Services that it lists. */
+  readonly services: EngineService[];
   /** Containers that it was told to stop. */
   readonly stopped: string[];
   /** False: it answers nothing. */
   isThere: boolean;
+  /** False: it has containers, and cannot say which services there are. */
+  knowsServices: boolean;
 }
 
 export function memoryEngine(): MemoryEngine {
@@ -33,6 +38,10 @@ export function memoryEngine(): MemoryEngine {
       if (memory.isThere) return [...memory.containers];
       throw new EngineError("containers.unreachable", "nobody listens");
     },
+    async services() {
+      if (memory.isThere && memory.knowsServices) return [...memory.services];
+      throw new EngineError("containers.unreachable", "the Swarm is locked");
+    },
     isBusyWith: async () => false,
     mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
@@ -41,8 +50,10 @@ export function memoryEngine(): MemoryEngine {
     key,
     caller: { kind: "process", uid: 0, gid: 0, pid: ENGINE_PID },
     containers: [],
+    services: [],
     stopped: [],
     isThere: true,
+    knowsServices: true,
     finder: {
       ofCaller: (caller) =>
         caller.kind === "process" && caller.pid === ENGINE_PID ? engine : undefined,

@@ -1,10 +1,10 @@
 // docs/reference/api.md: Holdfast's own routes, from their contract.
+import { contract } from "../../src/api/holdfast/contract.ts";
 import {
-  contract,
   OWN_PREFIX,
   type RouteContract,
   type Schema,
-} from "../../src/api/holdfast/contract.ts";
+} from "../../src/api/holdfast/route-contract.ts";
 import { statusOfKind } from "../../src/api/holdfast/router.ts";
 
 export function renderApi(): string {
@@ -21,7 +21,8 @@ export function renderApi(): string {
     `${Object.entries(statusOfKind)
       .map(([kind, status]) => `${status} ${kind}`)
       .join(", ")}.`,
-    "A query parameter that a route does not name is refused. Times are RFC 3339, in UTC.",
+    "A query parameter or a field of a body that a route does not name is refused. Times are RFC",
+    "3339, in UTC. `/metrics` on the same socket is for Prometheus.",
     "",
     ...routes.flatMap(renderRoute),
   ].join("\n");
@@ -38,16 +39,26 @@ function renderRoute(route: RouteContract): readonly string[] {
     route.summary,
     "",
     ...(query.length === 0 ? [] : table),
-    ...renderReply(route.reply),
+    ...renderBody(route.body),
+    ...renderReply(route),
     "",
   ];
 }
 
-function renderReply(reply: Schema | undefined): readonly string[] {
+function renderBody(body: Schema | undefined): readonly string[] {
+  if (body === undefined) return [];
+  const needed: readonly unknown[] = [body["required"] ?? []].flat();
+  const words = needed.length > 0 ? `; needed: ${needed.map((name) => `\`${name}\``)}` : "";
+  const fields = fieldsOf(body, "");
+  return [`Takes a JSON object${words}.`, "", "| field | is |", "|---|---|", ...fields, ""];
+}
+
+function renderReply({ reply, isStream }: RouteContract): readonly string[] {
   if (reply === undefined) return ["Answers 204, without a body."];
   const fields = fieldsOf(reply, "");
   if (fields.length === 0) return ["Answers 200 and a JSON object."];
-  return ["Answers 200 and:", "", "| field | is |", "|---|---|", ...fields];
+  const start = isStream ? "Answers 200 and one JSON object a line:" : "Answers 200 and:";
+  return [start, "", "| field | is |", "|---|---|", ...fields];
 }
 
 /** One row for each field, those of inner objects with the path to them. */

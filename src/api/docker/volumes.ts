@@ -148,8 +148,9 @@ export async function pruneVolumes(
   const filters = parseFilters(first(parseQuery(context.request.query), "filters"));
   const { filter, all } = pruneFilter(filters, !atLeast(version, CLUSTER_VERSION));
   const { pruner } = parts.engine;
-  await pruner.prepare(context.operation);
-  const report = await pruner.run(pruner.plan(filter, { all }), context.operation);
+  const { services } = await pruner.prepare(context.operation);
+  const plan = pruner.plan(filter, { all, services });
+  const report = await pruner.run(plan, context.operation);
   return jsonAnswer(200, parts.headers.json, {
     VolumesDeleted: report.deleted,
     SpaceReclaimed: report.reclaimedBytes,

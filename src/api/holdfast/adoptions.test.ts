@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import { join } from "node:path";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
 import { DirectoryDocker, directoryDockerKey } from "../../../test/support/directory-docker.ts";
-import { OWN_PREFIX } from "./contract.ts";
+import { OWN_PREFIX } from "./route-contract.ts";
 
 const query = `?engine=${encodeURIComponent(directoryDockerKey)}`;
 

@@ -2,14 +2,8 @@
 
 import { type AdoptionPlan, userText } from "../../engine/adoption-plan.ts";
 import type { Engine } from "../../engine/engine.ts";
-import type { RouteContext } from "../handler.ts";
-import { ADOPTION_ENGINE_DEFAULT } from "./contract.ts";
-
-interface Call {
-  readonly context: RouteContext;
-  readonly path: Readonly<Record<string, string>>;
-  readonly query: URLSearchParams;
-}
+import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";
+import type { Call } from "./call.ts";
 
 /** The handlers of `adoptions`, `adopt` and `release`; `show` is what `adopt` answers with. */
 export function adoptionHandlers(engine: Engine, show: (name: string) => unknown) {

@@ -6,13 +6,10 @@ import { type ApiAnswer, type ApiBench, startedApi } from "../../../test/support
 import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
 import { containerWith, memoryEngine } from "../../../test/support/memory-engine.ts";
 import { errorTable } from "../../core/errors.ts";
-import {
-  ADOPTION_ENGINE_DEFAULT,
-  contract,
-  OWN_PREFIX,
-  openApiDocument,
-  type RouteContract,
-} from "./contract.ts";
+import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";
+import { contract } from "./contract.ts";
+import { openApiDocument } from "./open-api.ts";
+import { OWN_PREFIX, type RouteContract } from "./route-contract.ts";
 
 const own = (path: string): string => `${OWN_PREFIX}${path}`;
 

@@ -1,0 +1,195 @@
+// The routes of volumes as data: looking, mounting, removing, protecting, renaming, changing.
+import { sharingModes } from "../../engine/engine-options.ts";
+import { volumeStates } from "../volume-state.ts";
+import { change } from "./history-contract.ts";
+import {
+  confirm,
+  count,
+  flag,
+  instant,
+  instantOrNull,
+  line,
+  type RouteContract,
+  type Schema,
+  text,
+  textMap,
+  textOrNull,
+} from "./route-contract.ts";
+
+/** How many volumes one page holds at most, and by default. */
+export const VOLUMES_PAGE_COUNT_MAX = 1_000;
+
+const holder = {
+  type: "object",
+  required: ["id", "state", "name", "project", "engine", "access", "since", "reason"],
+  properties: {
+    /** A container's id in full, or the holder's own. */
+    id: text,
+    /** "stopped": the container exists and has it; "stale": a hold that cannot be ended. */
+    state: { enum: ["client", "running", "stopped", "starting", "stale"] },
+    name: textOrNull,
+    /** The Compose project. */
+    project: textOrNull,
+    engine: textOrNull,
+    access: { enum: ["ro", "rw", null] },
+    since: instantOrNull,
+    /** Why it is stale, or which sharing mode it breaks. */
+    reason: textOrNull,
+  },
+} as const satisfies Schema;
+
+export const protection = {
+  type: ["object", "null"],
+  required: ["reason", "since", "by"],
+  properties: { reason: text, since: instant, by: text },
+} as const satisfies Schema;
+
+export const volume = {
+  type: "object",
+  required: ["name", "driver", "scope", "state", "createdAt", "mountpoint", "holders"],
+  properties: {
+    name: text,
+    driver: text,
+    scope: { enum: ["local", "global"] },
+    state: { enum: volumeStates },
+    createdAt: instant,
+    /** null: never used. */
+    firstUsedAt: instantOrNull,
+    /** The end of the last use; now while it is in use; null: no use has ended. */
+    lastUsedAt: instantOrNull,
+    /** Whose use that was. */
+    lastHolder: textOrNull,
+    mountpoint: text,
+    labels: textMap,
+    options: textMap,
+    sharing: { enum: sharingModes },
+    note: textOrNull,
+    /** Why it must not be removed; null: it may. */
+    protection,
+    /** Names that still mean it. */
+    aliases: { type: "array", items: text },
+    /** What becomes of it when it is removed, in words. */
+    trash: text,
+    holders: { type: "array", items: holder },
+    /** The last changes since it was created, the newest first; of a single volume only. */
+    history: { type: "array", items: change },
+  },
+} as const satisfies Schema;
+
+/** A reason, and nothing else; the trash's routes have it too. */
+export const protectionBody = {
+  type: "object",
+  required: ["reason"],
+  properties: { reason: line },
+} as const satisfies Schema;
+
+const names = { type: "array", items: text } as const;
+const map = { type: "object", additionalProperties: text } as const;
+
+export const volumeRoutes = {
+  volumes: {
+    method: "GET",
+    path: "volumes",
+    summary: "A page of the volumes with their states and holders, sorted by name.",
+    query: {
+      after: { schema: text, about: "Only names behind this one: the `next` of the last page." },
+      count: count(VOLUMES_PAGE_COUNT_MAX),
+    },
+    reply: {
+      type: "object",
+      required: ["volumes", "next"],
+      properties: {
+        volumes: { type: "array", items: volume },
+        /** null: this was the last page. */
+        next: textOrNull,
+      },
+    },
+  },
+  volume: {
+    method: "GET",
+    path: "volumes/{name}",
+    summary: "One volume with its state, its holders and its last changes.",
+    query: {},
+    reply: volume,
+  },
+  update: {
+    method: "PATCH",
+    path: "volumes/{name}",
+    summary: "Changes labels, the note and the engine's options in place.",
+    query: {},
+    body: {
+      type: "object",
+      properties: {
+        labelsSet: map,
+        labelsRemoved: names,
+        /** null takes it away. */
+        note: { ...line, type: ["string", "null"] },
+        optionsSet: map,
+        optionsRemoved: names,
+      },
+    },
+    reply: volume,
+  },
+  remove: {
+    method: "DELETE",
+    path: "volumes/{name}",
+    summary: "Removes a volume that nobody uses; an alias of one: only the alias.",
+    query: {
+      purge: { schema: flag, about: "Not into the trash: its data is destroyed at once." },
+      confirm: { schema: text, about: "With `purge` the volume's name, once more." },
+    },
+    reply: undefined,
+  },
+  rename: {
+    method: "POST",
+    path: "volumes/{name}/rename",
+    summary: "Gives a volume that nobody uses another name.",
+    query: {},
+    body: {
+      type: "object",
+      required: ["to"],
+      properties: {
+        to: text,
+        /** The old name goes on meaning it. */
+        keepAlias: { type: "boolean" },
+      },
+    },
+    reply: volume,
+  },
+  protect: {
+    method: "PUT",
+    path: "volumes/{name}/protection",
+    summary: "Keeps a volume from being removed, renamed and purged, whoever asks.",
+    query: {},
+    body: protectionBody,
+    reply: volume,
+  },
+  unprotect: {
+    method: "DELETE",
+    path: "volumes/{name}/protection",
+    summary: "Lifts the protection of a volume.",
+    query: { confirm },
+    reply: volume,
+  },
+  removeAlias: {
+    method: "DELETE",
+    path: "aliases/{alias}",
+    summary: "Ends a name that a volume had before it was renamed. The volume stays.",
+    query: {},
+    reply: undefined,
+  },
+  mount: {
+    method: "PUT",
+    path: "volumes/{name}/holders/{holder}",
+    summary: "Makes the data reachable for a holder; repeating it changes nothing.",
+    query: {},
+    reply: { type: "object", required: ["path"], properties: { path: text } },
+  },
+  unmount: {
+    method: "DELETE",
+    path: "volumes/{name}/holders/{holder}",
+    summary: "Ends a holder's mount; ending what is not there succeeds.",
+    query: {},
+    reply: undefined,
+  },
+} as const satisfies Readonly<Record<string, RouteContract>>;
