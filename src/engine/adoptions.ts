@@ -24,6 +24,7 @@ import {
   prepareShell,
 } from "./move-finisher.ts";
 import { refuseMoving } from "./moving.ts";
+import { refuseProtected } from "./protection.ts";
 import { type RemovalParts, removeData } from "./removal.ts";
 import type { UseGuard } from "./use-guard.ts";
 
@@ -117,7 +118,11 @@ export class Adoptions {
     await guard.settle([name], operation);
     await using _lease = await volumes.lease(name, operation);
     let entry = volumes.inspect(name);
-    if (this.#isThere(entry)) return await volumes.dropHeld(entry, "release", operation);
+    refuseProtected(entry, "release");
+    if (this.#isThere(entry)) {
+      await volumes.dropHeld(entry, "release", operation);
+      return;
+    }
     if (entry.phase === "releasing") entry = await this.#finisher.finish(entry, operation);
     refuseMoving(entry);
     const data = await this.#releasable(entry, foreign, operation);

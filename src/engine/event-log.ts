@@ -11,8 +11,24 @@ const NANOSECONDS_PER_MS = 1_000_000;
 /** A step back of the clock that is more than jitter, in milliseconds. */
 const CLOCK_STEP_MS = 1_000;
 
-/** "violation" is Holdfast's own: a container has broken a volume's sharing mode. */
-export type VolumeAction = "create" | "mount" | "unmount" | "destroy" | "prune" | "violation";
+/**
+ * The first five are Docker's. "violation": a container has broken a volume's sharing mode. Of the
+ * trash: "restore", "purge" (it is destroyed) and "evict" (space is wanted; its purge follows).
+ */
+export type VolumeAction =
+  | "create"
+  | "mount"
+  | "unmount"
+  | "destroy"
+  | "prune"
+  | "violation"
+  | "restore"
+  | "purge"
+  | "evict"
+  | "rename"
+  | "update"
+  | "protect"
+  | "unprotect";
 
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
 export interface EngineEvent {

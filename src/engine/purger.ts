@@ -1,10 +1,12 @@
 // Frees the space of removed volumes in the background, oldest first, and drops their rows after.
 //
+// It is given only what has been given up for good: rows that are "purging".
 // It waits for quiet moments, so that it does not slow what clients wait for, but not for ever.
 // What cannot be purged must not keep the others: a batch that fails is split until the bad ones
 // stand alone. They are tried again after a delay that doubles, and a line a tick tells of them.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
+import type { TrashId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 
@@ -28,6 +30,8 @@ export interface PurgerParts {
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
   /** A fresh operation for each round, on the daemon's own account. */
   readonly operation: () => Operation;
+  /** Told of what is destroyed, when its row is gone. */
+  readonly purged?: ((retired: RetiredEntry) => void) | undefined;
   /** Calls `fire` after `delayMs` unless the result is called first. */
   readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
 }
@@ -68,16 +72,44 @@ export class Purger {
   #round: Promise<void> | undefined;
   /** Whether failures have been told of since the last tick. */
   #isTold = false;
+  /** Who waits for the end of which. */
+  readonly #watched = new Map<TrashId, PromiseWithResolvers<void>>();
+  #doneCount = 0;
+  #doneBytes = 0;
 
   constructor(parts: PurgerParts) {
     this.#parts = parts;
     this.#startTimer = parts.startTimer ?? startTimer;
   }
 
-  /** Queues a retired volume. Returns at once. */
+  /** What was purged since the start; bytes as far as they had been measured. */
+  get done(): { readonly entryCount: number; readonly bytes: number } {
+    return { entryCount: this.#doneCount, bytes: this.#doneBytes };
+  }
+
+  /** Queues a retired volume, if it is "purging". Returns at once. */
   add(retired: RetiredEntry): void {
+    if (retired.phase !== "purging") return;
     this.#waiting.push({ retired, restTicks: 0 });
     this.#schedule();
+  }
+
+  /**
+   * Resolves when it is destroyed and its row gone; what rests after a failure is tried at once.
+   * Rejects with why not, when an attempt fails.
+   */
+  async ended(id: TrashId): Promise<void> {
+    if (this.#parts.state.read((view) => view.retiredEntry(id)) === undefined) return;
+    const watched = this.#watched.get(id) ?? Promise.withResolvers<void>();
+    this.#watched.set(id, watched);
+    if (this.#stopping.signal.aborted) this.#settle(id, this.#stopping.signal.reason);
+    const resting = this.#resting.find(({ task }) => task.retired.id === id);
+    if (resting !== undefined) {
+      this.#resting.splice(this.#resting.indexOf(resting), 1);
+      this.#waiting.push(resting.task);
+      this.#schedule();
+    }
+    await watched.promise;
   }
 
   /** A client's change was made: more may follow at once, and they go before any purge. */
@@ -91,6 +123,15 @@ export class Purger {
     this.#stopGathering?.();
     this.#stopTicking?.();
     await this.#round;
+    for (const id of this.#watched.keys()) this.#settle(id, this.#stopping.signal.reason);
+  }
+
+  /** Tells who waits for it; without an error it is purged. */
+  #settle(id: TrashId, error?: unknown): void {
+    const watched = this.#watched.get(id);
+    this.#watched.delete(id);
+    if (error === undefined) watched?.resolve();
+    else watched?.reject(error);
   }
 
   #schedule(): void {
@@ -193,12 +234,19 @@ export class Purger {
     await this.#parts.state.write((transaction) => {
       for (const { retired } of tasks) transaction.removeRetired(retired.id);
     });
+    for (const { retired } of tasks) {
+      this.#doneCount += 1;
+      this.#doneBytes += retired.sizeBytes ?? 0;
+      this.#settle(retired.id);
+      this.#parts.purged?.(retired);
+    }
   }
 
   #rest(failed: readonly Failure[], operation: Operation): void {
     const [first] = failed;
     if (first === undefined || operation.signal.aborted) return;
-    for (const { task } of failed) {
+    for (const { task, error } of failed) {
+      this.#settle(task.retired.id, error);
       const restTicks = Math.min(Math.max(1, task.restTicks * 2), REST_TICKS_MAX);
       this.#resting.push({ task: { ...task, restTicks }, ticksLeft: restTicks });
     }
@@ -215,7 +263,13 @@ export class Purger {
     });
   }
 
-  #tellMissing([first]: readonly Task[], operation: Operation): void {
+  #tellMissing(tasks: readonly Task[], operation: Operation): void {
+    const [first] = tasks;
+    for (const { retired } of tasks) {
+      const { driver } = retired.volume;
+      const error = new EngineError("driver.not_found", `the driver ${driver} is not here`);
+      this.#settle(retired.id, error);
+    }
     if (first === undefined || this.#missing.has(first.retired.volume.driver)) return;
     const { driver, name } = first.retired.volume;
     this.#missing.add(driver);

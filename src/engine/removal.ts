@@ -6,8 +6,10 @@ import type { Host } from "../core/host.ts";
 import { makeTrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
-import { historyEntry } from "./history-entry.ts";
+import { byOf, historyEntry } from "./history-entry.ts";
 import type { Purger } from "./purger.ts";
+import { retirementOf } from "./trash-description.ts";
+import { type Fate, fateOf, type TrashDefaults } from "./trash-policy.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface RemovalParts {
@@ -15,6 +17,7 @@ export interface RemovalParts {
   readonly host: Host;
   readonly purger: Purger;
   readonly unfinished: UnfinishedRemovals;
+  readonly trashDefaults: TrashDefaults;
 }
 
 /** What is to go: nobody holds it, and the caller has the volume's lease. */
@@ -22,41 +25,52 @@ export interface Removal {
   readonly driver: VolumeDriver;
   readonly entry: VolumeEntry;
   readonly action: RemovalAction;
+  /** It is purged at once, whatever its time in the trash would be; missing: it is not. */
+  readonly isForGood?: boolean | undefined;
 }
 
 /** "release", "undo": what is left here of a volume whose data is with another engine. */
 export type RemovalAction = "remove" | "prune" | "release" | "undo";
 
 /**
- * Removes the row and has the data moved into the trash, or destroyed where there is none. When it
- * throws, the volume is there as before. Throws `volume.unknown`, `storage.*`.
+ * Removes the row and has the data moved into the trash, or destroyed where there is none. Returns
+ * what stands in the trash now; undefined where there is none. When it throws, the volume is there
+ * as before. Throws `volume.unknown`, `storage.*`.
  */
 export async function removeData(
   parts: RemovalParts,
   removal: Removal,
   operation: Operation,
-): Promise<void> {
+): Promise<RetiredEntry | undefined> {
   operation.signal.throwIfAborted();
   const { trash } = removal.driver;
-  if (trash === undefined) await destroy(parts, removal, operation);
-  else await retire(parts, { ...removal, trash }, operation);
+  if (trash !== undefined) return await retire(parts, { ...removal, trash }, operation);
+  await destroy(parts, removal, operation);
+  return undefined;
 }
 
 /** The row goes first, so that a crash leaves a directory which recovery knows by its identity. */
 async function retire(
-  { state, host, purger, unfinished }: RemovalParts,
-  { driver, trash, entry, action }: Removal & { readonly trash: TrashCapable },
+  parts: RemovalParts,
+  removal: Removal & { readonly trash: TrashCapable },
   operation: Operation,
-): Promise<void> {
+): Promise<RetiredEntry> {
+  const { state, host, purger, unfinished } = parts;
+  const { driver, trash, entry, action } = removal;
   const presence = await driver.get(entry.name, operation);
   if (presence.state === "unknown") {
     throw new EngineError("volume.unknown", `remove ${entry.name}: ${presence.reason}`);
   }
   const identity = presence.state === "found" ? presence.record.identity : "";
+  const nowMs = host.nowMs();
   const retired: RetiredEntry = {
     id: makeTrashId(host.randomHex(8)),
     volume: { ...entry, identity },
-    retiredAtMs: host.nowMs(),
+    // Where nothing is found there is nothing to keep.
+    ...(presence.state === "found" ? fateOfRemoval(parts, removal, nowMs) : forGood(nowMs)),
+    retiredAtMs: nowMs,
+    removedBy: byOf(host, operation),
+    sizeBytes: null,
   };
   await state.write((transaction) => {
     transaction.removeVolume(entry.name);
@@ -64,7 +78,7 @@ async function retire(
     transaction.addHistory(historyEntry(host, { action, entry, subject: retired.id }, operation));
   });
   try {
-    await trash.retire(entry.name, retired.id, operation);
+    await trash.retire(entry.name, retirementOf(retired), operation);
   } catch (error) {
     // Where only the answer was lost, what was asked for has been done.
     if (identity === "" || !(await isAbsent(driver, entry.name, operation))) {
@@ -83,6 +97,21 @@ async function retire(
     }
   }
   purger.add(retired);
+  return retired;
+}
+
+function fateOfRemoval(
+  { trashDefaults }: RemovalParts,
+  { entry, action, isForGood = false }: Removal,
+  nowMs: number,
+): Fate {
+  // What is with another engine has left only its shell here.
+  const isShell = action === "release" || action === "undo";
+  return isForGood || isShell ? forGood(nowMs) : fateOf(entry, trashDefaults, nowMs);
+}
+
+function forGood(nowMs: number): Fate {
+  return { phase: "purging", purgeAtMs: nowMs };
 }
 
 async function destroy(

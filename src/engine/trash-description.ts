@@ -1,5 +1,5 @@
 // What lies beside removed data, so that it can be restored when everything else is lost.
-import { RETIRED_DESCRIPTION_BYTES_MAX } from "../core/driver.ts";
+import { RETIRED_DESCRIPTION_BYTES_MAX, type Retirement } from "../core/driver.ts";
 import { type ErrorCode, errorTable } from "../core/errors.ts";
 import {
   type DriverName,
@@ -60,6 +60,11 @@ export function describeRetired({ entry, history }: DescribedRetired): string {
     if (isShort || rows.length === 0) return description;
     rows = rows.slice(0, Math.floor(rows.length / 2));
   }
+}
+
+/** How it goes into the trash; its history is added later, in the background. */
+export function retirementOf(entry: RetiredEntry): Retirement {
+  return { id: entry.id, description: describeRetired({ entry, history: [] }) };
 }
 
 /** Undefined for whatever `describeRetired` would not have written. */

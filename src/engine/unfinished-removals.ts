@@ -1,10 +1,11 @@
 // Removals that stand in the state and whose data still lies under its old name.
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
-import type { VolumeName } from "../core/names.ts";
+import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry } from "../core/state-store.ts";
 import type { Purger } from "./purger.ts";
+import { retirementOf } from "./trash-description.ts";
 
 /**
  * What the start could not finish, because storage failed or did not answer, and what could neither
@@ -31,6 +32,11 @@ export class UnfinishedRemovals {
     return this.#waiting.some((entry) => entry.volume.name === name);
   }
 
+  /** The name under which the data of a removed volume may still lie; undefined: it does not. */
+  placeOf(id: TrashId): VolumeName | undefined {
+    return this.#waiting.find((entry) => entry.id === id)?.volume.name;
+  }
+
   /**
    * Moves what is left of removed volumes of this name out of the way; the caller has its lease.
    * Throws what the driver throws, and `volume.unknown` when it cannot say what is there.
@@ -47,7 +53,7 @@ export class UnfinishedRemovals {
     const identity = presence.state === "found" ? presence.record.identity : "";
     for (const entry of entries) {
       if (identity !== "" && entry.volume.identity === identity) {
-        await driver.trash?.retire(name, entry.id, operation);
+        await driver.trash?.retire(name, retirementOf(entry), operation);
       }
       this.#waiting.splice(this.#waiting.indexOf(entry), 1);
       this.#purger.add(entry);

@@ -1,6 +1,6 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
 import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Lease, LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
@@ -8,6 +8,7 @@ import type { Operation } from "../core/operation.ts";
 import type {
   HistoryAction,
   Labels,
+  RetiredEntry,
   StateStore,
   StateView,
   VolumeEntry,
@@ -19,8 +20,10 @@ import { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { Holders } from "./holders.ts";
 import { isMoving, moving, refuseMoving } from "./moving.ts";
+import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
 import { type RemovalAction, removeData } from "./removal.ts";
+import type { TrashDefaults } from "./trash-policy.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 import type { UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
@@ -49,6 +52,9 @@ export interface VolumeEngineParts {
   readonly host: Host;
   readonly unfinished: UnfinishedRemovals;
   readonly guard: UseGuard;
+  readonly trashDefaults: TrashDefaults;
+  /** Called when a removal finds the disk full. */
+  readonly wantSpace: () => void;
   /** Volumes that were used and whose data the start did not find. */
   readonly missing: readonly VolumeName[];
 }
@@ -187,38 +193,51 @@ export class VolumeEngine {
   }
 
   /**
-   * Removes a volume: out of sight at once and durably, its space is freed in the background.
-   * Throws `volume.not_found`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
+   * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
+   * `purge` not at all. Throws `volume.not_found`, `volume.protected`, `volume.in_use`,
+   * `volume.data_foreign`, `storage.*`.
    */
-  async remove(name: string, operation: Operation): Promise<void> {
+  async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
     const found = this.inspect(name);
     // What a dead server keeps waiting is held, and whoever asks is told so at once.
     if (this.#held.isMounting(name)) await this.#parts.guard.refuseInUse(found, operation);
     await this.#parts.guard.settle([name], operation);
     await using _lease = await this.lease(name, operation);
-    await this.removeHeld(this.inspect(name), "remove", operation);
+    await this.removeHeld(this.inspect(name), "remove", operation, how);
   }
 
-  /** `remove` for a caller that holds the volume's lease. */
+  /** `remove` for a caller that holds the volume's lease. Returns what is in the trash now. */
   async removeHeld(
     entry: VolumeEntry,
     action: "remove" | "prune",
     operation: Operation,
-  ): Promise<void> {
+    how = notForGood,
+  ): Promise<RetiredEntry | undefined> {
+    refuseProtected(entry, action);
     refuseMoving(entry);
     await this.#parts.guard.refuseInUse(entry, operation);
     await this.holders.endLeftovers(entry, operation);
-    await this.dropHeld(entry, action, operation);
+    return await this.dropHeld(entry, action, operation, how);
   }
 
-  /** `removeHeld` for what is known to be in nobody's use. */
-  async dropHeld(entry: VolumeEntry, action: RemovalAction, operation: Operation): Promise<void> {
+  /** `removeHeld` for what is known to be in nobody's use, and not protected. */
+  async dropHeld(
+    entry: VolumeEntry,
+    action: RemovalAction,
+    operation: Operation,
+    { purge: isForGood } = notForGood,
+  ): Promise<RetiredEntry | undefined> {
     const driver = this.#driver(entry.driver);
-    await removeData(this.#parts, { driver, entry, action }, operation);
+    const removal = { driver, entry, action, isForGood };
+    const retired = await removeData(this.#parts, removal, operation).catch((error: unknown) => {
+      if (toEngineError(error).code === "storage.full") this.#parts.wantSpace();
+      throw error;
+    });
     this.holders.forget(entry.name);
     this.#missing.delete(entry.name);
     this.#parts.events.volume("destroy", entry.name, { driver: entry.driver });
     this.#parts.purger.noteChange();
+    return retired;
   }
 
   /**
@@ -331,6 +350,9 @@ export class VolumeEngine {
 }
 
 type Wanted = Omit<VolumeEntry, "createdAtMs" | "phase">;
+
+/** How a volume is removed when nobody says. */
+const notForGood: { readonly purge: boolean } = { purge: false };
 
 /** What a volume is before its driver has answered. */
 const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null, ...unsaid } as const;
