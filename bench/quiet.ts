@@ -5,8 +5,8 @@ import { setTimeout as pause } from "node:timers/promises";
 /** How the kernel counts processor time: a step is 10 ms on all that Bun runs on. */
 const TICK_MS = 10;
 /** A daemon that used no more than this in a look is quiet. */
-const QUIET_PROCESSOR_MS = 2 * TICK_MS;
-const LOOK_MS = 500;
+const QUIET_PROCESSOR_MS = TICK_MS;
+const LOOK_MS = 200;
 const QUIET_MS_MAX = 300_000;
 
 /** User and system time that a process has used since its start, in steps of 10 ms. */

@@ -15,7 +15,7 @@ const NAME = "writer";
 const PROGRAM = "/write-load";
 const DOOMED = "doomed";
 /** A round fills a large volume and purges it: half a minute. */
-const ROUNDS_MAX = 7;
+const ROUNDS_MAX = 5;
 const PURGE_MS_MAX = 300_000;
 const POLL_MS = 20;
 
@@ -71,7 +71,7 @@ interface Stage {
 async function fillDoomed({ workbench, bench, disk, program }: Stage): Promise<void> {
   const { sizes, signal } = workbench;
   const { socket, root } = bench.holdfast;
-  const body = { Name: DOOMED, DriverOpts: { trash: "off" } };
+  const body = { Name: DOOMED, ...(process.env["OLD"] ? {} : { DriverOpts: { trash: "off" } }) };
   await called({ socket, method: "POST", path: "/volumes/create", body });
   const directory = join(root, "volumes", DOOMED, "_data");
   await run({ command: [program, "tree", directory, String(sizes.trash.purged)], signal });
