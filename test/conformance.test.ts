@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { brokenOnes, type Check, runCheck, runChecks } from "../src/conformance/check.ts";
 import { type BenchParts, openDriverBench } from "../src/conformance/driver-bench.ts";
-import { collect } from "../src/conformance/expectations.ts";
+import { collect, retirement } from "../src/conformance/expectations.ts";
 import { leaseServiceChecks } from "../src/conformance/lease-service.ts";
 import { uncheckedDriverPromises } from "../src/conformance/unchecked.ts";
 import { isWhole, renderDriverReport, verifyDriver } from "../src/conformance/verify.ts";
@@ -13,9 +13,11 @@ import { EngineError } from "../src/core/errors.ts";
 import { parseDriverName } from "../src/core/names.ts";
 import { sourceRoot } from "../tools/source-root.ts";
 import { brokenVolumes } from "./support/broken-drivers.ts";
-import { brokenFacets } from "./support/broken-facets.ts";
 import { brokenMounts } from "./support/broken-mounts.ts";
+import { brokenRebuilds } from "./support/broken-rebuilds.ts";
+import { brokenRenames } from "./support/broken-renames.ts";
 import { brokenStorage } from "./support/broken-storage.ts";
+import { brokenTrash } from "./support/broken-trash.ts";
 import { commentSentences } from "./support/contract-sentences.ts";
 import { layeredParts, localParts, scratchParts } from "./support/driver-benches.ts";
 import { facetParts } from "./support/scratch-facets.ts";
@@ -28,7 +30,14 @@ const drivers: readonly (readonly [name: string, parts: () => BenchParts])[] = [
   ["local", localParts],
 ];
 
-const brokenDrivers = [...brokenVolumes, ...brokenMounts, ...brokenFacets, ...brokenStorage];
+const brokenDrivers = [
+  ...brokenVolumes,
+  ...brokenMounts,
+  ...brokenRebuilds,
+  ...brokenTrash,
+  ...brokenRenames,
+  ...brokenStorage,
+];
 
 for (const [name, parts] of drivers) {
   describe(`driver ${name}`, () => {
@@ -112,7 +121,7 @@ describe("verifyDriver", () => {
     const id = keeper.trashId();
     const spec = { name, options: { note: "mine" } };
     await driver.create(spec, keeper.operation());
-    await driver.trash?.retire(name, id, keeper.operation());
+    await driver.trash?.retire(name, retirement(id), keeper.operation());
     await driver.create(spec, keeper.operation());
     const path = await driver.mount(name, holders.first, keeper.operation());
     await parts.files.write(`${path}/data`, "mine");

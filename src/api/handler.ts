@@ -3,16 +3,22 @@ import { type EngineError, toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { AnyResponse, Handler, HttpRequest } from "../http/message.ts";
+import { Counts } from "./counts.ts";
 import { makeDockerApi } from "./docker/router.ts";
 import type { DaemonFacts } from "./facts.ts";
 import { OWN_PREFIX } from "./holdfast/route-contract.ts";
 import { makeHoldfastApi } from "./holdfast/router.ts";
+import { METRICS_PATH, makeMetricsFace } from "./metrics-face.ts";
 
 export interface ApiParts {
   readonly engine: Engine;
   readonly facts: DaemonFacts;
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: (request: HttpRequest) => Operation;
+  /** The name of a user of this machine; nobody has one, by default. */
+  readonly userName?: (uid: number) => string | undefined;
+  /** What the metrics tell, of other faces too; by default of this one alone. */
+  readonly counts?: Counts;
 }
 
 /** What the routes of one face get for one request. */
@@ -28,14 +34,19 @@ export interface RouteContext {
 export function makeHandler(parts: ApiParts): Handler {
   const docker = makeDockerApi(parts);
   const own = makeHoldfastApi(parts);
-  const faceOf = ({ path }: HttpRequest): ApiFace => (path.startsWith(OWN_PREFIX) ? own : docker);
-  return handlerOf(faceOf, parts.operation);
+  const counts = parts.counts ?? new Counts(parts.engine);
+  const metrics = makeMetricsFace(parts, counts);
+  const faceOf = ({ path }: HttpRequest): ApiFace => {
+    if (path.startsWith(OWN_PREFIX)) return own;
+    return path === METRICS_PATH ? metrics : docker;
+  };
+  return handlerOf(faceOf, { ...parts, counts });
 }
 
 /** A handler that asks one face per request, which words the errors too. */
 export function handlerOf(
   faceOf: (request: HttpRequest) => ApiFace,
-  operationOf: ApiParts["operation"],
+  { operation: operationOf, counts }: Pick<ApiParts, "operation" | "counts">,
 ): Handler {
   return (request) => {
     const face = faceOf(request);
@@ -43,6 +54,7 @@ export function handlerOf(
     const refuse = (thrown: unknown): AnyResponse => {
       const error = toEngineError(thrown);
       report(error, context);
+      counts?.addError(error.code);
       return face.refuse(error, context);
     };
     try {

@@ -20,7 +20,7 @@ export interface Reply extends ReplyHead {
 }
 
 export interface ApiRequest {
-  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "DELETE";
+  readonly method: "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE";
   /** Starts with a slash: `/volumes`, without the version, or one of our own `/holdfast/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
@@ -78,9 +78,7 @@ export class DaemonClient {
 
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
-    const isOwn = request.path.startsWith("/holdfast/");
-    const prefix = isOwn ? "" : `/v${this.#apiVersion}`;
-    const reply = await this.#exchange({ ...request, path: prefix + request.path });
+    const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
       return this.send(request);
@@ -112,37 +110,40 @@ export class DaemonClient {
     let rest = "";
     let work = Promise.resolve();
     let failure: Error | undefined;
-    await new Promise<void>((resolve, reject) => {
-      const take = (text: string): void => {
-        const parts = (rest + text).split("\n");
-        rest = parts.pop() ?? "";
-        if (rest.length > lineBytesMax) throw new MalformedReply("a line is too long");
-        for (const line of parts) {
-          if (line === "") continue;
-          work = work
-            .then(() => onLine(line))
-            .catch((error: Error) => {
-              failure ??= error;
-              reject(error);
-            });
-        }
-      };
-      const waiting: Waiting = {
-        silenceMs: undefined,
-        head: (received) => {
-          head = received;
-        },
-        body: (bytes) => {
-          if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
-          else take(decoder.decode(bytes, { stream: true }));
-        },
-        end: resolve,
-        fail: reject,
-      };
-      const path = `/v${this.#apiVersion}${request.path}`;
-      this.#start({ ...request, path }, waiting).catch(reject);
-    });
-    await work;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const take = (text: string): void => {
+          const parts = (rest + text).split("\n");
+          rest = parts.pop() ?? "";
+          if (rest.length > lineBytesMax) throw new MalformedReply("a line is too long");
+          for (const line of parts) {
+            if (line === "") continue;
+            work = work
+              .then(() => onLine(line))
+              .catch((error: Error) => {
+                failure ??= error;
+                reject(error);
+              });
+          }
+        };
+        const waiting: Waiting = {
+          silenceMs: undefined,
+          head: (received) => {
+            head = received;
+          },
+          body: (bytes) => {
+            if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
+            else take(decoder.decode(bytes, { stream: true }));
+          },
+          end: resolve,
+          fail: reject,
+        };
+        this.#start({ ...request, path: this.#pathOf(request) }, waiting).catch(reject);
+      });
+    } finally {
+      // What came before a connection broke is not lost.
+      await work;
+    }
     if (failure) throw failure;
     if (head !== undefined && head.status >= 400) {
       throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
@@ -153,6 +154,11 @@ export class DaemonClient {
     clearTimeout(this.#timer);
     this.#connection?.socket.end();
     this.#connection = undefined;
+  }
+
+  /** Our own routes have no version of Docker's in front. */
+  #pathOf({ path }: ApiRequest): string {
+    return path.startsWith("/holdfast/") ? path : `/v${this.#apiVersion}${path}`;
   }
 
   async #exchange(request: ApiRequest): Promise<Reply> {
@@ -204,6 +210,8 @@ export class DaemonClient {
     let connection: Connection | undefined;
     const closed = (): void => {
       if (connection) connection.isOpen = false;
+      // A socket that ends and closes is told of twice: the next connection is another one.
+      if (connection !== undefined && connection !== this.#connection) return;
       if (!parser.close()) this.#fail(this.#lost());
     };
     try {

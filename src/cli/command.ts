@@ -65,7 +65,7 @@ export interface Command {
   readonly options: readonly OptionSpec[];
   readonly examples: readonly Example[];
   /** What completion offers for arguments. */
-  readonly completes?: "volumes" | "engines" | "commands" | "nothing";
+  readonly completes?: "volumes" | "trash" | "engines" | "commands" | "nothing";
   readonly apiVersionMin?: string;
   readonly hidden?: boolean;
 }

@@ -119,6 +119,10 @@ describe("completion", () => {
       "prune",
       "rm",
       "update",
+      "protect",
+      "unprotect",
+      "rename",
+      "history",
     ]);
     expect(await complete("volume", "ls", "--f")).toEqual(["--filter", "--format"]);
     expect(await complete("volume", "rm", "")).toEqual(["v1", "v2", "v10"]);

@@ -2,8 +2,11 @@
 import { adoptCommands } from "./adopt-commands.ts";
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
 import { hostCommands } from "./host-commands.ts";
-import { parseBytes } from "./human.ts";
+import { parseBytes, parseSpanMs } from "./human.ts";
 import { jsonOption as json } from "./json-option.ts";
+import { checkLabel } from "./label.ts";
+import { trashCommands } from "./trash-commands.ts";
+import { upkeepCommands } from "./upkeep-commands.ts";
 
 /** Options in front of every command. */
 export const globalOptions: readonly OptionSpec[] = [
@@ -38,15 +41,13 @@ function filter(summary: string, short?: string): OptionSpec {
   return short === undefined ? base : { ...base, short };
 }
 
-/** A label's key is not empty and has no white space; Docker's words. */
-function checkLabel(value: string): string | undefined {
-  const key = (value.split("=")[0] ?? "").replace(/^[ \t]+/, "");
-  if (key === "") return `invalid label '${value}': empty name`;
-  return /[ \t]/.test(key) ? `label '${key}' contains whitespaces` : undefined;
-}
-
 function checkBytes(value: string): string | undefined {
   return parseBytes(value) === undefined ? `invalid size: '${value}'` : undefined;
+}
+
+function checkSpan(value: string): string | undefined {
+  if (parseSpanMs(value) !== undefined) return undefined;
+  return `invalid time: '${value}', write a number with s, m, h, d or w, as in 30d`;
 }
 
 function cluster(name: string, kind: OptionSpec["kind"], value?: string): OptionSpec {
@@ -54,6 +55,27 @@ function cluster(name: string, kind: OptionSpec["kind"], value?: string): Option
   const base = { name, kind, summary, hidden: true, apiVersionMin: "1.42" } as const;
   return value === undefined ? base : { ...base, default: value };
 }
+
+/** Those of a plan; the ones that ask about volumes are nothing without `--plan`. */
+const planOptions: readonly OptionSpec[] = [
+  { name: "plan", kind: "flag", summary: "Show what would be removed and why, and remove nothing" },
+  { name: "apply", kind: "string", summary: "Remove exactly what this plan names" },
+  {
+    name: "unused-for",
+    kind: "string",
+    summary: "With --plan: unused for so long (30d, 12h).\nImplies --all",
+    check: checkSpan,
+  },
+  {
+    name: "larger",
+    kind: "bytes",
+    summary: "With --plan: at least so large (1G). Measures, and\nimplies --all",
+    check: checkBytes,
+  },
+  { name: "driver", kind: "list", summary: "With --plan: of this driver" },
+  { name: "project", kind: "list", summary: "With --plan: of this Compose project. Implies --all" },
+  { name: "measure", kind: "flag", summary: "With --plan: find out sizes that are not known" },
+];
 
 const volumeCommands: readonly Command[] = [
   {
@@ -147,11 +169,17 @@ const volumeCommands: readonly Command[] = [
       },
       filter('Provide filter values (e.g. "label=<label>")'),
       { name: "force", short: "f", kind: "flag", summary: "Do not prompt for confirmation" },
+      ...planOptions,
       json,
     ],
     examples: [
       { line: "holdfast volume prune", about: "Remove unused anonymous volumes, after asking" },
       { line: "holdfast volume prune -a --filter label=ci", about: "Unused volumes of one label" },
+      {
+        line: "holdfast volume prune --plan --unused-for 30d --larger 1G",
+        about: "What would go, how big it is and why; nothing is removed",
+      },
+      { line: "holdfast volume prune --apply p-7f3a1b", about: "Exactly what that plan says" },
     ],
   },
   {
@@ -168,28 +196,20 @@ const volumeCommands: readonly Command[] = [
         kind: "flag",
         summary: "Force the removal of one or more volumes",
       },
+      { name: "purge", kind: "flag", summary: "Not into the trash: destroy the data" },
+      {
+        name: "yes",
+        short: "y",
+        kind: "flag",
+        summary: "With --purge: do not ask for the name",
+      },
       json,
     ],
-    examples: [{ line: "holdfast volume rm pgdata", about: "Remove a volume that nobody uses" }],
-    completes: "volumes",
-  },
-  {
-    words: ["volume", "update"],
-    summary: "Update a volume (cluster volumes only)",
-    usage: "[OPTIONS] [VOLUME]",
-    argumentCount: { min: 1, max: 1 },
-    options: [
-      {
-        name: "availability",
-        kind: "string",
-        summary: 'Cluster Volume availability ("active", "pause", "drain")',
-        default: "active",
-        values: ["active", "pause", "drain"],
-      },
+    examples: [
+      { line: "holdfast volume rm pgdata", about: "Remove a volume that nobody uses" },
+      { line: "holdfast volume rm --purge --yes scratch", about: "Not into the trash" },
     ],
-    examples: [],
     completes: "volumes",
-    apiVersionMin: "1.42",
   },
 ];
 
@@ -203,12 +223,19 @@ const systemCommands: readonly Command[] = [
       filter("Filter output based on conditions provided", "f"),
       { name: "format", kind: "string", summary: formatWords },
       { name: "since", kind: "string", summary: "Show all events created since timestamp" },
+      {
+        name: "cursor",
+        kind: "flag",
+        summary:
+          "Show each change with its cursor: a --since that\nnames it (c-123) goes on behind it",
+      },
       { name: "until", kind: "string", summary: "Stream events until this timestamp" },
       json,
     ],
     examples: [
       { line: "holdfast events --since 10m --until 0m", about: "The last ten minutes" },
       { line: "holdfast events --filter event=destroy", about: "Wait for removals" },
+      { line: "holdfast events --since c-123 --json", about: "All that came behind a change" },
     ],
   },
   {
@@ -328,6 +355,8 @@ const ownCommands: readonly Command[] = [
 /** All commands, in the order in which they are documented. */
 export const commands: readonly Command[] = [
   ...volumeCommands,
+  ...upkeepCommands,
+  ...trashCommands,
   ...systemCommands,
   ...engineCommands,
   ...adoptCommands,
@@ -338,6 +367,7 @@ export const commands: readonly Command[] = [
 /** The first words of commands that have two. */
 export const commandGroups: readonly CommandGroup[] = [
   { word: "volume", summary: "Manage volumes" },
+  { word: "trash", summary: "Manage what was removed" },
   { word: "engine", summary: "Manage the container engines that use volumes" },
   { word: "verify", summary: "Check promises on your own storage" },
 ];

@@ -8,6 +8,7 @@ import { findCommand, findGroup } from "./find-command.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { findTarget } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
+import { trashWords } from "./trash.ts";
 import { listRequest, type VolumeList } from "./volume.ts";
 
 /** A key press must not hang: the daemon has this long to answer, in milliseconds. */
@@ -43,12 +44,19 @@ async function findCandidates(
   if (typed.startsWith("-")) return command.options.filter(isShown).map(optionCandidate);
   if (command.words[0] === "completion") return shells.map((word) => ({ word, summary: "" }));
   if (command.completes === "commands") return commandCandidates(words.slice(1), typed);
-  const namesOf = command.completes === "engines" ? engineKeys : volumeNames;
-  if (command.completes !== "volumes" && command.completes !== "engines") return [];
+  const namesOf = sources[command.completes ?? "nothing"];
+  if (namesOf === undefined) return [];
   const given = new Set(words.slice(command.words.length));
   const names = await askDaemon(namesOf, host, terminal);
   return names.filter((word) => !given.has(word)).map((word) => ({ word, summary: "" }));
 }
+
+/** Where the words of an argument come from. */
+const sources: Readonly<Record<string, (client: DaemonClient) => Promise<readonly string[]>>> = {
+  engines: engineKeys,
+  trash: trashWords,
+  volumes: volumeNames,
+};
 
 /** The words without `--host VALUE` in front of the command. */
 function withoutHost(words: readonly string[]): {

@@ -5,6 +5,7 @@ import { renderRows } from "./format.ts";
 import { humanSize } from "./human.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { type GoStruct, rowStruct } from "./template/values.ts";
+import { readTotals, type TrashTotals } from "./trash.ts";
 import type { ApiVolume } from "./volume.ts";
 import { volumeObject } from "./volume-object.ts";
 import { volumeHeaders, volumeRow } from "./volume-template.ts";
@@ -44,6 +45,17 @@ function summaryRow(volumes: readonly ApiVolume[]): GoStruct {
   return rowStruct("*formatter.diskUsageVolumesContext", texts);
 }
 
+/** What can be had by purging; a size that is not known counts as nothing. */
+function trashRow({ entries, knownBytes }: TrashTotals): GoStruct {
+  return rowStruct("*formatter.diskUsageVolumesContext", {
+    Active: "0",
+    Reclaimable: humanSize(knownBytes) + (knownBytes > 0 ? " (100%)" : ""),
+    Size: humanSize(knownBytes),
+    TotalCount: String(entries),
+    Type: "Trash",
+  });
+}
+
 const summaryFormat =
   "table {{.Type}}\\t{{.TotalCount}}\\t{{.Active}}\\t{{.Size}}\\t{{.Reclaimable}}";
 const verboseFormat = "table {{.Name}}\\t{{.Links}}\\t{{.Size}}";
@@ -69,6 +81,9 @@ export async function showUsage({ options, client, terminal }: Invocation): Prom
     return 0;
   }
   const format = isStandard ? summaryFormat : given;
-  await terminal.out(renderRows([summaryRow(volumes)], { format, headers }));
+  // A format that was asked for gets Docker's rows.
+  const totals = given === "" ? await readTotals(client) : undefined;
+  const rows = [summaryRow(volumes), ...(totals?.entries ? [trashRow(totals)] : [])];
+  await terminal.out(renderRows(rows, { format, headers }));
   return 0;
 }

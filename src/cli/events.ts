@@ -1,5 +1,6 @@
 // `holdfast events`: one line per event, as they come or as they were.
 import type { Invocation } from "./command.ts";
+import { followChanges, isCursor } from "./event-cursors.ts";
 import { CliFailure } from "./failure.ts";
 import { execute, listWords, parseFormat } from "./format.ts";
 import { toDaemonTime } from "./since.ts";
@@ -131,6 +132,9 @@ function rendererOf(invocation: Invocation): (event: EventMessage) => string {
 
 export async function followEvents(invocation: Invocation): Promise<number> {
   const { options, client, terminal } = invocation;
+  if (options.flag("cursor") || isCursor(options.text("since"))) {
+    return await followChanges(invocation);
+  }
   const render = rendererOf(invocation);
   const nowMs = terminal.nowMs();
   const query: string[] = [];

@@ -10,6 +10,10 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Start that engine again; one that is gone for good: holdfast engine forget KEY",
   },
   {
+    when: /volume is protected: /,
+    way: "Lift the protection, which wants the name again, with: holdfast volume unprotect NAME",
+  },
+  {
     when: /no such volume$/,
     way: "List the volumes that exist with: holdfast volume ls",
   },
@@ -27,7 +31,9 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     when: /^Error response from daemon: .*invalid option: "(?:[^"\\]|\\.)*"$/,
-    way: "Known are type, device, o and size of the driver local; sharing, owner and mode of all.",
+    way:
+      "Known are type, device, o and size of the driver local; sharing, owner, mode, trash and " +
+      "reclaim of all.",
   },
   {
     when: /quota size requested but no quota support/,

@@ -53,3 +53,19 @@ export function parseBytes(text: string): number | undefined {
   const power = unitPowers.indexOf((match[2] ?? "").toLowerCase());
   return Math.trunc(Number(match[1]) * 1024 ** power);
 }
+
+const spanUnitsMs: Readonly<Record<string, number>> = {
+  s: 1_000,
+  m: 60_000,
+  h: hourMs,
+  d: dayHours * hourMs,
+  w: 7 * dayHours * hourMs,
+};
+
+/** "30d" in milliseconds, undefined for what is no span: a number with s, m, h, d or w. */
+export function parseSpanMs(text: string): number | undefined {
+  const match = /^([0-9]{1,7}(?:\.[0-9]{1,3})?)([smhdw])$/.exec(text);
+  return match === null
+    ? undefined
+    : Math.trunc(Number(match[1]) * (spanUnitsMs[match[2] ?? ""] ?? 0));
+}

@@ -21,6 +21,8 @@ export interface OwnVolume {
   readonly firstUsedAt: string | null;
   readonly lastUsedAt: string | null;
   readonly holders: readonly OwnHolder[];
+  /** undefined: of a daemon that knows no protection. */
+  readonly protection?: { readonly reason: string } | null;
 }
 
 /** One page of them, sorted by name. */
@@ -31,6 +33,9 @@ interface OwnPage {
 
 /** How many holders a line names; the others are counted. */
 const NAMED_COUNT_MAX = 3;
+
+/** How many characters of a reason a line has room for. */
+const REASON_LENGTH_MAX = 40;
 
 /** How many characters of an id are shown, as Docker's CLI does it. */
 const SHORT_ID_CHARACTERS = 12;
@@ -54,6 +59,14 @@ export async function readOwnVolumes(
     if (error instanceof DaemonRefusal) return new Map();
     throw error;
   }
+}
+
+/** `idle`; `idle, protected: prod orders, ask before touching`, which is cut where it is long. */
+export function stateText({ state, protection }: OwnVolume): string {
+  if (!protection) return state;
+  const { reason } = protection;
+  const isLong = reason.length > REASON_LENGTH_MAX;
+  return `${state}, protected: ${isLong ? `${reason.slice(0, REASON_LENGTH_MAX - 1)}…` : reason}`;
 }
 
 /** Everybody in one line: `shop/db (rw), web (stopped), client c1, +2`; "-" for nobody. */

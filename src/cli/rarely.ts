@@ -14,12 +14,20 @@ import { printHelp, renderCommandHelp } from "./help.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
+import { planPrune } from "./prune-plan.ts";
 import { reportFailure } from "./report-failure.ts";
+import { hintAtTrash } from "./trash-hint.ts";
+import { listTrash } from "./trash-ls.ts";
+import { purgeTrash } from "./trash-purge.ts";
+import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
 import { verify } from "./verify.ts";
 import { showVersion } from "./version.ts";
+import { showHistory } from "./volume-history.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
 import { renderWideTable } from "./volume-ls-wide.ts";
+import { purgeVolumes } from "./volume-purge.ts";
 import { updateVolume } from "./volume-update.ts";
+import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
@@ -30,20 +38,33 @@ export const rarely = {
   explainWithoutCommand,
   followEvents,
   forgetEngine,
+  hintAtTrash,
+  inspectTrash,
   listEngines,
+  listTrash,
   parseInspectFormat,
+  planPrune,
   printCompletion,
   printHelp,
+  protectTrash,
+  protectVolume,
+  purgeTrash,
+  purgeVolumes,
   releaseVolumes,
+  renameVolume,
   renderCommandHelp,
   renderVolumes,
   renderWideTable,
   reportFailure,
+  restoreTrash,
   runInstall,
   runUninstall,
+  showHistory,
   showInfo,
   showUsage,
   showVersion,
+  unprotectTrash,
+  unprotectVolume,
   updateVolume,
   verify,
 };

@@ -25,12 +25,13 @@ const explained: ReadonlyMap<string, string> = new Map([
   ['{{(split .Name "o").Foo}}', "Go names the operand it looked at last, we name the expression"],
 ]);
 
-/** Suggestions are ours; they stand between two empty lines. */
+/** Suggestions are ours, between two empty lines; and so are some commands in a list. */
 function normalise(text: string): string {
   return text
     .replaceAll("Docker", "Holdfast")
     .replaceAll("docker", "holdfast")
     .replaceAll("SRun ", "Run ")
+    .replace(/^ {2}(history|protect|rename|unprotect) .*\n/gm, "")
     .replace(/\nDid you mean [^\n]*\?\n/, "");
 }
 

@@ -1,7 +1,7 @@
 // The table of `holdfast volume ls` for people: what each volume is doing, who has it, since when.
 import type { Invocation } from "./command.ts";
 import { humanDuration } from "./human.ts";
-import { holdersText, type OwnVolume, readOwnVolumes } from "./own-volume.ts";
+import { holdersText, type OwnVolume, readOwnVolumes, stateText } from "./own-volume.ts";
 import { colours } from "./style.ts";
 import { alignColumns } from "./table.ts";
 import type { ApiVolume } from "./volume.ts";
@@ -23,7 +23,7 @@ function lastUseText(volume: OwnVolume, nowMs: number): string {
 function cells(volume: ApiVolume, own: OwnVolume | undefined, nowMs: number): readonly string[] {
   const { Name, Driver } = volume;
   if (own === undefined) return [Name, Driver, "-", "-", "-"];
-  return [Name, Driver, own.state, holdersText(own.holders), lastUseText(own, nowMs)];
+  return [Name, Driver, stateText(own), holdersText(own.holders), lastUseText(own, nowMs)];
 }
 
 export async function renderWideTable(

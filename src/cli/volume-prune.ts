@@ -10,8 +10,14 @@ interface PruneReport {
   readonly SpaceReclaimed: number;
 }
 
+/** What makes it a plan, whose options are rare. */
+const planOptions = ["plan", "apply", "unused-for", "larger", "driver", "project", "measure"];
+
 export async function pruneVolumes(invocation: Invocation): Promise<number> {
   const { options, client, terminal } = invocation;
+  if (planOptions.some((name) => options.isGiven(name))) {
+    return await (await import("./rarely.ts")).rarely.planPrune(invocation);
+  }
   const knowsAnonymous = compareVersions(await client.negotiate(), "1.42") >= 0;
   const filters = [...options.all("filter")];
   if (options.flag("all")) {

@@ -34,6 +34,8 @@ export interface BenchHooks {
   readonly plant?: ((name: VolumeName) => Promise<string>) | undefined;
   /** Takes a used volume's storage away, as a careless `rm -r` does. */
   readonly breakStorage?: ((name: VolumeName) => Promise<void>) | undefined;
+  /** Takes the purge of what lies in the trash to its middle and no further, as a crash does. */
+  readonly beginPurge?: ((id: TrashId) => Promise<void>) | undefined;
   /** Makes the storage of all volumes unreachable until the result is disposed of. */
   readonly hideStorage?: (() => Promise<AsyncDisposable>) | undefined;
 }
@@ -90,6 +92,7 @@ export function openDriverBench(parts: BenchParts): DriverBench {
     holders: { first: parseHolderId("verify-first"), second: parseHolderId("verify-second") },
     plant: parts.plant,
     breakStorage: parts.breakStorage,
+    beginPurge: parts.beginPurge,
     hideStorage: parts.hideStorage,
     name: (label) => owned(`${prefix}${label}`),
     longestName: (label) => owned(`${prefix}${label}`.padEnd(NAME_BYTES_MAX, "x")),

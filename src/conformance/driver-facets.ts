@@ -1,14 +1,14 @@
-// Checks of the facets rebuild, trash, usage, quota and fence, each where the driver has it.
+// Checks of the facets rebuild, usage, quota and fence, each where the driver has it.
 import { deepEqual, equal, fail, ok } from "node:assert/strict";
-import type { RebuildCapable, TrashCapable, VolumeDriver } from "../core/driver.ts";
+import type { RebuildCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
-import type { TrashId } from "../core/names.ts";
 import { parseSnapshotName } from "../core/names.ts";
 import type { Check } from "./check.ts";
 import type { DriverBench } from "./driver-bench.ts";
 import {
   collect,
   create,
+  fill,
   mount,
   mustBeGone,
   mustFind,
@@ -25,7 +25,6 @@ const quotaBytes = 4 * 1024 * 1024;
 const quotaExcessBytes = 2 * 1024 * 1024;
 
 const rebuilds = ({ driver }: DriverBench) => driver.rebuild !== undefined;
-const hasTrash = ({ driver }: DriverBench) => driver.trash !== undefined;
 
 export const rebuildChecks: readonly Check<DriverBench>[] = [
   {
@@ -130,158 +129,6 @@ export const rebuildChecks: readonly Check<DriverBench>[] = [
   },
 ];
 
-export const trashChecks: readonly Check<DriverBench>[] = [
-  {
-    promise: "Moves the volume out of sight under `id`.",
-    applies: hasTrash,
-    async run(bench) {
-      const { name } = await retire(bench, "retired");
-      await mustBeGone(bench, name);
-      await rejectsWith("volume.not_found", "mount of what was retired", mount(bench, name));
-    },
-  },
-  {
-    promise: "Afterwards the name is free.",
-    applies: hasTrash,
-    async run(bench) {
-      const { name } = await retire(bench, "retired");
-      await succeeds("create with the name", create(bench, "retired", bench.optionSets.at(-1)));
-      await mustHold(bench, name, undefined);
-      const trash = trashOf(bench);
-      await succeeds("a second retire", trash.retire(name, bench.trashId(), bench.operation()));
-    },
-  },
-  {
-    promise: "Repeating it with the same id succeeds.",
-    applies: hasTrash,
-    async run(bench) {
-      const { name, id } = await retire(bench, "retired");
-      const trash = trashOf(bench);
-      await succeeds("retire again", trash.retire(name, id, bench.operation()));
-      await trash.restore(id, name, bench.operation());
-      await mustHold(bench, name, "retired");
-    },
-  },
-  {
-    promise: "Refuses like `destroy`.",
-    applies: hasTrash,
-    async run(bench) {
-      const trash = trashOf(bench);
-      const { name } = await create(bench, "in-use");
-      await writeInto(bench, name, "in use");
-      await mount(bench, name);
-      const id = bench.trashId();
-      await rejectsWith("volume.in_use", "retire", trash.retire(name, id, bench.operation()));
-      await unmount(bench, name);
-      await mustHold(bench, name, "in use");
-    },
-  },
-  {
-    promise: "Leaves what was found rather than made where it is.",
-    applies: (bench) => hasTrash(bench) && bench.plant !== undefined,
-    async run(bench) {
-      const name = bench.name("adopted");
-      const file = (await bench.plant?.(name)) ?? fail("nothing was planted");
-      await create(bench, "adopted");
-      const retirement = trashOf(bench).retire(name, bench.trashId(), bench.operation());
-      await Promise.allSettled([retirement]);
-      ok(await bench.files.exists(file), "the data of somebody else has moved");
-    },
-  },
-  {
-    promise: "Undoes `retire`.",
-    applies: hasTrash,
-    async run(bench) {
-      const { name, id, record } = await retire(bench, "retired");
-      const trash = trashOf(bench);
-      await trash.restore(id, name, bench.operation());
-      sameVolume(await mustFind(bench, name), record);
-      await mustHold(bench, name, "retired");
-      const inTrash = await collect(trash.list(bench.operation()));
-      ok(!inTrash.some((retired) => retired.id === id), "it still lies in the trash");
-    },
-  },
-  {
-    promise: "Refuses with `volume.exists_differently` when the name is taken.",
-    applies: hasTrash,
-    async run(bench) {
-      const { name, id } = await retire(bench, "retired");
-      await create(bench, "retired");
-      await writeInto(bench, name, "the new one");
-      const trash = trashOf(bench);
-      const restoration = trash.restore(id, name, bench.operation());
-      await rejectsWith("volume.exists_differently", "restore", restoration);
-      await mustHold(bench, name, "the new one");
-      await bench.driver.destroy(name, bench.operation());
-      await trash.restore(id, name, bench.operation());
-      await mustHold(bench, name, "retired");
-    },
-  },
-  {
-    promise: "Destroys what was retired, for ever.",
-    applies: hasTrash,
-    async run(bench) {
-      const gone = await retire(bench, "purged");
-      const kept = await retire(bench, "not-purged");
-      const trash = trashOf(bench);
-      await trash.purge([gone.id], bench.operation());
-      const ids = (await collect(trash.list(bench.operation()))).map((retired) => retired.id);
-      ok(!ids.includes(gone.id), "what was purged still lies in the trash");
-      ok(ids.includes(kept.id), "purge took what it was not given");
-      const [outcome] = await Promise.allSettled([
-        trash.restore(gone.id, gone.name, bench.operation()),
-      ]);
-      equal(outcome.status, "rejected", "restore of what was purged");
-      await mustBeGone(bench, gone.name);
-    },
-  },
-  {
-    promise: "Purging what is not there succeeds.",
-    applies: hasTrash,
-    async run(bench) {
-      const { id } = await retire(bench, "purged");
-      const trash = trashOf(bench);
-      const ids = [bench.trashId(), id];
-      await succeeds("purge", trash.purge(ids, bench.operation()));
-      await succeeds("purge again", trash.purge(ids, bench.operation()));
-      await succeeds("purge of nothing", trash.purge([], bench.operation()));
-    },
-  },
-  {
-    promise: "It never follows a symbolic link.",
-    applies: hasTrash,
-    async run(bench) {
-      const { files } = bench;
-      const outside = await files.outside();
-      await files.write(`${outside}/precious`, "precious");
-      const { name } = await create(bench, "with-links");
-      const path = await mount(bench, name);
-      await files.symbolicLink({ target: outside, path: `${path}/directory` });
-      await files.symbolicLink({ target: `${outside}/precious`, path: `${path}/file` });
-      await files.symbolicLink({ target: "../../../../../../..", path: `${path}/upwards` });
-      await unmount(bench, name);
-      const id = bench.trashId();
-      await trashOf(bench).retire(name, id, bench.operation());
-      await trashOf(bench).purge([id], bench.operation());
-      ok(await files.exists(`${outside}/precious`), "purge has followed a symbolic link");
-    },
-  },
-  {
-    promise: "Everything in the trash once.",
-    applies: hasTrash,
-    async run(bench) {
-      const first = await retire(bench, "first");
-      const second = await retire(bench, "second");
-      const listed = await collect(trashOf(bench).list(bench.operation()));
-      equal(new Set(listed.map(({ id }) => id)).size, listed.length, "something shows twice");
-      for (const { id, record } of [first, second]) {
-        const retired = listed.find((candidate) => candidate.id === id);
-        equal(retired?.identity, record.identity, `the identity under ${id}`);
-      }
-    },
-  },
-];
-
 export const storageChecks: readonly Check<DriverBench>[] = [
   {
     promise:
@@ -302,19 +149,13 @@ export const storageChecks: readonly Check<DriverBench>[] = [
     promise: "Apparent bytes of all that is no directory, hard links counted once (Docker's sum).",
     applies: ({ driver }) => driver.usage !== undefined,
     async run(bench) {
-      const { files } = bench;
       const { name } = await create(bench, "measured");
       equal(await measure(bench, name), 0, "an empty volume");
       const path = await mount(bench, name);
-      await files.makeDirectory(`${path}/below`);
-      await files.write(`${path}/large`, "x".repeat(100_000));
-      await files.write(`${path}/below/small`, "x".repeat(234));
-      await files.hardLink({ existing: `${path}/large`, path: `${path}/below/again` });
-      // A symbolic link is as large as the path it holds.
-      await files.symbolicLink({ target: "large", path: `${path}/symbolic` });
-      equal(await measure(bench, name), 100_239, "two files, a hard link, a symbolic link");
+      const bytes = await fill(bench, path);
+      equal(await measure(bench, name), bytes, "two files, a hard link, a symbolic link");
       await unmount(bench, name);
-      equal(await measure(bench, name), 100_239, "when it is not mounted");
+      equal(await measure(bench, name), bytes, "when it is not mounted");
     },
   },
   {
@@ -352,7 +193,7 @@ function facetCalls(
   bench: DriverBench,
   name: ReturnType<DriverBench["name"]>,
 ): readonly (readonly [keyof VolumeDriver, () => Promise<unknown>])[] {
-  const { rebuild, trash, usage, quota, snapshots, fence } = bench.driver;
+  const { rebuild, trash, rename, usage, quota, snapshots, fence } = bench.driver;
   const calls: (readonly [keyof VolumeDriver, () => Promise<unknown>])[] = [];
   const spec = { name, options: bench.optionSets[0] };
   const ref = { volume: name, snapshot: parseSnapshotName("facets") };
@@ -362,6 +203,8 @@ function facetCalls(
   if (quota) calls.push(["quota", () => quota.setLimit(name, quotaBytes, bench.operation())]);
   if (snapshots) calls.push(["snapshots", () => snapshots.take(ref, bench.operation())]);
   if (fence) calls.push(["fence", () => fence.raise(name, 1n, bench.operation())]);
+  const other = bench.name("facets-renamed");
+  if (rename) calls.push(["rename", () => rename.rename(name, other, bench.operation())]);
   return calls;
 }
 
@@ -370,19 +213,6 @@ async function measure(bench: DriverBench, name: ReturnType<DriverBench["name"]>
   return (await usage.measure(name, bench.operation())).usedBytes;
 }
 
-/** Creates a volume whose file `data` holds "retired", and retires it. */
-async function retire(bench: DriverBench, label: string) {
-  const record = await create(bench, label);
-  await writeInto(bench, record.name, "retired");
-  const id: TrashId = bench.trashId();
-  await trashOf(bench).retire(record.name, id, bench.operation());
-  return { name: record.name, id, record };
-}
-
 function rebuildOf({ driver }: DriverBench): RebuildCapable {
   return driver.rebuild ?? fail("the driver has no rebuild facet");
-}
-
-function trashOf({ driver }: DriverBench): TrashCapable {
-  return driver.trash ?? fail("the driver has no trash facet");
 }

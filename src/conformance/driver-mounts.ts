@@ -11,6 +11,7 @@ import {
   mustFind,
   mustHold,
   rejectsWith,
+  retirement,
   sameVolume,
   succeeds,
   unmount,
@@ -173,7 +174,7 @@ export const mountChecks: readonly Check<DriverBench>[] = [
     promise: "After a crash it may repeat the last call, so every call is safe to repeat.",
     async run(bench) {
       const { driver } = bench;
-      const { trash } = driver;
+      const { trash, rename } = driver;
       const name = bench.name("repeated");
       const [options] = bench.optionSets;
       const twice = async (call: string, work: () => Promise<unknown>): Promise<void> => {
@@ -183,12 +184,18 @@ export const mountChecks: readonly Check<DriverBench>[] = [
       await twice("create", () => driver.create({ name, options }, bench.operation()));
       await twice("mount", () => mount(bench, name));
       await twice("unmount", () => unmount(bench, name));
+      if (rename !== undefined) {
+        const other = bench.name("renamed");
+        await twice("rename", () => rename.rename(name, other, bench.operation()));
+        await rename.rename(other, name, bench.operation());
+      }
       if (trash !== undefined) {
         const id = bench.trashId();
-        await twice("retire", () => trash.retire(name, id, bench.operation()));
+        await twice("retire", () => trash.retire(name, retirement(id), bench.operation()));
+        await twice("describe", () => trash.describe(id, "twice", bench.operation()));
         await twice("restore", () => trash.restore(id, name, bench.operation()));
         await mustFind(bench, name);
-        await trash.retire(name, id, bench.operation());
+        await trash.retire(name, retirement(id), bench.operation());
         await twice("purge", () => trash.purge([id], bench.operation()));
       }
       await twice("destroy", () => driver.destroy(name, bench.operation()));
@@ -207,7 +214,7 @@ function callsWithFiredSignal(
   bench: DriverBench,
 ): readonly (readonly [string, () => Promise<unknown>])[] {
   const { driver, holders } = bench;
-  const { trash } = driver;
+  const { trash, rename } = driver;
   const name = bench.name("untouched");
   const id = bench.trashId();
   const spec = { name: bench.name("not-made"), options: bench.optionSets[0] };
@@ -220,9 +227,13 @@ function callsWithFiredSignal(
     ["destroy", () => driver.destroy(name, fired())],
   ];
   if (trash !== undefined) {
-    calls.push(["retire", () => trash.retire(name, id, fired())]);
+    calls.push(["retire", () => trash.retire(name, retirement(id), fired())]);
+    calls.push(["describe", () => trash.describe(id, "not written", fired())]);
     calls.push(["restore", () => trash.restore(id, name, fired())]);
     calls.push(["purge", () => trash.purge([id], fired())]);
+  }
+  if (rename !== undefined) {
+    calls.push(["rename", () => rename.rename(name, bench.name("not-made"), fired())]);
   }
   return calls;
 }

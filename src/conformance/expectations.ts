@@ -1,8 +1,8 @@
 // What the checks say again and again, in words that make a broken promise readable.
 import { deepEqual, equal, fail, notEqual } from "node:assert/strict";
-import type { DriverOptions, VolumeRecord } from "../core/driver.ts";
+import type { DriverOptions, Retirement, VolumeRecord } from "../core/driver.ts";
 import { EngineError, type ErrorCode } from "../core/errors.ts";
-import type { HolderId, VolumeName } from "../core/names.ts";
+import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
 import type { DriverBench } from "./driver-bench.ts";
 
 /** Asserts that `work` rejects with an `EngineError` of one of these codes, and returns it. */
@@ -123,4 +123,20 @@ export async function mustHold(
   const actual = exists ? await bench.files.read(`${path}/${file}`) : undefined;
   await unmount(bench, name);
   equal(actual, text, `the file ${file} of volume ${name}`);
+}
+
+/** Puts all kinds of things into an empty directory and returns their sum by Docker's rule. */
+export async function fill({ files }: DriverBench, path: string): Promise<number> {
+  await files.makeDirectory(`${path}/below`);
+  await files.write(`${path}/large`, "x".repeat(100_000));
+  await files.write(`${path}/below/small`, "x".repeat(234));
+  await files.hardLink({ existing: `${path}/large`, path: `${path}/below/again` });
+  // A symbolic link is as large as the path it holds.
+  await files.symbolicLink({ target: "large", path: `${path}/symbolic` });
+  return 100_239;
+}
+
+/** A removal under this id, with a description that says so. */
+export function retirement(id: TrashId): Retirement {
+  return { id, description: JSON.stringify({ removed: id }) };
 }

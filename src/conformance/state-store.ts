@@ -12,7 +12,6 @@ import { systemCaller } from "../core/operation.ts";
 import type {
   AliasEntry,
   HistoryEntry,
-  HistoryPage,
   HolderEntry,
   HolderKind,
   KnownEngine,
@@ -350,33 +349,7 @@ const writeChecks: readonly Check<StateStoreBench>[] = [
   },
 ];
 
-const historyChecks: readonly Check<StateStoreBench>[] = [
-  {
-    promise: "the history gives the newest changes first, of one volume or of all",
-    async run({ store, reopen }) {
-      const volume = parseVolumeName("aa");
-      for (const [index, name] of ["aa", "bb", "aa"].entries()) {
-        await store.write((transaction) => transaction.addHistory(sampleHistory(name, index)));
-      }
-      for (const open of [() => store, reopen]) {
-        const each = await open();
-        const all = each.history({ order: "newest first", countMax: 2 });
-        assert.deepStrictEqual(timesOf(all), [2, 1]);
-        const own = each.history({ order: "newest first", volume, countMax: 9 });
-        assert.deepStrictEqual(timesOf(own), [2, 0]);
-      }
-    },
-  },
-  {
-    promise: "the history keeps who asked",
-    async run({ store }) {
-      const caller = { kind: "process", uid: 1000, gid: 100, pid: 4711 } as const;
-      const entry = { ...sampleHistory("aa", 1), action: "remove", caller } as const;
-      await store.write((transaction) => transaction.addHistory(entry));
-      const page = store.history({ order: "newest first", countMax: 1 });
-      assert.deepStrictEqual(page, { entries: [{ ...entry, cursor: 1 }], next: null });
-    },
-  },
+const lifeChecks: readonly Check<StateStoreBench>[] = [
   {
     promise: "`close` commits what waits; writes after it are refused",
     async run({ store, reopen }) {
@@ -404,7 +377,7 @@ export const stateStoreChecks: readonly Check<StateStoreBench>[] = [
   ...rowChecks,
   ...engineChecks,
   ...writeChecks,
-  ...historyChecks,
+  ...lifeChecks,
 ];
 
 function namesOf(store: StateStore): readonly string[] {
@@ -417,8 +390,4 @@ function enginesOf(store: StateStore): readonly KnownEngine[] {
 
 function holdersOf(store: StateStore, volume: string): readonly string[] {
   return store.read((view) => view.holders(parseVolumeName(volume))).map((entry) => entry.holder);
-}
-
-function timesOf(page: HistoryPage): readonly number[] {
-  return page.entries.map((entry) => entry.atMs);
 }

@@ -22,6 +22,20 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "what a function looks at cannot be seen from outside; it is synchronous and has no host",
   },
   { promise: "The only removal that recovery may call.", why: "a promise of the engine" },
+  {
+    promise: "Its purge has begun: it is not whole any more, and cannot be restored.",
+    why: "a definition; the checks of `restore` and `purge` prove what follows from it",
+  },
+  {
+    promise: "On a full file system it works without the description.",
+    why: "needs a full file system; proven by the local driver's tests that run as root",
+  },
+  {
+    promise: "Refuses with `volume.in_use` what a mount in any mount namespace still shows.",
+    why: "needs a mount namespace; proven by the local driver's tests that run as root",
+  },
+  { promise: "Of the file system that the trash lies on.", why: "says what is meant" },
+  { promise: "What others than root may still write there.", why: "says what is meant" },
   { promise: "What only some storage can do.", why: "a heading" },
   {
     promise:

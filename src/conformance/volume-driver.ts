@@ -1,9 +1,11 @@
 // The promises of core/driver.ts, one check each; unchecked.ts says why for those without.
 import type { Check } from "./check.ts";
 import type { DriverBench } from "./driver-bench.ts";
-import { rebuildChecks, storageChecks, trashChecks } from "./driver-facets.ts";
+import { rebuildChecks, storageChecks } from "./driver-facets.ts";
 import { mountChecks } from "./driver-mounts.ts";
+import { renameChecks } from "./driver-rename.ts";
 import { snapshotChecks } from "./driver-snapshots.ts";
+import { trashChecks } from "./driver-trash.ts";
 import { volumeChecks } from "./driver-volumes.ts";
 
 /** Every check of a volume driver. Which of them apply is decided by what the driver declares. */
@@ -12,6 +14,7 @@ export const volumeDriverChecks: readonly Check<DriverBench>[] = [
   ...mountChecks,
   ...rebuildChecks,
   ...trashChecks,
+  ...renameChecks,
   ...storageChecks,
   ...snapshotChecks,
 ];

@@ -197,6 +197,13 @@ export interface TrashCapable {
    * shows. From its first effect on `list` says `isPurging`.
    */
   purge(ids: readonly TrashId[], operation: Operation): Promise<void>;
+  /**
+   * Throws `volume.in_use` where `purge` would, and does nothing else, so that nothing is given up
+   * that cannot be destroyed. Missing: nobody can look before.
+   */
+  readonly refuseShown?:
+    | ((ids: readonly TrashId[], operation: Operation) => Promise<void>)
+    | undefined;
   /** Everything in the trash once. */
   list(operation: Operation): AsyncIterable<RetiredRecord>;
   /** As `UsageCapable.measure`, for what lies in the trash; null for what is not there. */
@@ -281,6 +288,7 @@ export const driverDeadlinesMs = {
   movedAtMs: 10_000,
   restore: 60_000,
   purge: 3_600_000,
+  refuseShown: 60_000,
   measure: 600_000,
   setLimit: 60_000,
   raise: 60_000,

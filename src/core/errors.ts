@@ -170,6 +170,11 @@ export const errorTable = {
     retry: false,
     recovery: "Use a driver that `holdfast info` lists.",
   },
+  "driver.unsupported": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Make a volume with a driver that can, and copy the data into it.",
+  },
   "driver.timed_out": {
     kind: "unavailable",
     retry: true,

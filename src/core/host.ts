@@ -173,9 +173,9 @@ export interface Host {
   peerMountsInTurns(question: PeerQuestion): Promise<PeerScan>;
   /**
    * All mounts, in all mount namespaces, that show one of these directories or anything in it, by
-   * whatever path they were reached before. As costly as `peerMounts`.
+   * whatever path they were reached before. As costly as `peerMountsInTurns`, and as patient.
    */
-  mountsBelow(directories: readonly string[]): MountsBelow;
+  mountsBelow(directories: readonly string[]): Promise<MountsBelow>;
   /**
    * The program that a process runs, as the kernel names it (`/proc/PID/comm`, at most 15 bytes);
    * "" when it is gone. May be as old as a second.

@@ -217,6 +217,7 @@ export interface StateView {
 }
 
 export interface StateTransaction extends StateView {
+  /** Throws `internal.bug` when an alias has that name. */
   putVolume(entry: VolumeEntry): void;
   /** Removes the row, its holders and its aliases. */
   removeVolume(name: VolumeName): void;

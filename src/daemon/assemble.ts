@@ -91,6 +91,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     systemOperation: () => operations.ofSystem(),
     holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
+    trash: config.trash,
   });
   undo.defer(() => engine.stop());
 

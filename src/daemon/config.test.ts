@@ -3,6 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../core/errors.ts";
+import { trashBudget } from "../engine/trash-budget.ts";
+import { trashDefaults } from "../engine/trash-policy.ts";
 import { type ConfigSources, type DaemonConfig, readConfig } from "./config.ts";
 import { renderDaemonHelp, settingEntries, settings, variableOf } from "./settings.ts";
 
@@ -39,6 +41,7 @@ describe("defaults", () => {
       pluginSocket: "/run/docker/plugins/holdfast.sock",
       holdGraceMs: 30_000,
       violationPolicy: "stop",
+      trash: { defaults: trashDefaults, budget: trashBudget },
       group: undefined,
       logLevel: "info",
     });
@@ -51,6 +54,7 @@ describe("defaults", () => {
       pluginSocket: settings["plugin-socket"].default,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
+      trash: { defaults: trashDefaults, budget: trashBudget },
       group: undefined,
       logLevel: settings["log-level"].default,
     });
@@ -90,6 +94,7 @@ describe("precedence", () => {
       pluginSocket: "/run/docker/plugins/holdfast.sock",
       holdGraceMs: 30_000,
       violationPolicy: "stop",
+      trash: { defaults: trashDefaults, budget: trashBudget },
       group: "file",
       logLevel: "error",
     });
@@ -99,6 +104,7 @@ describe("precedence", () => {
       logLevel: "warn",
       holdGraceMs: 30_000,
       violationPolicy: "stop",
+      trash: { defaults: trashDefaults, budget: trashBudget },
       group: "file",
     });
     const args = ["--root", "/args", "--host=unix:///args.sock"];
@@ -108,6 +114,7 @@ describe("precedence", () => {
       pluginSocket: "/run/docker/plugins/holdfast.sock",
       holdGraceMs: 30_000,
       violationPolicy: "stop",
+      trash: { defaults: trashDefaults, budget: trashBudget },
       group: "file",
       logLevel: "warn",
     });
@@ -205,4 +212,34 @@ test("the help names every setting, its variable and its default", () => {
     expect(help).toContain(variableOf(name));
     expect(help).toContain(spec.default);
   }
+});
+
+describe("the trash", () => {
+  function trash(...args: readonly string[]) {
+    return read({ args }).trash;
+  }
+
+  test("has a time for named and one for anonymous volumes, and a budget", () => {
+    const args = ["--trash", "30d", "--trash-anonymous", "off", "--trash-budget", "10g"];
+    expect(trash(...args)).toEqual({
+      defaults: { named: 30 * 86_400_000, anonymous: "off", isOn: true },
+      budget: { kind: "bytes", bytes: 10 * 1_024 ** 3 },
+    });
+  });
+
+  test("can be off: then what asks for it itself is kept for the default time", () => {
+    expect(trash("--trash=off").defaults).toEqual({ ...trashDefaults, isOn: false });
+  });
+
+  test("takes no other words", () => {
+    expect(refusal({ args: ["--trash", "soon"] })).toBe(
+      'trash "soon": a number with d (days), h (hours) or m (minutes), as in 30d, at most 36500d, ' +
+        "or off is needed",
+    );
+    expect(refusal({ args: ["--trash-anonymous", "0d"] })).toStartWith('trash-anonymous "0d": ');
+    expect(refusal({ args: ["--trash-budget", "much"] })).toBe(
+      'trash-budget "much": a percentage up to 100% as in 25%, bytes as in 10g (k, m, g or t), or ' +
+        "none is needed",
+    );
+  });
 });

@@ -4,7 +4,10 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { EngineError, isErrno } from "../core/errors.ts";
+import { parseRetention, RETENTION_RULE, type Retention } from "../engine/retention.ts";
 import type { ViolationPolicy } from "../engine/sharing-judge.ts";
+import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash-budget.ts";
+import { type TrashDefaults, trashDefaults } from "../engine/trash-policy.ts";
 import type { LogLevel } from "../host/logs.ts";
 import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 
@@ -18,6 +21,8 @@ export interface DaemonConfig {
   /** See `holdGraces`. */
   readonly holdGraceMs: number;
   readonly violationPolicy: ViolationPolicy;
+  /** What becomes of removed volumes that say nothing themselves, and how much room they may take. */
+  readonly trash: { readonly defaults: TrashDefaults; readonly budget: TrashBudget };
   /** The group that may use the sockets; undefined: `docker` or `holdfast`, whichever exists. */
   readonly group: string | undefined;
   readonly logLevel: LogLevel;
@@ -54,6 +59,13 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
     pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
     holdGraceMs: parseSeconds(only("hold-grace", value("hold-grace"))),
     violationPolicy: parsePolicy(only("sharing-violation", value("sharing-violation"))),
+    trash: {
+      defaults: readTrash({
+        named: only("trash", value("trash")),
+        anonymous: only("trash-anonymous", value("trash-anonymous")),
+      }),
+      budget: readBudget(only("trash-budget", value("trash-budget"))),
+    },
     group: only("group", value("group")),
     logLevel: parseLogLevel(only("log-level", value("log-level")) ?? settings["log-level"].default),
   };
@@ -164,6 +176,29 @@ function parseSeconds(text: string = settings["hold-grace"].default): number {
 function parsePolicy(text: string = settings["sharing-violation"].default): ViolationPolicy {
   if (text === "stop" || text === "report") return text;
   throw invalid(`sharing-violation ${JSON.stringify(text)}: one of stop, report is needed`);
+}
+
+/** Where it is off, what asks for the trash itself is kept as long as by default. */
+function readTrash(given: Readonly<Record<"named" | "anonymous", string | undefined>>) {
+  const { named = settings.trash.default, anonymous = settings["trash-anonymous"].default } = given;
+  const kept = readRetention("trash", named);
+  return {
+    named: kept === "off" ? trashDefaults.named : kept,
+    anonymous: readRetention("trash-anonymous", anonymous),
+    isOn: kept !== "off",
+  };
+}
+
+function readRetention(setting: Setting, text: string): Retention {
+  const retention = parseRetention(text);
+  if (retention !== undefined) return retention;
+  throw invalid(`${setting} ${JSON.stringify(text)}: ${RETENTION_RULE}`);
+}
+
+function readBudget(text: string = settings["trash-budget"].default): TrashBudget {
+  const budget = parseBudget(text);
+  if (budget !== undefined) return budget;
+  throw invalid(`trash-budget ${JSON.stringify(text)}: ${BUDGET_RULE}`);
 }
 
 function parseLogLevel(text: string): LogLevel {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { nothingFound } from "../../test/support/recovery-bench.ts";
 import { makeTrashId, parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { StateOrigin } from "../core/state-store.ts";
-import type { RecoveryReport } from "../engine/recovery.ts";
+import type { RecoveryReport } from "../engine/recovery-stage.ts";
 import { gatherFacts } from "./facts.ts";
 
 const root = mkdtempSync("/dev/shm/holdfast-facts-");
@@ -19,12 +19,15 @@ test("a quiet start warns of nothing, whatever was healed", () => {
   const wiki = parseVolumeName("wiki");
   expect(warnings({ kind: "opened" })).toEqual([]);
   const healed = { adopted: [wiki], rebuilt: [wiki], retired: [wiki], forgotten: [wiki] };
-  expect(warnings({ kind: "created" }, { ...healed, restored: [wiki] })).toEqual([]);
+  expect(warnings({ kind: "created" }, { ...healed, restored: [wiki], renamed: [wiki] })).toEqual(
+    [],
+  );
 });
 
 test("what somebody must look at is a sentence with its names", () => {
   const aa = parseVolumeName("aa");
   const found = {
+    trashFound: [makeTrashId("fedcba9876543210")],
     strays: [makeTrashId("0123456789abcdef")],
     unlisted: [parseDriverName("nfs")],
     failed: [aa],
@@ -33,6 +36,7 @@ test("what somebody must look at is a sentence with its names", () => {
   expect(sentences).toEqual([
     "These drivers could not list their volumes: nfs.",
     "Their storage failed at the start, see the log: aa.",
+    "Found in the trash without a record, and can be restored: t-fedcba9876543210.",
     "In the trash without a record, kept: t-0123456789abcdef.",
   ]);
 });

@@ -4,7 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";
 import type { StateOrigin } from "../core/state-store.ts";
-import type { RecoveryReport } from "../engine/recovery.ts";
+import type { RecoveryReport } from "../engine/recovery-stage.ts";
 import { gitCommit, version } from "./build-facts.ts";
 
 /** How many volumes a sentence names. */
@@ -58,8 +58,14 @@ function warnings(origin: StateOrigin, recovery: RecoveryReport): readonly strin
       `Their storage failed at the start, see the log: ${recovery.failed.join(", ")}.`,
     );
   }
+  if (recovery.trashFound.length > 0) {
+    sentences.push(
+      "Found in the trash without a record, and can be restored: " +
+        `${some(recovery.trashFound)}.`,
+    );
+  }
   if (recovery.strays.length > 0) {
-    sentences.push(`In the trash without a record, kept: ${recovery.strays.join(", ")}.`);
+    sentences.push(`In the trash without a record, kept: ${some(recovery.strays)}.`);
   }
   return sentences;
 }

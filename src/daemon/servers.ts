@@ -1,6 +1,7 @@
 // The daemon's two HTTP servers: one for clients, and the volume driver's for container engines.
 import { mkdirSync } from "node:fs";
 import path from "node:path";
+import { Counts } from "../api/counts.ts";
 import type { DaemonFacts } from "../api/facts.ts";
 import { makeHandler } from "../api/handler.ts";
 import { makePluginHandler } from "../api/plugin/router.ts";
@@ -12,6 +13,7 @@ import type { Logger } from "../host/logs.ts";
 import { returnMemory } from "../host/memory.ts";
 import { peerOf } from "../host/peer.ts";
 import { groupId, type InheritedListener } from "../host/service.ts";
+import { userNames } from "../host/user-names.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { HttpServer } from "../http/server.ts";
 import type { DaemonConfig } from "./config.ts";
@@ -51,6 +53,8 @@ export function makeServers(parts: ServersParts): Servers {
   const { engine, facts, operations, logger, host } = parts;
   const log = logger.bind({ part: "http" });
   const operation = (request: HttpRequest) => operations.ofRequest(request);
+  const counts = new Counts(engine);
+  const userName = userNames(host.monotonicMs);
   const common = {
     peerOf,
     onMuchDropped: returnMemory,
@@ -60,12 +64,12 @@ export function makeServers(parts: ServersParts): Servers {
   };
   const clients = new HttpServer({
     ...common,
-    handler: makeHandler({ engine, facts, operation }),
+    handler: makeHandler({ engine, facts, operation, userName, counts }),
     onHandlerError: handlerFailure(operation, (message) => ({ message })),
   });
   const engines = new HttpServer({
     ...common,
-    handler: makePluginHandler({ engine, holds: engine.holds, operation }),
+    handler: makePluginHandler({ engine, holds: engine.holds, operation, counts }),
     onHandlerError: handlerFailure(operation, (Err) => ({ Err })),
   });
   return {

@@ -42,6 +42,21 @@ export const settings = {
     about: "What becomes of a container that breaks a volume's sharing mode.",
     default: "stop",
   },
+  trash: {
+    takes: "TIME|off",
+    about: "How long removed volumes can be restored, as 30d, 12h or 45m; off: not at all.",
+    default: "7d",
+  },
+  "trash-anonymous": {
+    takes: "TIME|off",
+    about: "The same for volumes that nobody gave a name.",
+    default: "1d",
+  },
+  "trash-budget": {
+    takes: "SIZE|none",
+    about: "What the trash may take, as 25% of its file system or 10g; then the oldest goes.",
+    default: "25%",
+  },
   group: {
     takes: "GROUP",
     about: "The group that may use the sockets. Its members are as good as root.",

@@ -43,6 +43,14 @@ export function placeOf({ driver }: Pick<ObstacleParts, "driver">, name: string)
 
 function nameIsTaken({ state }: ObstacleParts, { name }: ForeignVolume): void {
   parseVolumeName(name);
+  const alias = state.read((view) => view.alias(name));
+  if (alias !== undefined) {
+    throw new EngineError(
+      "volume.exists_differently",
+      `${name} is an alias of Holdfast's volume ${alias.volume}`,
+      { details: { name, volume: alias.volume } },
+    );
+  }
   if (state.read((view) => view.volume(name)) === undefined) return;
   throw new EngineError("volume.exists_differently", `Holdfast has a volume ${name} of its own`, {
     details: { name },

@@ -367,7 +367,7 @@ describe("an adoption", () => {
     const entry = await bench.adopt("wiki");
     expect(entry.createdAtMs).toBe(Date.UTC(2026, 0, 2, 3, 4, 5));
     const { engine } = bench.engine;
-    expect(engine.state.history({ countMax: 1 })).toMatchObject([
+    expect(engine.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
       { action: "adopt", volume: "wiki" },
     ]);
     await engine.volumes.remove("wiki", bench.engine.operation());

@@ -13,6 +13,7 @@ import {
   placeOf,
   usedBy,
 } from "./adoption-plan.ts";
+import { refuseAlias } from "./aliases.ts";
 import { unsaid } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import {
@@ -114,17 +115,21 @@ export class Adoptions {
   async release(text: string, key: string, operation: Operation): Promise<void> {
     const { volumes, guard, state } = this.#parts;
     const foreign = this.#foreign(key);
+    refuseAlias(
+      state.read((view) => view.alias(text)),
+      "release",
+    );
     const { name } = volumes.inspect(text);
     await guard.settle([name], operation);
     await using _lease = await volumes.lease(name, operation);
     let entry = volumes.inspect(name);
-    refuseProtected(entry, "release");
     if (this.#isThere(entry)) {
       await volumes.dropHeld(entry, "release", operation);
       return;
     }
     if (entry.phase === "releasing") entry = await this.#finisher.finish(entry, operation);
     refuseMoving(entry);
+    refuseProtected(entry, "release");
     const data = await this.#releasable(entry, foreign, operation);
     const releasing = { ...entry, phase: "releasing" } as const;
     await state.write((transaction) => {
@@ -180,9 +185,9 @@ export class Adoptions {
     foreign: ForeignVolumes,
     operation: Operation,
   ): Promise<Intent> {
-    const { state, host, places, unfinished } = this.#parts;
+    const { state, host, places, volumes } = this.#parts;
     const driver = this.#driver;
-    if (unfinished.has(name)) await unfinished.finish(driver, name, operation);
+    await volumes.clear(driver, name, operation);
     const presence = await driver.get(name, operation);
     if (presence.state !== "absent") {
       throw new EngineError(
@@ -285,7 +290,7 @@ export class Adoptions {
         `release ${name}: its driver is ${driver}, and only volumes of ${ADOPTING_DRIVER} can go`,
       );
     }
-    await guard.refuseInUse(entry, operation).catch((thrown: unknown) => {
+    await guard.refuseInUse(entry, "release", operation).catch((thrown: unknown) => {
       const { code, details } = toEngineError(thrown);
       if (code !== "volume.in_use") throw thrown;
       const { holders } = details;

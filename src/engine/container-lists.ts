@@ -8,13 +8,19 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
+import { resolved } from "./aliases.ts";
 import { nobodysServices, ServiceList } from "./service-list.ts";
 
 /** How many engines are remembered: a machine has one or two. Further ones are refused. */
 const ENGINE_COUNT_MAX = 64;
 
+/** How many names of containers are kept. */
+const NAME_COUNT_MAX = 4_096;
+
 export interface ListedContainer extends EngineContainer {
   readonly engine: ContainerEngine;
+  /** Aliases that the container knows volumes by; `volumes` has their real names. */
+  readonly aliases: readonly string[];
 }
 
 /** An engine that did not answer, by its key. */
@@ -45,6 +51,8 @@ export class ContainerLists {
   #latest: ContainerList = nothing;
   #services: Promise<ServiceList> = Promise.resolve(nobodysServices);
   #nextServices: Promise<ServiceList> | undefined;
+  /** Of containers that were listed, the ones listed last at the end. */
+  readonly #names = new Map<string, string>();
   /** Containers per volume in `#latest`. */
   #counts: ReadonlyMap<string, number> = new Map();
 
@@ -124,6 +132,7 @@ export class ContainerLists {
       this.#running = this.#askAll(this.keys, operation);
       this.#latest = await this.#running;
       this.#counts = countByVolume(this.#latest);
+      this.#noteNames(this.#latest);
       return this.#latest;
     });
     return this.#next;
@@ -143,6 +152,28 @@ export class ContainerLists {
     return this.#nextServices;
   }
 
+  /** Whether all engines that are known answer at once, whatever else they do. */
+  get areSwift(): boolean {
+    const { finder } = this.#parts;
+    return this.keys.every((key) => finder.ofKey(key)?.isAskableInCalls === true);
+  }
+
+  /** What its engine called a container that may be gone; undefined: no answer has named it. */
+  nameOf(id: string): string | undefined {
+    return this.#names.get(id);
+  }
+
+  #noteNames({ containers }: ContainerList): void {
+    for (const { id, name } of containers) {
+      this.#names.delete(id);
+      this.#names.set(id, name);
+    }
+    for (const id of this.#names.keys()) {
+      if (this.#names.size <= NAME_COUNT_MAX) return;
+      this.#names.delete(id);
+    }
+  }
+
   /** How many containers had the volume, running or not, by the latest answers. */
   latestCountOf(volume: string): number {
     return this.#counts.get(volume) ?? 0;
@@ -151,16 +182,28 @@ export class ContainerLists {
   async #askAll(keys: readonly string[], operation: Operation): Promise<ContainerList> {
     const ask = async (engine: ContainerEngine, own: Operation): Promise<ListedContainer[]> => {
       const listed = await engine.containers(own);
-      return listed.map((container) => ({ ...container, engine }));
+      return listed.map((container) => this.#listed(container, engine));
     };
     const { answers, unreachable } = await this.#askEach(keys, ask, operation);
     return { containers: answers, unreachable };
   }
 
+  /** From here on there are only real names. */
+  #listed(container: EngineContainer, engine: ContainerEngine): ListedContainer {
+    const { volumes } = container;
+    return this.#parts.state.read((view) => {
+      const aliases = volumes.flatMap(({ volume }) => view.alias(volume)?.alias ?? []);
+      if (aliases.length === 0) return { ...container, engine, aliases };
+      const real = volumes.map((one) => ({ ...one, volume: resolved(view, one.volume) }));
+      return { ...container, volumes: real, engine, aliases };
+    });
+  }
+
   async #askServices(operation: Operation): Promise<ServiceList> {
     const ask = (engine: ContainerEngine, own: Operation) => engine.services(own);
     const { answers, unreachable } = await this.#askEach(this.keys, ask, operation);
-    return new ServiceList(answers, unreachable);
+    const aliases = this.#parts.state.read((view) => [...view.aliases()]);
+    return new ServiceList({ services: answers, unreachable, aliases });
   }
 
   async #askEach<T>(

@@ -6,6 +6,9 @@ import { DESCRIPTION_BYTES_MAX } from "../core/state-store.ts";
 /** What nobody has said yet of a volume that is new to us, and what has not happened to it. */
 export const unsaid = { lastUse: null, note: null, protection: null } as const;
 
+/** Longest reason and note, in characters. */
+export const LINE_LENGTH_MAX = 1_000;
+
 type Texts = Readonly<Record<string, string>> | null;
 
 /**
@@ -28,4 +31,16 @@ export function checkDescription(name: VolumeName, said: { labels: Texts; option
 
 function bytesOf(texts: Texts): number {
   return texts === null ? 0 : Buffer.byteLength(JSON.stringify(texts));
+}
+
+/** Throws `request.invalid` unless a text is one line of 1 to `LINE_LENGTH_MAX` characters. */
+export function checkLine(field: string, text: string): void {
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must not be there.
+  const isLine = !/[\u0000-\u001f\u007f\u0085\u2028\u2029]/.test(text) && text.trim() !== "";
+  if (isLine && text.length <= LINE_LENGTH_MAX) return;
+  throw new EngineError(
+    "request.invalid",
+    `${field}: one line of 1 to ${LINE_LENGTH_MAX} characters is needed`,
+    { details: { field, length: text.length } },
+  );
 }

@@ -21,6 +21,7 @@ import {
   driverOptions,
   engineOptionNames,
   engineOptions,
+  reclaimModes,
   sharingModes,
   withDriverOptions,
 } from "./engine-options.ts";
@@ -39,6 +40,9 @@ function refusal(options: DriverOptions): string | undefined {
     return error.message;
   }
 }
+
+const tmpfs = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
+const nothingSaid = { owner: undefined, trash: undefined, reclaim: undefined };
 
 const anyOption = fc.oneof(fc.constantFrom(...engineOptionNames), fc.string());
 const anyOptions = fc.dictionary(anyOption, fc.string());
@@ -75,7 +79,7 @@ describe("the driver's part", () => {
 describe("the engine's part", () => {
   test("without options anybody may share, and the owner is left alone", () => {
     for (const options of [null, undefined, {}, { size: "0" }]) {
-      expect(engineOptions(options)).toEqual({ sharing: "all", owner: undefined });
+      expect(engineOptions(options)).toEqual({ ...nothingSaid, sharing: "all" });
     }
   });
 
@@ -118,9 +122,56 @@ describe("the engine's part", () => {
   test("owner and mode together", () => {
     const options = { owner: "999:998", mode: "2750", sharing: "none" };
     expect(engineOptions(options)).toEqual({
+      ...nothingSaid,
       sharing: "none",
       owner: { userId: 999, groupId: 998, mode: 0o2750 },
     });
+  });
+
+  test("times in the trash, and what becomes of the storage", () => {
+    expect(engineOptions({ trash: "12h" }).trash).toBe(43_200_000);
+    expect(engineOptions({ trash: "off" }).trash).toBe("off");
+    for (const reclaim of reclaimModes) expect(engineOptions({ reclaim }).reclaim).toBe(reclaim);
+    expect(refusal({ trash: "a week" })).toBe(
+      'invalid option: "trash": "a week": a number with d (days), h (hours) or m (minutes), as in ' +
+        "30d, at most 36500d, or off is needed",
+    );
+    expect(refusal({ reclaim: "Retain" })).toBe(
+      'invalid option: "reclaim": "Retain": one of retain, trash, delete is needed',
+    );
+  });
+
+  test("of trash and reclaim only what fits together is accepted for a new volume", async () => {
+    await using bench = await startedEngine();
+    const fitting = [
+      { reclaim: "retain" },
+      { reclaim: "trash", trash: "3d" },
+      { reclaim: "delete", trash: "off" },
+      { trash: "3d" },
+      { trash: "off" },
+      { ...tmpfs, reclaim: "retain" },
+      { ...tmpfs, trash: "3d" },
+    ];
+    for (const [index, options] of fitting.entries()) {
+      expect((await create(bench, named(`fits-${index}`, { options }))).options).toEqual(options);
+    }
+    const clashing = [
+      { reclaim: "retain", trash: "3d" },
+      { reclaim: "retain", trash: "off" },
+      { reclaim: "trash", trash: "off" },
+      { reclaim: "delete", trash: "3d" },
+    ];
+    for (const options of clashing) {
+      const { code, message } = await failureOf(create(bench, named("clashes", { options })));
+      expect(code).toBe("volume.option_invalid");
+      expect(message).toContain(`trash=${options.trash} says otherwise`);
+    }
+    for (const reclaim of ["trash", "delete"]) {
+      const options = { ...tmpfs, reclaim };
+      const { code, message } = await failureOf(create(bench, named("clashes", { options })));
+      expect(code).toBe("volume.option_invalid");
+      expect(message).toContain("which is never deleted: only retain fits");
+    }
   });
 
   test("anything is accepted or refused with the option's name, without a change", () => {
@@ -135,7 +186,6 @@ describe("the engine's part", () => {
 });
 
 const engines = { sharing: "none", owner: "999:999", mode: "0750" };
-const tmpfs = { type: "tmpfs", device: "tmpfs" };
 
 /** The local driver, which writes down all options that it is given. */
 function listening(seen: DriverOptions[]): EngineBenchParts {

@@ -10,19 +10,26 @@ import type { RetiredEntry, StateStore } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { EventLog } from "./event-log.ts";
+import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { isKeptInTrash } from "./prune-fate.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { Purger } from "./purger.ts";
-import { type RecoveryReport, recover } from "./recovery.ts";
+import { recover } from "./recovery.ts";
+import type { RecoveryReport } from "./recovery-stage.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
+import { Trash, type TrashParts } from "./trash.ts";
+import { fateOf, isPurgedAtOnce, type TrashDefaults } from "./trash-policy.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
+import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
-import { useGuard } from "./use-guard.ts";
+import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -34,6 +41,12 @@ export interface EngineParts {
   readonly systemOperation: () => Operation;
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
+  readonly trash: TrashingParts;
+}
+
+/** What the trash is told, and its timers where they are a test's own. */
+export interface TrashingParts extends Pick<TrashParts, "budget" | "startTimer"> {
+  readonly defaults: TrashDefaults;
 }
 
 /** What adopting volumes of other engines needs. */
@@ -54,12 +67,19 @@ export interface HoldingParts {
 /** What the API translates to. */
 export interface Engine {
   readonly volumes: VolumeEngine;
+  readonly upkeep: Upkeep;
+  readonly history: History;
   readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
   readonly lastUse: LastUse;
   readonly pruner: Pruner;
   readonly plans: PrunePlans;
+  readonly trash: Trash;
+  /** What the daemon says of removals where a volume says nothing. */
+  readonly trashDefaults: TrashDefaults;
+  /** What the removals of this life have freed. */
+  readonly purger: Pick<Purger, "done">;
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;
@@ -72,7 +92,15 @@ export interface Engine {
 
 /** Recovers what the last life left behind, then hands out the engine. */
 export async function startEngine(parts: EngineParts): Promise<Engine> {
-  const { host, state, leases, systemOperation } = parts;
+  const { host, systemOperation: operation } = parts;
+  // All parts of the engine write to the one that tells: who follows the history misses nothing.
+  const state = tellingState(parts.state, () => history.stored());
+  const history: History = new History({ state, host, operation });
+  return await makeEngine({ ...parts, state, history });
+}
+
+async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
+  const { host, state, history, leases, systemOperation } = parts;
   const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
   const nowMs = () => host.nowMs();
   const randomHex = (bytes: number) => host.randomHex(bytes);
@@ -80,48 +108,45 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
   const looked = { state, drivers, nowMs, places, randomHex };
   const recovery = await recover(looked, systemOperation());
   const events = new EventLog(nowMs);
-  const purger = new Purger({ state, drivers, operation: systemOperation });
-  const retired = state.read((view) => [...view.retired()]);
-  // What recovery could not look at may not be in the trash yet: purging it would free nothing.
-  const isUnfinished = ({ volume }: RetiredEntry): boolean =>
-    recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
-  for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
-  const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
+  const unfinishedRenames = new UnfinishedRenames();
+  const { purger, unfinished, trash } = makeTrash({
+    ...{ ...parts, drivers, events, recovery },
+    clear: (driver, name, operation) => volumes.clear(driver, name, operation),
+  });
+  const trashDefaults = parts.trash.defaults;
   const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
-    ...{ unfinished, missing: recovery.missing },
-    guard,
+    ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
+    ...{ guard, trashDefaults, wantSpace: () => trash.wantSpace() },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const upkeep = new Upkeep({
+    ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
+  });
   const adoptions = new Adoptions({
-    ...{ state, host, drivers, volumes, events, guard, unfinished, purger },
+    ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
     ...parts.adopting,
     operation: systemOperation,
   });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
-  const usage = new Usage({ state, drivers, volumes });
-  const pruner = new Pruner({ state, leases, volumes, usage, events, guard });
-  const plans = new PrunePlans({
-    ...{ state, host, drivers, volumes, usage, events, guard, pruner },
-    fateOf: (entry, atMs) => fateOf(entry, trashDefaults, atMs),
-  });
+  const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
   adoptions.start();
+  trash.start();
   return {
-    volumes,
+    ...{ volumes, upkeep, history, trashDefaults },
     adoptions,
     holds,
     lists,
     lastUse: new LastUse({ state, nowMs }),
-    pruner,
-    plans,
-    usage,
+    ...pruning,
+    ...{ trash, purger },
     events,
     state,
     driverNames: [...drivers.keys()].sort(),
@@ -129,9 +154,62 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
-      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), purger.stop()]);
+      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
+      await purger.stop();
     },
   };
+}
+
+/** What measures volumes, and removes those that nobody uses. */
+function makePruning(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly volumes: VolumeEngine;
+    readonly events: EventLog;
+    readonly guard: UseGuard;
+  },
+): Pick<Engine, "usage" | "pruner" | "plans"> {
+  const { state, leases, host, drivers, volumes, events, guard } = parts;
+  const usage = new Usage({ state, drivers, volumes });
+  const trashDefaults = parts.trash.defaults;
+  const pruner = new Pruner({
+    ...{ state, leases, volumes, usage, events, guard },
+    isKept: (entry) =>
+      isKeptInTrash(drivers.get(entry.driver), fateOf(entry, trashDefaults, host.nowMs())),
+  });
+  const plans = new PrunePlans({
+    ...{ state, host, drivers, volumes, usage, events, guard, pruner, trashDefaults },
+  });
+  return { usage, pruner, plans };
+}
+
+/** What becomes of removed volumes, and what the last life left of that. */
+function makeTrash(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly events: EventLog;
+    readonly recovery: RecoveryReport;
+  } & Pick<TrashParts, "history" | "clear">,
+) {
+  const { state, events, recovery, systemOperation: operation } = parts;
+  const purger = new Purger({
+    ...{ state, drivers: parts.drivers, operation },
+    purged: (entry) => {
+      if (isPurgedAtOnce(entry)) return;
+      const { name, driver } = entry.volume;
+      const bytes = entry.sizeBytes === null ? {} : { bytes: String(entry.sizeBytes) };
+      events.volume("purge", name, { driver, trash: entry.id, ...bytes });
+    },
+  });
+  const retired = state.read((view) => [...view.retired()]);
+  // What recovery could not look at may not be in the trash yet: purging it would free nothing.
+  const isUnfinished = ({ volume }: RetiredEntry): boolean =>
+    recovery.unlisted.includes(volume.driver) || recovery.failed.includes(volume.name);
+  for (const entry of retired) if (!isUnfinished(entry)) purger.add(entry);
+  const unfinished = new UnfinishedRemovals(retired.filter(isUnfinished), purger);
+  const { budget, startTimer } = parts.trash;
+  const trash = new Trash({ ...parts, purger, unfinished, operation, budget, startTimer });
+  return { purger, unfinished, trash };
 }
 
 /** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */

@@ -21,6 +21,7 @@ import {
   ownEnd,
   verdict,
 } from "./hold-table.ts";
+import type { Leaver } from "./holders.ts";
 import { pause } from "./pause.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
@@ -41,6 +42,8 @@ const ENDS_AT_ONCE = 8;
  * nobody waits for them, come so many times later: a tenth of the time goes there.
  */
 const PAUSE_PER_END = 10;
+/** How long the end of a hold waits for the names of containers, in milliseconds. */
+const NAMES_MS_MAX = 200;
 /** How long the end of this life waits for what is just over, in milliseconds. */
 const FINISH_MS_MAX = 1_000;
 
@@ -256,6 +259,7 @@ export class HoldSettler {
       hold.stale = final.state === "unknown" ? final.reason : null;
       if (final.state === "over") over.push(hold);
     }
+    if (!isAsking) await this.#learnNames(over, operation);
     await this.#endAll(over, before, operation);
   }
 
@@ -308,6 +312,24 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
+  /** Whoever had them is written down by the name: most engines still list a container that ends. */
+  async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
+    const { lists } = this.#parts;
+    const isUnnamed = (hold: Hold): boolean => {
+      const id = containerOf(hold);
+      return id !== undefined && lists.nameOf(id) === undefined;
+    };
+    if (!holds.some(isUnnamed) || !lists.areSwift) return;
+    await Promise.race([lists.ask(operation), pause(NAMES_MS_MAX)]);
+  }
+
+  /** What people call who had it last: by the engines' answers, else by the kernel. */
+  #leaver(hold: Hold): Leaver {
+    const id = containerOf(hold);
+    const name = id === undefined ? undefined : (this.#parts.lists.nameOf(id) ?? id);
+    return { holder: hold.holder, name };
+  }
+
   /**
    * Ends a hold that is over, unless a Mount or an Unmount has come meanwhile. Returns how long
    * nothing else could be done, in milliseconds.
@@ -330,8 +352,7 @@ export class HoldSettler {
       }
       hold.group = null;
       const entry = state.read((view) => view.volume(hold.volume));
-      if (entry !== undefined)
-        await volumes.holders.unmount(entry, { holder: hold.holder }, operation);
+      if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), operation);
       this.#holds.delete(keyOf(hold.volume, hold.holder));
     } catch (error) {
       const { message } = toEngineError(error);
@@ -344,6 +365,11 @@ export class HoldSettler {
     }
     return tookMs;
   }
+}
+
+/** A container that had it last; undefined: none was ever seen. */
+function containerOf({ lastUses }: Hold): string | undefined {
+  return lastUses.find(({ container }) => container !== null)?.container ?? undefined;
 }
 
 function keyOf(volume: string, holder: string): string {

@@ -98,7 +98,7 @@ describe("mount", () => {
     expect(await mount(bench, c1)).toBe(path);
     expect(holders(bench)).toEqual(before);
     expect(bench.events.filter((event) => event.action === "mount")).toHaveLength(1);
-    expect(bench.state.history({ countMax: 9 })).toHaveLength(2);
+    expect(bench.state.history({ order: "newest first", countMax: 9 }).entries).toHaveLength(2);
     // The driver is asked all the same: what it mounted may have gone meanwhile.
     expect(calls).toEqual(["mount c1", "mount c1"]);
   });
@@ -185,7 +185,9 @@ describe("unmount", () => {
       action: "unmount",
       attributes: { container: "c1", driver: "local" },
     });
-    expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "unmount" }]);
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
+      { action: "unmount" },
+    ]);
   });
 
   test("of who holds nothing succeeds, and tells nobody", async () => {
@@ -193,7 +195,9 @@ describe("unmount", () => {
     await using bench = await withVolume(noted(calls));
     await unmount(bench, c1);
     expect(calls).toEqual(["unmount c1"]);
-    expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "create" }]);
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
+      { action: "create" },
+    ]);
     expect(bench.events.map((event) => event.action)).toEqual(["create"]);
   });
 

@@ -6,7 +6,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { HolderKind, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { HolderEntry, HolderKind, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import type { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
@@ -113,13 +113,17 @@ export class Holders {
     // Also for a holder without a row: its mount may have been left by one that failed.
     await driver.unmount(entry.name, holder, operation);
     this.#leftovers.settle(entry.name, holder);
-    if (!this.isHeldBy(entry.name, holder)) return;
+    const held = state.read((view) =>
+      view.holders(entry.name).find((one) => one.holder === holder),
+    );
+    if (held === undefined) return;
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);
       const subject = name ?? holder;
       // The row as it is: a volume's labels, note and protection may have changed since.
       const row = transaction.volume(entry.name) ?? entry;
-      transaction.putVolume({ ...row, lastUse: { atMs: host.nowMs(), holder: subject } });
+      const lastHolder = nameInstead(held, leaver, row) ?? subject;
+      transaction.putVolume({ ...row, lastUse: { atMs: host.nowMs(), holder: lastHolder } });
       transaction.addHistory(historyEntry(host, { action: "unmount", entry, subject }, operation));
     });
     events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
@@ -162,4 +166,17 @@ export class Holders {
     const identity = presence.state === "found" ? presence.record.identity : entry.identity;
     return { ...entry, identity, usedAtMs: this.#parts.host.nowMs() };
   }
+}
+
+/**
+ * dockerd mounts a volume for a moment to copy an image's files, with an ID that says nothing. That
+ * may end after the container that it was for: who had the volume meanwhile is the one to name.
+ */
+function nameInstead(
+  { kind, sinceMs }: HolderEntry,
+  { name }: Leaver,
+  { lastUse }: VolumeEntry,
+): string | undefined {
+  if (kind !== "engine" || name !== undefined || lastUse === null) return undefined;
+  return lastUse.atMs >= sinceMs ? lastUse.holder : undefined;
 }

@@ -96,6 +96,8 @@ describe("a Mount", () => {
       expect.stringContaining("make-rshared"),
     ]);
     expect(it.bench.binds.bound.size).toBe(0);
+    // The driver has mounted it for a moment: what is lost from now on is missing, and never empty.
+    expect(it.bench.engine.volumes.inspect("data").usedAtMs).toBe(it.bench.nowMs);
     expect(existsSync(join(it.bench.holdsDirectory, holdId("data", first)))).toBe(false);
     await remove(it);
     expect(names(it.bench)).toEqual([]);
@@ -208,6 +210,26 @@ describe("who has a volume", () => {
     await it.bench.restart();
     expect(last()).toBe(endedMs);
   });
+});
+
+test("a copy that ends after the container that it was for takes its name from nobody", async () => {
+  await using it = await withVolume();
+  const { engine } = it.bench;
+  const { name } = engine.volumes.inspect("data");
+  const end = it.bench.binds.copy(await mount(it, first), { container: first });
+  it.docker.containers.push(containerWith("data", { id: first, name: "db" }));
+  await engine.holds.refresh(it.bench.operation());
+  await mount(it, second);
+  it.bench.nowMs += 1_000;
+  end();
+  it.docker.containers.length = 0;
+  await unmount(it, first);
+  await holders(it);
+  it.bench.nowMs += 1_000;
+  await unmount(it, second);
+  await holders(it);
+  expect(engine.volumes.inspect("data").lastUse).toEqual({ atMs: it.bench.nowMs, holder: "db" });
+  expect(engine.lastUse.holderOf(name)).toBe("db");
 });
 
 describe("a new life", () => {

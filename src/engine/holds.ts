@@ -93,8 +93,8 @@ export class Holds {
    * that stops a container need not. What is not there is no mistake.
    */
   async unmount(name: string, holder: HolderId, _operation: Operation): Promise<void> {
-    const { settler, host } = this.#parts;
-    const hold = settler.find(name, holder);
+    const { settler, volumes, host } = this.#parts;
+    const hold = settler.find(volumes.resolve(name), holder);
     if (hold === undefined) return;
     noteUnmount(hold, host.monotonicMs());
     settler.add(hold);
@@ -102,7 +102,8 @@ export class Holds {
 
   /** Whether a container engine has this hold. */
   has(name: string, holder: HolderId): boolean {
-    return this.#parts.settler.find(name, holder) !== undefined;
+    const { settler, volumes } = this.#parts;
+    return settler.find(volumes.resolve(name), holder) !== undefined;
   }
 
   /** Who has a volume, as far as is known without asking anybody now. */

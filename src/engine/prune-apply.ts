@@ -2,9 +2,10 @@
 import { type EngineError, toEngineError } from "../core/errors.ts";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
-import type { PlannedVolume, PlanOfPrune } from "./prune-plans.ts";
+import { isOwnStorage } from "./prune-fate.ts";
+import type { PlanOfPrune } from "./prune-plans.ts";
 import type { UseGuard } from "./use-guard.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -48,47 +49,52 @@ export async function applyPlan(
   plan: PlanOfPrune,
   operation: Operation,
 ): Promise<PlanResult> {
-  const removed: PlannedVolume[] = [];
+  const removed: RemovedVolume[] = [];
   const skipped: SkippedVolume[] = [];
   const pending = plan.volumes.values();
+  let freedBytes = 0;
   const worker = async (): Promise<void> => {
-    for (const planned of pending) {
-      operation.signal.throwIfAborted();
-      const why = await removeOne(parts, planned.entry, operation);
-      if (why === undefined) removed.push(planned);
-      else skipped.push({ name: planned.entry.name, why });
+    for (const { entry, sizeBytes } of pending) {
+      const { name } = entry;
+      const end = await removeOne(parts, entry, operation);
+      if (end.why === undefined) {
+        const trashId = end.retired?.phase === "kept" ? end.retired.id : null;
+        if (trashId === null && isOwnStorage(entry)) freedBytes += sizeBytes ?? 0;
+        removed.push({ name, trashId, sizeBytes });
+      } else {
+        skipped.push({ name, why: end.why });
+      }
     }
   };
   await Promise.all(Array.from({ length: CONCURRENCY_COUNT }, worker));
-  const trashIds = trashIdsOf(parts.state, removed);
-  const report = removed.map(({ entry, sizeBytes }): RemovedVolume => {
-    return { name: entry.name, trashId: trashIds.get(entry.name) ?? null, sizeBytes };
-  });
-  const freed = report.filter(({ trashId }) => trashId === null);
-  parts.events.pruned(freed.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0));
-  return { removed: report, skipped };
+  parts.events.pruned(freedBytes);
+  return { removed, skipped };
 }
 
-/** Why it stays; undefined: it is removed. */
+/** What became of one volume; `why` it stays. */
+interface End {
+  readonly why?: string;
+  readonly retired?: RetiredEntry | undefined;
+}
+
 async function removeOne(
   { state, volumes, guard }: ApplyParts,
   planned: VolumeEntry,
   operation: Operation,
-): Promise<string | undefined> {
+): Promise<End> {
   try {
     await using _lease = await volumes.lease(planned.name, operation);
     const now = state.read((view) => view.volume(planned.name));
-    if (now !== planned) return changeOf(planned, now);
+    if (now !== planned) return { why: changeOf(planned, now) };
     await guard.refuseServed(planned, operation);
-    await volumes.removeHeld(planned, "prune", operation);
-    return undefined;
+    return { retired: await volumes.removeHeld(planned, "prune", operation) };
   } catch (thrown) {
     operation.signal.throwIfAborted();
     const error = toEngineError(thrown);
-    if (error.code === "volume.in_use") return `used since: ${holdersOf(error)}`;
+    if (error.code === "volume.in_use") return { why: `used since: ${holdersOf(error)}` };
     const { code, message } = error;
     operation.log.warn("prune left a volume", { volume: planned.name, code, error: message });
-    return message;
+    return { why: message };
   }
 }
 
@@ -110,20 +116,4 @@ function changeOf(planned: VolumeEntry, now: VolumeEntry | undefined): string {
 function holdersOf({ details }: EngineError): string {
   const { holders } = details;
   return Array.isArray(holders) ? holders.join(", ") : "";
-}
-
-/** One look through the trash for all of them: it may be long. */
-function trashIdsOf(
-  state: StateStore,
-  removed: readonly PlannedVolume[],
-): ReadonlyMap<VolumeName, TrashId> {
-  const entries = new Map(removed.map(({ entry }) => [entry.name, entry]));
-  const found = new Map<VolumeName, TrashId>();
-  state.read((view) => {
-    for (const { id, volume, phase } of view.retired()) {
-      const isOurs = entries.get(volume.name)?.createdAtMs === volume.createdAtMs;
-      if (isOurs && phase === "kept") found.set(volume.name, id);
-    }
-  });
-  return found;
 }

@@ -1,10 +1,18 @@
 // What becomes of a volume that a prune removes, in words.
 import type { VolumeDriver } from "../core/driver.ts";
-import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
+import type { Fate } from "./trash-policy.ts";
 
-/** What a removal makes of a volume: see decision 0009. */
-export type Fate = Pick<RetiredEntry, "phase" | "purgeAtMs">;
+/** Whether Holdfast made the volume's storage, and may destroy it. */
+export function isOwnStorage({ origin, options }: VolumeEntry): boolean {
+  return origin === "made" && Object.keys(driverOptions(options)).length === 0;
+}
+
+/** Whether what is removed stays in the trash for a while, and takes its space there. */
+export function isKeptInTrash(driver: VolumeDriver | undefined, { phase }: Fate): boolean {
+  return driver?.trash !== undefined && phase === "kept";
+}
 
 /**
  * `trash until 2026-10-22` (a day of UTC), `trash until somebody purges it`, `purged at once`, or
@@ -13,11 +21,11 @@ export type Fate = Pick<RetiredEntry, "phase" | "purgeAtMs">;
 export function fateInWords(
   entry: VolumeEntry,
   driver: VolumeDriver | undefined,
-  { phase, purgeAtMs }: Fate,
+  fate: Fate,
 ): string {
-  const isOurs = Object.keys(driverOptions(entry.options)).length === 0;
-  if (entry.origin === "adopted" || !isOurs) return "let go of; data stays";
-  if (driver?.trash === undefined || phase === "purging") return "purged at once";
+  if (!isOwnStorage(entry)) return "let go of; data stays";
+  if (!isKeptInTrash(driver, fate)) return "purged at once";
+  const { purgeAtMs } = fate;
   if (purgeAtMs === null) return "trash until somebody purges it";
   return `trash until ${new Date(purgeAtMs).toISOString().slice(0, 10)}`;
 }

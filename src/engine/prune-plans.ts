@@ -14,8 +14,9 @@ import {
   type PruneQuestion,
   projectOf,
 } from "./prune-eligibility.ts";
-import { type Fate, fateInWords } from "./prune-fate.ts";
+import { fateInWords } from "./prune-fate.ts";
 import type { Pruner } from "./pruning.ts";
+import { fateOf, type TrashDefaults } from "./trash-policy.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers } from "./use-guard.ts";
 
@@ -25,7 +26,7 @@ export const PLAN_MS_MAX = 3_600_000;
 export const PLAN_COUNT_MAX = 64;
 /** How many volumes all plans that are kept may have together, but for the newest plan. */
 const PLANNED_COUNT_MAX = 100_000;
-/** How long a plan may take to measure its volumes, in milliseconds, unless said otherwise. */
+/** How long a plan may take to measure its volumes, in milliseconds. */
 const MEASURE_MS_MAX = 10_000;
 /** Bytes of randomness in an id: one of an old plan must not mean a new one. */
 const ID_BYTES = 3;
@@ -70,10 +71,7 @@ export interface PrunePlansParts extends ApplyParts {
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
   readonly usage: Usage;
   readonly host: Pick<Host, "nowMs" | "randomHex">;
-  /** What a removal at that time makes of a volume. */
-  readonly fateOf: (entry: VolumeEntry, nowMs: number) => Fate;
-  /** How long a plan may take to measure its volumes, in milliseconds. */
-  readonly measureMsMax?: number;
+  readonly trashDefaults: TrashDefaults;
 }
 
 /** A volume that may go, but for its size. */
@@ -171,10 +169,10 @@ export class PrunePlans {
     candidates: readonly Candidate[],
     operation: Operation,
   ): Promise<(entry: VolumeEntry) => number | null | undefined> {
-    const { usage, measureMsMax = MEASURE_MS_MAX } = this.#parts;
+    const { usage } = this.#parts;
     if (!measure && largerBytes === undefined) return (entry) => usage.known(entry);
     const entries = candidates.map(({ entry }) => entry);
-    const measured = await usage.measureEach(entries, measureMsMax, operation);
+    const measured = await usage.measureEach(entries, MEASURE_MS_MAX, operation);
     return (entry) => {
       const sizeBytes = measured.get(entry) ?? usage.known(entry) ?? undefined;
       return sizeBytes === -1 ? null : sizeBytes;
@@ -187,7 +185,8 @@ export class PrunePlans {
     why: string,
     nowMs: number,
   ): PlannedVolume {
-    const { drivers, fateOf } = this.#parts;
+    const { drivers, trashDefaults } = this.#parts;
+    const fate = fateOf(entry, trashDefaults, nowMs);
     return {
       entry,
       sizeBytes: sizeBytes ?? null,
@@ -195,7 +194,7 @@ export class PrunePlans {
       lastHolder: entry.lastUse?.holder ?? null,
       project: projectOf(entry),
       why,
-      fate: fateInWords(entry, drivers.get(entry.driver), fateOf(entry, nowMs)),
+      fate: fateInWords(entry, drivers.get(entry.driver), fate),
     };
   }
 

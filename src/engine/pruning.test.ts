@@ -8,6 +8,7 @@ import {
   failureOf,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
+import { memoryEngine } from "../../test/support/memory-engine.ts";
 import { EngineError } from "../core/errors.ts";
 import { parseHolderId } from "../core/names.ts";
 import type { Labels } from "../core/state-store.ts";
@@ -91,6 +92,31 @@ describe("the plan", () => {
     await bench.state.write((transaction) => transaction.removeVolume(entry.name));
   });
 
+  test("takes no volume that is protected, or that a service names", async () => {
+    const docker = memoryEngine();
+    await using bench = await startedEngine({ finder: docker.finder });
+    await bench.state.write((transaction) =>
+      transaction.putEngine({ key: docker.key, sinceMs: bench.nowMs }),
+    );
+    for (const name of ["free", "served", "protected"]) await create(bench, name);
+    const entry = bench.engine.volumes.inspect("protected");
+    const protection = { reason: "prod orders", sinceMs: bench.nowMs, by: "holdfast" };
+    await bench.state.write((transaction) => transaction.putVolume({ ...entry, protection }));
+    const { pruner } = bench.engine;
+    const before = await pruner.prepare(bench.operation());
+    docker.services.push({ id: "s1", name: "web", volumes: ["served"] });
+    const { services } = await pruner.prepare(bench.operation());
+    const wanted = pruner.plan({}, { all: false, services }).entries.map(({ name }) => name);
+    expect(wanted as readonly string[]).toEqual(["free"]);
+    // The service has come since the plan.
+    const early = pruner.plan({}, { all: false, services: before.services });
+    expect(early.entries).toHaveLength(2);
+    expect((await pruner.run(early, bench.operation())).deleted).toEqual(["free"]);
+    docker.knowsServices = false;
+    const { code } = await failureOf(pruner.prepare(bench.operation()));
+    expect(code).toBe("containers.unreachable");
+  });
+
   test("label selects, label! excludes what has all of them", async () => {
     await using bench = await startedEngine();
     await create(bench, "keep-both", { labels: { keep: "yes", tier: "gold" } });
@@ -122,7 +148,9 @@ describe("the run", () => {
     expect(rows(bench)).toEqual(["named"]);
     expect(bench.events.map((event) => event.action)).toEqual(["destroy", "destroy", "prune"]);
     expect(bench.events.at(-1)).toMatchObject({ actor: "", attributes: { reclaimed: "2000" } });
-    expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "prune" }]);
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
+      { action: "prune" },
+    ]);
     await bench.purged();
   });
 

@@ -30,7 +30,10 @@ export interface PrunePlan {
 
 export interface PruneReport {
   readonly deleted: readonly string[];
-  /** Apparent bytes of what was removed; they are free once the background has purged them. */
+  /**
+   * Apparent bytes of what is purged at once; they are free when the background has done it. What
+   * went into the trash takes its space as before.
+   */
   readonly reclaimedBytes: number;
 }
 
@@ -41,6 +44,8 @@ export interface PrunerParts {
   readonly usage: Usage;
   readonly events: EventLog;
   readonly guard: UseGuard;
+  /** Whether it would go into the trash for a while. */
+  readonly isKept: (entry: VolumeEntry) => boolean;
 }
 
 export class Pruner {
@@ -69,7 +74,7 @@ export class Pruner {
    * Docker's rule of what may go: volumes of `local` without holders that were created without
    * options; anonymous ones only, unless `all`. The engine's own options count as well: who said
    * how a volume is shared made it on purpose. What a service names stays, unlike in Docker: it is
-   * scaled up again one day.
+   * scaled up again one day. So does what is protected.
    */
   plan(filter: VolumeFilter, choice: PruneChoice): PrunePlan {
     const { state, volumes } = this.#parts;
@@ -118,11 +123,12 @@ export class Pruner {
     }
   }
 
-  /** The bytes of what was removed; undefined when it changed since the plan or refused. */
+  /** The bytes that become free; undefined when it changed since the plan or refused. */
   async #removeOne(planned: VolumeEntry, operation: Operation): Promise<number | undefined> {
-    const { state, leases, volumes, usage, guard } = this.#parts;
+    const { state, leases, volumes, usage, guard, isKept } = this.#parts;
     try {
-      const sizeBytes = Math.max(0, await usage.measure(planned, operation));
+      const isMeasured = !isKept(planned);
+      const sizeBytes = isMeasured ? Math.max(0, await usage.measure(planned, operation)) : 0;
       await using _lease = await leases.acquire(`volume:${planned.name}`, "exclusive", operation);
       if (state.read((view) => view.volume(planned.name)) !== planned) return undefined;
       await guard.refuseServed(planned, operation);
@@ -139,6 +145,7 @@ export class Pruner {
 
 function isPrunable(entry: VolumeEntry, choice: { readonly all: boolean }): boolean {
   if (entry.driver !== PRUNED_DRIVER || entry.phase !== "ready") return false;
+  if (entry.protection !== null) return false;
   if (entry.options !== null && Object.keys(entry.options).length > 0) return false;
   return choice.all || (entry.labels !== null && Object.hasOwn(entry.labels, ANONYMOUS_LABEL));
 }

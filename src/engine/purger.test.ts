@@ -36,7 +36,8 @@ const resisting: EngineBenchParts = {
       const isBad = (path: string) =>
         existsSync(join(path, "_data")) &&
         readdirSync(join(path, "_data")).some((file) => file.startsWith("bad-"));
-      if (program !== "rm" || !args.some(isBad)) return await host.run(program, args, operation);
+      if (!args.includes("rm") || !args.some(isBad))
+        return await host.run(program, args, operation);
       return { exitCode: 1, stdout: "", stderr: "rm: cannot remove: Input/output error" };
     },
   }),

@@ -64,7 +64,8 @@ export async function settleMove(
       transaction.putRetired({
         id: makeTrashId(parts.randomHex(8)),
         volume: { ...row, mountpoint: ours, identity: record.identity },
-        retiredAtMs: atMs,
+        phase: "purging",
+        ...{ retiredAtMs: atMs, purgeAtMs: atMs, removedBy: OWN_PROGRAM, sizeBytes: null },
       });
     }
     transaction.addHistory({

@@ -37,13 +37,13 @@ async function withVolumes(): Promise<EngineBench> {
 test("what lies in the trash was removed: it stays removed, and its data is kept", async () => {
   await using bench = await withVolumes();
   const { name } = bench.engine.volumes.inspect("used");
-  await bench.local().trash?.retire(name, idOfTrash, bench.operation());
+  await bench.local().trash?.retire(name, { id: idOfTrash, description: "" }, bench.operation());
   await bench.restart();
   expect(bench.engine.recovery as object).toEqual(
     only({ leftRemoved: ["used"], strays: [idOfTrash] }),
   );
   expect(names(bench)).toEqual(["gone"]);
-  expect(bench.state.history({ countMax: 1 })).toMatchObject([
+  expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
     { action: "remove", volume: "used", caller: { kind: "system" } },
   ]);
   expect(existsSync(join(bench.root, "trash", idOfTrash))).toBe(true);

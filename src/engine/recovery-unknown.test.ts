@@ -7,8 +7,8 @@ import type { EngineBench, EngineBenchParts } from "../../test/support/engine-be
 import {
   bracketed,
   dead,
-  idOfTrash,
   only,
+  retiredRow,
   startsWith,
   withVolume,
 } from "../../test/support/recovery-bench.ts";
@@ -64,7 +64,7 @@ describe("a driver that cannot tell", () => {
       const volume = transaction.volume(name);
       if (volume === undefined) throw new Error("the volume is there");
       transaction.removeVolume(name);
-      transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
+      transaction.putRetired(retiredRow(volume));
     });
     mkdirSync(join(bench.volumePath("other"), "_data"), { recursive: true });
     const before = rows(bench)[1];

@@ -139,7 +139,7 @@ describe("storage without a row", () => {
       usedAtMs: bench.nowMs,
     });
     expect(entry.identity).not.toBe("");
-    expect(bench.state.history({ countMax: 1 })).toMatchObject([
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
       { action: "adopt", volume: "old" as VolumeName },
     ]);
     await bench.restart();

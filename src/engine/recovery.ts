@@ -1,58 +1,26 @@
 // What the daemon does before it serves: storage is brought to what the rows say. It never
 // destroys.
-import type { DriverOptions, RetiredRecord, VolumeDriver, VolumeRecord } from "../core/driver.ts";
+import type { DriverOptions, RetiredRecord, VolumeRecord } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
-import type { DriverName, TrashId, VolumeName } from "../core/names.ts";
+import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type {
-  HistoryAction,
-  HistoryEntry,
-  RetiredEntry,
-  VolumeEntry,
-} from "../core/state-store.ts";
+import type { HistoryAction, HistoryEntry, VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { driverOptions, withDriverOptions } from "./engine-options.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { isMoving } from "./moving.ts";
-import { type MoveParts, movingRows, settleMove } from "./recovery-moves.ts";
-
-/** What recovery found and did, for the log and `info`. Lists name volumes. */
-export interface RecoveryReport {
-  /** Directories without a row became volumes. */
-  readonly adopted: readonly VolumeName[];
-  /** Volumes that were never used and lost their directory in a power cut were made again. */
-  readonly rebuilt: readonly VolumeName[];
-  /** Removals whose rename was lost were finished. */
-  readonly retired: readonly VolumeName[];
-  /** Creations that never ended were forgotten. */
-  readonly forgotten: readonly VolumeName[];
-  /** Volumes that were used and have no directory: their rows stay, using them is an error. */
-  readonly missing: readonly VolumeName[];
-  /** Volumes whose directories lay in the trash without a row, known by identity, are back. */
-  readonly restored: readonly VolumeName[];
-  /** Volumes of an older copy whose directories lie in the trash: they stay removed. */
-  readonly leftRemoved: readonly VolumeName[];
-  /** What lies in the trash without a row: kept. */
-  readonly strays: readonly TrashId[];
-  /** Drivers that could not list what they have: nothing of theirs was touched. */
-  readonly unlisted: readonly DriverName[];
-  /** Volumes whose storage failed meanwhile: their rows are as they were. */
-  readonly failed: readonly VolumeName[];
-}
-
-/**
- * How much older than the clock a file system's time stamps may be, in milliseconds: they are taken
- * once per tick of the kernel, 10 ms at the most.
- */
-const CLOCK_GRAIN_MS = 20;
-
-export interface RecoveryParts extends MoveParts {
-  readonly drivers: ReadonlyMap<string, VolumeDriver>;
-}
-
-type Mutable<T> = {
-  -readonly [Key in keyof T]: T[Key] extends readonly (infer Item)[] ? Item[] : never;
-};
+import { movingRows, settleMove } from "./recovery-moves.ts";
+import { finishRenames } from "./recovery-renames.ts";
+import {
+  attempt,
+  type Mutable,
+  nameKey,
+  type RecoveryParts,
+  type RecoveryReport,
+  type Stage,
+} from "./recovery-stage.ts";
+import { finishRemovals, nameStrays } from "./recovery-trash.ts";
+import { parseRetired } from "./trash-description.ts";
 
 /**
  * Runs once, before the first request. Safe to repeat and to interrupt anywhere. Cost: one listing
@@ -67,6 +35,8 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
     missing: [],
     restored: [],
     leftRemoved: [],
+    renamed: [],
+    trashFound: [],
     strays: [],
     unlisted: [],
     failed: [],
@@ -78,21 +48,13 @@ export async function recover(parts: RecoveryParts, operation: Operation): Promi
       await attempt(stage, row.name, operation, () => settleMove(stage, row, operation));
     }
     await finishRemovals(stage, operation);
+    await finishRenames(stage, operation);
     await reconcileRows(stage, operation);
     await adoptRest(stage, operation);
+    await nameStrays(stage, operation);
     report.strays.push(...stage.strays.keys());
   }
   return report;
-}
-
-interface Stage {
-  readonly parts: RecoveryParts;
-  readonly driver: VolumeDriver;
-  readonly report: Mutable<RecoveryReport>;
-  readonly present: Map<VolumeName, VolumeRecord>;
-  readonly inTrash: ReadonlySet<TrashId>;
-  /** What lies in the trash without a row, by its id. */
-  readonly strays: Map<TrashId, RetiredRecord>;
 }
 
 /** What the driver has; undefined when it cannot say: one dead driver must not stop the others. */
@@ -116,77 +78,20 @@ async function look(
     });
     return undefined;
   }
-  const inTrash = new Set(strays.keys());
+  const inTrash = new Map(strays);
   for (const { id } of parts.state.read((view) => [...view.retired()])) strays.delete(id);
-  return { ...known, present, inTrash, strays };
+  return { ...known, present, inTrash, strays, strayKeys: keysOf(strays.values()) };
 }
 
-/** One volume whose storage fails must not keep all others from being served. */
-async function attempt(
-  { report }: Stage,
-  name: VolumeName,
-  operation: Operation,
-  work: () => Promise<void>,
-): Promise<void> {
-  try {
-    await work();
-  } catch (error) {
-    report.failed.push(name);
-    const { code, message } = toEngineError(error);
-    operation.log.error("a volume could not be recovered; it is left as it was", {
-      volume: name,
-      code,
-      error: message,
-    });
+function keysOf(strays: Iterable<RetiredRecord>): ReadonlyMap<string, TrashId> {
+  const keys = new Map<string, TrashId>();
+  for (const { id, identity, description, isPurging } of strays) {
+    if (isPurging) continue;
+    if (identity !== "") keys.set(identity, id);
+    const entry = description === null ? undefined : parseRetired(description)?.entry;
+    if (entry?.id === id) keys.set(nameKey(entry.volume), id);
   }
-}
-
-/** A removal is acknowledged by its row; here the directory follows, found by its identity. */
-async function finishRemovals(stage: Stage, operation: Operation): Promise<void> {
-  const { parts, driver, present, inTrash, report } = stage;
-  const { trash } = driver;
-  if (trash === undefined) return;
-  const retired = parts.state.read((view) =>
-    [...view.retired()].filter((entry) => entry.volume.driver === driver.name),
-  );
-  for (const entry of retired) {
-    const { name } = entry.volume;
-    const record = present.get(name);
-    if (inTrash.has(entry.id) || !isThatDirectory(entry, record)) continue;
-    const row = parts.state.read((view) => view.volume(name));
-    const isUsedSince = row !== undefined && isIdentical(row.identity, entry.volume.identity);
-    let isKept = isUsedSince;
-    await attempt(stage, name, operation, async () => {
-      const movedAtMs = isUsedSince ? 0 : await trash.movedAtMs(name, operation);
-      // A volume has used this directory since, or somebody has moved it back out of the trash:
-      // whatever was removed, this is not to go with it.
-      isKept = isUsedSince || movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS;
-      if (isKept) {
-        operation.log.warn("what was removed has been brought back by hand and is kept", {
-          volume: name,
-          trash: entry.id,
-        });
-        await parts.state.write((transaction) => transaction.removeRetired(entry.id));
-        return;
-      }
-      operation.log.info("a removal is finished that the last stop had cut short", {
-        volume: name,
-        trash: entry.id,
-      });
-      await trash.retire(name, entry.id, operation);
-      report.retired.push(name);
-    });
-    // Also when it failed: nobody may take it for a volume again.
-    if (!isKept) present.delete(name);
-  }
-}
-
-function isThatDirectory(entry: RetiredEntry, record: VolumeRecord | undefined): boolean {
-  return record !== undefined && isIdentical(record.identity, entry.volume.identity);
-}
-
-function isIdentical(found: string, recorded: string): boolean {
-  return found !== "" && found === recorded;
+  return keys;
 }
 
 async function reconcileRows(stage: Stage, operation: Operation): Promise<void> {
@@ -283,20 +188,25 @@ async function reconcileAbsent(
   row: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { parts, driver, report, strays } = stage;
+  const { parts, driver, report, strays, strayKeys } = stage;
   const presence = await driver.get(row.name, operation);
   if (presence.state === "unknown") report.failed.push(row.name);
   if (presence.state !== "absent") return;
-  const stray = [...strays.values()].find((one) => isIdentical(one.identity, row.identity));
-  if (stray !== undefined && parts.state.origin.kind === "salvaged") {
-    // Rows of an older copy do not know of removals since. What is left of the data is kept.
+  const isOlder = parts.state.origin.kind === "salvaged";
+  // A volume that was never used has no identity in its row; only what lies beside its data tells.
+  const key = row.identity === "" && isOlder ? nameKey(row) : row.identity;
+  const id = strayKeys.get(key);
+  const stray = id === undefined ? undefined : strays.get(id);
+  if (stray !== undefined && isOlder) {
+    // Rows of an older copy do not know of removals since. What is left of the data is kept, and
+    // is an entry of the trash where it says what it is.
     await parts.state.write((transaction) => {
       transaction.removeVolume(row.name);
       transaction.addHistory(change(row, "remove", parts.nowMs(), operation));
     });
     report.leftRemoved.push(row.name);
   } else if (stray !== undefined && driver.trash !== undefined) {
-    // A removal that was taken back, because its answer was lost: the data had been moved.
+    // A restore that was cut short, or a removal that was taken back because its answer was lost.
     await driver.trash.restore(stray.id, row.name, operation);
     strays.delete(stray.id);
     report.restored.push(row.name);

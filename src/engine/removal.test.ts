@@ -54,7 +54,9 @@ describe("remove", () => {
     expect(existsSync(bench.volumePath("wiki"))).toBe(false);
     expect(readdirSync(join(bench.root, "trash"))).toHaveLength(1);
     expect(bench.events.map((event) => event.action)).toEqual(["create", "destroy"]);
-    expect(bench.state.history({ countMax: 1 })).toMatchObject([{ action: "remove" }]);
+    expect(bench.state.history({ order: "newest first", countMax: 1 }).entries).toMatchObject([
+      { action: "remove" },
+    ]);
     await bench.purged();
     expect(readdirSync(join(bench.root, "trash"))).toEqual([]);
   });
@@ -98,10 +100,10 @@ describe("remove", () => {
   test("the row is gone from the disk before the directory is moved", async () => {
     let rowsThen: readonly string[] | undefined;
     const parts = changedTrash((trash, bench) => ({
-      retire: (name, id, operation) => {
+      retire: (name, retirement, operation) => {
         rowsThen = rows(bench);
         expect(existsSync(join(bench.volumePath(name), "_data", "file"))).toBe(true);
-        return trash.retire(name, id, operation);
+        return trash.retire(name, retirement, operation);
       },
     }));
     await using bench = await startedEngine(parts);
@@ -162,8 +164,8 @@ describe("a removal that fails", () => {
   test("puts the volume back as it was", async () => {
     let isDead = true;
     const parts = changedTrash((trash) => ({
-      retire: (name, id, operation) =>
-        isDead ? Promise.reject(dead) : trash.retire(name, id, operation),
+      retire: (name, retirement, operation) =>
+        isDead ? Promise.reject(dead) : trash.retire(name, retirement, operation),
     }));
     await using bench = await startedEngine(parts);
     const { mountpoint } = await filled(bench, "wiki");
@@ -181,8 +183,8 @@ describe("a removal that fails", () => {
 
   test("only in its answer has been done, and is finished", async () => {
     const parts = changedTrash((trash) => ({
-      retire: async (name, id, operation) => {
-        await trash.retire(name, id, operation);
+      retire: async (name, retirement, operation) => {
+        await trash.retire(name, retirement, operation);
         throw dead;
       },
     }));
@@ -207,8 +209,8 @@ describe("a removal that fails", () => {
             get: (name, operation) => (isDead ? Promise.reject(dead) : driver.get(name, operation)),
             trash: trash && {
               ...trash,
-              retire: async (name, id, operation) => {
-                await trash.retire(name, id, operation);
+              retire: async (name, retirement, operation) => {
+                await trash.retire(name, retirement, operation);
                 isDead = true;
                 throw dead;
               },

@@ -3,7 +3,7 @@
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
-import { makeTrashId, type VolumeName } from "../core/names.ts";
+import { makeTrashId, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
@@ -61,13 +61,15 @@ async function retire(
   if (presence.state === "unknown") {
     throw new EngineError("volume.unknown", `remove ${entry.name}: ${presence.reason}`);
   }
-  const identity = presence.state === "found" ? presence.record.identity : "";
+  const found = presence.state === "found" ? presence.record : undefined;
+  const identity = found?.identity ?? "";
+  const lost = found === undefined ? await strayOf(parts, removal, operation) : undefined;
   const nowMs = host.nowMs();
   const retired: RetiredEntry = {
-    id: makeTrashId(host.randomHex(8)),
-    volume: { ...entry, identity },
+    id: lost ?? makeTrashId(host.randomHex(8)),
+    volume: { ...entry, identity: lost === undefined ? identity : entry.identity },
     // Where nothing is found there is nothing to keep.
-    ...(presence.state === "found" ? fateOfRemoval(parts, removal, nowMs) : forGood(nowMs)),
+    ...((found ?? lost) ? fateOfRemoval(parts, removal, nowMs) : forGood(nowMs)),
     retiredAtMs: nowMs,
     removedBy: byOf(host, operation),
     sizeBytes: null,
@@ -98,6 +100,20 @@ async function retire(
   }
   purger.add(retired);
   return retired;
+}
+
+/** Where the data is that a removal had moved before it was taken back, its answer being lost. */
+async function strayOf(
+  { state }: RemovalParts,
+  { trash, entry }: Removal & { readonly trash: TrashCapable },
+  operation: Operation,
+): Promise<TrashId | undefined> {
+  if (entry.identity === "") return undefined;
+  for await (const { id, identity, isPurging } of trash.list(operation)) {
+    if (isPurging || identity !== entry.identity) continue;
+    if (state.read((view) => view.retiredEntry(id)) === undefined) return id;
+  }
+  return undefined;
 }
 
 function fateOfRemoval(

@@ -21,9 +21,9 @@ import {
   volumePhases,
 } from "../core/state-store.ts";
 import {
-  finite,
   either,
   exactly,
+  finite,
   listOf,
   oneOf,
   orNull,

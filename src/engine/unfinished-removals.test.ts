@@ -19,10 +19,10 @@ function fragile(faults: { retire: boolean; list: boolean }): EngineBenchParts {
   const around = (driver: VolumeDriver): VolumeDriver => {
     const trash: TrashCapable | undefined = driver.trash && {
       ...driver.trash,
-      retire: (name, id, operation) =>
+      retire: (name, retirement, operation) =>
         faults.retire
           ? Promise.reject(dead)
-          : (driver.trash?.retire(name, id, operation) ?? Promise.resolve()),
+          : (driver.trash?.retire(name, retirement, operation) ?? Promise.resolve()),
     };
     return {
       ...driver,

@@ -148,3 +148,27 @@ test("who is called off ends, and the measurement goes on for the others", async
   const over = AbortSignal.abort(new EngineError("operation.cancelled", "over"));
   expect((await failureOf(usage.all(bench.operation(over)))).code).toBe("operation.cancelled");
 });
+
+test("what is not measured within the budget is left out, and waits for nobody", async () => {
+  const hung = Promise.withResolvers<never>();
+  await using bench = await startedEngine({
+    drivers: (it) => [
+      { ...it.local(), usage: { measure: async () => ({ usedBytes: 5 }) } },
+      // A server that is gone: not even the signal ends it.
+      { ...it.scratch(), usage: { measure: () => hung.promise } },
+    ],
+  });
+  const { volumes, usage } = bench.engine;
+  const entries = [];
+  for (const driver of ["local", "scratch"]) {
+    const request = { name: `on-${driver}`, driver, options: null, labels: null };
+    entries.push(await volumes.create(request, bench.operation()));
+  }
+  const measured = await usage.measureEach(entries, 50, bench.operation());
+  expect([...measured].map(([{ name }, bytes]) => `${name} ${bytes}`)).toEqual(["on-local 5"]);
+  expect(entries.map((entry) => usage.known(entry))).toEqual([5, null]);
+  const ended = new AbortController();
+  const measuring = usage.measureEach(entries, 60_000, bench.operation(ended.signal));
+  ended.abort(new EngineError("operation.cancelled", "over"));
+  expect((await failureOf(measuring)).code).toBe("operation.cancelled");
+});

@@ -30,9 +30,11 @@ export interface UseGuard {
   askAll(what: string, operation: Operation): Promise<EngineAnswers>;
   /**
    * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
-   * have it does not answer. The caller has the volume's lease.
+   * have it does not answer. The caller has the volume's lease. `what` begins the message: "remove".
    */
-  refuseInUse(entry: VolumeEntry, operation: Operation): Promise<void>;
+  refuseInUse(entry: VolumeEntry, what: string, operation: Operation): Promise<void>;
+  /** The same for an alias that is to go: only containers count that know the volume by it. */
+  refuseAliasInUse(alias: string, operation: Operation): Promise<void>;
   /**
    * Throws `volume.in_use` when a service names the volume, or `containers.unreachable`: no prune
    * removes it. Who removes it by its name may.
@@ -61,17 +63,25 @@ export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
       refuseSilent(what, services, servicesQuestion);
       return { list, services };
     },
-    async refuseInUse(entry, operation) {
+    async refuseInUse(entry, what, operation) {
       const list = await lists.ask(operation);
       const containers = containersWith(list, entry.name);
       const rows = state.read((view) => view.holders(entry.name));
-      if (rows.length > 0 || containers.length > 0) throw inUse(entry, containers, rows);
-      refuseSilent(`remove ${entry.name}`, list);
+      if (rows.length > 0 || containers.length > 0) {
+        throw heldBy(`${what} ${entry.name}`, holderNames(containers, rows));
+      }
+      refuseSilent(`${what} ${entry.name}`, list);
+    },
+    async refuseAliasInUse(alias, operation) {
+      const list = await lists.ask(operation);
+      const knowing = list.containers.filter(({ aliases }) => aliases.includes(alias));
+      if (knowing.length > 0) throw heldBy(`remove ${alias}`, knowing.map(named));
+      refuseSilent(`remove ${alias}`, list);
     },
     async refuseServed(entry, operation) {
       const services = await lists.services(operation);
       const holders = services.naming(entry.name).map((name) => `service ${name}`);
-      if (holders.length > 0) throw heldBy(entry, holders);
+      if (holders.length > 0) throw heldBy(`remove ${entry.name}`, holders);
       refuseSilent(`remove ${entry.name}`, services, servicesQuestion);
     },
     listedCount: (volume) => lists.latestCountOf(volume),
@@ -94,21 +104,17 @@ function refuseSilent(
 }
 
 /** Containers by their names; without any, the holders' own ids. */
-function inUse(
-  entry: VolumeEntry,
+function holderNames(
   containers: readonly ListedContainer[],
   rows: readonly HolderEntry[],
-): EngineError {
+): readonly string[] {
   const unnamed = rows.filter(({ kind }) => kind === "client" || containers.length === 0);
-  return heldBy(entry, [...containers.map(named), ...unnamed.map(({ holder }) => holder)]);
+  return [...containers.map(named), ...unnamed.map(({ holder }) => holder)];
 }
 
-function heldBy(entry: VolumeEntry, holders: readonly string[]): EngineError {
-  return new EngineError(
-    "volume.in_use",
-    `remove ${entry.name}: volume is in use - [${holders.join(", ")}]`,
-    { details: { holders } },
-  );
+function heldBy(what: string, holders: readonly string[]): EngineError {
+  const message = `${what}: volume is in use - [${holders.join(", ")}]`;
+  return new EngineError("volume.in_use", message, { details: { holders } });
 }
 
 /** As a person calls it: `db2 of project shop (docker, stopped)`. */

@@ -38,7 +38,7 @@ describe("create", () => {
     expect(
       bench.events.map(({ action, actor, attributes }) => [action, actor, attributes]),
     ).toEqual([["create", "wiki" as VolumeName, { driver: "local" }]]);
-    const [change] = bench.state.history({ countMax: 5 });
+    const [change] = bench.state.history({ order: "newest first", countMax: 5 }).entries;
     expect(change).toMatchObject({ action: "create", volume: "wiki", caller: { kind: "system" } });
   });
 
@@ -67,7 +67,7 @@ describe("create", () => {
       expect(await create(bench, named("wiki", more))).toEqual(first);
     }
     expect(bench.events).toHaveLength(1);
-    expect(bench.state.history({ countMax: 9 })).toHaveLength(1);
+    expect(bench.state.history({ order: "newest first", countMax: 9 }).entries).toHaveLength(1);
   });
 
   test("a name that another driver has is a conflict with Docker's text", async () => {
@@ -134,7 +134,7 @@ describe("create", () => {
     }
     expect(names(bench)).toEqual([]);
     expect(readdirSync(join(bench.root, "volumes"))).toEqual([]);
-    expect(bench.state.history({ countMax: 9 })).toEqual([]);
+    expect(bench.state.history({ order: "newest first", countMax: 9 }).entries).toEqual([]);
     expect(bench.events).toEqual([]);
   });
 

@@ -1,23 +1,24 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
-import type { VolumeDriver, VolumeRecord } from "../core/driver.ts";
+import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Lease, LeaseService } from "../core/lease-service.ts";
 import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
-  HistoryAction,
   Labels,
   RetiredEntry,
   StateStore,
   StateView,
   VolumeEntry,
 } from "../core/state-store.ts";
-import { checkDescription, unsaid } from "./description.ts";
+import { dropAlias, resolved } from "./aliases.ts";
+import { makeVolume, unmade, type Wanted } from "./creation.ts";
+import { checkDescription } from "./description.ts";
 import { checkEngineOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { HeldMounts } from "./held-mounts.ts";
-import { historyEntry } from "./history-entry.ts";
+import type { History } from "./history.ts";
 import { Holders } from "./holders.ts";
 import { isMoving, moving, refuseMoving } from "./moving.ts";
 import { refuseProtected } from "./protection.ts";
@@ -25,6 +26,7 @@ import type { Purger } from "./purger.ts";
 import { type RemovalAction, removeData } from "./removal.ts";
 import type { TrashDefaults } from "./trash-policy.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
+import type { UnfinishedRenames } from "./unfinished-renames.ts";
 import type { UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 
@@ -51,6 +53,8 @@ export interface VolumeEngineParts {
   readonly purger: Purger;
   readonly host: Host;
   readonly unfinished: UnfinishedRemovals;
+  readonly unfinishedRenames: UnfinishedRenames;
+  readonly history: Pick<History, "refused">;
   readonly guard: UseGuard;
   readonly trashDefaults: TrashDefaults;
   /** Called when a removal finds the disk full. */
@@ -103,8 +107,7 @@ export class VolumeEngine {
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
     if (winner !== undefined) return winner;
-    const { unfinished } = this.#parts;
-    if (unfinished.has(name)) await unfinished.finish(driver, name, operation);
+    await this.clear(driver, name, operation);
 
     const anonymous = { ...request.labels, [ANONYMOUS_LABEL]: "" };
     const wanted: Wanted = {
@@ -116,19 +119,34 @@ export class VolumeEngine {
       options: request.options,
     };
     this.#making.add(name);
-    const making =
-      driver.rebuild === undefined
-        ? this.#createBracketed(driver, wanted, operation)
-        : this.#createFromRow(driver.rebuild, wanted, operation);
+    const making = makeVolume(this.#parts, { driver, wanted }, operation);
     const entry = await making.finally(() => this.#making.delete(name));
     this.#parts.events.volume("create", name, { driver: driver.name });
     this.#parts.purger.noteChange();
     return entry;
   }
 
-  /** The volume of this name. Never asks a driver. Throws `volume.not_found`. */
+  /**
+   * Before a volume is made under a name, by who has its lease: what is left there of an unfinished
+   * removal or rename goes to its place. Throws `volume.unknown` and what the driver throws.
+   */
+  async clear(driver: VolumeDriver, name: VolumeName, operation: Operation): Promise<void> {
+    const { unfinished, unfinishedRenames } = this.#parts;
+    if (unfinished.has(name)) await unfinished.finish(driver, name, operation);
+    await unfinishedRenames.finish(name, operation);
+  }
+
+  /** The name of the volume that an alias means; any other name as it is. */
+  resolve(name: string): string {
+    return this.#parts.state.read((view) => resolved(view, name));
+  }
+
+  /**
+   * The volume of this name or alias; the entry has its real name. Never asks a driver. Throws
+   * `volume.not_found`.
+   */
   inspect(name: string): VolumeEntry {
-    const entry = this.#parts.state.read((view) => view.volume(name));
+    const entry = this.#parts.state.read((view) => view.volume(resolved(view, name)));
     if (entry === undefined) throw notFound(name);
     return entry;
   }
@@ -194,16 +212,42 @@ export class VolumeEngine {
 
   /**
    * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
-   * `purge` not at all. Throws `volume.not_found`, `volume.protected`, `volume.in_use`,
-   * `volume.data_foreign`, `storage.*`.
+   * `purge` not at all. Of an alias only the alias goes. Throws `volume.not_found`,
+   * `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
    */
   async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
+    if (await this.dropAlias(name, operation)) return;
     const found = this.inspect(name);
-    // What a dead server keeps waiting is held, and whoever asks is told so at once.
-    if (this.#held.isMounting(name)) await this.#parts.guard.refuseInUse(found, operation);
-    await this.#parts.guard.settle([name], operation);
-    await using _lease = await this.lease(name, operation);
-    await this.removeHeld(this.inspect(name), "remove", operation, how);
+    try {
+      await this.settle(found, "remove", operation);
+      await using _lease = await this.lease(found.name, operation);
+      // By this very name: it may have been renamed, and what has the name as an alias stays.
+      const entry = this.#parts.state.read((view) => view.volume(found.name));
+      if (entry === undefined) throw notFound(name);
+      await this.removeHeld(entry, "remove", operation, how);
+    } catch (error) {
+      if (toEngineError(error).code !== "volume.not_found") {
+        this.#parts.history.refused({ action: "remove", entry: found }, error, operation);
+      }
+      throw error;
+    }
+  }
+
+  /** Ends an alias; see `dropAlias`. Returns false for what is none. */
+  dropAlias(alias: string, operation: Operation): Promise<boolean> {
+    const lease = this.lease.bind(this);
+    return dropAlias(this.#parts, { alias, lease }, operation);
+  }
+
+  /**
+   * Before the lease of a volume that must be unused is asked for: ends holds that nobody has any
+   * more. What a dead server keeps waiting is held, and whoever asks is told so at once: throws as
+   * `UseGuard.refuseInUse`.
+   */
+  async settle(entry: VolumeEntry, what: string, operation: Operation): Promise<void> {
+    const { guard } = this.#parts;
+    if (this.#held.isMounting(entry.name)) await guard.refuseInUse(entry, what, operation);
+    await guard.settle([entry.name], operation);
   }
 
   /** `remove` for a caller that holds the volume's lease. Returns what is in the trash now. */
@@ -215,7 +259,7 @@ export class VolumeEngine {
   ): Promise<RetiredEntry | undefined> {
     refuseProtected(entry, action);
     refuseMoving(entry);
-    await this.#parts.guard.refuseInUse(entry, operation);
+    await this.#parts.guard.refuseInUse(entry, action, operation);
     await this.holders.endLeftovers(entry, operation);
     return await this.dropHeld(entry, action, operation, how);
   }
@@ -233,11 +277,16 @@ export class VolumeEngine {
       if (toEngineError(error).code === "storage.full") this.#parts.wantSpace();
       throw error;
     });
-    this.holders.forget(entry.name);
-    this.#missing.delete(entry.name);
+    this.forget(entry.name);
     this.#parts.events.volume("destroy", entry.name, { driver: entry.driver });
     this.#parts.purger.noteChange();
     return retired;
+  }
+
+  /** No volume has this name any more: what is known of it is forgotten. */
+  forget(name: VolumeName): void {
+    this.holders.forget(name);
+    this.#missing.delete(name);
   }
 
   /**
@@ -259,14 +308,24 @@ export class VolumeEngine {
     await this.holders.unmount(this.inspect(name), { holder }, operation);
   }
 
-  /** The lease of a volume, which `holders` wants its callers to have. */
-  lease(name: string, operation: Operation): Promise<Lease> {
-    return this.#parts.leases.acquire(`volume:${name}`, "exclusive", operation);
+  /**
+   * The lease of the volume that has this name or alias, which `holders` wants its callers to have:
+   * `inspect` of the same text gives the volume that it is of. Of a name that nothing has, that
+   * name's.
+   */
+  async lease(name: string, operation: Operation): Promise<Lease> {
+    for (;;) {
+      const real = this.resolve(name);
+      const lease = await this.#parts.leases.acquire(`volume:${real}`, "exclusive", operation);
+      if (this.resolve(name) === real) return lease;
+      // It was renamed while this one waited.
+      await lease[Symbol.asyncDispose]();
+    }
   }
 
-  /** The volume of this name, unless it is half made: that one is no answer yet. */
+  /** The volume of this name or alias, unless it is half made: that one is no answer yet. */
   #existing(name: string, driver: string | undefined): VolumeEntry | undefined {
-    const entry = this.#parts.state.read((view) => view.volume(name));
+    const entry = this.#parts.state.read((view) => view.volume(resolved(view, name)));
     if (entry === undefined || entry.phase === "creating" || this.#making.has(name)) return;
     if (isMoving(entry)) throw moving(entry);
     if (!driver || entry.driver === driver) return entry;
@@ -275,6 +334,11 @@ export class VolumeEngine {
       `driver '${entry.driver}' already has volume '${name}': volume name must be unique`,
       { details: { driver: entry.driver } },
     );
+  }
+
+  /** Throws `driver.not_found`. */
+  driverOf(entry: VolumeEntry): VolumeDriver {
+    return this.#driver(entry.driver);
   }
 
   #driver(text: string): VolumeDriver {
@@ -287,75 +351,10 @@ export class VolumeEngine {
       { details: { driver: text } },
     );
   }
-
-  /** One commit: the row is the truth, and the next start makes again what a crash left unmade. */
-  async #createFromRow(
-    rebuild: NonNullable<VolumeDriver["rebuild"]>,
-    wanted: Wanted,
-    operation: Operation,
-  ): Promise<VolumeEntry> {
-    const { state } = this.#parts;
-    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
-    const record = rebuild.describe(spec);
-    const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
-    await this.#put(entry, "create", operation);
-    let made: VolumeRecord;
-    try {
-      made = rebuild.createNow(spec);
-    } catch (error) {
-      await state.write((transaction) => {
-        transaction.removeVolume(entry.name);
-        transaction.addHistory(
-          historyEntry(this.#parts.host, { action: "undo", entry }, operation),
-        );
-      });
-      throw error;
-    }
-    if (made.identity === "") return entry;
-    // Somebody has put a directory here meanwhile: it may hold data, so it counts as used.
-    const found = { ...entry, identity: made.identity, usedAtMs: this.#parts.host.nowMs() };
-    await state.write((transaction) => transaction.putVolume(found));
-    return found;
-  }
-
-  /**
-   * Two commits around an effect that a row cannot make again. Recovery forgets, never destroys.
-   */
-  async #createBracketed(
-    driver: VolumeDriver,
-    wanted: Wanted,
-    operation: Operation,
-  ): Promise<VolumeEntry> {
-    const { state, host } = this.#parts;
-    const spec = { name: wanted.name, options: driverOptions(wanted.options) };
-    const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
-    await state.write((transaction) => transaction.putVolume(started));
-    try {
-      const record = await driver.create(spec, operation);
-      const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
-      await this.#put(entry, "create", operation);
-      return entry;
-    } catch (error) {
-      await state.write((transaction) => transaction.removeVolume(wanted.name));
-      throw error;
-    }
-  }
-
-  async #put(entry: VolumeEntry, action: HistoryAction, operation: Operation): Promise<void> {
-    await this.#parts.state.write((transaction) => {
-      transaction.putVolume(entry);
-      transaction.addHistory(historyEntry(this.#parts.host, { action, entry }, operation));
-    });
-  }
 }
-
-type Wanted = Omit<VolumeEntry, "createdAtMs" | "phase">;
 
 /** How a volume is removed when nobody says. */
 const notForGood: { readonly purge: boolean } = { purge: false };
-
-/** What a volume is before its driver has answered. */
-const unmade = { origin: "made", mountpoint: "", identity: "", usedAtMs: null, ...unsaid } as const;
 
 /** Docker's text; an empty name has one of its own. */
 export function notFound(name: string): EngineError {

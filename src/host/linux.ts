@@ -6,7 +6,9 @@ import { makeHoldMounts } from "./hold-mounts.ts";
 import { isMountPoint } from "./mount-facts.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
+import { findMountsBelow } from "./mounts-below.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { programNames } from "./program-names.ts";
 import { runWith, type StartProgram, startProgram } from "./programs.ts";
 
 /** What a test may bring instead of the machine's own. */
@@ -29,6 +31,8 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     ...makeHoldMounts({ start, table }),
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
+    mountsBelow: (directories) => findMountsBelow(directories, table),
+    programOf: programNames(),
     seesMount,
     isInNamespace,
     isMountPoint: (directory) =>

@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { startChild } from "../../test/support/child.ts";
 import { linuxHost } from "./linux.ts";
-import { containerIn, looseIn, peersIn } from "./peer-mounts.ts";
+import { containerIn } from "./namespaces.ts";
+import { looseIn, peersIn } from "./peer-mounts.ts";
 
 const host = linuxHost();
 const id = "0123456789abcdef".repeat(4);

@@ -1,9 +1,5 @@
 // Where in all mount namespaces of the machine the mounts of given peer groups are.
-//
-// Threads count like processes: dockerd copies files of containers in a namespace of one thread.
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { isErrno } from "../core/errors.ts";
+import { readFileSync, readlinkSync } from "node:fs";
 import {
   type LooseMount,
   type PeerMount,
@@ -20,9 +16,14 @@ import {
   trueTarget,
   unescapeOctal,
 } from "./mount-table.ts";
-
-/** A process that ends may have left a child that was not listed: looked at anew so often. */
-const PASSES_MAX = 3;
+import {
+  containerOf,
+  type NamespaceTable,
+  readingMountTables,
+  runInTurns,
+  runNow,
+  type Steps,
+} from "./namespaces.ts";
 
 /**
  * How often is looked for further groups that get mounts from ours. The second look knows the whole
@@ -31,57 +32,15 @@ const PASSES_MAX = 3;
  */
 const LOOKS_MAX = 5;
 
-/** What a namespace is known by, until its mounts have been read. */
-interface Namespace {
-  readonly name: string;
-  /** Processes and threads in it, by their numbers. */
-  readonly tasks: number[];
-  state: "unread" | "read" | "unreadable";
-}
-
-/** How long `findPeerMountsInTurns` keeps the thread for itself, in milliseconds. */
-const TURN_MS = 1;
-
 /** `Host.peerMounts`. Waits for no storage: /proc only. */
 export function findPeerMounts(question: PeerQuestion): PeerScan {
-  const work = scanning(question);
-  for (let answer: FileAnswer; ; ) {
-    const step = work.next(answer);
-    if (step.done === true) return step.value;
-    answer = step.value === undefined ? undefined : readNow(step.value);
-  }
+  return runNow(scanning(question));
 }
 
 /** `Host.peerMountsInTurns`. The kernel writes mount tables in other threads meanwhile. */
 export async function findPeerMountsInTurns(question: PeerQuestion): Promise<PeerScan> {
-  const work = scanning(question);
-  let untilMs = performance.now() + TURN_MS;
-  for (let answer: FileAnswer; ; ) {
-    const step = work.next(answer);
-    if (step.done === true) return step.value;
-    if (step.value !== undefined) {
-      answer = await readFile(step.value, "utf8").catch((thrown: unknown) => ({ thrown }));
-      untilMs = performance.now() + TURN_MS;
-    } else if (performance.now() > untilMs) {
-      await new Promise((resolve) => setImmediate(resolve));
-      untilMs = performance.now() + TURN_MS;
-    }
-  }
+  return await runInTurns(scanning(question));
 }
-
-/** The text of a file that a step has asked for, or why there is none. */
-type FileAnswer = string | { readonly thrown: unknown } | undefined;
-
-function readNow(path: string): FileAnswer {
-  try {
-    return readFileSync(path, "utf8");
-  } catch (thrown) {
-    return { thrown };
-  }
-}
-
-/** A step is a process that was looked at, or the path of a mount table that is to be read. */
-type Steps<T> = Generator<string | undefined, T, FileAnswer>;
 
 /**
  * An engine in a namespace that gets mounts from ours and shares them on (systemd makes such ones
@@ -131,19 +90,8 @@ function ofOrigins(
 
 function* scanningOnce(wanted: Wanted): Steps<Found & { readonly isWhole: boolean }> {
   const found: Found = { mounts: [], loose: [], passedOn: new Map() };
-  const census = new Census();
-  for (let pass = 0; pass < PASSES_MAX; pass += 1) {
-    let hasMissed = yield* census.look();
-    for (const namespace of census.namespaces.values()) {
-      if (namespace.state === "read") continue;
-      yield* readNamespace(namespace, wanted, found);
-      hasMissed ||= namespace.state === "unread";
-    }
-    if (!hasMissed) break;
-  }
-  // What is still "unread" had only processes that have ended: it is gone.
-  const isWhole = [...census.namespaces.values()].every(({ state }) => state !== "unreadable");
-  return { ...found, isWhole: isWhole && !census.isBlind };
+  const isWhole = yield* readingMountTables((table) => addFound(table, wanted, found));
+  return { ...found, isWhole };
 }
 
 /** `Host.isInNamespace`. What has ended, or may not be looked at, is in none. */
@@ -178,60 +126,6 @@ export function seesMount(
   return top.propagation.some((one) => one === `shared:${group}` || one === `master:${group}`);
 }
 
-/** The mount namespaces that processes and threads are in. */
-class Census {
-  readonly namespaces = new Map<string, Namespace>();
-  /** A container is there that we may not look at. */
-  isBlind = false;
-  readonly #seen = new Set<string>();
-
-  /** Looks at what it has not seen yet; true when some of that ended in the meantime. */
-  *look(): Steps<boolean> {
-    let hasEnded = false;
-    for (const pid of numbersIn("/proc") ?? []) {
-      if (this.#seen.has(pid)) continue;
-      yield;
-      this.#seen.add(pid);
-      const threads = numbersIn(`/proc/${pid}/task`);
-      if (threads === undefined) hasEnded = true;
-      else for (const thread of threads) hasEnded = !this.#add(thread) || hasEnded;
-    }
-    return hasEnded;
-  }
-
-  /** False when the thread has ended. One that has, but is not reaped yet, holds nothing. */
-  #add(task: string): boolean {
-    let name: string;
-    try {
-      name = readlinkSync(`/proc/${task}/ns/mnt`);
-    } catch (thrown) {
-      if (isEnd(thrown)) return false;
-      // A process with a capability that we lack, for example init where we have been given less
-      // than all. Those of the machine itself only have what was inherited.
-      this.isBlind ||= containerOf(Number(task)) !== null;
-      return true;
-    }
-    const known = this.namespaces.get(name);
-    if (known !== undefined) known.tasks.push(Number(task));
-    else this.namespaces.set(name, { name, tasks: [Number(task)], state: "unread" });
-    return true;
-  }
-}
-
-function numbersIn(folder: string): readonly string[] | undefined {
-  try {
-    return readdirSync(folder).filter((name) => name >= "0" && name < ":");
-  } catch (thrown) {
-    if (isEnd(thrown)) return undefined;
-    throw thrown;
-  }
-}
-
-/** EINVAL: it has ended and waits for its parent, so it has no mounts any more. */
-function isEnd(thrown: unknown): boolean {
-  return ["ENOENT", "ESRCH", "EINVAL"].some((code) => isErrno(thrown, code));
-}
-
 interface Wanted extends Required<PeerQuestion> {
   /** Which group gets mounts from which is asked of all, not of those asked for only. */
   readonly wantsChains: boolean;
@@ -244,44 +138,15 @@ interface Found {
   readonly passedOn: Map<number, number>;
 }
 
-/** Adds what it finds to `all`. */
-function* readNamespace(namespace: Namespace, wanted: Wanted, all: Found): Steps<void> {
+function addFound({ text, ...of }: NamespaceTable, wanted: Wanted, all: Found): void {
   const { groups, places, wantsChains } = wanted;
-  const chrooted = new Map<string, number>();
-  function* read(task: number): Steps<boolean> {
-    const text = yield `/proc/${task}/mountinfo`;
-    if (typeof text !== "string") {
-      if (!isEnd(text?.thrown)) namespace.state = "unreadable";
-      return false;
-    }
-    namespace.state = "read";
-    const found = [...peersIn(text, groups)];
-    notePassedOn(text, wantsChains ? undefined : groups, all.passedOn);
-    const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
-    if (found.length + loose.length === 0) return true;
-    const of = { namespace: namespace.name, pid: task, container: containerOf(task) };
-    for (const one of found) all.mounts.push({ ...one, ...of });
-    for (const one of loose) all.loose.push({ ...one, ...of });
-    return true;
-  }
-  for (const task of namespace.tasks.splice(0)) {
-    // A process sees what lies below its root: any other way into the namespace is better.
-    const root = rootOf(task);
-    if (root === "/") {
-      if (yield* read(task)) return;
-    } else if (root !== undefined && !chrooted.has(root)) chrooted.set(root, task);
-  }
-  for (const task of chrooted.values()) yield* read(task);
-}
-
-/** Undefined when the process has ended. */
-function rootOf(task: number): string | undefined {
-  try {
-    return readlinkSync(`/proc/${task}/root`);
-  } catch (thrown) {
-    // Reading its mounts says why.
-    return isEnd(thrown) ? undefined : "/";
-  }
+  const found = [...peersIn(text, groups)];
+  notePassedOn(text, wantsChains ? undefined : groups, all.passedOn);
+  const loose = places.size === 0 ? [] : looseIn(text, { groups, places });
+  if (found.length + loose.length === 0) return;
+  const more = { ...of, container: containerOf(of.pid) };
+  for (const one of found) all.mounts.push({ ...one, ...more });
+  for (const one of loose) all.loose.push({ ...one, ...more });
 }
 
 type FoundPeer = Pick<PeerMount, "group" | "target" | "isReadOnly">;
@@ -334,21 +199,4 @@ export function looseIn(
     });
     return isPeer ? [] : [{ place, target, isReadOnly: options.includes("ro") }];
   });
-}
-
-/** Docker's, containerd's and Podman's ids; of nested ones the innermost. */
-export function containerIn(controlGroups: string): string | null {
-  for (const line of controlGroups.split("\n")) {
-    const id = line.match(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g)?.at(-1);
-    if (id !== undefined) return id;
-  }
-  return null;
-}
-
-function containerOf(task: number): string | null {
-  try {
-    return containerIn(readFileSync(`/proc/${task}/cgroup`, "utf8"));
-  } catch {
-    return null;
-  }
 }

@@ -17,6 +17,8 @@ const debianPackages: Readonly<Record<string, string>> = {
   umount: "mount",
   rm: "coreutils",
   env: "coreutils",
+  nice: "coreutils",
+  ionice: "util-linux",
   podman: "podman",
   groupadd: "passwd",
   groupdel: "passwd",

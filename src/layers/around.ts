@@ -5,6 +5,7 @@ import type {
   FenceCapable,
   QuotaCapable,
   RebuildCapable,
+  RenameCapable,
   SnapshotCapable,
   TrashCapable,
   UsageCapable,
@@ -22,7 +23,10 @@ export interface CallSite {
   readonly volume: VolumeName | undefined;
 }
 
-/** What a layer does around the calls. `validate` and `describe` are pure and never surrounded. */
+/**
+ * What a layer does around the calls. `validate` and `describe` of `RebuildCapable` are pure and
+ * never surrounded.
+ */
 export interface Around {
   /** Around a call that waits. `work` may be given another operation. */
   call<T>(
@@ -68,6 +72,7 @@ export function surround(driver: VolumeDriver, around: Around): Every<VolumeDriv
       ),
     rebuild: driver.rebuild && surroundRebuild(driver.rebuild, around),
     trash: driver.trash && surroundTrash(driver.trash, around),
+    rename: driver.rename && surroundRename(driver.rename, around),
     usage: driver.usage && surroundUsage(driver.usage, around),
     quota: driver.quota && surroundQuota(driver.quota, around),
     snapshots: driver.snapshots && surroundSnapshots(driver.snapshots, around),
@@ -89,10 +94,15 @@ function surroundRebuild(facet: RebuildCapable, around: Around): Every<RebuildCa
 }
 
 function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable> {
+  const { refuseShown } = facet;
   return {
-    retire: (volume, id, operation) =>
+    retire: (volume, retirement, operation) =>
       around.call({ call: "retire", volume }, operation, (inner) =>
-        facet.retire(volume, id, inner),
+        facet.retire(volume, retirement, inner),
+      ),
+    describe: (id, description, operation) =>
+      around.call({ call: "describe", volume: undefined }, operation, (inner) =>
+        facet.describe(id, description, inner),
       ),
     movedAtMs: (volume, operation) =>
       around.call({ call: "movedAtMs", volume }, operation, (inner) =>
@@ -106,8 +116,29 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       around.call({ call: "purge", volume: undefined }, operation, (inner) =>
         facet.purge(ids, inner),
       ),
+    refuseShown:
+      refuseShown &&
+      ((ids, operation) =>
+        around.call({ call: "refuseShown", volume: undefined }, operation, (inner) =>
+          refuseShown(ids, inner),
+        )),
     list: (operation) =>
       around.items({ call: "list", volume: undefined }, operation, (inner) => facet.list(inner)),
+    measure: (id, operation) =>
+      around.call({ call: "measure", volume: undefined }, operation, (inner) =>
+        facet.measure(id, inner),
+      ),
+    space: (operation) =>
+      around.call({ call: "space", volume: undefined }, operation, (inner) => facet.space(inner)),
+  };
+}
+
+function surroundRename(facet: RenameCapable, around: Around): Every<RenameCapable> {
+  return {
+    rename: (from, to, operation) =>
+      around.call({ call: "rename", volume: from }, operation, (inner) =>
+        facet.rename(from, to, inner),
+      ),
   };
 }
 

@@ -66,10 +66,13 @@ function bench(per: "driver" | "volume") {
       movedAtMs: async () => 0,
       restore: end,
       purge: end,
+      describe: end,
       async *list() {
         await answer();
         yield* [];
       },
+      measure: async () => ({ usedBytes: null }),
+      space: async () => ({ sizeBytes: 0, availableBytes: 0 }),
     },
   };
   const driver = withBreaker(inner, {
@@ -240,7 +243,7 @@ describe("the ways out", () => {
     const calls = {
       get: () => driver.get(wiki, operation),
       unmount: () => driver.unmount(wiki, holder, operation),
-      retire: () => trash.retire(wiki, trashId, operation),
+      retire: () => trash.retire(wiki, { id: trashId, description: "" }, operation),
       forget: () => driver.forget(wiki, operation),
       destroy: () => driver.destroy(wiki, operation),
       purge: () => trash.purge([trashId], operation),

@@ -25,7 +25,10 @@ export interface Fault {
   readonly moment: "before" | "after";
 }
 
-/** The driver, failing pseudo-randomly. `validate` and `describe` touch no storage and never do. */
+/**
+ * The driver, failing pseudo-randomly. `validate` and `describe` of `RebuildCapable` touch no
+ * storage and never do.
+ */
 export function faulty(driver: VolumeDriver, parts: FaultyParts): Every<VolumeDriver> {
   return surround(driver, faults(parts));
 }

@@ -29,8 +29,10 @@ export interface PendingWrite {
 export interface PlannedWrite {
   readonly write: PendingWrite;
   readonly rows: readonly PlannedRow[];
-  /** New rows less removed ones. */
+  /** New rows less removed ones, of volumes and of the trash. */
   readonly volumeGrowth: number;
+  /** The same of the trash alone. */
+  readonly trashGrowth: number;
   /** Engines and aliases among them: what is used, and not removed, with them. */
   readonly holderGrowth: number;
   /** What the rows take in the file, at most, less the pages that the write itself sets free. */
@@ -69,15 +71,16 @@ export class BatchPlan {
       bytes: 0,
       freedBytes: 0,
       volumeGrowth: 0,
+      trashGrowth: 0,
       holderGrowth: 0,
     };
     for (const change of write.changes) {
       const refused = this.#plan(change, draft);
       if (refused !== undefined) return refused;
     }
-    const { rows, volumeGrowth, holderGrowth } = draft;
+    const { rows, volumeGrowth, trashGrowth, holderGrowth } = draft;
     const bytes = Math.max(0, draft.bytes - draft.freedBytes);
-    const planned = { write, rows, bytes, volumeGrowth, holderGrowth };
+    const planned = { write, rows, bytes, volumeGrowth, trashGrowth, holderGrowth };
     const refused = refusal?.(planned);
     if (refused !== undefined) return refused;
     this.#next = draft.next;
@@ -153,6 +156,7 @@ export class BatchPlan {
         draft.freedBytes += this.#retiredBytes(change.id, rowId);
         draft.retired.set(change.id, null);
         draft.volumeGrowth--;
+        draft.trashGrowth--;
         return undefined;
       }
       case "putEngine":
@@ -231,6 +235,7 @@ export class BatchPlan {
     if (!isNew) return;
     draft.next = { ...draft.next, retired: rowId + 1 };
     draft.volumeGrowth++;
+    draft.trashGrowth++;
   }
 }
 
@@ -248,5 +253,6 @@ interface Draft {
   bytes: number;
   freedBytes: number;
   volumeGrowth: number;
+  trashGrowth: number;
   holderGrowth: number;
 }

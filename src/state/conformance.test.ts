@@ -2,11 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { openBench } from "../../test/support/state-bench.ts";
 import { brokenOnes, runChecks } from "../conformance/check.ts";
-import { type StateStoreBench, stateStoreChecks } from "../conformance/state-store.ts";
+import { stateAliasChecks } from "../conformance/state-aliases.ts";
+import { stateHistoryChecks } from "../conformance/state-history.ts";
+import { type StateStoreBench, sampleAlias, stateStoreChecks } from "../conformance/state-store.ts";
 import type { StateStore, StateView } from "../core/state-store.ts";
 
+const checks = [...stateStoreChecks, ...stateAliasChecks, ...stateHistoryChecks];
+
 describe("the SQLite store", () => {
-  for (const check of stateStoreChecks) {
+  for (const check of checks) {
     test(check.promise, async () => {
       const [outcome] = await runChecks([check], openBench);
       if (outcome?.outcome === "broken") throw outcome.error;
@@ -55,6 +59,37 @@ const breakers: readonly {
     }),
   },
   {
+    promise: /removes its aliases/,
+    break: (store) => ({
+      ...store,
+      read: (work) =>
+        store.read((view) =>
+          work(changedView(view, { aliases: () => [...view.aliases(), sampleAlias("a1", "aa")] })),
+        ),
+    }),
+  },
+  {
+    promise: /`next` leads through every change once/,
+    break: (store) => ({
+      ...store,
+      history: (query) => ({ ...store.history(query), next: null }),
+    }),
+  },
+  {
+    promise: /`spanMax` bounds/,
+    break: (store) => ({
+      ...store,
+      history: ({ spanMax: _, ...query }) => store.history(query),
+    }),
+  },
+  {
+    promise: /know what was removed/,
+    break: (store) => ({
+      ...store,
+      read: (work) => store.read((view) => work(changedView(view, { retiredCount: 2 }))),
+    }),
+  },
+  {
     promise: /order of their first contact/,
     break: (store) => ({
       ...store,
@@ -90,10 +125,10 @@ function changedView(view: StateView, changed: Partial<StateView>): StateView {
 describe("the checks notice a store that breaks", () => {
   for (const breaker of breakers) {
     test(breaker.promise.source, async () => {
-      const outcomes = await runChecks(stateStoreChecks, () => brokenBench(breaker.break));
+      const outcomes = await runChecks(checks, () => brokenBench(breaker.break));
       const broken = brokenOnes(outcomes).map((outcome) => outcome.promise);
       expect(broken.some((promise) => breaker.promise.test(promise))).toBe(true);
-      expect(broken.length).toBeLessThan(stateStoreChecks.length / 2);
+      expect(broken.length).toBeLessThan(checks.length / 2);
     });
   }
 });

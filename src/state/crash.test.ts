@@ -30,16 +30,37 @@ test(`${rounds} kills at random moments lose nothing that was acknowledged`, asy
       const either = [namesAfter(prefix, count), namesAfter(prefix, count + 1)];
       expect(either).toContainEqual(own);
       expect(own.filter((name) => holderCount(store, name) !== 1)).toEqual([]);
+      expect(own.filter((name) => !isAlias(store, name))).toEqual([]);
       acknowledged.set(prefix, own.join() === either[0]?.join() ? count : count + 1);
     }
+    expectWholeRest(store);
+    const aliasCount = store.read((view) => [...view.aliases()].length);
+    const retiredCount = store.read((view) => view.retiredCount);
     await store.close();
     const copy = readCopy(join(directory.path, "state.copy"));
     expect(copy.volumes.map((volume) => volume.name).sort()).toEqual(names.toSorted());
+    expect([copy.aliases.length, copy.retired.length]).toEqual([aliasCount, retiredCount]);
   }
   const total = [...acknowledged.values()].reduce((sum, count) => sum + count, 0);
   expect(total).toBeGreaterThan(rounds);
   expect(readFileSync(join(directory.path, "state.db-wal")).length).toBe(2_109_472);
 }, 120_000);
+
+/** What was removed left no alias, and its row lies in the trash until the next one's does. */
+function expectWholeRest(store: StateStore): void {
+  const rest = store.read((view) => {
+    const isThere = (name: string) => view.volume(name) !== undefined;
+    return {
+      aliases: [...view.aliases()].filter(({ volume }) => !isThere(volume)),
+      retired: [...view.retired()].filter(({ volume }) => isThere(volume.name)),
+    };
+  });
+  expect(rest).toEqual({ aliases: [], retired: [] });
+}
+
+function isAlias(store: StateStore, name: string): boolean {
+  return store.read((view) => view.alias(`alias-${name}`))?.volume === name;
+}
 
 function holderCount(store: StateStore, name: string): number {
   return store.read((view) => view.holders(parseVolumeName(name))).length;

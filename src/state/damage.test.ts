@@ -16,6 +16,7 @@ import { join } from "node:path";
 import { type Directory, openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import {
   contentOf,
+  sampleAlias,
   sampleEngine,
   sampleHistory,
   sampleHolder,
@@ -66,9 +67,11 @@ async function fill(store: StateStore): Promise<void> {
       transaction.putVolume(sampleVolume(name, { labels: { index: String(index) } }));
       transaction.addHistory(sampleHistory(name, index));
     }
+    transaction.putVolume(sampleVolume("noted", { note: "what it is for" }));
     transaction.putHolder(sampleHolder("volume-7", "c1"));
     transaction.putHolder(sampleHolder("volume-8", "c1", 2, "engine"));
-    transaction.putRetired(sampleRetired("old", "a"));
+    transaction.putAlias(sampleAlias("before-volume-9", "volume-9", 2.5));
+    transaction.putRetired(sampleRetired("old", "a", { sizeBytes: 4711, purgeAtMs: null }));
     transaction.putEngine(sampleEngine("/run/docker.sock", 3));
   });
 }
@@ -155,6 +158,19 @@ describe("a damaged state.db", () => {
     rmSync(join(closed, "state.db-wal"));
     const path = join(closed, "state.db");
     flip(path, readFileSync(path).lastIndexOf("docker:/run/docker.sock") + 12, 1);
+    expectSalvaged(closed, await openTwice(closed));
+  });
+
+  test.each([
+    ["an alias", "before-volume-9", 7],
+    ["who removed what lies in the trash", "dockerd", 2],
+    ["a note", "what it is for", 3],
+  ])("a flipped bit in %s is noticed", async (_what, text, offset) => {
+    rmSync(join(closed, "state.db-wal"));
+    const path = join(closed, "state.db");
+    const position = readFileSync(path).lastIndexOf(text);
+    expect(position).toBeGreaterThan(0);
+    flip(path, position + offset, 1);
     expectSalvaged(closed, await openTwice(closed));
   });
 
@@ -277,5 +293,60 @@ describe("damaged copies", () => {
     const opened = await openTwice(closed);
     expect(opened.content).toEqual(newest);
     expect(existsSync(join(closed, "state.db.new"))).toBe(false);
+  });
+});
+
+describe("the count of changes", () => {
+  /** The cursors of what is changed after the loss; none may be one that was given before. */
+  async function expectLarger(directory: string, nowMs = Date.now()): Promise<void> {
+    const store = openIn(directory, { nowMs: () => nowMs });
+    expect(store.origin.kind).toBe("salvaged");
+    await store.write((transaction) => transaction.addHistory(sampleHistory("after", 1)));
+    const query = { order: "newest first", countMax: 1_000 } as const;
+    const [newestEntry, ...older] = store.history(query).entries;
+    expect(newestEntry?.volume).toBe(sampleVolume("after").name);
+    expect(newestEntry?.cursor).toBeGreaterThan(volumeCount + 4);
+    await store.close();
+    const again = openIn(directory);
+    await again.write((transaction) => transaction.addHistory(sampleHistory("later", 2)));
+    const { entries, next } = again.history({ ...query, countMax: 2 });
+    expect(entries.map(({ cursor }) => cursor)).toEqual([
+      (newestEntry?.cursor ?? 0) + 1,
+      newestEntry?.cursor ?? 0,
+    ]);
+    expect(next === null).toBe(older.length === 0);
+    await again.close();
+  }
+
+  test("goes on after a state that was lost, also where the clock is wrong", async () => {
+    // Its copy is from before the last changes.
+    rmSync(join(killed, "state.db"));
+    rmSync(join(killed, "state.db-wal"));
+    const wrong = join(root.path, "wrong");
+    cpSync(killed, wrong, { recursive: true });
+    await expectLarger(killed);
+    await expectLarger(wrong, 1_000);
+  });
+
+  test("goes on after a state that was lost with its copies", async () => {
+    for (const name of ["state.db", "state.copy", "state.copy.1"]) rmSync(join(closed, name));
+    await expectLarger(closed);
+  });
+
+  test("goes on after a log that was lost, and the older history is still there", async () => {
+    rmSync(join(killed, "state.db-wal"));
+    await expectLarger(killed);
+    const store = openIn(killed);
+    const { entries } = store.history({ order: "oldest first", countMax: 1_000 });
+    expect(entries.length).toBeGreaterThanOrEqual(volumeCount);
+    await store.close();
+  });
+
+  test("begins with 1 in a new state", async () => {
+    const store = openIn(join(root.path, "new"));
+    await store.write((transaction) => transaction.addHistory(sampleHistory("first", 1)));
+    const { entries } = store.history({ order: "oldest first", countMax: 9 });
+    expect(entries.map(({ cursor }) => cursor)).toEqual([1]);
+    await store.close();
   });
 });

@@ -1,4 +1,4 @@
-// A full disk refuses what needs room, in one clear error, and never a removal.
+// A full disk refuses what needs room, in one clear error, and never what makes room.
 import { describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import {
@@ -16,6 +16,7 @@ import { type Requirement, whenPossible } from "../../test/support/needs.ts";
 import { type Directory, openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import {
   contentOf,
+  sampleAlias,
   sampleHistory,
   sampleHolder,
   sampleRetired,
@@ -109,9 +110,15 @@ function remove(store: StateStore, name: string): Promise<void> {
   });
 }
 
-/** What the engine's limit allows, and the rest of the row. */
+/** What the engine's limits allow, and the rest of the row. */
 function largest(name: string): VolumeEntry {
-  return sampleVolume(name, { labels: { padding: "x".repeat(DESCRIPTION_BYTES_MAX) } });
+  const line = "\uffff".repeat(1_000);
+  return sampleVolume(name, {
+    labels: { padding: "x".repeat(DESCRIPTION_BYTES_MAX) },
+    lastUse: { atMs: 1, holder: "c".repeat(255) },
+    note: line,
+    protection: { reason: line, sinceMs: 1, by: "dockerd" },
+  });
 }
 
 function trashIdOf({ name }: VolumeEntry): TrashId {
@@ -128,10 +135,10 @@ function retire(store: StateStore, entry: VolumeEntry): Promise<void> {
 }
 
 /** Creates until it is refused; the names that are there then. */
-async function createUntilFull(store: StateStore): Promise<readonly string[]> {
+async function createUntilFull(store: StateStore, prefix = "volume"): Promise<readonly string[]> {
   const names: string[] = [];
   for (let index = 0; index < 20_000; index++) {
-    const name = `volume-${index}`;
+    const name = `${prefix}-${index}`;
     const before = contentOf(store);
     try {
       await create(store, name);
@@ -143,6 +150,37 @@ async function createUntilFull(store: StateStore): Promise<readonly string[]> {
     }
   }
   throw new Error("the disk never filled");
+}
+
+/** Every seventh, again and again: no page of the volumes becomes free for a long time. */
+function worstOrder(name: string): number {
+  const index = Number(name.replace(/\D/g, ""));
+  return (index % 7) * 10_000 + index;
+}
+
+/** How many of them came into the trash before one was refused. */
+async function retireUntilFull(store: StateStore, names: readonly string[]): Promise<number> {
+  for (const [count, name] of names.entries()) {
+    const entry = store.read((view) => view.volume(name));
+    if (entry === undefined) throw new Error(`${name} is not there`);
+    try {
+      await retire(store, entry);
+    } catch (error) {
+      expect(error).toMatchObject({ code: "storage.full" });
+      return count;
+    }
+  }
+  return names.length;
+}
+
+/** So many of the oldest, one after another. */
+async function purge(store: StateStore, count: number): Promise<void> {
+  for (const { id, volume } of store.read((view) => [...view.retired()]).slice(0, count)) {
+    await store.write((transaction) => {
+      transaction.removeRetired(id);
+      transaction.addHistory({ ...sampleHistory(volume.name, 3), action: "evict", subject: id });
+    });
+  }
 }
 
 for (const kind of kinds) {
@@ -223,6 +261,12 @@ for (const kind of kinds) {
           await store.write((change) => change.removeHolder(entry.name, parseHolderId("c1")));
         }
         await Promise.all(entries.map((entry) => retire(store, entry)));
+        // Measured, protected, and given up.
+        for (const entry of entries) {
+          const kept = sampleRetired(entry.name, "0", { id: trashIdOf(entry), volume: entry });
+          await store.write((change) => change.putRetired({ ...kept, sizeBytes: 2 ** 40 }));
+          await store.write((change) => change.putRetired({ ...kept, phase: "purging" }));
+        }
         // As after a rename that failed, and then for good.
         for (const entry of entries) {
           await store.write((change) => {
@@ -235,6 +279,40 @@ for (const kind of kinds) {
         expect(store.read((view) => view.volume("large-0"))).toBeUndefined();
         await store.close();
       },
+    );
+
+    whenPossible(
+      kind.needs,
+      "a trash that keeps its rows fills what is in reserve, and purging makes room for all",
+      async () => {
+        using disk = smallDisk(kind);
+        let store = openIn(disk.root);
+        const names = Array.from({ length: 2_400 }, (_, index) => `volume-${index}`);
+        for (let first = 0; first < names.length; first += 50) {
+          const some = names.slice(first, first + 50);
+          await Promise.all(some.map((name) => create(store, name)));
+        }
+        await store.write((change) => change.putAlias(sampleAlias("alias", "volume-3")));
+        disk.fill();
+        await createUntilFull(store, "more");
+        const worst = names.toSorted((a, b) => worstOrder(a) - worstOrder(b));
+        const count = await retireUntilFull(store, worst);
+        expect(count).toBeGreaterThan(500);
+        const content = contentOf(store);
+        // It can still be started, and goes on.
+        await store.close();
+        store = openIn(disk.root);
+        expect(contentOf(store)).toEqual(content);
+        for (let done = count; done < names.length; ) {
+          await purge(store, 50);
+          const more = await retireUntilFull(store, worst.slice(done));
+          expect(more).toBeGreaterThan(0);
+          done += more;
+        }
+        expect(store.read((view) => [...view.aliases()])).toEqual([]);
+        await store.close();
+      },
+      120_000,
     );
 
     whenPossible(kind.needs, "a turn of many large creates leaves what is in reserve", async () => {

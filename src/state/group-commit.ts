@@ -11,7 +11,7 @@ import { BatchPlan, type PendingWrite, type PlannedWrite, type Refusal } from ".
 import type { PlannedRow } from "./change.ts";
 import type { CopyKeeper } from "./copy-keeper.ts";
 import type { Memory } from "./memory.ts";
-import { HOLDER_FLOOR_PAGES, RESERVE_FLOOR_PAGES, type Room } from "./room.ts";
+import { HOLDER_FLOOR_PAGES, RESERVE_FLOOR_PAGES, type Room, TRASH_FLOOR_PAGES } from "./room.ts";
 import type { RowWriter } from "./row-writer.ts";
 import { bytesOf } from "./rows.ts";
 
@@ -19,6 +19,8 @@ import { bytesOf } from "./rows.ts";
 const LARGE_BATCH_ROWS = 64;
 /** So does one that stores more bytes than this: a quarter of the log. */
 const LARGE_BATCH_BYTES = 512 * 1024;
+/** What a row of the history sets free when it is removed, at the least. */
+const HISTORY_ROW_BYTES = 64;
 
 export interface CommitParts {
   readonly database: Database;
@@ -85,10 +87,10 @@ export class GroupCommit {
   }
 
   /** Why the write gets no room, if so. What adds nothing always has room. */
-  #refusal({ bytes, volumeGrowth, holderGrowth }: PlannedWrite): EngineError | undefined {
+  #refusal(planned: PlannedWrite): EngineError | undefined {
     if (this.#failure !== undefined) return undefined;
     try {
-      if (this.#parts.room.take(bytes, floorOf(volumeGrowth, holderGrowth))) return undefined;
+      if (this.#parts.room.take(planned.bytes, floorOf(planned))) return undefined;
     } catch (error) {
       // The commit meets it too, and knows what to make of it.
       this.#parts.log.warn("the room for a change of the state could not be counted", { error });
@@ -122,7 +124,11 @@ export class GroupCommit {
     const { database, memory, room, writer } = this.#parts;
     if (isLarge(rows)) room.tryCheckpoint();
     const { oldest, next } = historyAfter(rows, memory.next.history);
-    const extraRows = room.isShort() ? 2 * (next - oldest) : 0;
+    // Removals make their own room: the history pays for its new row and for the trash's, because
+    // what leaves the volumes frees a page only when most of that page's rows are gone.
+    const extraRows = room.isShort()
+      ? 2 * (next - oldest) + Math.ceil(trashBytes(rows) / HISTORY_ROW_BYTES)
+      : 0;
     const trimmed = database.transaction(() => {
       for (const row of rows) writer.write(row);
       return writer.trimHistory(next, extraRows);
@@ -162,6 +168,15 @@ function isLarge(rows: readonly PlannedRow[]): boolean {
   return bytes > LARGE_BATCH_BYTES;
 }
 
+/** What comes into the trash takes there. */
+function trashBytes(rows: readonly PlannedRow[]): number {
+  let bytes = 0;
+  for (const { change, values } of rows) {
+    if (change.kind === "putRetired" && change.isNew) bytes += bytesOf(values);
+  }
+  return bytes;
+}
+
 /** The history's next row before and after these rows. */
 function historyAfter(
   rows: readonly PlannedRow[],
@@ -172,9 +187,10 @@ function historyAfter(
   return { oldest, next };
 }
 
-function floorOf(volumeGrowth: number, holderGrowth: number): number {
+function floorOf({ volumeGrowth, holderGrowth, trashGrowth }: PlannedWrite): number {
   if (volumeGrowth > 0) return RESERVE_FLOOR_PAGES;
-  return volumeGrowth === 0 && holderGrowth > 0 ? HOLDER_FLOOR_PAGES : 0;
+  if (volumeGrowth === 0 && holderGrowth > 0) return HOLDER_FLOOR_PAGES;
+  return trashGrowth > 0 ? TRASH_FLOOR_PAGES : 0;
 }
 
 /** A disk that fails: whether the failed commit is there is known at the next start only. */

@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
 import {
   contentOf,
+  sampleAlias,
   sampleHistory,
   sampleHolder,
   sampleRetired,
@@ -12,6 +13,7 @@ import {
 } from "../conformance/state-store.ts";
 import { makeTrashId, parseHolderId, parseVolumeName } from "../core/names.ts";
 import type {
+  AliasEntry,
   HolderEntry,
   KnownEngine,
   RetiredEntry,
@@ -23,6 +25,7 @@ import type {
 class Model {
   readonly volumes = new Map<string, VolumeEntry>();
   readonly holders = new Map<string, Map<string, HolderEntry>>();
+  readonly aliases = new Map<string, AliasEntry>();
   readonly retired = new Map<string, RetiredEntry>();
   readonly engines = new Map<string, KnownEngine>();
 }
@@ -33,8 +36,17 @@ const names = fc.constantFrom("aa", "bb", "cc", "dd").map(parseVolumeName);
 const holderIds = fc.constantFrom("c1", "c2", "\u{1f980}").map(parseHolderId);
 const holderKinds = fc.constantFrom("client", "engine");
 const engineKeys = fc.constantFrom("docker:/a", "podman:/a", "\u0000", "\u{1f980}");
+/** Some are names of volumes too. */
+const aliasNames = fc.constantFrom("cc", "dd", "ee", "ff").map(parseVolumeName);
+const times = fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e15 });
 const digits = fc.constantFrom("1", "2", "f");
 const text = fc.string({ unit: "binary" });
+const grapheme = fc.string({ unit: "grapheme" });
+const protections = fc.record(
+  { reason: grapheme, sinceMs: times, by: grapheme },
+  { noNullPrototype: true },
+);
+const lastUses = fc.record({ atMs: times, holder: grapheme }, { noNullPrototype: true });
 const texts = fc.dictionary(text, text, { noNullPrototype: true });
 
 const steps: fc.Arbitrary<Step> = fc.oneof(
@@ -43,14 +55,18 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       name: names,
       labels: fc.option(texts, { nil: null }),
       options: fc.option(texts, { nil: null }),
-      createdAtMs: fc.double({ noNaN: true, noDefaultInfinity: true, min: 0, max: 1e15 }),
+      createdAtMs: times,
       phase: fc.constantFrom("ready", "creating", "removing"),
       usedAtMs: fc.option(fc.nat(), { nil: null }),
-      identity: fc.string({ unit: "grapheme" }),
+      identity: grapheme,
+      lastUse: fc.option(lastUses, { nil: null }),
+      note: fc.option(grapheme, { nil: null }),
+      protection: fc.option(protections, { nil: null }),
     })
     .map(({ name, ...changed }): Step => {
       const entry = sampleVolume(name, changed);
       return (model, transaction) => {
+        if (model.aliases.has(name)) return;
         model.volumes.set(name, entry);
         transaction.putVolume(entry);
       };
@@ -60,7 +76,25 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       (model, transaction) => {
         model.volumes.delete(name);
         model.holders.delete(name);
+        for (const [alias, { volume }] of model.aliases) {
+          if (volume === name) model.aliases.delete(alias);
+        }
         transaction.removeVolume(name);
+      },
+  ),
+  fc.tuple(aliasNames, names, times).map(([alias, name, sinceMs]): Step => {
+    const entry = sampleAlias(alias, name, sinceMs);
+    return (model, transaction) => {
+      if (!model.volumes.has(name) || model.volumes.has(alias)) return;
+      model.aliases.set(alias, entry);
+      transaction.putAlias(entry);
+    };
+  }),
+  aliasNames.map(
+    (alias): Step =>
+      (model, transaction) => {
+        model.aliases.delete(alias);
+        transaction.removeAlias(alias);
       },
   ),
   fc.tuple(names, holderIds, fc.nat(), holderKinds).map(([name, holder, sinceMs, kind]): Step => {
@@ -79,14 +113,23 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
         transaction.removeHolder(name, holder);
       },
   ),
-  fc.tuple(names, digits).map(
-    ([name, digit]): Step =>
-      (model, transaction) => {
-        const entry = sampleRetired(name, digit);
+  fc
+    .record({
+      phase: fc.constantFrom("kept", "purging"),
+      retiredAtMs: times,
+      removedBy: grapheme,
+      purgeAtMs: fc.option(times, { nil: null }),
+      sizeBytes: fc.option(fc.maxSafeNat(), { nil: null }),
+      name: names,
+      digit: digits,
+    })
+    .map(({ name, digit, ...changed }): Step => {
+      const entry = sampleRetired(name, digit, changed);
+      return (model, transaction) => {
         model.retired.set(entry.id, entry);
         transaction.putRetired(entry);
-      },
-  ),
+      };
+    }),
   digits.map(
     (digit): Step =>
       (model, transaction) => {
@@ -167,13 +210,19 @@ function compare(store: StateStore, model: Model): void {
   const expected = {
     volumes: [...model.volumes.values()],
     holders,
-    aliases: [],
+    aliases: [...model.aliases.values()].sort((a, b) => (a.alias < b.alias ? -1 : 1)),
     retired: [...model.retired.values()],
     engines: [...model.engines.values()].sort(
       (a, b) => a.sinceMs - b.sinceMs || (a.key < b.key ? -1 : 1),
     ),
   };
   deepStrictEqual(sorted(seen), sorted(expected));
+  store.read((view) => {
+    deepStrictEqual(view.retiredCount, model.retired.size);
+    for (const entry of model.aliases.values()) {
+      deepStrictEqual(view.alias(entry.alias), entry);
+    }
+  });
 }
 
 /** Holders come in any order. */

@@ -14,7 +14,14 @@ import type { Memory } from "./memory.ts";
 import { migrations, runMigrations, stateVersion } from "./migrations.ts";
 import { Room } from "./room.ts";
 import { RowWriter } from "./row-writer.ts";
-import { keepDamagedLog, makeState, replaceState, type Salvage } from "./salvage.ts";
+import {
+  keepDamagedLog,
+  LOST_CHANGES_MAX,
+  makeState,
+  replaceState,
+  type Salvage,
+  setChangesBefore,
+} from "./salvage.ts";
 import { type Closing, createStore, setMeta } from "./store.ts";
 
 export interface StateOptions {
@@ -100,10 +107,18 @@ function openFile(
   const replaced = replaceOlder(options, { salvage, opened, reason });
   if (replaced !== undefined) return replaced;
   const copiedAtMs = lastChangeMs(opened.database);
+  skipLostChanges(opened);
   return {
     opened,
     origin: { kind: "salvaged", reason, copiedAtMs, damagedPath: damagedLogPath },
   };
+}
+
+/** What the log took along has had cursors that nothing else is to get. */
+function skipLostChanges({ database, memory }: Opened): void {
+  const count = memory.next.history - 1 + LOST_CHANGES_MAX;
+  setChangesBefore(database, count);
+  memory.startHistoryAt(count + 1);
 }
 
 /** Whichever knows more of the file without its log and the copy. */

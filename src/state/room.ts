@@ -2,8 +2,8 @@
 //
 // The log is written once to its full length and then overwritten for ever, so a commit syncs data
 // and no file metadata. Free pages in the file are what a full disk leaves us to work with:
-// removals always find room in the log and in the pages. When the free pages run low they are
-// replenished; when the disk does not give them, what needs more room is refused (`take`).
+// removals find room in the log and in the pages, purging always does. When the free pages run low
+// they are replenished; when the disk does not give them, what needs more room is refused (`take`).
 import { closeSync, fsyncSync, openSync, rmSync, statSync, writeSync } from "node:fs";
 import type { Database, Statement } from "../core/database.ts";
 import type { Log } from "../core/operation.ts";
@@ -25,6 +25,13 @@ const RESERVE_LOW_PAGES = 256;
 export const RESERVE_FLOOR_PAGES = 128;
 /** New holders need this many; what removals can count on. */
 export const HOLDER_FLOOR_PAGES = 64;
+/**
+ * New rows of the trash, which stay, need this many; what purging can count on. What leaves the
+ * volumes frees a page only when most rows of the page are gone, so that many removals can take
+ * more than they give. Without a floor they would fill the log with pages that the file has no room
+ * for, and no start could bring them in.
+ */
+export const TRASH_FLOOR_PAGES = 32;
 /** After a full disk, a new attempt is made when this many more pages are used up. */
 const RETRY_PAGES = 16;
 /** How much of a page new rows fill, at the least; splitting leaves the rest. */
@@ -73,6 +80,8 @@ export class Room {
       if (!this.#replenish(RESERVE_PAGES)) this.#attemptBelowPages = RESERVE_FLOOR_PAGES;
     }
     this.#countFree();
+    // A migration of a large state has made it long.
+    this.trimLog();
   }
 
   /** Begins a turn: what is taken from now on is not in the file until the turn's commit. */
@@ -109,7 +118,8 @@ export class Room {
 
   #getMore(needed: number, left: number, floorPages: number): boolean {
     // Removals do not ask a disk again and again that is known to be full, unless they have to.
-    const isWorthAsking = floorPages > 0 || left >= RESERVE_FLOOR_PAGES || left < 0;
+    const isRemoval = floorPages <= TRASH_FLOOR_PAGES;
+    const isWorthAsking = !isRemoval || left >= RESERVE_FLOOR_PAGES || left < floorPages;
     if (!isWorthAsking) return false;
     const turnPages = Math.ceil(this.#turnBytes / PAGE_FILL_BYTES);
     if (!this.#replenish(needed + turnPages + RESERVE_PAGES)) return false;

@@ -1,6 +1,6 @@
 // A new state file beside the old one, filled from the copies, and the damaged one put aside.
 import { closeSync, constants, copyFileSync, fsyncSync, openSync, renameSync } from "node:fs";
-import type { OpenDatabase } from "../core/database.ts";
+import type { Database, OpenDatabase } from "../core/database.ts";
 import type { Log } from "../core/operation.ts";
 import type { StateOrigin } from "../core/state-store.ts";
 import { BatchPlan } from "./batch.ts";
@@ -19,6 +19,12 @@ import { Memory } from "./memory.ts";
 import { makeSchema } from "./migrations.ts";
 import { RowWriter } from "./row-writer.ts";
 
+/**
+ * More changes than a lost log can have had: it was brought into the file after 384 pages of 4,096
+ * bytes, and a row of the history takes more than 64.
+ */
+export const LOST_CHANGES_MAX = 32_768;
+
 export interface Salvage {
   readonly directory: string;
   readonly path: string;
@@ -31,7 +37,8 @@ export interface Salvage {
 export function makeState(salvage: Salvage): StateOrigin {
   const { path } = salvage;
   const copy = bestCopy(salvage);
-  buildBeside(salvage, copy.content);
+  const isLost = copy.foundCount > 0 || whatIsAt(path + logSuffix) !== "nothing";
+  buildBeside(salvage, copy.content, isLost);
   // A log without its file must not be taken for the new one's.
   const damaged = damagedName(path, salvage.nowMs());
   const isLogThere = moveIfThere(path + logSuffix, damaged + logSuffix);
@@ -64,7 +71,7 @@ export function replaceState(
     return undefined;
   }
   how.release();
-  buildBeside(salvage, content);
+  buildBeside(salvage, content, true);
   const damagedPath = damagedName(path, salvage.nowMs());
   renameSync(path, damagedPath);
   moveIfThere(path + logSuffix, damagedPath + logSuffix);
@@ -87,6 +94,15 @@ export function keepDamagedLog(salvage: Salvage): string {
   }
   syncDirectory(salvage.directory);
   return damaged;
+}
+
+/** From where the count of changes goes on. */
+export function setChangesBefore(database: Database, count: number): void {
+  database.transaction(() =>
+    database
+      .prepare<never, [string]>("INSERT OR REPLACE INTO meta VALUES ('changes_before', ?)")
+      .run(String(count)),
+  );
 }
 
 interface FoundCopy {
@@ -118,8 +134,17 @@ function unfinishedPath(salvage: Salvage): string {
   return `${salvage.path}.new`;
 }
 
-/** A whole and closed state file: only then does it get its name. */
-function buildBeside(salvage: Salvage, content: CopyContent | undefined): void {
+/**
+ * How many changes a salvaged state says there were before: more than the lost one can have had,
+ * so that cursors of the history only grow. Nobody knows how old the copy is, but no state counts
+ * a thousand changes a second for long: milliseconds since the epoch are ahead of any count.
+ */
+function changesBefore(salvage: Salvage, copied: number): number {
+  return Math.max(copied + LOST_CHANGES_MAX, Math.floor(salvage.nowMs()));
+}
+
+/** A whole and closed state file: only then does it get its name. `isLost`: there was one. */
+function buildBeside(salvage: Salvage, content: CopyContent | undefined, isLost: boolean): void {
   const path = unfinishedPath(salvage);
   removeUnfinished(path);
   // Options may hold passwords. The log gets the mode of its database.
@@ -134,11 +159,9 @@ function buildBeside(salvage: Salvage, content: CopyContent | undefined): void {
       if (planned instanceof Error) throw planned;
       database.transaction(() => {
         for (const row of planned.rows) writer.write(row);
-        database
-          .prepare<never, [string]>("INSERT INTO meta VALUES ('changes_before', ?)")
-          .run(String(content.changeCount));
       });
     }
+    if (isLost) setChangesBefore(database, changesBefore(salvage, content?.changeCount ?? 0));
     // Closing would do this too, but says nothing when the disk is full, and leaves half a file.
     database.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get();
   } finally {

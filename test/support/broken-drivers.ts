@@ -139,7 +139,8 @@ export const brokenVolumes: readonly BrokenDriver[] = [
     promise: "Destroys the volume and its data.",
     also: [
       "Makes again what a power cut took before it was ever used, from its record.",
-      "Refuses with `volume.exists_differently` when the name is taken.",
+      "Refuses with `volume.exists_differently` when the name is taken, and with " +
+        "`trash.purging` what is not whole any more.",
     ],
     break: ({ driver }) => ({
       ...driver,

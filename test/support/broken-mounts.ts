@@ -63,7 +63,7 @@ export const brokenMounts: readonly BrokenDriver[] = [
   {
     fault: "creates what it is to mount",
     promise: "Throws `volume.not_found` for what was never created or is destroyed.",
-    also: ["Moves the volume out of sight under `id`."],
+    also: ["Moves the volume out of sight under `id`.", "Gives a volume another name."],
     break: ({ driver }) => ({
       ...driver,
       async mount(name, holder, operation) {
@@ -146,6 +146,8 @@ export const brokenMounts: readonly BrokenDriver[] = [
       "The same as `create`, now rather than later.",
       "The record it returns has the identity of what is there now.",
       "Everything in the trash once.",
+      "Undoes `retire`, under any free name; nothing of the description is left in the volume.",
+      "Its identity, options and data stay.",
     ],
     break: ({ driver }) => ({
       ...driver,

@@ -70,6 +70,11 @@ function partsBelow(root: string, driver: VolumeDriver): BenchParts {
     async breakStorage(name) {
       rmSync(join(volumes, name, "_data"), { recursive: true });
     },
+    async beginPurge(id) {
+      const place = join(root, "trash", `${id}.purging`);
+      renameSync(join(root, "trash", id), place);
+      rmSync(join(place, "_data"), { recursive: true });
+    },
     async hideStorage() {
       renameSync(volumes, `${volumes}-hidden`);
       return {

@@ -12,8 +12,9 @@ import { type Log, type Operation, systemCaller } from "../../src/core/operation
 import type { StateStore, VolumeEntry } from "../../src/core/state-store.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
-import { type Engine, startEngine } from "../../src/engine/engine.ts";
+import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import { trashDefaults } from "../../src/engine/trash-policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
@@ -43,9 +44,16 @@ export interface EngineBenchParts {
   readonly foreign?: (bench: EngineBench) => ForeignVolumesFinder;
   /** Directory operations, such as ones that fail. */
   readonly places?: DataPlaces;
+  /** By default nothing stays in the trash, and it may take all the room. */
+  readonly trash?: Partial<TrashingParts>;
 }
 
 const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
+
+const trashOff: TrashingParts = {
+  defaults: { ...trashDefaults, isOn: false },
+  budget: { kind: "none" },
+};
 
 const nobodyFinder: ContainerEngineFinder = {
   ofCaller: () => undefined,
@@ -126,13 +134,18 @@ export class EngineBench implements AsyncDisposable {
         foreign: this.#parts.foreign?.(this) ?? nobodysVolumes,
         places: this.#parts.places ?? dataPlaces,
       },
+      trash: { ...trashOff, ...this.#parts.trash },
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }
 
-  /** Ends this life and begins the next one with the same drivers. */
-  async restart(): Promise<void> {
+  /**
+   * Ends this life and begins the next one with the same drivers. `between`: what a crash left
+   * undone, or somebody did meanwhile.
+   */
+  async restart(between: () => void = () => undefined): Promise<void> {
     await this.stop();
+    between();
     this.#state = this.#openState();
     await this.start();
   }

@@ -5,6 +5,7 @@ import { makeTrashId, parseVolumeName, type TrashId } from "../../src/core/names
 import type { RetiredEntry, StateStore } from "../../src/core/state-store.ts";
 import { Purger } from "../../src/engine/purger.ts";
 import { type EngineBench, type LogLine, startedEngine } from "./engine-bench.ts";
+import { retiredRow } from "./recovery-bench.ts";
 
 const dead = new EngineError("storage.failed", "the disk does not answer");
 
@@ -98,11 +99,12 @@ async function retire(
 ): Promise<ReadonlyMap<TrashId, RetiredEntry>> {
   const request = { name: "any", driver: "scratch", options: null, labels: null };
   const volume = await bench.engine.volumes.create(request, bench.operation());
-  const entries = names.map((name, index) => ({
-    id: makeTrashId(index.toString(16).padStart(16, "0")),
-    volume: { ...volume, name: parseVolumeName(name) },
-    retiredAtMs: bench.nowMs,
-  }));
+  const entries = names.map((name, index) =>
+    retiredRow(
+      { ...volume, name: parseVolumeName(name) },
+      { id: makeTrashId(index.toString(16).padStart(16, "0")), retiredAtMs: bench.nowMs },
+    ),
+  );
   await bench.state.write((transaction) => {
     for (const entry of entries) transaction.putRetired(entry);
   });

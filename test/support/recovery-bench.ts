@@ -3,8 +3,8 @@ import { expect } from "bun:test";
 import type { VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { makeTrashId } from "../../src/core/names.ts";
-import type { VolumeEntry } from "../../src/core/state-store.ts";
-import type { RecoveryReport } from "../../src/engine/recovery.ts";
+import type { RetiredEntry, VolumeEntry } from "../../src/core/state-store.ts";
+import type { RecoveryReport } from "../../src/engine/recovery-stage.ts";
 import {
   changedScratch,
   type EngineBench,
@@ -26,6 +26,8 @@ export const nothingFound: RecoveryReport = {
   missing: [],
   restored: [],
   leftRemoved: [],
+  renamed: [],
+  trashFound: [],
   strays: [],
   unlisted: [],
   failed: [],
@@ -76,6 +78,16 @@ export async function retireRow(bench: EngineBench, entry: VolumeEntry): Promise
   const volume = { ...entry, identity: presence.record.identity };
   await bench.state.write((transaction) => {
     transaction.removeVolume(entry.name);
-    transaction.putRetired({ id: idOfTrash, volume, retiredAtMs: Date.now() });
+    transaction.putRetired(retiredRow(volume));
   });
+}
+
+/** The row of a volume that was removed just now and is to be purged. */
+export function retiredRow(volume: VolumeEntry, more: Partial<RetiredEntry> = {}): RetiredEntry {
+  const retiredAtMs = Date.now();
+  return {
+    ...{ id: idOfTrash, volume, phase: "purging", retiredAtMs, removedBy: "holdfast" },
+    ...{ purgeAtMs: retiredAtMs, sizeBytes: null },
+    ...more,
+  };
 }

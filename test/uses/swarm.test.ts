@@ -85,3 +85,26 @@ whenPossible(
   },
   timeoutMs,
 );
+
+whenPossible(
+  requirements,
+  "a prune leaves the volume of a service that is scaled to 0, until the service is removed",
+  async () => {
+    for (const name of ["idle", "unused"]) await bench.createVolume(name);
+    await bench.docker(
+      ...["service", "create", "--detach", "--quiet", "--name", "idle", "--replicas", "0"],
+      ...["--network", "host", "--no-resolve-image"],
+      ...["--mount", "type=volume,source=idle,target=/data,volume-driver=holdfast"],
+      ...[testImage, "true"],
+    );
+    const prune = async (): Promise<readonly string[]> => {
+      const { exit, stdout, stderr } = await bench.holdfast("volume", "prune", "--all", "--force");
+      if (exit !== 0) throw new Error(stderr);
+      return stdout.split("\n").filter((line) => /^[a-z]+$/.test(line));
+    };
+    expect(await prune()).toEqual(["unused"]);
+    await bench.docker("service", "rm", "idle");
+    expect(await prune()).toEqual(["idle"]);
+  },
+  timeoutMs,
+);

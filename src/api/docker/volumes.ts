@@ -1,5 +1,6 @@
 // Docker's routes of volumes.
 import { EngineError, toEngineError } from "../../core/errors.ts";
+import { parseVolumeName } from "../../core/names.ts";
 import type { VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { VolumeFilter } from "../../engine/volume-filter.ts";
@@ -7,6 +8,7 @@ import { notFound } from "../../engine/volumes.ts";
 import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
 import { useObject } from "../holder-objects.ts";
+import { careObject } from "../volume-care.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
 import { type GoStruct, mapField, readBody, textField } from "./go-json.ts";
@@ -55,7 +57,7 @@ export async function createVolume(
   };
   try {
     const entry = await parts.engine.volumes.create(request, context.operation);
-    return textAnswer(201, parts.headers.json, volumeJson(entry));
+    return textAnswer(201, parts.headers.json, volumeJson(underName(entry, name)));
   } catch (error) {
     throw withPrefix(name === "" ? "create: " : `create ${name}: `, toEngineError(error));
   }
@@ -82,8 +84,15 @@ function listed({ engine, headers }: VolumeRouteParts, filter: VolumeFilter): Ht
   return textAnswer(200, headers.json, `{"Volumes":[${volumes}],"Warnings":null}`);
 }
 
+/** As it was asked for: by an alias it has that name. */
+function underName(entry: VolumeEntry, asked: string): VolumeEntry {
+  if (asked === "" || asked === entry.name) return entry;
+  return { ...entry, name: parseVolumeName(asked) };
+}
+
 /**
- * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`. Container engines
+ * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`, and one with a note,
+ * a protection or another name says that. Container engines
  * are asked for that, where any is known; whoever does not answer within a moment is not waited
  * for.
  */
@@ -94,13 +103,22 @@ export function inspectVolume(
 ): HttpResponse | Promise<HttpResponse> {
   const { volumes, lists, holds } = parts.engine;
   const entry = volumes.inspect(name);
-  if (lists.keys.length === 0) return inspected(parts, entry);
-  return holds.refresh(context.operation).then(() => inspected(parts, volumes.inspect(name)));
+  if (lists.keys.length === 0) return inspected(parts, entry, name);
+  return holds.refresh(context.operation).then(() => inspected(parts, volumes.inspect(name), name));
 }
 
-function inspected({ engine, headers }: VolumeRouteParts, entry: VolumeEntry): HttpResponse {
-  const use = engine.state.read((view) => useObject(engine, entry, view));
-  const json = use.state === "idle" ? volumeJson(entry) : volumeStatusJson(entry, use);
+function inspected(
+  { engine, headers }: VolumeRouteParts,
+  entry: VolumeEntry,
+  asked: string,
+): HttpResponse {
+  const [use, care] = engine.state.read((view) => [
+    useObject(engine, entry, view),
+    careObject(entry, asked, view),
+  ]);
+  const named = underName(entry, asked);
+  const isPlain = use.state === "idle" && Object.keys(care).length === 0;
+  const json = isPlain ? volumeJson(named) : volumeStatusJson(named, { ...use, ...care });
   return textAnswer(200, headers.json, json);
 }
 

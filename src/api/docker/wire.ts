@@ -19,9 +19,10 @@ export function volumeJson(entry: VolumeEntry): string {
   return json;
 }
 
-/** The Volume object with Status, whose keys must be in order: a map in Go's struct. */
+/** The Volume object with Status, whose keys are put in order: a map in Go's struct. */
 export function volumeStatusJson(entry: VolumeEntry, status: object): string {
-  return `${volumeJson(entry).slice(0, -1)},"Status":${goJson(status)}}`;
+  const sorted = Object.entries(status).toSorted(([left], [right]) => (left < right ? -1 : 1));
+  return `${volumeJson(entry).slice(0, -1)},"Status":${goJson(Object.fromEntries(sorted))}}`;
 }
 
 /** The Volume object with UsageData, as in /system/df. */

@@ -64,7 +64,10 @@ export const historyRoutes = {
       "Changes as they happen, one JSON object a line. Whoever was cut off goes on behind the " +
       "cursor of the last line.",
     query: {
-      after: { schema: text, about: "A cursor: what came later is sent first. By default nothing." },
+      after: {
+        schema: text,
+        about: "A cursor: what came later is sent first. By default nothing.",
+      },
       follow: { schema: flag, about: "false: end when nothing is left; true by default." },
     },
     reply: {

@@ -86,7 +86,7 @@ function sendChanges({ engine, words, writer, follows, after, gone }: Sending): 
   };
   writer.closed.addEventListener("abort", end);
   const send = (entry: StoredHistoryEntry): void => {
-    if (hasEnded || entry.cursor <= last) return;
+    if (hasEnded) return;
     last = entry.cursor;
     writer.write(`${JSON.stringify(changeObject(entry, words))}\n`);
   };
@@ -95,6 +95,7 @@ function sendChanges({ engine, words, writer, follows, after, gone }: Sending): 
     const { entries, next } = history.after(last, SLICE_COUNT);
     for (const entry of entries) send(entry);
     if (next !== null && entries.length > 0) setImmediate(step);
+    // In this same turn: nothing is stored in between.
     else if (follows) unfollow = history.follow(send);
     else end();
   };

@@ -5,6 +5,7 @@ import { change } from "./history-contract.ts";
 import {
   confirm,
   count,
+  countOrNull,
   flag,
   instant,
   instantOrNull,
@@ -66,6 +67,8 @@ export const volume = {
     note: textOrNull,
     /** Why it must not be removed; null: it may. */
     protection,
+    /** Apparent bytes; null: not measured since its last use. */
+    sizeBytes: countOrNull,
     /** Names that still mean it. */
     aliases: { type: "array", items: text },
     /** What becomes of it when it is removed, in words. */

@@ -27,8 +27,9 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
       sharing,
       note: entry.note,
       protection: protectionObject(entry.protection),
+      sizeBytes: knownSize(engine, entry),
       aliases: aliases.get(entry.name) ?? [],
-      trash: fateText(engine, entry),
+      trash: fateText(engine.trashDefaults, entry),
       holders,
     };
   };
@@ -44,6 +45,12 @@ export function protectionObject(protection: Protection | null): object | null {
   if (protection === null) return null;
   const { reason, sinceMs, by } = protection;
   return { reason, since: instantOf(sinceMs), by };
+}
+
+/** What was measured before, and has not been used since; null: that is not known. */
+function knownSize({ usage }: Engine, entry: VolumeEntry): number | null {
+  const bytes = usage.known(entry);
+  return bytes === null || bytes < 0 ? null : bytes;
 }
 
 function aliasesByVolume(view: StateView): Aliases {

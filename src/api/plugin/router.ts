@@ -4,18 +4,25 @@
 // Host, and for `Plugin.Activate` no body; a call that it repeats after a broken connection may
 // have lost its body. It checks no names.
 import { type EngineError, toEngineError } from "../../core/errors.ts";
-import { type HolderId, parseHolderId, parseVolumeName } from "../../core/names.ts";
+import {
+  type HolderId,
+  parseHolderId,
+  parseVolumeName,
+  type VolumeName,
+} from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
-import type { VolumeEntry } from "../../core/state-store.ts";
+import type { AliasEntry, VolumeEntry } from "../../core/state-store.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { engineOptions } from "../../engine/engine-options.ts";
 import { isMoving } from "../../engine/moving.ts";
 import { notFound } from "../../engine/volumes.ts";
 import type { Handler, Header, HttpResponse } from "../../http/message.ts";
+import type { Counts } from "../counts.ts";
 import { jsonAnswer } from "../docker/answers.ts";
 import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
 import { rfc3339 } from "../docker/wire.ts";
 import { type ApiFace, type ApiParts, handlerOf } from "../handler.ts";
+import { careObject } from "../volume-care.ts";
 import { volumeState } from "../volume-state.ts";
 import { createRequest, refuseDifferent, shortened } from "./create-options.ts";
 import { refusalText } from "./refusal.ts";
@@ -37,6 +44,7 @@ export interface PluginParts {
   readonly holds: HoldsPort;
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: ApiParts["operation"];
+  readonly counts?: Counts;
 }
 
 /** What one call gets. */
@@ -105,7 +113,7 @@ export function makePluginHandler(parts: PluginParts): Handler {
       return isAnswer ? answer : { ...answer, hangsUp: true };
     },
   };
-  return handlerOf(() => face, parts.operation);
+  return handlerOf(() => face, parts);
 }
 
 function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
@@ -123,6 +131,7 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
     },
     "/VolumeDriver.Remove": async ({ name, operation }) => {
       known(engine, name);
+      // Of an alias only the alias goes.
       await volumes.remove(name, operation);
       return done;
     },
@@ -139,12 +148,13 @@ function makeCalls(parts: PluginParts): Readonly<Record<string, CallHandler>> {
     "/VolumeDriver.Path": ({ name }) => ({ Mountpoint: known(engine, name).mountpoint, Err: "" }),
     [GET]: async ({ name, operation }) => {
       await holds.noteCaller(operation);
-      return { Volume: volumeObject(engine, known(engine, name)), Err: "" };
+      return { Volume: volumeObject(engine, known(engine, name), name), Err: "" };
     },
     "/VolumeDriver.List": () => {
       const entries = volumes.list({}).filter((entry) => !isMoving(entry));
-      const found = entries.map(({ name, mountpoint }) => ({ Name: name, Mountpoint: mountpoint }));
-      return { Volumes: found, Err: "" };
+      const rows = engine.state.read((view) => [...view.aliases()]);
+      const aliases = Map.groupBy(rows, ({ volume }) => volume);
+      return { Volumes: entries.flatMap((entry) => listed(entry, aliases)), Err: "" };
     },
     "/VolumeDriver.Capabilities": () => ({ Capabilities: { Scope: "local" } }),
   };
@@ -160,6 +170,18 @@ function known(engine: Engine, name: string): VolumeEntry {
   const entry = engine.volumes.inspect(name);
   if (isMoving(entry)) throw notFound(name);
   return entry;
+}
+
+/**
+ * A volume under each of its names: an engine that knows it by an alias goes on with it only while
+ * the alias is listed.
+ */
+function listed(
+  { name, mountpoint }: VolumeEntry,
+  aliases: ReadonlyMap<VolumeName, readonly AliasEntry[]>,
+): readonly object[] {
+  const names = [name, ...(aliases.get(name) ?? []).map(({ alias }) => alias)];
+  return names.map((each) => ({ Name: each, Mountpoint: mountpoint }));
 }
 
 /** As `docker volume create` means it; a volume that is there already must be the same. */
@@ -187,15 +209,19 @@ async function unmountVolume(
   }
 }
 
-function volumeObject(engine: Engine, entry: VolumeEntry): object {
-  const { name, mountpoint, createdAtMs } = entry;
-  const Status = statusOf(engine, entry);
-  return { Name: name, Mountpoint: mountpoint, CreatedAt: rfc3339(createdAtMs), Status };
+/** Under the name that was asked for: dockerd keeps what it is told, and asks by it again. */
+function volumeObject(engine: Engine, entry: VolumeEntry, asked: string): object {
+  const { mountpoint, createdAtMs } = entry;
+  const Status = statusOf(engine, entry, asked);
+  return { Name: asked, Mountpoint: mountpoint, CreatedAt: rfc3339(createdAtMs), Status };
 }
 
 /** What `docker volume inspect` shows of a volume beside Docker's own words. No secrets. */
-function statusOf(engine: Engine, entry: VolumeEntry): object {
-  const holders = engine.state.read((view) => engine.holds.holdersOf(entry.name, view));
+function statusOf(engine: Engine, entry: VolumeEntry, asked: string): object {
+  const [holders, care] = engine.state.read((view) => [
+    engine.holds.holdersOf(entry.name, view),
+    careObject(entry, asked, view),
+  ]);
   const labels = Object.entries(entry.labels ?? {});
   return {
     driver: entry.driver,
@@ -203,6 +229,7 @@ function statusOf(engine: Engine, entry: VolumeEntry): object {
     state: volumeState(engine, entry.name, holders.length),
     holders: holders.map(({ id, name, state }) => `${name ?? id} (${state})`),
     ...(labels.length > 0 ? { labels: labels.map(([key, value]) => `${key}=${value}`) } : {}),
+    ...care,
   };
 }
 

@@ -31,8 +31,9 @@ import {
 } from "./layout.ts";
 import { localMounts } from "./mounts.ts";
 import { checkLocalOptions, localMount } from "./options.ts";
+import { localRename } from "./rename.ts";
 import { localTrash } from "./trash.ts";
-import { measureTree, mountedVolumes } from "./usage.ts";
+import { measureTree, mountedBelow } from "./usage.ts";
 
 export interface LocalDriverParts {
   /** The data root: absolute, without a trailing slash. Made if it is missing. */
@@ -49,7 +50,7 @@ export interface LocalDriverParts {
  */
 export function localDriver(parts: LocalDriverParts): VolumeDriver {
   const { host } = parts;
-  const layout = makeRoot(parts.root, parts.isFirstStart);
+  const layout = makeRoot(parts);
   const mounts = localMounts({ layout, host });
   const trash = localTrash({ layout, host, isHeld: mounts.isHeld });
   const rebuild = localRebuild(layout, host);
@@ -90,16 +91,12 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
       mounts.forget(name);
     },
 
-    async destroy(name, operation) {
-      const id = trash.freeId();
-      await trash.facet.retire(name, id, operation);
-      await trash.facet.purge([id], operation);
-    },
-
+    destroy: trash.destroy,
     mount: mounts.mount,
     unmount: mounts.unmount,
     rebuild,
     trash: trash.facet,
+    rename: localRename({ layout, host, isHeld: mounts.isHeld }),
     usage: localUsage(layout, host),
   };
 }
@@ -138,7 +135,7 @@ function localRebuild(layout: Layout, host: Host): RebuildCapable {
 }
 
 function localUsage(layout: Layout, host: Host): UsageCapable {
-  const isMounted = mountedVolumes(layout, host);
+  const isMounted = mountedBelow(layout.volumes, host);
   const turns = new Turns();
   return {
     async measure(name, operation) {

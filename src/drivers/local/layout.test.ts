@@ -19,6 +19,7 @@ import { whenPossible } from "../../../test/support/needs.ts";
 import type { DriverOptions } from "../../core/driver.ts";
 import { EngineError } from "../../core/errors.ts";
 import { parseVolumeName } from "../../core/names.ts";
+import { linuxHost } from "../../host/linux.ts";
 import { type Layout, makeRoot, makeVolume, plainDirectory, readOptions } from "./layout.ts";
 
 const wiki = parseVolumeName("wiki");
@@ -26,9 +27,13 @@ let folder: string;
 let layout: Layout;
 beforeEach(() => {
   folder = mkdtempSync("/dev/shm/holdfast-layout-");
-  layout = makeRoot(join(folder, "root"));
+  layout = open("root");
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+function open(place: string, isFirstStart = true): Layout {
+  return makeRoot({ root: join(folder, place), host: linuxHost(), isFirstStart });
+}
 
 function mode(path: string): string {
   return (statSync(path).mode & 0o7777).toString(8);
@@ -48,7 +53,7 @@ describe("modes are dockerd's", () => {
   test("under the umask of the daemon", () => {
     const umask = process.umask(0o022);
     try {
-      const fresh = makeRoot(join(folder, "fresh"));
+      const fresh = open("fresh");
       makeVolume(fresh, wiki, { type: "tmpfs", device: "tmpfs" });
       expect(mode(fresh.volumes)).toBe("701");
       expect(mode(fresh.trash)).toBe("701");
@@ -70,12 +75,12 @@ describe("modes are dockerd's", () => {
 
 test("a root behind a link is known by its real path, as the mount table knows it", () => {
   symlinkSync(join(folder, "root"), join(folder, "link"));
-  expect(makeRoot(join(folder, "link")).volumes).toBe(realpathSync(layout.volumes));
+  expect(open("link").volumes).toBe(realpathSync(layout.volumes));
 });
 
 test("a root that cannot be made is a sentence with a code", () => {
   writeFileSync(join(folder, "file"), "");
-  const { code, message } = refusal(() => makeRoot(join(folder, "file", "root")));
+  const { code, message } = refusal(() => open("file/root"));
   expect(code).toBe("storage.failed");
   expect(message).toStartWith("error while making the directories of the data root");
 });
@@ -90,7 +95,7 @@ describe("volumes/ and trash/ that lead elsewhere are refused at the start", () 
         rmSync(place(), { recursive: true });
         symlinkSync(join(folder, target), place());
         for (const isFirstStart of [true, false]) {
-          const { code, message } = refusal(() => makeRoot(join(folder, "root"), isFirstStart));
+          const { code, message } = refusal(() => open("root", isFirstStart));
           expect(code).toBe("config.invalid");
           expect(message).toStartWith(`${realpathSync(folder)}/root/${name} is not a plain`);
           expect(message).toContain("--root");
@@ -102,20 +107,40 @@ describe("volumes/ and trash/ that lead elsewhere are refused at the start", () 
     test(`${name}/ as a file`, () => {
       rmSync(place(), { recursive: true });
       writeFileSync(place(), "");
-      expect(refusal(() => makeRoot(join(folder, "root"))).code).toBe("config.invalid");
+      expect(refusal(() => open("root")).code).toBe("config.invalid");
     });
 
-    whenPossible(["root", "mount"], `${name}/ on another file system`, () => {
-      const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "other", place()]);
-      expect(mounted.status).toBe(0);
-      try {
-        const { code, message } = refusal(() => makeRoot(join(folder, "root")));
-        expect([code, message]).toEqual(["config.invalid", expect.stringContaining(place())]);
-      } finally {
-        spawnSync("umount", [place()]);
-      }
-    });
+    const mounts: readonly (readonly [string, () => readonly string[]])[] = [
+      ["on another file system", () => ["-t", "tmpfs", "-o", "size=64k", "other", place()]],
+      // Nothing but the mount table tells it from a plain directory.
+      ["as a bind mount of itself", () => ["--bind", place(), place()]],
+      ["as a bind mount of another directory there", () => ["--bind", folder, place()]],
+    ];
+    for (const [how, words] of mounts) {
+      whenPossible(["root", "mount"], `${name}/ ${how}`, () => {
+        expect(spawnSync("mount", [...words()]).status).toBe(0);
+        try {
+          const { code, message } = refusal(() => open("root"));
+          expect(code).toBe("config.invalid");
+          expect(message).toContain(`\`umount ${place()}\``);
+          expect(message).toContain(`mount that at ${join(folder, "root")} itself`);
+        } finally {
+          expect(spawnSync("umount", [place()]).status).toBe(0);
+        }
+        expect(open("root").trash).toBe(layout.trash);
+      });
+    }
   }
+
+  whenPossible(["root", "mount"], "a root that is a mount itself is none", () => {
+    const root = join(folder, "root");
+    expect(spawnSync("mount", ["--bind", root, root]).status).toBe(0);
+    try {
+      expect(open("root").trash).toBe(layout.trash);
+    } finally {
+      expect(spawnSync("umount", [root]).status).toBe(0);
+    }
+  });
 });
 
 describe("the options file", () => {
@@ -224,7 +249,7 @@ describe("a volume that cannot be made leaves nothing", () => {
     const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "small", small]);
     expect(mounted.status).toBe(0);
     try {
-      const full = makeRoot(small);
+      const full = open("small");
       const options = { type: "tmpfs", device: "tmpfs", o: "x".repeat(16_000) };
       writeFileSync(join(small, "filler"), Buffer.alloc(48 * 1024));
       const { code } = refusal(() => makeVolume(full, wiki, options));

@@ -2,7 +2,9 @@
 //
 // <root>/volumes/<name>/_data       the data (0755 at first; containers change it)
 // <root>/volumes/<name>/opts.json   the options, only if there are any, in Docker's own format
-// <root>/trash/<id>/                a removed volume's directory, moved as it was
+// <root>/trash/<id>/                a removed volume's directory, moved as it was, and in it:
+// <root>/trash/<id>/retired.json    what the engine has to say of it (0600)
+// <root>/trash/<id>.purging/        the same while it is being destroyed
 //
 // Names are parsed (one path segment, never "." or "..") and the directories above `_data` belong
 // to the daemon alone, so a path made here cannot lead elsewhere unless root itself put a link
@@ -12,6 +14,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { DriverOptions } from "../../core/driver.ts";
 import { EngineError, isErrno, storageError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
 import type { TrashId, VolumeName } from "../../core/names.ts";
 
 /** Modes of dockerd: nobody but root may list, everybody may pass. */
@@ -21,6 +24,9 @@ const OPTIONS_MODE = 0o600;
 /** No options are longer; a larger file is not ours. */
 const OPTIONS_BYTES_MAX = 1024 * 1024;
 
+/** What the name of a directory in the trash ends in that is being destroyed. */
+export const PURGING = ".purging";
+
 export interface Layout {
   readonly volumes: string;
   readonly trash: string;
@@ -28,6 +34,7 @@ export interface Layout {
   data(name: VolumeName): string;
   optionsFile(name: VolumeName): string;
   retired(id: TrashId): string;
+  purging(id: TrashId): string;
 }
 
 /** The paths below a root. `root` is absolute and has no trailing slash. */
@@ -41,19 +48,29 @@ export function makeLayout(root: string): Layout {
     data: (name) => `${volumes}/${name}/_data`,
     optionsFile: (name) => `${volumes}/${name}/opts.json`,
     retired: (id) => `${trash}/${id}`,
+    purging: (id) => `${trash}/${id}${PURGING}`,
   };
+}
+
+export interface RootParts {
+  /** Absolute, without a trailing slash. */
+  readonly root: string;
+  readonly host: Pick<Host, "mounts">;
+  /** By default true. */
+  readonly isFirstStart?: boolean | undefined;
 }
 
 /**
  * Makes `volumes` and `trash` below a root and returns their layout, with links above resolved: the
  * mount table knows no links, and is compared with these paths. Later than at the first start a
  * missing `volumes` is not made: it would be empty. Throws `config.invalid` when one of the two
- * leads elsewhere, `storage.*`, `host.denied`.
+ * leads elsewhere or is mounted on, `storage.*`, `host.denied`.
  */
-export function makeRoot(root: string, isFirstStart = true): Layout {
+export function makeRoot({ root, host, isFirstStart = true }: RootParts): Layout {
   try {
     fs.mkdirSync(root, { recursive: true, mode: DIRECTORY_MODE });
     const layout = makeLayout(fs.realpathSync(root));
+    refuseMountedOn(layout, host);
     refuseElsewhere(layout, root);
     if (!isFirstStart && !fs.existsSync(layout.volumes)) {
       throw new EngineError(
@@ -90,6 +107,24 @@ function refuseElsewhere(layout: Layout, root: string): void {
   }
 }
 
+/**
+ * Between two mounts nothing can be renamed either, also of one and the same file system, where
+ * nothing but the mount table tells of it. Throws `config.invalid`.
+ */
+function refuseMountedOn(layout: Layout, host: Pick<Host, "mounts">): void {
+  const directories = [layout.volumes, layout.trash];
+  const mount = host.mounts().find(({ target }) => directories.includes(target));
+  if (mount === undefined) return;
+  const { target, source } = mount;
+  throw new EngineError(
+    "config.invalid",
+    `something is mounted on ${target} (from ${source}): a volume is removed by moving it from ` +
+      "volumes/ into trash/, which works within one mount only. Unmount it with " +
+      `\`umount ${target}\` and take it out of /etc/fstab; to keep volumes on another disk, ` +
+      `mount that at ${path.dirname(target)} itself, or give a directory on it as --root`,
+    { details: { path: target, source } },
+  );
+}
 /** As `plainDirectory` for `volumes` and `trash`, which may have been swapped since the start. */
 export function refuseLinkedRoot(layout: Layout): void {
   plainDirectory(layout.volumes);
@@ -232,13 +267,18 @@ function writeOptions(layout: Layout, name: VolumeName, options: DriverOptions):
   fs.renameSync(`${file}.new`, file);
 }
 
-/**
- * The options of a volume; `{}` for a plain directory. Reads Docker's own files too. Throws
- * `storage.failed` when the file is there and says nothing: a mount that is forgotten would hide
- * data.
- */
+/** As `readOptionsIn` for a volume that is not removed. */
 export function readOptions(layout: Layout, name: VolumeName): DriverOptions {
-  const file = layout.optionsFile(name);
+  return readOptionsIn(layout.volume(name));
+}
+
+/**
+ * The options in a volume's directory; `{}` when there are none. Reads Docker's own files too.
+ * Throws `storage.failed` when the file is there and says nothing: a mount that is forgotten would
+ * hide data.
+ */
+export function readOptionsIn(directory: string): DriverOptions {
+  const file = `${directory}/opts.json`;
   let body: string;
   try {
     const stat = fs.lstatSync(file, { throwIfNoEntry: false });

@@ -79,7 +79,10 @@ async function withVolume(
 }
 
 function retire(driver: VolumeDriver): Promise<void> {
-  return driver.trash?.retire(wiki, makeTrashId("0".repeat(16)), operation) ?? Promise.reject();
+  return (
+    driver.trash?.retire(wiki, { id: makeTrashId("0".repeat(16)), description: "" }, operation) ??
+    Promise.reject()
+  );
 }
 
 describe("a volume with type and device", () => {

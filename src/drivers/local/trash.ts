@@ -1,26 +1,32 @@
 // The trash of the `local` driver: removal is a rename, destruction comes later and off the main
 // path.
 import fs from "node:fs";
-import type { TrashCapable } from "../../core/driver.ts";
+import type { RetiredRecord, TrashCapable } from "../../core/driver.ts";
 import { EngineError, isErrno, storageError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { makeTrashId, parseTrashId, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
+import { Turns } from "../../core/turns.ts";
 import {
-  type DirectoryFacts,
+  addDescription,
+  readDescription,
+  removeDescription,
+  replaceDescription,
+} from "./description.ts";
+import { refuseMounts, refuseShown } from "./foreign-mounts.ts";
+import {
   entriesOf,
   type Layout,
+  PURGING,
   plainDirectory,
   readOptions,
+  readOptionsIn,
   refuseLinkedRoot,
   syncDirectory,
 } from "./layout.ts";
 import { localMount } from "./options.ts";
-
-/** How long a purge keeps the event loop, in milliseconds, before requests get their turn. */
-const SLICE_MS = 1;
-/** How many directories one `rm` is given. */
-const REMOVE_BATCH_COUNT = 64;
+import { purgeLocal } from "./purge.ts";
+import { measureTree, mountedBelow } from "./usage.ts";
 
 export interface LocalTrashParts {
   readonly layout: Layout;
@@ -31,164 +37,171 @@ export interface LocalTrashParts {
 
 export interface LocalTrash {
   readonly facet: TrashCapable;
-  /** An id nobody has used. */
-  freeId(): TrashId;
+  /** `VolumeDriver.destroy`: through the trash, where it does not stay. */
+  destroy(name: VolumeName, operation: Operation): Promise<void>;
 }
 
 export function localTrash(parts: LocalTrashParts): LocalTrash {
-  const { layout, host, isHeld } = parts;
-
+  const { layout, host } = parts;
   return {
-    freeId: () => makeTrashId(host.randomHex(8)),
     facet: {
-      async retire(name, id, operation) {
-        operation.signal.throwIfAborted();
-        if (isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
-        refuseLinkedRoot(layout);
+      async retire(name, { id, description }, operation) {
+        if (!(await isRetirable(parts, name, operation))) return;
         const directory = layout.volume(name);
-        if (plainDirectory(directory) === undefined) return;
-        if (localMount(readOptions(layout, name)) !== undefined) {
-          // What is mounted here is not ours: it is let go of, never moved or removed.
-          await host.unmount(layout.data(name), operation);
-          refuseLinkedRoot(layout);
+        addDescription(directory, description, operation);
+        try {
+          move(directory, layout.retired(id));
+        } catch (error) {
+          removeDescription(directory);
+          throw error;
         }
-        refuseMounts(host, [directory]);
-        plainDirectory(layout.data(name));
-        rename(directory, layout.retired(id));
+      },
+
+      async describe(id, description, operation) {
+        operation.signal.throwIfAborted();
+        refuseLinkedRoot(layout);
+        if (plainDirectory(layout.retired(id)) === undefined) return;
+        await replaceDescription(layout.retired(id), description);
       },
 
       async movedAtMs(name) {
         return plainDirectory(layout.volume(name))?.changedAtMs ?? 0;
       },
 
-      async restore(id, name, operation) {
+      restore: (id, name, operation) => restore(layout, id, name, operation),
+      purge: (ids, operation) => purgeLocal(parts, ids, operation),
+      async refuseShown(ids, operation) {
         operation.signal.throwIfAborted();
-        refuseLinkedRoot(layout);
-        const isRetired = plainDirectory(layout.retired(id)) !== undefined;
-        if (plainDirectory(layout.volume(name)) !== undefined) {
-          // A repeated call: the last one did its work before a crash.
-          if (!isRetired) return;
-          throw new EngineError("volume.exists_differently", `volume ${name} exists`);
-        }
-        rename(layout.retired(id), layout.volume(name));
-        await syncDirectory(layout.volumes);
+        const paths = ids.map(layout.retired);
+        refuseMounts(host, paths);
+        refuseShown(host, paths, operation);
       },
+      list: (operation) => retiredOnes(layout, operation),
+      ...trashUsage(parts),
+    },
 
-      async purge(ids, operation) {
-        operation.signal.throwIfAborted();
-        refuseLinkedRoot(layout);
-        const full = await removeEmptyOnes(layout, ids);
-        for (let index = 0; index < full.length; index += REMOVE_BATCH_COUNT) {
-          const batch = full.slice(index, index + REMOVE_BATCH_COUNT);
-          await removeTrees(parts, batch.map(layout.retired), operation);
-        }
-        // Whoever drops the row after this knows that neither rename nor removal can come undone.
-        await syncDirectory(layout.trash);
-        await syncDirectory(layout.volumes);
-      },
-
-      async *list(operation) {
-        for (const entry of await entriesOf(layout.trash)) {
-          const id = parseTrashId(entry);
-          const facts = id === undefined ? undefined : factsOrWarn(layout, id, operation);
-          if (id !== undefined && facts !== undefined) yield { id, identity: facts.identity };
-        }
-      },
+    async destroy(name, operation) {
+      if (!(await isRetirable(parts, name, operation))) return;
+      // Before it is moved: what is refused stays a volume.
+      await refuseShown(host, [layout.volume(name)], operation);
+      refuseLinkedRoot(layout);
+      const id = makeTrashId(host.randomHex(8));
+      move(layout.volume(name), layout.retired(id));
+      await purgeLocal(parts, [id], operation);
     },
   };
 }
 
-/** A link or file that somebody put into the trash is no removed volume. */
-function factsOrWarn(
-  layout: Layout,
-  id: TrashId,
+/** Refuses as `destroy` does; false: there is nothing to be moved. */
+async function isRetirable(
+  { layout, host, isHeld }: LocalTrashParts,
+  name: VolumeName,
   operation: Operation,
-): DirectoryFacts | undefined {
-  try {
-    return plainDirectory(layout.retired(id));
-  } catch (error) {
-    operation.log.warn("left out of the list of the trash", {
-      id,
-      error: toEngineError(error).message,
-    });
-    return undefined;
+): Promise<boolean> {
+  operation.signal.throwIfAborted();
+  if (isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
+  refuseLinkedRoot(layout);
+  const directory = layout.volume(name);
+  if (plainDirectory(directory) === undefined) return false;
+  if (localMount(readOptions(layout, name)) !== undefined) {
+    // What is mounted here is not ours: it is let go of, never moved or removed.
+    await host.unmount(layout.data(name), operation);
+    refuseLinkedRoot(layout);
   }
-}
-
-/** Removes the empty volumes among them, in slices, and returns the others. */
-async function removeEmptyOnes(
-  layout: Layout,
-  ids: readonly TrashId[],
-): Promise<readonly TrashId[]> {
-  const full: TrashId[] = [];
-  let sliceStartedAt = performance.now();
-  for (const id of ids) {
-    if (performance.now() - sliceStartedAt > SLICE_MS) {
-      await new Promise<void>((resolve) => setImmediate(resolve));
-      sliceStartedAt = performance.now();
-    }
-    if (!removeWhenEmpty(layout, id)) full.push(id);
-  }
-  return full;
-}
-
-/** Removes an empty volume with a few system calls and says whether that was enough. */
-function removeWhenEmpty(layout: Layout, id: TrashId): boolean {
-  const directory = layout.retired(id);
-  const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
-  // A link in its place leads elsewhere; rm removes the link and follows none.
-  if (stat?.isDirectory() !== true) return stat === undefined;
-  for (const step of [() => fs.rmdirSync(`${directory}/_data`), () => fs.rmdirSync(directory)]) {
-    try {
-      step();
-    } catch (error) {
-      if (isErrno(error, "ENOENT")) continue;
-      return false;
-    }
-  }
+  refuseMounts(host, [directory]);
+  plainDirectory(layout.data(name));
   return true;
 }
 
-function rename(from: string, to: string): void {
-  try {
-    fs.renameSync(from, to);
-  } catch (error) {
-    throw storageError(error, `moving ${from} to ${to}`);
-  }
-}
-
-/** GNU rm in a helper process: it walks with descriptors, so a link swapped in leads nowhere. */
-async function removeTrees(
-  { host, layout }: LocalTrashParts,
-  paths: readonly string[],
+async function restore(
+  layout: Layout,
+  id: TrashId,
+  name: VolumeName,
   operation: Operation,
 ): Promise<void> {
   operation.signal.throwIfAborted();
   refuseLinkedRoot(layout);
-  refuseMounts(host, paths);
-  const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
-  const result = await host.run("rm", args, operation);
-  if (result.exitCode !== 0) {
-    throw new EngineError(
-      "storage.failed",
-      `error while purging removed volumes: ${result.stderr.trim()}`,
-    );
+  const directory = layout.volume(name);
+  const isTaken = plainDirectory(directory) !== undefined;
+  if (plainDirectory(layout.retired(id)) !== undefined) {
+    if (isTaken) throw new EngineError("volume.exists_differently", `volume ${name} exists`);
+    move(layout.retired(id), directory);
+  } else if (plainDirectory(layout.purging(id)) !== undefined) {
+    throw new EngineError("trash.purging", `the destruction of ${id} has begun`);
+  } else if (!isTaken) {
+    throw new EngineError("trash.not_found", `nothing lies in the trash under ${id}`);
+  }
+  // A repeated call, too: the last one may not have come this far before a crash.
+  removeDescription(directory);
+  await syncDirectory(layout.volumes);
+  await syncDirectory(layout.trash);
+}
+
+/** In slices: there may be a hundred thousand, with a file each. */
+async function* retiredOnes(layout: Layout, operation: Operation): AsyncGenerator<RetiredRecord> {
+  const turns = new Turns();
+  const entries = await entriesOf(layout.trash);
+  const whole = new Set(entries.filter((entry) => parseTrashId(entry) !== undefined));
+  for (const entry of entries) {
+    while (turns.isOver()) await turns.next();
+    const isPurging = entry.endsWith(PURGING);
+    const id = parseTrashId(isPurging ? entry.slice(0, -PURGING.length) : entry);
+    // Of the same id, whole and begun: nobody makes that; the whole one counts.
+    if (id === undefined || (isPurging && whole.has(id))) continue;
+    const directory = `${layout.trash}/${entry}`;
+    const identity = identityOrWarn(directory, operation);
+    if (identity === undefined) continue;
+    yield { id, identity, description: readDescription(directory, operation), isPurging };
   }
 }
 
-/**
- * Throws `volume.in_use` when something is mounted at or below one of the directories: it is not
- * the volume's. A bind mount of the same file system looks like any directory to rm and to lstat,
- * and a dead server's blocks both: only the table tells.
- */
-function refuseMounts(host: Host, directories: readonly string[]): void {
-  for (const { target } of host.mounts()) {
-    if (directories.some((each) => target === each || target.startsWith(`${each}/`))) {
+/** A link or file that somebody put into the trash is no removed volume. */
+function identityOrWarn(directory: string, operation: Operation): string | undefined {
+  try {
+    return plainDirectory(directory)?.identity;
+  } catch (error) {
+    const { message } = toEngineError(error);
+    operation.log.warn("left out of the list of the trash", { directory, error: message });
+    return undefined;
+  }
+}
+
+function trashUsage({ layout, host }: LocalTrashParts): Pick<TrashCapable, "measure" | "space"> {
+  const isMounted = mountedBelow(layout.trash, host);
+  const turns = new Turns();
+  return {
+    async measure(id, operation) {
+      while (turns.isOver()) await turns.next();
+      operation.signal.throwIfAborted();
+      const directory = layout.retired(id);
+      if (isMounted(id) || plainDirectory(directory) === undefined) return { usedBytes: null };
+      if (localMount(readOptionsIn(directory)) !== undefined) return { usedBytes: null };
+      return { usedBytes: await measureTree({ directory, name: "_data" }, turns, operation) };
+    },
+
+    async space(operation) {
+      operation.signal.throwIfAborted();
+      try {
+        const { bsize, blocks, bavail } = fs.statfsSync(layout.trash);
+        return { sizeBytes: bsize * blocks, availableBytes: bsize * bavail };
+      } catch (error) {
+        throw storageError(error, `looking at the file system of ${layout.trash}`);
+      }
+    },
+  };
+}
+
+function move(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    if (isErrno(error, "EXDEV")) {
       throw new EngineError(
-        "volume.in_use",
-        `something is mounted inside the volume, at ${target}; unmount it first`,
-        { details: { path: target } },
+        "storage.failed",
+        `${from} cannot be moved to ${to}: one of them has been mounted on since the start`,
+        { cause: error },
       );
     }
+    throw storageError(error, `moving ${from} to ${to}`);
   }
 }

@@ -213,6 +213,7 @@ describe("the driver", () => {
     });
     const names = Array.from({ length: 3_000 }, (_, index) => name(`empty-${index}`));
     for (const each of names) driver.rebuild?.createNow({ name: each, options: {} });
+    readCount = 0;
     let turnCount = 0;
     let isOver = false;
     const count = () => {

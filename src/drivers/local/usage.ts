@@ -10,7 +10,6 @@ import { isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { Turns } from "../../core/turns.ts";
-import type { Layout } from "./layout.ts";
 
 /** Levels of directories that are walked, the top included. Each keeps a descriptor open. */
 const DEPTH_MAX = 128;
@@ -85,13 +84,13 @@ async function sumOf(
 }
 
 /**
- * Says whether something is mounted on a volume's directory or below it. Such a volume is not
+ * Says whether something is mounted on a directory of this folder or below it. Such a volume is not
  * looked at: a dead server's mount blocks whoever touches it, and a container may move the place
  * where it is mounted. The table may be 100 ms old: the driver itself mounts nothing below a volume
  * that is measured, and a server that somebody else has mounted from since has just answered.
  */
-export function mountedVolumes(layout: Layout, host: Host): (name: string) => boolean {
-  const prefix = `${layout.volumes}/`;
+export function mountedBelow(folder: string, host: Host): (name: string) => boolean {
+  const prefix = `${folder}/`;
   let names: ReadonlySet<string | undefined> = new Set();
   let readAtMs = Number.NEGATIVE_INFINITY;
   return (name) => {

@@ -1,0 +1,187 @@
+// The metrics as Prometheus reads them. No name of a volume is a label: the number of series must
+// not grow with the number of volumes.
+import { Counter, Gauge, Registry } from "prom-client";
+import type { HistoryAction } from "../core/state-store.ts";
+import type { Engine } from "../engine/engine.ts";
+import type { Counts } from "./counts.ts";
+import type { DaemonFacts } from "./facts.ts";
+import { volumeState, volumeStates } from "./volume-state.ts";
+
+type Labels = Readonly<Record<string, string>>;
+type Changes = ReadonlyMap<HistoryAction, number>;
+type Sample = readonly [labels: Labels, value: number];
+
+interface Metric {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: "gauge" | "counter";
+  readonly labels?: readonly string[];
+  /** Looked at for each answer. */
+  readonly samples: () => readonly Sample[];
+}
+
+export interface MetricsParts {
+  readonly engine: Engine;
+  readonly facts: DaemonFacts;
+}
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #refresh: readonly (() => void)[];
+  readonly #counts: Counts;
+  #changes: Changes = new Map();
+
+  constructor(parts: MetricsParts, counts: Counts) {
+    const metrics = [
+      ...volumeMetrics(parts),
+      ...trashMetrics(parts),
+      ...countMetrics(counts, () => this.#changes),
+      buildMetric(parts),
+    ];
+    this.#counts = counts;
+    this.#refresh = metrics.map((metric) => this.#register(metric));
+  }
+
+  /** The text in the exposition format, and its content type. O(volumes + holders). */
+  async render(): Promise<{ readonly type: string; readonly text: string }> {
+    this.#changes = await this.#counts.changes();
+    // All in one turn, so that two who ask at once do not mix.
+    for (const refresh of this.#refresh) refresh();
+    return { type: this.#registry.contentType, text: await this.#registry.metrics() };
+  }
+
+  #register({ name, help, kind, labels = [], samples }: Metric): () => void {
+    const registers = [this.#registry];
+    const common = { name, help, labelNames: [...labels], registers };
+    if (kind === "counter") {
+      const counter = new Counter(common);
+      return () => {
+        counter.reset();
+        for (const [values, count] of samples()) counter.inc({ ...values }, count);
+      };
+    }
+    const gauge = new Gauge(common);
+    return () => {
+      gauge.reset();
+      const found = samples();
+      // One without labels would be 0 where there is nothing to say.
+      if (found.length === 0) gauge.remove();
+      for (const [values, value] of found) gauge.set({ ...values }, value);
+    };
+  }
+}
+
+function one(value: number): readonly Sample[] {
+  return [[{}, value]];
+}
+
+function volumeMetrics({ engine }: MetricsParts): readonly Metric[] {
+  const { state, volumes } = engine;
+  const byDriver = (): readonly Sample[] => {
+    const found = new Map(engine.driverNames.map((driver) => [driver, 0]));
+    state.read((view) => {
+      for (const { driver } of view.volumes()) found.set(driver, (found.get(driver) ?? 0) + 1);
+    });
+    return [...found].map(([driver, count]) => [{ driver }, count]);
+  };
+  const byState = (): readonly Sample[] => {
+    const found = new Map<string, number>(volumeStates.map((word) => [word, 0]));
+    state.read((view) => {
+      for (const entry of view.volumes()) {
+        const word = volumeState(engine, entry.name, volumes.holderCount(entry, view));
+        found.set(word, (found.get(word) ?? 0) + 1);
+      }
+    });
+    return [...found].map(([word, count]) => [{ state: word }, count]);
+  };
+  const sum = (of: "holders" | "protected"): readonly Sample[] =>
+    state.read((view) => {
+      let total = 0;
+      for (const entry of view.volumes()) {
+        if (of === "holders") total += volumes.holderCount(entry, view);
+        else if (entry.protection !== null) total += 1;
+      }
+      return one(total);
+    });
+  return [
+    gauge("holdfast_volumes", "Volumes that exist.", byDriver, ["driver"]),
+    gauge("holdfast_volume_state", "Volumes by what they are doing.", byState, ["state"]),
+    gauge("holdfast_volume_holders", "Containers and clients that have a volume.", () =>
+      sum("holders"),
+    ),
+    gauge("holdfast_protected_volumes", "Volumes that must not be removed.", () =>
+      sum("protected"),
+    ),
+  ];
+}
+
+function trashMetrics({ engine }: MetricsParts): readonly Metric[] {
+  const { trash } = engine;
+  const byPhase = (): readonly Sample[] => {
+    const { entryCount, purgingCount } = trash.totals();
+    return [
+      [{ phase: "kept" }, entryCount - purgingCount],
+      [{ phase: "purging" }, purgingCount],
+    ];
+  };
+  return [
+    gauge("holdfast_trash_entries", "Removed volumes whose data is there.", byPhase, ["phase"]),
+    gauge("holdfast_trash_bytes", "Bytes in the trash, as far as they are measured.", () =>
+      one(trash.totals().knownBytes),
+    ),
+    gauge("holdfast_trash_unmeasured_entries", "Removed volumes of unknown size.", () =>
+      one(trash.totals().unmeasuredCount),
+    ),
+    gauge("holdfast_trash_budget_bytes", "Bytes beyond which the oldest are evicted.", () => {
+      const { budgetBytes } = trash.totals();
+      return budgetBytes === null ? [] : one(budgetBytes);
+    }),
+  ];
+}
+
+function countMetrics(counts: Counts, changes: () => Changes): readonly Metric[] {
+  const done = (action: "restore" | "purge" | "evict") => () => one(changes().get(action) ?? 0);
+  return [
+    counter(
+      "holdfast_removals_total",
+      "Volumes that were removed.",
+      () =>
+        (["remove", "prune"] as const).map((action) => [{ action }, changes().get(action) ?? 0]),
+      ["action"],
+    ),
+    counter("holdfast_restores_total", "Volumes that came back.", done("restore")),
+    counter("holdfast_purges_total", "Removed volumes that were given up.", done("purge")),
+    counter("holdfast_evictions_total", "Those given up for their space.", done("evict")),
+    counter(
+      "holdfast_errors_total",
+      "Refusals and failures that were answered.",
+      () => [...counts.errors].map(([code, count]) => [{ code }, count]),
+      ["code"],
+    ),
+  ];
+}
+
+function buildMetric({ facts }: MetricsParts): Metric {
+  const { version, gitCommit: commit, runtime } = facts;
+  const names = ["version", "commit", "runtime"];
+  const sample: Sample = [{ version, commit, runtime }, 1];
+  return gauge("holdfast_build_info", "What this daemon is.", () => [sample], names);
+}
+
+function gauge(
+  name: string,
+  help: string,
+  samples: Metric["samples"],
+  labels: readonly string[] = [],
+): Metric {
+  return { name, help, kind: "gauge", labels, samples };
+}
+
+function counter(
+  name: string,
+  help: string,
+  samples: Metric["samples"],
+  labels: readonly string[] = [],
+): Metric {
+  return { name, help, kind: "counter", labels, samples };
+}

@@ -1,0 +1,25 @@
+// What somebody said of a volume, as the `Status` of `docker volume inspect` shows it.
+import type { StateView, VolumeEntry } from "../core/state-store.ts";
+import { aliasesOf } from "../engine/aliases.ts";
+
+/** Nothing at all of a volume that nobody has said anything of. */
+export interface CareObject {
+  /** The volume's own name, where it was asked for by an alias. */
+  readonly "alias-of"?: string;
+  readonly aliases?: readonly string[];
+  readonly note?: string;
+  /** Why it is protected. */
+  readonly protected?: string;
+}
+
+/** `asked`: the name or alias that the volume was asked for by. O(aliases). */
+export function careObject(entry: VolumeEntry, asked: string, view: StateView): CareObject {
+  const { name, note, protection } = entry;
+  const aliases = aliasesOf(view, name);
+  return {
+    ...(asked === name ? {} : { "alias-of": name }),
+    ...(aliases.length === 0 ? {} : { aliases }),
+    ...(note === null ? {} : { note }),
+    ...(protection === null ? {} : { protected: protection.reason }),
+  };
+}

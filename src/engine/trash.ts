@@ -1,0 +1,339 @@
+// The trash: what was removed is listed, restored, protected, and given up for good.
+//
+// Leases are taken in this order: `trash:ID`, then `volume:NAME`.
+import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
+import { EngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { LeaseService } from "../core/lease-service.ts";
+import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { driverOptions } from "./engine-options.ts";
+import type { EventLog } from "./event-log.ts";
+import type { History } from "./history.ts";
+import { byOf, historyEntry } from "./history-entry.ts";
+import { refuseProtected } from "./protection.ts";
+import type { Purger } from "./purger.ts";
+import type { TrashBudget } from "./trash-budget.ts";
+import { TrashKeeper } from "./trash-keeper.ts";
+import type { UnfinishedRemovals } from "./unfinished-removals.ts";
+
+export interface TrashParts {
+  readonly state: StateStore;
+  readonly leases: LeaseService;
+  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly host: Host;
+  readonly events: EventLog;
+  readonly purger: Purger;
+  readonly unfinished: UnfinishedRemovals;
+  readonly history: Pick<History, "refused">;
+  /** Takes away what is left under a name; the caller has its lease. See `VolumeEngine.clear`. */
+  readonly clear: (driver: VolumeDriver, name: VolumeName, operation: Operation) => Promise<void>;
+  readonly budget: TrashBudget;
+  /** A fresh operation on the daemon's own account. */
+  readonly operation: () => Operation;
+  /** Calls `fire` after `delayMs` unless the result is called first. */
+  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
+}
+
+/** What df, info and metrics tell of the trash. */
+export interface TrashTotals {
+  /** Of all that is in the trash. */
+  readonly entryCount: number;
+  /** Of those that are being purged. */
+  readonly purgingCount: number;
+  /** Apparent bytes of what was measured. */
+  readonly knownBytes: number;
+  readonly unmeasuredCount: number;
+  /** null: there is none, or nobody has looked yet. */
+  readonly budgetBytes: number | null;
+}
+
+/** Shortest beginning of an id that means one, in characters. */
+const PREFIX_LENGTH_MIN = 3;
+
+export class Trash {
+  readonly #parts: TrashParts;
+  readonly #keeper: TrashKeeper;
+
+  constructor(parts: TrashParts) {
+    this.#parts = parts;
+    this.#keeper = new TrashKeeper({
+      ...parts,
+      giveUp: (id, action, operation) => this.#giveUp(id, action, operation),
+    });
+    parts.events.watch(({ action }) => {
+      if (action === "destroy" || action === "purge") this.#keeper.wake();
+    });
+  }
+
+  /** Begins with what the trash does by itself. */
+  start(): void {
+    this.#keeper.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#keeper.stop();
+  }
+
+  /** The disk is full: what can be evicted goes now. Returns at once. */
+  wantSpace(): void {
+    this.#keeper.wake("now");
+  }
+
+  /** Newest first: what can be restored, and what is being purged. O(entries · log). */
+  list(): readonly RetiredEntry[] {
+    const all = this.#parts.state.read((view) => [...view.retired()]);
+    // Of the same millisecond the one that was removed later comes first too.
+    return all.reverse().sort((left, right) => right.retiredAtMs - left.retiredAtMs);
+  }
+
+  /**
+   * By its id, by a beginning of one, or by the volume's name: of several the one that can be
+   * restored. Throws `trash.not_found`, and `trash.ambiguous` whose message lists the ids.
+   */
+  find(ref: string): RetiredEntry {
+    const id = parseTrashId(ref);
+    if (id !== undefined) return this.#inspect(id);
+    const all = this.list();
+    const named = all.filter(({ volume }) => volume.name === ref);
+    const kept = named.filter(({ phase }) => phase === "kept");
+    const isPrefix = ref.length >= PREFIX_LENGTH_MIN && ref.startsWith("t-");
+    const begun = isPrefix ? all.filter((entry) => entry.id.startsWith(ref)) : [];
+    const candidates = [kept, named, begun].find(({ length }) => length > 0) ?? [];
+    const [found] = candidates;
+    if (found === undefined) throw notFound(ref);
+    if (candidates.length === 1) return found;
+    const ids = candidates.map((entry) => entry.id);
+    throw new EngineError(
+      "trash.ambiguous",
+      `${ref} means several entries of the trash, newest first: ${ids.join(", ")}`,
+      { details: { ids } },
+    );
+  }
+
+  totals(): TrashTotals {
+    let purgingCount = 0;
+    let knownBytes = 0;
+    let unmeasuredCount = 0;
+    let entryCount = 0;
+    for (const { phase, sizeBytes } of this.#parts.state.read((view) => [...view.retired()])) {
+      entryCount += 1;
+      if (phase === "purging") purgingCount += 1;
+      if (sizeBytes === null) unmeasuredCount += 1;
+      else knownBytes += sizeBytes;
+    }
+    const { budgetBytes } = this.#keeper;
+    return { entryCount, purgingCount, knownBytes, unmeasuredCount, budgetBytes };
+  }
+
+  /**
+   * Brings the volume back, under its old name or another one, and resolves when that is durable.
+   * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
+   * then, as before.
+   */
+  async restore(id: TrashId, as: string | undefined, operation: Operation): Promise<VolumeEntry> {
+    const { leases, state, events, host } = this.#parts;
+    const wanted = as === undefined ? undefined : parseVolumeName(as);
+    await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
+    const entry = this.#keptEntry(id, "restore");
+    const name = wanted ?? entry.volume.name;
+    await this.#settlePlace(entry, operation);
+    await using _name = await leases.acquire(`volume:${name}`, "exclusive", operation);
+    this.#refuseTaken(name);
+    const { driver, trash } = this.#driver(entry.volume.driver);
+    await this.#refuseOccupied(driver, { entry, name }, operation);
+    const { options } = entry.volume;
+    const spec = { name, options: driverOptions(options) };
+    const { mountpoint } = driver.rebuild?.describe(spec) ?? entry.volume;
+    const volume: VolumeEntry = { ...entry.volume, name, mountpoint, phase: "ready" };
+    await state.write((transaction) => {
+      transaction.removeRetired(id);
+      transaction.putVolume(volume);
+      const change = { action: "restore", entry: volume, subject: id } as const;
+      transaction.addHistory(historyEntry(host, change, operation));
+    });
+    try {
+      await trash.restore(id, name, operation);
+    } catch (error) {
+      await this.#undoRestore(driver, { entry, volume, error }, operation);
+    }
+    events.volume("restore", name, { driver: volume.driver, trash: id });
+    return volume;
+  }
+
+  /**
+   * Gives it up for good; resolves when that is durable, and its destruction goes on in the
+   * background. Throws `trash.not_found`, `volume.protected`, `volume.in_use` (a mount still shows
+   * it), `storage.*`.
+   */
+  async purge(id: TrashId, operation: Operation): Promise<void> {
+    const entry = this.#inspect(id);
+    try {
+      await this.#giveUp(id, "purge", operation);
+    } catch (error) {
+      const change = { action: "purge", entry: entry.volume, subject: id } as const;
+      this.#parts.history.refused(change, error, operation);
+      throw error;
+    }
+  }
+
+  /**
+   * Resolves when what was given up is destroyed. Rejects with why not, when an attempt fails: it
+   * is tried again later.
+   */
+  async purged(id: TrashId, operation: Operation): Promise<void> {
+    operation.signal.throwIfAborted();
+    await this.#parts.purger.ended(id);
+  }
+
+  /** Keeps it until the protection is lifted. `reason`: see `Protection`. Throws `trash.*`. */
+  async protect(id: TrashId, reason: string, operation: Operation): Promise<RetiredEntry> {
+    const { host } = this.#parts;
+    const protection = { reason, sinceMs: host.nowMs(), by: byOf(host, operation) };
+    return await this.#change(id, { action: "protect", protection, subject: reason }, operation);
+  }
+
+  /** Throws `trash.*`. */
+  async unprotect(id: TrashId, operation: Operation): Promise<RetiredEntry> {
+    const change = { action: "unprotect", protection: null, subject: "" } as const;
+    return await this.#change(id, change, operation);
+  }
+
+  async #change(
+    id: TrashId,
+    change: Pick<VolumeEntry, "protection"> & {
+      readonly action: "protect" | "unprotect";
+      readonly subject: string;
+    },
+    operation: Operation,
+  ): Promise<RetiredEntry> {
+    const { leases, state, host, events } = this.#parts;
+    const { action, protection, subject } = change;
+    await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
+    const entry = this.#keptEntry(id, action);
+    const changed = { ...entry, volume: { ...entry.volume, protection } };
+    await state.write((transaction) => {
+      transaction.putRetired(changed);
+      const row = { action, entry: entry.volume, subject };
+      transaction.addHistory(historyEntry(host, row, operation));
+    });
+    events.volume(action, entry.volume.name, { driver: entry.volume.driver, trash: id });
+    await this.#keeper.describe(changed, operation);
+    return changed;
+  }
+
+  /** The row says so before the first byte is touched. */
+  async #giveUp(id: TrashId, action: "purge" | "evict", operation: Operation): Promise<void> {
+    const { leases, state, host, events, purger } = this.#parts;
+    await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
+    const entry = this.#inspect(id);
+    if (entry.phase === "purging") return;
+    refuseProtected(entry.volume, "purge");
+    await this.#settlePlace(entry, operation);
+    const { trash } = this.#driver(entry.volume.driver);
+    await trash.refuseShown?.([id], operation);
+    const purging: RetiredEntry = { ...entry, phase: "purging" };
+    await state.write((transaction) => {
+      transaction.putRetired(purging);
+      const change = { action, entry: entry.volume, subject: id };
+      transaction.addHistory(historyEntry(host, change, operation));
+    });
+    const { name, driver } = entry.volume;
+    if (action === "evict") events.volume("evict", name, { driver, trash: id });
+    purger.add(purging);
+  }
+
+  /** The data was moved back, or nobody knows: it can be restored again, or is back all the same. */
+  async #undoRestore(
+    driver: VolumeDriver,
+    { entry, volume, error }: { entry: RetiredEntry; volume: VolumeEntry; error: unknown },
+    operation: Operation,
+  ): Promise<void> {
+    const { state, host, unfinished } = this.#parts;
+    const presence = await driver.get(volume.name, operation).catch(() => undefined);
+    if (presence?.state === "found" && isThat(entry, presence.record.identity)) return;
+    // It may lie under the name: the row says so, and it has to go into the trash before anybody
+    // gets that name, in this life or a later one.
+    const back = presence?.state === "absent" ? entry : { ...entry, volume };
+    await state.write((transaction) => {
+      transaction.removeVolume(volume.name);
+      transaction.putRetired(back);
+      transaction.addHistory(historyEntry(host, { action: "undo", entry: volume }, operation));
+    });
+    if (back !== entry) unfinished.add(back);
+    throw error;
+  }
+
+  /** What a failed removal or restore has left under a name goes into the trash first. */
+  async #settlePlace({ id, volume }: RetiredEntry, operation: Operation): Promise<void> {
+    const { unfinished, leases } = this.#parts;
+    const place = unfinished.placeOf(id);
+    if (place === undefined) return;
+    await using _lease = await leases.acquire(`volume:${place}`, "exclusive", operation);
+    await unfinished.finish(this.#driver(volume.driver).driver, place, operation);
+  }
+
+  #inspect(id: TrashId): RetiredEntry {
+    const entry = this.#parts.state.read((view) => view.retiredEntry(id));
+    if (entry === undefined) throw notFound(id);
+    return entry;
+  }
+
+  #keptEntry(id: TrashId, what: string): RetiredEntry {
+    const entry = this.#inspect(id);
+    if (entry.phase === "kept") return entry;
+    throw new EngineError(
+      "trash.purging",
+      `${what} ${id}: ${entry.volume.name} is being purged, and is not whole any more`,
+      { details: { id, name: entry.volume.name } },
+    );
+  }
+
+  #refuseTaken(name: VolumeName): void {
+    const { state } = this.#parts;
+    const [volume, alias] = state.read((view) => [view.volume(name), view.alias(name)] as const);
+    if (volume === undefined && alias === undefined) return;
+    const whose = alias === undefined ? "" : `, another name of ${alias.volume}`;
+    throw new EngineError("volume.name_taken", `there is a volume ${name} already${whose}`, {
+      details: { name },
+    });
+  }
+
+  /** Something in the volume's place without a row; a restore of the last minute may be it. */
+  async #refuseOccupied(
+    driver: VolumeDriver,
+    { entry, name }: { entry: RetiredEntry; name: VolumeName },
+    operation: Operation,
+  ): Promise<void> {
+    await this.#parts.clear(driver, name, operation);
+    const presence = await driver.get(name, operation);
+    if (presence.state === "unknown") {
+      throw new EngineError("volume.unknown", `restore ${name}: ${presence.reason}`);
+    }
+    if (presence.state === "absent" || isThat(entry, presence.record.identity)) return;
+    throw new EngineError(
+      "volume.name_taken",
+      `something that is no volume of Holdfast is in the place of ${name}`,
+      { details: { name } },
+    );
+  }
+
+  #driver(name: string): { readonly driver: VolumeDriver; readonly trash: TrashCapable } {
+    const driver = this.#parts.drivers.get(name);
+    if (driver?.trash !== undefined) return { driver, trash: driver.trash };
+    throw new EngineError("driver.not_found", `the driver ${name} is not here, or has no trash`, {
+      details: { driver: name },
+    });
+  }
+}
+
+function isThat({ volume }: RetiredEntry, identity: string): boolean {
+  return identity !== "" && volume.identity === identity;
+}
+
+function notFound(ref: string): EngineError {
+  return new EngineError("trash.not_found", `nothing in the trash is called ${ref}`, {
+    details: { ref },
+  });
+}
