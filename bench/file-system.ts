@@ -59,3 +59,18 @@ export async function freshFileSystem(
 export async function settle(path: string, signal: AbortSignal): Promise<void> {
   await run({ command: ["sync", "--file-system", path], signal });
 }
+
+/**
+ * As `settle`, and the journal is empty afterwards: what was done long ago costs nobody anything.
+ * A file system that is frozen for a moment writes all of it to its place.
+ */
+export async function settleJournal(path: string, signal: AbortSignal): Promise<void> {
+  await settle(path, signal);
+  const freezer = programPath("fsfreeze", "util-linux");
+  try {
+    await run({ command: [freezer, "--freeze", path], signal });
+  } finally {
+    // Also after an interrupted freeze, which may have happened all the same.
+    await runAnyway({ command: [freezer, "--unfreeze", path] });
+  }
+}

@@ -19,7 +19,7 @@ const plan: RowPlan = {
 };
 
 const list: RowPlan = {
-  id: "trash-list",
+  id: "crowd-list",
   work: "list of 10,000, with 10,000 in the trash against none",
   unit: "/s",
   judged: "ratio",

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { called } from "../calls.ts";
 import { type ContainerBench, startContainerBench, VOLUME_PLACE } from "../container-bench.ts";
-import { settle } from "../file-system.ts";
+import { settle, settleJournal } from "../file-system.ts";
 import { subjectOrder } from "../measure.ts";
 import { run } from "../processes.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
@@ -34,7 +34,8 @@ const sequential: RowPlan = {
     "A container writes on a volume of Holdfast, as in the rows of containers that write: pieces " +
     "of 1 MiB over what a file has, 4 KiB at random places each with fsync, and small files, one " +
     "after the other. A volume of 300,000 files of 1 KiB stands beside it, and once is purged " +
-    "meanwhile: from before the first write until after the last, or the rows fail.",
+    "meanwhile: from before the first write until after the last, or the rows fail. The journal of " +
+    "the file system is empty when either begins.",
 };
 
 const random: RowPlan = {
@@ -71,7 +72,7 @@ interface Stage {
 async function fillDoomed({ workbench, bench, disk, program }: Stage): Promise<void> {
   const { sizes, signal } = workbench;
   const { socket, root } = bench.holdfast;
-  const body = { Name: DOOMED, ...(process.env["OLD"] ? {} : { DriverOpts: { trash: "off" } }) };
+  const body = { Name: DOOMED, DriverOpts: { trash: "off" } };
   await called({ socket, method: "POST", path: "/volumes/create", body });
   const directory = join(root, "volumes", DOOMED, "_data");
   await run({ command: [program, "tree", directory, String(sizes.trash.purged)], signal });
@@ -120,7 +121,7 @@ async function measured(stage: Stage, rounds: number): Promise<readonly number[]
   for (let round = -1; round < rounds; round++) {
     await fillDoomed(stage);
     for (const index of subjectOrder(subjects.length, round)) {
-      await settle(stage.disk, stage.workbench.signal);
+      await settleJournal(stage.disk, stage.workbench.signal);
       const rates = (await subjects[index]?.(stage)) ?? [];
       if (round < 0) continue;
       for (const [place, rate] of rates.entries()) figures[index]?.[place]?.push(rate);
