@@ -185,7 +185,7 @@ export const trashChecks: readonly Check<DriverBench>[] = [
     promise:
       "Refuses with `volume.exists_differently` when the name is taken, and with `trash.purging` " +
       "what is not whole any more.",
-    applies: canBegin,
+    applies: hasTrash,
     async run(bench) {
       const { name, id } = await retire(bench, "retired");
       await create(bench, "retired");
@@ -197,6 +197,8 @@ export const trashChecks: readonly Check<DriverBench>[] = [
       await bench.driver.destroy(name, bench.operation());
       await trash.restore(id, name, bench.operation());
       await mustHold(bench, name, "retired");
+      // On a user's own storage nobody can take a purge to its middle.
+      if (!canBegin(bench)) return;
       const begun = await beginPurge(bench, "begun");
       const restoring = trash.restore(begun.id, begun.name, bench.operation());
       await rejectsWith("trash.purging", "restore of what is not whole", restoring);

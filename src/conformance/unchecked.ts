@@ -34,6 +34,13 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     promise: "Refuses with `volume.in_use` what a mount in any mount namespace still shows.",
     why: "needs a mount namespace; proven by the local driver's tests that run as root",
   },
+  {
+    promise:
+      "Throws `volume.in_use` where `purge` would, and does nothing else, so that nothing is " +
+      "given up that cannot be destroyed.",
+    why: "needs a mount namespace; proven by the local driver's tests that run as root",
+  },
+  { promise: "Missing: nobody can look before.", why: "says what is meant" },
   { promise: "Of the file system that the trash lies on.", why: "says what is meant" },
   { promise: "What others than root may still write there.", why: "says what is meant" },
   { promise: "What only some storage can do.", why: "a heading" },

@@ -233,13 +233,13 @@ describe("the trash", () => {
 
   test("takes no other words", () => {
     expect(refusal({ args: ["--trash", "soon"] })).toBe(
-      'trash "soon": a number with d (days), h (hours) or m (minutes), as in 30d, at most 36500d, ' +
-        "or off is needed",
+      'trash "soon": a number with d (days), h (hours) or m (minutes), as in 30d, at most ' +
+        "36500d, or off is needed",
     );
     expect(refusal({ args: ["--trash-anonymous", "0d"] })).toStartWith('trash-anonymous "0d": ');
     expect(refusal({ args: ["--trash-budget", "much"] })).toBe(
-      'trash-budget "much": a percentage up to 100% as in 25%, bytes as in 10g (k, m, g or t), or ' +
-        "none is needed",
+      'trash-budget "much": a percentage up to 100% as in 25%, bytes as in 10g (k, m, g or t), ' +
+        "or none is needed",
     );
   });
 });

@@ -21,7 +21,7 @@ export interface DaemonConfig {
   /** See `holdGraces`. */
   readonly holdGraceMs: number;
   readonly violationPolicy: ViolationPolicy;
-  /** What becomes of removed volumes that say nothing themselves, and how much room they may take. */
+  /** What becomes of removed volumes that say nothing themselves, and how much they may take. */
   readonly trash: { readonly defaults: TrashDefaults; readonly budget: TrashBudget };
   /** The group that may use the sockets; undefined: `docker` or `holdfast`, whichever exists. */
   readonly group: string | undefined;

@@ -105,7 +105,7 @@ describe("removing", () => {
     expect(names(bench).toSorted()).toEqual(["new", "old"]);
   });
 
-  test("what is no alias as one is not found; two at once are no mistake of each other", async () => {
+  test("what is no alias is not found; of two at once one ends it", async () => {
     await using bench = await withAlias();
     const { upkeep } = bench.engine;
     for (const text of ["new", "gone", ""]) {
@@ -172,7 +172,8 @@ describe("a container that knows the volume by an alias", () => {
     await holds.unmount("old", engine, operation);
     await newest(bench, "mount new mount-1", "unmount new shop_db_1");
     expect(lastUse.holderOf(name)).toBe("shop_db_1");
-    // A Mount that no container follows, as dockerd makes one to copy files: only its Unmount says so at once.
+    // A Mount that no container follows, as dockerd makes one to copy files: only its Unmount
+    // says so at once.
     docker.containers.splice(0, 1);
     await holds.mount("old", engine, operation);
     await holds.unmount("old", engine, operation);

@@ -7,7 +7,7 @@ import { DESCRIPTION_BYTES_MAX } from "../core/state-store.ts";
 export const unsaid = { lastUse: null, note: null, protection: null } as const;
 
 /** Longest reason and note, in characters. */
-export const LINE_LENGTH_MAX = 1_000;
+const LINE_LENGTH_MAX = 1_000;
 
 type Texts = Readonly<Record<string, string>> | null;
 

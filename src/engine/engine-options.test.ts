@@ -133,8 +133,8 @@ describe("the engine's part", () => {
     expect(engineOptions({ trash: "off" }).trash).toBe("off");
     for (const reclaim of reclaimModes) expect(engineOptions({ reclaim }).reclaim).toBe(reclaim);
     expect(refusal({ trash: "a week" })).toBe(
-      'invalid option: "trash": "a week": a number with d (days), h (hours) or m (minutes), as in ' +
-        "30d, at most 36500d, or off is needed",
+      'invalid option: "trash": "a week": a number with d (days), h (hours) or m (minutes), as ' +
+        "in 30d, at most 36500d, or off is needed",
     );
     expect(refusal({ reclaim: "Retain" })).toBe(
       'invalid option: "reclaim": "Retain": one of retain, trash, delete is needed',

@@ -312,7 +312,7 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** Whoever had them is written down by the name: most engines still list a container that ends. */
+  /** Whoever had them is written down by the name: an engine still lists a container that ends. */
   async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
     const { lists } = this.#parts;
     const isUnnamed = (hold: Hold): boolean => {

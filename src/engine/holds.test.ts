@@ -212,7 +212,7 @@ describe("who has a volume", () => {
   });
 });
 
-test("a copy that ends after the container that it was for takes its name from nobody", async () => {
+test("a copy that ends after its container does not hide who had the volume", async () => {
   await using it = await withVolume();
   const { engine } = it.bench;
   const { name } = engine.volumes.inspect("data");

@@ -13,6 +13,7 @@ import { EngineError } from "../core/errors.ts";
 import { parseHolderId } from "../core/names.ts";
 import type { Labels } from "../core/state-store.ts";
 import type { PruneReport } from "./pruning.ts";
+import { trashDefaults } from "./trash-policy.ts";
 import { ANONYMOUS_LABEL, type VolumeFilter } from "./volume-filter.ts";
 import type { CreateRequest } from "./volumes.ts";
 
@@ -213,4 +214,27 @@ describe("the run", () => {
     expect(rows(bench)).toEqual([]);
     await bench.purged();
   });
+});
+
+test("what goes into the trash is not reclaimed, and not measured", async () => {
+  let measureCount = 0;
+  await using bench = await startedEngine({
+    drivers: (it) => {
+      const driver = it.local();
+      const usage: typeof driver.usage = {
+        async measure() {
+          measureCount += 1;
+          return { usedBytes: 1_000 };
+        },
+      };
+      return [{ ...driver, usage }];
+    },
+    trash: { defaults: { ...trashDefaults, named: "off" } },
+  });
+  await create(bench, "kept");
+  expect(await prune(bench)).toEqual({ deleted: ["kept"], reclaimedBytes: 0 });
+  expect(measureCount).toBe(0);
+  expect(bench.engine.trash.list().map(({ phase }) => phase)).toEqual(["kept"]);
+  await create(bench, "purged", { labels: null });
+  expect(await prune(bench, true)).toEqual({ deleted: ["purged"], reclaimedBytes: 1_000 });
 });

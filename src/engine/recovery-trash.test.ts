@@ -1,6 +1,14 @@
 // Recovery of the trash: rows and data find each other again, also when the state was lost.
 import { describe, expect, test } from "bun:test";
-import { cpSync, existsSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   changedTrash,
@@ -286,6 +294,14 @@ describe("a rename that a crash cut short", () => {
     writeFileSync(join(bench.engine.volumePath("wiki"), "_data", "file"), "new");
     await finds(bench, { missing: ["docs"] }, { missing: ["docs"] });
     expect(bench.file("wiki")).toBe("new");
+  });
+
+  test("takes no directory of another identity either: that one is adopted", async () => {
+    await using bench = await trashBench();
+    await renamedRow(bench, "wiki", "docs");
+    renameSync(bench.engine.volumePath("wiki"), join(bench.engine.root, "aside"));
+    mkdirSync(join(bench.engine.volumePath("wiki"), "_data"), { recursive: true });
+    await finds(bench, { adopted: ["wiki"], missing: ["docs"] }, { missing: ["docs"] });
   });
 
   test("that fails leaves both as they are, and nobody adopts the old name", async () => {

@@ -135,6 +135,8 @@ test("no other text is read", () => {
   expect(parseRetired(changed(text, ["version"], 2))).toBeUndefined();
   expect(parseRetired(changed(text, ["entry", "volume", "name"], "../etc"))).toBeUndefined();
   expect(parseRetired(changed(text, ["entry", "id"], "t-1"))).toBeUndefined();
+  expect(parseRetired(changed(text, ["history", "0", "action"], "explode"))).toBeUndefined();
+  expect(parseRetired(changed(text, ["history", "0", "outcome"], "toString"))).toBeUndefined();
   fc.assert(fc.property(fc.json(), (json) => expect(parseRetired(json)).toBeUndefined()));
 });
 

@@ -92,6 +92,13 @@ test("follows renames and restores, whatever else had the names", async () => {
   ]);
 });
 
+test("has what was tried with it since, and nothing of a newer volume of its name", async () => {
+  const lines = ["wiki create", "wiki remove a", "wiki create", "wiki mount c1", "wiki purge a"];
+  expect(await found(lines, [removed("wiki", "a")])).toEqual([
+    ["wiki purge a", "wiki remove a", "wiki create"],
+  ]);
+});
+
 test("is 100 changes at most, the newest, and reads no further than it must", async () => {
   const lines = [
     ...Array.from({ length: 1_200 }, (_, index) => `other-${index} create`),

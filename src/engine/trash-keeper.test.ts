@@ -184,6 +184,7 @@ describe("what has expired", () => {
     bench.pass(30 * DAY_MS);
     await looks(bench);
     expect(bench.kept()).toEqual(["wiki"]);
+    expect(bench.engine.log).toEqual([]);
     await trash.unprotect(id, bench.engine.operation());
     bench.pass(30 * SECOND_MS);
     await gone(bench, id);
@@ -264,7 +265,7 @@ describe("room", () => {
   });
 });
 
-test("a driver that does not say how full its disk is is told of, and nothing is evicted", async () => {
+test("where no driver says how full the disk is, nothing is evicted", async () => {
   await using bench = await trashBench({
     ...changedTrash(() => ({ space: () => Promise.reject(dead) })),
     trash: { defaults: trashDefaults, budget: { kind: "bytes", bytes: 0 } },
@@ -300,3 +301,28 @@ async function onlyKept(bench: TrashBench, names: string): Promise<void> {
     return bench.kept().join() === names;
   });
 }
+
+test("one look at all mounts is for many, and what is shown keeps no other", async () => {
+  const asked: number[] = [];
+  let shown: TrashId | undefined;
+  await using bench = await trashBench(
+    changedTrash(() => ({
+      async refuseShown(ids) {
+        asked.push(ids.length);
+        if (shown === undefined || !ids.includes(shown)) return;
+        throw new EngineError("volume.in_use", "container 1 still has it");
+      },
+    })),
+  );
+  await removedWith(bench, { aa: 1, bb: 1, cc: 1 });
+  await looks(bench);
+  bench.pass(30 * DAY_MS);
+  await onlyKept(bench, "");
+  expect(asked).toEqual([3]);
+  asked.length = 0;
+  const [, second] = await removedWith(bench, { aa: 1, bb: 1, cc: 1 });
+  shown = second;
+  bench.pass(30 * DAY_MS);
+  await onlyKept(bench, "bb");
+  expect(asked.slice(0, 4)).toEqual([3, 1, 1, 1]);
+});

@@ -18,8 +18,17 @@ const GATHER_MS = 1_000;
 const EXPIRY_AFTER_MS = 600_000;
 /** How many histories are collected in one walk. */
 const DESCRIBED_COUNT = 64;
+/** For how many entries one look at the machine's mounts is enough. */
+const LOOKED_COUNT = 256;
 /** How many entries are given up side by side: they share commits. */
 const CONCURRENCY_COUNT = 8;
+
+/** How something in the trash is given up. */
+export interface GivingUp {
+  readonly action: "purge" | "evict";
+  /** Somebody has looked just now that no mount shows it; missing: nobody has. */
+  readonly isLookedFor?: boolean;
+}
 
 export interface KeeperParts {
   readonly state: StateStore;
@@ -29,7 +38,7 @@ export interface KeeperParts {
   readonly budget: TrashBudget;
   readonly operation: () => Operation;
   /** Gives an entry up for good. */
-  readonly giveUp: (id: TrashId, action: "purge" | "evict", operation: Operation) => Promise<void>;
+  readonly giveUp: (id: TrashId, how: GivingUp, operation: Operation) => Promise<void>;
   readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
 }
 
@@ -176,12 +185,41 @@ export class TrashKeeper {
     action: "purge" | "evict",
     operation: Operation,
   ): Promise<void> {
+    for (let index = 0; index < entries.length; index += LOOKED_COUNT) {
+      const part = entries.slice(index, index + LOOKED_COUNT);
+      for (const [driver, some] of Map.groupBy(part, ({ volume }) => volume.driver)) {
+        const isLookedFor = await this.#isHidden(driver, some, operation);
+        await this.#giveUpEach(some, { action, isLookedFor }, operation);
+      }
+    }
+  }
+
+  /** One look at all mounts of the machine for many; false: some are shown, or nobody can say. */
+  async #isHidden(
+    driver: string,
+    entries: readonly RetiredEntry[],
+    operation: Operation,
+  ): Promise<boolean> {
+    const trash = this.#parts.drivers.get(driver)?.trash;
+    if (trash?.refuseShown === undefined) return false;
+    const ids = entries.map(({ id }) => id);
+    return await trash.refuseShown(ids, operation).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #giveUpEach(
+    entries: readonly RetiredEntry[],
+    how: GivingUp,
+    operation: Operation,
+  ): Promise<void> {
     const pending = entries.values();
     const worker = async (): Promise<void> => {
       for (const entry of pending) {
         if (operation.signal.aborted) return;
         try {
-          await this.#parts.giveUp(entry.id, action, operation);
+          await this.#parts.giveUp(entry.id, how, operation);
         } catch (error) {
           // What a mount still shows, or somebody has taken meanwhile, is looked at again later.
           this.#tell("left in the trash for now", entry, error, operation);

@@ -24,8 +24,8 @@ export type Fate = Pick<RetiredEntry, "phase" | "purgeAtMs">;
 
 /**
  * Decision 0009's table, for a removal at `nowMs`. What is not to be kept is "purging", its
- * `purgeAtMs` the time of its removal. A volume's own word is stronger than the daemon's; words that
- * cannot be read are none.
+ * `purgeAtMs` the time of its removal. A volume's own word is stronger than the daemon's; words
+ * that cannot be read are none.
  */
 export function fateOf(entry: VolumeEntry, defaults: TrashDefaults, nowMs: number): Fate {
   const { trash, reclaim } = entry.options ?? {};

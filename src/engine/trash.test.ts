@@ -1,20 +1,19 @@
 // The trash: what is removed can be brought back, whole, until it is given up for good.
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { changedTrash, create, failureOf, named, names } from "../../test/support/engine-bench.ts";
-import { dead, retiredRow } from "../../test/support/recovery-bench.ts";
-import { type TrashBench, trashBench } from "../../test/support/trash-bench.ts";
+import { changedTrash, failureOf, names } from "../../test/support/engine-bench.ts";
+import { dead } from "../../test/support/recovery-bench.ts";
+import {
+  halfRemoved,
+  newest,
+  type TrashBench,
+  trashBench,
+} from "../../test/support/trash-bench.ts";
 import { EngineError } from "../core/errors.ts";
-import { makeTrashId, parseVolumeName } from "../core/names.ts";
-import type { HistoryEntry, RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import { makeTrashId } from "../core/names.ts";
 
 const DAY_MS = 86_400_000;
-
-/** The newest change of the history. */
-function newest({ engine }: TrashBench): Partial<HistoryEntry> | undefined {
-  return engine.state.history({ order: "newest first", countMax: 1 }).entries[0];
-}
 
 function actions({ engine }: TrashBench): readonly string[] {
   return engine.events.map((event) => event.action);
@@ -135,153 +134,6 @@ describe("what is in the trash is found", () => {
   });
 });
 
-describe("a restore", () => {
-  test("brings all of it back, and is an event", async () => {
-    await using bench = await trashBench();
-    const before = await bench.filled("wiki", { options: { sharing: "none" } });
-    await bench.remove("wiki");
-    const { id, volume } = bench.engine.engine.trash.find("wiki");
-    const entry = await bench.restore(id);
-    expect(entry).toEqual({ ...before, identity: volume.identity });
-    expect(bench.engine.engine.volumes.inspect("wiki")).toEqual(entry);
-    expect(bench.file("wiki")).toBe("wiki");
-    expect(bench.engine.engine.trash.list()).toEqual([]);
-    expect(readdirSync(bench.engine.volumePath("wiki"))).toEqual(["_data"]);
-    expect(newest(bench)).toMatchObject({ action: "restore", volume: "wiki", subject: id });
-    expect(bench.engine.events.at(-1)).toMatchObject({
-      ...{ action: "restore", actor: "wiki", attributes: { driver: "local", trash: id } },
-    });
-    await bench.engine.restart();
-    expect(bench.engine.engine.volumes.inspect("wiki")).toEqual(entry);
-    expect((await failureOf(bench.restore(id))).code).toBe("trash.not_found");
-  });
-
-  test("under another name has its place there", async () => {
-    await using bench = await trashBench();
-    const { id } = await bench.removed("wiki");
-    await bench.filled("wiki");
-    const entry = await bench.restore(id, "wiki-old");
-    expect(entry.mountpoint).toBe(join(bench.engine.volumePath("wiki-old"), "_data"));
-    expect([bench.file("wiki"), bench.file("wiki-old")]).toEqual(["wiki", "wiki"]);
-    await bench.engine.restart();
-    expect(bench.engine.engine.recovery).toMatchObject({ adopted: [], missing: [], rebuilt: [] });
-  });
-
-  test("takes no name that a volume, an alias or a directory has", async () => {
-    await using bench = await trashBench();
-    const { id } = await bench.removed("wiki");
-    const other = await bench.filled("wiki");
-    await bench.engine.state.write((transaction) =>
-      transaction.putAlias({ alias: parseVolumeName("old"), volume: other.name, sinceMs: 1 }),
-    );
-    mkdirSync(join(bench.engine.volumePath("foreign"), "_data"), { recursive: true });
-    for (const as of [undefined, "wiki", "old", "foreign"]) {
-      expect((await failureOf(bench.restore(id, as))).code).toBe("volume.name_taken");
-    }
-    expect((await failureOf(bench.restore(id, "../x"))).code).toBe("volume.name_invalid");
-    expect(bench.kept()).toEqual(["wiki"]);
-    await bench.restore(id, "free");
-  });
-
-  test("and a create of the same name follow one another", async () => {
-    await using bench = await trashBench();
-    const { id } = await bench.removed("wiki");
-    const [restored, created] = await Promise.all([
-      bench.restore(id).then((entry): VolumeEntry | string => entry, codeOf),
-      create(bench.engine, named("wiki", { labels: { of: "create" } })),
-    ]);
-    if (typeof restored === "string") expect(restored).toBe("volume.name_taken");
-    else expect(created).toEqual(restored);
-    expect(names(bench.engine)).toEqual(["wiki"]);
-    expect(bench.kept().length + (bench.file("wiki") === "wiki" ? 1 : 0)).toBe(1);
-  });
-
-  test("is refused for what is being purged", async () => {
-    await using bench = await trashBench(
-      changedTrash(() => ({ purge: () => Promise.reject(dead) })),
-    );
-    const { id } = await bench.removed("wiki");
-    await bench.purge(id);
-    const { code, message } = await failureOf(bench.restore(id));
-    expect(code).toBe("trash.purging");
-    expect(message).toBe(`restore ${id}: wiki is being purged, and is not whole any more`);
-  });
-});
-
-describe("a restore that fails", () => {
-  test("leaves it in the trash, and can be repeated", async () => {
-    let isDead = true;
-    await using bench = await trashBench(
-      changedTrash((trash) => ({
-        restore: (id, name, operation) =>
-          isDead ? Promise.reject(dead) : trash.restore(id, name, operation),
-      })),
-    );
-    const retired = await bench.removed("wiki");
-    expect(await failureOf(bench.restore(retired.id, "other"))).toBe(dead);
-    expect(names(bench.engine)).toEqual([]);
-    expect(bench.engine.engine.trash.list()).toEqual([retired]);
-    expect(newest(bench)).toMatchObject({ action: "undo", volume: "other" });
-    await bench.engine.restart();
-    expect(bench.engine.engine.trash.list()).toEqual([retired]);
-    isDead = false;
-    await bench.restore(retired.id);
-    expect(bench.file("wiki")).toBe("wiki");
-  });
-
-  test("only in its answer is done", async () => {
-    await using bench = await trashBench(
-      changedTrash((trash) => ({
-        restore: async (id, name, operation) => {
-          await trash.restore(id, name, operation);
-          throw dead;
-        },
-      })),
-    );
-    const { id } = await bench.removed("wiki");
-    await bench.restore(id);
-    expect(bench.file("wiki")).toBe("wiki");
-    expect(bench.engine.engine.trash.list()).toEqual([]);
-  });
-
-  for (const isRestarted of [false, true]) {
-    test(`and cannot be looked at, is undone; after that ${isRestarted}`, async () => {
-      let isDead = false;
-      await using bench = await trashBench({
-        drivers: (it) => {
-          const driver = it.local();
-          const { trash } = driver;
-          if (trash === undefined) throw new Error("local has a trash");
-          const restore: typeof trash.restore = async (id, name, operation) => {
-            await trash.restore(id, name, operation);
-            isDead = true;
-            throw dead;
-          };
-          const get: typeof driver.get = (name, operation) =>
-            isDead ? Promise.reject(dead) : driver.get(name, operation);
-          return [{ ...driver, get, trash: { ...trash, restore } }];
-        },
-      });
-      const { id } = await bench.removed("wiki");
-      expect(await failureOf(bench.restore(id, "other"))).toBe(dead);
-      isDead = false;
-      if (isRestarted) {
-        // The directory is there, moved after the removal: it is that volume.
-        await bench.engine.restart();
-        expect(names(bench.engine)).toEqual(["other"]);
-        expect(bench.engine.engine.volumes.inspect("other").labels).toEqual({ of: "wiki" });
-        expect(bench.engine.engine.trash.list()).toEqual([]);
-      } else {
-        // A new volume of that name starts empty, and what was removed can still be restored.
-        await create(bench.engine, named("other"));
-        expect(bench.file("other")).toBeNull();
-        expect(bench.kept()).toEqual(["other"]);
-        expect(existsSync(join(bench.place(id), "_data", "file"))).toBe(true);
-      }
-    });
-  }
-});
-
 describe("a purge", () => {
   test("is durable at once, and its end is an event", async () => {
     await using bench = await trashBench();
@@ -369,36 +221,6 @@ describe("a purge", () => {
   });
 });
 
-test("a restore of what is left under the old name works too", async () => {
-  let isDead = true;
-  await using bench = await trashBench(
-    changedTrash((trash) => ({
-      retire: (name, retirement, operation) =>
-        isDead ? Promise.reject(dead) : trash.retire(name, retirement, operation),
-    })),
-  );
-  const { id } = await halfRemoved(bench, "wiki");
-  isDead = false;
-  await bench.restore(id, "other");
-  expect([bench.file("wiki"), bench.file("other")]).toEqual([null, "wiki"]);
-});
-
-/** Its row says that it is removed, the start could not move it, and time has gone on. */
-async function halfRemoved(bench: TrashBench, name: string): Promise<RetiredEntry> {
-  const entry = await bench.filled(name);
-  const presence = await bench.engine.local().get(entry.name, bench.engine.operation());
-  if (presence.state !== "found") throw new Error("it is there");
-  const { identity } = presence.record;
-  const retired = retiredRow({ ...entry, identity }, { phase: "kept", purgeAtMs: null });
-  await bench.engine.state.write((transaction) => {
-    transaction.removeVolume(entry.name);
-    transaction.putRetired(retired);
-  });
-  await bench.engine.restart();
-  expect(bench.engine.engine.recovery.failed as readonly string[]).toEqual([name]);
-  return retired;
-}
-
 describe("protection in the trash", () => {
   test("is refused to be purged, until it is lifted, and stands beside the data", async () => {
     await using bench = await trashBench();
@@ -454,7 +276,3 @@ test("without its driver nothing is restored or purged", async () => {
   }
   expect(bench.kept()).toEqual(["wiki"]);
 });
-
-function codeOf(error: unknown): string {
-  return error instanceof EngineError ? error.code : String(error);
-}

@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import { checkLine } from "./description.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
@@ -15,7 +16,7 @@ import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
 import type { TrashBudget } from "./trash-budget.ts";
-import { TrashKeeper } from "./trash-keeper.ts";
+import { type GivingUp, TrashKeeper } from "./trash-keeper.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface TrashParts {
@@ -60,7 +61,7 @@ export class Trash {
     this.#parts = parts;
     this.#keeper = new TrashKeeper({
       ...parts,
-      giveUp: (id, action, operation) => this.#giveUp(id, action, operation),
+      giveUp: (id, how, operation) => this.#giveUp(id, how, operation),
     });
     parts.events.watch(({ action }) => {
       if (action === "destroy" || action === "purge") this.#keeper.wake();
@@ -170,7 +171,7 @@ export class Trash {
   async purge(id: TrashId, operation: Operation): Promise<void> {
     const entry = this.#inspect(id);
     try {
-      await this.#giveUp(id, "purge", operation);
+      await this.#giveUp(id, { action: "purge" }, operation);
     } catch (error) {
       const change = { action: "purge", entry: entry.volume, subject: id } as const;
       this.#parts.history.refused(change, error, operation);
@@ -190,6 +191,7 @@ export class Trash {
   /** Keeps it until the protection is lifted. `reason`: see `Protection`. Throws `trash.*`. */
   async protect(id: TrashId, reason: string, operation: Operation): Promise<RetiredEntry> {
     const { host } = this.#parts;
+    checkLine("reason", reason);
     const protection = { reason, sinceMs: host.nowMs(), by: byOf(host, operation) };
     return await this.#change(id, { action: "protect", protection, subject: reason }, operation);
   }
@@ -224,7 +226,11 @@ export class Trash {
   }
 
   /** The row says so before the first byte is touched. */
-  async #giveUp(id: TrashId, action: "purge" | "evict", operation: Operation): Promise<void> {
+  async #giveUp(
+    id: TrashId,
+    { action, isLookedFor = false }: GivingUp,
+    operation: Operation,
+  ): Promise<void> {
     const { leases, state, host, events, purger } = this.#parts;
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
     const entry = this.#inspect(id);
@@ -232,7 +238,7 @@ export class Trash {
     refuseProtected(entry.volume, "purge");
     await this.#settlePlace(entry, operation);
     const { trash } = this.#driver(entry.volume.driver);
-    await trash.refuseShown?.([id], operation);
+    if (!isLookedFor) await trash.refuseShown?.([id], operation);
     const purging: RetiredEntry = { ...entry, phase: "purging" };
     await state.write((transaction) => {
       transaction.putRetired(purging);
@@ -244,7 +250,7 @@ export class Trash {
     purger.add(purging);
   }
 
-  /** The data was moved back, or nobody knows: it can be restored again, or is back all the same. */
+  /** It can be restored again, unless only the answer was lost. */
   async #undoRestore(
     driver: VolumeDriver,
     { entry, volume, error }: { entry: RetiredEntry; volume: VolumeEntry; error: unknown },

@@ -94,6 +94,15 @@ describe("protection", () => {
     await volumes.remove("pgdata", bench.operation());
   });
 
+  test("in the trash wants a reason of one line, too", async () => {
+    await using bench = await withVolume();
+    await bench.engine.volumes.remove("pgdata", bench.operation());
+    const { id } = bench.engine.trash.find("pgdata");
+    const refused = bench.engine.trash.protect(id, "a\nb", bench.operation());
+    expect((await failureOf(refused)).code).toBe("request.invalid");
+    expect(bench.engine.trash.find("pgdata").volume.protection).toBeNull();
+  });
+
   test("wants a reason of one line", async () => {
     await using bench = await withVolume();
     for (const text of ["", "  ", "a\nb", "a\u2028b", "x".repeat(1_001)]) {
@@ -141,7 +150,7 @@ describe("update", () => {
     expect((await update(bench, { labelsRemoved: ["tier"] })).labels).toEqual({});
   });
 
-  test("refuses options of the driver, values that a create refuses, and what is too long", async () => {
+  test("refuses options of the driver, what a create refuses, and what is too long", async () => {
     await using bench = await withVolume();
     const refused = async (change: Partial<VolumeChange>) =>
       (await failureOf(update(bench, change))).code;

@@ -30,7 +30,8 @@ export interface UseGuard {
   askAll(what: string, operation: Operation): Promise<EngineAnswers>;
   /**
    * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
-   * have it does not answer. The caller has the volume's lease. `what` begins the message: "remove".
+   * have it does not answer. The caller has the volume's lease. `what` begins the message:
+   * "remove".
    */
   refuseInUse(entry: VolumeEntry, what: string, operation: Operation): Promise<void>;
   /** The same for an alias that is to go: only containers count that know the volume by it. */

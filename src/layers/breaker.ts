@@ -144,7 +144,8 @@ class Breaker implements Around {
   #enter({ call, volume }: CallSite): Entry | undefined {
     const isPerDriver = this.#parts.per === "driver";
     // One removed volume that cannot be purged says nothing about those that are in use.
-    if (call === "purge" || (volume === undefined && !isPerDriver)) return undefined;
+    const isPurge = call === "purge" || call === "refuseShown";
+    if (isPurge || (volume === undefined && !isPerDriver)) return undefined;
     const key = isPerDriver ? "" : (volume ?? "");
     // Both may succeed while the server is dead: the driver knows the volume, nothing is mounted.
     const isProof = call !== "get" && call !== "unmount";

@@ -18,6 +18,7 @@ import { DESCRIPTION_BYTES_MAX } from "../../src/core/state-store.ts";
 import { runToEnd } from "../support/child.ts";
 import {
   holdfastCommand,
+  purgingAtOnce,
   type RunningDaemon,
   startDaemon,
   temporaryDirectory,
@@ -111,7 +112,7 @@ async function expectWhole(daemon: RunningDaemon): Promise<void> {
 
 whenPossible(requirements, "a disk that a volume has filled", () =>
   onSmallDisk([], async (disk) => {
-    await using daemon = await startDaemon({ root: join(disk, "root") });
+    await using daemon = await startDaemon({ root: join(disk, "root"), parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     for (const name of ["hungry", "small", "other"]) await create(client, name);
     await client.expect(200, "PUT", holderPath("hungry", "eater"));
@@ -148,7 +149,7 @@ whenPossible(requirements, "a disk that a volume has filled", () =>
 
 whenPossible(requirements, "the largest labels on a full disk: refused above, removed at", () =>
   onSmallDisk([], async (disk) => {
-    await using daemon = await startDaemon({ root: join(disk, "root") });
+    await using daemon = await startDaemon({ root: join(disk, "root"), parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     const labels = (bytes: number) => ({ a: "x".repeat(bytes - '{"a":""}'.length) });
     for (const Name of ["big0", "big1"]) {
@@ -174,14 +175,14 @@ whenPossible(requirements, "a start on a full disk, after a clean end and after 
     const ballast = join(disk, "ballast");
     let expected: readonly string[] = [];
     {
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(daemon.socketPath);
       for (const name of ["one", "two", "three", "four"]) await create(client, name);
       expected = await names(client);
     }
     fill(ballast);
     for (const end of ["stop", "kill", "stop"] as const) {
-      const daemon = await startDaemon({ root });
+      const daemon = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(daemon.socketPath);
       expect(await names(client)).toEqual(expected);
       const { made, refusal } = await createUntilRefused(client, `late-${end}`);
@@ -195,7 +196,7 @@ whenPossible(requirements, "a start on a full disk, after a clean end and after 
       await daemon[end]();
       fill(ballast);
     }
-    await using daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     expect(await names(client)).toEqual(expected);
     rmSync(ballast);
@@ -217,7 +218,7 @@ whenPossible(
 
 whenPossible(requirements, "a disk without inodes", () =>
   onSmallDisk(["-N", "128"], async (disk) => {
-    await using daemon = await startDaemon({ root: join(disk, "root") });
+    await using daemon = await startDaemon({ root: join(disk, "root"), parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     const { made, name, refusal } = await createUntilRefused(client, "volume");
     expectFull(refusal);
@@ -261,21 +262,21 @@ whenPossible(requirements, "a start on read-only storage is refused in a sentenc
   onSmallDisk([], async (disk) => {
     const root = join(disk, "root");
     {
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       await create(new Client(daemon.socketPath), "kept");
     }
     await mustRun("mount", ["-o", "remount,ro", disk]);
     await expectRefusedStart(root, /read-only file system/i);
     await expectRefusedStart(join(disk, "fresh"), /read-only file system/i);
     await mustRun("mount", ["-o", "remount,rw", disk]);
-    await using daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
     expect(await names(new Client(daemon.socketPath))).toEqual(["kept"]);
   }),
 );
 
 whenPossible(requirements, "storage that turns read-only under a running daemon", () =>
   onSmallDisk(["-e", "remount-ro"], async (disk) => {
-    await using daemon = await startDaemon({ root: join(disk, "root") });
+    await using daemon = await startDaemon({ root: join(disk, "root"), parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     for (const name of ["one", "two"]) await create(client, name);
     await untilTrashIsEmpty(daemon.root);

@@ -6,6 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { hasEnded, startChild, stopChild } from "../support/child.ts";
 import {
   holdfastCommand,
+  purgingAtOnce,
   type RunningDaemon,
   startDaemon,
   temporaryDirectory,
@@ -64,7 +65,7 @@ async function killAgainAndAgain(run: KillRun): Promise<KillReport> {
         await killDuringStart(root, random.fraction() * startMs);
         startKillCount += 1;
       }
-      const daemon = await startDaemon({ root });
+      const daemon = await startDaemon({ root, parameters: purgingAtOnce });
       await check(daemon, models, `after kill ${kill}`);
       if (kill % trashEvery === 0) await untilTrashIsEmpty(root);
       await loadAndKill({ daemon, models, random, canMount });
@@ -148,7 +149,7 @@ async function killDuringStart(root: string, afterMs: number): Promise<void> {
 /** A clean stop and one more start: what was gone stays gone, and nothing stays in the trash. */
 async function checkTwice(root: string, models: readonly ClientModel[]): Promise<void> {
   for (const when of ["at the end", "after a clean stop"]) {
-    await using daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
     await check(daemon, models, when);
     await untilTrashIsEmpty(root);
   }

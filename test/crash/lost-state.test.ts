@@ -13,7 +13,12 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../support/child.ts";
-import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import {
+  purgingAtOnce,
+  type RunningDaemon,
+  startDaemon,
+  temporaryDirectory,
+} from "../support/daemon.ts";
 import { needs, whenPossible } from "../support/needs.ts";
 import { Client, holderPath, type Volume } from "./client.ts";
 import { unmountBelow } from "./loop-image.ts";
@@ -127,16 +132,16 @@ for (const end of ["stop", "kill"] as const) {
     withRoot(async (root) => {
       let volumes: readonly Volume[];
       {
-        await using daemon = await startDaemon({ root });
+        await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
         volumes = await fillRoot(daemon);
       }
-      const last = await startDaemon({ root });
+      const last = await startDaemon({ root, parameters: purgingAtOnce });
       await last[end]();
       const state = join(root, "state.db");
       apply(state);
       if (withoutCopies) removeCopies(root);
 
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(daemon.socketPath);
       const found = await client.volumes();
       expect(comparable(found, withoutCopies)).toEqual(comparable(volumes, withoutCopies));
@@ -162,10 +167,10 @@ function removeCopies(root: string): void {
 test("what is newer than the copy is there without labels, and what is in it has them", () =>
   withRoot(async (root) => {
     {
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       await fillRoot(daemon);
     }
-    const daemon = await startDaemon({ root });
+    const daemon = await startDaemon({ root, parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     const newer = { Name: "newer", Labels: { lost: "yes" } };
     await client.expect(201, "POST", "/volumes/create", newer);
@@ -174,7 +179,7 @@ test("what is newer than the copy is there without labels, and what is in it has
     await daemon.kill();
     rmSync(join(root, "state.db"));
 
-    await using again = await startDaemon({ root });
+    await using again = await startDaemon({ root, parameters: purgingAtOnce });
     const found = new Map(
       (await new Client(again.socketPath).volumes()).map((volume) => [volume.Name, volume]),
     );
@@ -194,7 +199,7 @@ test("what is newer than the copy is there without labels, and what is in it has
 /** Two volumes in a copy, then both removed: `used` had been mounted. */
 async function removedSinceCopy(root: string): Promise<RunningDaemon> {
   {
-    await using daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     for (const Name of ["gone", "used", "kept"]) {
       await client.expect(201, "POST", "/volumes/create", { Name });
@@ -202,7 +207,7 @@ async function removedSinceCopy(root: string): Promise<RunningDaemon> {
     await client.expect(200, "PUT", holderPath("used", "c1"));
     await client.expect(204, "DELETE", holderPath("used", "c1"));
   }
-  const daemon = await startDaemon({ root });
+  const daemon = await startDaemon({ root, parameters: purgingAtOnce });
   const client = new Client(daemon.socketPath);
   for (const name of ["gone", "used"]) await client.expect(204, "DELETE", `/volumes/${name}`);
   await untilTrashIsEmpty(root);
@@ -220,7 +225,7 @@ test("what was removed since the copy was written is there again, and a warning 
     const daemon = await removedSinceCopy(root);
     await daemon.kill();
     loseState(root);
-    await using again = await startDaemon({ root });
+    await using again = await startDaemon({ root, parameters: purgingAtOnce });
     const client = new Client(again.socketPath);
     expect((await client.volumes()).map(({ Name }) => Name).sort()).toEqual([
       ...["gone", "kept", "used"],
@@ -246,7 +251,7 @@ test(
       });
       await daemon.kill();
       loseState(root);
-      await using again = await startDaemon({ root });
+      await using again = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(again.socketPath);
       expect((await client.volumes()).map(({ Name }) => Name)).toEqual(["kept"]);
     }),
@@ -256,7 +261,7 @@ test(
 test("a damaged newest copy: the one before it counts", () =>
   withRoot(async (root) => {
     for (let life = 0; life < 2; life++) {
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       if (life === 0) await fillRoot(daemon);
       const body = { Name: `life${life}`, Labels: { life: String(life) } };
       await new Client(daemon.socketPath).expect(201, "POST", "/volumes/create", body);
@@ -264,7 +269,7 @@ test("a damaged newest copy: the one before it counts", () =>
     expect(existsSync(join(root, "state.copy.1"))).toBe(true);
     writeFileSync(join(root, "state.copy"), garbage);
     writeFileSync(join(root, "state.db"), garbage);
-    await using daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
     const volumes = await new Client(daemon.socketPath).volumes();
     const warnings = await new Client(daemon.socketPath).warnings();
     expect(warnings[0]).toStartWith("The state was lost or damaged, its newest copy too: ");
@@ -279,13 +284,13 @@ test("an older copy's options never hide what lies in a directory", () =>
   withRoot(async (root) => {
     const reused = { Name: "reused", DriverOpts: scratchOptions };
     {
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       await new Client(daemon.socketPath).expect(201, "POST", "/volumes/create", reused);
     }
     const copy = join(root, "state.copy");
     cpSync(copy, `${root}.copy`);
     {
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(daemon.socketPath);
       await client.expect(204, "DELETE", "/volumes/reused");
       await client.expect(201, "POST", "/volumes/create", { Name: "reused" });
@@ -294,7 +299,7 @@ test("an older copy's options never hide what lies in a directory", () =>
     rmSync(join(root, "state.db"));
     rmSync(join(root, "state.copy.1"), { force: true });
     cpSync(`${root}.copy`, copy);
-    await using daemon = await startDaemon({ root });
+    await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
     const client = new Client(daemon.socketPath);
     await client.expect(200, "PUT", holderPath("reused", "reader"));
     expect(readFileSync(join(root, "volumes/reused/_data/file"), "utf8")).toBe("data");
@@ -308,11 +313,11 @@ whenPossible(
   () =>
     withRoot(async (root) => {
       {
-        await using daemon = await startDaemon({ root });
+        await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
         await fillRoot(daemon);
       }
       rmSync(join(root, "volumes/scratch/_data"), { recursive: true });
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(daemon.socketPath);
       expect(needs("mount").skip).toBeUndefined();
       await client.expect(200, "PUT", holderPath("scratch", "holder"));
@@ -327,11 +332,11 @@ whenPossible(
   () =>
     withRoot(async (root) => {
       {
-        await using daemon = await startDaemon({ root });
+        await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
         await fillRoot(daemon);
       }
       rmSync(join(root, "volumes/scratch/opts.json"));
-      await using daemon = await startDaemon({ root });
+      await using daemon = await startDaemon({ root, parameters: purgingAtOnce });
       const client = new Client(daemon.socketPath);
       await client.expect(200, "PUT", holderPath("scratch", "holder"));
       const mounts = readFileSync("/proc/self/mounts", "utf8");

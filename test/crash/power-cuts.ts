@@ -4,7 +4,7 @@
 // had not yet sent to its device is not in the copy: exactly what a power cut takes.
 import { constants, copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type RunningDaemon, startDaemon } from "../support/daemon.ts";
+import { purgingAtOnce, type RunningDaemon, startDaemon } from "../support/daemon.ts";
 import { Client } from "./client.ts";
 import { isContradiction, runLoad } from "./load.ts";
 import {
@@ -133,7 +133,11 @@ class Machine {
 
   async #start(): Promise<RunningDaemon> {
     const { environment = {} } = this.#parts;
-    const daemon = await startDaemon({ root: join(this.#disk, "root"), environment });
+    const daemon = await startDaemon({
+      root: join(this.#disk, "root"),
+      environment,
+      parameters: purgingAtOnce,
+    });
     const place = { client: new Client(daemon.socketPath), root: daemon.root };
     for (const complaint of await compare(place, this.#models)) this.#complain(complaint);
     return daemon;

@@ -1,7 +1,7 @@
 // One run of an engine that keeps what is removed, over storage and a state that fail at random.
 //
-// Each volume has a file that says which one it is. After every call the file of each must be where
-// exactly one row says: in the volume, or in the trash. Only what somebody has given up may be gone.
+// Each volume has a file that says which one it is. After every call each must have just one row,
+// as a volume or in the trash, and in the end its file. Only what was given up may be gone.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { VolumeDriver } from "../../src/core/driver.ts";

@@ -32,6 +32,9 @@ export interface DaemonOptions {
   readonly command?: readonly [string, ...string[]];
 }
 
+/** What is removed is purged at once, as in Docker: for tests that wait for its space. */
+export const purgingAtOnce: readonly string[] = ["--trash", "off"];
+
 /** A daemon that has said that it is ready. Disposing of it stops it. */
 export interface RunningDaemon extends AsyncDisposable {
   readonly socketPath: string;

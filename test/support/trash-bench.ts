@@ -2,12 +2,13 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseDriverName, parseVolumeName, type TrashId } from "../../src/core/names.ts";
-import type { RetiredEntry, VolumeEntry } from "../../src/core/state-store.ts";
+import type { HistoryEntry, RetiredEntry, VolumeEntry } from "../../src/core/state-store.ts";
 import { parseRetired } from "../../src/engine/trash-description.ts";
 import { trashDefaults } from "../../src/engine/trash-policy.ts";
 import { eventually } from "./child.ts";
 import { create, EngineBench, type EngineBenchParts, named } from "./engine-bench.ts";
 import { manualTimers } from "./manual-timers.ts";
+import { retiredRow } from "./recovery-bench.ts";
 
 /** How long what happens in the background may take, in milliseconds. */
 const BACKGROUND_MS_MAX = 5_000;
@@ -119,4 +120,26 @@ export async function trashBench(parts: EngineBenchParts = {}): Promise<TrashBen
   const bench = new TrashBench(parts);
   await bench.engine.start();
   return bench;
+}
+
+/** The newest change of the history. */
+export function newest({ engine }: TrashBench): Partial<HistoryEntry> | undefined {
+  return engine.state.history({ order: "newest first", countMax: 1 }).entries[0];
+}
+
+/** Its row says that it is removed, the start could not move it, and time has gone on. */
+export async function halfRemoved(bench: TrashBench, name: string): Promise<RetiredEntry> {
+  const entry = await bench.filled(name);
+  const presence = await bench.engine.local().get(entry.name, bench.engine.operation());
+  if (presence.state !== "found") throw new Error("it is there");
+  const { identity } = presence.record;
+  const retired = retiredRow({ ...entry, identity }, { phase: "kept", purgeAtMs: null });
+  await bench.engine.state.write((transaction) => {
+    transaction.removeVolume(entry.name);
+    transaction.putRetired(retired);
+  });
+  await bench.engine.restart();
+  const { failed } = bench.engine.engine.recovery;
+  if (failed.join() !== name) throw new Error(`the start should have failed over ${name}`);
+  return retired;
 }

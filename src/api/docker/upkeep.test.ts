@@ -53,7 +53,7 @@ describe("an alias", () => {
   });
 });
 
-test("a protected volume says so though it is idle, and is not removed, by force neither", async () => {
+test("a protected volume says so, idle as it is, and is not removed", async () => {
   await using api = await startedApi();
   await filled(api.engine, "pgdata");
   expect(await inspected(api, "pgdata")).not.toHaveProperty("Status");

@@ -230,6 +230,9 @@ describe("what a container in a mount namespace of its own still has", () => {
     expect(code).toBe("volume.in_use");
     expect(message).toMatch(/^process \d+ still has .* at /);
     expect(details).toMatchObject({ paths: [join(root, "trash", idOf(1))] });
+    const looking = bench.open().trash.refuseShown?.(ids, operation) ?? Promise.resolve();
+    expect((await failureOf(looking)).code).toBe("volume.in_use");
+    await bench.open().trash.refuseShown?.(ids.slice(1), operation);
     expect(bench.programs).toEqual([]);
     expect(bench.inTrash()).toEqual(ids);
     await bench.open().trash.purge(ids.slice(1), operation);
@@ -264,11 +267,16 @@ describe("what a container in a mount namespace of its own still has", () => {
       },
     });
     const ids = [await bench.retired(1), await bench.retired(2, false), await bench.retired(3)];
-    await trash.purge(ids, operation);
+    await trash.refuseShown?.(ids, operation);
     expect(asked).toHaveLength(1);
+    await trash.purge(ids, operation);
+    expect(asked).toHaveLength(2);
+    expect(asked[1]).toEqual(asked[0] ?? []);
     expect(asked[0]).toContain(join(root, "trash", idOf(3)));
     expect(asked[0]).not.toContain(join(root, "trash", idOf(2)));
-    await trash.purge([await bench.retired(4, false)], operation);
-    expect(asked).toHaveLength(1);
+    const empty = [await bench.retired(4, false)];
+    await trash.refuseShown?.(empty, operation);
+    await trash.purge(empty, operation);
+    expect(asked).toHaveLength(2);
   });
 });

@@ -38,20 +38,41 @@ export async function purgeLocal(
   ids: readonly TrashId[],
   operation: Operation,
 ): Promise<void> {
-  const { host, layout } = parts;
+  const { layout } = parts;
   operation.signal.throwIfAborted();
   refuseLinkedRoot(layout);
   const full = await removeEmptyOnes(layout, ids);
   if (full.length > 0) {
-    const paths = full.flatMap((id) => [layout.retired(id), layout.purging(id)]);
-    await refuseShown(host, paths, operation);
-    refuseLinkedRoot(layout);
-    refuseMounts(host, paths);
+    await refuseAny(parts, full, operation);
     await removeFullOnes(parts, full, operation);
   }
   // Whoever drops the row after this knows that neither rename nor removal can come undone.
   await syncDirectory(layout.trash);
   await syncDirectory(layout.volumes);
+}
+
+/** `TrashCapable.refuseShown`: what is empty is no matter, as for a purge. */
+export async function refuseShownRetired(
+  parts: PurgeParts,
+  ids: readonly TrashId[],
+  operation: Operation,
+): Promise<void> {
+  const { layout } = parts;
+  operation.signal.throwIfAborted();
+  refuseLinkedRoot(layout);
+  const full = ids.filter((id) => [layout.retired(id), layout.purging(id)].some(isFull));
+  if (full.length > 0) await refuseAny(parts, full, operation);
+}
+
+async function refuseAny(
+  { host, layout }: PurgeParts,
+  ids: readonly TrashId[],
+  operation: Operation,
+): Promise<void> {
+  const paths = ids.flatMap((id) => [layout.retired(id), layout.purging(id)]);
+  await refuseShown(host, paths, operation);
+  refuseLinkedRoot(layout);
+  refuseMounts(host, paths);
 }
 
 /** Removes the empty volumes among them, in slices, and returns the others. */
@@ -108,6 +129,15 @@ function filesOfEmpty(directory: string): readonly string[] | "gone" | "full" {
   const data = fs.lstatSync(`${directory}/_data`, { throwIfNoEntry: false });
   if (data?.isDirectory() !== true || data.size > LOOK_INTO_BYTES_MAX) return "full";
   return fs.readdirSync(`${directory}/_data`).length === 0 ? files : "full";
+}
+
+/** What cannot be looked at is not known to be empty. */
+function isFull(directory: string): boolean {
+  try {
+    return filesOfEmpty(directory) === "full";
+  } catch {
+    return true;
+  }
 }
 
 function ignoreMissing(work: () => void): void {

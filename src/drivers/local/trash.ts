@@ -25,7 +25,7 @@ import {
   syncDirectory,
 } from "./layout.ts";
 import { localMount } from "./options.ts";
-import { purgeLocal } from "./purge.ts";
+import { purgeLocal, refuseShownRetired } from "./purge.ts";
 import { measureTree, mountedBelow } from "./usage.ts";
 
 export interface LocalTrashParts {
@@ -70,12 +70,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
 
       restore: (id, name, operation) => restore(layout, id, name, operation),
       purge: (ids, operation) => purgeLocal(parts, ids, operation),
-      async refuseShown(ids, operation) {
-        operation.signal.throwIfAborted();
-        const paths = ids.map(layout.retired);
-        refuseMounts(host, paths);
-        refuseShown(host, paths, operation);
-      },
+      refuseShown: (ids, operation) => refuseShownRetired(parts, ids, operation),
       list: (operation) => retiredOnes(layout, operation),
       ...trashUsage(parts),
     },
