@@ -164,6 +164,10 @@ export interface TrashSpace {
   readonly sizeBytes: number;
   /** What others than root may still write there. */
   readonly availableBytes: number;
+  /** How many files the file system can have; 0: as many as there is room for. */
+  readonly fileCount: number;
+  /** How many of them can still be made. */
+  readonly availableFileCount: number;
 }
 
 export interface TrashCapable {

@@ -210,6 +210,28 @@ describe("who has a volume", () => {
     await it.bench.restart();
     expect(last()).toBe(endedMs);
   });
+
+  test("says who used it last by a name that its engine has forgotten already", async () => {
+    await using it = await withVolume();
+    const { lists, lastUse, volumes, history } = it.bench.engine;
+    it.docker.containers.push(containerWith("data", { id: first, name: "db" }));
+    const end = it.bench.binds.copy(await mount(it, second), { container: first });
+    // Nobody but the look at the kernel asks what it is called.
+    await eventually(() => lists.nameOf(first), {
+      timeoutMs: 10_000,
+      otherwise: () => "the engine was not asked",
+    });
+    it.docker.containers.length = 0;
+    await lists.ask(it.bench.operation());
+    end();
+    await unmount(it, second);
+    await it.bench.engine.holds.refresh(it.call());
+    expect(lastUse.holderOf(volumes.inspect("data").name)).toBe("db");
+    // Not whoever had it looked at.
+    expect(history.all({ countMax: 1 }).entries).toMatchObject([
+      { action: "unmount", subject: "db", by: "holdfast" },
+    ]);
+  });
 });
 
 test("a copy that ends after its container does not hide who had the volume", async () => {

@@ -87,6 +87,11 @@ export class Purger {
     return { entryCount: this.#doneCount, bytes: this.#doneBytes };
   }
 
+  /** What could not be purged at the last attempt: its space will not be free soon. */
+  resting(): ReadonlySet<TrashId> {
+    return new Set(this.#resting.map(({ task }) => task.retired.id));
+  }
+
   /** Queues a retired volume, if it is "purging". Returns at once. */
   add(retired: RetiredEntry): void {
     if (retired.phase !== "purging") return;

@@ -63,7 +63,9 @@ async function finishRemoval(
     const movedAtMs = isUsedSince ? 0 : ((await driver.trash?.movedAtMs(name, operation)) ?? 0);
     // A volume has used this directory since, or somebody has moved it back out of the trash:
     // whatever was removed, this is not to go with it.
-    isKept = isUsedSince || movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS;
+    isKept =
+      isUsedSince ||
+      (mayHaveBeenMovedBack(entry) && movedAtMs > entry.retiredAtMs + CLOCK_GRAIN_MS);
     if (isKept && row === undefined && place !== undefined) {
       await bringBack(stage, { entry, place }, operation);
       return;
@@ -82,6 +84,15 @@ async function finishRemoval(
   });
   // Also when it failed: nobody may take it for a volume again.
   if (!isKept) present.delete(name);
+}
+
+/**
+ * Whether its directory has been in the trash for sure, on the disk too: the keeper has measured
+ * and described it there. Before that a power cut may have taken the move, and left the time of it
+ * (btrfs does); to finish the removal then destroys nothing. What is being purged would be gone.
+ */
+function mayHaveBeenMovedBack({ phase, sizeBytes }: RetiredEntry): boolean {
+  return phase === "purging" || sizeBytes !== null;
 }
 
 /** It lies under a name that no row has: it is that volume, with all that is known of it. */

@@ -49,6 +49,27 @@ export async function removeData(
   return undefined;
 }
 
+/**
+ * Before a removal for good. Throws `volume.in_use` while a mount in any mount namespace shows the
+ * data, by whatever path: a container that has the directory and not the volume, which no engine
+ * tells of.
+ */
+export async function refuseShown(
+  host: Pick<Host, "mountsBelow">,
+  { name, mountpoint }: VolumeEntry,
+): Promise<void> {
+  if (mountpoint === "") return;
+  const [first] = (await host.mountsBelow([mountpoint])).mounts;
+  if (first === undefined) return;
+  const { container, pid, target } = first;
+  const who = container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
+  throw new EngineError(
+    "volume.in_use",
+    `remove ${name}: ${who} still has its directory, at ${target}`,
+    { details: { container, pid, target } },
+  );
+}
+
 /** The row goes first, so that a crash leaves a directory which recovery knows by its identity. */
 async function retire(
   parts: RemovalParts,

@@ -41,9 +41,17 @@ export function text(lengthMax: number): Shape<string> {
   return (value): value is string => typeof value === "string" && value.length <= lengthMax;
 }
 
-/** Any number that JSON can hold: times come from clocks and disks, and may be before 1970. */
-export function finite(value: unknown): value is number {
-  return Number.isFinite(value);
+/** The longest way of a `Date` from 1970, in milliseconds. */
+const TIME_MS_MAX = 8.64e15;
+
+/** Milliseconds since the epoch: times come from clocks and disks, and may be before 1970. */
+export function timeMs(value: unknown): value is number {
+  return typeof value === "number" && Math.abs(value) <= TIME_MS_MAX;
+}
+
+/** A number of bytes, or of anything else that is counted. */
+export function count(value: unknown): value is number {
+  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0;
 }
 
 /** An object all of whose members are texts. */

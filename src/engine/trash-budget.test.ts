@@ -11,6 +11,7 @@ import {
   parseBudget,
   TRASH_COUNT_MAX,
   type TrashLoad,
+  YOUNG_MS,
 } from "./trash-budget.ts";
 
 /** Kept entries, oldest first, by their sizes in bytes. */
@@ -23,11 +24,14 @@ function kept(...sizes: readonly (number | null)[]): readonly RetiredEntry[] {
   );
 }
 
-const roomy = { sizeBytes: 1_000, availableBytes: 900 };
+const roomy = { sizeBytes: 1_000, availableBytes: 900, fileCount: 0, availableFileCount: 0 };
+/** When none of `kept` is young any more. */
+const LATER_MS = YOUNG_MS + 1_000;
 
 /** The names of what goes. */
 function evicted(load: Partial<TrashLoad>): readonly string[] {
-  const all = { kept: [], purgingBytes: 0, space: roomy, budgetBytes: null, ...load };
+  const nothing = { kept: [], purgingBytes: 0, purgingCount: 0, budgetBytes: null };
+  const all = { ...nothing, space: roomy, nowMs: LATER_MS, ...load };
   return evictions(all).map(({ volume }) => volume.name);
 }
 
@@ -71,7 +75,7 @@ describe("for the budget", () => {
 });
 
 describe("for space", () => {
-  const short = { sizeBytes: 1_000, availableBytes: 20 };
+  const short = { ...roomy, availableBytes: 20 };
 
   test("the oldest go until 5% would be available", () => {
     expect(evicted({ kept: kept(10, 20, 30), space: short })).toEqual(["volume-0", "volume-1"]);
@@ -91,6 +95,50 @@ describe("for space", () => {
 
   test("what is protected stays", () => {
     expect(evicted({ kept: kept(40, 40).map(protectedOne), space: short })).toEqual([]);
+  });
+});
+
+describe("for files", () => {
+  const short = { ...roomy, fileCount: 1_000, availableFileCount: 20 };
+
+  test("one goes, and is waited for", () => {
+    expect(evicted({ kept: kept(0, 20, 30), space: short })).toEqual(["volume-0"]);
+    expect(evicted({ kept: kept(0, 20, 30), space: short, purgingCount: 1 })).toEqual([]);
+  });
+
+  test("none where there are enough, or as many as there is room for", () => {
+    expect(evicted({ kept: kept(1), space: { ...short, availableFileCount: 50 } })).toEqual([]);
+    const endless = { ...short, fileCount: 0, availableFileCount: 0 };
+    expect(evicted({ kept: kept(1), space: endless })).toEqual([]);
+  });
+});
+
+describe("what was removed just now", () => {
+  const nowMs = 1_000;
+  const few = { ...roomy, availableBytes: 20 };
+
+  test("stays beyond the budget, and while there is still some room", () => {
+    expect(evicted({ kept: kept(50, 50, 50), budgetBytes: 100, nowMs })).toEqual([]);
+    expect(evicted({ kept: kept(10, 20), space: few, nowMs })).toEqual([]);
+    const files = { ...roomy, fileCount: 1_000, availableFileCount: 20 };
+    expect(evicted({ kept: kept(10, 20), space: files, nowMs })).toEqual([]);
+  });
+
+  test("goes when there is next to none", () => {
+    expect(evicted({ kept: kept(5, 20), space: { ...few, availableBytes: 5 }, nowMs })).toEqual([
+      "volume-0",
+    ]);
+    const files = { ...roomy, fileCount: 1_000, availableFileCount: 5 };
+    expect(evicted({ kept: kept(10, 20), space: files, nowMs })).toEqual(["volume-0"]);
+  });
+
+  test("is what is older than ten minutes no more, nor what is of the future", () => {
+    const both = kept(60, 60, 60).map((entry, index) => ({
+      ...entry,
+      retiredAtMs: index === 0 ? 0 : YOUNG_MS,
+    }));
+    expect(evicted({ kept: both, budgetBytes: 100, nowMs: YOUNG_MS })).toEqual(["volume-0"]);
+    expect(evicted({ kept: kept(60, 60), budgetBytes: 100, nowMs: -1 })).toEqual(["volume-0"]);
   });
 });
 

@@ -18,9 +18,20 @@ export const BUDGET_RULE =
 /** With more entries the oldest are evicted. */
 export const TRASH_COUNT_MAX = 100_000;
 
-/** With less of the file system available, the trash makes room: a twentieth, 10 GiB at most. */
-const AVAILABLE_PART_MIN = 0.05;
-const AVAILABLE_BYTES_MIN = 10 * 1_024 ** 3;
+/** What of a file system, in bytes or files, is to be available. */
+interface Floor {
+  readonly part: number;
+  /** That many are enough, however large it is. */
+  readonly bytesMax: number;
+}
+
+/** With less the trash makes room. */
+const roomFloor: Floor = { part: 0.05, bytesMax: 10 * 1_024 ** 3 };
+/** With less it does so with what was removed just now too. */
+const needFloor: Floor = { part: 0.01, bytesMax: 1_024 ** 3 };
+
+/** So long after a removal somebody may find out that it was a mistake, in milliseconds. */
+export const YOUNG_MS = 600_000;
 
 const BYTES_OF_UNIT: Readonly<Record<string, number>> = {
   "": 1,
@@ -63,17 +74,21 @@ export interface TrashLoad {
   readonly kept: readonly RetiredEntry[];
   /** What will be free when all is purged that is given up already. */
   readonly purgingBytes: number;
+  readonly purgingCount: number;
   readonly space: TrashSpace;
   /** null: none. */
   readonly budgetBytes: number | null;
+  /** By the wall clock, in milliseconds. */
+  readonly nowMs: number;
 }
 
 /**
  * What is to be evicted, oldest first: while the trash takes more than its budget and has more than
- * one entry, while less than 5% of the file system is available (10 GiB where that is less), and
- * beyond 100,000 entries. Never what is protected or never purged by itself. Of what was not
- * measured nobody knows what it frees: for space at most one is evicted, before it is looked again,
- * and for the budget none.
+ * one entry, while less than 5% of the file system is available (10 GiB where that is less) or of
+ * the files that it can have, and beyond 100,000 entries. Never what is protected or never purged
+ * by itself. What was removed within 10 minutes goes only while less than 1% is available (1 GiB),
+ * and beyond 100,000. Nobody knows how many files it frees, and of what was not measured how many
+ * bytes: for them at most one is evicted, before it is looked again, and for the budget none.
  */
 export function evictions(load: TrashLoad): readonly RetiredEntry[] {
   const { space } = load;
@@ -82,22 +97,38 @@ export function evictions(load: TrashLoad): readonly RetiredEntry[] {
   let keptBytes = oldestFirst.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
   let keptCount = oldestFirst.length;
   let availableBytes = space.availableBytes + load.purgingBytes;
-  const floorBytes = Math.min(space.sizeBytes * AVAILABLE_PART_MIN, AVAILABLE_BYTES_MIN);
   const evicted: RetiredEntry[] = [];
   for (const entry of oldestFirst) {
     if (!isEvictable(entry)) continue;
-    const isShort = availableBytes < floorBytes;
+    const isYoung = isYoungAt(entry, load.nowMs);
+    const floor = isYoung ? needFloor : roomFloor;
+    const isFewFiles = load.purgingCount === 0 && space.availableFileCount < filesOf(space, floor);
+    const isShort = availableBytes < bytesOf(space, floor);
     const isOver = load.budgetBytes !== null && keptBytes > load.budgetBytes && entry !== newest;
     const isTooMany = keptCount > TRASH_COUNT_MAX;
-    if (!isShort && !isOver && !isTooMany) break;
-    if (!isShort && !isTooMany && entry.sizeBytes === null) continue;
+    if (!isFewFiles && !isShort && !(isOver && !isYoung) && !isTooMany) break;
+    const isBlind = isFewFiles || (isShort && entry.sizeBytes === null);
+    if (!isBlind && !isTooMany && entry.sizeBytes === null) continue;
     evicted.push(entry);
     keptCount -= 1;
     keptBytes -= entry.sizeBytes ?? 0;
     availableBytes += entry.sizeBytes ?? 0;
-    if (isShort && entry.sizeBytes === null) break;
+    if (isBlind) break;
   }
   return evicted;
+}
+
+/** A clock that was set back makes nothing young. */
+function isYoungAt({ retiredAtMs }: RetiredEntry, nowMs: number): boolean {
+  return nowMs >= retiredAtMs && nowMs - retiredAtMs < YOUNG_MS;
+}
+
+function bytesOf({ sizeBytes }: TrashSpace, { part, bytesMax }: Floor): number {
+  return Math.min(sizeBytes * part, bytesMax);
+}
+
+function filesOf({ fileCount }: TrashSpace, { part }: Floor): number {
+  return fileCount * part;
 }
 
 /** Whether it may go when space is wanted. */

@@ -135,6 +135,17 @@ test("no other text is read", () => {
   expect(parseRetired(changed(text, ["version"], 2))).toBeUndefined();
   expect(parseRetired(changed(text, ["entry", "volume", "name"], "../etc"))).toBeUndefined();
   expect(parseRetired(changed(text, ["entry", "id"], "t-1"))).toBeUndefined();
+  // What a state does not take, or no clock shows, must not keep a start from going on.
+  for (const size of [-1, 0.5, 1e17]) {
+    expect(parseRetired(changed(text, ["entry", "sizeBytes"], size))).toBeUndefined();
+  }
+  for (const path of [
+    ["entry", "retiredAtMs"],
+    ["entry", "purgeAtMs"],
+    ["history", "0", "atMs"],
+  ]) {
+    expect(parseRetired(changed(text, path, 1e16))).toBeUndefined();
+  }
   expect(parseRetired(changed(text, ["history", "0", "action"], "explode"))).toBeUndefined();
   expect(parseRetired(changed(text, ["history", "0", "outcome"], "toString"))).toBeUndefined();
   fc.assert(fc.property(fc.json(), (json) => expect(parseRetired(json)).toBeUndefined()));

@@ -22,15 +22,16 @@ import {
   volumePhases,
 } from "../core/state-store.ts";
 import {
+  count,
   either,
   exactly,
-  finite,
   listOf,
   oneOf,
   orNull,
   type Shape,
   text,
   texts,
+  timeMs,
 } from "./shapes.ts";
 
 /** How many changes of the volume's history it holds: the newest. */
@@ -99,35 +100,35 @@ const isEntry = exactly<RetiredEntry>({
     scope: oneOf("local", "global"),
     labels: orNull(texts),
     options: orNull(texts),
-    createdAtMs: finite,
+    createdAtMs: timeMs,
     origin: oneOf("made", "adopted"),
     phase: oneOf(...volumePhases),
     mountpoint: isText,
     identity: isText,
-    usedAtMs: orNull(finite),
-    lastUse: orNull(exactly<LastUse>({ atMs: finite, holder: isText })),
+    usedAtMs: orNull(timeMs),
+    lastUse: orNull(exactly<LastUse>({ atMs: timeMs, holder: isText })),
     note: orNull(isLine),
-    protection: orNull(exactly<Protection>({ reason: isLine, sinceMs: finite, by: isText })),
+    protection: orNull(exactly<Protection>({ reason: isLine, sinceMs: timeMs, by: isText })),
   }),
   phase: oneOf("kept", "purging"),
-  retiredAtMs: finite,
+  retiredAtMs: timeMs,
   removedBy: isText,
-  purgeAtMs: orNull(finite),
-  sizeBytes: orNull(finite),
+  purgeAtMs: orNull(timeMs),
+  sizeBytes: orNull(count),
 });
 
 const isCaller: Shape<Caller> = either(
   exactly<{ readonly kind: "system" }>({ kind: oneOf("system") }),
   exactly<Extract<Caller, { readonly kind: "process" }>>({
     kind: oneOf("process"),
-    uid: finite,
-    gid: finite,
-    pid: finite,
+    uid: count,
+    gid: count,
+    pid: count,
   }),
 );
 
 const isChange = exactly<HistoryEntry>({
-  atMs: finite,
+  atMs: timeMs,
   action: oneOf(...historyActions),
   volume: isVolume,
   driver: isDriver,

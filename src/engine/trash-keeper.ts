@@ -6,6 +6,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { TrashId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryEntry, RetiredEntry, StateStore } from "../core/state-store.ts";
+import type { Purger } from "./purger.ts";
 import { budgetBytes, evictions, type TrashBudget } from "./trash-budget.ts";
 import { describeRetired } from "./trash-description.ts";
 import { historiesOf } from "./trash-history.ts";
@@ -20,6 +21,8 @@ const EXPIRY_AFTER_MS = 600_000;
 const DESCRIBED_COUNT = 64;
 /** For how many entries one look at the machine's mounts is enough. */
 const LOOKED_COUNT = 256;
+/** How many of those that are evicted are named in one line of the log. */
+const NAMED_COUNT_MAX = 10;
 /** How many entries are given up side by side: they share commits. */
 const CONCURRENCY_COUNT = 8;
 
@@ -36,6 +39,7 @@ export interface KeeperParts {
   readonly drivers: ReadonlyMap<string, VolumeDriver>;
   readonly host: Host;
   readonly budget: TrashBudget;
+  readonly purger: Pick<Purger, "resting">;
   readonly operation: () => Operation;
   /** Gives an entry up for good. */
   readonly giveUp: (id: TrashId, how: GivingUp, operation: Operation) => Promise<void>;
@@ -170,14 +174,25 @@ export class TrashKeeper {
       return;
     }
     this.#spaces.set(driver.name, space);
-    const purging = all.filter(({ phase }) => phase === "purging");
+    const stuck = this.#parts.purger.resting();
+    const purging = all.filter(({ id, phase }) => phase === "purging" && !stuck.has(id));
     const load = {
       kept: all.filter(({ phase }) => phase === "kept"),
       purgingBytes: purging.reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0),
+      purgingCount: purging.length,
       space,
+      nowMs: this.#parts.host.nowMs(),
       budgetBytes: budgetBytes(this.#parts.budget, space.sizeBytes),
     };
-    await this.#giveUpAll(evictions(load), "evict", operation);
+    const evicted = evictions(load);
+    if (evicted.length > 0) {
+      operation.log.warn("space is wanted: what was removed is evicted from the trash", {
+        ...{ driver: driver.name, count: evicted.length },
+        names: evicted.slice(0, NAMED_COUNT_MAX).map(({ volume }) => volume.name),
+        ...{ availableBytes: space.availableBytes, availableFileCount: space.availableFileCount },
+      });
+    }
+    await this.#giveUpAll(evicted, "evict", operation);
   }
 
   async #giveUpAll(

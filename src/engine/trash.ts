@@ -18,6 +18,7 @@ import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
 import { isEvictable, type TrashBudget } from "./trash-budget.ts";
 import { type GivingUp, TrashKeeper } from "./trash-keeper.ts";
+import { notInTrash, PREFIX_LENGTH_MIN } from "./trash-missing.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface TrashParts {
@@ -55,9 +56,6 @@ export interface TrashTotals {
 const ROOM_COUNT = 64;
 /** How long a removal waits for that, in milliseconds. */
 const ROOM_MS = 10_000;
-
-/** Shortest beginning of an id that means one, in characters. */
-const PREFIX_LENGTH_MIN = 3;
 
 export class Trash {
   readonly #parts: TrashParts;
@@ -126,7 +124,7 @@ export class Trash {
     const begun = isPrefix ? all.filter((entry) => entry.id.startsWith(ref)) : [];
     const candidates = [kept, named, begun].find(({ length }) => length > 0) ?? [];
     const [found] = candidates;
-    if (found === undefined) throw notFound(ref);
+    if (found === undefined) throw notInTrash(this.#parts.state, ref);
     if (candidates.length === 1) return found;
     const ids = candidates.map((entry) => entry.id);
     throw new EngineError(
@@ -305,7 +303,7 @@ export class Trash {
 
   #inspect(id: TrashId): RetiredEntry {
     const entry = this.#parts.state.read((view) => view.retiredEntry(id));
-    if (entry === undefined) throw notFound(id);
+    if (entry === undefined) throw notInTrash(this.#parts.state, id);
     return entry;
   }
 
@@ -369,7 +367,12 @@ async function bringBack(
     const isGone = error instanceof EngineError && error.code === "trash.not_found";
     if (!isGone || rebuild === undefined) throw error;
   }
-  await rebuild?.rebuild({ ...volume, options: driverOptions(volume.options) }, operation);
+  if (rebuild === undefined) return;
+  const options = driverOptions(volume.options);
+  const presence = await driver.get(volume.name, operation);
+  const hasOptions = presence.state === "found" && Object.keys(presence.record.options).length > 0;
+  const isWhole = presence.state === "found" && hasOptions === Object.keys(options).length > 0;
+  if (!isWhole) await rebuild.rebuild({ ...volume, options }, operation);
 }
 
 interface BringingBack {
@@ -381,10 +384,4 @@ interface BringingBack {
 
 function isThat({ volume }: RetiredEntry, identity: string): boolean {
   return identity !== "" && volume.identity === identity;
-}
-
-function notFound(ref: string): EngineError {
-  return new EngineError("trash.not_found", `nothing in the trash is called ${ref}`, {
-    details: { ref },
-  });
 }

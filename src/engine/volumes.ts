@@ -23,7 +23,7 @@ import { Holders } from "./holders.ts";
 import { isMoving, moving, refuseMoving } from "./moving.ts";
 import { refuseProtected } from "./protection.ts";
 import type { Purger } from "./purger.ts";
-import { type RemovalAction, removeData } from "./removal.ts";
+import { type RemovalAction, refuseShown, removeData } from "./removal.ts";
 import type { TrashDefaults } from "./trash-policy.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 import type { UnfinishedRenames } from "./unfinished-renames.ts";
@@ -271,6 +271,8 @@ export class VolumeEngine {
     refuseMoving(entry);
     await this.#parts.guard.refuseInUse(entry, action, operation);
     await this.holders.endLeftovers(entry, operation);
+    // What goes into the trash can come back: whoever goes on to write there loses nothing.
+    if (how.purge) await refuseShown(this.#parts.host, entry);
     return await this.dropHeld(entry, action, operation, how);
   }
 

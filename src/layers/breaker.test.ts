@@ -72,7 +72,9 @@ function bench(per: "driver" | "volume") {
         yield* [];
       },
       measure: async () => ({ usedBytes: null }),
-      space: async () => ({ sizeBytes: 0, availableBytes: 0 }),
+      space: async () => ({
+        ...{ sizeBytes: 0, availableBytes: 0, fileCount: 0, availableFileCount: 0 },
+      }),
     },
   };
   const driver = withBreaker(inner, {

@@ -98,7 +98,8 @@ const scenarios: readonly Scenario[] = [
     prepare: async (stage) => {
       await stage.remove();
       await untilDescribed(stage);
-      // The newest entry is never evicted for the budget's sake.
+      // What was just removed is spared, and the newest is never evicted for the budget's sake.
+      await stage.age();
       const newest = named("newest", { options: { trash: "30d" } });
       const { mountpoint } = await create(stage.bench, newest);
       writeFileSync(join(mountpoint, "file"), "data");
@@ -130,7 +131,7 @@ describe.each([false, true])("with the state lost as well: %p", (isStateLost) =>
     "$verb",
     async (scenario) => {
       const steps = await dieAtEachStep(scenario, isStateLost);
-      console.log(`${scenario.verb}: ${steps.join("; ")}`);
+      console.log(`${scenario.verb}: ${steps.length} steps`);
       // At least a commit and a rename: otherwise the steps are not those of the verb.
       expect(steps.length).toBeGreaterThan(1);
     },

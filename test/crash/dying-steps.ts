@@ -22,6 +22,7 @@ import { Mortal } from "./mortal.ts";
 
 const backgroundMs = 5_000;
 const secondMs = 1_000;
+const hourMs = 3_600_000;
 /** More steps than any verb has. */
 const stepsMax = 200;
 
@@ -88,6 +89,15 @@ export class Stage {
     const [entry] = this.entries();
     if (entry === undefined) throw new Error("nothing is in the trash");
     return entry.id;
+  }
+
+  /** What is in the trash was removed an hour ago. */
+  async age(): Promise<void> {
+    await this.bench.state.write((transaction) => {
+      for (const entry of transaction.retired()) {
+        transaction.putRetired({ ...entry, retiredAtMs: entry.retiredAtMs - hourMs });
+      }
+    });
   }
 
   entries(): readonly RetiredEntry[] {

@@ -4,7 +4,7 @@
 // a client is unanswered when the daemon dies; that one may have happened or not, but not by half.
 import { isDeepStrictEqual } from "node:util";
 import type { Volume } from "./client.ts";
-import { isSameWorld, nothing, type World } from "./world.ts";
+import { isSameWorld, type Known, keyOf, nothing, type World } from "./world.ts";
 
 /** What a create asked for. */
 export interface Wanted {
@@ -25,6 +25,8 @@ export class ClientModel {
   readonly names: readonly string[];
   world: World = nothing;
   unanswered: Unanswered | undefined;
+  /** What was destroyed for good since the last comparison. */
+  #destroyed: readonly Known[] = [];
   /** Changes that were acknowledged. */
   acknowledgedCount = 0;
   /** The same by verb. */
@@ -39,6 +41,7 @@ export class ClientModel {
   copy(): ClientModel {
     const copy = new ClientModel(this.owner, this.names.length);
     copy.world = this.world;
+    copy.#destroyed = this.#destroyed;
     copy.unanswered = this.unanswered;
     copy.acknowledgedCount = this.acknowledgedCount;
     for (const [verb, count] of this.acknowledged) copy.acknowledged.set(verb, count);
@@ -55,6 +58,7 @@ export class ClientModel {
     const verb = this.unanswered?.what.split(" ")[0] ?? "";
     this.acknowledged.set(verb, (this.acknowledged.get(verb) ?? 0) + 1);
     this.acknowledgedCount += 1;
+    this.#destroyed = [...this.#destroyed, ...destroyedBetween(this.world, world)];
     this.world = world;
     this.unanswered = undefined;
   }
@@ -65,11 +69,35 @@ export class ClientModel {
     return [this.world, ...outcomes].some((outcome) => isSameWorld(outcome, found));
   }
 
+  /**
+   * The same after a power cut: what was to be destroyed at once may be whole again, where the cut
+   * has taken the move out of sight before anything was destroyed. Nobody loses by that.
+   */
+  allowsAfterCut(found: World): boolean {
+    const isBack = (known: Known) => this.#destroyed.some((one) => isDeepStrictEqual(one, known));
+    const volumes = new Map([...found.volumes].filter(([, known]) => !isBack(known)));
+    return this.allows(found) || this.allows({ ...found, volumes });
+  }
+
   /** After a crash: what was found is what is known from now on. */
   settle(found: World): void {
     this.world = found;
     this.unanswered = undefined;
+    this.#destroyed = [];
   }
+}
+
+/** Volumes that are neither listed nor in the trash any more. */
+function destroyedBetween(before: World, after: World): readonly Known[] {
+  const isLess = sizeOf(after) < sizeOf(before);
+  if (!isLess) return [];
+  const inTrash = new Set(after.trash.map(keyOf));
+  const gone = [...before.volumes.values()].filter(({ volume }) => !after.volumes.has(volume.Name));
+  return gone.filter((known) => !inTrash.has(keyOf(known)));
+}
+
+function sizeOf({ volumes, trash }: World): number {
+  return volumes.size + trash.length;
 }
 
 /** How often each verb was acknowledged, over all clients. */

@@ -16,6 +16,9 @@ const purgeTimeoutMs = 15_000;
 /** What Holdfast puts beside the data of what it has removed; the second while it writes. */
 const descriptionFiles: readonly string[] = ["retired.json", "retired.json.new"];
 
+/** Options while they are written. */
+const unfinishedOptions = "opts.json.new";
+
 export interface Place {
   readonly client: Client;
   readonly root: string;
@@ -36,7 +39,9 @@ export async function compare(
   }
   for (const model of models) {
     const found = part(world, new Set(model.names));
-    if (!model.allows(found)) complaints.push(contrast(model, found));
+    const isAllowed =
+      place.hadPowerCut === true ? model.allowsAfterCut(found) : model.allows(found);
+    if (!isAllowed) complaints.push(contrast(model, found));
     model.settle(found);
   }
   return complaints;
@@ -75,7 +80,8 @@ async function look(place: Place): Promise<Sight> {
     if (more === undefined) complaints.push(`${name}: not in Holdfast's own list`);
     const holders = new Set(more?.holders.map(({ id }) => id));
     // What a restore that was cut short has left goes with the next mount.
-    const mayHave = holders.size === 0 ? descriptionFiles : [];
+    const cut = place.hadPowerCut === true ? [unfinishedOptions] : [];
+    const mayHave = holders.size === 0 ? [...descriptionFiles, ...cut] : cut;
     complaints.push(...layoutFaults(join(root, "volumes", name), volume, mayHave));
     const { note = null, protection = null } = more ?? {};
     volumes.set(name, { volume, note, files, holders, protection: protection?.reason ?? null });
@@ -105,9 +111,10 @@ async function lookIntoTrash(
     const { entry } = foundEntry(item, root);
     const directory = join(root, "trash", item.id);
     // What had been used would have had files.
+    const mayHave = hadPowerCut ? [...descriptionFiles, unfinishedOptions] : descriptionFiles;
     const isForgotten =
       hadPowerCut && entry.files.size === 0 && !existsSync(join(directory, "_data"));
-    if (!isForgotten) complaints.push(...layoutFaults(directory, entry.volume, descriptionFiles));
+    if (!isForgotten) complaints.push(...layoutFaults(directory, entry.volume, mayHave));
     trash.push(entry);
   }
   // What is being destroyed may be gone from the list before it was looked for, or from the disk.

@@ -21,6 +21,13 @@ export const holdfast: EngineKind = {
   start: () => startEngine(startHoldfast),
 };
 
+/** As Docker is: what is removed is destroyed, and its space counted at once. */
+export const holdfastWithoutTrash: EngineKind = {
+  ...holdfast,
+  start: () =>
+    startEngine((root, folder) => startHoldfast(root, folder, { HOLDFAST_TRASH: "off" })),
+};
+
 /** Debian's dockerd: what passes against it too is Docker's behaviour, no opinion of ours. */
 export const dockerd: EngineKind = {
   name: "dockerd 20.10",
@@ -35,8 +42,12 @@ interface Started extends AsyncDisposable {
 }
 
 /** The plugin socket of the machine is not for a test: it gets one of its own. */
-function startHoldfast(root: string, folder: string): Promise<Started> {
-  const environment = { HOLDFAST_PLUGIN_SOCKET: join(folder, "plugin.sock") };
+function startHoldfast(
+  root: string,
+  folder: string,
+  more: Readonly<Record<string, string>> = {},
+): Promise<Started> {
+  const environment = { HOLDFAST_PLUGIN_SOCKET: join(folder, "plugin.sock"), ...more };
   return startDaemon({ root, environment });
 }
 

@@ -74,6 +74,28 @@ describe("dockerd", () => {
     expect(stayMs(await keptAs(bench, volume))).toBe(dayMs);
   });
 
+  when(
+    "has forgotten the options of what is back, and wants to be told before it asks",
+    async () => {
+      const shown = async (): Promise<unknown> =>
+        JSON.parse(await bench.docker("volume", "inspect", "--format={{json .Options}}", "told"));
+      await bench.createVolume("told", "sharing=onewriter");
+      expect(await shown()).toEqual({ sharing: "onewriter" });
+      await bench.docker("volume", "rm", "told");
+      await holdfast(bench, "trash", "restore", "told");
+      // What it has once seen without them it shows without them, whatever it is told then.
+      expect(await shown()).toBeNull();
+      await bench.createVolume("told", "sharing=onewriter");
+      expect(await shown()).toBeNull();
+      await bench.docker("volume", "rm", "told");
+      await holdfast(bench, "trash", "restore", "told");
+      await bench.createVolume("told", "sharing=onewriter");
+      expect(await shown()).toEqual({ sharing: "onewriter" });
+      const [own] = JSON.parse(await holdfast(bench, "volume", "inspect", "told"));
+      expect(own.Options).toEqual({ sharing: "onewriter" });
+    },
+  );
+
   when("volume prune: leaves the volumes of every plugin alone, anonymous ones too", async () => {
     await bench.createVolume("unused");
     const create = ["create", "--network", "none", "--volume-driver", "holdfast", "-v", "/v"];

@@ -184,8 +184,11 @@ function trashUsage({ layout, host }: LocalTrashParts): Pick<TrashCapable, "meas
     async space(operation) {
       operation.signal.throwIfAborted();
       try {
-        const { bsize, blocks, bavail } = fs.statfsSync(layout.trash);
-        return { sizeBytes: bsize * blocks, availableBytes: bsize * bavail };
+        const { bsize, blocks, bavail, files, ffree } = fs.statfsSync(layout.trash);
+        return {
+          ...{ sizeBytes: bsize * blocks, availableBytes: bsize * bavail },
+          ...{ fileCount: files, availableFileCount: ffree },
+        };
       } catch (error) {
         throw storageError(error, `looking at the file system of ${layout.trash}`);
       }

@@ -89,8 +89,11 @@ export function scratchTrash(places: Places, holders: Holders): TrashCapable {
 
     async space(operation) {
       check(operation);
-      const { bsize, blocks, bavail } = statfsSync(places.trash);
-      return { sizeBytes: bsize * blocks, availableBytes: bsize * bavail };
+      const { bsize, blocks, bavail, files, ffree } = statfsSync(places.trash);
+      return {
+        ...{ sizeBytes: bsize * blocks, availableBytes: bsize * bavail },
+        ...{ fileCount: files, availableFileCount: ffree },
+      };
     },
   };
 }
