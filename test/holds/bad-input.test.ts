@@ -100,6 +100,9 @@ describe("an option", () => {
     "UID or UID:GID is needed, in numbers up to 4294967294: names mean different users in " +
     "different containers";
   const mode = "three or four octal digits are needed, as in 0750";
+  const trash =
+    "a number with d (days), h (hours) or m (minutes), as in 30d, at most 36500d, or off is needed";
+  const reclaim = "one of retain, trash, delete is needed";
   const sharing = "one of all, none, onewriter, readonly is needed";
   const labels =
     "key=value or key is needed, several of them separated by commas, so that no value can hold " +
@@ -116,6 +119,8 @@ describe("an option", () => {
     ...ofEngine("owner", [...owners, "", "1:2:3", "0x10", "1.5", " 1", "9".repeat(40)], owner),
     ...ofEngine("mode", ["9", "0o700", "77", "77777", "", "rwx", "-700"], mode),
     ...ofEngine("sharing", ["two", "", "None"], sharing),
+    ...ofEngine("trash", ["", "7", "d", "0d", "-1d", "1w", "1.5h", "36501d", "never"], trash),
+    ...ofEngine("reclaim", ["", "Retain", "keep"], reclaim),
     ["driver", "nosuch", 'unknown driver "nosuch": known are local'],
     ["driver", "", 'unknown driver "": known are local'],
     ["labels", "=x", `option labels: "=x": ${labels}`],
