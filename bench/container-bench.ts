@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { type RunningDockerd, startDockerd } from "../test/support/dockerd.ts";
 import { loadTestImage, testImage } from "../test/support/test-image.ts";
-import { startPluginDaemon } from "./plugin-daemon.ts";
+import { type PluginDaemon, startPluginDaemon } from "./plugin-daemon.ts";
 import type { Ground, Workbench } from "./workbench.ts";
 
 /** The two drivers that are compared, the candidate first. */
@@ -23,6 +23,8 @@ export interface BenchContainer {
 }
 
 export interface ContainerBench extends AsyncDisposable {
+  /** The Holdfast that the dockerd uses. */
+  readonly holdfast: PluginDaemon;
   createVolume(name: string, driver: VolumeDriverName): Promise<void>;
   /** Creates and starts it; it sleeps. */
   start(container: BenchContainer): Promise<void>;
@@ -47,10 +49,12 @@ export async function startContainerBench(
   );
   await loadTestImage((...parameters) => dockerd.docker(...parameters));
   const held = cleanUp.move();
-  return { ...containerCalls(dockerd), [Symbol.asyncDispose]: () => held.disposeAsync() };
+  return { holdfast, ...containerCalls(dockerd), [Symbol.asyncDispose]: () => held.disposeAsync() };
 }
 
-function containerCalls(dockerd: RunningDockerd): Omit<ContainerBench, typeof Symbol.asyncDispose> {
+function containerCalls(
+  dockerd: RunningDockerd,
+): Omit<ContainerBench, "holdfast" | typeof Symbol.asyncDispose> {
   const call = async (method: string, path: string, body?: object): Promise<void> => {
     const reply = await fetch(`http://docker/v1.41${path}`, {
       unix: dockerd.socketPath,

@@ -73,8 +73,8 @@ export function dockerdKind(name = "dockerd"): EngineKind {
   return kind;
 }
 
-/** Holdfast, from its executable. */
-export function holdfastKind(executable: string): EngineKind {
+/** Holdfast, from its executable; `parameters` are further ones of its daemon. */
+export function holdfastKind(executable: string, parameters: readonly string[] = []): EngineKind {
   const kind: EngineKind = {
     name: "Holdfast",
     listCommand: [executable, "volume", "ls"],
@@ -82,7 +82,7 @@ export function holdfastKind(executable: string): EngineKind {
     start(place, signal) {
       const host = `unix://${join(place.directory, "s")}`;
       const places = ["--root", place.data, "--host", host, "--plugin-socket", "none"];
-      const command = [executable, "daemon", ...places];
+      const command = [executable, "daemon", ...places, ...parameters];
       return startDaemon({ kind, command, place, announces: true, signal });
     },
   };

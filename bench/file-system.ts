@@ -4,7 +4,10 @@ import { mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { programPath, run, runAnyway } from "./processes.ts";
 
-/** The size of the image. It is sparse: the disk below holds only what was written. */
+/**
+ * The size of the image, unless a group wants another. It is sparse: the disk below holds only what
+ * was written. One file in 16 KiB has room in it.
+ */
 export const IMAGE_BYTES = 8 * 1024 ** 3;
 
 /** A mounted file system that is unmounted and removed when disposed of. */
@@ -19,12 +22,13 @@ export interface FreshFileSystem extends AsyncDisposable {
 export async function freshFileSystem(
   directory: string,
   signal: AbortSignal,
+  bytes = IMAGE_BYTES,
 ): Promise<FreshFileSystem> {
   const image = join(directory, "image");
   const path = join(directory, "disk");
   const makeFileSystem = programPath("mkfs.ext4", "e2fsprogs");
   const file = await open(image, "wx");
-  await file.truncate(IMAGE_BYTES);
+  await file.truncate(bytes);
   await file.close();
   try {
     const lazy = "lazy_itable_init=0,lazy_journal_init=0";
@@ -54,4 +58,19 @@ export async function freshFileSystem(
 /** Writes everything out, so that one engine does not pay for what the other left unwritten. */
 export async function settle(path: string, signal: AbortSignal): Promise<void> {
   await run({ command: ["sync", "--file-system", path], signal });
+}
+
+/**
+ * As `settle`, and the journal is empty afterwards: what was done long ago costs nobody anything.
+ * A file system that is frozen for a moment writes all of it to its place.
+ */
+export async function settleJournal(path: string, signal: AbortSignal): Promise<void> {
+  await settle(path, signal);
+  const freezer = programPath("fsfreeze", "util-linux");
+  try {
+    await run({ command: [freezer, "--freeze", path], signal });
+  } finally {
+    // Also after an interrupted freeze, which may have happened all the same.
+    await runAnyway({ command: [freezer, "--unfreeze", path] });
+  }
 }

@@ -95,9 +95,9 @@ async function workbenchIn(
     signal,
     say: (line) => console.log(line),
     note: (note) => notes.push(note),
-    ground() {
+    ground(bytes) {
       grounds += 1;
-      return freshGround(join(directory, String(grounds)), signal);
+      return freshGround(join(directory, String(grounds)), signal, bytes);
     },
   };
 }

@@ -29,6 +29,16 @@ export interface Sizes {
     readonly randomWrites: number;
     readonly files: number;
   };
+  /** Of the large volumes that go into the trash, and of those that are purged. */
+  readonly trash: { readonly files: number; readonly bytes: number; readonly purged: number };
+  /** What is written in a container while a volume is purged. */
+  readonly beside: {
+    readonly sequentialMib: number;
+    readonly randomWrites: number;
+    readonly files: number;
+  };
+  /** Volumes of the plan of a prune and of the list, and as many in the trash. */
+  readonly crowd: number;
   /** Pairs of processes per round. */
   readonly processes: number;
   /** How long an engine is left alone before its memory is read. */
@@ -50,6 +60,9 @@ export const fullSizes: Sizes = {
   hostProcesses: 300,
   containers: 4,
   writing: { sequentialMib: 256, randomWrites: 400, files: 10_000 },
+  trash: { files: 1_000_000, bytes: 10e9, purged: 300_000 },
+  beside: { sequentialMib: 2048, randomWrites: 3000, files: 20_000 },
+  crowd: 10_000,
   processes: 20,
   idleMs: 5000,
 };
@@ -66,6 +79,9 @@ export const quickSizes: Sizes = {
   hostProcesses: 300,
   containers: 2,
   writing: { sequentialMib: 64, randomWrites: 100, files: 2000 },
+  trash: { files: 20_000, bytes: 1e9, purged: 100_000 },
+  beside: { sequentialMib: 128, randomWrites: 200, files: 2000 },
+  crowd: 2000,
   processes: 5,
   idleMs: 500,
 };
@@ -92,16 +108,20 @@ export interface Workbench {
   say(line: string): void;
   /** Keeps a burst for the table of latencies. */
   note(note: LoadNote): void;
-  /** A fresh file system; the group disposes of it. */
-  ground(): Promise<Ground>;
+  /** A fresh file system, by default of `IMAGE_BYTES`; the group disposes of it. */
+  ground(bytes?: number): Promise<Ground>;
 }
 
 /** Makes a ground in a new directory, which it removes when it is disposed of. */
-export async function freshGround(directory: string, signal: AbortSignal): Promise<Ground> {
+export async function freshGround(
+  directory: string,
+  signal: AbortSignal,
+  bytes?: number,
+): Promise<Ground> {
   await using cleanUp = new AsyncDisposableStack();
   await mkdir(directory);
   cleanUp.defer(() => rm(directory, { recursive: true, force: true }));
-  const disk = cleanUp.use(await freshFileSystem(directory, signal));
+  const disk = cleanUp.use(await freshFileSystem(directory, signal, bytes));
   const held = cleanUp.move();
   return {
     disk: disk.path,

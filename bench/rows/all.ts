@@ -3,12 +3,15 @@ import type { Group } from "../rows.ts";
 import { changeGroup } from "./change.ts";
 import { commandGroup } from "./command.ts";
 import { containerGroup } from "./container.ts";
+import { crowdGroup } from "./crowd.ts";
 import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
 import { holdsGroup } from "./holds.ts";
+import { purgeGroup } from "./purge.ts";
 import { inspectGroup, listGroup } from "./read.ts";
 import { restGroup } from "./rest.ts";
 import { sizeGroup } from "./size.ts";
+import { trashGroup } from "./trash.ts";
 import { writingGroup } from "./writing.ts";
 
 /** The groups. */
@@ -24,6 +27,9 @@ export const groups: readonly Group[] = [
   holdsGroup,
   containerGroup,
   writingGroup,
+  trashGroup,
+  crowdGroup,
+  purgeGroup,
 ];
 
 /**

@@ -1,10 +1,8 @@
 // Rows for what changes state: creating and removing volumes, one connection and eight.
-import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Engine } from "../engines.ts";
 import { settle } from "../file-system.ts";
 import { measureRounds, type Step } from "../measure.ts";
+import { quiet } from "../quiet.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
 import { rateOf, startPair, type Workbench } from "../workbench.ts";
 
@@ -34,8 +32,9 @@ const remove1: RowPlan = {
   work: "remove, 1 connection",
   how:
     "The volumes that `create, 1 connection` made in this round are removed again. dockerd " +
-    "deletes their directories; Holdfast moves them into its trash and purges them in the quiet " +
-    "that follows, which is waited for before anything else is measured.",
+    "deletes their directories; Holdfast moves them into its trash, where they stay. What it does " +
+    "with them in the background (measuring, describing) is waited for before anything else is " +
+    "measured.",
 };
 
 const remove8: RowPlan = {
@@ -55,8 +54,8 @@ function changeStep(
   return {
     name: plan.row.id,
     async measure(engine, round) {
-      // What was removed before is gone, and written out, in both engines.
-      await emptied(engine, workbench.signal);
+      // What follows a removal is done, and written out, in both engines.
+      await quiet(engine.pid, workbench.signal);
       await settle(disk, workbench.signal);
       const burst = {
         mode: plan.mode,
@@ -67,20 +66,6 @@ function changeStep(
       return rateOf(workbench, engine, burst, { work: plan.row.work, round });
     },
   };
-}
-
-/** How long an engine may take to free what was removed, in milliseconds. */
-const EMPTIED_MS_MAX = 60_000;
-
-/** Resolves when an engine's trash holds nothing; dockerd has none. */
-async function emptied(engine: Engine, signal: AbortSignal): Promise<void> {
-  const trash = join(engine.place.data, "trash");
-  const startedMs = performance.now();
-  while (existsSync(trash) && readdirSync(trash).length > 0) {
-    signal.throwIfAborted();
-    if (performance.now() - startedMs > EMPTIED_MS_MAX) throw new Error(`${trash} stays full`);
-    await delay(20);
-  }
 }
 
 /** Creating and removing, in one group: each round removes what it created. */

@@ -5,6 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { measureRounds } from "../measure.ts";
 import { type PluginDaemon, startPluginDaemon } from "../plugin-daemon.ts";
 import { programPath } from "../processes.ts";
+import { processorMs } from "../quiet.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
 
@@ -14,8 +15,6 @@ const GRACE_SECONDS = 3600;
 const NAMESPACES = 10;
 /** How often the holds are looked at for one figure: the kernel counts in steps of 10 ms. */
 const LOOKS = 20;
-/** How the kernel counts processor time: a step is 10 ms on all that Bun runs on. */
-const TICK_MS = 10;
 /** Holders' numbers of a round do not overlap those of another. */
 const HOLDERS_PER_ROUND = 1_000_000;
 /** How long holds that are over may take to be ended, in milliseconds. */
@@ -78,13 +77,6 @@ function crowd(count: number): AsyncDisposable {
       await Promise.all(children.map(({ exited }) => exited));
     },
   };
-}
-
-/** User and system time that a process has used since its start. */
-function processorMs(pid: number): number {
-  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return (Number(fields[11]) + Number(fields[12])) * TICK_MS;
 }
 
 /** Resolves when what was mounted and unmounted before is ended. */

@@ -1,10 +1,10 @@
 // The row for what the size of a volume costs when it is removed: Holdfast alone.
-import { mkdir, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Engine } from "../engines.ts";
 import { settle } from "../file-system.ts";
 import { measureRounds, type Step } from "../measure.ts";
+import { quiet } from "../quiet.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
 
@@ -12,8 +12,6 @@ const FILES = 20_000;
 const FILES_PER_DIRECTORY = 1000;
 /** One request is compared with one request: this much is noise. */
 const EQUAL_SHARE = 1.5;
-const PURGE_DEADLINE_MS = 60_000;
-const POLL_MS = 20;
 
 const removeLarge: RowPlan = {
   id: "remove-large",
@@ -24,8 +22,9 @@ const removeLarge: RowPlan = {
   against: "itself",
   how:
     "One volume is filled and synced, then the time of its removal is taken. For the empty one " +
-    "the same files are written beside it, so that both find the machine alike. The space is " +
-    "freed in the background and not timed; nothing else is measured before that has ended.",
+    "the same files are written beside it, so that both find the machine alike. It stays in " +
+    "the trash, where its size is measured in the background; nothing else is measured before " +
+    "that has ended.",
 };
 
 interface Sized {
@@ -49,7 +48,7 @@ function removing(workbench: Workbench, disk: string): Step<Sized> {
       await fill(name === "large" ? data : beside);
       await settle(disk, workbench.signal);
       const load = await workbench.tools.burst({ ...one, mode: "remove" });
-      await purged(join(engine.place.data, "trash"), workbench.signal);
+      await quiet(engine.pid, workbench.signal);
       await rm(beside, { recursive: true, force: true });
       return load.seconds * 1000;
     },
@@ -65,11 +64,6 @@ async function fill(directory: string): Promise<void> {
     );
     await Promise.all(names.map((name) => writeFile(name, "")));
   }
-}
-
-async function purged(trash: string, signal: AbortSignal): Promise<void> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(PURGE_DEADLINE_MS)]);
-  while ((await readdir(trash)).length > 0) await pause(POLL_MS, undefined, { signal: deadline });
 }
 
 /** Removing by size. */

@@ -7,9 +7,9 @@ import type { Metrics } from "./metrics.ts";
 
 export const METRICS_PATH = "/metrics";
 
-const plain: readonly Header[] = [["Content-Type", "text/plain; charset=utf-8"]];
+const json: readonly Header[] = [["Content-Type", "application/json"]];
 
-/** Prometheus reads the text and nothing else; refusals are for people. */
+/** Prometheus reads the text and nothing else; refusals are worded as on Docker's routes. */
 export function makeMetricsFace(parts: ApiParts, counts: Counts): ApiFace {
   let metrics: Promise<Metrics> | undefined;
   const load = async (): Promise<Metrics> =>
@@ -25,7 +25,7 @@ export function makeMetricsFace(parts: ApiParts, counts: Counts): ApiFace {
     },
     refuse(error) {
       const status = error.kind === "invalid" ? 400 : 500;
-      return { status, headers: plain, body: `${error.message}\n` };
+      return { status, headers: json, body: `${JSON.stringify({ message: error.message })}\n` };
     },
   };
 }

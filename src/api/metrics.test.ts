@@ -89,7 +89,8 @@ describe("the metrics", () => {
   test("are read with GET, and nothing below them is there", async () => {
     await using api = await startedApi();
     const refused = await api.send("POST", "/metrics");
-    expect([refused.status, refused.body]).toEqual([400, "/metrics takes GET, not POST\n"]);
+    const body = '{"message":"/metrics takes GET, not POST"}\n';
+    expect([refused.status, refused.body]).toEqual([400, body]);
     expect((await api.send("GET", "/metrics/x")).status).toBe(404);
   });
 });
