@@ -32,9 +32,9 @@ const remove1: RowPlan = {
   work: "remove, 1 connection",
   how:
     "The volumes that `create, 1 connection` made in this round are removed again. dockerd " +
-    "deletes their directories; Holdfast moves them into its trash, where they stay. What it does " +
-    "with them in the background (measuring, describing) is waited for before anything else is " +
-    "measured.",
+    "deletes their directories; Holdfast moves them into its trash, where they stay. What it " +
+    "does with them in the background (measuring, describing) is waited for before anything " +
+    "else is measured.",
 };
 
 const remove8: RowPlan = {

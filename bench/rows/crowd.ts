@@ -14,8 +14,8 @@ const plan: RowPlan = {
   target: { bound: "at_most", value: 500 },
   against: "nothing",
   how:
-    "`POST /holdfast/v1/prune-plans` of all volumes that nothing uses, which all 10,000 are; from " +
-    "the request to the end of the reply, which names each. 10,000 others lie in the trash.",
+    "`POST /holdfast/v1/prune-plans` of all volumes that nothing uses, which all 10,000 are; " +
+    "from the request to the end of the reply, which names each. 10,000 others lie in the trash.",
 };
 
 const list: RowPlan = {

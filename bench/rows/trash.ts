@@ -18,10 +18,10 @@ const removeFiles: RowPlan = {
   work: "remove, a volume of 1,000,000 files",
   against: "reference",
   how:
-    "A volume is filled with files of 1 KiB in directories of 1,000, and synced. Holdfast removes " +
-    "it with `DELETE /volumes/<name>`, which moves it into the trash, and the next row brings it " +
-    "back, round by round, with a sync of the file system before each. dockerd removes one like " +
-    "it, once: of that nothing is left to bring back.",
+    "A volume is filled with files of 1 KiB in directories of 1,000, and synced. Holdfast " +
+    "removes it with `DELETE /volumes/<name>`, which moves it into the trash, and the next " +
+    "row brings it back, round by round, with a sync of the file system before each. " +
+    "dockerd removes one like it, once: of that nothing is left to bring back.",
 };
 
 const restoreFiles: RowPlan = {
@@ -40,8 +40,8 @@ const removeBytes: RowPlan = {
   work: "remove, a volume of 10 GB",
   against: "reference",
   how:
-    "The same with one file, whose blocks are allocated and not written (fallocate): freeing them " +
-    "is the same work, but none of them is in the page cache, which spares dockerd some.",
+    "The same with one file, whose blocks are allocated and not written (fallocate): freeing " +
+    "them is the same work, but none of them is in the page cache, which spares dockerd some.",
 };
 
 const restoreBytes: RowPlan = {

@@ -1,7 +1,7 @@
 // /metrics: every line is in Prometheus's format, and the figures are those of the engine.
 import { describe, expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../test/support/api-bench.ts";
-import { trashDefaults } from "../engine/trash-policy.ts";
+import { trashDefaults } from "../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./holdfast/route-contract.ts";
 
 const name = "[a-zA-Z_:][a-zA-Z0-9_:]*";

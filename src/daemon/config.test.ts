@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../core/errors.ts";
-import { trashBudget } from "../engine/trash-budget.ts";
-import { trashDefaults } from "../engine/trash-policy.ts";
+import { trashBudget } from "../engine/trash/budget.ts";
+import { trashDefaults } from "../engine/trash/policy.ts";
 import { type ConfigSources, type DaemonConfig, readConfig } from "./config.ts";
 import { renderDaemonHelp, settingEntries, settings, variableOf } from "./settings.ts";
 

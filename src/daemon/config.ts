@@ -4,10 +4,10 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { EngineError, isErrno } from "../core/errors.ts";
-import { parseRetention, RETENTION_RULE, type Retention } from "../engine/retention.ts";
 import type { ViolationPolicy } from "../engine/sharing-judge.ts";
-import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash-budget.ts";
-import { type TrashDefaults, trashDefaults } from "../engine/trash-policy.ts";
+import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash/budget.ts";
+import { type TrashDefaults, trashDefaults } from "../engine/trash/policy.ts";
+import { parseRetention, RETENTION_RULE, type Retention } from "../engine/trash/retention.ts";
 import type { LogLevel } from "../host/logs.ts";
 import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 

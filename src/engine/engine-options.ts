@@ -6,7 +6,7 @@ import type { DriverOptions } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { DirectoryOwner } from "../core/host.ts";
 import { goQuote } from "../core/names.ts";
-import { parseRetention, RETENTION_RULE, type Retention } from "./retention.ts";
+import { parseRetention, RETENTION_RULE, type Retention } from "./trash/retention.ts";
 
 /**
  * Docker's words for cluster volumes. "all": anybody. "none": one running container at a time.

@@ -9,7 +9,7 @@ import { silentLog } from "../core/operation.ts";
 import type { HistoryPage, StateStore } from "../core/state-store.ts";
 import { History, tellingState } from "./history.ts";
 import { historyEntry } from "./history-entry.ts";
-import { trashDefaults } from "./trash-policy.ts";
+import { trashDefaults } from "./trash/policy.ts";
 
 async function of(
   bench: EngineBench,

@@ -18,7 +18,7 @@ import type { VolumeEntry } from "../core/state-store.ts";
 import type { PlanResult } from "./prune-apply.ts";
 import type { PruneQuestion } from "./prune-eligibility.ts";
 import type { PrunePlan } from "./prune-plans.ts";
-import { trashDefaults } from "./trash-policy.ts";
+import { trashDefaults } from "./trash/policy.ts";
 
 const all: PruneQuestion = { filter: {}, isAll: true, measure: false };
 const holder = parseHolderId("job");

@@ -5,7 +5,7 @@ import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import type { PrunePlan } from "./prune-plans.ts";
-import { isOwnStorage } from "./trash-policy.ts";
+import { isOwnStorage } from "./trash/policy.ts";
 import type { UseGuard } from "./use-guard.ts";
 import type { VolumeEngine } from "./volumes.ts";
 

@@ -18,7 +18,7 @@ import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { Labels, VolumeEntry } from "../core/state-store.ts";
 import { judgeSize, type PruneQuestion } from "./prune-eligibility.ts";
 import { PLAN_COUNT_MAX, PLAN_MS_MAX, type PrunePlan } from "./prune-plans.ts";
-import { trashDefaults } from "./trash-policy.ts";
+import { trashDefaults } from "./trash/policy.ts";
 import { ANONYMOUS_LABEL } from "./volume-filter.ts";
 
 const DAY_MS = 86_400_000;

@@ -6,7 +6,6 @@ import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
-import { fateAt } from "./fate-text.ts";
 import { type ApplyParts, applyPlan, type PlanResult } from "./prune-apply.ts";
 import {
   containersByVolume,
@@ -16,7 +15,8 @@ import {
   projectOf,
 } from "./prune-eligibility.ts";
 import type { Pruner } from "./pruning.ts";
-import type { TrashDefaults } from "./trash-policy.ts";
+import { fateAt } from "./trash/fate-text.ts";
+import type { TrashDefaults } from "./trash/policy.ts";
 import type { Usage } from "./usage.ts";
 import type { EngineAnswers } from "./use-guard.ts";
 

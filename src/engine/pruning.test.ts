@@ -13,7 +13,7 @@ import { EngineError } from "../core/errors.ts";
 import { parseHolderId } from "../core/names.ts";
 import type { Labels } from "../core/state-store.ts";
 import type { PruneReport } from "./pruning.ts";
-import { trashDefaults } from "./trash-policy.ts";
+import { trashDefaults } from "./trash/policy.ts";
 import { ANONYMOUS_LABEL, type VolumeFilter } from "./volume-filter.ts";
 import type { CreateRequest } from "./volumes.ts";
 

@@ -2,7 +2,7 @@
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import type { Stage } from "./recovery-stage.ts";
-import { parseRetired } from "./trash-description.ts";
+import { parseRetired } from "./trash/retired-description.ts";
 
 /** How many changes are taken over at most, the newest. */
 const COUNT_MAX = 10_000;

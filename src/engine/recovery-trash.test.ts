@@ -21,7 +21,7 @@ import { dead, idOfTrash, only, retiredRow } from "../../test/support/recovery-b
 import { type TrashBench, trashBench } from "../../test/support/trash-bench.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { RetiredEntry, StateOrigin } from "../core/state-store.ts";
-import { describeRetired } from "./trash-description.ts";
+import { describeRetired } from "./trash/retired-description.ts";
 
 const salvaged: StateOrigin = {
   kind: "salvaged",

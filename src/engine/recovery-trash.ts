@@ -6,7 +6,7 @@ import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
 import { unsaid } from "./description.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { attempt, isIdentical, type Stage } from "./recovery-stage.ts";
-import { parseRetired, retirementOf } from "./trash-description.ts";
+import { parseRetired, retirementOf } from "./trash/retired-description.ts";
 
 /**
  * How much older than the clock a file system's time stamps may be, in milliseconds: they are taken

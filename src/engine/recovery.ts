@@ -21,7 +21,7 @@ import {
   type Stage,
 } from "./recovery-stage.ts";
 import { finishRemovals, nameStrays } from "./recovery-trash.ts";
-import { parseRetired } from "./trash-description.ts";
+import { parseRetired } from "./trash/retired-description.ts";
 
 /**
  * Runs once, before the first request. Safe to repeat and to interrupt anywhere. Cost: one listing

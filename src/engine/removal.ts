@@ -7,9 +7,9 @@ import { makeTrashId, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
-import type { Purger } from "./purger.ts";
-import { retirementOf } from "./trash-description.ts";
-import { type Fate, fateOf, forGood, type TrashDefaults } from "./trash-policy.ts";
+import { type Fate, fateOf, forGood, type TrashDefaults } from "./trash/policy.ts";
+import type { Purger } from "./trash/purger.ts";
+import { retirementOf } from "./trash/retired-description.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface RemovalParts {

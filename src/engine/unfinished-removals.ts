@@ -4,8 +4,8 @@ import { EngineError } from "../core/errors.ts";
 import type { TrashId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry } from "../core/state-store.ts";
-import type { Purger } from "./purger.ts";
-import { retirementOf } from "./trash-description.ts";
+import type { Purger } from "./trash/purger.ts";
+import { retirementOf } from "./trash/retired-description.ts";
 
 /**
  * What the start could not finish, because storage failed or did not answer, and what could neither

@@ -4,7 +4,7 @@ import { readdirSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseVolumeName } from "../../src/core/names.ts";
 import type { RetiredEntry } from "../../src/core/state-store.ts";
-import { trashDefaults } from "../../src/engine/trash-policy.ts";
+import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import { create, named, startedEngine } from "../support/engine-bench.ts";
 import { dieAtEachStep, loseRename, type Place, type Scenario, type Stage } from "./dying-steps.ts";
 

@@ -10,9 +10,9 @@ import type { VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError, toEngineError } from "../../src/core/errors.ts";
 import { type HolderId, parseHolderId, parseVolumeName } from "../../src/core/names.ts";
 import type { StateStore } from "../../src/core/state-store.ts";
-import { type Around, surround } from "../../src/layers/around.ts";
 import { faulty } from "../../src/layers/faulty.ts";
 import { EngineBench } from "../support/engine-bench.ts";
+import { LastCalls, untilStopped } from "./last-calls.ts";
 import { Random } from "./random.ts";
 
 const OPERATION_COUNT = 60;
@@ -55,8 +55,7 @@ export class FaultyRun implements AsyncDisposable {
   readonly #steps: string[] = [];
   #isFailing = false;
   #isStarting = false;
-  /** After so many calls and commits nothing happens any more; undefined: it lives on. */
-  #callsLeft: number | undefined;
+  readonly #calls = new LastCalls();
   #lifeCount = 0;
   #fileCount = 0;
   faultCount = 0;
@@ -105,7 +104,7 @@ export class FaultyRun implements AsyncDisposable {
   async #step(): Promise<void> {
     if (this.#random.chance(RESTART_CHANCE)) await this.#restart();
     const isLast = this.#random.chance(DEATH_CHANCE);
-    this.#callsLeft = isLast ? this.#random.below(LAST_CALLS_MAX) : undefined;
+    this.#calls.left = isLast ? this.#random.below(LAST_CALLS_MAX) : undefined;
     const name = this.#random.pick(names);
     const [first] = this.#of(name).holders;
     const picked = this.#random.pick(holders);
@@ -213,7 +212,7 @@ export class FaultyRun implements AsyncDisposable {
   }
 
   async #restart(): Promise<void> {
-    this.#callsLeft = undefined;
+    this.#calls.left = undefined;
     this.#isStarting = true;
     await this.#bench.restart();
     this.#isStarting = false;
@@ -286,42 +285,18 @@ export class FaultyRun implements AsyncDisposable {
         this.#note(`  fault: ${call} of ${volume}, ${moment}`);
       },
     });
-    const mortal = surround(failing, this.#death());
+    const mortal = this.#calls.driver(failing);
     if (mortal.trash === undefined) throw new Error("the driver has no trash");
     const purge: typeof trash.purge = (ids, operation) =>
       this.#isFailing ? untilStopped(operation.signal) : trash.purge(ids, operation);
     return { ...mortal, trash: { ...mortal.trash, purge } };
   }
 
-  /** What a dead process does: nothing, so nothing that it began is taken back either. */
-  #death(): Around {
-    return {
-      call: async (_site, operation, work) => {
-        this.#spendCall();
-        return await work(operation);
-      },
-      items: (_site, operation, open) => {
-        this.#spendCall();
-        return open(operation);
-      },
-      now: (_volume, work) => {
-        this.#spendCall();
-        return work();
-      },
-    };
-  }
-
-  #spendCall(): void {
-    if (this.#callsLeft === undefined) return;
-    if (this.#callsLeft === 0) throw new EngineError("storage.failed", "the engine is dead");
-    this.#callsLeft -= 1;
-  }
-
   #state(inner: StateStore): StateStore {
     return {
       ...inner,
       write: async (work) => {
-        this.#spendCall();
+        this.#calls.spend();
         const isFaulty = this.#isFailing && !this.#isStarting;
         if (isFaulty && this.#commitFaults.chance(COMMIT_FAULT_CHANCE)) {
           this.faultCount += 1;
@@ -356,10 +331,4 @@ function unknown(): Known {
     holders: new Set(),
     doubtful: new Set(),
   };
-}
-
-function untilStopped(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

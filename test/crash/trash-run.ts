@@ -7,9 +7,9 @@ import { join } from "node:path";
 import type { VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError, toEngineError } from "../../src/core/errors.ts";
 import type { RetiredEntry, StateStore } from "../../src/core/state-store.ts";
-import { type Around, surround } from "../../src/layers/around.ts";
 import { faulty } from "../../src/layers/faulty.ts";
 import { TrashBench } from "../support/trash-bench.ts";
+import { LastCalls, untilStopped } from "./last-calls.ts";
 import { Random } from "./random.ts";
 
 const OPERATION_COUNT = 60;
@@ -35,8 +35,7 @@ export class TrashRun implements AsyncDisposable {
   readonly #steps: string[] = [];
   #isFailing = false;
   #isStarting = false;
-  /** After so many calls and commits nothing happens any more; undefined: it lives on. */
-  #callsLeft: number | undefined;
+  readonly #calls = new LastCalls();
   #lifeCount = 0;
   #volumeCount = 0;
   faultCount = 0;
@@ -81,7 +80,7 @@ export class TrashRun implements AsyncDisposable {
   async #step(): Promise<void> {
     if (this.#random.chance(RESTART_CHANCE)) await this.#restart();
     const isLast = this.#random.chance(DEATH_CHANCE);
-    this.#callsLeft = isLast ? this.#random.below(LAST_CALLS_MAX) : undefined;
+    this.#calls.left = isLast ? this.#random.below(LAST_CALLS_MAX) : undefined;
     const action = this.#random.pick(["create", "remove", "remove", "restore", "restore", "purge"]);
     const name = this.#random.pick(names);
     const retired = this.#kept();
@@ -171,7 +170,7 @@ export class TrashRun implements AsyncDisposable {
   }
 
   async #restart(): Promise<void> {
-    this.#callsLeft = undefined;
+    this.#calls.left = undefined;
     this.#isStarting = true;
     await this.#bench.engine.restart();
     this.#isStarting = false;
@@ -193,7 +192,7 @@ export class TrashRun implements AsyncDisposable {
         this.#note(`  fault: ${call} of ${volume}, ${moment}`);
       },
     });
-    const mortal = surround(failing, this.#death());
+    const mortal = this.#calls.driver(failing);
     const { trash } = mortal;
     if (trash === undefined) throw new Error("the driver has a trash");
     // When it runs depends on timers, and a run must depend on its seed alone.
@@ -202,35 +201,11 @@ export class TrashRun implements AsyncDisposable {
     return { ...mortal, trash: { ...trash, purge } };
   }
 
-  /** What a dead process does: nothing, so nothing that it began is taken back either. */
-  #death(): Around {
-    return {
-      call: async (_site, operation, work) => {
-        this.#spendCall();
-        return await work(operation);
-      },
-      items: (_site, operation, open) => {
-        this.#spendCall();
-        return open(operation);
-      },
-      now: (_volume, work) => {
-        this.#spendCall();
-        return work();
-      },
-    };
-  }
-
-  #spendCall(): void {
-    if (this.#callsLeft === undefined) return;
-    if (this.#callsLeft === 0) throw new EngineError("storage.failed", "the engine is dead");
-    this.#callsLeft -= 1;
-  }
-
   #state(inner: StateStore): StateStore {
     return {
       ...inner,
       write: async (work) => {
-        this.#spendCall();
+        this.#calls.spend();
         const isFaulty = this.#isFailing && !this.#isStarting;
         if (isFaulty && this.#commitFaults.chance(COMMIT_FAULT_CHANCE)) {
           this.faultCount += 1;
@@ -246,10 +221,4 @@ export class TrashRun implements AsyncDisposable {
   #note(step: string): void {
     this.#steps.push(step);
   }
-}
-
-function untilStopped(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
-  });
 }

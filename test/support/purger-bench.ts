@@ -3,7 +3,7 @@ import type { TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { makeTrashId, parseVolumeName, type TrashId } from "../../src/core/names.ts";
 import type { RetiredEntry, StateStore } from "../../src/core/state-store.ts";
-import { Purger } from "../../src/engine/purger.ts";
+import { Purger } from "../../src/engine/trash/purger.ts";
 import { type EngineBench, type LogLine, startedEngine } from "./engine-bench.ts";
 import { retiredRow } from "./recovery-bench.ts";
 

@@ -1,7 +1,7 @@
 // The routes of prune plans: what would go, and exactly that, once.
 import { expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
-import { trashDefaults } from "../../engine/trash-policy.ts";
+import { trashDefaults } from "../../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
 const path = `${OWN_PREFIX}prune-plans`;

@@ -6,7 +6,7 @@ import { type ApiAnswer, type ApiBench, startedApi } from "../../../test/support
 import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
 import { containerWith, memoryEngine } from "../../../test/support/memory-engine.ts";
 import { errorTable } from "../../core/errors.ts";
-import { trashDefaults } from "../../engine/trash-policy.ts";
+import { trashDefaults } from "../../engine/trash/policy.ts";
 import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";
 import { contract, type RouteName } from "./contract.ts";
 import { openApiDocument } from "./open-api.ts";

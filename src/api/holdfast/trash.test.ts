@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
-import { trashDefaults } from "../../engine/trash-policy.ts";
+import { trashDefaults } from "../../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
 const trash = `${OWN_PREFIX}trash`;

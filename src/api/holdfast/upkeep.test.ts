@@ -2,7 +2,7 @@
 import { expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
 import { eventually } from "../../../test/support/child.ts";
-import { trashDefaults } from "../../engine/trash-policy.ts";
+import { trashDefaults } from "../../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
 const path = `${OWN_PREFIX}volumes/wiki`;

@@ -311,16 +311,34 @@ function parseOptions(value: unknown): DriverOptions {
   return Object.fromEntries(given.map(([key, text]) => [key, String(text)]));
 }
 
-/** Puts a directory's own entries on disk. */
+/** Puts a directory's own entries on disk. Throws `storage.*`. */
 export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await fs.promises.open(
-    directory,
-    fs.constants.O_RDONLY | fs.constants.O_DIRECTORY,
-  );
+  const flags = fs.constants.O_RDONLY | fs.constants.O_DIRECTORY;
   try {
-    await handle.sync();
-  } finally {
-    await handle.close();
+    const handle = await fs.promises.open(directory, flags);
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    throw storageError(error, `putting the entries of ${directory} on disk`);
+  }
+}
+
+/** Renames a volume's directory, with all that is in it. Throws `storage.*`. */
+export function moveDirectory(from: string, to: string): void {
+  try {
+    fs.renameSync(from, to);
+  } catch (error) {
+    if (isErrno(error, "EXDEV")) {
+      throw new EngineError(
+        "storage.failed",
+        `${from} cannot be moved to ${to}: one of them has been mounted on since the start`,
+        { cause: error },
+      );
+    }
+    throw storageError(error, `moving ${from} to ${to}`);
   }
 }
 

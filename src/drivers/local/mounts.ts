@@ -95,8 +95,6 @@ function dataIdentity(target: string): string {
  */
 async function makeDurable(layout: Layout, name: VolumeName): Promise<void> {
   for (const directory of [layout.data(name), layout.volume(name), layout.volumes]) {
-    await syncDirectory(directory).catch((error: unknown) => {
-      throw storageError(error, `making ${directory} durable`);
-    });
+    await syncDirectory(directory);
   }
 }

@@ -1,13 +1,13 @@
 // Another name for a volume of the `local` driver: its directory is renamed, with all that is in
 // it.
-import fs from "node:fs";
 import type { RenameCapable } from "../../core/driver.ts";
-import { EngineError, storageError } from "../../core/errors.ts";
+import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { VolumeName } from "../../core/names.ts";
 import { refuseMounts } from "./foreign-mounts.ts";
 import {
   type Layout,
+  moveDirectory,
   plainDirectory,
   readOptions,
   refuseLinkedRoot,
@@ -39,22 +39,12 @@ export function localRename({ layout, host, isHeld }: LocalRenameParts): RenameC
         }
         refuseMounts(host, [source]);
         plainDirectory(layout.data(from));
-        move(source, target);
+        moveDirectory(source, target);
       } else if (!isTaken) {
         throw new EngineError("volume.not_found", `get ${from}: no such volume`);
       }
       // A repeated call, too: the last one may not have come this far.
-      await syncDirectory(layout.volumes).catch((error: unknown) => {
-        throw storageError(error, `making the name ${to} durable`);
-      });
+      await syncDirectory(layout.volumes);
     },
   };
-}
-
-function move(from: string, to: string): void {
-  try {
-    fs.renameSync(from, to);
-  } catch (error) {
-    throw storageError(error, `moving ${from} to ${to}`);
-  }
 }

@@ -2,7 +2,7 @@
 // path.
 import fs from "node:fs";
 import type { RetiredRecord, TrashCapable } from "../../core/driver.ts";
-import { EngineError, isErrno, storageError, toEngineError } from "../../core/errors.ts";
+import { EngineError, storageError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { makeTrashId, parseTrashId, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
@@ -18,6 +18,7 @@ import { refuseMounts, refuseShown } from "./foreign-mounts.ts";
 import {
   entriesOf,
   type Layout,
+  moveDirectory,
   PURGING,
   plainDirectory,
   readOptions,
@@ -51,7 +52,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
         const directory = layout.volume(name);
         addDescription(directory, description, operation);
         try {
-          move(directory, layout.retired(id));
+          moveDirectory(directory, layout.retired(id));
         } catch (error) {
           removeDescription(directory);
           throw error;
@@ -87,7 +88,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       await refuseShown(host, [layout.volume(name)], operation);
       refuseLinkedRoot(layout);
       const id = makeTrashId(host.randomHex(8));
-      move(layout.volume(name), layout.retired(id));
+      moveDirectory(layout.volume(name), layout.retired(id));
       await purgeLocal(parts, [id], operation);
     },
   };
@@ -126,7 +127,7 @@ async function restore(
   const isTaken = plainDirectory(directory) !== undefined;
   if (plainDirectory(layout.retired(id)) !== undefined) {
     if (isTaken) throw new EngineError("volume.exists_differently", `volume ${name} exists`);
-    move(layout.retired(id), directory);
+    moveDirectory(layout.retired(id), directory);
   } else if (plainDirectory(layout.purging(id)) !== undefined) {
     throw new EngineError("trash.purging", `the destruction of ${id} has begun`);
   } else if (!isTaken) {
@@ -198,19 +199,4 @@ function trashUsage({ layout, host }: LocalTrashParts): Pick<TrashCapable, "meas
       }
     },
   };
-}
-
-function move(from: string, to: string): void {
-  try {
-    fs.renameSync(from, to);
-  } catch (error) {
-    if (isErrno(error, "EXDEV")) {
-      throw new EngineError(
-        "storage.failed",
-        `${from} cannot be moved to ${to}: one of them has been mounted on since the start`,
-        { cause: error },
-      );
-    }
-    throw storageError(error, `moving ${from} to ${to}`);
-  }
 }

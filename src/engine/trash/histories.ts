@@ -1,12 +1,12 @@
 // The history of removed volumes, for what is written beside their data: one walk for many of them.
-import type { TrashId } from "../core/names.ts";
+import type { TrashId } from "../../core/names.ts";
 import type {
   HistoryEntry,
   RetiredEntry,
   StateStore,
   StoredHistoryEntry,
-} from "../core/state-store.ts";
-import { DESCRIBED_HISTORY_COUNT_MAX } from "./trash-description.ts";
+} from "../../core/state-store.ts";
+import { DESCRIBED_HISTORY_COUNT_MAX } from "./retired-description.ts";
 
 /** How many changes are read before others get their turn. */
 const SLICE_COUNT = 500;

@@ -1,17 +1,17 @@
 // The description beside removed data: what is written is read again, and nothing else is.
 import { expect, test } from "bun:test";
 import fc from "fast-check";
-import { volumeRow } from "../../test/support/trash-bench.ts";
-import { RETIRED_DESCRIPTION_BYTES_MAX } from "../core/driver.ts";
-import { errorTable } from "../core/errors.ts";
-import { makeOperationId, makeTrashId, parseHolderId, parseVolumeName } from "../core/names.ts";
-import { type HistoryEntry, historyActions, type RetiredEntry } from "../core/state-store.ts";
+import { volumeRow } from "../../../test/support/trash-bench.ts";
+import { RETIRED_DESCRIPTION_BYTES_MAX } from "../../core/driver.ts";
+import { errorTable } from "../../core/errors.ts";
+import { makeOperationId, makeTrashId, parseHolderId, parseVolumeName } from "../../core/names.ts";
+import { type HistoryEntry, historyActions, type RetiredEntry } from "../../core/state-store.ts";
 import {
   DESCRIBED_HISTORY_COUNT_MAX,
   type DescribedRetired,
   describeRetired,
   parseRetired,
-} from "./trash-description.ts";
+} from "./retired-description.ts";
 
 const name = fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{1,30}$/).map(parseVolumeName);
 const line = fc.string({ unit: "binary", maxLength: 300 });

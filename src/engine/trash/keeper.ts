@@ -1,15 +1,15 @@
 // What the trash does by itself: it measures, describes, lets expire, and makes room.
-import type { TrashSpace, VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
-import type { Host } from "../core/host.ts";
-import type { LeaseService } from "../core/lease-service.ts";
-import type { TrashId } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
-import type { HistoryEntry, RetiredEntry, StateStore } from "../core/state-store.ts";
+import type { TrashSpace, VolumeDriver } from "../../core/driver.ts";
+import { EngineError, toEngineError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import type { LeaseService } from "../../core/lease-service.ts";
+import type { TrashId } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import type { HistoryEntry, RetiredEntry, StateStore } from "../../core/state-store.ts";
+import { budgetBytes, evictions, type TrashBudget } from "./budget.ts";
+import { historiesOf } from "./histories.ts";
 import type { Purger } from "./purger.ts";
-import { budgetBytes, evictions, type TrashBudget } from "./trash-budget.ts";
-import { describeRetired } from "./trash-description.ts";
-import { historiesOf } from "./trash-history.ts";
+import { describeRetired } from "./retired-description.ts";
 
 /** How often it looks, in milliseconds. */
 const TICK_MS = 30_000;

@@ -1,6 +1,6 @@
 // What is said of something that is not in the trash: whether it was, and where it went.
-import { EngineError } from "../core/errors.ts";
-import type { HistoryEntry, StateStore } from "../core/state-store.ts";
+import { EngineError } from "../../core/errors.ts";
+import type { HistoryEntry, StateStore } from "../../core/state-store.ts";
 
 /** How many changes are looked at, the newest: some milliseconds. */
 const SPAN_COUNT = 2_000;

@@ -4,11 +4,11 @@
 // It waits for quiet moments, so that it does not slow what clients wait for, but not for ever.
 // What cannot be purged must not keep the others: a batch that fails is split until the bad ones
 // stand alone. They are tried again after a delay that doubles, and a line a tick tells of them.
-import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
-import type { TrashId } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore } from "../core/state-store.ts";
+import type { TrashCapable, VolumeDriver } from "../../core/driver.ts";
+import { EngineError, toEngineError } from "../../core/errors.ts";
+import type { TrashId } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import type { RetiredEntry, StateStore } from "../../core/state-store.ts";
 
 /** How many volumes one round purges: one commit and one sync of the trash for all of them. */
 const ROUND_COUNT_MAX = 256;

@@ -2,16 +2,16 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { changedTrash, failureOf, names } from "../../test/support/engine-bench.ts";
-import { dead } from "../../test/support/recovery-bench.ts";
+import { changedTrash, failureOf, names } from "../../../test/support/engine-bench.ts";
+import { dead } from "../../../test/support/recovery-bench.ts";
 import {
   halfRemoved,
   newest,
   type TrashBench,
   trashBench,
-} from "../../test/support/trash-bench.ts";
-import { EngineError } from "../core/errors.ts";
-import { makeTrashId } from "../core/names.ts";
+} from "../../../test/support/trash-bench.ts";
+import { EngineError } from "../../core/errors.ts";
+import { makeTrashId } from "../../core/names.ts";
 
 const DAY_MS = 86_400_000;
 

@@ -1,13 +1,13 @@
 // The history of removed volumes: each gets what happened to it, and nothing of its namesakes.
 import { expect, test } from "bun:test";
-import { testOperation } from "../../test/support/operation.ts";
-import { retiredRow } from "../../test/support/recovery-bench.ts";
-import { openIn, temporaryDirectory } from "../../test/support/state-bench.ts";
-import { volumeRow } from "../../test/support/trash-bench.ts";
-import { makeTrashId, type TrashId } from "../core/names.ts";
-import type { HistoryAction, RetiredEntry, StateStore } from "../core/state-store.ts";
-import { historyEntry } from "./history-entry.ts";
-import { historiesOf } from "./trash-history.ts";
+import { testOperation } from "../../../test/support/operation.ts";
+import { retiredRow } from "../../../test/support/recovery-bench.ts";
+import { openIn, temporaryDirectory } from "../../../test/support/state-bench.ts";
+import { volumeRow } from "../../../test/support/trash-bench.ts";
+import { makeTrashId, type TrashId } from "../../core/names.ts";
+import type { HistoryAction, RetiredEntry, StateStore } from "../../core/state-store.ts";
+import { historyEntry } from "../history-entry.ts";
+import { historiesOf } from "./histories.ts";
 
 /** `wiki create`, `wiki remove a`: one change a line, oldest first. */
 async function write(state: StateStore, lines: readonly string[]): Promise<void> {

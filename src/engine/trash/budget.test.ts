@@ -1,10 +1,10 @@
 // What is evicted when the trash takes too much, and how people write budgets.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { retiredRow } from "../../test/support/recovery-bench.ts";
-import { volumeRow } from "../../test/support/trash-bench.ts";
-import { makeTrashId } from "../core/names.ts";
-import type { RetiredEntry } from "../core/state-store.ts";
+import { retiredRow } from "../../../test/support/recovery-bench.ts";
+import { volumeRow } from "../../../test/support/trash-bench.ts";
+import { makeTrashId } from "../../core/names.ts";
+import type { RetiredEntry } from "../../core/state-store.ts";
 import {
   budgetBytes,
   evictions,
@@ -12,7 +12,7 @@ import {
   TRASH_COUNT_MAX,
   type TrashLoad,
   YOUNG_MS,
-} from "./trash-budget.ts";
+} from "./budget.ts";
 
 /** Kept entries, oldest first, by their sizes in bytes. */
 function kept(...sizes: readonly (number | null)[]): readonly RetiredEntry[] {

@@ -1,7 +1,7 @@
 // What is said of something that is not in the trash any more.
 import { expect, test } from "bun:test";
-import { changedTrash } from "../../test/support/engine-bench.ts";
-import { type TrashBench, trashBench } from "../../test/support/trash-bench.ts";
+import { changedTrash } from "../../../test/support/engine-bench.ts";
+import { type TrashBench, trashBench } from "../../../test/support/trash-bench.ts";
 
 function said({ engine }: TrashBench, ref: string): string {
   try {

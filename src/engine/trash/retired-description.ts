@@ -1,6 +1,6 @@
 // What lies beside removed data, so that it can be restored when everything else is lost.
-import { RETIRED_DESCRIPTION_BYTES_MAX, type Retirement } from "../core/driver.ts";
-import { type ErrorCode, errorTable } from "../core/errors.ts";
+import { RETIRED_DESCRIPTION_BYTES_MAX, type Retirement } from "../../core/driver.ts";
+import { type ErrorCode, errorTable } from "../../core/errors.ts";
 import {
   type DriverName,
   isVolumeName,
@@ -9,8 +9,8 @@ import {
   parseTrashId,
   type TrashId,
   type VolumeName,
-} from "../core/names.ts";
-import type { Caller } from "../core/operation.ts";
+} from "../../core/names.ts";
+import type { Caller } from "../../core/operation.ts";
 import {
   type HistoryEntry,
   historyActions,
@@ -20,7 +20,7 @@ import {
   type RetiredEntry,
   type VolumeEntry,
   volumePhases,
-} from "../core/state-store.ts";
+} from "../../core/state-store.ts";
 import {
   count,
   either,

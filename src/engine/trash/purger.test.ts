@@ -2,19 +2,19 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { eventually } from "../../test/support/child.ts";
+import { eventually } from "../../../test/support/child.ts";
 import {
   changedTrash,
   type EngineBench,
   type EngineBenchParts,
   startedEngine,
-} from "../../test/support/engine-bench.ts";
-import { purgerBench } from "../../test/support/purger-bench.ts";
-import type { TrashCapable } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
-import type { TrashId } from "../core/names.ts";
-import { withBreaker } from "../layers/breaker.ts";
-import { withDeadlines } from "../layers/deadline.ts";
+} from "../../../test/support/engine-bench.ts";
+import { purgerBench } from "../../../test/support/purger-bench.ts";
+import type { TrashCapable } from "../../core/driver.ts";
+import { EngineError } from "../../core/errors.ts";
+import type { TrashId } from "../../core/names.ts";
+import { withBreaker } from "../../layers/breaker.ts";
+import { withDeadlines } from "../../layers/deadline.ts";
 
 const dead = new EngineError("storage.failed", "the disk does not answer");
 

@@ -1,13 +1,7 @@
 // What becomes of a volume when it is removed, in words.
-import type { VolumeDriver } from "../core/driver.ts";
-import type { VolumeEntry } from "../core/state-store.ts";
-import {
-  type Fate,
-  fateOf,
-  isKeptInTrash,
-  isOwnStorage,
-  type TrashDefaults,
-} from "./trash-policy.ts";
+import type { VolumeDriver } from "../../core/driver.ts";
+import type { VolumeEntry } from "../../core/state-store.ts";
+import { type Fate, fateOf, isKeptInTrash, isOwnStorage, type TrashDefaults } from "./policy.ts";
 
 const MINUTE_MS = 60_000;
 

@@ -2,24 +2,24 @@
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
 import { setTimeout } from "node:timers/promises";
-import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
-import type { Host } from "../core/host.ts";
-import type { LeaseService } from "../core/lease-service.ts";
-import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
-import { checkLine } from "./description.ts";
-import { driverOptions } from "./engine-options.ts";
-import type { EventLog } from "./event-log.ts";
-import type { History } from "./history.ts";
-import { byOf, historyEntry } from "./history-entry.ts";
-import { refuseProtected } from "./protection.ts";
+import type { TrashCapable, VolumeDriver } from "../../core/driver.ts";
+import { EngineError, toEngineError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import type { LeaseService } from "../../core/lease-service.ts";
+import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import type { RetiredEntry, StateStore, VolumeEntry } from "../../core/state-store.ts";
+import { checkLine } from "../description.ts";
+import { driverOptions } from "../engine-options.ts";
+import type { EventLog } from "../event-log.ts";
+import type { History } from "../history.ts";
+import { byOf, historyEntry } from "../history-entry.ts";
+import { refuseProtected } from "../protection.ts";
+import type { UnfinishedRemovals } from "../unfinished-removals.ts";
+import { isEvictable, type TrashBudget } from "./budget.ts";
+import { type GivingUp, TrashKeeper } from "./keeper.ts";
+import { notInTrash, PREFIX_LENGTH_MIN } from "./missing.ts";
 import type { Purger } from "./purger.ts";
-import { isEvictable, type TrashBudget } from "./trash-budget.ts";
-import { type GivingUp, TrashKeeper } from "./trash-keeper.ts";
-import { notInTrash, PREFIX_LENGTH_MIN } from "./trash-missing.ts";
-import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface TrashParts {
   readonly state: StateStore;

@@ -1,6 +1,6 @@
 // How much room the trash may take, and what is evicted when it takes more. Pure.
-import type { TrashSpace } from "../core/driver.ts";
-import type { RetiredEntry } from "../core/state-store.ts";
+import type { TrashSpace } from "../../core/driver.ts";
+import type { RetiredEntry } from "../../core/state-store.ts";
 
 /** The trash may take so much of its file system. */
 export type TrashBudget =

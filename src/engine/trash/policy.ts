@@ -1,9 +1,9 @@
 // What a removal becomes: how long it stays in the trash, and whether it goes there at all.
-import type { VolumeDriver } from "../core/driver.ts";
-import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
-import { driverOptions } from "./engine-options.ts";
+import type { VolumeDriver } from "../../core/driver.ts";
+import type { RetiredEntry, VolumeEntry } from "../../core/state-store.ts";
+import { driverOptions } from "../engine-options.ts";
+import { isAnonymous } from "../volume-filter.ts";
 import { parseRetention, type Retention } from "./retention.ts";
-import { isAnonymous } from "./volume-filter.ts";
 
 /** What the daemon says of volumes that say nothing themselves. */
 export interface TrashDefaults {

@@ -2,13 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { changedTrash, type EngineBenchParts } from "../../test/support/engine-bench.ts";
-import { dead } from "../../test/support/recovery-bench.ts";
-import { type TrashBench, trashBench } from "../../test/support/trash-bench.ts";
-import type { TrashSpace } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
-import { parseHolderId, type TrashId } from "../core/names.ts";
-import { trashDefaults } from "./trash-policy.ts";
+import { changedTrash, type EngineBenchParts } from "../../../test/support/engine-bench.ts";
+import { dead } from "../../../test/support/recovery-bench.ts";
+import { type TrashBench, trashBench } from "../../../test/support/trash-bench.ts";
+import type { TrashSpace } from "../../core/driver.ts";
+import { EngineError } from "../../core/errors.ts";
+import { parseHolderId, type TrashId } from "../../core/names.ts";
+import { trashDefaults } from "./policy.ts";
 
 const SECOND_MS = 1_000;
 const DAY_MS = 86_400_000;

@@ -1,11 +1,11 @@
 // What a removal becomes, case by case, and how people write times.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { retiredRow } from "../../test/support/recovery-bench.ts";
-import { volumeRow } from "../../test/support/trash-bench.ts";
+import { retiredRow } from "../../../test/support/recovery-bench.ts";
+import { volumeRow } from "../../../test/support/trash-bench.ts";
+import { ANONYMOUS_LABEL } from "../volume-filter.ts";
+import { fateOf, isPurgedAtOnce, type TrashDefaults, trashDefaults } from "./policy.ts";
 import { parseRetention } from "./retention.ts";
-import { fateOf, isPurgedAtOnce, type TrashDefaults, trashDefaults } from "./trash-policy.ts";
-import { ANONYMOUS_LABEL } from "./volume-filter.ts";
 
 const NOW_MS = 1_000_000;
 const DAY_MS = 86_400_000;

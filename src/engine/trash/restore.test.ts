@@ -2,12 +2,18 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { changedTrash, create, failureOf, named, names } from "../../test/support/engine-bench.ts";
-import { dead } from "../../test/support/recovery-bench.ts";
-import { halfRemoved, newest, trashBench } from "../../test/support/trash-bench.ts";
-import { EngineError } from "../core/errors.ts";
-import { parseVolumeName } from "../core/names.ts";
-import type { VolumeEntry } from "../core/state-store.ts";
+import {
+  changedTrash,
+  create,
+  failureOf,
+  named,
+  names,
+} from "../../../test/support/engine-bench.ts";
+import { dead } from "../../../test/support/recovery-bench.ts";
+import { halfRemoved, newest, trashBench } from "../../../test/support/trash-bench.ts";
+import { EngineError } from "../../core/errors.ts";
+import { parseVolumeName } from "../../core/names.ts";
+import type { VolumeEntry } from "../../core/state-store.ts";
 
 describe("a restore", () => {
   test("brings all of it back, and is an event", async () => {
