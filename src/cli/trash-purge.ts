@@ -38,7 +38,9 @@ async function purgeAll(invocation: Invocation): Promise<number> {
   const protectedCount = all.filter(({ protection }) => protection !== null).length;
   if (entries.length > 0 && !options.flag("yes")) {
     const stay = protectedCount > 0 ? ` ${protectedCount} more are protected, and stay.` : "";
-    const warning = `This destroys ${summed(entries)} in the trash, for good.${stay}`;
+    const forEver = entries.filter(({ purgesAt }) => purgesAt === null).length;
+    const retained = forEver > 0 ? ` (${forEver} of them kept there until somebody purges)` : "";
+    const warning = `This destroys ${summed(entries)} in the trash${retained}, for good.${stay}`;
     await typedName(terminal, ALL_WORD, { warning, option: "--yes" });
   }
   const byId = new Map(entries.map((entry) => [entry.id, entry]));

@@ -150,7 +150,8 @@ describe("trash purge", () => {
     await using daemon = await trashDaemon();
     const typed = await run("trash purge --all", daemon, { ...onTerminal, input: "all" });
     expect(typed.stderr).toStartWith(
-      "This destroys 2 volumes with at least 4.2GB in the trash, for good. " +
+      "This destroys 2 volumes with at least 4.2GB in the trash (1 of them kept there until " +
+        "somebody purges), for good. " +
         "1 more are protected, and stay.\n",
     );
     expect(typed.stdout).toBe(`${id("9f2a")}\n${id("9f2b")}\n`);

@@ -213,7 +213,10 @@ export interface TrashCapable {
    * their `description` may be null.
    */
   list(operation: Operation, known?: ReadonlySet<TrashId>): AsyncIterable<RetiredRecord>;
-  /** As `UsageCapable.measure`, for what lies in the trash; null for what is not there. */
+  /**
+   * As `UsageCapable.measure`, for what lies in the trash; null for what is not there. Of a sparse
+   * file only what is stored counts: it is what a purge frees.
+   */
   measure(id: TrashId, operation: Operation): Promise<{ readonly usedBytes: number | null }>;
   space(operation: Operation): Promise<TrashSpace>;
 }

@@ -162,7 +162,7 @@ export interface HistoryEntry {
   /**
    * What else it was about: the holder or container of "mount" and "unmount", the old name of
    * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
-   * "forget", the reason of "protect", the names of what "update" changed; "" for nothing.
+   * "forget", the reason of "protect", what "update" changed; "" for nothing.
    * At most `LINE_LENGTH_MAX` characters.
    */
   readonly subject: string;

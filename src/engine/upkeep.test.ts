@@ -127,7 +127,7 @@ describe("update", () => {
       { sharing: "onewriter" },
       "orders of the shop",
     ]);
-    const changed = "label owner, label tier, option mode, option sharing, note";
+    const changed = "label owner, label tier, option mode=, option sharing=onewriter, note";
     expect(newest(bench, 1)).toEqual([["update", changed]]);
     expect(bench.events.at(-1)).toMatchObject({ action: "update", attributes: { changed } });
     await bench.restart();

@@ -92,7 +92,8 @@ export class Upkeep {
       checkDescription(row.name, { labels, options });
       const changed = [
         ...differences(row.labels, labels).map((key) => `label ${key}`),
-        ...differences(row.options, options).map((key) => `option ${key}`),
+        // None of them is a secret, and who has turned the trash off is to be found.
+        ...differences(row.options, options).map((key) => `option ${key}=${options?.[key] ?? ""}`),
         ...(note === row.note ? [] : ["note"]),
       ];
       if (changed.length === 0) return undefined;

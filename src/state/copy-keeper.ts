@@ -17,7 +17,7 @@ export class CopyKeeper {
   #isStale = false;
   /** When the timer fires, by the monotonic clock. */
   #dueMs = 0;
-  /** A removal is not copied yet. */
+  /** Something urgent is not copied yet. */
   #isUrgent = false;
   #isClosed = false;
 
@@ -25,7 +25,7 @@ export class CopyKeeper {
     this.#parts = parts;
   }
 
-  /** To be called after every change; `isUrgent`: a volume was removed. */
+  /** To be called after every change; `isUrgent`: a volume was removed, protected or the like. */
   changed(isUrgent: boolean): void {
     this.#isStale = true;
     if (isUrgent) this.#isUrgent = true;

@@ -7,6 +7,7 @@ import type { Database } from "../core/database.ts";
 import { DatabaseCorrupt } from "../core/database.ts";
 import { EngineError } from "../core/errors.ts";
 import type { Log } from "../core/operation.ts";
+import type { HistoryAction } from "../core/state-store.ts";
 import { BatchPlan, type PendingWrite, type PlannedWrite, type Refusal } from "./batch.ts";
 import type { PlannedRow } from "./change.ts";
 import type { CopyKeeper } from "./copy-keeper.ts";
@@ -152,13 +153,30 @@ export class GroupCommit {
 
   #tidyUp(rows: readonly PlannedRow[]): void {
     try {
-      // With the row a client's removal puts one into the trash; its purge is nothing to hurry for.
-      this.#parts.copies.changed(rows.some(({ change }) => change.kind === "removeVolume"));
+      this.#parts.copies.changed(rows.some(isUrgent));
       if (isLarge(rows)) this.#parts.room.trimLog();
     } catch (error) {
       this.#parts.log.warn("the state was changed, but not tidied up afterwards", { error });
     }
   }
+}
+
+/** What nobody does often, and would not do again by himself after a state was lost. */
+const urgentActions: readonly HistoryAction[] = [
+  "forget",
+  "protect",
+  "restore",
+  "unprotect",
+  "update",
+];
+
+/**
+ * Whether the copy is not to wait: with the row a client's removal puts one into the trash; its
+ * purge is nothing to hurry for.
+ */
+function isUrgent({ change }: PlannedRow): boolean {
+  if (change.kind === "addHistory") return urgentActions.includes(change.entry.action);
+  return change.kind === "removeVolume";
 }
 
 function isLarge(rows: readonly PlannedRow[]): boolean {

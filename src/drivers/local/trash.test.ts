@@ -9,6 +9,7 @@ import {
   renameSync,
   statfsSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
@@ -139,6 +140,10 @@ test("the list says what is being purged, and of two of one id the whole one", a
 describe("sizes", () => {
   test("of what lies in the trash, as of volumes; of what does not, none", async () => {
     const id = await bench.retired(1);
+    // What a purge frees: a hole is nothing.
+    const hole = join(root, "trash", id, "_data", "hole");
+    writeFileSync(hole, "");
+    truncateSync(hole, 2 ** 30);
     const { driver, trash } = bench.open();
     expect(await trash.measure(id, operation)).toEqual({ usedBytes: 4 });
     expect(await trash.measure(idOf(9), operation)).toEqual({ usedBytes: null });

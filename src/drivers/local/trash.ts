@@ -183,7 +183,8 @@ function trashUsage({ layout, host }: LocalTrashParts): Pick<TrashCapable, "meas
       const directory = layout.retired(id);
       if (isMounted(id) || plainDirectory(directory) === undefined) return { usedBytes: null };
       if (localMount(readOptionsIn(directory)) !== undefined) return { usedBytes: null };
-      return { usedBytes: await measureTree({ directory, name: "_data" }, turns, operation) };
+      const place = { directory, name: "_data", fileSize: "stored" } as const;
+      return { usedBytes: await measureTree(place, turns, operation) };
     },
 
     async space(operation) {

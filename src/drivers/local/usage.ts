@@ -23,14 +23,17 @@ export interface TreePlace {
   readonly name: string;
 }
 
+/** What a file counts: its length (moby's rule), or what of it is stored. */
+export type FileSize = "apparent" | "stored";
+
 /**
- * Apparent bytes of everything below a place that is not a directory, hard links counted once
+ * Bytes of everything below a place that is not a directory, hard links counted once
  * (moby's rule). Follows no link. null: deeper than 128 levels, or no directory is in that place or
  * in its parent's. What vanishes meanwhile counts nothing, and a place where nothing is neither.
  * Synchronous calls in slices: measured at a sixth of the time of asynchronous ones.
  */
 export async function measureTree(
-  place: TreePlace,
+  { fileSize = "apparent", ...place }: TreePlace & { readonly fileSize?: FileSize },
   turns: Turns,
   operation: Operation,
 ): Promise<number | null> {
@@ -39,7 +42,7 @@ export async function measureTree(
     const top = openTop(place);
     if (typeof top !== "object" || top === null) return top;
     open.push(top);
-    return await sumOf(open, turns, operation);
+    return await sumOf(open, { turns, fileSize }, operation);
   } finally {
     for (const { descriptor } of open) fs.closeSync(descriptor);
   }
@@ -48,7 +51,7 @@ export async function measureTree(
 /** Depth first: `open` is the way from the top to where the walk is. */
 async function sumOf(
   open: OpenDirectory[],
-  turns: Turns,
+  { turns, fileSize }: { readonly turns: Turns; readonly fileSize: FileSize },
   operation: Operation,
 ): Promise<number | null> {
   const seen = new Set<string>();
@@ -78,9 +81,14 @@ async function sumOf(
       if (seen.has(file)) continue;
       seen.add(file);
     }
-    usedBytes += stat.size;
+    usedBytes += fileSize === "apparent" ? stat.size : storedBytes(stat);
   }
   return usedBytes;
+}
+
+/** Holes take nothing; what the last block of a file has left over is not counted. */
+function storedBytes(stat: fs.Stats): number {
+  return stat.isFile() ? Math.min(stat.size, stat.blocks * STAT_BLOCK_BYTES) : stat.size;
 }
 
 /**
@@ -103,6 +111,9 @@ export function mountedBelow(folder: string, host: Host): (name: string) => bool
     return names.has(name);
   };
 }
+
+/** What `st_blocks` counts, on every Linux file system. */
+const STAT_BLOCK_BYTES = 512;
 
 /** Bytes where a name is no UTF-8: as text it would not lead to its file. */
 type Path = string | Buffer;
