@@ -123,6 +123,12 @@ export interface SightQuestion {
   readonly mayHang: boolean;
 }
 
+/** Work and rest by turns, in milliseconds: at most `workMs / (workMs + restMs)` of a processor. */
+export interface Pace {
+  readonly workMs: number;
+  readonly restMs: number;
+}
+
 export interface Host {
   /** Wall clock in milliseconds since the epoch. */
   nowMs(): number;
@@ -134,9 +140,16 @@ export interface Host {
   /**
    * Runs a program with exact arguments: no shell. A signal that fires ends it with SIGKILL and
    * rejects at once, whether or not the kernel lets it die: a process stuck in the kernel is
-   * abandoned. Throws `host.program_missing` when it is not installed.
+   * abandoned. With a pace it is stopped (SIGSTOP) for the time of its rests; it should end with
+   * the daemon by itself (setpriv(1)), which may go in one of them. Throws `host.program_missing`
+   * when it is not installed.
    */
-  run(program: string, args: readonly string[], operation: Operation): Promise<ProgramResult>;
+  run(
+    program: string,
+    args: readonly string[],
+    operation: Operation,
+    pace?: Pace,
+  ): Promise<ProgramResult>;
 
   /** The mount table as the daemon sees it. Reading it never blocks on storage. */
   mounts(): readonly MountInfo[];

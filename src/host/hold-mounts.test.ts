@@ -318,7 +318,7 @@ describe("storage that does not answer", () => {
         started.push([program, ...args].join(" "));
         if (program === "umount") mounts.pop();
         const result = program === "umount" ? Promise.resolve(quiet) : stuck.promise;
-        return { pid: 77, result, kill() {} };
+        return { pid: 77, result, kill() {}, rest() {} };
       },
     });
     const controller = new AbortController();

@@ -155,7 +155,7 @@ describe("with helpers that do not do as they say", () => {
   const quiet: ProgramResult = { exitCode: 0, stdout: "", stderr: "" };
 
   test("success without a mount is a failure", async () => {
-    const start = () => ({ pid: 1, result: Promise.resolve(quiet), kill() {} });
+    const start = () => ({ pid: 1, result: Promise.resolve(quiet), kill() {}, rest() {} });
     const lying = linuxHost({ start });
     const { code, message } = await failure(lying.mount(tmpfs(), operation()));
     expect(code).toBe("volume.mount_failed");
@@ -168,6 +168,7 @@ describe("with helpers that do not do as they say", () => {
       pid: 1,
       result: Promise.resolve({ exitCode: 32, stdout: "", stderr }),
       kill() {},
+      rest() {},
     });
     const request = tmpfs({ type: "cifs", options: "password=hunter2" });
     const { code, message } = await failure(linuxHost({ start }).mount(request, operation()));
@@ -189,7 +190,7 @@ describe("with helpers that do not do as they say", () => {
       started.push(program);
       if (program === "umount") mounts.pop();
       const result = program === "mount" ? stuck.promise : Promise.resolve(quiet);
-      return { pid: 77, result, kill() {} };
+      return { pid: 77, result, kill() {}, rest() {} };
     };
     const fake = linuxHost({ start, table });
     const controller = new AbortController();

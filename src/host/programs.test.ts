@@ -77,6 +77,26 @@ describe("run", () => {
     await until(() => !isAlive(child));
   });
 
+  test("rests by turns at a pace, ends by itself, and is ended in a rest", async () => {
+    const pids: number[] = [];
+    const noted = runWith((program, args) => {
+      const running = startProgram(program, args);
+      pids.push(running.pid);
+      return running;
+    });
+    const often = { workMs: 20, restMs: 20 };
+    const ending = noted("sleep", ["0.3"], withoutDeadline, often);
+    await until(() => stateOf(pids[0] ?? 0) === "T");
+    expect(await ending).toMatchObject({ exitCode: 0 });
+    const controller = new AbortController();
+    const never = { workMs: 1, restMs: 60_000 };
+    const resting = noted("sleep", ["60"], { signal: controller.signal }, never);
+    await until(() => stateOf(pids[1] ?? 0) === "T");
+    controller.abort();
+    expect(resting).rejects.toMatchObject({ code: "operation.cancelled" });
+    await until(() => !isAlive(pids[1] ?? 0));
+  });
+
   test("hands on the engine's own reason", async () => {
     const reason = new EngineError("driver.timed_out", "the storage did not answer");
     const controller = new AbortController();

@@ -1,6 +1,6 @@
 // Runs programs: exact arguments, no shell, bounded output, no waiting for what is stuck.
 import { EngineError } from "../core/errors.ts";
-import { PROGRAM_OUTPUT_BYTES_MAX, type ProgramResult } from "../core/host.ts";
+import { type Pace, PROGRAM_OUTPUT_BYTES_MAX, type ProgramResult } from "../core/host.ts";
 
 /** Where programs are looked for, whatever the daemon's own PATH says. */
 const PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -33,6 +33,8 @@ export interface RunningProgram {
   readonly result: Promise<ProgramResult>;
   /** SIGKILL to the program and to all that it started. Never throws, never waits. */
   kill(): void;
+  /** Has it and all that it started pause, or go on. Never throws, never waits. */
+  rest(isResting: boolean): void;
 }
 
 export type StartProgram = (program: string, args: readonly string[]) => RunningProgram;
@@ -74,19 +76,29 @@ export const startProgram: StartProgram = (program, args) => {
   return {
     pid: child.pid,
     result: collect(child),
+    rest: (isResting) => signalGroup(child, isResting ? "SIGSTOP" : "SIGCONT"),
     kill() {
-      // Once it has been waited for, its number may be somebody else's.
-      if (child.exitCode !== null || child.signalCode !== null) return;
-      try {
-        process.kill(-child.pid, "SIGKILL");
-      } catch {
-        // It ended in this moment.
-      }
+      if (hasEnded(child)) return;
+      signalGroup(child, "SIGKILL");
       // Stuck in the kernel or not: our own end does not wait for it.
       child.unref();
     },
   };
 };
+
+/** Once it has been waited for, its number may be somebody else's. */
+function hasEnded(child: Child): boolean {
+  return child.exitCode !== null || child.signalCode !== null;
+}
+
+function signalGroup(child: Child, signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {
+  if (hasEnded(child)) return;
+  try {
+    process.kill(-child.pid, signal);
+  } catch {
+    // It ended in this moment.
+  }
+}
 
 /** `Host.run` over `startProgram` or a test's own. */
 export function runWith(start: StartProgram) {
@@ -94,11 +106,31 @@ export function runWith(start: StartProgram) {
     program: string,
     args: readonly string[],
     operation: { readonly signal: AbortSignal },
+    pace?: Pace,
   ): Promise<ProgramResult> => {
     throwIfAborted(operation.signal, program);
     const running = start(program, args);
-    return await untilAborted(running, operation.signal, program);
+    const stopPacing = pace === undefined ? undefined : startPacing(running, pace);
+    try {
+      return await untilAborted(running, operation.signal, program);
+    } finally {
+      stopPacing?.();
+    }
   };
+}
+
+/** Has it work and rest by turns until the result is called, which leaves it as it is then. */
+function startPacing(running: RunningProgram, { workMs, restMs }: Pace): () => void {
+  let timer = setTimeout(rest, workMs);
+  function rest(): void {
+    running.rest(true);
+    timer = setTimeout(work, restMs);
+  }
+  function work(): void {
+    running.rest(false);
+    timer = setTimeout(rest, workMs);
+  }
+  return () => clearTimeout(timer);
 }
 
 /** Waits for the end or the signal, whichever comes first; the signal kills, and does not wait. */

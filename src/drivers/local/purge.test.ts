@@ -75,16 +75,16 @@ describe("purge", () => {
     await bench.open().trash.refuseShown?.(ids, operation);
   });
 
-  test("runs without ionice, where the machine has none", async () => {
+  test("runs without setpriv and ionice, where the machine has none", async () => {
     const { run } = linuxHost();
     const { trash } = bench.open({
-      async run(program, args, inner) {
-        if (program === "ionice") throw programMissing(program);
-        return await run(program, args, inner);
+      async run(program, args, inner, pace) {
+        if (program === "setpriv") throw programMissing(program);
+        return await run(program, args, inner, pace);
       },
     });
     await trash.purge([await bench.retired(1)], operation);
-    expect(bench.programs.map(([program]) => program)).toEqual(["ionice", "nice"]);
+    expect(bench.programs.map(([program]) => program)).toEqual(["setpriv", "nice"]);
     expect(bench.inTrash()).toEqual([]);
   });
 
@@ -99,9 +99,9 @@ describe("purge", () => {
     const ids: TrashId[] = [];
     for (let index = 0; index < 70; index++) ids.push(await bench.retired(index));
     await bench.open().trash.purge(ids, operation);
-    expect(bench.programs.map((words) => words.length)).toEqual([12 + 64, 12 + 6]);
-    expect(bench.programs[0]?.slice(0, 12)).toEqual([
-      ...["ionice", "-t", "-c", "3", "nice", "-n", "19"],
+    expect(bench.programs.map((words) => words.length)).toEqual([15 + 64, 15 + 6]);
+    expect(bench.programs[0]?.slice(0, 15)).toEqual([
+      ...["setpriv", "--pdeathsig", "KILL", "ionice", "-t", "-c", "3", "nice", "-n", "19"],
       ...["rm", "--recursive", "--force", "--one-file-system", "--"],
     ]);
     expect(bench.inTrash()).toEqual([]);
