@@ -20,7 +20,7 @@ const shownPaths: readonly (readonly [shown: string, below: string])[] = [
 ];
 
 /** Programs that change files; every path they get must lie below the stage. */
-const filePrograms = new Set(["cat", "cp", "ls", "mkdir", "mv", "rm", "stat", "truncate"]);
+const filePrograms = new Set(["cat", "cp", "fallocate", "ls", "mkdir", "mv", "rm", "stat"]);
 
 const clients = new Set(["curl", "docker", "holdfast"]);
 
