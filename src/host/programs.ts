@@ -120,11 +120,12 @@ export function runWith(start: StartProgram) {
 }
 
 /** Has it work and rest by turns until the result is called, which leaves it as it is then. */
-function startPacing(running: RunningProgram, { workMs, restMs }: Pace): () => void {
+function startPacing(running: RunningProgram, { workMs, restMs, isUrgent }: Pace): () => void {
   let timer = setTimeout(rest, workMs);
   function rest(): void {
-    running.rest(true);
-    timer = setTimeout(work, restMs);
+    const isResting = isUrgent?.() !== true;
+    if (isResting) running.rest(true);
+    timer = isResting ? setTimeout(work, restMs) : setTimeout(rest, workMs);
   }
   function work(): void {
     running.rest(false);
