@@ -19,6 +19,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   env: "coreutils",
   nice: "coreutils",
   ionice: "util-linux",
+  setpriv: "util-linux",
   podman: "podman",
   groupadd: "passwd",
   groupdel: "passwd",
