@@ -297,7 +297,7 @@ export const driverDeadlinesMs = {
   rename: 60_000,
   movedAtMs: 10_000,
   restore: 60_000,
-  purge: 3_600_000,
+  purge: 21_600_000,
   refuseShown: 60_000,
   measure: 600_000,
   setLimit: 60_000,

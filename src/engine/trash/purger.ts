@@ -122,7 +122,7 @@ export class Purger {
     this.#isBusy = true;
   }
 
-  /** Ends the round that runs and starts no other: destroying a large volume may take an hour. */
+  /** Ends the round that runs and starts no other: destroying a large volume may take hours. */
   async stop(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#stopGathering?.();
