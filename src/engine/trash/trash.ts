@@ -9,6 +9,7 @@ import type { LeaseService } from "../../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../../core/state-store.ts";
+import { isFree, putAliasesBack, tellTaken } from "../aliases.ts";
 import { checkLine } from "../description.ts";
 import { driverOptions } from "../engine-options.ts";
 import type { EventLog } from "../event-log.ts";
@@ -150,7 +151,8 @@ export class Trash {
   }
 
   /**
-   * Brings the volume back, under its old name or another one, and resolves when that is durable.
+   * Brings the volume back, under its old name or another one, with those of its aliases that mean
+   * nothing else by now, and resolves when that is durable.
    * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
    * then, as before.
    */
@@ -161,7 +163,7 @@ export class Trash {
     const entry = this.#keptEntry(id, "restore");
     const name = wanted ?? entry.volume.name;
     await this.#settlePlace(entry, operation);
-    await using _name = await leases.acquire(`volume:${name}`, "exclusive", operation);
+    await using _names = await this.#leasesOf(name, entry, operation);
     this.#refuseTaken(name);
     const { driver, trash } = this.#driver(entry.volume.driver);
     await this.#refuseOccupied(driver, { entry, name }, operation);
@@ -169,19 +171,38 @@ export class Trash {
     const spec = { name, options: driverOptions(options) };
     const { mountpoint } = driver.rebuild?.describe(spec) ?? entry.volume;
     const volume: VolumeEntry = { ...entry.volume, name, mountpoint, phase: "ready" };
-    await state.write((transaction) => {
+    const aliases = { aliases: entry.aliases, volume: name, sinceMs: host.nowMs() };
+    const taken = await state.write((transaction) => {
       transaction.removeRetired(id);
       transaction.putVolume(volume);
       const change = { action: "restore", entry: volume, subject: id } as const;
       transaction.addHistory(historyEntry(host, change, operation));
+      return putAliasesBack(transaction, aliases);
     });
     try {
       await bringBack({ driver, trash, id, volume }, operation);
     } catch (error) {
       await this.#undoRestore(driver, { entry, volume, error }, operation);
     }
+    tellTaken(taken, name, operation);
     events.volume("restore", name, { driver: volume.driver, trash: id });
     return volume;
+  }
+
+  /** Of all names that it may get, in their order, as a rename takes them: nobody makes them now. */
+  async #leasesOf(
+    name: VolumeName,
+    { aliases }: RetiredEntry,
+    operation: Operation,
+  ): Promise<AsyncDisposableStack> {
+    const { leases, state } = this.#parts;
+    // What is taken is not waited for: its user may have it for long.
+    const free = state.read((view) => aliases.filter((alias) => isFree(view, alias)));
+    await using stack = new AsyncDisposableStack();
+    for (const each of [...new Set([name, ...free])].sort()) {
+      stack.use(await leases.acquire(`volume:${each}`, "exclusive", operation));
+    }
+    return stack.move();
   }
 
   /**
