@@ -145,10 +145,9 @@ export function encodeVolume(rowId: number, entry: VolumeEntry): readonly SqlVal
 
 /** All columns of a row of `retired` after `id`. */
 export function encodeRetired(rowId: number, entry: RetiredEntry): readonly SqlValue[] {
-  const { id, retiredAtMs, phase, purgeAtMs, sizeBytes } = entry;
-  const [removedBy, aliases] = [entry.removedBy.toWellFormed(), JSON.stringify(entry.aliases)];
-  const trash = [id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes, aliases];
-  return withSum(rowId, [...trash, ...volumeValues(entry.volume)]);
+  const { id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes } = entry;
+  const trash = [id, retiredAtMs, phase, removedBy.toWellFormed(), purgeAtMs, sizeBytes];
+  return withSum(rowId, [...trash, JSON.stringify(entry.aliases), ...volumeValues(entry.volume)]);
 }
 
 /** All columns of a row of `holders` after `volume_id`. */
@@ -196,13 +195,11 @@ export class Decoder {
     const { removed_by: removedBy, purge_at_ms: purgeAtMs, size_bytes: sizeBytes } = row;
     const trash = [id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes, row.aliases];
     prove("retired", row.id, row.sum, [...trash, ...columnsOf(row)]);
-    return parsed("retired", row.id, () => ({
-      ...trashOfFields({
-        ...{ id, phase, retiredAtMs, removedBy, purgeAtMs, sizeBytes },
-        aliases: JSON.parse(row.aliases),
-      }),
-      volume: this.#volumeOf(row),
-    }));
+    return parsed("retired", row.id, () => {
+      const fields = { id, phase, retiredAtMs, removedBy, purgeAtMs, sizeBytes };
+      const entry = trashOfFields({ ...fields, aliases: JSON.parse(row.aliases) });
+      return { ...entry, volume: this.#volumeOf(row) };
+    });
   }
 
   alias(row: AliasRow, volume: VolumeEntry | undefined): AliasEntry {

@@ -59,6 +59,7 @@ describe("the list", () => {
         options: { trash: "30d" },
         note: null,
         createdAt: "2026-10-15T20:00:00.000Z",
+        aliases: [],
         wasAnonymous: false,
       },
     ]);

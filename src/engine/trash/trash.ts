@@ -15,6 +15,7 @@ import { driverOptions } from "../engine-options.ts";
 import type { EventLog } from "../event-log.ts";
 import type { History } from "../history.ts";
 import { byOf, historyEntry } from "../history-entry.ts";
+import { leasesOf } from "../name-leases.ts";
 import { refuseProtected } from "../protection.ts";
 import type { UnfinishedRemovals } from "../unfinished-removals.ts";
 import { isEvictable, type TrashBudget } from "./budget.ts";
@@ -163,7 +164,9 @@ export class Trash {
     const entry = this.#keptEntry(id, "restore");
     const name = wanted ?? entry.volume.name;
     await this.#settlePlace(entry, operation);
-    await using _names = await this.#leasesOf(name, entry, operation);
+    // Of what is free now, so that nobody makes it meanwhile; for what is taken nobody waits.
+    const free = state.read((view) => entry.aliases.filter((alias) => isFree(view, alias)));
+    await using _names = await leasesOf(leases, [name, ...free], operation);
     this.#refuseTaken(name);
     const { driver, trash } = this.#driver(entry.volume.driver);
     await this.#refuseOccupied(driver, { entry, name }, operation);
@@ -187,22 +190,6 @@ export class Trash {
     tellTaken(taken, name, operation);
     events.volume("restore", name, { driver: volume.driver, trash: id });
     return volume;
-  }
-
-  /** Of all names that it may get, in their order, as a rename takes them: nobody makes them now. */
-  async #leasesOf(
-    name: VolumeName,
-    { aliases }: RetiredEntry,
-    operation: Operation,
-  ): Promise<AsyncDisposableStack> {
-    const { leases, state } = this.#parts;
-    // What is taken is not waited for: its user may have it for long.
-    const free = state.read((view) => aliases.filter((alias) => isFree(view, alias)));
-    await using stack = new AsyncDisposableStack();
-    for (const each of [...new Set([name, ...free])].sort()) {
-      stack.use(await leases.acquire(`volume:${each}`, "exclusive", operation));
-    }
-    return stack.move();
   }
 
   /**
