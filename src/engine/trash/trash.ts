@@ -9,11 +9,13 @@ import type { LeaseService } from "../../core/lease-service.ts";
 import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../../core/state-store.ts";
+import { isFree, putAliasesBack, tellTaken } from "../aliases.ts";
 import { checkLine } from "../description.ts";
 import { driverOptions } from "../engine-options.ts";
 import type { EventLog } from "../event-log.ts";
 import type { History } from "../history.ts";
 import { byOf, historyEntry } from "../history-entry.ts";
+import { leasesOf } from "../name-leases.ts";
 import { refuseProtected } from "../protection.ts";
 import type { UnfinishedRemovals } from "../unfinished-removals.ts";
 import { isEvictable, type TrashBudget } from "./budget.ts";
@@ -150,7 +152,8 @@ export class Trash {
   }
 
   /**
-   * Brings the volume back, under its old name or another one, and resolves when that is durable.
+   * Brings the volume back, under its old name or another one, with those of its aliases that mean
+   * nothing else by now, and resolves when that is durable.
    * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
    * then, as before.
    */
@@ -161,7 +164,9 @@ export class Trash {
     const entry = this.#keptEntry(id, "restore");
     const name = wanted ?? entry.volume.name;
     await this.#settlePlace(entry, operation);
-    await using _name = await leases.acquire(`volume:${name}`, "exclusive", operation);
+    // Of what is free now, so that nobody makes it meanwhile; for what is taken nobody waits.
+    const free = state.read((view) => entry.aliases.filter((alias) => isFree(view, alias)));
+    await using _names = await leasesOf(leases, [name, ...free], operation);
     this.#refuseTaken(name);
     const { driver, trash } = this.#driver(entry.volume.driver);
     await this.#refuseOccupied(driver, { entry, name }, operation);
@@ -169,17 +174,20 @@ export class Trash {
     const spec = { name, options: driverOptions(options) };
     const { mountpoint } = driver.rebuild?.describe(spec) ?? entry.volume;
     const volume: VolumeEntry = { ...entry.volume, name, mountpoint, phase: "ready" };
-    await state.write((transaction) => {
+    const aliases = { aliases: entry.aliases, volume: name, sinceMs: host.nowMs() };
+    const taken = await state.write((transaction) => {
       transaction.removeRetired(id);
       transaction.putVolume(volume);
       const change = { action: "restore", entry: volume, subject: id } as const;
       transaction.addHistory(historyEntry(host, change, operation));
+      return putAliasesBack(transaction, aliases);
     });
     try {
       await bringBack({ driver, trash, id, volume }, operation);
     } catch (error) {
       await this.#undoRestore(driver, { entry, volume, error }, operation);
     }
+    tellTaken(taken, name, operation);
     events.volume("restore", name, { driver: volume.driver, trash: id });
     return volume;
   }
