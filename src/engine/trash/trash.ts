@@ -1,7 +1,6 @@
 // The trash: what was removed is listed, restored, protected, and given up for good.
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
-import { setTimeout } from "node:timers/promises";
 import type { VolumeDriver } from "../../core/driver.ts";
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
@@ -21,6 +20,7 @@ import { type GivingUp, TrashKeeper } from "./keeper.ts";
 import { notInTrash, PREFIX_LENGTH_MIN } from "./missing.ts";
 import type { Purger } from "./purger.ts";
 import { restoreVolume } from "./restore.ts";
+import { type StartTimer, startIdleTimer } from "./timers.ts";
 
 export interface TrashParts {
   readonly state: StateStore;
@@ -36,8 +36,8 @@ export interface TrashParts {
   readonly budget: TrashBudget;
   /** A fresh operation on the daemon's own account. */
   readonly operation: () => Operation;
-  /** Calls `fire` after `delayMs` unless the result is called first. */
-  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
+  /** For what it does by itself, and for how long it is waited for; by default a real one. */
+  readonly startTimer?: StartTimer | undefined;
 }
 
 /** What df, info and metrics tell of the trash. */
@@ -61,11 +61,14 @@ const ROOM_MS = 10_000;
 export class Trash {
   readonly #parts: TrashParts;
   readonly #keeper: TrashKeeper;
+  readonly #startTimer: StartTimer;
 
   constructor(parts: TrashParts) {
     this.#parts = parts;
+    this.#startTimer = parts.startTimer ?? startIdleTimer;
     this.#keeper = new TrashKeeper({
       ...parts,
+      startTimer: this.#startTimer,
       giveUp: (id, how, operation) => this.#giveUp(id, how, operation),
     });
     parts.events.watch(({ action }) => {
@@ -99,8 +102,10 @@ export class Trash {
         operation.log.debug("not evicted", { trash: id, code, error: message });
       }
     }
-    const ended = Promise.allSettled(evicted);
-    await Promise.race([ended, setTimeout(ROOM_MS, undefined, { ref: false })]);
+    const timeUp = Promise.withResolvers<void>();
+    const stopTimer = this.#startTimer(ROOM_MS, timeUp.resolve);
+    await Promise.race([Promise.allSettled(evicted), timeUp.promise]);
+    stopTimer();
     return evicted.length > 0;
   }
 
