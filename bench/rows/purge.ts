@@ -14,7 +14,7 @@ import type { Workbench } from "../workbench.ts";
 const NAME = "writer";
 const PROGRAM = "/write-load";
 const DOOMED = "doomed";
-/** A round fills a large volume and purges it: half a minute. */
+/** A round fills a large volume and waits until it is purged. */
 const ROUNDS_MAX = 5;
 const PURGE_MS_MAX = 300_000;
 const POLL_MS = 20;
@@ -33,7 +33,7 @@ const sequential: RowPlan = {
   how:
     "A container writes on a volume of Holdfast, as in the rows of containers that write: pieces " +
     "of 1 MiB over what a file has, 4 KiB at random places each with fsync, and small files, one " +
-    "after the other. A volume of 100,000 files of 1 KiB stands beside it, and once is purged " +
+    "after the other. A volume of 30,000 files of 1 KiB stands beside it, and once is purged " +
     "meanwhile: from before the first write until after the last, or the rows fail. The journal " +
     "of the file system is empty when either begins.",
 };

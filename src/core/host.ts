@@ -127,6 +127,8 @@ export interface SightQuestion {
 export interface Pace {
   readonly workMs: number;
   readonly restMs: number;
+  /** Asked before each rest: whether it is left out. */
+  readonly isUrgent?: () => boolean;
 }
 
 export interface Host {

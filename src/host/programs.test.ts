@@ -88,13 +88,18 @@ describe("run", () => {
     const ending = noted("sleep", ["0.3"], withoutDeadline, often);
     await until(() => stateOf(pids[0] ?? 0) === "T");
     expect(await ending).toMatchObject({ exitCode: 0 });
+    const busy = noted("sleep", ["0.1"], withoutDeadline, {
+      ...{ workMs: 1, restMs: 60_000 },
+      isUrgent: () => true,
+    });
+    expect(await busy).toMatchObject({ exitCode: 0 });
     const controller = new AbortController();
     const never = { workMs: 1, restMs: 60_000 };
     const resting = noted("sleep", ["60"], { signal: controller.signal }, never);
-    await until(() => stateOf(pids[1] ?? 0) === "T");
+    await until(() => stateOf(pids[2] ?? 0) === "T");
     controller.abort();
     expect(resting).rejects.toMatchObject({ code: "operation.cancelled" });
-    await until(() => !isAlive(pids[1] ?? 0));
+    await until(() => !isAlive(pids[2] ?? 0));
   });
 
   test("hands on the engine's own reason", async () => {

@@ -19,6 +19,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   env: "coreutils",
   nice: "coreutils",
   ionice: "util-linux",
+  setpriv: "util-linux",
   podman: "podman",
   groupadd: "passwd",
   groupdel: "passwd",
@@ -120,11 +121,12 @@ export function runWith(start: StartProgram) {
 }
 
 /** Has it work and rest by turns until the result is called, which leaves it as it is then. */
-function startPacing(running: RunningProgram, { workMs, restMs }: Pace): () => void {
+function startPacing(running: RunningProgram, { workMs, restMs, isUrgent }: Pace): () => void {
   let timer = setTimeout(rest, workMs);
   function rest(): void {
-    running.rest(true);
-    timer = setTimeout(work, restMs);
+    const isResting = isUrgent?.() !== true;
+    if (isResting) running.rest(true);
+    timer = isResting ? setTimeout(work, restMs) : setTimeout(rest, workMs);
   }
   function work(): void {
     running.rest(false);

@@ -22,11 +22,11 @@ const REMOVE_BATCH_COUNT = 64;
 const LOOK_INTO_BYTES_MAX = 64 * 1024;
 
 /**
- * How rm works: a sixth of the time. Whoever syncs files beside it waits for the journal with what
- * rm has changed, so its priority alone does not help: without rests such a container lost up to
- * three quarters of its throughput while processors were short. A million files take two minutes.
+ * How rm works: a sixteenth of the time, some 3,000 files a second. While it does, whoever syncs a
+ * file beside it on ext4 waits, whatever rm's priority: such a container lost three quarters of its
+ * throughput to an rm without rests, on two processors. Short turns keep each wait short.
  */
-const PACE: Pace = { workMs: 20, restMs: 100 };
+const PACE: Pace = { workMs: 5, restMs: 75 };
 /** What setpriv ends with when the program behind it is missing. */
 const NOT_EXECUTED = 127;
 /** With less available, of the whole, space is wanted before anything else: rm does not rest. */
@@ -202,10 +202,8 @@ async function removeTrees(
   refuseLinkedRoot(layout);
   refuseMounts(host, paths);
   const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
-  const command = ["rm", ...args];
-  const result = isSpaceWanted(layout)
-    ? await host.run("nice", ["-n", "19", ...command], operation)
-    : await runInBackground(host, command, operation);
+  const pace = { ...PACE, isUrgent: () => isSpaceWanted(layout) };
+  const result = await runInBackground(host, ["rm", ...args], operation, pace);
   if (result.exitCode !== 0) {
     throw new EngineError(
       "storage.failed",
@@ -215,8 +213,12 @@ async function removeTrees(
 }
 
 function isSpaceWanted({ trash }: Layout): boolean {
-  const { blocks, bavail } = fs.statfsSync(trash);
-  return bavail < blocks * SPACE_WANTED_SHARE;
+  try {
+    const { blocks, bavail } = fs.statfsSync(trash);
+    return bavail < blocks * SPACE_WANTED_SHARE;
+  } catch {
+    return false; // What is the matter with the disk, rm will say.
+  }
 }
 
 /**
@@ -228,11 +230,12 @@ async function runInBackground(
   host: Host,
   command: readonly string[],
   operation: Operation,
+  pace: Pace,
 ): Promise<ProgramResult> {
   const nice = ["-n", "19", ...command];
   const ending = ["--pdeathsig", "KILL", "ionice", "-t", "-c", "3", "nice", ...nice];
   try {
-    const result = await host.run("setpriv", ending, operation, PACE);
+    const result = await host.run("setpriv", ending, operation, pace);
     if (result.exitCode !== NOT_EXECUTED) return result;
   } catch (error) {
     // Containers' images may come without these; nice is in the same package as rm.
