@@ -215,7 +215,8 @@ export class Purger {
   ): Promise<readonly Failure[]> {
     try {
       const ids = tasks.map((each) => each.retired.id);
-      await trash.purge(ids, operation);
+      // Whoever waits for another one waits for these too.
+      await trash.purge(ids, operation, () => this.#watched.size > 0);
     } catch (thrown) {
       const error = toEngineError(thrown);
       if (tasks.length === 1 || operation.signal.aborted) return failures(tasks, error);
