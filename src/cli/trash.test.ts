@@ -21,6 +21,7 @@ const kept = {
   removedBy: "dockerd",
   purgesAt: "2026-11-29T11:58:00Z",
   protection: null,
+  aliases: ["orders"],
 };
 const entries = [
   kept,
@@ -91,6 +92,17 @@ describe("trash ls", () => {
   ])("ids %p are shown as %p", (ids, short) => {
     const found = shortIds(ids);
     expect(ids.map((each) => found.get(each))).toEqual([...short]);
+  });
+});
+
+describe("trash inspect", () => {
+  test("prints the whole entry, with the aliases that it had", async () => {
+    await using daemon = await trashDaemon();
+    const { stdout } = await run("trash inspect pgdata", daemon);
+    expect(JSON.parse(stdout)).toEqual([{ ...kept, aliases: ["orders"] }]);
+    expect((await run("trash inspect pgdata --json", daemon)).stdout).toBe(
+      `${JSON.stringify(kept)}\n`,
+    );
   });
 });
 

@@ -139,7 +139,9 @@ const trashChecks: readonly Check<StateStoreBench>[] = [
     promise: "an entry of the trash is kept with all it says, and replaced in its place",
     async run({ store, reopen }) {
       const volume = sampleVolume("aa", { lastUse, note: "n", protection });
-      const kept = sampleRetired("aa", "a", { volume, sizeBytes: 2 ** 52, purgeAtMs: 5.75 });
+      const aliases = ["old", "older"].map(parseVolumeName);
+      const more = { volume, sizeBytes: 2 ** 52, purgeAtMs: 5.75, aliases };
+      const kept = sampleRetired("aa", "a", more);
       const changed = { ...kept, phase: "purging", removedBy: "", purgeAtMs: null } as const;
       await store.write((transaction) => {
         transaction.putRetired(kept);

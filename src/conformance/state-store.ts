@@ -80,6 +80,7 @@ export function sampleRetired(
     removedBy: "dockerd",
     purgeAtMs: 1_700_604_800_500,
     sizeBytes: null,
+    aliases: [],
     ...changed,
   };
 }

@@ -18,6 +18,9 @@ export type Labels = Readonly<Record<string, string>>;
  */
 export const DESCRIPTION_BYTES_MAX = 262_144;
 
+/** How many aliases an entry of the trash knows at the most: of more the first, sorted. */
+export const RETIRED_ALIASES_MAX = 1_000;
+
 /** Longest line that people write about a volume, and longest subject of a change: characters. */
 export const LINE_LENGTH_MAX = 1_000;
 
@@ -121,6 +124,8 @@ export interface RetiredEntry {
   readonly purgeAtMs: number | null;
   /** Apparent bytes, measured in the background; null: not yet, or not measurable. */
   readonly sizeBytes: number | null;
+  /** What meant the volume beside its name when it was removed: `RETIRED_ALIASES_MAX`, sorted. */
+  readonly aliases: readonly VolumeName[];
 }
 
 /**

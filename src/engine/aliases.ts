@@ -6,7 +6,7 @@ import type { Host } from "../core/host.ts";
 import type { Lease } from "../core/lease-service.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { AliasEntry, StateStore, StateView } from "../core/state-store.ts";
+import type { AliasEntry, StateStore, StateTransaction, StateView } from "../core/state-store.ts";
 import type { EventLog } from "./event-log.ts";
 import { historyEntry } from "./history-entry.ts";
 import type { UseGuard } from "./use-guard.ts";
@@ -32,6 +32,46 @@ export function aliasesByVolume(
 ): ReadonlyMap<string, readonly VolumeName[]> {
   const found = Map.groupBy(aliases, ({ volume }): string => volume);
   return new Map([...found].map(([volume, own]) => [volume, own.map(({ alias }) => alias).sort()]));
+}
+
+/**
+ * What meant a volume when it was removed means it again, where neither a volume nor an alias has
+ * the name; the volume's row is there. Returns the names that mean something else by now.
+ */
+export function putAliasesBack(
+  transaction: StateTransaction,
+  { aliases, volume, sinceMs }: AliasesBack,
+): readonly VolumeName[] {
+  const taken: VolumeName[] = [];
+  for (const alias of aliases) {
+    if (alias === volume) continue;
+    if (isFree(transaction, alias)) transaction.putAlias({ alias, volume, sinceMs });
+    else taken.push(alias);
+  }
+  return taken;
+}
+
+/** Whether neither a volume nor an alias has the name. */
+export function isFree(view: Pick<StateView, "alias" | "volume">, name: VolumeName): boolean {
+  return view.volume(name) === undefined && view.alias(name) === undefined;
+}
+
+/** To be called when the write is done. */
+export function tellTaken(
+  taken: readonly VolumeName[],
+  volume: VolumeName,
+  operation: Operation,
+): void {
+  if (taken.length === 0) return;
+  const message = "some aliases do not come back with their volume: they mean something else now";
+  operation.log.warn(message, { volume, aliases: taken });
+}
+
+export interface AliasesBack {
+  readonly aliases: readonly VolumeName[];
+  readonly volume: VolumeName;
+  /** Milliseconds since the epoch: of now. */
+  readonly sinceMs: number;
 }
 
 export interface AliasParts {

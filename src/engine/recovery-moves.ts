@@ -65,6 +65,8 @@ export async function settleMove(
         volume: { ...row, mountpoint: ours, identity: record.identity },
         phase: "purging",
         ...{ retiredAtMs: atMs, purgeAtMs: atMs, removedBy: OWN_PROGRAM, sizeBytes: null },
+        // It is purged: nothing comes back.
+        aliases: [],
       });
     }
     const action = row.phase === "releasing" ? "release" : "undo";

@@ -3,6 +3,7 @@ import type { RetiredRecord, VolumeRecord } from "../core/driver.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, VolumeEntry } from "../core/state-store.ts";
+import { putAliasesBack, tellTaken } from "./aliases.ts";
 import { unsaid } from "./description.ts";
 import { OWN_PROGRAM } from "./history-entry.ts";
 import { attempt, isIdentical, type Stage } from "./recovery-stage.ts";
@@ -103,10 +104,13 @@ async function bringBack(
 ): Promise<void> {
   const { name, mountpoint } = place;
   tellBroughtBack(entry, name, operation);
-  await parts.state.write((transaction) => {
+  const sinceMs = parts.host.nowMs();
+  const taken = await parts.state.write((transaction) => {
     transaction.removeRetired(entry.id);
     transaction.putVolume({ ...entry.volume, name, mountpoint, phase: "ready" });
+    return putAliasesBack(transaction, { aliases: entry.aliases, volume: name, sinceMs });
   });
+  tellTaken(taken, name, operation);
   report.restored.push(name);
 }
 
@@ -197,5 +201,6 @@ function named(
     },
     phase: "purging",
     ...{ retiredAtMs: nowMs, removedBy: OWN_PROGRAM, purgeAtMs: nowMs, sizeBytes: null },
+    aliases: [],
   };
 }

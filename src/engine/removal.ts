@@ -5,7 +5,13 @@ import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { makeTrashId, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import {
+  RETIRED_ALIASES_MAX,
+  type RetiredEntry,
+  type StateStore,
+  type VolumeEntry,
+} from "../core/state-store.ts";
+import { aliasesOf, putAliasesBack, tellTaken } from "./aliases.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { type Fate, fateOf, forGood, type TrashDefaults } from "./trash/policy.ts";
 import type { Purger } from "./trash/purger.ts";
@@ -94,6 +100,7 @@ async function retire(
     retiredAtMs: nowMs,
     removedBy: byOf(host, operation),
     sizeBytes: null,
+    aliases: state.read((view) => aliasesOf(view, entry.name).slice(0, RETIRED_ALIASES_MAX)),
   };
   await state.write((transaction) => {
     transaction.removeVolume(entry.name);
@@ -105,14 +112,10 @@ async function retire(
   } catch (error) {
     // Where only the answer was lost, what was asked for has been done.
     if (identity === "" || !(await isAbsent(driver, entry.name, operation))) {
-      const undone = state.write((transaction) => {
-        transaction.removeRetired(retired.id);
-        // What was not found is known by the identity that it had.
-        transaction.putVolume(identity === "" ? entry : retired.volume);
-        transaction.addHistory(historyEntry(host, { action: "undo", entry }, operation));
-      });
+      // What was not found is known by the identity that it had.
+      const back = identity === "" ? entry : retired.volume;
       // Where that fails too the volume stays removed, and its data has still to follow.
-      await undone.catch((failure: unknown) => {
+      await takeBack(parts, { retired, back }, operation).catch((failure: unknown) => {
         unfinished.add(retired);
         throw failure;
       });
@@ -121,6 +124,22 @@ async function retire(
   }
   purger.add(retired);
   return retired;
+}
+
+/** The volume is there again as before, but for aliases that somebody has taken meanwhile. */
+async function takeBack(
+  { state, host }: RemovalParts,
+  { retired, back }: { readonly retired: RetiredEntry; readonly back: VolumeEntry },
+  operation: Operation,
+): Promise<void> {
+  const aliases = { aliases: retired.aliases, volume: back.name, sinceMs: host.nowMs() };
+  const taken = await state.write((transaction) => {
+    transaction.removeRetired(retired.id);
+    transaction.putVolume(back);
+    transaction.addHistory(historyEntry(host, { action: "undo", entry: back }, operation));
+    return putAliasesBack(transaction, aliases);
+  });
+  tellTaken(taken, back.name, operation);
 }
 
 /** Where the data is that a removal had moved before it was taken back, its answer being lost. */

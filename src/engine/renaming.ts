@@ -1,7 +1,6 @@
 // Gives a volume another name: its row first, then its storage, so that a crash at any step heals.
 import type { RenameCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
-import type { Lease } from "../core/lease-service.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { AliasEntry, StateTransaction, VolumeEntry } from "../core/state-store.ts";
@@ -9,6 +8,7 @@ import { aliasesOf } from "./aliases.ts";
 import { driverOptions } from "./engine-options.ts";
 import { historyEntry } from "./history-entry.ts";
 import { refuseMoving } from "./moving.ts";
+import { leasesOf } from "./name-leases.ts";
 import { refuseProtected } from "./protection.ts";
 import type { UpkeepParts } from "./upkeep.ts";
 import { notFound } from "./volumes.ts";
@@ -38,7 +38,7 @@ export async function renameVolume(
   const driver = renamingDriver(volumes.driverOf(asked));
   refuseProtected(asked, "rename");
   await volumes.settle(asked, "rename", operation);
-  await using _leases = await leasesOf(parts, [from, to], operation);
+  await using _leases = await leasesOf(parts.leases, [from, to], operation);
   const entry = state.read((view) => view.volume(from));
   if (entry === undefined) throw notFound(from);
   refuseMoving(entry);
@@ -64,20 +64,6 @@ function renamingDriver(driver: VolumeDriver): RenamingDriver {
   throw new EngineError("driver.unsupported", `the driver ${driver.name} cannot rename volumes`, {
     details: { driver: driver.name },
   });
-}
-
-/** In the order of the names: two renames of each other's names do not wait for each other. */
-async function leasesOf(
-  { leases }: UpkeepParts,
-  names: readonly VolumeName[],
-  operation: Operation,
-): Promise<AsyncDisposableStack> {
-  await using stack = new AsyncDisposableStack();
-  for (const name of names.toSorted()) {
-    const lease: Lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
-    stack.use(lease);
-  }
-  return stack.move();
 }
 
 /** An alias of the volume itself becomes its name. */

@@ -160,6 +160,8 @@ export class BatchPlan {
         draft.retired.set(change.id, null);
         draft.volumeGrowth--;
         draft.trashGrowth--;
+        // Where they become rows of their own again nothing has grown.
+        draft.holderGrowth -= this.#memory.retiredEntry(change.id)?.aliases.length ?? 0;
         return undefined;
       }
       case "putEngine":

@@ -93,7 +93,7 @@ type Known<Fields, More extends keyof Fields> = Omit<Fields, More> & Partial<Pic
 
 /** Version 3. */
 type VolumeMore = "lastUse" | "note" | "protection";
-type RetiredMore = "phase" | "removedBy" | "purgeAtMs" | "sizeBytes";
+type RetiredMore = "phase" | "removedBy" | "purgeAtMs" | "sizeBytes" | "aliases";
 
 type Line =
   | { readonly volume: Known<VolumeFields, VolumeMore> }
@@ -165,8 +165,8 @@ function wholeRetired(
   fields: Extract<Line, { retired: unknown }>["retired"],
 ): RetiredFields {
   const { retiredAtMs } = fields;
-  const purging = { phase: "purging", removedBy: "", purgeAtMs: retiredAtMs, sizeBytes: null };
-  const more = version < 3 ? purging : {};
+  const purging = { phase: "purging", removedBy: "", purgeAtMs: retiredAtMs };
+  const more = version < 3 ? { ...purging, sizeBytes: null, aliases: [] } : {};
   // `as`: `retiredOfFields` refuses what is not there.
   return { ...fields, ...more, volume: wholeVolume(version, fields.volume) } as RetiredFields;
 }

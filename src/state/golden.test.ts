@@ -171,6 +171,7 @@ describe("copies of the current version", () => {
     ["a volume without its note", (text) => text.replace('"note":null,', "")],
     ["a volume without its last use", (text) => text.replace('"lastUse":null,', "")],
     ["an entry of the trash without its end", (text) => text.replace('"purgeAtMs":null,', "")],
+    ["an entry of the trash without its aliases", (text) => text.replace(/,"aliases":\[]/, "")],
     [
       "a phase of the trash that there is not",
       (text) => text.replace('"phase":"kept"', '"phase":"no"'),

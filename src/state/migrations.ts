@@ -109,12 +109,12 @@ function keepTheTrash(database: Database): void {
     const more = isOwn ? [usedAtMs, "", ...nothingMore] : neverUsed;
     insertVolume.run(id, ...withSum(id, [...values, ...more]));
   }
-  const insertRetired = insert("retired_3", 25);
+  const insertRetired = insert("retired_3", 26);
   for (const { id, sum, ...columns } of slicesOf(database, "retired")) {
     const values = Object.values(columns);
     prove("retired", id, sum, values);
     const [trashId = null, retiredAtMs = null, ...volume] = values;
-    const trash = [trashId, retiredAtMs, "purging", "", retiredAtMs, null];
+    const trash = [trashId, retiredAtMs, "purging", "", retiredAtMs, null, "[]"];
     insertRetired.run(id, ...withSum(id, [...trash, ...volume, ...neverUsed]));
   }
   database.exec(schemaVersion3.after);

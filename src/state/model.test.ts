@@ -120,6 +120,7 @@ const steps: fc.Arbitrary<Step> = fc.oneof(
       removedBy: grapheme,
       purgeAtMs: fc.option(times, { nil: null }),
       sizeBytes: fc.option(fc.maxSafeNat(), { nil: null }),
+      aliases: fc.array(aliasNames.map(parseVolumeName), { maxLength: 3 }),
       name: names,
       digit: digits,
     })

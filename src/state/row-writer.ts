@@ -31,7 +31,7 @@ export class RowWriter {
 
   constructor(database: Database, nextHistoryRow: number) {
     const volumeMarks = marks(19);
-    const retiredMarks = marks(25);
+    const retiredMarks = marks(26);
     this.#insertVolume = database.prepare(`INSERT INTO volumes VALUES (${volumeMarks})`);
     this.#replaceVolume = database.prepare(
       `UPDATE volumes SET (${volumeNames}) = (${marks(18)}) WHERE id = ?`,

@@ -45,6 +45,7 @@ export interface RetiredFields {
   readonly removedBy: string;
   readonly purgeAtMs: number | null;
   readonly sizeBytes: number | null;
+  readonly aliases: readonly string[];
 }
 
 export interface AliasFields {
@@ -89,6 +90,7 @@ export interface RetiredRow extends VolumeRow {
   readonly removed_by: string;
   readonly purge_at_ms: number | null;
   readonly size_bytes: number | null;
+  readonly aliases: string;
 }
 
 export interface AliasRow {
@@ -145,7 +147,7 @@ export function encodeVolume(rowId: number, entry: VolumeEntry): readonly SqlVal
 export function encodeRetired(rowId: number, entry: RetiredEntry): readonly SqlValue[] {
   const { id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes } = entry;
   const trash = [id, retiredAtMs, phase, removedBy.toWellFormed(), purgeAtMs, sizeBytes];
-  return withSum(rowId, [...trash, ...volumeValues(entry.volume)]);
+  return withSum(rowId, [...trash, JSON.stringify(entry.aliases), ...volumeValues(entry.volume)]);
 }
 
 /** All columns of a row of `holders` after `volume_id`. */
@@ -191,12 +193,13 @@ export class Decoder {
   retired(row: RetiredRow): RetiredEntry {
     const { trash_id: id, retired_at_ms: retiredAtMs, trash_phase: phase } = row;
     const { removed_by: removedBy, purge_at_ms: purgeAtMs, size_bytes: sizeBytes } = row;
-    const trash = [id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes];
+    const trash = [id, retiredAtMs, phase, removedBy, purgeAtMs, sizeBytes, row.aliases];
     prove("retired", row.id, row.sum, [...trash, ...columnsOf(row)]);
-    return parsed("retired", row.id, () => ({
-      ...trashOfFields({ id, phase, retiredAtMs, removedBy, purgeAtMs, sizeBytes }),
-      volume: this.#volumeOf(row),
-    }));
+    return parsed("retired", row.id, () => {
+      const fields = { id, phase, retiredAtMs, removedBy, purgeAtMs, sizeBytes };
+      const entry = trashOfFields({ ...fields, aliases: JSON.parse(row.aliases) });
+      return { ...entry, volume: this.#volumeOf(row) };
+    });
   }
 
   alias(row: AliasRow, volume: VolumeEntry | undefined): AliasEntry {
@@ -285,6 +288,7 @@ function trashOfFields(fields: Omit<RetiredFields, "volume">): Omit<RetiredEntry
     removedBy: stated("removedBy", fields.removedBy),
     purgeAtMs: stated("purgeAtMs", fields.purgeAtMs),
     sizeBytes: stated("sizeBytes", fields.sizeBytes),
+    aliases: stated("aliases", fields.aliases).map(parseVolumeName),
   };
 }
 

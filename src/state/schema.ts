@@ -110,7 +110,8 @@ CREATE TABLE retired_3 (
   trash_phase TEXT NOT NULL,
   removed_by TEXT NOT NULL,
   purge_at_ms REAL,
-  size_bytes INTEGER, ${volumeColumns3}
+  size_bytes INTEGER,
+  aliases TEXT NOT NULL, ${volumeColumns3}
 ) STRICT;
 CREATE TABLE aliases (
   volume_id INTEGER NOT NULL REFERENCES volumes (id) ON DELETE CASCADE,

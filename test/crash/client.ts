@@ -95,6 +95,7 @@ export interface TrashItem {
   /** null: not measured. */
   readonly sizeBytes: number | null;
   readonly createdAt: string;
+  readonly aliases: readonly string[];
   readonly labels: Readonly<Record<string, string>> | null;
   readonly options: Readonly<Record<string, string>> | null;
   readonly note: string | null;

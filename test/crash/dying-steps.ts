@@ -1,8 +1,9 @@
 // One verb on one volume, with the engine dying at a given step of it, and what must be true then.
 //
-// The volume has labels, a note and several files. After a death and a start it is in exactly one
-// place, whole: under a name that it may have, or in the trash, where it can be restored. Only what
-// was to be destroyed may be gone, or be offered no longer. The same where the state is lost too.
+// The volume has labels, a note, an alias and several files. After a death and a start it is in
+// exactly one place, whole: under a name that it may have, or in the trash, where it can be
+// restored. Only what was to be destroyed may be gone, or be offered no longer. The same where the
+// state is lost too.
 import {
   existsSync,
   mkdirSync,
@@ -28,6 +29,7 @@ const stepsMax = 200;
 
 const labels = { of: "wiki", ключ: "\u2028" };
 const note = "what must not be lost";
+const alias = parseVolumeName("wiki-before");
 /** Relative to `_data`. */
 const files: Readonly<Record<string, string>> = {
   a: "content of a",
@@ -162,6 +164,8 @@ async function dieAt(
   try {
     const place = await settled(stage);
     check(scenario, place, stage.isDone && !isStateLost);
+    // Only what lies in the trash says itself what it is.
+    if (place.kind === "volume" && !isStateLost) mustHaveAlias(stage, place.name);
     if (place.kind === "trash") await restoreAll(stage, place.id, isStateLost);
   } catch (error) {
     const what = `${scenario.verb}, dead before step ${step}${isStateLost ? ", state lost" : ""}`;
@@ -205,7 +209,8 @@ function soon(delayMs: number, fire: () => void): () => void {
 }
 
 async function fillWiki(bench: EngineBench): Promise<void> {
-  await create(bench, { name: "wiki", options: { trash: "30d" }, labels });
+  await create(bench, { name: alias, options: { trash: "30d" }, labels });
+  await bench.engine.upkeep.rename(alias, "wiki", { keepAlias: true }, bench.operation());
   const change = { labelsSet: {}, labelsRemoved: [], note, optionsSet: {}, optionsRemoved: [] };
   await bench.engine.upkeep.update("wiki", change, bench.operation());
   const data = join(bench.volumePath("wiki"), "_data");
@@ -289,6 +294,11 @@ function mustBeClean(directory: string): void {
   if (left.length > 0) throw new Error(`${left.join()} is left in ${directory}`);
 }
 
+function mustHaveAlias({ bench }: Stage, name: string): void {
+  const meant = bench.state.read((view) => view.alias(alias)?.volume);
+  if (meant !== parseVolumeName(name)) throw new Error(`${alias} means ${meant}, not ${name}`);
+}
+
 function check(scenario: Scenario, place: Place, isAcknowledged: boolean): void {
   const { volumeNames, mayBeInTrash, mayBeGone, after } = scenario;
   const told = JSON.stringify(place);
@@ -312,4 +322,5 @@ async function restoreAll(stage: Stage, id: TrashId, isStateLost: boolean): Prom
     throw new Error(`restored ${how}: ${JSON.stringify(found)}`);
   }
   mustBeClean(bench.volumePath("back"));
+  mustHaveAlias(stage, "back");
 }

@@ -4,7 +4,7 @@
 // a client is unanswered when the daemon dies; that one may have happened or not, but not by half.
 import { isDeepStrictEqual } from "node:util";
 import type { Volume } from "./client.ts";
-import { isSameWorld, type Known, keyOf, nothing, type World } from "./world.ts";
+import { aliasesOf, isSameWorld, type Known, keyOf, nothing, type World } from "./world.ts";
 
 /** What a create asked for. */
 export interface Wanted {
@@ -76,7 +76,9 @@ export class ClientModel {
   allowsAfterCut(found: World): boolean {
     const isBack = (known: Known) => this.#destroyed.some((one) => isDeepStrictEqual(one, known));
     const volumes = new Map([...found.volumes].filter(([, known]) => !isBack(known)));
-    return this.allows(found) || this.allows({ ...found, volumes });
+    const isKnown = (meant: string) => volumes.has(meant) || !found.volumes.has(meant);
+    const aliases = new Map([...found.aliases].filter(([, meant]) => isKnown(meant)));
+    return this.allows(found) || this.allows({ ...found, volumes, aliases });
   }
 
   /** After a crash: what was found is what is known from now on. */
@@ -93,7 +95,9 @@ function destroyedBetween(before: World, after: World): readonly Known[] {
   if (!isLess) return [];
   const inTrash = new Set(after.trash.map(keyOf));
   const gone = [...before.volumes.values()].filter(({ volume }) => !after.volumes.has(volume.Name));
-  return gone.filter((known) => !inTrash.has(keyOf(known)));
+  return gone.filter((known) => {
+    return !inTrash.has(keyOf({ ...known, aliases: aliasesOf(before, known.volume.Name) }));
+  });
 }
 
 function sizeOf({ volumes, trash }: World): number {

@@ -22,7 +22,7 @@ export async function keptEntries(
 }
 
 export function foundEntry(item: TrashItem, root: string): FoundEntry {
-  const { id, name, note, labels, options } = item;
+  const { id, name, note, labels, options, aliases } = item;
   const volume: Volume = {
     Name: name,
     // Docker's form has whole seconds.
@@ -34,7 +34,7 @@ export function foundEntry(item: TrashItem, root: string): FoundEntry {
     Options: options,
   };
   const files = hasMount(volume) ? new Map() : filesBelow(join(root, "trash", id, "_data"));
-  return { id, entry: { volume, note, files } };
+  return { id, entry: { volume, note, files, aliases } };
 }
 
 /** Contents of the plain files of a directory, by name. */

@@ -21,7 +21,10 @@ export interface Known extends Contents {
 }
 
 /** An entry of the trash. Its id is the daemon's; `volume.Name` is the name that it had. */
-export type Trashed = Contents;
+export interface Trashed extends Contents {
+  /** What meant it when it was removed, sorted. */
+  readonly aliases: readonly string[];
+}
 
 export interface World {
   readonly volumes: ReadonlyMap<string, Known>;
@@ -56,11 +59,11 @@ function keysOf(trash: readonly Trashed[]): readonly string[] {
 }
 
 /** The same for entries that cannot be told apart by anything but their ids. */
-export function keyOf({ volume, note, files }: Trashed): string {
+export function keyOf({ volume, note, files, aliases }: Trashed): string {
   const { Name, CreatedAt, Labels, Options } = volume;
   const labels = Labels === null ? null : Object.entries(Labels).sort();
   const options = Options === null ? null : Object.entries(Options).sort();
-  return JSON.stringify([Name, CreatedAt, labels, options, note, [...files].sort()]);
+  return JSON.stringify([Name, CreatedAt, labels, options, note, [...files].sort(), aliases]);
 }
 
 export function created(world: World, volume: Volume): World {
@@ -68,13 +71,14 @@ export function created(world: World, volume: Volume): World {
   return withVolume(world, { volume, note: null, files, holders: new Set(), protection: null });
 }
 
-/** Into the trash, with all that it has; its aliases end. */
+/** Into the trash, with all that it has; its aliases are free until it comes back. */
 export function removed(world: World, name: string, isPurged = false): World {
   const { volume, note, files } = knownIn(world, name);
   const rest = withoutVolume(world, name);
   const aliases = new Map([...world.aliases].filter(([, meant]) => meant !== name));
   const isKept = !isPurged && !isTrashOff(volume);
-  const trash = isKept ? [...world.trash, { volume, note, files }] : world.trash;
+  const entry = { volume, note, files, aliases: aliasesOf(world, name) };
+  const trash = isKept ? [...world.trash, entry] : world.trash;
   return { ...rest, aliases, trash };
 }
 
@@ -99,11 +103,22 @@ export function wrote(world: World, name: string, file: string, content: string)
   return change(world, name, ({ files }) => ({ files: new Map([...files, [file, content]]) }));
 }
 
-/** Out of the trash, as it was, under this name. */
+/** Sorted. */
+export function aliasesOf(world: World, name: string): readonly string[] {
+  return [...world.aliases].flatMap(([alias, meant]) => (meant === name ? [alias] : [])).sort();
+}
+
+/** Out of the trash, as it was, under this name, with those aliases that nothing has. */
 export function restored(world: World, entry: Trashed, as: string): World {
+  const { note, files } = entry;
   const volume = called(entry.volume, as);
-  const known: Known = { ...entry, volume, holders: new Set(), protection: null };
-  return withVolume(purged(world, entry), known);
+  const known: Known = { volume, note, files, holders: new Set(), protection: null };
+  const after = withVolume(purged(world, entry), known);
+  const back = entry.aliases.filter((alias) => {
+    return !after.volumes.has(alias) && !after.aliases.has(alias);
+  });
+  const aliases = new Map([...after.aliases, ...back.map((alias) => [alias, as] as const)]);
+  return { ...after, aliases };
 }
 
 export function purged(world: World, entry: Trashed): World {
@@ -209,10 +224,10 @@ function wordsOf({ volumes, aliases, trash }: World): readonly string[] {
     const text = { ...known, files: Object.fromEntries(known.files), holders: [...holders].sort() };
     return `volume ${shortened(text)}`;
   });
-  const removed = trash.map(({ volume, note, files }) => {
+  const removed = trash.map(({ volume, note, files, aliases: freed }) => {
     const { Name, CreatedAt, Labels, Options } = volume;
     const text = { Name, CreatedAt, Labels, Options, note, files: Object.fromEntries(files) };
-    return `in the trash ${shortened(text)}`;
+    return `in the trash ${shortened({ ...text, aliases: freed })}`;
   });
   return [...told, ...removed, ...[...aliases].map(([alias, name]) => `alias ${alias}: ${name}`)];
 }

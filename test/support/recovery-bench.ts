@@ -87,7 +87,7 @@ export function retiredRow(volume: VolumeEntry, more: Partial<RetiredEntry> = {}
   const retiredAtMs = Date.now();
   return {
     ...{ id: idOfTrash, volume, phase: "purging", retiredAtMs, removedBy: "holdfast" },
-    ...{ purgeAtMs: retiredAtMs, sizeBytes: null },
+    ...{ purgeAtMs: retiredAtMs, sizeBytes: null, aliases: [] },
     ...more,
   };
 }

@@ -107,12 +107,19 @@ describe("a volume with an older name", () => {
     expect(await readBy(bench, "archive")).toBe("orders");
   });
 
-  when("goes to the trash with its names, and comes back without the older one", async () => {
+  when("goes to the trash with its names, and comes back with them", async () => {
     await bench.createVolume("first");
+    fill(bench, "first");
     await holdfast(bench, "volume", "rename", "first", "second", "--keep-alias");
     await bench.docker("volume", "rm", "second");
     expect(await refusal(bench, "volume", "inspect", "first")).toContain("no such volume");
     expect(await bench.refused("volume", "inspect", "first")).toContain("no such volume");
+    await holdfast(bench, "trash", "restore", "second");
+    // dockerd, too, goes on with the older one.
+    expect(await bench.docker("volume", "ls", "-q", "--filter", "name=first")).toBe("first");
+    expect(await readBy(bench, "first")).toBe("first");
+    expect(await readBy(bench, "second")).toBe("first");
+    await bench.docker("volume", "rm", "second");
     await holdfast(bench, "trash", "restore", "second", "--as", "first");
     expect(await bench.docker("volume", "ls", "-q", "--filter", "name=first")).toBe("first");
   });

@@ -19,7 +19,10 @@ export const TRASH_PAGE_COUNT_MAX = 1_000;
 
 const entry = {
   type: "object",
-  required: ["id", "name", "driver", "phase", "sizeBytes", "removedAt", "removedBy", "purgesAt"],
+  required: [
+    ...["id", "name", "driver", "phase", "sizeBytes", "removedAt", "removedBy", "purgesAt"],
+    "aliases",
+  ],
   properties: {
     id: text,
     /** The volume's, when it was removed. */
@@ -39,6 +42,8 @@ const entry = {
     options: textMap,
     note: textOrNull,
     createdAt: instant,
+    /** What meant the volume too, and does again when it is restored, where it is free then. */
+    aliases: { type: "array", items: text },
     /** Its name had been made up. */
     wasAnonymous: { type: "boolean" },
   },

@@ -61,6 +61,7 @@ describe("the list", () => {
         options: { trash: "30d" },
         note: null,
         createdAt: "2026-10-15T20:00:00.000Z",
+        aliases: [],
         wasAnonymous: false,
       },
     ]);
@@ -114,7 +115,7 @@ describe("an entry", () => {
     expect(ambiguous.status).toBe(409);
     expect(ambiguous.json).toMatchObject({ code: "trash.ambiguous" });
     expect(ambiguous.body).toContain(id);
-    for (const ref of ["nothing", "t-0", "%2F"]) {
+    for (const ref of ["nothing", "t-", "%2F"]) {
       const { status, json } = await api.send("GET", `${trash}/${ref}`);
       expect([ref, status, json]).toMatchObject([ref, 404, { code: "trash.not_found" }]);
     }
@@ -136,6 +137,17 @@ describe("an entry", () => {
     expect(back.json).toMatchObject({ name: "wiki-old", labels: { a: "1" }, state: "idle" });
     expect(existsSync(join(api.engine.volumePath("wiki-old"), "_data", "page"))).toBe(true);
     expect((await api.send("POST", path)).status).toBe(404);
+  });
+
+  test("has the aliases of its volume, which mean it again when it is back", async () => {
+    await using api = await started();
+    await create(api, "wiki");
+    const renaming = { body: { to: "docs", keepAlias: true } };
+    await api.send("POST", `${OWN_PREFIX}volumes/wiki/rename`, renaming);
+    await remove(api, "docs");
+    expect(await entryOf(api, "docs")).toMatchObject({ aliases: ["wiki"] });
+    const back = await api.send("POST", `${trash}/docs/restore`, { body: { as: "back" } });
+    expect(back.json).toMatchObject({ name: "back", aliases: ["wiki"] });
   });
 
   test("is purged only with its name, and is gone when that was waited for", async () => {

@@ -105,6 +105,7 @@ function entryObject(entry: RetiredEntry): object {
     options: volume.options,
     note: volume.note,
     createdAt: instantOf(volume.createdAtMs),
+    aliases: entry.aliases,
     wasAnonymous: isAnonymous(volume),
   };
 }

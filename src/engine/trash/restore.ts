@@ -4,8 +4,10 @@ import { EngineError } from "../../core/errors.ts";
 import { parseVolumeName, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { RetiredEntry, VolumeEntry } from "../../core/state-store.ts";
+import { isFree, putAliasesBack, tellTaken } from "../aliases.ts";
 import { driverOptions } from "../engine-options.ts";
 import { historyEntry } from "../history-entry.ts";
+import { leasesOf } from "../name-leases.ts";
 import { drivenBy, keptEntry, settlePlace } from "./entries.ts";
 import type { TrashParts } from "./trash.ts";
 
@@ -27,24 +29,29 @@ export async function restoreVolume(
   const entry = keptEntry(state, id, "restore");
   const name = wanted ?? entry.volume.name;
   await settlePlace(parts, entry, operation);
-  await using _name = await leases.acquire(`volume:${name}`, "exclusive", operation);
+  // Of what is free now, so that nobody makes it meanwhile; for what is taken nobody waits.
+  const free = state.read((view) => entry.aliases.filter((alias) => isFree(view, alias)));
+  await using _names = await leasesOf(leases, [name, ...free], operation);
   refuseTaken(parts, name);
   const { driver, trash } = drivenBy(parts, entry);
   await refuseOccupied(parts, { driver, entry, name }, operation);
   const spec = { name, options: driverOptions(entry.volume.options) };
   const { mountpoint } = driver.rebuild?.describe(spec) ?? entry.volume;
   const volume: VolumeEntry = { ...entry.volume, name, mountpoint, phase: "ready" };
-  await state.write((transaction) => {
+  const aliases = { aliases: entry.aliases, volume: name, sinceMs: host.nowMs() };
+  const taken = await state.write((transaction) => {
     transaction.removeRetired(id);
     transaction.putVolume(volume);
     const change = { action: "restore", entry: volume, subject: id } as const;
     transaction.addHistory(historyEntry(host, change, operation));
+    return putAliasesBack(transaction, aliases);
   });
   try {
     await bringBack({ driver, trash, id, volume }, operation);
   } catch (error) {
     await undo(parts, { driver, entry, volume, error }, operation);
   }
+  tellTaken(taken, name, operation);
   events.volume("restore", name, { driver: volume.driver, trash: id });
   return volume;
 }

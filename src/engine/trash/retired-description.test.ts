@@ -44,6 +44,7 @@ const entry: fc.Arbitrary<RetiredEntry> = fc.record({
   removedBy: fc.string(),
   purgeAtMs: fc.option(atMs),
   sizeBytes: fc.option(fc.nat()),
+  aliases: fc.array(name, { maxLength: 3 }),
 });
 
 const change: fc.Arbitrary<HistoryEntry> = fc.record({
@@ -93,7 +94,7 @@ function changed(text: string, path: readonly string[], value?: unknown): string
 const sample: DescribedRetired = {
   entry: {
     ...{ id: makeTrashId("0123456789abcdef"), phase: "kept", retiredAtMs: 5, removedBy: "dockerd" },
-    ...{ purgeAtMs: 7, sizeBytes: 9 },
+    ...{ purgeAtMs: 7, sizeBytes: 9, aliases: [parseVolumeName("docs")] },
     volume: volumeRow("wiki", {
       lastUse: { atMs: 3, holder: parseHolderId("db") },
       protection: { reason: "prod", sinceMs: 4, by: "holdfast" },
@@ -135,6 +136,10 @@ test("no other text is read", () => {
   expect(parseRetired(changed(text, ["version"], 2))).toBeUndefined();
   expect(parseRetired(changed(text, ["entry", "volume", "name"], "../etc"))).toBeUndefined();
   expect(parseRetired(changed(text, ["entry", "id"], "t-1"))).toBeUndefined();
+  expect(parseRetired(changed(text, ["entry", "aliases", "0"], "../etc"))).toBeUndefined();
+  const aliases = Array.from({ length: 1_001 }, (_, index) => `docs-${index}`);
+  expect(parseRetired(changed(text, ["entry", "aliases"], aliases.slice(1)))).toBeDefined();
+  expect(parseRetired(changed(text, ["entry", "aliases"], aliases))).toBeUndefined();
   // What a state does not take, or no clock shows, must not keep a start from going on.
   for (const size of [-1, 0.5, 1e17]) {
     expect(parseRetired(changed(text, ["entry", "sizeBytes"], size))).toBeUndefined();

@@ -17,6 +17,7 @@ import {
   type LastUse,
   LINE_LENGTH_MAX,
   type Protection,
+  RETIRED_ALIASES_MAX,
   type RetiredEntry,
   type VolumeEntry,
   volumePhases,
@@ -115,6 +116,7 @@ const isEntry = exactly<RetiredEntry>({
   removedBy: isText,
   purgeAtMs: orNull(timeMs),
   sizeBytes: orNull(count),
+  aliases: listOf(isVolume, RETIRED_ALIASES_MAX),
 });
 
 const isCaller: Shape<Caller> = either(

@@ -45,6 +45,7 @@ describe("a removal", () => {
       removedBy: "holdfast",
       purgeAtMs: bench.engine.nowMs + 7 * DAY_MS,
       sizeBytes: null,
+      aliases: [],
     });
     expect(volume).toEqual({ ...entry, identity: volume.identity });
     expect(newest(bench)).toMatchObject({ action: "remove", subject: retired.id, outcome: "done" });

@@ -156,7 +156,8 @@ export class Trash {
   }
 
   /**
-   * Brings the volume back, under its old name or another one, and resolves when that is durable.
+   * Brings the volume back, under its old name or another one, with those of its aliases that mean
+   * nothing else by now, and resolves when that is durable.
    * Throws `volume.name_taken`, `trash.purging`, `trash.not_found`, `storage.*`; it can be restored
    * then, as before.
    */
