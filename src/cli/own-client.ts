@@ -7,8 +7,12 @@ import { SeveralFailures } from "./several-failures.ts";
 
 const prefix = "/holdfast/v1/";
 
-/** The path below the prefix; its segments are encoded, the query is not touched. */
+/**
+ * The path below the prefix, of segments and a query that are encoded here. Throws where a segment
+ * is empty: the daemon would see another route, or none.
+ */
 export function ownPath(segments: readonly string[], query: Readonly<Record<string, string>> = {}) {
+  for (const segment of segments) refuseEmpty(segment);
   const path = segments.map(encodeURIComponent).join("/");
   const pairs = Object.entries(query).map(([key, value]) => `${key}=${encodeURIComponent(value)}`);
   return `${prefix}${path}${pairs.length > 0 ? `?${pairs.join("&")}` : ""}`;
@@ -64,6 +68,11 @@ export async function forEach(
   }
   const [failure] = failures;
   if (failure !== undefined) throw failures.length === 1 ? failure : new SeveralFailures(failures);
+}
+
+/** What a variable of a script that was never set makes of a name. */
+export function refuseEmpty(name: string): void {
+  if (name === "") throw badWords("a name or an id is needed, and this one is empty");
 }
 
 /** A command line that cannot be obeyed, whatever the daemon says. */

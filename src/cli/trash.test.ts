@@ -26,7 +26,7 @@ const kept = {
 const entries = [
   kept,
   { ...kept, id: id("9f2b"), name: "wiki", sizeBytes: null, purgesAt: null, removedBy: "" },
-  { ...kept, id: id("0c1"), name: "ci", phase: "purging", sizeBytes: 1_000 },
+  { ...kept, id: id("0c1"), name: "ci", phase: "purging", sizeBytes: 1_000, purgesAt: null },
   { ...kept, id: id("77"), name: "books", protection: { reason: "tax" } },
 ];
 

@@ -30,6 +30,24 @@ function daemonThat(answer: Answer): Promise<FakeDaemon> {
 const onTerminal = { isTerminal: true, env: { NO_COLOR: "1" } };
 const own = "/holdfast/v1/volumes";
 
+test.each([
+  'trash purge --yes ""',
+  'trash restore ""',
+  'trash inspect ""',
+  'volume rm --purge --yes ""',
+  'volume protect "" --reason tax',
+  'volume unprotect ""',
+  'volume rename "" b',
+  'volume rename a ""',
+  'volume history ""',
+  'volume prune --apply ""',
+])("%s is refused before the daemon is asked", async (line) => {
+  await using daemon = await daemonThat(() => json({ message: "no such route" }, 404));
+  const { exit, stderr } = await run(line, daemon);
+  expect([exit, stderr]).toEqual([2, "a name or an id is needed, and this one is empty\n"]);
+  expect(last(daemon)[0]).toBe("");
+});
+
 describe("volume protect", () => {
   const protection = { reason: "prod orders" };
 

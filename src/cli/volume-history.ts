@@ -1,7 +1,7 @@
 // `holdfast volume history`: who did what to a volume, what else it was about, how it ended.
 import type { DaemonClient } from "./client.ts";
 import type { Invocation } from "./command.ts";
-import { ask, badWords, ownPath } from "./own-client.ts";
+import { ask, badWords, ownPath, refuseEmpty } from "./own-client.ts";
 import { oneLine, tableText } from "./table.ts";
 
 /** A change (src/api/holdfast/history-contract.ts). */
@@ -26,6 +26,7 @@ const PAGE_COUNT_MAX = 1_000;
 export async function showHistory(invocation: Invocation): Promise<number> {
   const { options, positional, client, terminal } = invocation;
   const [name = ""] = positional;
+  refuseEmpty(name);
   const text = options.text("count") ?? "";
   const count = /^\d{1,6}$/.test(text) ? Number(text) : 0;
   if (count < 1) throw badWords(`--count ${text}: a whole number from 1 to 999999 is needed`);

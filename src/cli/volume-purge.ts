@@ -8,11 +8,11 @@ export async function purgeVolumes(invocation: Invocation): Promise<number> {
   const { options, positional, client, terminal } = invocation;
   if (!options.flag("purge")) throw badWords("--yes is the answer to --purge, which is not given");
   await forEach(positional, async (name) => {
+    const path = ownPath(["volumes", name], { purge: "true", confirm: name });
     if (!options.flag("yes")) {
       const warning = `This destroys ${name} and its data, for good.`;
       await typedName(terminal, name, { warning, option: "--yes" });
     }
-    const path = ownPath(["volumes", name], { purge: "true", confirm: name });
     await tell(client, { method: "DELETE", path }).catch((error: unknown) => {
       const isGone = error instanceof CliFailure && error.code === "volume.not_found";
       if (!(isGone && options.flag("force"))) throw error;

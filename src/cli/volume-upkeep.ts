@@ -1,6 +1,6 @@
 // `holdfast volume protect`, `unprotect` and `rename`.
 import type { Invocation } from "./command.ts";
-import { ask, ownPath, printName } from "./own-client.ts";
+import { ask, ownPath, printName, refuseEmpty } from "./own-client.ts";
 import { protect, unprotect } from "./protection.ts";
 
 export function protectVolume(invocation: Invocation): Promise<number> {
@@ -17,6 +17,7 @@ export function unprotectVolume(invocation: Invocation): Promise<number> {
 export async function renameVolume(invocation: Invocation): Promise<number> {
   const { options, positional, client } = invocation;
   const [name = "", to = ""] = positional;
+  refuseEmpty(to);
   const path = ownPath(["volumes", name, "rename"]);
   const body = { to, keepAlias: options.flag("keep-alias") };
   return await printName(invocation, ask(client, { method: "POST", path, body }));

@@ -198,9 +198,10 @@ export interface TrashCapable {
    * Destroys what was retired, for ever, at a low priority. Returns when that survives a power cut.
    * Purging what is not there succeeds. It never follows a symbolic link. It never crosses into
    * another file system. Refuses with `volume.in_use` what a mount in any mount namespace still
-   * shows. From its first effect on `list` says `isPurging`.
+   * shows. From its first effect on `list` says `isPurging`. `isUrgent` may be asked at any time:
+   * whether somebody waits for it just now.
    */
-  purge(ids: readonly TrashId[], operation: Operation): Promise<void>;
+  purge(ids: readonly TrashId[], operation: Operation, isUrgent?: () => boolean): Promise<void>;
   /**
    * Throws `volume.in_use` where `purge` would, and does nothing else, so that nothing is given up
    * that cannot be destroyed. Missing: nobody can look before.

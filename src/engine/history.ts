@@ -4,6 +4,7 @@ import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
+  HistoryEntry,
   HistoryPage,
   HistoryQuery,
   StateStore,
@@ -12,6 +13,7 @@ import type {
 import { Turns } from "../core/turns.ts";
 import { resolved } from "./aliases.ts";
 import { type Change, historyEntry } from "./history-entry.ts";
+import { isOf, type Place, placeBefore } from "./history-place.ts";
 
 /** How many changes are looked at without letting others work: some 4 ms. */
 const SPAN_COUNT = 4_000;
@@ -82,17 +84,18 @@ export class History {
         }
         const isUndone = isUndo;
         isUndo = entry.action === "undo";
-        if (entry.outcome !== "done" || isUndone) continue;
-        if (entry.action === "rename") {
-          volume = entry.subject as VolumeName; // See `HistoryEntry.subject`.
-          cursor = entry.cursor;
+        if (isUndone) continue;
+        const place = placeBefore({ in: "volumes", name: volume }, entry);
+        if (place.in === "trash") {
+          const removal = await this.#removalOf(place, entry.cursor, operation);
+          if (removal === undefined) continue;
+          volume = removal.volume;
+          cursor = removal.cursor + 1;
           break;
         }
-        if (entry.action !== "restore") continue;
-        const removal = await this.#removalOf(entry, operation);
-        if (removal === undefined) continue;
-        volume = removal.volume;
-        cursor = removal.cursor + 1;
+        if (place.name === volume) continue;
+        volume = place.name;
+        cursor = entry.cursor;
         break;
       }
       if (cursor === 0) return { entries, next: null };
@@ -100,19 +103,19 @@ export class History {
     }
   }
 
-  /** The removal that a restore has undone: it may have been of another name. */
+  /** What has put it into the trash, before that cursor: it may have been of another name. */
   async #removalOf(
-    restore: StoredHistoryEntry,
+    place: Place,
+    cursor: number,
     operation: Operation,
   ): Promise<StoredHistoryEntry | undefined> {
     const turns = new Turns();
-    for (let before: number | null = restore.cursor; before !== null; ) {
+    for (let before: number | null = cursor; before !== null; ) {
       operation.signal.throwIfAborted();
       const page: HistoryPage = this.#parts.state.history({ ...newestFirst, before });
-      const found = page.entries.find(
-        ({ action, subject }) =>
-          subject === restore.subject && (action === "remove" || action === "prune"),
-      );
+      const isIt = (row: HistoryEntry): boolean =>
+        isOf(place, row) && placeBefore(place, row).in === "volumes";
+      const found = page.entries.find(isIt);
       if (found !== undefined) return found;
       before = page.next;
       while (turns.isOver()) await turns.next();

@@ -112,9 +112,9 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       around.call({ call: "restore", volume }, operation, (inner) =>
         facet.restore(id, volume, inner),
       ),
-    purge: (ids, operation) =>
+    purge: (ids, operation, isUrgent) =>
       around.call({ call: "purge", volume: undefined }, operation, (inner) =>
-        facet.purge(ids, inner),
+        facet.purge(ids, inner, isUrgent),
       ),
     refuseShown:
       refuseShown &&

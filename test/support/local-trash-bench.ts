@@ -29,9 +29,9 @@ export function trashBench(): TrashBench {
 
   function open(change: Partial<Host> = {}): ReturnType<TrashBench["open"]> {
     const host = { ...linuxHost(), ...change };
-    const run: Host["run"] = (program, args, inner) => {
+    const run: Host["run"] = (program, args, inner, pace) => {
       programs.push([program, ...args]);
-      return host.run(program, args, inner);
+      return host.run(program, args, inner, pace);
     };
     const driver = localDriver({ root, host: { ...host, run } });
     if (driver.trash === undefined) throw new Error("local has a trash");

@@ -1,16 +1,15 @@
 // Around the removal of volumes that real containers have: prune plans, other names, purges of what
 // a container still shows, what volumes say of their own end, and who did it all.
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { describe, expect } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../support/child.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { needs, whenPossible } from "../support/needs.ts";
+import type { HoldsBench } from "../support/holds-bench.ts";
 import { testImage } from "../support/test-image.ts";
+import { stage } from "./stage.ts";
 import {
   dataOf,
   dayMs,
-  dockerRequirements,
   fill,
   history,
   holdfast,
@@ -18,24 +17,15 @@ import {
   onOwnSocket,
   readBy,
   refusal,
-  startMs,
   stayMs,
-  testMs,
   trash,
   treeOf,
 } from "./steps.ts";
 
 let bench: HoldsBench;
-beforeAll(async () => {
-  if (needs(...dockerRequirements).skip !== undefined) return;
-  bench = new HoldsBench();
-  await bench.start();
-}, startMs);
-afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
-
-function when(name: string, run: () => Promise<void>): void {
-  whenPossible(dockerRequirements, name, run, testMs);
-}
+const when = stage((started) => {
+  bench = started;
+});
 
 /** The id that a plan is applied by, and its text. */
 async function planned(
@@ -233,6 +223,9 @@ describe("what a volume says of its own end", () => {
       await eventually(
         async () => ((await trash(bench)).some((entry) => entry.name === name) ? undefined : true),
         { timeoutMs: 10_000, otherwise: () => `${name} is not purged` },
+      );
+      expect(await refusal(bench, "trash", "restore", name)).toMatch(
+        /it was removed for good at \S+Z by dockerd$/m,
       );
     }
     const odd = ["create", "-d", "holdfast", "-o", "trash=never", "odd"];

@@ -1,23 +1,13 @@
 // A Compose project and the trash: `down -v` and back, protection, prune plans, another name.
-import { afterAll, beforeAll, expect } from "bun:test";
+import { expect } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Ended, eventually, runToEnd } from "../support/child.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { needs, type Requirement, whenPossible } from "../support/needs.ts";
+import type { HoldsBench } from "../support/holds-bench.ts";
 import { testImage } from "../support/test-image.ts";
-import {
-  dockerRequirements,
-  history,
-  holdfast,
-  keptAs,
-  readBy,
-  refusal,
-  startMs,
-  testMs,
-} from "./steps.ts";
+import { stage } from "./stage.ts";
+import { history, holdfast, keptAs, readBy, refusal } from "./steps.ts";
 
-const requirements: readonly Requirement[] = [...dockerRequirements, "docker-compose"];
 const composeTimeoutMs = 60_000;
 
 const file = `version: "3.7"
@@ -44,17 +34,14 @@ volumes:
 const options = ["sharing=onewriter", "owner=999:999"];
 
 let bench: HoldsBench;
-beforeAll(async () => {
-  if (needs(...requirements).skip !== undefined) return;
-  bench = new HoldsBench();
-  await bench.start();
-}, startMs);
-afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
+const whenComposed = stage((started) => {
+  bench = started;
+}, "docker-compose");
 
 function when(name: string, run: (project: string) => Promise<void>): void {
   projectCount += 1;
   const project = `shop${projectCount}`;
-  whenPossible(requirements, name, () => run(project), testMs);
+  whenComposed(name, () => run(project));
 }
 
 let projectCount = 0;

@@ -1,16 +1,15 @@
 // What is protected stays, whoever asks: dockerd, the docker command line on Holdfast's own socket,
 // Podman, Holdfast itself. All of them are told why.
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { describe, expect } from "bun:test";
 import { existsSync } from "node:fs";
 import { runOnTerminal } from "../e2e/on-terminal.ts";
 import { holdfastCommand } from "../support/daemon.ts";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { needs, type Requirement, whenPossible } from "../support/needs.ts";
+import type { HoldsBench } from "../support/holds-bench.ts";
 import { podmanRunArguments } from "../support/podman.ts";
 import { testImage } from "../support/test-image.ts";
+import { stage } from "./stage.ts";
 import {
   dataOf,
-  dockerRequirements,
   fill,
   history,
   holdfast,
@@ -18,8 +17,6 @@ import {
   onOwnSocket,
   readBy,
   refusal,
-  startMs,
-  testMs,
   trash,
   treeOf,
 } from "./steps.ts";
@@ -28,16 +25,9 @@ const reason = "prod orders, ask before touching";
 const isProtected = `volume is protected: ${reason}`;
 
 let bench: HoldsBench;
-beforeAll(async () => {
-  if (needs(...dockerRequirements).skip !== undefined) return;
-  bench = new HoldsBench();
-  await bench.start();
-}, startMs);
-afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
-
-function when(name: string, run: () => Promise<void>, ...more: readonly Requirement[]): void {
-  whenPossible([...dockerRequirements, ...more], name, run, testMs);
-}
+const when = stage((started) => {
+  bench = started;
+});
 
 /** A protected volume with data in it. */
 async function protectedVolume(name: string): Promise<void> {

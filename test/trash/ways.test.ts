@@ -1,40 +1,31 @@
 // Every way to destroy a volume leads into the trash, and back: dockerd's, the docker command
 // line's on Holdfast's own socket, and Holdfast's own.
-import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { describe, expect } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { HoldsBench } from "../support/holds-bench.ts";
-import { needs, skipLoudly, whenPossible } from "../support/needs.ts";
+import type { HoldsBench } from "../support/holds-bench.ts";
+import { skipLoudly } from "../support/needs.ts";
 import { testImage } from "../support/test-image.ts";
+import { stage } from "./stage.ts";
 import {
   comesBack,
   dataOf,
   dayMs,
-  dockerRequirements,
   fill,
   holdfast,
   keptAs,
   onOwnSocket,
   readBy,
   refusal,
-  startMs,
   stayMs,
-  testMs,
   trash,
   treeOf,
 } from "./steps.ts";
 
 let bench: HoldsBench;
-beforeAll(async () => {
-  if (needs(...dockerRequirements).skip !== undefined) return;
-  bench = new HoldsBench();
-  await bench.start();
-}, startMs);
-afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
-
-function when(name: string, run: () => Promise<void>): void {
-  whenPossible(dockerRequirements, name, run, testMs);
-}
+const when = stage((started) => {
+  bench = started;
+});
 
 /** What a container does to a volume that dockerd makes for it, and removes with it. */
 const anonymously = ["run", "--rm", "--network", "none", "--volume-driver", "holdfast"];

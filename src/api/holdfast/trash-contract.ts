@@ -35,7 +35,7 @@ const entry = {
     removedAt: instant,
     /** The program that removed it. */
     removedBy: text,
-    /** When it may be purged; null: never by itself. */
+    /** When it may be purged; null: never by itself, or its purging has begun. */
     purgesAt: instantOrNull,
     protection,
     labels: textMap,

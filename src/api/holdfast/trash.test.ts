@@ -3,9 +3,11 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
+import { parseDriverName } from "../../core/names.ts";
 import { trashDefaults } from "../../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
+const absent = parseDriverName("absent");
 const trash = `${OWN_PREFIX}trash`;
 
 interface Entry {
@@ -163,6 +165,19 @@ describe("an entry", () => {
     expect([purged.status, purged.body]).toEqual([204, ""]);
     expect((await api.send("GET", `${trash}/${id}`)).status).toBe(404);
     expect(existsSync(join(api.engine.root, "trash", id))).toBe(false);
+  });
+
+  test("that is being purged says so, and no time at which that may begin", async () => {
+    await using api = await started();
+    await create(api, "wiki");
+    await remove(api, "wiki");
+    const { volume, ...kept } = api.engine.engine.trash.find("wiki");
+    // Its driver is not here: so it stays as it is.
+    const purging = { ...kept, phase: "purging" as const, volume: { ...volume, driver: absent } };
+    await api.engine.state.write((transaction) => transaction.putRetired(purging));
+    expect(await entryOf(api, "wiki")).toMatchObject({ phase: "purging", purgesAt: null });
+    const { entries } = (await api.send("GET", trash)).json as Page;
+    expect(entries).toMatchObject([{ phase: "purging", purgesAt: null }]);
   });
 
   test("that is protected is not purged, until that is lifted with its name", async () => {

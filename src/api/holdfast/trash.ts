@@ -99,7 +99,7 @@ function entryObject(entry: RetiredEntry): object {
     sizeBytes,
     removedAt: instantOf(retiredAtMs),
     removedBy,
-    purgesAt: instantOf(purgeAtMs),
+    purgesAt: phase === "kept" ? instantOf(purgeAtMs) : null,
     protection: protectionObject(volume.protection),
     labels: volume.labels,
     options: volume.options,

@@ -152,6 +152,21 @@ describe("purge", () => {
     await bench.open().trash.purge([idOf(9)], operation);
     expect(bench.programs).toEqual([]);
   });
+
+  test("that somebody waits for has no rests", async () => {
+    const id = await bench.retired(1);
+    const { run } = linuxHost();
+    let isUrgent: boolean | undefined;
+    const { trash } = bench.open({
+      run: (program, args, options, pace) => {
+        isUrgent = pace?.isUrgent?.();
+        return run(program, args, options);
+      },
+    });
+    await trash.purge([id], operation, () => true);
+    expect(isUrgent).toBe(true);
+    expect(bench.inTrash()).toEqual([]);
+  });
 });
 
 describe("a purge that was cut short", () => {

@@ -38,6 +38,8 @@ const ownFiles: ReadonlySet<string> = new Set([...descriptionFiles, "opts.json",
 export interface PurgeParts {
   readonly layout: Layout;
   readonly host: Host;
+  /** See `TrashCapable.purge`: then rm does not rest. */
+  readonly isUrgent?: (() => boolean) | undefined;
 }
 
 /**
@@ -194,7 +196,7 @@ function begin(layout: Layout, id: TrashId): boolean {
 
 /** GNU rm in a helper process: it walks with descriptors, so a link swapped in leads nowhere. */
 async function removeTrees(
-  { host, layout }: PurgeParts,
+  { host, layout, isUrgent }: PurgeParts,
   paths: readonly string[],
   operation: Operation,
 ): Promise<void> {
@@ -202,7 +204,7 @@ async function removeTrees(
   refuseLinkedRoot(layout);
   refuseMounts(host, paths);
   const args = ["--recursive", "--force", "--one-file-system", "--", ...paths];
-  const pace = { ...PACE, isUrgent: () => isSpaceWanted(layout) };
+  const pace = { ...PACE, isUrgent: () => isUrgent?.() === true || isSpaceWanted(layout) };
   const result = await runInBackground(host, ["rm", ...args], operation, pace);
   if (result.exitCode !== 0) {
     throw new EngineError(

@@ -76,7 +76,7 @@ export function localTrash(parts: LocalTrashParts): LocalTrash {
       },
 
       restore: (id, name, operation) => restore(layout, id, name, operation),
-      purge: (ids, operation) => purgeLocal(parts, ids, operation),
+      purge: (ids, operation, isUrgent) => purgeLocal({ ...parts, isUrgent }, ids, operation),
       refuseShown: (ids, operation) => refuseShownRetired(parts, ids, operation),
       list: (operation, known) => retiredOnes(layout, operation, known),
       ...trashUsage(parts),

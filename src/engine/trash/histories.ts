@@ -6,6 +6,7 @@ import type {
   StateStore,
   StoredHistoryEntry,
 } from "../../core/state-store.ts";
+import { isOf, type Place, placeBefore } from "../history-place.ts";
 import { DESCRIBED_HISTORY_COUNT_MAX } from "./retired-description.ts";
 
 /** How many changes are read before others get their turn. */
@@ -13,12 +14,9 @@ const SLICE_COUNT = 500;
 
 /** What is being collected of one volume, from its removal back to its creation. */
 interface Trail {
-  readonly entry: RetiredEntry;
   readonly rows: HistoryEntry[];
-  /** Its name at this time; undefined: the change that put it there is awaited. */
-  name: string | undefined;
-  /** The trash entry that it was then. */
-  id: string;
+  /** Where it is at this time. */
+  place: Place;
 }
 
 /**
@@ -31,7 +29,7 @@ export async function historiesOf(
 ): Promise<ReadonlyMap<TrashId, readonly HistoryEntry[]>> {
   const found = new Map(entries.map(({ id }): [TrashId, HistoryEntry[]] => [id, []]));
   let trails: readonly Trail[] = entries.map((entry) => ({
-    ...{ entry, name: undefined, id: entry.id },
+    place: { in: "trash", id: entry.id },
     rows: found.get(entry.id) ?? [],
   }));
   const oldestMs = Math.min(...entries.map(({ volume }) => volume.createdAtMs));
@@ -55,16 +53,11 @@ export async function historiesOf(
 /** Takes up the row where it belongs, and returns the trails that go on. */
 function follow(trails: readonly Trail[], stored: StoredHistoryEntry): readonly Trail[] {
   const { cursor: _, ...row } = stored;
-  const isEnd = row.action === "remove" || row.action === "prune";
   const ended = new Set<Trail>();
   for (const trail of trails) {
-    if (trail.name === undefined) {
-      // Before its removal nothing of that name was this volume.
-      if (row.subject !== trail.id) continue;
-      if (isEnd) trail.name = row.volume;
-    } else if (row.volume !== trail.name) {
-      continue;
-    }
+    // Before its removal nothing of that name was this volume.
+    if (!isOf(trail.place, row)) continue;
+    trail.place = placeBefore(trail.place, row);
     trail.rows.push(row);
     if (isLast(trail, row)) ended.add(trail);
   }
@@ -73,13 +66,6 @@ function follow(trails: readonly Trail[], stored: StoredHistoryEntry): readonly 
 
 /** Whether nothing before it belongs to the volume, or enough is known. */
 function isLast(trail: Trail, row: HistoryEntry): boolean {
-  if (row.outcome === "done" && row.action === "rename" && row.subject !== "") {
-    trail.name = row.subject;
-  }
-  if (row.outcome === "done" && row.action === "restore") {
-    trail.name = undefined;
-    trail.id = row.subject;
-  }
   const isBorn = row.action === "create" || row.action === "adopt";
   return isBorn || trail.rows.length >= DESCRIBED_HISTORY_COUNT_MAX;
 }

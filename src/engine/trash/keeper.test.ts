@@ -268,6 +268,34 @@ describe("room", () => {
     bench.pass(0);
     await gone(bench, id);
   });
+
+  test("is waited for, but not for ever", async () => {
+    const slow = Promise.withResolvers<void>();
+    let isBegun = false;
+    await using bench = await trashBench(
+      changedTrash((trash) => ({
+        async purge(ids, operation) {
+          isBegun = true;
+          await slow.promise;
+          await trash.purge(ids, operation);
+        },
+      })),
+    );
+    const { id } = await bench.removed("aa");
+    let hasRoom: boolean | undefined;
+    const making = bench.engine.engine.trash.makeRoom(bench.engine.operation()).then((made) => {
+      hasRoom = made;
+    });
+    await bench.until("its purge should begin", () => isBegun);
+    bench.pass(9 * SECOND_MS);
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(hasRoom).toBeUndefined();
+    bench.pass(SECOND_MS);
+    await making;
+    expect(hasRoom).toBe(true);
+    slow.resolve();
+    await gone(bench, id);
+  });
 });
 
 test("where no driver says how full the disk is, nothing is evicted", async () => {

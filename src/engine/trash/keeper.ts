@@ -10,6 +10,7 @@ import { budgetBytes, evictions, type TrashBudget } from "./budget.ts";
 import { historiesOf } from "./histories.ts";
 import type { Purger } from "./purger.ts";
 import { describeRetired } from "./retired-description.ts";
+import type { StartTimer } from "./timers.ts";
 
 /** How often it looks, in milliseconds. */
 const TICK_MS = 30_000;
@@ -43,12 +44,11 @@ export interface KeeperParts {
   readonly operation: () => Operation;
   /** Gives an entry up for good. */
   readonly giveUp: (id: TrashId, how: GivingUp, operation: Operation) => Promise<void>;
-  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
+  readonly startTimer: StartTimer;
 }
 
 export class TrashKeeper {
   readonly #parts: KeeperParts;
-  readonly #startTimer: NonNullable<KeeperParts["startTimer"]>;
   readonly #stopping = new AbortController();
   readonly #startedAtMs: number;
   /** What its driver could not measure in this life. */
@@ -64,7 +64,6 @@ export class TrashKeeper {
 
   constructor(parts: KeeperParts) {
     this.#parts = parts;
-    this.#startTimer = parts.startTimer ?? startTimer;
     this.#startedAtMs = parts.host.monotonicMs();
   }
 
@@ -122,7 +121,7 @@ export class TrashKeeper {
     const atMs = this.#parts.host.monotonicMs() + delayMs;
     if (this.#timer !== undefined && this.#timer.atMs <= atMs) return;
     this.#timer?.stop();
-    const stop = this.#startTimer(delayMs, () => {
+    const stop = this.#parts.startTimer(delayMs, () => {
       this.#timer = undefined;
       this.#pass = this.#look().then(() => {
         this.#pass = undefined;
@@ -297,10 +296,4 @@ export class TrashKeeper {
     this.#told.add(id);
     operation.log[level](message, { volume: volume.name, trash: id, code, error });
   }
-}
-
-function startTimer(delayMs: number, fire: () => void): () => void {
-  const timer = setTimeout(fire, delayMs);
-  timer.unref();
-  return () => clearTimeout(timer);
 }

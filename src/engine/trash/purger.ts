@@ -9,6 +9,7 @@ import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { TrashId } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { RetiredEntry, StateStore } from "../../core/state-store.ts";
+import { type StartTimer, startTimer } from "./timers.ts";
 
 /** How many volumes one round purges: one commit and one sync of the trash for all of them. */
 const ROUND_COUNT_MAX = 256;
@@ -32,8 +33,8 @@ export interface PurgerParts {
   readonly operation: () => Operation;
   /** Told of what is destroyed, when its row is gone. */
   readonly purged?: ((retired: RetiredEntry) => void) | undefined;
-  /** Calls `fire` after `delayMs` unless the result is called first. */
-  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
+  /** By default a real one. */
+  readonly startTimer?: StartTimer | undefined;
 }
 
 /** A removed volume that is to be purged. */
@@ -57,7 +58,7 @@ interface Resting {
 /** One per daemon. What it has not done when the daemon stops, the next start does. */
 export class Purger {
   readonly #parts: PurgerParts;
-  readonly #startTimer: NonNullable<PurgerParts["startTimer"]>;
+  readonly #startTimer: StartTimer;
   readonly #stopping = new AbortController();
   #waiting: Task[] = [];
   /** What could not be purged: it is tried again later, and the others do not wait for it. */
@@ -214,7 +215,8 @@ export class Purger {
   ): Promise<readonly Failure[]> {
     try {
       const ids = tasks.map((each) => each.retired.id);
-      await trash.purge(ids, operation);
+      // Whoever waits for another one waits for these too.
+      await trash.purge(ids, operation, () => this.#watched.size > 0);
     } catch (thrown) {
       const error = toEngineError(thrown);
       if (tasks.length === 1 || operation.signal.aborted) return failures(tasks, error);
@@ -287,9 +289,4 @@ export class Purger {
 
 function failures(tasks: readonly Task[], error: EngineError): readonly Failure[] {
   return tasks.map((task) => ({ task, error }));
-}
-
-function startTimer(delayMs: number, fire: () => void): () => void {
-  const timer = setTimeout(fire, delayMs);
-  return () => clearTimeout(timer);
 }

@@ -157,6 +157,29 @@ describe("a purge", () => {
     await bench.engine.engine.trash.purged(id, bench.engine.operation());
   });
 
+  test("is urgent as long as somebody waits for one", async () => {
+    const slow = Promise.withResolvers<void>();
+    const asked: (() => boolean | undefined)[] = [];
+    await using bench = await trashBench(
+      changedTrash((trash) => ({
+        async purge(ids, operation, isUrgent) {
+          asked.push(() => isUrgent?.());
+          await slow.promise;
+          await trash.purge(ids, operation);
+        },
+      })),
+    );
+    const { id } = await bench.removed("wiki");
+    await bench.purge(id);
+    const isUrgent = await bench.until("its purge should begin", () => asked[0]);
+    expect(isUrgent()).toBe(false);
+    const waiting = bench.engine.engine.trash.purged(id, bench.engine.operation());
+    expect(isUrgent()).toBe(true);
+    slow.resolve();
+    await waiting;
+    expect(isUrgent()).toBe(false);
+  });
+
   test("that fails says why to who waits, and is tried again when asked", async () => {
     let isDead = true;
     await using bench = await trashBench(

@@ -1,27 +1,26 @@
 // The trash: what was removed is listed, restored, protected, and given up for good.
 //
 // Leases are taken in this order: `trash:ID`, then `volume:NAME`.
-import { setTimeout } from "node:timers/promises";
-import type { TrashCapable, VolumeDriver } from "../../core/driver.ts";
+import type { VolumeDriver } from "../../core/driver.ts";
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { LeaseService } from "../../core/lease-service.ts";
-import { parseTrashId, parseVolumeName, type TrashId, type VolumeName } from "../../core/names.ts";
+import { parseTrashId, type TrashId, type VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../../core/state-store.ts";
-import { isFree, putAliasesBack, tellTaken } from "../aliases.ts";
 import { checkLine } from "../description.ts";
-import { driverOptions } from "../engine-options.ts";
 import type { EventLog } from "../event-log.ts";
 import type { History } from "../history.ts";
 import { byOf, historyEntry } from "../history-entry.ts";
-import { leasesOf } from "../name-leases.ts";
 import { refuseProtected } from "../protection.ts";
 import type { UnfinishedRemovals } from "../unfinished-removals.ts";
 import { isEvictable, type TrashBudget } from "./budget.ts";
+import { drivenBy, inspected, keptEntry, settlePlace } from "./entries.ts";
 import { type GivingUp, TrashKeeper } from "./keeper.ts";
 import { notInTrash, PREFIX_LENGTH_MIN } from "./missing.ts";
 import type { Purger } from "./purger.ts";
+import { restoreVolume } from "./restore.ts";
+import { type StartTimer, startIdleTimer } from "./timers.ts";
 
 export interface TrashParts {
   readonly state: StateStore;
@@ -37,8 +36,8 @@ export interface TrashParts {
   readonly budget: TrashBudget;
   /** A fresh operation on the daemon's own account. */
   readonly operation: () => Operation;
-  /** Calls `fire` after `delayMs` unless the result is called first. */
-  readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
+  /** For what it does by itself, and for how long it is waited for; by default a real one. */
+  readonly startTimer?: StartTimer | undefined;
 }
 
 /** What df, info and metrics tell of the trash. */
@@ -62,11 +61,14 @@ const ROOM_MS = 10_000;
 export class Trash {
   readonly #parts: TrashParts;
   readonly #keeper: TrashKeeper;
+  readonly #startTimer: StartTimer;
 
   constructor(parts: TrashParts) {
     this.#parts = parts;
+    this.#startTimer = parts.startTimer ?? startIdleTimer;
     this.#keeper = new TrashKeeper({
       ...parts,
+      startTimer: this.#startTimer,
       giveUp: (id, how, operation) => this.#giveUp(id, how, operation),
     });
     parts.events.watch(({ action }) => {
@@ -100,8 +102,10 @@ export class Trash {
         operation.log.debug("not evicted", { trash: id, code, error: message });
       }
     }
-    const ended = Promise.allSettled(evicted);
-    await Promise.race([ended, setTimeout(ROOM_MS, undefined, { ref: false })]);
+    const timeUp = Promise.withResolvers<void>();
+    const stopTimer = this.#startTimer(ROOM_MS, timeUp.resolve);
+    await Promise.race([Promise.allSettled(evicted), timeUp.promise]);
+    stopTimer();
     return evicted.length > 0;
   }
 
@@ -118,7 +122,7 @@ export class Trash {
    */
   find(ref: string): RetiredEntry {
     const id = parseTrashId(ref);
-    if (id !== undefined) return this.#inspect(id);
+    if (id !== undefined) return inspected(this.#parts.state, id);
     const all = this.list();
     const named = all.filter(({ volume }) => volume.name === ref);
     const kept = named.filter(({ phase }) => phase === "kept");
@@ -158,38 +162,7 @@ export class Trash {
    * then, as before.
    */
   async restore(id: TrashId, as: string | undefined, operation: Operation): Promise<VolumeEntry> {
-    const { leases, state, events, host } = this.#parts;
-    const wanted = as === undefined ? undefined : parseVolumeName(as);
-    await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
-    const entry = this.#keptEntry(id, "restore");
-    const name = wanted ?? entry.volume.name;
-    await this.#settlePlace(entry, operation);
-    // Of what is free now, so that nobody makes it meanwhile; for what is taken nobody waits.
-    const free = state.read((view) => entry.aliases.filter((alias) => isFree(view, alias)));
-    await using _names = await leasesOf(leases, [name, ...free], operation);
-    this.#refuseTaken(name);
-    const { driver, trash } = this.#driver(entry.volume.driver);
-    await this.#refuseOccupied(driver, { entry, name }, operation);
-    const { options } = entry.volume;
-    const spec = { name, options: driverOptions(options) };
-    const { mountpoint } = driver.rebuild?.describe(spec) ?? entry.volume;
-    const volume: VolumeEntry = { ...entry.volume, name, mountpoint, phase: "ready" };
-    const aliases = { aliases: entry.aliases, volume: name, sinceMs: host.nowMs() };
-    const taken = await state.write((transaction) => {
-      transaction.removeRetired(id);
-      transaction.putVolume(volume);
-      const change = { action: "restore", entry: volume, subject: id } as const;
-      transaction.addHistory(historyEntry(host, change, operation));
-      return putAliasesBack(transaction, aliases);
-    });
-    try {
-      await bringBack({ driver, trash, id, volume }, operation);
-    } catch (error) {
-      await this.#undoRestore(driver, { entry, volume, error }, operation);
-    }
-    tellTaken(taken, name, operation);
-    events.volume("restore", name, { driver: volume.driver, trash: id });
-    return volume;
+    return await restoreVolume(this.#parts, { id, as }, operation);
   }
 
   /**
@@ -198,7 +171,7 @@ export class Trash {
    * it), `storage.*`.
    */
   async purge(id: TrashId, operation: Operation): Promise<void> {
-    const entry = this.#inspect(id);
+    const entry = inspected(this.#parts.state, id);
     try {
       await this.#giveUp(id, { action: "purge" }, operation);
     } catch (error) {
@@ -242,7 +215,7 @@ export class Trash {
     const { leases, state, host, events } = this.#parts;
     const { action, protection, subject } = change;
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
-    const entry = this.#keptEntry(id, action);
+    const entry = keptEntry(state, id, action);
     const changed = { ...entry, volume: { ...entry.volume, protection } };
     await state.write((transaction) => {
       transaction.putRetired(changed);
@@ -262,11 +235,11 @@ export class Trash {
   ): Promise<void> {
     const { leases, state, host, events, purger } = this.#parts;
     await using _lease = await leases.acquire(`trash:${id}`, "exclusive", operation);
-    const entry = this.#inspect(id);
+    const entry = inspected(this.#parts.state, id);
     if (entry.phase === "purging") return;
     refuseProtected(entry.volume, "purge");
-    await this.#settlePlace(entry, operation);
-    const { trash } = this.#driver(entry.volume.driver);
+    await settlePlace(this.#parts, entry, operation);
+    const { trash } = drivenBy(this.#parts, entry);
     if (!isLookedFor) await trash.refuseShown?.([id], operation);
     const purging: RetiredEntry = { ...entry, phase: "purging" };
     await state.write((transaction) => {
@@ -278,118 +251,4 @@ export class Trash {
     if (action === "evict") events.volume("evict", name, { driver, trash: id });
     purger.add(purging);
   }
-
-  /** It can be restored again, unless only the answer was lost. */
-  async #undoRestore(
-    driver: VolumeDriver,
-    { entry, volume, error }: { entry: RetiredEntry; volume: VolumeEntry; error: unknown },
-    operation: Operation,
-  ): Promise<void> {
-    const { state, host, unfinished } = this.#parts;
-    const presence = await driver.get(volume.name, operation).catch(() => undefined);
-    if (presence?.state === "found" && isThat(entry, presence.record.identity)) return;
-    // It may lie under the name: the row says so, and it has to go into the trash before anybody
-    // gets that name, in this life or a later one.
-    const back = presence?.state === "absent" ? entry : { ...entry, volume };
-    await state.write((transaction) => {
-      transaction.removeVolume(volume.name);
-      transaction.putRetired(back);
-      transaction.addHistory(historyEntry(host, { action: "undo", entry: volume }, operation));
-    });
-    if (back !== entry) unfinished.add(back);
-    throw error;
-  }
-
-  /** What a failed removal or restore has left under a name goes into the trash first. */
-  async #settlePlace({ id, volume }: RetiredEntry, operation: Operation): Promise<void> {
-    const { unfinished, leases } = this.#parts;
-    const place = unfinished.placeOf(id);
-    if (place === undefined) return;
-    await using _lease = await leases.acquire(`volume:${place}`, "exclusive", operation);
-    await unfinished.finish(this.#driver(volume.driver).driver, place, operation);
-  }
-
-  #inspect(id: TrashId): RetiredEntry {
-    const entry = this.#parts.state.read((view) => view.retiredEntry(id));
-    if (entry === undefined) throw notInTrash(this.#parts.state, id);
-    return entry;
-  }
-
-  #keptEntry(id: TrashId, what: string): RetiredEntry {
-    const entry = this.#inspect(id);
-    if (entry.phase === "kept") return entry;
-    throw new EngineError(
-      "trash.purging",
-      `${what} ${id}: ${entry.volume.name} is being purged, and is not whole any more`,
-      { details: { id, name: entry.volume.name } },
-    );
-  }
-
-  #refuseTaken(name: VolumeName): void {
-    const { state } = this.#parts;
-    const [volume, alias] = state.read((view) => [view.volume(name), view.alias(name)] as const);
-    if (volume === undefined && alias === undefined) return;
-    const whose = alias === undefined ? "" : `, another name of ${alias.volume}`;
-    throw new EngineError("volume.name_taken", `there is a volume ${name} already${whose}`, {
-      details: { name },
-    });
-  }
-
-  /** Something in the volume's place without a row; a restore of the last minute may be it. */
-  async #refuseOccupied(
-    driver: VolumeDriver,
-    { entry, name }: { entry: RetiredEntry; name: VolumeName },
-    operation: Operation,
-  ): Promise<void> {
-    await this.#parts.clear(driver, name, operation);
-    const presence = await driver.get(name, operation);
-    if (presence.state === "unknown") {
-      throw new EngineError("volume.unknown", `restore ${name}: ${presence.reason}`);
-    }
-    if (presence.state === "absent" || isThat(entry, presence.record.identity)) return;
-    throw new EngineError(
-      "volume.name_taken",
-      `something that is no volume of Holdfast is in the place of ${name}`,
-      { details: { name } },
-    );
-  }
-
-  #driver(name: string): { readonly driver: VolumeDriver; readonly trash: TrashCapable } {
-    const driver = this.#parts.drivers.get(name);
-    if (driver?.trash !== undefined) return { driver, trash: driver.trash };
-    throw new EngineError("driver.not_found", `the driver ${name} is not here, or has no trash`, {
-      details: { driver: name },
-    });
-  }
-}
-
-/** What was never used, and a power cut has taken in part or as a whole, is made again. */
-async function bringBack(
-  { driver, trash, id, volume }: BringingBack,
-  operation: Operation,
-): Promise<void> {
-  const rebuild = volume.usedAtMs === null ? driver.rebuild : undefined;
-  try {
-    await trash.restore(id, volume.name, operation);
-  } catch (error) {
-    const isGone = error instanceof EngineError && error.code === "trash.not_found";
-    if (!isGone || rebuild === undefined) throw error;
-  }
-  if (rebuild === undefined) return;
-  const options = driverOptions(volume.options);
-  const presence = await driver.get(volume.name, operation);
-  const hasOptions = presence.state === "found" && Object.keys(presence.record.options).length > 0;
-  const isWhole = presence.state === "found" && hasOptions === Object.keys(options).length > 0;
-  if (!isWhole) await rebuild.rebuild({ ...volume, options }, operation);
-}
-
-interface BringingBack {
-  readonly driver: VolumeDriver;
-  readonly trash: TrashCapable;
-  readonly id: TrashId;
-  readonly volume: VolumeEntry;
-}
-
-function isThat({ volume }: RetiredEntry, identity: string): boolean {
-  return identity !== "" && volume.identity === identity;
 }
