@@ -274,6 +274,18 @@ describe("the automatic copy", () => {
     await store.close();
   });
 
+  test("follows a protection sooner too", async () => {
+    using directory = temporaryDirectory();
+    const store = openIn(directory.path, { removalCopyIntervalMs: 5 });
+    await put(store, "aa");
+    expect(existsSync(join(directory.path, "state.copy"))).toBe(false);
+    await store.write((transaction) => {
+      transaction.addHistory({ ...sampleHistory("aa", 1), action: "protect" });
+    });
+    await untilCopied(directory.path, 1);
+    await store.close();
+  });
+
   test("one that cannot be written leaves the older one and harms no write", async () => {
     using directory = temporaryDirectory();
     let store = openIn(directory.path);
