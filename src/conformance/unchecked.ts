@@ -44,6 +44,10 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     promise: "Of a sparse file only what is stored counts: it is what a purge frees.",
     why: "storage may know no holes; proven by the local driver's tests",
   },
+  {
+    promise: "`isUrgent` may be asked at any time: whether somebody waits for it just now.",
+    why: "says what is meant; what is done with it is a matter of speed",
+  },
   { promise: "Missing: nobody can look before.", why: "says what is meant" },
   { promise: "Of the file system that the trash lies on.", why: "says what is meant" },
   { promise: "What others than root may still write there.", why: "says what is meant" },
