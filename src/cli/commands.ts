@@ -120,9 +120,18 @@ const volumeCommands: readonly Command[] = [
     summary: "Display detailed information on one or more volumes",
     usage: "[OPTIONS] VOLUME [VOLUME...]",
     argumentCount: { min: 1, max: Number.POSITIVE_INFINITY },
-    options: [{ name: "format", short: "f", kind: "string", summary: formatWords }, json],
+    options: [
+      { name: "format", short: "f", kind: "string", summary: formatWords },
+      {
+        name: "full",
+        kind: "flag",
+        summary: "All that Holdfast knows: holders, history, protection,\nwhat a removal becomes",
+      },
+      json,
+    ],
     examples: [
-      { line: "holdfast volume inspect pgdata", about: "Everything about a volume" },
+      { line: "holdfast volume inspect pgdata", about: "A volume as Docker describes it" },
+      { line: "holdfast volume inspect --full pgdata", about: "With its history and holders" },
       {
         line: "holdfast volume inspect -f '{{.Mountpoint}}' pgdata",
         about: "Where its data lies",

@@ -23,6 +23,7 @@ import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./tras
 import { verify } from "./verify.ts";
 import { showVersion } from "./version.ts";
 import { showHistory } from "./volume-history.ts";
+import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
 import { renderWideTable } from "./volume-ls-wide.ts";
 import { purgeVolumes } from "./volume-purge.ts";
@@ -38,6 +39,7 @@ export const rarely = {
   explainWithoutCommand,
   followEvents,
   forgetEngine,
+  inspectFully,
   hintAtTrash,
   inspectTrash,
   listEngines,

@@ -256,6 +256,23 @@ describe("volume prune --plan", () => {
   });
 });
 
+describe("volume inspect --full", () => {
+  test("prints what Holdfast's own API says, and what is missing at the end", async () => {
+    await using daemon = await daemonThat(({ path }) =>
+      path.endsWith("/wiki")
+        ? json({ name: "wiki", history: [{ action: "create" }] })
+        : json({ message: "get gone: no such volume", code: "volume.not_found" }, 404),
+    );
+    const { stdout, stderr, exit } = await run("volume inspect --full wiki gone", daemon);
+    expect(JSON.parse(stdout)).toEqual([{ name: "wiki", history: [{ action: "create" }] }]);
+    expect([exit, stderr.includes("no such volume")]).toEqual([3, true]);
+    const lines = await run("volume inspect --full --json wiki", daemon);
+    expect(lines.stdout).toBe('{"name":"wiki","history":[{"action":"create"}]}\n');
+    const refused = await run("volume inspect --full -f '{{.Name}}' wiki", daemon);
+    expect([refused.exit, refused.stdout]).toEqual([2, ""]);
+  });
+});
+
 describe("events with cursors", () => {
   const lines = (...all: readonly object[]) => ({
     status: 200,

@@ -27,6 +27,7 @@ async function find({ positional, client }: Invocation): Promise<Found> {
 
 export async function inspectVolumes(invocation: Invocation): Promise<number> {
   const { options, terminal } = invocation;
+  if (options.flag("full")) return (await import("./rarely.ts")).rarely.inspectFully(invocation);
   const format = options.text("format") ?? "";
   const isTemplate = format !== "" && format !== "json";
   const render = isTemplate
