@@ -2,7 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { ask, badWords, forEach, ownPath } from "./own-client.ts";
 
-/** Volumes as Holdfast's own API describes them, those that there are; what is missing at the end. */
+/** Volumes as Holdfast's own API describes them; what is missing is told at the end. */
 export async function inspectFully(invocation: Invocation): Promise<number> {
   const { options, positional, client, terminal } = invocation;
   const format = options.text("format") ?? "";
