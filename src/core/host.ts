@@ -127,6 +127,11 @@ export interface SightQuestion {
 export interface Pace {
   readonly workMs: number;
   readonly restMs: number;
+  /**
+   * What rests, as the kernel names it: whatever starts it (setpriv(1)) is not stopped before the
+   * process has become this program.
+   */
+  readonly program: string;
   /** Asked before each rest: whether it is left out. */
   readonly isUrgent?: () => boolean;
 }

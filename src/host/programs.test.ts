@@ -84,22 +84,27 @@ describe("run", () => {
       pids.push(running.pid);
       return running;
     });
-    const often = { workMs: 20, restMs: 20 };
+    const often = { workMs: 20, restMs: 20, program: "sleep" };
     const ending = noted("sleep", ["0.3"], withoutDeadline, often);
     await until(() => stateOf(pids[0] ?? 0) === "T");
     expect(await ending).toMatchObject({ exitCode: 0 });
     const busy = noted("sleep", ["0.1"], withoutDeadline, {
-      ...{ workMs: 1, restMs: 60_000 },
+      ...{ workMs: 1, restMs: 60_000, program: "sleep" },
       isUrgent: () => true,
     });
     expect(await busy).toMatchObject({ exitCode: 0 });
     const controller = new AbortController();
-    const never = { workMs: 1, restMs: 60_000 };
+    const never = { workMs: 1, restMs: 60_000, program: "sleep" };
     const resting = noted("sleep", ["60"], { signal: controller.signal }, never);
     await until(() => stateOf(pids[2] ?? 0) === "T");
     controller.abort();
     expect(resting).rejects.toMatchObject({ code: "operation.cancelled" });
     await until(() => !isAlive(pids[2] ?? 0));
+  });
+
+  test("is not stopped before it has become the program that rests", async () => {
+    const pace = { workMs: 1, restMs: 60_000, program: "rm" };
+    expect(await run("sleep", ["0.1"], withoutDeadline, pace)).toMatchObject({ exitCode: 0 });
   });
 
   test("hands on the engine's own reason", async () => {

@@ -1,4 +1,5 @@
 // Runs programs: exact arguments, no shell, bounded output, no waiting for what is stuck.
+import { readFileSync } from "node:fs";
 import { EngineError } from "../core/errors.ts";
 import { type Pace, PROGRAM_OUTPUT_BYTES_MAX, type ProgramResult } from "../core/host.ts";
 
@@ -121,10 +122,12 @@ export function runWith(start: StartProgram) {
 }
 
 /** Has it work and rest by turns until the result is called, which leaves it as it is then. */
-function startPacing(running: RunningProgram, { workMs, restMs, isUrgent }: Pace): () => void {
+function startPacing(running: RunningProgram, pace: Pace): () => void {
+  const { workMs, restMs, program, isUrgent } = pace;
   let timer = setTimeout(rest, workMs);
   function rest(): void {
-    const isResting = isUrgent?.() !== true;
+    // What still prepares may not end with the daemon yet: stopped now, it would stay for ever.
+    const isResting = isUrgent?.() !== true && nameOf(running.pid) === program;
     if (isResting) running.rest(true);
     timer = isResting ? setTimeout(work, restMs) : setTimeout(rest, workMs);
   }
@@ -133,6 +136,15 @@ function startPacing(running: RunningProgram, { workMs, restMs, isUrgent }: Pace
     timer = setTimeout(rest, workMs);
   }
   return () => clearTimeout(timer);
+}
+
+/** What the process is at this moment, as the kernel names it; "" when it is gone. */
+function nameOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trimEnd();
+  } catch {
+    return "";
+  }
 }
 
 /** Waits for the end or the signal, whichever comes first; the signal kills, and does not wait. */

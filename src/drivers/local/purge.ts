@@ -26,7 +26,7 @@ const LOOK_INTO_BYTES_MAX = 64 * 1024;
  * file beside it on ext4 waits, whatever rm's priority: such a container lost three quarters of its
  * throughput to an rm without rests, on two processors. Short turns keep each wait short.
  */
-const PACE: Pace = { workMs: 5, restMs: 75 };
+const PACE: Pace = { workMs: 5, restMs: 75, program: "rm" };
 /** What setpriv ends with when the program behind it is missing. */
 const NOT_EXECUTED = 127;
 /** With less available, of the whole, space is wanted before anything else: rm does not rest. */
