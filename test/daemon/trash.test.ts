@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { descendants, eventually } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { runWords, type Surroundings, shellWords } from "../support/fake-daemon.ts";
 import { whenPossible } from "../support/needs.ts";
@@ -58,6 +59,42 @@ whenPossible(
     expect(readdirSync(join(daemon.root, "trash"))).toEqual([]);
   },
 );
+
+whenPossible(["root"], "what destroys data ends with the daemon, also in its rests", async () => {
+  const root = join(folder, "root");
+  let daemon = await startDaemon({ root, environment: { HOLDFAST_TRASH: "off" } });
+  await printed(runOn(daemon), "volume create build");
+  for (let file = 0; file < 3_000; file++) {
+    writeFileSync(join(root, "volumes", "build", "_data", String(file)), "");
+  }
+  await printed(runOn(daemon), "volume rm build");
+  const [rm = 0] = await eventually(
+    async () => {
+      const found = (await descendants(daemon.pid)).filter((pid) => stateOf(pid) === "T");
+      return found.length > 0 ? found : undefined;
+    },
+    { timeoutMs: 10_000, otherwise: () => "nothing rests" },
+  );
+  await daemon.kill();
+  await eventually(async () => (existsSync(`/proc/${rm}`) ? undefined : true), {
+    timeoutMs: 5_000,
+    otherwise: () => `process ${rm} is left in state ${stateOf(rm)}`,
+  });
+  daemon = await startDaemon({ root });
+  await using _daemon = daemon;
+  await printed(runOn(daemon), "trash purge build --yes --wait");
+  expect(readdirSync(join(root, "trash"))).toEqual([]);
+});
+
+/** As /proc has it: "T" is stopped. */
+function stateOf(pid: number): string {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return stat.slice(stat.lastIndexOf(")") + 2).charAt(0);
+  } catch {
+    return "";
+  }
+}
 
 whenPossible(["root"], "protection, a new name, a plan and the history hold together", async () => {
   await using daemon = await startDaemon({ root: join(folder, "root") });
