@@ -1,6 +1,7 @@
 // Aliases: every verb takes them, nothing below the engine knows them, and they can be ended.
 import { describe, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
 import {
   create,
   type EngineBench,
@@ -123,6 +124,15 @@ describe("removing", () => {
       message: "purge old: it is an alias of the volume new: give the volume's own name",
     });
     expect([names(bench), aliases(bench)]).toEqual([["new"], ["old → new"]]);
+  });
+
+  test("a directory that somebody makes under one is left, and nobody gets it", async () => {
+    await using bench = await withAlias();
+    const stray = bench.volumePath("old");
+    await bench.restart(() => mkdirSync(join(stray, "_data"), { recursive: true }));
+    expect(bench.engine.recovery).toMatchObject({ adopted: [], failed: ["old"] });
+    expect([names(bench), aliases(bench)]).toEqual([["new"], ["old → new"]]);
+    expect(existsSync(join(stray, "_data"))).toBe(true);
   });
 
   test("the volume ends its aliases", async () => {

@@ -256,12 +256,24 @@ async function reconcileAbsent(
   }
 }
 
-/** What lies below the root and has no row was there before the state: it is shown, not hidden. */
+/**
+ * What lies below the root and has no row was there before the state: it is shown, not hidden. Not
+ * so under a name that means another volume: whoever uses that name must not get other data.
+ */
 async function adoptRest(stage: Stage, operation: Operation): Promise<void> {
   const { parts, driver, present, report } = stage;
-  const rest = parts.state.read((view) =>
+  const unknown = parts.state.read((view) =>
     [...present.values()].filter((record) => view.volume(record.name) === undefined),
   );
+  const isAlias = ({ name }: VolumeRecord): boolean =>
+    parts.state.read((view) => view.alias(name) !== undefined);
+  for (const { name } of unknown.filter(isAlias)) {
+    report.failed.push(name);
+    operation.log.error("a directory has the name of an alias, and is left as it was", {
+      volume: name,
+    });
+  }
+  const rest = unknown.filter((record) => !isAlias(record));
   if (rest.length === 0) return;
   const atMs = parts.host.nowMs();
   await parts.state.write((transaction) => {

@@ -13,7 +13,7 @@ import {
 } from "../core/state-store.ts";
 import { aliasesOf, putAliasesBack, tellTaken } from "./aliases.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
-import { type Fate, fateOf, forGood, type TrashDefaults } from "./trash/policy.ts";
+import { type Fate, fateOf, forGood, isOwnStorage, type TrashDefaults } from "./trash/policy.ts";
 import type { Purger } from "./trash/purger.ts";
 import { retirementOf } from "./trash/retired-description.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
@@ -56,15 +56,17 @@ export async function removeData(
 }
 
 /**
- * Before a removal for good. Throws `volume.in_use` while a mount in any mount namespace shows the
- * data, by whatever path: a container that has the directory and not the volume, which no engine
- * tells of.
+ * Before a removal for good, which destroys only storage of our own: a share or a tmpfs that the
+ * last life has left mounted is unmounted by the removal. Throws `volume.in_use` while a mount in
+ * any mount namespace shows the data, by whatever path: a container that has the directory and not
+ * the volume, which no engine tells of.
  */
 export async function refuseShown(
   host: Pick<Host, "mountsBelow">,
-  { name, mountpoint }: VolumeEntry,
+  entry: VolumeEntry,
 ): Promise<void> {
-  if (mountpoint === "") return;
+  const { name, mountpoint } = entry;
+  if (mountpoint === "" || !isOwnStorage(entry)) return;
   const [first] = (await host.mountsBelow([mountpoint])).mounts;
   if (first === undefined) return;
   const { container, pid, target } = first;

@@ -2,7 +2,13 @@
 import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { changedTrash, failureOf, names } from "../../../test/support/engine-bench.ts";
+import {
+  changedTrash,
+  create,
+  failureOf,
+  named,
+  names,
+} from "../../../test/support/engine-bench.ts";
 import { dead } from "../../../test/support/recovery-bench.ts";
 import {
   halfRemoved,
@@ -57,6 +63,27 @@ describe("a removal", () => {
     expect(bench.engine.engine.trash.totals()).toEqual({
       ...{ entryCount: 1, purgingCount: 0, knownBytes: 0, unmeasuredCount: 1, budgetBytes: null },
     });
+  });
+
+  test("with `purge` is refused while a mount shows what would be destroyed", async () => {
+    const shown = { directory: "/", target: "/data", pid: 4711, container: null };
+    let isShown = true;
+    const mountsBelow = async () => ({ mounts: isShown ? [shown] : [], isWhole: true });
+    await using bench = await trashBench({ host: (host) => ({ ...host, mountsBelow }) });
+    await bench.filled("wiki");
+    const error = await failureOf(bench.remove("wiki", { purge: true }));
+    expect([error.code, error.message]).toEqual([
+      "volume.in_use",
+      "remove wiki: process 4711 still has its directory, at /data",
+    ]);
+    expect(bench.file("wiki")).toBe("wiki");
+    // Nothing of this is destroyed, so nobody loses it.
+    await create(bench.engine, named("share", { options: { type: "tmpfs", device: "tmpfs" } }));
+    await bench.remove("share", { purge: true });
+    expect(names(bench.engine)).toEqual(["wiki"]);
+    isShown = false;
+    await bench.remove("wiki", { purge: true });
+    expect(names(bench.engine)).toEqual([]);
   });
 
   test("with `purge` leaves nothing, nor where the volume says so itself", async () => {
