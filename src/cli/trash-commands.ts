@@ -1,6 +1,7 @@
 // The commands of the trash, as data.
 import type { Command, OptionSpec } from "./command.ts";
 import { jsonOption } from "./json-option.ts";
+import { confirmOption, reasonOption } from "./protection-options.ts";
 
 const yes: OptionSpec = {
   name: "yes",
@@ -75,7 +76,7 @@ export const trashCommands: readonly Command[] = [
     summary: "Keep an entry of the trash from being purged, also where space is wanted",
     usage: "[OPTIONS] ENTRY",
     argumentCount: { min: 1, max: 1 },
-    options: [{ name: "reason", kind: "string", summary: "Why, in a line" }, jsonOption],
+    options: [reasonOption, jsonOption],
     examples: [
       { line: 'holdfast trash protect pgdata --reason "kim looks for rows"', about: "It stays" },
     ],
@@ -86,10 +87,7 @@ export const trashCommands: readonly Command[] = [
     summary: "Lift the protection of an entry of the trash",
     usage: "[OPTIONS] ENTRY",
     argumentCount: { min: 1, max: 1 },
-    options: [
-      { name: "confirm", kind: "string", summary: "The volume's name, instead of being asked" },
-      jsonOption,
-    ],
+    options: [confirmOption, jsonOption],
     examples: [{ line: "holdfast trash unprotect t-9f2 --confirm pgdata", about: "In a script" }],
     completes: "trash",
   },

@@ -2,6 +2,7 @@
 import type { Command } from "./command.ts";
 import { jsonOption } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
+import { confirmOption, reasonOption } from "./protection-options.ts";
 
 export const upkeepCommands: readonly Command[] = [
   {
@@ -48,7 +49,7 @@ export const upkeepCommands: readonly Command[] = [
     summary: "Keep a volume from being removed, renamed and purged, whoever asks",
     usage: "[OPTIONS] VOLUME",
     argumentCount: { min: 1, max: 1 },
-    options: [{ name: "reason", kind: "string", summary: "Why, in a line" }, jsonOption],
+    options: [reasonOption, jsonOption],
     examples: [
       {
         line: 'holdfast volume protect pgdata --reason "prod orders, ask before touching"',
@@ -62,10 +63,7 @@ export const upkeepCommands: readonly Command[] = [
     summary: "Lift the protection of a volume",
     usage: "[OPTIONS] VOLUME",
     argumentCount: { min: 1, max: 1 },
-    options: [
-      { name: "confirm", kind: "string", summary: "The volume's name, instead of being asked" },
-      jsonOption,
-    ],
+    options: [confirmOption, jsonOption],
     examples: [
       { line: "holdfast volume unprotect pgdata", about: "Asks for the name" },
       { line: "holdfast volume unprotect pgdata --confirm pgdata", about: "In a script" },

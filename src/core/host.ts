@@ -100,6 +100,11 @@ export interface MountBelow {
   readonly container: string | null;
 }
 
+/** Who has such a mount, for messages: `container 0123456789ab`, or `process 4711`. */
+export function ownerOfMount({ container, pid }: Pick<MountBelow, "container" | "pid">): string {
+  return container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
+}
+
 export interface MountsBelow {
   readonly mounts: readonly MountBelow[];
   /** See `PeerScan.isWhole`. */

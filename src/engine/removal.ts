@@ -2,7 +2,7 @@
 // heals.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
-import type { Host } from "../core/host.ts";
+import { type Host, ownerOfMount } from "../core/host.ts";
 import { makeTrashId, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import {
@@ -70,7 +70,7 @@ export async function refuseShown(
   const [first] = (await host.mountsBelow([mountpoint])).mounts;
   if (first === undefined) return;
   const { container, pid, target } = first;
-  const who = container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
+  const who = ownerOfMount(first);
   throw new EngineError(
     "volume.in_use",
     `remove ${name}: ${who} still has its directory, at ${target}`,

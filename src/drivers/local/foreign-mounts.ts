@@ -1,6 +1,6 @@
 // Mounts that stand in the way of moving and destroying a volume.
 import { EngineError } from "../../core/errors.ts";
-import type { Host } from "../../core/host.ts";
+import { type Host, ownerOfMount } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 
 /**
@@ -36,7 +36,7 @@ export async function refuseShown(
   const [first] = mounts;
   if (first === undefined) return;
   const { container, pid, target } = first;
-  const who = container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
+  const who = ownerOfMount(first);
   throw new EngineError("volume.in_use", `${who} still has ${first.directory}, at ${target}`, {
     details: {
       paths: [...new Set(mounts.map(({ directory }) => directory))],

@@ -79,9 +79,9 @@ export class TrashKeeper {
     await this.#measuring;
   }
 
-  /** Something was removed or purged; "now": space is wanted. Returns at once. */
-  wake(when: "soon" | "now" = "soon"): void {
-    this.#schedule(when === "now" ? 0 : GATHER_MS);
+  /** Something was removed or purged. Returns at once. */
+  wake(): void {
+    this.#schedule(GATHER_MS);
   }
 
   /** What the trashes of all drivers may take; null: no limit, or nobody has looked yet. */
