@@ -58,6 +58,12 @@ export interface VolumeDriver {
   readonly name: DriverName;
   /** "global": every host sees the same volumes. */
   readonly scope: "local" | "global";
+  /**
+   * It speaks Docker's volume plugin protocol, which has no words for options, times of creation,
+   * identities and what was there before: records have none, `create` never throws
+   * `volume.exists_differently`, and what cannot be told from a failure is "unknown".
+   */
+  readonly isPlugin?: true | undefined;
 
   /**
    * Throws `volume.option_invalid` when `create` could never accept these options, naming the

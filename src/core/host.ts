@@ -119,6 +119,23 @@ export interface BindRequest {
   readonly target: string;
   /** The source lies on storage that may not answer: a helper process does it. */
   readonly mayHang: boolean;
+  /**
+   * The source is a path inside this directory, as a process sees it whose `/` it is: symbolic links
+   * and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path crosses into
+   * another mount a helper process goes on, whatever `mayHang` says.
+   */
+  readonly beneath?: string | undefined;
+}
+
+/** A layer of an image that is to be unpacked. */
+export interface LayerRequest {
+  /** Absolute: a tar, plain or compressed with gzip or zstd, which its first bytes tell. */
+  readonly archive: string;
+  /** Absolute; an existing directory. What is in it from layers before is kept or whited out. */
+  readonly into: string;
+  /** More than this, unpacked, is refused. */
+  readonly bytesMax: number;
+  readonly entryCountMax: number;
 }
 
 /** What is asked of a mount that a process may see. */
@@ -181,6 +198,13 @@ export interface Host {
    * `volume.mount_failed`, and `driver.timed_out` while the target's last helper is stuck.
    */
   bind(request: BindRequest, operation: Operation): Promise<number>;
+  /**
+   * Unpacks a layer (OCI image specification: whiteouts, hard links, devices, owners, extended
+   * attributes) in a helper process that has `into` as its root directory, so that no name in the
+   * archive can lead out of it. Resolves with the digest of the plain tar, `sha256:…`. Throws
+   * `plugin.image_invalid` and `storage.*`; what was unpacked by then stays, for the caller to remove.
+   */
+  unpackLayer(request: LayerRequest, operation: Operation): Promise<{ readonly diffId: string }>;
   /**
    * Ends a mount made by `bind`, here and in the namespaces that got it from here; copies made from
    * it stay, and belong to no group any more: the kernel soon gives its number to another one.

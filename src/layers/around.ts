@@ -49,6 +49,7 @@ export function surround(driver: VolumeDriver, around: Around): Every<VolumeDriv
   return {
     name: driver.name,
     scope: driver.scope,
+    isPlugin: driver.isPlugin,
     validate: driver.validate,
     create: (spec, operation) =>
       around.call({ call: "create", volume: spec.name }, operation, (inner) =>
