@@ -88,6 +88,8 @@ export class DaemonClient {
 
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
+    // What is sent as it is read cannot be sent again.
+    if (request.upload !== undefined) await this.negotiate();
     const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();

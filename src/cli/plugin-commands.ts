@@ -32,7 +32,7 @@ const dockerCommands: readonly Command[] = [
       "Create a plugin from a rootfs and configuration. Plugin data directory must contain " +
       "config.json and rootfs directory.",
     usage: "[OPTIONS] PLUGIN PLUGIN-DATA-DIR",
-    argumentCount: { min: 2, max: 2 },
+    argumentCount: { min: 2, max: severalMax },
     options: [
       { name: "compress", kind: "flag", summary: "Compress the context using gzip" },
       jsonOption,
