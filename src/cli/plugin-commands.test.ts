@@ -1,4 +1,4 @@
-// The plugin commands beyond the recorded sessions: help, terminals, logins, uploads, our own words.
+// The plugin commands beyond recorded sessions: help, terminals, logins, uploads, our own words.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import {
   linkSync,

@@ -1,4 +1,4 @@
-// `holdfast plugin enable`, `disable`, `rm` and `set`: Docker's calls, and the name as it was typed.
+// `holdfast plugin enable`, `disable`, `rm` and `set`: Docker's calls; the name as it was typed.
 import type { ApiRequest } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure, DaemonUnreachable } from "./failure.ts";
