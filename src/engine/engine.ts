@@ -5,10 +5,12 @@ import { EngineError } from "../core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
+import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
+import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
@@ -16,6 +18,9 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { noPlugins, type PluginParts } from "./no-plugins.ts";
+import { PluginVolumes } from "./plugin-volumes.ts";
+import { Plugins } from "./plugins.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { recover } from "./recovery.ts";
@@ -36,7 +41,10 @@ export interface EngineParts {
   readonly host: Host;
   readonly state: StateStore;
   readonly leases: LeaseService;
+  /** Built in. */
   readonly drivers: readonly VolumeDriver[];
+  /** Missing: there are none. */
+  readonly plugins?: PluginParts | undefined;
   /** A fresh operation on the daemon's own account. */
   readonly systemOperation: () => Operation;
   readonly holding: HoldingParts;
@@ -83,8 +91,13 @@ export interface Engine {
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;
-  /** Sorted. */
+  readonly drivers: Drivers;
+  readonly plugins: Plugins;
+  readonly pluginVolumes: PluginVolumes;
+  /** Docker's `Plugins.Volume`: see `Drivers.names`. Sorted; changes. */
   readonly driverNames: readonly string[];
+  /** Plugins that a clean stop leaves running: see `Plugins.held`. */
+  pluginsInUse(): ReadonlySet<DriverName>;
   readonly recovery: RecoveryReport;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
@@ -101,14 +114,16 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
 
 async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
   const { host, state, history, leases, systemOperation } = parts;
-  const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
+  const { plugins = noPlugins } = parts;
+  const drivers = new Drivers(parts.drivers, plugins.host);
+  const { builtIn } = drivers;
   const nowMs = () => host.nowMs();
   const { places } = parts.adopting;
-  const recovery = await recover({ state, drivers, host, places }, systemOperation());
+  const recovery = await recover({ state, drivers: builtIn, host, places }, systemOperation());
   const events = new EventLog(nowMs);
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({
-    ...{ ...parts, drivers, events, recovery },
+    ...{ ...parts, drivers: builtIn, events, recovery },
     clear: (driver, name, operation) => volumes.clear(driver, name, operation),
   });
   const trashDefaults = parts.trash.defaults;
@@ -127,14 +142,23 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
   });
   const adoptions = new Adoptions({
-    ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
+    ...{ state, host, drivers: builtIn, volumes, events, guard, unfinished, purger, trashDefaults },
     ...parts.adopting,
     operation: systemOperation,
+  });
+  const pluginVolumes = new PluginVolumes({
+    ...{ state, leases, host, drivers, events, volumes },
+    ...{ plugins: plugins.host, operation: systemOperation },
   });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
   const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
+  const managing = new Plugins({
+    ...{ managed: plugins.managed, plugins: plugins.host, state, leases, events, guard },
+    ...{ pluginVolumes, isOfPlugin: (driver) => drivers.isOfPlugin(driver) },
+  });
+  pluginVolumes.start();
   adoptions.start();
   trash.start();
   return {
@@ -148,12 +172,15 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...pruning,
     ...{ trash, purger },
     events,
-    state,
-    driverNames: [...drivers.keys()].sort(),
-    recovery,
+    ...{ state, drivers, recovery, pluginVolumes, plugins: managing },
+    get driverNames() {
+      return drivers.names();
+    },
+    pluginsInUse: () => managing.held(),
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
+      await pluginVolumes.stop();
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
@@ -163,7 +190,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
 /** What measures volumes, and removes those that nobody uses. */
 function makePruning(
   parts: Omit<EngineParts, "drivers"> & {
-    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly drivers: Drivers;
     readonly volumes: VolumeEngine;
     readonly events: EventLog;
     readonly guard: UseGuard;
@@ -227,5 +254,6 @@ function watchHolds(
   });
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle }) };
+  const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
 }

@@ -44,6 +44,8 @@ const ENDS_AT_ONCE = 8;
 const PAUSE_PER_END = 10;
 /** How long the end of a hold waits for the names of containers, in milliseconds. */
 const NAMES_MS_MAX = 200;
+/** How long all others wait for a plugin that is told of an end, in milliseconds. */
+const PLUGIN_END_MS_MAX = 2_000;
 /** How long the end of this life waits for what is just over, in milliseconds. */
 const FINISH_MS_MAX = 1_000;
 
@@ -82,6 +84,8 @@ export class HoldSettler {
   #soonIndex = 0;
   /** Until when somebody may come who has not been announced by a Mount. */
   #awaitsUntilMs = Number.NEGATIVE_INFINITY;
+  /** Holds whose driver is just being told of their end. */
+  readonly #ending = new Set<Hold>();
   #isStopped = false;
 
   constructor(parts: HoldSettlerParts) {
@@ -279,7 +283,7 @@ export class HoldSettler {
         left = [...left.filter(isWaitedFor), ...left.filter((hold) => !isWaitedFor(hold))];
       }
       const now = left.splice(0, ENDS_AT_ONCE);
-      const took = now.map((hold) => this.#end(hold, changeCounts.get(hold) ?? 0, operation));
+      const took = now.map((hold) => this.#endOnce(hold, changeCounts.get(hold) ?? 0, operation));
       const tookMs = (await Promise.all(took)).reduce((sum, one) => sum + one, 0);
       if (this.#awaited.size === 0 && left.length > 0) await pause(PAUSE_PER_END * tookMs);
     }
@@ -346,6 +350,16 @@ export class HoldSettler {
     return { holder: hold.holder, name: this.#parts.lists.nameOf(id) ?? this.#names.get(id) ?? id };
   }
 
+  /** As `#end`. A plugin that does not answer has only its own volumes waiting. */
+  async #endOnce(hold: Hold, changeCount: number, operation: Operation): Promise<number> {
+    if (this.#ending.has(hold)) return 0;
+    this.#ending.add(hold);
+    const ending = this.#end(hold, changeCount, operation).finally(() => this.#ending.delete(hold));
+    const entry = this.#parts.state.read((view) => view.volume(hold.volume));
+    if (entry === undefined || !this.#parts.volumes().isOfPlugin(entry)) return await ending;
+    return await Promise.race([ending, pause(PLUGIN_END_MS_MAX).then(() => 0)]);
+  }
+
   /**
    * Ends a hold that is over, unless a Mount or an Unmount has come meanwhile. Returns how long
    * nothing else could be done, in milliseconds.
@@ -367,7 +381,12 @@ export class HoldSettler {
         return tookMs;
       }
       hold.group = null;
+      hold.isOver = true;
       const entry = state.read((view) => view.volume(hold.volume));
+      if (entry !== undefined && !volumes.isReady(entry)) {
+        hold.stale = `nobody has it; its plugin ${entry.driver} will be told when it is back`;
+        return tookMs;
+      }
       // Whoever asks has it looked at; it is not they who unmount.
       const own: Operation = { ...operation, caller: { kind: "system" } };
       if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), own);

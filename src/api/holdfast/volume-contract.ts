@@ -53,6 +53,10 @@ export const volume = {
     driver: text,
     scope: { enum: ["local", "global"] },
     state: { enum: volumeStates },
+    /** Since when; null where it does not matter, or is not known. */
+    stateSince: instantOrNull,
+    /** Why, in the plugin's words or about it; null: there is nothing to say. */
+    stateReason: textOrNull,
     createdAt: instant,
     /** null: never used. */
     firstUsedAt: instantOrNull,
