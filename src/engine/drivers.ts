@@ -53,9 +53,13 @@ export class Drivers {
     if (driver === undefined) throw notFound(text);
     const { name } = driver;
     if (this.pluginState(name) === "disabled") {
-      throw new EngineError("plugin.disabled", lookingUp(text, `plugin ${name} found but disabled`), {
-        details: { driver: name },
-      });
+      throw new EngineError(
+        "plugin.disabled",
+        lookingUp(text, `plugin ${name} found but disabled`),
+        {
+          details: { driver: name },
+        },
+      );
     }
     return driver;
   }
@@ -84,6 +88,22 @@ export class Drivers {
     return canonicalPluginName(given) === recorded || this.canonical(given) === recorded;
   }
 
+  /**
+   * Before a removal, with Docker's words: throws `driver.not_found` or `plugin.disabled` where the
+   * plugin cannot even be asked.
+   */
+  refuseAbsent({ name, driver }: Pick<VolumeEntry, "name" | "driver">): void {
+    const state = this.pluginState(driver);
+    if (state !== "absent" && state !== "disabled") return;
+    const what = state === "absent" ? `"${driver}" not found` : `${driver} found but disabled`;
+    throw new EngineError(
+      state === "absent" ? "driver.not_found" : "plugin.disabled",
+      `get ${name}: error while checking if volume "${name}" exists in driver "${driver}": ` +
+        lookingUp(driver, `plugin ${what}`),
+      { details: { driver } },
+    );
+  }
+
   /** Docker's `Plugins.Volume`: built-in drivers and socket plugins that answer. Sorted. */
   names(): readonly string[] {
     const sockets = this.#plugins
@@ -99,7 +119,7 @@ export class Drivers {
 }
 
 /** Docker's words around what is wrong with a driver that is looked up by name. */
-export function lookingUp(driver: string, what: string): string {
+function lookingUp(driver: string, what: string): string {
   return `error looking up volume plugin ${driver}: ${what}`;
 }
 
@@ -121,9 +141,9 @@ function absentDriver(name: DriverName): VolumeDriver {
     validate() {},
     create: refuse,
     get: async (): Promise<Presence> => ({ state: "unknown", reason: notFound(name).message }),
-    async *list(): AsyncGenerator<VolumeRecord> {
-      await refuse();
-    },
+    list: (): AsyncIterable<VolumeRecord> => ({
+      [Symbol.asyncIterator]: () => ({ next: refuse }),
+    }),
     forget: refuse,
     destroy: refuse,
     mount: refuse,

@@ -114,7 +114,8 @@ export function checkEngineOptions(options: DriverOptions | null | undefined): v
 export function checkPluginOptions(options: DriverOptions | null | undefined): void {
   const { trash, reclaim } = engineOptions(options);
   const rule = "the plugin removes its volumes by itself, and nothing of them comes into the trash";
-  if (trash !== undefined && trash !== "off") throw invalid("trash", options?.["trash"] ?? "", rule);
+  if (trash !== undefined && trash !== "off")
+    throw invalid("trash", options?.["trash"] ?? "", rule);
   if (reclaim !== undefined && reclaim !== "delete") throw invalid("reclaim", reclaim, rule);
 }
 

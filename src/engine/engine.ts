@@ -114,20 +114,19 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
 
 async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
   const { host, state, history, leases, systemOperation } = parts;
-  const { plugins = noPlugins } = parts;
-  const drivers = new Drivers(parts.drivers, plugins.host);
-  const { builtIn } = drivers;
+  const drivers = new Drivers(parts.drivers, (parts.plugins ?? noPlugins).host);
   const nowMs = () => host.nowMs();
-  const { places } = parts.adopting;
-  const recovery = await recover({ state, drivers: builtIn, host, places }, systemOperation());
+  const recovering = { state, drivers: drivers.builtIn, host, places: parts.adopting.places };
+  const recovery = await recover(recovering, systemOperation());
   const events = new EventLog(nowMs);
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({
-    ...{ ...parts, drivers: builtIn, events, recovery },
+    ...{ ...parts, drivers: drivers.builtIn, events, recovery },
     clear: (driver, name, operation) => volumes.clear(driver, name, operation),
   });
   const trashDefaults = parts.trash.defaults;
-  const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
+  const watching = { ...parts, drivers, events, volumes: () => volumes };
+  const { lists, judge, settler, guard } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -139,26 +138,19 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
   const upkeep = new Upkeep({
-    ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
+    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames },
   });
   const adoptions = new Adoptions({
-    ...{ state, host, drivers: builtIn, volumes, events, guard, unfinished, purger, trashDefaults },
-    ...parts.adopting,
+    ...{ state, host, volumes, events, guard, unfinished, purger, trashDefaults },
+    ...{ ...parts.adopting, drivers: drivers.builtIn },
     operation: systemOperation,
-  });
-  const pluginVolumes = new PluginVolumes({
-    ...{ state, leases, host, drivers, events, volumes },
-    ...{ plugins: plugins.host, operation: systemOperation },
   });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
-  const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
+  const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
   const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
-  const managing = new Plugins({
-    ...{ managed: plugins.managed, plugins: plugins.host, state, leases, events, guard },
-    ...{ pluginVolumes, isOfPlugin: (driver) => drivers.isOfPlugin(driver) },
-  });
-  pluginVolumes.start();
+  const managing = makePlugins({ ...parts, drivers, volumes, events, guard });
+  managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
   return {
@@ -172,19 +164,40 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...pruning,
     ...{ trash, purger },
     events,
-    ...{ state, drivers, recovery, pluginVolumes, plugins: managing },
+    ...{ state, drivers, recovery, ...managing },
     get driverNames() {
       return drivers.names();
     },
-    pluginsInUse: () => managing.held(),
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
-      await pluginVolumes.stop();
+      await managing.pluginVolumes.stop();
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
   };
+}
+
+/** What is asked of plugins, and what callers do with them. */
+function makePlugins(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: Drivers;
+    readonly volumes: VolumeEngine;
+    readonly events: EventLog;
+    readonly guard: UseGuard;
+  },
+): Pick<Engine, "plugins" | "pluginVolumes" | "pluginsInUse"> {
+  const { state, leases, host, drivers, volumes, events, guard, systemOperation } = parts;
+  const { host: plugins, managed } = parts.plugins ?? noPlugins;
+  const pluginVolumes = new PluginVolumes({
+    ...{ state, leases, host, drivers, events, volumes, plugins },
+    operation: systemOperation,
+  });
+  const isOfPlugin = (driver: string) => drivers.isOfPlugin(driver);
+  const managing = new Plugins({
+    ...{ managed, plugins, state, leases, events, guard, pluginVolumes, isOfPlugin },
+  });
+  return { pluginVolumes, plugins: managing, pluginsInUse: () => managing.held() };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
@@ -241,14 +254,18 @@ function makeTrash(
 
 /** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
 function watchHolds(
-  parts: EngineParts & { readonly events: EventLog; readonly volumes: () => VolumeEngine },
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: Drivers;
+    readonly events: EventLog;
+    readonly volumes: () => VolumeEngine;
+  },
 ) {
-  const { host, state, events, volumes, systemOperation } = parts;
+  const { host, state, drivers, events, volumes, systemOperation } = parts;
   const { finder, graces, policy } = parts.holding;
   const lists = new ContainerLists({ state, finder, host });
   const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
   const settler: HoldSettler = new HoldSettler({
-    ...{ state, host, lists, graces, volumes },
+    ...{ state, host, lists, graces, volumes, drivers },
     operation: systemOperation,
     looked: (names, operation) => judge.judge(names, operation),
   });

@@ -38,7 +38,7 @@ export interface PluginVolumesParts extends Omit<PluginListParts, "host" | "isMa
   readonly plugins: PluginHost;
   readonly drivers: Drivers;
   readonly events: EventLog;
-  readonly volumes: Pick<VolumeEngine, "isMaking" | "lost" | "mountAgainOf">;
+  readonly volumes: Pick<VolumeEngine, "isMaking" | "held">;
   /** A fresh operation on the daemon's own account. */
   readonly operation: () => Operation;
   /** By default a real one. */
@@ -91,7 +91,7 @@ export class PluginVolumes {
   start(): void {
     const { plugins } = this.#parts;
     this.#unfollow = plugins.follow((status) => this.#follow(status));
-    for (const { name, state } of plugins.statuses()) if (state === "ready") this.#look(name);
+    for (const { name, state } of plugins.statuses()) if (state === "ready") void this.#look(name);
     this.#schedule();
   }
 
@@ -172,11 +172,11 @@ export class PluginVolumes {
     if (this.#stopping.signal.aborted || this.#parts.drivers.builtIn.has(name)) return;
     const { volumes } = this.#parts;
     if (state === "ready") {
-      this.#look(name);
-      void this.#track(volumes.mountAgainOf(name, this.#operation()));
+      void this.#look(name);
+      void this.#track(volumes.held.tellAll(this.#operation(), name));
     } else if (state !== "unreachable") {
       // Its process has ended, or another one has begun.
-      volumes.lost(name);
+      volumes.held.lost(name);
     }
   }
 
@@ -184,7 +184,7 @@ export class PluginVolumes {
     const { startTimer = startIdleTimer, plugins } = this.#parts;
     this.#stopTimer = startTimer(TICK_MS, () => {
       for (const { name, state } of plugins.statuses()) {
-        if (state === "ready") this.#look(name, PAUSE_MS);
+        if (state === "ready") void this.#look(name, PAUSE_MS);
       }
       this.#schedule();
     });

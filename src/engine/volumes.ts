@@ -15,7 +15,7 @@ import type {
 import { dropAlias, refuseAlias, resolved } from "./aliases.ts";
 import { makeVolume, unmade, type Wanted } from "./creation.ts";
 import { checkDescription } from "./description.ts";
-import { type Drivers, lookingUp } from "./drivers.ts";
+import type { Drivers } from "./drivers.ts";
 import { checkEngineOptions, checkPluginOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { existingVolume } from "./existing.ts";
@@ -70,7 +70,8 @@ export interface VolumeEngineParts {
 
 export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
-  readonly #held: HeldMounts;
+  /** What holders have mounted, for whoever sees drivers go and come back. */
+  readonly held: HeldMounts;
   /** Mounts and unmounts, for callers that have the volume's lease. */
   readonly holders: Holders;
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
@@ -82,10 +83,10 @@ export class VolumeEngine {
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
     this.#missing = new Set(parts.missing);
-    this.#held = new HeldMounts({ ...parts, missing: this.#missing });
+    this.held = new HeldMounts({ ...parts, missing: this.#missing });
     this.holders = new Holders({
       ...parts,
-      held: this.#held,
+      held: this.held,
       missing: this.#missing,
       driverOf: (entry) => this.#parts.drivers.of(entry),
     });
@@ -207,43 +208,16 @@ export class VolumeEngine {
 
   /** Volumes that are held, and could not be mounted again after a start. */
   get unmounted(): readonly VolumeName[] {
-    return this.#held.unmounted;
+    return this.held.unmounted;
   }
 
   isUnmounted(name: VolumeName): boolean {
-    return this.#held.isUnmounted(name);
-  }
-
-  /**
-   * After a start: mounts again what holders had mounted, as far as it is not, and never rejects.
-   */
-  mountAgain(operation: Operation): Promise<void> {
-    return this.#held.tellAll(operation);
-  }
-
-  /** As `mountAgain`, for a plugin that is ready: it may be another process than before. */
-  mountAgainOf(driver: string, operation: Operation): Promise<void> {
-    return this.#held.tellAll(operation, driver);
-  }
-
-  /** A plugin's process has ended: what it had mounted for holders is to be mounted again. */
-  lost(driver: string): void {
-    this.#held.lost(driver);
+    return this.held.isUnmounted(name);
   }
 
   /** Whether a volume of this name is just being made. */
   isMaking(name: string): boolean {
     return this.#making.has(name);
-  }
-
-  /** Whether the volume is a plugin's, which may be gone. */
-  isOfPlugin(entry: VolumeEntry): boolean {
-    return this.#parts.drivers.isOfPlugin(entry.driver);
-  }
-
-  /** Whether the volume's driver can be called: see `Drivers.isReady`. */
-  isReady(entry: VolumeEntry): boolean {
-    return this.#parts.drivers.isReady(entry.driver);
   }
 
   /**
@@ -301,7 +275,7 @@ export class VolumeEngine {
    */
   async settle(entry: VolumeEntry, what: string, operation: Operation): Promise<void> {
     const { guard } = this.#parts;
-    if (this.#held.isMounting(entry.name)) await guard.refuseInUse(entry, what, operation);
+    if (this.held.isMounting(entry.name)) await guard.refuseInUse(entry, what, operation);
     await guard.settle([entry.name], operation);
   }
 
@@ -312,31 +286,17 @@ export class VolumeEngine {
     operation: Operation,
     how: RemoveHow = {},
   ): Promise<RetiredEntry | undefined> {
-    const isOfPlugin = this.isOfPlugin(entry);
+    const { drivers } = this.#parts;
+    const isOfPlugin = drivers.isOfPlugin(entry.driver);
     const isForced = how.force === true && isOfPlugin;
     refuseProtected(entry, action);
     refuseMoving(entry);
     await this.#parts.guard.refuseInUse(entry, action, operation, isForced);
-    if (!isForced) this.#refuseAbsent(entry);
+    if (!isForced) drivers.refuseAbsent(entry);
     if (!isForced) await this.holders.endLeftovers(entry, operation);
     // What goes into the trash can come back: whoever goes on to write there loses nothing.
     if (how.purge && !isOfPlugin) await refuseShown(this.#parts.host, entry);
     return await this.dropHeld(entry, action, operation, { ...how, force: isForced });
-  }
-
-  /** Docker's words where a removal cannot even be asked for. */
-  #refuseAbsent(entry: VolumeEntry): void {
-    const { drivers } = this.#parts;
-    const { name, driver } = entry;
-    const state = drivers.pluginState(driver);
-    if (state !== "absent" && state !== "disabled") return;
-    const what = state === "absent" ? `plugin "${driver}" not found` : `plugin ${driver} found but disabled`;
-    throw new EngineError(
-      state === "absent" ? "driver.not_found" : "plugin.disabled",
-      `get ${name}: error while checking if volume "${name}" exists in driver "${driver}": ` +
-        lookingUp(driver, what),
-      { details: { driver } },
-    );
   }
 
   /** `removeHeld` for what is known to be in nobody's use, and not protected. */
@@ -346,8 +306,9 @@ export class VolumeEngine {
     operation: Operation,
     { purge: isForGood, force: isForced }: RemoveHow = {},
   ): Promise<RetiredEntry | undefined> {
-    const driver = this.driverOf(entry);
-    const forcedMs = this.isReady(entry) ? driverDeadlinesMs.destroy : FORCED_MS_MAX;
+    const { drivers } = this.#parts;
+    const driver = drivers.of(entry);
+    const forcedMs = drivers.isReady(entry.driver) ? driverDeadlinesMs.destroy : FORCED_MS_MAX;
     const removal = { driver, entry, action, isForGood, ...(isForced ? { forcedMs } : {}) };
     const retired = await removeData(this.#parts, removal, operation);
     this.forget(entry.name);

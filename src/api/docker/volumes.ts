@@ -9,7 +9,7 @@ import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
 import { useObject } from "../holder-objects.ts";
 import { careObject } from "../volume-care.ts";
-import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
+import { type DockerHeaders, goJson, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
 import { type GoStruct, mapField, readBody, textField } from "./go-json.ts";
 import { noSwarm } from "./other-engine.ts";

@@ -144,6 +144,10 @@ export const volumeRoutes = {
     query: {
       purge: { schema: flag, about: "Not into the trash: its data is destroyed at once." },
       confirm: { schema: text, about: "With `purge` the volume's name, once more." },
+      force: {
+        schema: flag,
+        about: "A plugin's volume: forgotten also when the plugin does not remove it.",
+      },
     },
     reply: undefined,
   },

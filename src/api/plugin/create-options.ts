@@ -2,8 +2,8 @@
 import { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
 import type { Labels, VolumeEntry } from "../../core/state-store.ts";
-import { engineOptionNames } from "../../engine/engine-options.ts";
 import type { Drivers } from "../../engine/drivers.ts";
+import { engineOptionNames } from "../../engine/engine-options.ts";
 import type { CreateRequest } from "../../engine/volumes.ts";
 
 /** What `-o driver=` chooses when it is not given. */
