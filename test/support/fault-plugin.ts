@@ -212,7 +212,10 @@ const lies: Readonly<Partial<Record<(typeof misbehaviours)[number], unknown>>> =
     Volumes: [{ Name: "wiki", CreatedAt: 5 }],
     Mountpoint: "not/absolute",
   },
-  other_name: { Volume: { Name: "somebody-else", Mountpoint: "/etc" }, Mountpoint: "/nowhere/else" },
+  other_name: {
+    Volume: { Name: "somebody-else", Mountpoint: "/etc" },
+    Mountpoint: "/nowhere/else",
+  },
 };
 
 async function reply(
@@ -268,7 +271,11 @@ function send(socket: Socket, answer: unknown, status = "200 OK"): void {
 /** Writes the same again and again, as fast as it is read, until the other side has gone. */
 async function pour(
   socket: Socket,
-  { head, part, pauseMs }: { readonly head: string; readonly part: string; readonly pauseMs: number },
+  {
+    head,
+    part,
+    pauseMs,
+  }: { readonly head: string; readonly part: string; readonly pauseMs: number },
 ): Promise<void> {
   socket.write(head);
   while (!socket.destroyed) {

@@ -59,7 +59,11 @@ export class PluginClient {
     read: (answer: JsonObject) => T,
     operation: Operation,
   ): Promise<T> {
-    return await this.#inTime(call, (body) => read(this.#sound(call, parseAnswer(body))), operation);
+    return await this.#inTime(
+      call,
+      (body) => read(this.#sound(call, parseAnswer(body))),
+      operation,
+    );
   }
 
   /** The call `VolumeDriver.List`. */

@@ -3,7 +3,7 @@
 // A connection is never used twice: whether a request on one that the other side was just closing
 // has arrived cannot be known, and what may have arrived must not be sent again.
 import type { Socket } from "node:net";
-import { type HttpAnswer, AnswerReader } from "./answer-reader.ts";
+import { AnswerReader, type HttpAnswer } from "./answer-reader.ts";
 
 export interface PluginRequest {
   /** `VolumeDriver.Get` */

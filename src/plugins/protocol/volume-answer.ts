@@ -43,7 +43,9 @@ export function readVolume(answer: JsonObject, name: string): AnsweredVolume | u
   const createdAt = textField(volume, "CreatedAt");
   const createdAtMs = createdAt === "" ? 0 : parseTimeMs(createdAt);
   if (createdAtMs === undefined) {
-    throw badAnswer(`CreatedAt in the answer is no time: ${JSON.stringify(createdAt.slice(0, 64))}`);
+    throw badAnswer(
+      `CreatedAt in the answer is no time: ${JSON.stringify(createdAt.slice(0, 64))}`,
+    );
   }
   const status = asObject(field(volume, "Status"), "Status in the answer");
   return {
