@@ -6,12 +6,15 @@ import type { WireRequest } from "./wire.ts";
 
 export const recordingFolder = resolve(import.meta.dir, "../fixtures/recordings");
 
-/** The recordings that hold volume exchanges, by number: file and the API version of the engine. */
+/** The recordings of volume and plugin exchanges, by number: file and the API version of the engine. */
 export const recordings = {
   "01": { file: "01-volume-create.json", api: "1.41" },
   "02": { file: "02-volume-ls-inspect.json", api: "1.41" },
   "03": { file: "03-volume-rm-inuse.json", api: "1.41" },
+  "06": { file: "06-plugin-lifecycle.json", api: "1.41" },
+  "07": { file: "07-plugin-install-upgrade.json", api: "1.41" },
   "11": { file: "11-api143-volumes.json", api: "1.43" },
+  "13": { file: "13-api143-managed-plugin.json", api: "1.43" },
   "20": { file: "20-raw-api141.json", api: "1.41" },
   "21": { file: "21-raw-api143.json", api: "1.43" },
 } as const;
