@@ -19,8 +19,7 @@ export class GoFields {
     this.#place = place;
     if (value === undefined || value === null) return;
     if (typeof value !== "object" || Array.isArray(value)) {
-      const whole = place.path.slice(0, -1);
-      throw mistyped(value, whole === "" ? undefined : `${place.struct}.${whole}`, place.struct);
+      throw mistyped(value, `value of type types.${place.struct}`);
     }
     for (const [key, field] of Object.entries(value)) {
       // Of one field in two spellings the last counts; null leaves a field as it is.
@@ -71,12 +70,17 @@ export class GoFields {
   /** A list of objects, each with the fields of `struct`. */
   objects<T>(name: string, struct: string, read: (fields: GoFields) => T): readonly T[] | null {
     const place = { struct, path: `${this.#place.path}${name}.` };
-    return this.#list(name, `[]types.${struct}`, (value) => read(new GoFields(value, place)));
+    return this.#list(name, `[]types.${struct}`, (value) => {
+      if (!isObject(value)) throw this.#mistyped(value, name, `types.${struct}`);
+      return read(new GoFields(value, place));
+    });
   }
 
   /** What is in a field that is an object itself. */
   object(name: string, struct: string): GoFields {
-    return new GoFields(this.get(name), { struct, path: `${this.#place.path}${name}.` });
+    const value = this.get(name);
+    if (!isObject(value)) throw this.#mistyped(value, name, `types.${struct}`);
+    return new GoFields(value, { struct, path: `${this.#place.path}${name}.` });
   }
 
   #list<T>(name: string, type: string, read: (value: unknown) => T): readonly T[] | null {
@@ -88,21 +92,19 @@ export class GoFields {
 
   #mistyped(value: unknown, name: string, type: string, shown?: string): EngineError {
     const { struct, path } = this.#place;
-    return mistyped(value, `${struct}.${path}${name}`, type, shown);
+    return mistyped(value, `struct field ${struct}.${path}${name} of type ${type}`, shown);
   }
 }
 
-function mistyped(
-  value: unknown,
-  field: string | undefined,
-  type: string,
-  shown = goKind(value),
-): EngineError {
-  const into = field === undefined ? `Go value of type types.${type}` : `Go struct field ${field}`;
-  const ofType = field === undefined ? "" : ` of type ${type}`;
+/** What Go decodes into a struct: null leaves it empty. */
+function isObject(value: unknown): boolean {
+  return value === undefined || (typeof value === "object" && !Array.isArray(value));
+}
+
+function mistyped(value: unknown, into: string, shown = goKind(value)): EngineError {
   return new EngineError(
     "plugin.config_invalid",
-    `json: cannot unmarshal ${shown} into ${into}${ofType}`,
+    `json: cannot unmarshal ${shown} into Go ${into}`,
   );
 }
 

@@ -1,7 +1,7 @@
 // Which plugin somebody means: by its id, by its name with or without a tag, by the beginning of its
 // id.
 import { EngineError } from "../../core/errors.ts";
-import { goQuote } from "../../core/names.ts";
+import { goQuote, NAME_BYTES_MAX } from "../../core/names.ts";
 import type { PluginId } from "../../core/plugin.ts";
 import { canonicalPluginName, parsePluginReference } from "../../core/plugin-reference.ts";
 
@@ -41,9 +41,16 @@ export function findPlugin<T extends { readonly id: PluginId; readonly name: str
  * Docker's texts.
  */
 export function newPluginName(text: string): string {
-  const reference = parsePluginReference(text);
-  if (reference.digest === null) return reference.familiar;
-  throw new EngineError("plugin.reference_invalid", "cannot use digest in plugin tag");
+  const { digest, familiar } = parsePluginReference(text);
+  if (digest !== null) throw invalid("cannot use digest in plugin tag");
+  if (Buffer.byteLength(familiar) > NAME_BYTES_MAX) {
+    throw invalid(`a plugin's name has at most ${NAME_BYTES_MAX} bytes, as a driver's`);
+  }
+  return familiar;
+}
+
+function invalid(message: string): EngineError {
+  return new EngineError("plugin.reference_invalid", message);
 }
 
 /** Two plugins of one name. */

@@ -108,7 +108,11 @@ export class PluginTable {
   /** Until it is disposed of, blobs may be there that no record names yet. */
   building(): Disposable {
     this.#buildingCount += 1;
-    return { [Symbol.dispose]: () => void (this.#buildingCount -= 1) };
+    return {
+      [Symbol.dispose]: () => {
+        this.#buildingCount -= 1;
+      },
+    };
   }
 
   /** Whether the records name all blobs that are wanted. */
