@@ -4,6 +4,7 @@ import type { Host, MountInfo } from "../core/host.ts";
 import { ownDirectory } from "./directory-owner.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
 import { isMountPoint } from "./mount-facts.ts";
+import { makeLayers } from "./layers.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow } from "./mounts-below.ts";
@@ -29,6 +30,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     mounts: table,
     ...makeMounts({ start, table }),
     ...makeHoldMounts({ start, table }),
+    ...makeLayers(start),
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
     mountsBelow: (directories) => findMountsBelow(directories, table),
