@@ -86,10 +86,11 @@ function interfaceType(text: string): string {
   return `${before.slice(0, Math.max(0, dot))}.${before.slice(Math.max(0, dot) + 1)}/${version}`;
 }
 
+/** Docker shows root as no user at all. */
 function userOf(fields: GoFields): PluginConfig["user"] {
-  if (fields.get("User") === undefined) return null;
   const user = fields.object("User", `${CONFIG}User`);
-  return { uid: user.count("UID"), gid: user.count("GID") };
+  const { uid, gid } = { uid: user.count("UID"), gid: user.count("GID") };
+  return uid === 0 && gid === 0 ? null : { uid, gid };
 }
 
 /** One mount; also what settings hold. */

@@ -81,6 +81,12 @@ export class PluginFiles {
     };
   }
 
+  /** Removes a record that was being written when a daemon died. */
+  removeUnwritten(id: PluginId): void {
+    const file = `${this.of(id)}/${NEW_RECORD}`;
+    doing(`removing ${file}`, () => fs.rmSync(file, { force: true }));
+  }
+
   /** Directories in a plugin's own that no version of it names, and are of versions. Absolute. */
   unnamedRootfs(id: PluginId, named: readonly string[]): readonly string[] {
     const names = doing(`listing ${this.of(id)}`, () => fs.readdirSync(this.of(id)));
@@ -130,6 +136,7 @@ export class PluginFiles {
       }
       fs.renameSync(file, `${pluginDirectory}/${RECORD}`);
     } catch (error) {
+      removeQuietly(file);
       throw storageError(error, `writing ${file}`);
     }
     await syncDirectory(pluginDirectory);
@@ -180,6 +187,15 @@ function doing<T>(what: string, work: () => T): T {
     return work();
   } catch (error) {
     throw storageError(error, what);
+  }
+}
+
+/** After a failure that says more; the next start looks for it again. */
+function removeQuietly(file: string): void {
+  try {
+    fs.rmSync(file, { force: true });
+  } catch {
+    return;
   }
 }
 

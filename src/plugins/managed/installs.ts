@@ -13,15 +13,10 @@ import type {
 } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
 import type { ResolvedImage } from "../registry/images.ts";
+import { LAYER_TYPE } from "../registry/manifest.ts";
 import { splitContext } from "../store/context.ts";
 import { CONFIG_BYTES_MAX, parsePluginConfig } from "./config.ts";
-import {
-  LAYER_TYPE,
-  packImage,
-  unpackImage,
-  unpackLayers,
-  withSortedCapabilities,
-} from "./image.ts";
+import { packImage, unpackImage, unpackLayers, withSortedCapabilities } from "./image.ts";
 import { destroyLeftovers } from "./leftovers.ts";
 import { newPluginName } from "./naming.ts";
 import type { Workshop } from "./parts.ts";

@@ -199,9 +199,10 @@ class InstalledPlugins implements RunningPlugins {
     tell: TellProgress,
     operation: Operation,
   ): Promise<void> {
-    const { images, table } = this.#shop;
+    const { images, store, table } = this.#shop;
     const { name, version } = table.get(id);
-    await images.push(parsePluginReference(name), version, call, tell, operation);
+    const image = { ...version, manifest: await store.read(version.digest) };
+    await images.push(parsePluginReference(name), image, call, tell, operation);
   }
 
   async logs(id: PluginId, countMax: number): Promise<readonly PluginLogLine[]> {

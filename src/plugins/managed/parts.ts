@@ -2,7 +2,7 @@
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { Images } from "../registry/images.ts";
-import type { PluginRuntime } from "../runtime/plugin-runtime.ts";
+import type { PluginRuntime } from "../runtime/runtime.ts";
 import type { BlobStore } from "../store/blobs.ts";
 import type { PluginFiles } from "./files.ts";
 import type { PluginTable } from "./table.ts";

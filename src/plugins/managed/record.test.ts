@@ -22,8 +22,6 @@ const version: PluginVersion = {
   digest: digest("1"),
   mediaType: "application/vnd.docker.distribution.manifest.v2+json",
   configDigest: digest("2"),
-  configSize: 983,
-  configMediaType: "application/vnd.docker.plugin.v1+json",
   layers: [{ digest: recordedLayer, size: 2_067_034, mediaType: "layer" }],
   rootfs: "rootfs-2",
   config,
@@ -66,7 +64,7 @@ const damaged: Readonly<Record<string, (text: string) => string>> = {
   "a rootfs outside": (text) => text.replace('"rootfs-2"', '"../../etc"'),
   "no rootfs": (text) => text.replace('"rootfs-2"', "null"),
   "no digest": (text) => text.replace(digest("1"), "sha256:1"),
-  "a size that is none": (text) => text.replace("983", "-1"),
+  "a size that is none": (text) => text.replace("2067034", "-1"),
   "a config that is none": (text) => text.replace('"IpcHost": false', '"IpcHost": 0'),
 };
 

@@ -36,10 +36,8 @@ export interface PluginVersion {
   /** Of the manifest's blob. */
   readonly digest: string;
   readonly mediaType: string;
-  /** Of the blob of the config as it was packed, and its size in bytes. */
+  /** Of the blob of the config as it was packed. */
   readonly configDigest: string;
-  readonly configSize: number;
-  readonly configMediaType: string;
   readonly layers: readonly RecordedLayer[];
   /** The name of a directory beside the record. */
   readonly rootfs: string;
@@ -172,8 +170,6 @@ function versionOf(fields: GoFields): PluginVersion {
     digest: digestOf(fields, "digest"),
     mediaType: required(fields, "mediaType"),
     configDigest: digestOf(fields, "configDigest"),
-    configSize: numberOf(fields, "configSize"),
-    configMediaType: required(fields, "configMediaType"),
     layers: fields.objects("layers", "layer", layerOf) ?? [],
     rootfs,
     config: pluginConfigOf(fields.get("config") ?? {}),

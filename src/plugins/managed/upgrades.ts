@@ -108,6 +108,7 @@ export async function tidyVersions(shop: Workshop, id: PluginId): Promise<void> 
   const { files, table, host, log, operation } = shop;
   try {
     if (!table.has(id)) return;
+    files.removeUnwritten(id);
     const unnamed = files.unnamedRootfs(id, rootfsNamesOf(table.get(id)));
     await destroyLeftovers(host, unnamed, operation());
   } catch (thrown) {
