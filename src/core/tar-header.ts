@@ -82,10 +82,10 @@ export interface TarOverrides {
 }
 
 /** `plugin.image_invalid`. `entry`: the name that it is about; "" where none is known. */
-export function tarInvalid(words: string, entry: TarText = ""): EngineError {
+export function tarInvalid(words: string, entry: TarText = "", cause?: unknown): EngineError {
   const shown = showTarText(entry);
   const message = entry === "" ? words : `${shown}: ${words}`;
-  return new EngineError("plugin.image_invalid", message, { details: { entry: shown } });
+  return new EngineError("plugin.image_invalid", message, { details: { entry: shown }, cause });
 }
 
 /** For messages: one line, no more than 200 characters. */

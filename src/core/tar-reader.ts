@@ -65,7 +65,10 @@ export class TarReader {
   push(chunk: Uint8Array): void {
     let at = 0;
     while (at < chunk.length) {
-      if (this.#part === "end") return this.#afterEnd(chunk.subarray(at));
+      if (this.#part === "end") {
+        this.#afterEnd(chunk.subarray(at));
+        return;
+      }
       const count = Math.min(this.#left, chunk.length - at);
       const bytes = chunk.subarray(at, at + count);
       at += count;
@@ -88,17 +91,12 @@ export class TarReader {
 
   /** A part has come whole. */
   #next(): void {
-    switch (this.#part) {
-      case "header":
-        return this.#header();
-      case "meta":
-        this.#applyMeta();
-        return this.#pad();
-      case "data":
-        this.#sink.entryEnd();
-        return this.#pad();
-      default:
-        return this.#expect("header", TAR_BLOCK_BYTES);
+    if (this.#part === "header") this.#header();
+    else if (this.#part === "padding") this.#expect("header", TAR_BLOCK_BYTES);
+    else {
+      if (this.#part === "data") this.#sink.entryEnd();
+      else this.#applyMeta();
+      this.#pad();
     }
   }
 
@@ -116,15 +114,17 @@ export class TarReader {
     const block = this.#block;
     if (isEmpty(block)) {
       this.#emptyBlockCount++;
-      if (this.#emptyBlockCount === 2) this.#expect("end", 0);
-      else this.#expect("header", TAR_BLOCK_BYTES);
+      this.#expect(this.#emptyBlockCount === 2 ? "end" : "header", TAR_BLOCK_BYTES);
       return;
     }
     if (this.#emptyBlockCount > 0) throw tarInvalid("something follows the end of the archive");
     checkTarHeader(block);
     const type = metaTypeOf(block);
-    if (type !== undefined) return this.#beginMeta(type, metaSizeOf(block));
-    const entry = readTarEntry(block, this.#overrides);
+    if (type === undefined) this.#beginEntry(readTarEntry(block, this.#overrides));
+    else this.#beginMeta(type, metaSizeOf(block));
+  }
+
+  #beginEntry(entry: TarEntry): void {
     this.#overrides = noOverrides;
     if (++this.#entryCount > this.#limits.entryCountMax) {
       throw tarInvalid(`the archive has more than ${this.#limits.entryCountMax} entries`);
@@ -132,9 +132,11 @@ export class TarReader {
     this.#spend(entry.size);
     this.#padding = -entry.size & (TAR_BLOCK_BYTES - 1);
     this.#sink.entry(entry);
-    if (entry.size > 0) return this.#expect("data", entry.size);
-    this.#sink.entryEnd();
-    this.#expect("header", TAR_BLOCK_BYTES);
+    if (entry.size > 0) this.#expect("data", entry.size);
+    else {
+      this.#sink.entryEnd();
+      this.#pad();
+    }
   }
 
   #beginMeta(type: TarMetaType, size: number): void {
@@ -144,9 +146,11 @@ export class TarReader {
     this.#spend(TAR_BLOCK_BYTES + size);
     this.#meta = { type, bytes: new Uint8Array(size) };
     this.#padding = -size & (TAR_BLOCK_BYTES - 1);
-    if (size > 0) return this.#expect("meta", size);
-    this.#applyMeta();
-    this.#expect("header", TAR_BLOCK_BYTES);
+    if (size > 0) this.#expect("meta", size);
+    else {
+      this.#applyMeta();
+      this.#pad();
+    }
   }
 
   #applyMeta(): void {

@@ -113,31 +113,32 @@ export class LayerWriter implements TarSink {
 
   #begin(entry: TarEntry, name: TarText): void {
     const path = rootedPath(name);
-    if (entry.type === "directory") return this.#makeDirectory(entry, name, path);
-    if (name === "") throw tarInvalid("only a directory can be the root", entry.name);
-    this.#directories.delete(name);
-    if (entry.type === "file") {
+    if (entry.type === "directory") this.#makeDirectory(entry, name, path);
+    else if (name === "") throw tarInvalid("only a directory can be the root", entry.name);
+    else if (entry.type === "file") {
       const descriptor = this.#make(name, path, () => this.#calls.createFile(path));
       this.#file = { entry, descriptor };
-      return;
+    } else {
+      this.#make(name, path, () => this.#makeOther(entry, path));
+      // What a hard link leads to has been described already.
+      if (entry.type !== "hardLink") this.#describe(entry, path);
     }
-    this.#make(name, path, () => this.#makeOther(entry, path));
-    // What a hard link is called twice, has been described once.
-    if (entry.type !== "hardLink") this.#describe(entry, path);
   }
 
   #makeOther({ type, name, linkName, major, minor }: TarEntry, path: Buffer): void {
-    if (type === "symlink") {
-      return this.#calls.makeSymlink(Buffer.from(`${linkName}\0`, "latin1"), path);
+    switch (type) {
+      case "file":
+      case "directory":
+        throw new Error(`${type} is made elsewhere`);
+      case "symlink":
+        this.#calls.makeSymlink(Buffer.from(`${linkName}\0`, "latin1"), path);
+        break;
+      case "hardLink":
+        this.#calls.makeHardLink(linkedPath(name, linkName), path);
+        break;
+      default:
+        this.#calls.makeNode(path, { type, major, minor });
     }
-    if (type === "hardLink") {
-      const target = readLayerName(linkName);
-      const isEntry = target.kind === "entry" && target.path !== "";
-      if (!isEntry) throw tarInvalid(`a hard link to ${showTarText(linkName)}`, name);
-      return this.#calls.makeHardLink(rootedPath(target.path), path);
-    }
-    if (type === "file" || type === "directory") throw new Error(`${type} is made elsewhere`);
-    this.#calls.makeNode(path, { type, major, minor });
   }
 
   #makeDirectory(entry: TarEntry, name: TarText, path: Buffer): void {
@@ -145,7 +146,9 @@ export class LayerWriter implements TarSink {
     this.#describe(entry, path);
     if (!this.#directories.has(name)) this.#directoryNameBytes += name.length + 1;
     if (this.#directoryNameBytes > DIRECTORY_NAME_BYTES_MAX) {
-      throw tarInvalid(`the names of directories are longer than ${DIRECTORY_NAME_BYTES_MAX} bytes`);
+      throw tarInvalid(
+        `the names of directories are longer than ${DIRECTORY_NAME_BYTES_MAX} bytes`,
+      );
     }
     this.#directories.set(name, entry.modified);
   }
@@ -164,8 +167,10 @@ export class LayerWriter implements TarSink {
     try {
       return make();
     } catch (thrown) {
-      if (isErrno(thrown, "EEXIST")) removeAll(this.#calls, path);
-      else if (isErrno(thrown, "ENOENT")) this.#makeParents(name);
+      if (isErrno(thrown, "EEXIST")) {
+        removeAll(this.#calls, path);
+        this.#directories.delete(name);
+      } else if (isErrno(thrown, "ENOENT")) this.#makeParents(name);
       else throw thrown;
       return make();
     }
@@ -204,6 +209,13 @@ export class LayerWriter implements TarSink {
   }
 }
 
+/** What a hard link in the layer leads to, below `/` as the entries. */
+function linkedPath(name: TarText, linkName: TarText): Buffer {
+  const target = readLayerName(linkName);
+  if (target.kind === "entry" && target.path !== "") return rootedPath(target.path);
+  throw tarInvalid(`a hard link to ${showTarText(linkName)}`, name);
+}
+
 function isDirectory(path: Buffer): boolean {
   return lstatSync(pathForNode(path), { throwIfNoEntry: false })?.isDirectory() === true;
 }
@@ -216,7 +228,11 @@ function explaining(name: TarText, work: () => void): void {
     if (thrown instanceof EngineError) throw thrown;
     const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
     const words = layerErrors[code];
-    if (words !== undefined) throw tarInvalid(`${words} (${code})`, name);
+    if (words !== undefined) throw tarInvalid(`${words} (${code}${callOf(thrown)})`, name);
     throw storageError(thrown, `unpacking ${showTarText(name)}`);
   }
+}
+
+function callOf(thrown: unknown): string {
+  return thrown instanceof Error && "syscall" in thrown ? `: ${String(thrown.syscall)}` : "";
 }

@@ -1,5 +1,5 @@
 // Unpacks layers through a helper process, and makes its answer ours.
-import { type ErrorCode, EngineError, errorTable } from "../core/errors.ts";
+import { EngineError, type ErrorCode, errorTable } from "../core/errors.ts";
 import type { Host, LayerRequest, ProgramResult } from "../core/host.ts";
 import { ownExecutable, UNPACK_LAYER_COMMAND } from "./own-executable.ts";
 import { findProgram, runWith, type StartProgram } from "./programs.ts";

@@ -9,6 +9,7 @@ const signatures = {
   fchmod: { args: ["i32", "u32"], returns: "i32" },
   fchown: { args: ["i32", "u32", "u32"], returns: "i32" },
   fsetxattr: { args: ["i32", "ptr", "ptr", "usize", "i32"], returns: "i32" },
+  futimens: { args: ["i32", "ptr"], returns: "i32" },
   lchown: { args: ["ptr", "u32", "u32"], returns: "i32" },
   link: { args: ["ptr", "ptr"], returns: "i32" },
   lsetxattr: { args: ["ptr", "ptr", "ptr", "usize", "i32"], returns: "i32" },
@@ -104,11 +105,8 @@ export function loadFileCalls(): FileCalls {
       times[1] = BigInt(nanoseconds);
       times[2] = times[0];
       times[3] = times[1];
-      const isOpen = typeof place === "number";
-      const result = isOpen
-        ? calls.utimensat(place, null, times, 0)
-        : calls.utimensat(AT_FDCWD, place, times, AT_SYMLINK_NOFOLLOW);
-      check(result, "utimensat");
+      if (typeof place === "number") check(calls.futimens(place, times), "futimens");
+      else check(calls.utimensat(AT_FDCWD, place, times, AT_SYMLINK_NOFOLLOW), "utimensat");
     },
     removeFile: (path) => check(calls.unlink(path), "unlink"),
     removeDirectory: (path) => check(calls.rmdir(path), "rmdir"),
