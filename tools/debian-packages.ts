@@ -238,14 +238,14 @@ const lines = [
   {
     packages: ["gcc"],
     provides: { program: "gcc" },
-    purposes: ["bench"],
-    neededFor: "the load generator of the benchmark, written in C",
+    purposes: ["test", "bench"],
+    neededFor: "the tests' plugin and the benchmark's load generator, written in C",
   },
   {
     packages: ["libc6-dev"],
     provides: { file: "/usr/include/stdio.h" },
-    purposes: ["bench"],
-    neededFor: "the C headers of the load generator",
+    purposes: ["test", "bench"],
+    neededFor: "their C headers, and the library that the plugin is linked to",
   },
   {
     packages: ["hyperfine"],
