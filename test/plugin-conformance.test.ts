@@ -44,7 +44,7 @@ function openBench({ seesData = true, breaks }: BenchChoice = {}): PluginBench {
 }
 
 for (const seesData of [true, false]) {
-  test(`a plugin that keeps all ${seesData ? "is seen to" : "is, without its data, too"}`, async () => {
+  test(`a plugin that keeps all, ${seesData ? "with" : "without"} its data`, async () => {
     const outcomes = await runChecks(all, () => openBench({ seesData }));
     expect(brokenOnes(outcomes)).toEqual([]);
     const others = outcomes.filter(({ outcome }) => outcome === "not_applicable");

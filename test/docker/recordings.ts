@@ -11,7 +11,10 @@ export const recordings = {
   "01": { file: "01-volume-create.json", api: "1.41" },
   "02": { file: "02-volume-ls-inspect.json", api: "1.41" },
   "03": { file: "03-volume-rm-inuse.json", api: "1.41" },
+  "06": { file: "06-plugin-lifecycle.json", api: "1.41" },
+  "07": { file: "07-plugin-install-upgrade.json", api: "1.41" },
   "11": { file: "11-api143-volumes.json", api: "1.43" },
+  "13": { file: "13-api143-managed-plugin.json", api: "1.43" },
   "20": { file: "20-raw-api141.json", api: "1.41" },
   "21": { file: "21-raw-api143.json", api: "1.43" },
 } as const;
@@ -85,7 +88,7 @@ export function loadExchanges(recording: RecordingName): readonly Exchange[] {
   return loadCommands(recording).flatMap((command) => command.exchanges);
 }
 
-/** Every command of a recording made with the CLI (01, 02, 03, 11). */
+/** Every command of a recording made with the CLI (01, 02, 03, 06, 07, 11, 13). */
 export function loadCommands(recording: RecordingName): readonly Command[] {
   // The fixture's shape is described in its README; a wrong one fails the first test that reads it.
   const stored = read(recording) as readonly StoredCommand[];
