@@ -65,7 +65,43 @@ const lines = [
     packages: ["runc"],
     provides: { program: "runc" },
     purposes: ["test"],
-    neededFor: "running Podman's containers",
+    neededFor: "running Podman's containers, and managed plugins",
+  },
+  {
+    packages: ["crun"],
+    provides: { program: "crun" },
+    purposes: ["test"],
+    neededFor: "managed plugins where there is no runc",
+  },
+  {
+    packages: ["conmon"],
+    provides: { program: "conmon" },
+    purposes: ["test", "bench"],
+    neededFor: "the parent of a managed plugin's process",
+  },
+  {
+    packages: ["docker-registry"],
+    provides: { program: "docker-registry" },
+    purposes: ["test", "bench"],
+    neededFor: "a real registry on loopback, to pull plugins from and push them to",
+  },
+  {
+    packages: ["apache2-utils"],
+    provides: { program: "htpasswd" },
+    purposes: ["test"],
+    neededFor: "the passwords of such a registry",
+  },
+  {
+    packages: ["openssl"],
+    provides: { program: "openssl" },
+    purposes: ["test"],
+    neededFor: "certificates for such a registry, and for its clients",
+  },
+  {
+    packages: ["rclone"],
+    provides: { program: "rclone" },
+    purposes: ["test", "bench"],
+    neededFor: "a volume plugin that others wrote, on a socket and managed",
   },
   {
     packages: ["busybox-static"],
@@ -202,14 +238,14 @@ const lines = [
   {
     packages: ["gcc"],
     provides: { program: "gcc" },
-    purposes: ["bench"],
-    neededFor: "the load generator of the benchmark, written in C",
+    purposes: ["test", "bench"],
+    neededFor: "the tests' plugin and the benchmark's load generator, written in C",
   },
   {
     packages: ["libc6-dev"],
     provides: { file: "/usr/include/stdio.h" },
-    purposes: ["bench"],
-    neededFor: "the C headers of the load generator",
+    purposes: ["test", "bench"],
+    neededFor: "their C headers, and the library that the plugin is linked to",
   },
   {
     packages: ["hyperfine"],
