@@ -19,9 +19,8 @@ export interface OwnPlugin {
   readonly volumes: number;
   readonly version: string | null;
   readonly address: string | null;
-  /** Of a single plugin: where a managed one has its files. */
-  readonly rootfs?: string | null;
-  readonly propagated?: { readonly inside: string; readonly outside: string } | null;
+  /** Where a managed one has its files. */
+  readonly directory: string | null;
 }
 
 /** States that somebody has to look at. */

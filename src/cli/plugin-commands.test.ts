@@ -65,6 +65,7 @@ const sockets = {
   volumes: 2,
   version: null,
   address: "unix:///run/docker/plugins/rclone.sock",
+  directory: null,
 };
 const managed = {
   ...sockets,

@@ -14,6 +14,7 @@ import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { PluginParts } from "../../src/engine/no-plugins.ts";
 import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { dataPlaces } from "../../src/host/data-places.ts";
@@ -46,6 +47,8 @@ export interface EngineBenchParts {
   readonly places?: DataPlaces;
   /** By default nothing stays in the trash, and it may take all the room. */
   readonly trash?: Partial<TrashingParts>;
+  /** Plugins of the test's own. */
+  readonly pluginParts?: PluginParts;
 }
 
 const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
@@ -135,6 +138,7 @@ export class EngineBench implements AsyncDisposable {
         places: this.#parts.places ?? dataPlaces,
       },
       trash: { ...trashOff, ...this.#parts.trash },
+      plugins: this.#parts.pluginParts,
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }
