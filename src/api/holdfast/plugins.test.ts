@@ -2,32 +2,14 @@
 import { expect, test } from "bun:test";
 import { type ApiBench, type ApiStream, startedApi } from "../../../test/support/api-bench.ts";
 import { eventually } from "../../../test/support/child.ts";
-import { EngineError } from "../../core/errors.ts";
+import { OnePlugin, newerImage as remote } from "../../../test/support/one-plugin.ts";
 import { parseDriverName } from "../../core/names.ts";
-import type {
-  ManagedPlugin,
-  ManagedPlugins,
-  PluginConfig,
-  PluginHost,
-  PluginStatus,
-  PullRequest,
-  TellProgress,
-} from "../../core/plugin.ts";
+import type { PluginHost, PluginStatus } from "../../core/plugin.ts";
 import { noPlugins } from "../../engine/no-plugins.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
 const plugins = `${OWN_PREFIX}plugins`;
-const remote = "127.0.0.1:5000/vp:v2";
 const privilege = { name: "network", description: "", value: ["host"] };
-
-const config: PluginConfig = {
-  ...{ description: "research volume plugin", documentation: "", dockerVersion: "" },
-  ...{ entrypoint: null, workDir: "", network: { type: "" }, propagatedMount: "" },
-  interface: { types: null, socket: "", protocolScheme: "" },
-  ...{ ipcHost: false, pidHost: false, user: null, mounts: null, env: null, rootfs: null },
-  args: { name: "", description: "", settable: null, value: null },
-  linux: { capabilities: null, allowAllDevices: false, devices: null },
-};
 
 const dead: PluginStatus = {
   name: parseDriverName("rclone"),
@@ -45,55 +27,8 @@ const host: PluginHost = {
   status: (name) => (name === dead.name ? dead : undefined),
 };
 
-/** One plugin, whose upgrades are called well or refused. */
-class OnePlugin {
-  plugin: ManagedPlugin = {
-    id: "ab".repeat(32),
-    name: "vp:latest",
-    isEnabled: true,
-    reference: "127.0.0.1:5000/vp:v1",
-    config,
-    settings: { mounts: [], env: [], args: [], devices: [] },
-    previous: null,
-    digest: `sha256:${"cd".repeat(32)}`,
-    installedAtMs: 0,
-  };
-  readonly requests: PullRequest[] = [];
-
-  readonly managed: ManagedPlugins = {
-    ...noPlugins.managed,
-    list: () => [this.plugin],
-    find: (text) => {
-      const { id, name } = this.plugin;
-      if (id.startsWith(text) || name === `${text}:latest` || name === text) return this.plugin;
-      throw new EngineError("plugin.not_found", `plugin "${text}" not found`);
-    },
-    enable: async () => this.#put({ isEnabled: true }),
-    disable: async () => this.#put({ isEnabled: false }),
-    upgrade: async (_, request) => {
-      this.requests.push(request);
-      if (request.remote !== remote) throw new EngineError("registry.not_found", "not found");
-      return { name: this.plugin.name, run: (tell) => this.#run(request, tell) };
-    },
-    logs: async (_, countMax) =>
-      [1, 2, 3].slice(-countMax).map((at) => ({ atMs: at, stream: "stderr", text: `line ${at}` })),
-  };
-
-  async #run({ granted }: PullRequest, tell: TellProgress): Promise<ManagedPlugin> {
-    tell({ status: "Pulling from vp", id: "v2" });
-    await Promise.resolve();
-    if (granted.length !== 1) throw new EngineError("plugin.privileges", "incorrect privileges");
-    return this.#put({ reference: remote });
-  }
-
-  #put(change: Partial<ManagedPlugin>): ManagedPlugin {
-    this.plugin = { ...this.plugin, ...change };
-    return this.plugin;
-  }
-}
-
 async function started(): Promise<{ readonly api: ApiBench; readonly one: OnePlugin }> {
-  const one = new OnePlugin();
+  const one = new OnePlugin("vp");
   return { api: await startedApi({ pluginParts: { host, managed: one.managed } }), one };
 }
 
