@@ -67,7 +67,7 @@ export class Metrics {
       gauge.reset();
       const found = samples();
       // One without labels would be 0 where there is nothing to say.
-      if (found.length === 0) gauge.remove();
+      if (found.length === 0 && labels.length === 0) gauge.remove();
       for (const [values, value] of found) gauge.set({ ...values }, value);
     };
   }
