@@ -273,6 +273,19 @@ describe("help", () => {
   }
 });
 
+test("what was meant is said on a terminal, with the way out", async () => {
+  const replies = {
+    "DELETE /plugins/sshf": json({ message: 'plugin "sshf" not found' }, 404),
+    "GET /plugins": json([{ Name: "sshfs:latest" }]),
+  };
+  const surroundings = { isTerminal: true, env: { NO_COLOR: "1" } };
+  const { stderr } = await run(["plugin", "rm", "sshf"], replies, surroundings);
+  expect(stderr).toBe(
+    'Error response from daemon: plugin "sshf" not found\nDid you mean sshfs?\n' +
+      "List the plugins that are installed with: holdfast plugin ls\n",
+  );
+});
+
 test("names are completed without what is behind :latest", async () => {
   const replies = { "GET /holdfast/v1/plugins": json({ plugins: [sockets, managed] }) };
   const { stdout } = await run(["__complete", "plugin", "rm", ""], replies);
