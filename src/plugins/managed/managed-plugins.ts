@@ -62,6 +62,8 @@ class InstalledPlugins implements RunningPlugins {
   readonly #shop: Workshop;
   readonly #unfollow: () => void;
   readonly #stopping = new AbortController();
+  /** Resolves when what the last life left has been taken over. */
+  #adopted: Promise<unknown> = Promise.resolve();
 
   constructor(shop: Workshop) {
     this.#shop = shop;
@@ -73,7 +75,9 @@ class InstalledPlugins implements RunningPlugins {
     store.clearPartial();
     const enabled = table.records().filter(({ isEnabled }) => isEnabled);
     const requests = enabled.map((record) => runRequestOf(record, files));
-    await runtime.adopt(requests, operation);
+    const adopting = runtime.adopt(requests, operation);
+    this.#adopted = adopting.catch(() => undefined);
+    await adopting;
     // What a removed plugin has left may have been in use by its process until now.
     await destroyLeftovers(host, files.look().leftovers, operation);
     for (const { id } of table.records()) await tidyVersions(this.#shop, id);
@@ -232,6 +236,8 @@ class InstalledPlugins implements RunningPlugins {
     work: (record: PluginRecord) => Promise<T>,
   ): Promise<T> {
     return this.#shop.table.locked(id, operation, async () => {
+      // Otherwise what is stopped here would be started there.
+      await this.#adopted;
       this.#refuseStopping();
       return await work(this.#shop.table.get(id));
     });
