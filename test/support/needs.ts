@@ -38,6 +38,13 @@ const probes = {
   "docker-cli": () => program("docker"),
   "docker-cli-23": newDockerCli,
   podman: () => program("podman") ?? program("runc"),
+  runc: () => program("runc"),
+  crun: () => program("crun"),
+  conmon: () => program("conmon"),
+  "docker-registry": () => program("docker-registry"),
+  htpasswd: () => program("htpasswd"),
+  openssl: () => program("openssl"),
+  rclone: () => program("rclone"),
   busybox: () => program("busybox"),
   "docker-compose": () => program("docker-compose"),
   postgres: () =>
