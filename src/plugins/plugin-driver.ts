@@ -297,7 +297,8 @@ function scoped(root: PluginRoot | undefined, path: string): MountedData {
 /** The same for people. */
 function shownPath(root: PluginRoot | undefined, path: string): string {
   const { path: inside, beneath } = scoped(root, path);
-  return beneath === undefined ? inside : posix.join(beneath, inside);
+  if (beneath === undefined) return inside;
+  return posix.join(beneath, inside).replace(/(?<=.)\/$/, "");
 }
 
 /** The part after the propagated mount, as `/…`; undefined for a path elsewhere. */
