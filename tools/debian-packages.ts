@@ -65,7 +65,19 @@ const lines = [
     packages: ["runc"],
     provides: { program: "runc" },
     purposes: ["test"],
-    neededFor: "running Podman's containers",
+    neededFor: "running Podman's containers, and managed plugins",
+  },
+  {
+    packages: ["crun"],
+    provides: { program: "crun" },
+    purposes: ["test"],
+    neededFor: "running managed plugins without runc",
+  },
+  {
+    packages: ["conmon"],
+    provides: { program: "conmon" },
+    purposes: ["test"],
+    neededFor: "the parent of managed plugins",
   },
   {
     packages: ["busybox-static"],
@@ -202,14 +214,14 @@ const lines = [
   {
     packages: ["gcc"],
     provides: { program: "gcc" },
-    purposes: ["bench"],
-    neededFor: "the load generator of the benchmark, written in C",
+    purposes: ["test", "bench"],
+    neededFor: "the tests' plugin and the benchmark's load generator, written in C",
   },
   {
     packages: ["libc6-dev"],
     provides: { file: "/usr/include/stdio.h" },
-    purposes: ["bench"],
-    neededFor: "the C headers of the load generator",
+    purposes: ["test", "bench"],
+    neededFor: "their C headers, and the library that the plugin is linked to",
   },
   {
     packages: ["hyperfine"],

@@ -180,6 +180,14 @@ export interface Host {
     pace?: Pace,
   ): Promise<ProgramResult>;
 
+  /** The absolute path of the program that `run` would start; undefined: it is not installed. */
+  findProgram(program: string): string | undefined;
+  /**
+   * When process `pid` began, in words that no other process of this number ever has, on this
+   * machine and over its boots. undefined: it is gone, or has ended and is only not reaped yet.
+   */
+  processStart(pid: number): string | undefined;
+
   /** The mount table as the daemon sees it. Reading it never blocks on storage. */
   mounts(): readonly MountInfo[];
   /**

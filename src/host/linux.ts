@@ -8,8 +8,9 @@ import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow } from "./mounts-below.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
-import { runWith, type StartProgram, startProgram } from "./programs.ts";
+import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
 
 /** What a test may bring instead of the machine's own. */
 export interface LinuxHostParts {
@@ -26,6 +27,8 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     monotonicMs: () => performance.now(),
     randomHex: (bytes) => randomBytes(bytes).toString("hex"),
     run: runWith(start),
+    findProgram,
+    processStart,
     mounts: table,
     ...makeMounts({ start, table }),
     ...makeHoldMounts({ start, table }),

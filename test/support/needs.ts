@@ -39,6 +39,11 @@ const probes = {
   "docker-cli-23": newDockerCli,
   podman: () => program("podman") ?? program("runc"),
   busybox: () => program("busybox"),
+  /** Managed plugins can be run, and the tests' own can be made. */
+  "plugin-runtime": () => program("conmon") ?? program("runc") ?? pluginCompiler(),
+  /** Managed plugins of the tests can be made (test/support/plugin-rootfs.ts). */
+  "plugin-compiler": () => pluginCompiler(),
+  crun: () => program("crun"),
   "docker-compose": () => program("docker-compose"),
   postgres: () =>
     postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,
@@ -126,6 +131,12 @@ function look(requirement: Requirement): string | undefined {
 function program(name: ListedProgram): string | undefined {
   if (findProgram(name) !== undefined) return undefined;
   return `no program ${name} (Debian package ${packageOf(name)})`;
+}
+
+function pluginCompiler(): string | undefined {
+  if (program("gcc") !== undefined) return program("gcc");
+  const headers = "/usr/include/stdio.h";
+  return existsSync(headers) ? undefined : `no ${headers} (Debian package libc6-dev)`;
 }
 
 function works(command: string, parameters: readonly string[]): boolean {
