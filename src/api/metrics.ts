@@ -88,7 +88,7 @@ function volumeMetrics({ engine }: MetricsParts): readonly Metric[] {
     const found = new Map<string, number>(volumeStates.map((word) => [word, 0]));
     state.read((view) => {
       for (const entry of view.volumes()) {
-        const word = volumeState(engine, entry.name, volumes.holderCount(entry, view));
+        const word = volumeState(engine, entry, volumes.holderCount(entry, view));
         found.set(word, (found.get(word) ?? 0) + 1);
       }
     });
