@@ -1,4 +1,5 @@
-// Puts plugins together: registries, blobs, the runtime, managed plugins, and all drivers of plugins.
+// Puts plugins together: registries, blobs, the runtime, managed plugins, and all drivers of
+// plugins.
 import { createHash } from "node:crypto";
 import { realpathSync } from "node:fs";
 import path from "node:path";
@@ -30,7 +31,9 @@ export interface DaemonPluginsParts {
 export interface DaemonPlugins {
   /** For the engine. Drivers are known before anything runs. */
   readonly parts: PluginParts;
-  /** Runs what is enabled, in the background: a plugin that hangs keeps nobody from being served. */
+  /**
+   * Runs what is enabled, in the background: a plugin that hangs keeps nobody from being served.
+   */
   start(): void;
   /** Ends all but those whose volumes somebody has. */
   stop(inUse: ReadonlySet<DriverName>): Promise<void>;

@@ -1,5 +1,5 @@
-// The whole life of a managed plugin, with the docker command line against our socket: made, pushed,
-// installed, used, upgraded and removed; over clean ends and kills of the daemon.
+// The whole life of a managed plugin, with the docker command line against our socket: made,
+// pushed, installed, used, upgraded and removed; over clean ends and kills of the daemon.
 import { afterEach, beforeEach, expect } from "bun:test";
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
