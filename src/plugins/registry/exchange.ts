@@ -128,6 +128,8 @@ class Conversation {
   }
 
   #fail(error: unknown): void {
+    // A server that has answered may close before it has been sent everything.
+    if (this.#hasAnswer) return;
     const { signal } = this.#wanted;
     this.#end(signal.aborted ? signal.reason : exchangeError(this.#place, error));
   }

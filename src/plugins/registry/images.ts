@@ -12,10 +12,12 @@ import {
   type RegistrySettings,
 } from "./addresses.ts";
 import { uploadBlob } from "./blob-upload.ts";
-import { whileDoing } from "./failures.ts";
+import type { Answer } from "./exchange.ts";
+import { isPassing, whileDoing } from "./failures.ts";
 import { downloadLayer } from "./layer-download.ts";
 import { BlobProgress, shortId } from "./layer-progress.ts";
 import {
+  ATTEMPT_COUNT_MAX,
   CONFIG_BYTES_MAX,
   MANIFEST_BYTES_MAX,
   PARALLEL_LAYERS,
@@ -272,17 +274,9 @@ export class Images {
     { name, digest }: { readonly name: string; readonly digest: string | null },
     operation: Operation,
   ) {
-    const answer = await session.send(
-      {
-        method: "GET",
-        to: `manifests/${name}`,
-        headers: { accept: acceptedManifestTypes },
-        expected: [200],
-      },
-      operation,
-    );
-    const { answerMs } = this.#deadlines;
-    const bytes = await readWhole(answer, { bytesMax: MANIFEST_BYTES_MAX, answerMs });
+    const headers = { accept: acceptedManifestTypes };
+    const what = { to: `manifests/${name}`, headers, bytesMax: MANIFEST_BYTES_MAX };
+    const { answer, bytes } = await this.#read(session, what, operation);
     const found = digestOf(bytes);
     const said = [digest, answer.header("docker-content-digest")].find(
       (one) => typeof one === "string" && one.startsWith("sha256:") && one !== found,
@@ -302,13 +296,30 @@ export class Images {
   ): Promise<Uint8Array> {
     const { store } = this.#parts;
     if (store.has(digest)) return store.read(digest);
-    const request = { method: "GET", to: `blobs/${digest}`, expected: [200] } as const;
-    const answer = await session.send(request, operation);
-    const { answerMs } = this.#deadlines;
-    const bytes = await readWhole(answer, { bytesMax: CONFIG_BYTES_MAX, answerMs });
+    const what = { to: `blobs/${digest}`, headers: {}, bytesMax: CONFIG_BYTES_MAX };
+    const { bytes } = await this.#read(session, what, operation);
     const found = digestOf(bytes);
     if (found === digest && bytes.byteLength === size) return bytes;
     throw otherThan(`${digest} of ${size} bytes`, `${found} of ${bytes.byteLength} bytes`);
+  }
+
+  /** Something small, whole. */
+  async #read(
+    session: RepositorySession,
+    { to, headers, bytesMax }: SmallRequest,
+    operation: Operation,
+  ): Promise<{ readonly answer: Answer; readonly bytes: Uint8Array }> {
+    const { answerMs } = this.#deadlines;
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await session.send({ method: "GET", to, headers, expected: [200] }, operation);
+      try {
+        return { answer, bytes: await readWhole(answer, { bytesMax, answerMs }) };
+      } catch (error) {
+        operation.signal.throwIfAborted();
+        if (attempt === ATTEMPT_COUNT_MAX || !isPassing(error)) throw error;
+        await session.pause(attempt);
+      }
+    }
   }
 
   #session(
@@ -322,6 +333,12 @@ export class Images {
     const { settings, log } = this.#parts;
     return new RepositorySession({ ...how, path, settings, log, deadlines: this.#deadlines });
   }
+}
+
+interface SmallRequest {
+  readonly to: string;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+  readonly bytesMax: number;
 }
 
 interface Push {
