@@ -74,7 +74,7 @@ export class Images {
   /**
    * Reads the manifest, that of this machine's processor where there are several, and the config.
    * Nothing is kept. Throws `registry.unreachable`, `registry.denied`, `registry.not_found`,
-   * `registry.failed`, and `plugin.image_invalid` for what is no plugin or not what it claims to be.
+   * `registry.failed`, and `plugin.image_invalid` for what is no plugin or not what it claims.
    */
   async resolve(
     reference: PluginReference,
@@ -98,8 +98,8 @@ export class Images {
 
   /**
    * Brings the layers into the store and resolves with their files, in the manifest's order. Tells
-   * Docker's lines up to "Download complete". After a failure nothing half is left. Throws as
-   * `resolve`, and `storage.*`. Whoever calls it keeps the blobs from `collect` with `BlobStore.pin`.
+   * Docker's lines up to "Download complete". After a failure nothing half is left. Whoever calls it
+   * keeps the blobs from `collect` with `BlobStore.pin`. Throws as `resolve`, and `storage.*`.
    */
   async download(
     image: ResolvedImage,
@@ -139,8 +139,8 @@ export class Images {
   }
 
   /**
-   * Sends what the registry lacks, then the manifest under the reference's tag. Tells Docker's lines
-   * with the last one (`aux`). Throws `registry.*`, `storage.*`; then the tag is as it was.
+   * Sends what the registry lacks, then the manifest under the reference's tag. Tells Docker's
+   * lines, the last of which is `aux` with an empty status. Throws `registry.*`, `storage.*`; then the tag is as it was.
    */
   async push(
     reference: PluginReference,

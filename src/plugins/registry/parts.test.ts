@@ -11,7 +11,8 @@ import { Secret, withoutSecrets } from "./secret.ts";
 const settings = { insecure: ["reg.example:5000"], mirrors: [], certificates: "/nowhere" };
 
 describe("challenges", () => {
-  const samples: readonly (readonly [header: string, read: unknown])[] = [
+  type Read = readonly (readonly [scheme: string, parameters: object])[];
+  const samples: readonly (readonly [header: string, read: Read])[] = [
     ["", []],
     ["Basic", [["basic", {}]]],
     ['Basic realm="a \\"b\\", c"', [["basic", { realm: 'a "b", c' }]]],
@@ -45,7 +46,7 @@ describe("challenges", () => {
       scheme,
       Object.fromEntries(parameters),
     ]);
-    expect(found).toEqual(read);
+    expect<unknown>(found).toEqual(read);
   });
 
   test("a hostile one takes no time", () => {
@@ -146,7 +147,9 @@ describe("manifests", () => {
     ["no matching manifest", { mediaType: index, manifests: "x" }, index],
   ];
 
-  test.each(refused)("refused: %s", (why, value, called) => {
+  const all = refused.map(([why, value, called = type]) => [why, value, called] as const);
+
+  test.each(all)("refused: %s", (why, value, called) => {
     const run = () => parse(value, called);
     expect(run).toThrow(EngineError);
     expect(run).toThrow(why);

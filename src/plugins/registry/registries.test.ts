@@ -1,6 +1,6 @@
 // Pulls and pushes with a real registry: plain, with passwords, with TLS, with tokens.
 import { afterEach, beforeEach, describe, expect } from "bun:test";
-import { copyFileSync, mkdirSync, readFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
@@ -19,6 +19,7 @@ import { EngineError } from "../../core/errors.ts";
 import type { RegistryAuth } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
 import { registryDeadlines } from "./limits.ts";
+import { DOCKER_MANIFEST_TYPE, writeManifest } from "./manifest.ts";
 
 const someone = { username: "someone", password: "pass:wörd" };
 const identityToken = "an identity token";
@@ -77,6 +78,42 @@ describe("a plain registry on this machine", () => {
     expect(message).toBe(
       `error resolving plugin reference: ${registry.host}/some/plug:v1: not found`,
     );
+  });
+});
+
+/** What a pull or a push may take beside what the process has, whatever its size. */
+const memoryBytesMax = 100 * 1024 * 1024;
+
+describe("a large plugin", () => {
+  const size = 300 * 1024 * 1024;
+
+  whenPossible(["docker-registry"], "takes no memory, there and back", async () => {
+    await using registry = await startRegistry();
+    const reference = parsePluginReference(`${registry.host}/some/plug:v1`);
+    const { images, store, tell, folder } = bench;
+    writeFileSync(join(folder, "large"), "");
+    truncateSync(join(folder, "large"), size);
+    const layer = await store.adopt(join(folder, "large"));
+    const config = Buffer.from("{}");
+    const configDigest = await store.put(config);
+    const manifest = writeManifest({ digest: configDigest, size: 2 }, [layer]);
+    const image = { manifest, mediaType: DOCKER_MANIFEST_TYPE, configDigest, layers: [layer] };
+    Bun.gc(true);
+    const before = process.memoryUsage.rss();
+    let most = 0;
+    const look = setInterval(() => {
+      most = Math.max(most, process.memoryUsage.rss() - before);
+    }, 5);
+    try {
+      await images.push(reference, image, callWith(), tell, testOperation());
+      store.collect(new Set());
+      const found = await images.resolve(reference, callWith(), testOperation());
+      await images.download(found, callWith(), tell, testOperation());
+    } finally {
+      clearInterval(look);
+    }
+    expect(store.size(layer.digest)).toBe(size);
+    expect(most).toBeLessThan(memoryBytesMax);
   });
 });
 
