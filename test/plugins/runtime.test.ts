@@ -241,17 +241,16 @@ describe("after the death of a daemon", () => {
     await bench.until(() => bench.host.processStart(dead) === undefined, "the end");
 
     const runtime = bench.another();
+    const reasons = new Set<string>();
+    runtime.follow((id) => reasons.add(runtime.state(id).reason));
     await runtime.adopt([kept, gone, fresh], operation);
     expect(runtime.state(kept.id)).toMatchObject({ state: "running", life: before.life });
     expect(runtime.state(kept.id).sinceMs).toBeLessThanOrEqual(before.sinceMs);
-    expect(runtime.state(fresh.id).state).toBe("starting");
-    expect(tracesOf(bench, removed.id).filter((path) => path.includes("b".repeat(16)))).toEqual([]);
-    expect(runtime.state(gone.id)).toMatchObject({
-      reason: "it ended while no daemon was there (signal 9)",
-      restartCount: 1,
-    });
+    expect(tracesOf(bench, removed.id)).toEqual([]);
     const states = () => [kept, gone, fresh].map(({ id }) => runtime.state(id).state);
     await bench.until(() => states().every((state) => state === "running"), "all are running");
+    expect(reasons).toContain("it ended while no daemon was there (signal 9)");
+    expect(runtime.state(gone.id).restartCount).toBe(1);
     expect(runtime.state(fresh.id).restartCount).toBe(0);
     // It is watched as any other.
     process.kill(pidOf(runtime, kept), "SIGKILL");

@@ -94,7 +94,9 @@ export function tracesOf(
   { host, runDirectory, folder }: PluginRuntimeBench,
   id: string,
 ): readonly string[] {
-  const mounts = host.mounts().filter(({ target }) => target.startsWith(`${folder}/`));
+  const mounts = host
+    .mounts()
+    .filter(({ target }) => target.startsWith(`${folder}/${id.slice(0, 1)}/`));
   const groups = host
     .mounts()
     .filter(({ fileSystem }) => fileSystem.startsWith("cgroup"))

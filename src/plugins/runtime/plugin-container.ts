@@ -68,10 +68,13 @@ export class PluginContainer {
       if (request.propagated !== null) await shareMounts(host, request.propagated, operation);
       log.prepare();
       const { pid, monitorPid } = await runtime.create(id, places, operation);
-      await runtime.start(id, places, operation);
+      // Before it begins: it may end at once.
       const start = host.processStart(pid);
       const monitorStart = host.processStart(monitorPid);
-      if (start === undefined || monitorStart === undefined) return await this.#diedAtOnce(pid);
+      if (start === undefined || monitorStart === undefined) {
+        throw startFailed("conmon or the plugin's process was killed while it started");
+      }
+      await runtime.start(id, places, operation);
       const startedAtMs = host.nowMs();
       const { rootfs } = request;
       const life = { pid, start, monitorPid, monitorStart, startedAtMs, rootfs };
@@ -181,10 +184,6 @@ export class PluginContainer {
       cgroupPath: places.cgroupPath,
     });
     fs.writeFileSync(places.specFile, JSON.stringify(spec), { mode: 0o600 });
-  }
-
-  async #diedAtOnce(pid: number): Promise<never> {
-    throw startFailed(`process ${pid} ended at once`);
   }
 
   async #hasEnded(life: Life, patienceMs: number): Promise<boolean> {
