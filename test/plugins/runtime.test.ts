@@ -1,13 +1,14 @@
 // Managed plugins really run: they come up, are stopped, crash, and are taken over, with runc.
 import { describe, expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../../src/core/errors.ts";
+import type { PluginEnv } from "../../src/core/plugin.ts";
 import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
 import type { PluginRuntime } from "../../src/plugins/runtime/runtime.ts";
 import { whenPossible } from "../support/needs.ts";
 import { testOperation } from "../support/operation.ts";
-import { callPlugin } from "../support/plugin-rootfs.ts";
+import { callPlugin, testPluginConfig } from "../support/plugin-rootfs.ts";
 import {
   makePluginRuntimeBench,
   type PluginRuntimeBench,
@@ -24,6 +25,10 @@ async function failureOf(work: Promise<unknown>): Promise<EngineError> {
   );
   if (thrown instanceof EngineError) return thrown;
   throw new Error(`no failure: ${String(thrown)}`);
+}
+
+function variable(name: string): PluginEnv {
+  return { name, description: "", settable: null, value: "" };
 }
 
 /** The plugin's first process. */
@@ -89,6 +94,52 @@ describe("a plugin that is well", () => {
     expect(here()).toHaveLength(1);
     await runtime.stop(request.id, operation);
     expect(tracesOf(bench, request.id)).toEqual([]);
+  });
+
+  whenPossible(needed, "is confined to what it was granted", async () => {
+    await using bench = makePluginRuntimeBench();
+    const { runtime } = bench;
+    const name = "s".repeat(80);
+    const environment = { SOCKET: name };
+    const env = [...(testPluginConfig("rootfs").env ?? []), variable("SOCKET")];
+    const config = {
+      ...{ env, interface: { types: [], socket: name, protocolScheme: "" } },
+      ...{ network: { type: "none" }, workDir: "/tmp" },
+    };
+    const request = await bench.plugin({ kind: "rootfs", environment, config });
+    await runtime.start(request, operation);
+    const { socketPath } = runtime.state(request.id);
+    // The directory alone has 46 bytes, and there is room for 107.
+    expect(socketPath).toMatch(/^\/proc\/self\/fd\/\d+\/s+$/);
+    const read = async (file: string) =>
+      String((await callPlugin(socketPath, "Test.Read", { Name: file }))["Text"]);
+    const status = await read("/proc/self/status");
+    expect(status).toMatch(/^CapEff:\t00000000a80425fb$/m);
+    expect(status).toMatch(/^CapBnd:\t00000000a80425fb$/m);
+    expect(status).toMatch(/^CapInh:\t0000000000000000$/m);
+    expect(status).toMatch(/^Seccomp:\t2$/m);
+    expect(status).toMatch(/^NSpid:\t1$/m);
+    expect(await read("/proc/self/oom_score_adj")).toBe("0\n");
+    expect(await read("/etc/hosts")).toBe(readFileSync("/etc/hosts", "utf8"));
+    expect((await read("/proc/net/dev")).trim().split("\n").slice(2)).toHaveLength(1);
+    expect(await read("/proc/self/cgroup")).toContain(`:/holdfast/${request.id}`);
+    const groups = await read("/proc/self/mountinfo");
+    expect(groups).toContain(" /run/docker/plugins ");
+    await runtime.stop(request.id, operation);
+    expect(tracesOf(bench, request.id)).toEqual([]);
+  });
+
+  whenPossible(needed, "is not believed when its socket is a link to another one", async () => {
+    await using bench = makePluginRuntimeBench();
+    const { runtime } = bench;
+    const real = await bench.plugin({ digit: "b" });
+    await runtime.start(real, operation);
+    const request = await bench.plugin({ environment: { LISTEN: "never" } });
+    const starting = failureOf(runtime.start(request, operation));
+    const folder = join(bench.runDirectory, "a".repeat(16));
+    await bench.until(() => existsSync(folder), "its directory of sockets");
+    symlinkSync(runtime.state(real.id).socketPath, join(folder, "plugin.sock"));
+    expect((await starting).message).toEndWith("connect: connection refused");
   });
 
   whenPossible(needed, "is killed when it does not obey", async () => {
