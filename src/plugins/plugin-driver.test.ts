@@ -159,7 +159,10 @@ describe("mounts", () => {
     for (const path of paths) {
       plugin.misbehave("VolumeDriver.Mount", { answer: { Mountpoint: path } });
       const code = await codeOf(driver.mount(wiki, one, testOperation()));
-      expect([path, code]).toEqual([path, path === paths[3] ? "volume.mount_failed" : "plugin.failed"]);
+      expect([path, code]).toEqual([
+        path,
+        path === paths[3] ? "volume.mount_failed" : "plugin.failed",
+      ]);
       expect(readdirSync(stage.mounts)).toEqual([]);
     }
     // The plugin counted the mounts that led nowhere.
