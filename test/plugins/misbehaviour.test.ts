@@ -16,9 +16,11 @@ import { pluginStage, readyDriver } from "../support/plugin-stage.ts";
 /** What each call may take here, in milliseconds. */
 const timeoutMs = 400;
 /** A call of a driver makes at most four calls of a plugin, and three attempts to connect. */
-const callMsMax = 4 * timeoutMs + 600;
+const callMsMax = 4 * timeoutMs + 2_000;
+/** A flood of 64 MiB takes its time before it is cut off. */
+const floodMsMax = 20_000;
 /** How long a call of the good plugin may take, on a machine that has other things to do. */
-const neighbourMsMax = 250;
+const neighbourMsMax = 500;
 /** What all of it may add to the process, in bytes: a List may be 64 MiB long. */
 const memoryBytesMax = 250 * 1024 * 1024;
 
@@ -40,7 +42,6 @@ interface Row {
   readonly silence: Outcome;
   /** Answers that are sound for this call, or are not looked at. */
   readonly sound: Partial<Record<(typeof misbehaviours)[number], Outcome>>;
-  readonly timeoutsMs?: Partial<Record<PluginMethod, number>>;
 }
 
 const create = (driver: VolumeDriver) =>
@@ -70,8 +71,6 @@ const rows: readonly Row[] = [
     call: (driver) => Array.fromAsync(driver.list(testOperation())),
     ...failing,
     sound: allSaid,
-    // A flood of 64 MiB takes its time.
-    timeoutsMs: { "VolumeDriver.List": 4 * timeoutMs },
   },
   {
     method: "VolumeDriver.Mount",
@@ -100,7 +99,9 @@ for (const row of rows) {
       await using stage = pluginStage();
       const bad = await stage.start("bad");
       await stage.start("good");
-      const host = stage.open({ timeoutsMs: { ...timeoutsMs, ...row.timeoutsMs } });
+      const isLong = row.method === "VolumeDriver.List" && how === "flood";
+      const listMs = isLong ? floodMsMax : timeoutMs;
+      const host = stage.open({ timeoutsMs: { ...timeoutsMs, "VolumeDriver.List": listMs } });
       const driver = await readyDriver(host, "bad");
       const neighbour = await readyDriver(host, "good");
       await driver.create({ name: wiki, options: {} }, testOperation());
@@ -114,7 +115,7 @@ for (const row of rows) {
       const tookMs = performance.now() - startedAtMs;
       const slowestMs = await watched.stop();
       expect(outcome).toBe(expected(row, how));
-      expect(tookMs).toBeLessThan(callMsMax);
+      expect(tookMs).toBeLessThan(isLong ? floodMsMax : callMsMax);
       expect(slowestMs).toBeLessThan(neighbourMsMax);
       expect(process.memoryUsage.rss() - memoryBefore).toBeLessThan(memoryBytesMax);
 
