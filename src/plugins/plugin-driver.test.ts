@@ -1,17 +1,26 @@
 // A plugin as a driver: what it is asked, what is believed of its answers, and our own mounts.
 import { describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { whenPossible } from "../../test/support/needs.ts";
 import { testOperation } from "../../test/support/operation.ts";
 import {
   loggedOperation,
+  type PluginStage,
   pluginStage,
   readyDriver,
   statedEndpoints,
 } from "../../test/support/plugin-stage.ts";
 import { toEngineError } from "../core/errors.ts";
 import { parseDriverName, parseHolderId, parseVolumeName } from "../core/names.ts";
+import type { ManagedEndpoint } from "../core/plugin.ts";
 import { readMountTable } from "../host/mount-table.ts";
 
 const wiki = parseVolumeName("wiki");
@@ -159,7 +168,10 @@ describe("mounts", () => {
     for (const path of paths) {
       plugin.misbehave("VolumeDriver.Mount", { answer: { Mountpoint: path } });
       const code = await codeOf(driver.mount(wiki, one, testOperation()));
-      expect([path, code]).toEqual([path, path === paths[3] ? "volume.mount_failed" : "plugin.failed"]);
+      expect([path, code]).toEqual([
+        path,
+        path === paths[3] ? "volume.mount_failed" : "plugin.failed",
+      ]);
       expect(readdirSync(stage.mounts)).toEqual([]);
     }
     // The plugin counted the mounts that led nowhere.
@@ -203,24 +215,10 @@ test("paths of a managed plugin are below its file system, or its propagated mou
   const managed = statedEndpoints();
   const rootfs = join(stage.folder, "rootfs");
   const outside = join(stage.folder, "propagated");
-  const name = parseDriverName("some/plug:latest");
   const host = stage.open({ managed });
-  managed.say([
-    {
-      name,
-      id: "0".repeat(64),
-      state: "running",
-      sinceMs: 0,
-      reason: "",
-      restartCount: 0,
-      socketPath: join(stage.sockets, "inner.sock"),
-      life: "1",
-      rootfs,
-      propagated: { inside: "/mnt/volumes", outside },
-    },
-  ]);
-  const driver = await readyDriver(host, "some/plug");
-  expect(driver.name).toBe(name);
+  managed.say([runningEndpoint(stage, { rootfs, outside })]);
+  const driver = await readyDriver(host, "plug");
+  expect(String(driver.name)).toBe("plug:latest");
   const shown: readonly (readonly [string, string])[] = [
     ["/mnt/volumes/wiki", join(outside, "wiki")],
     ["/mnt/volumes", outside],
@@ -236,3 +234,57 @@ test("paths of a managed plugin are below its file system, or its propagated mou
     });
   }
 });
+
+whenPossible(["root", "mount"], "no link leads out of a managed plugin's file system", async () => {
+  await using stage = pluginStage();
+  const answers = new Map<string, string>();
+  const plugin = await stage.start("inner", { shownPath: (volume) => answers.get(volume) ?? "/" });
+  mkdirSync(join(stage.folder, "volumes/inner/wiki"), { recursive: true });
+  const rootfs = join(stage.folder, "rootfs");
+  const outside = join(stage.folder, "propagated");
+  mkdirSync(join(rootfs, "etc"), { recursive: true });
+  mkdirSync(join(outside, "wiki"), { recursive: true });
+  writeFileSync(join(rootfs, "etc/whose"), "the plugin's");
+  writeFileSync(join(outside, "wiki/whose"), "the volume's");
+  symlinkSync("/etc", join(rootfs, "absolute"));
+  symlinkSync("../../../../../../../../etc", join(outside, "relative"));
+  const managed = statedEndpoints();
+  const host = stage.open({ managed });
+  managed.say([runningEndpoint(stage, { rootfs, outside })]);
+  const driver = await readyDriver(host, "plug");
+  const mountOf = async (path: string): Promise<string> => {
+    answers.set("wiki", path);
+    try {
+      const mounted = await driver.mount(wiki, one, testOperation());
+      const whose = readFileSync(join(mounted, "whose"), "utf8");
+      await driver.unmount(wiki, one, testOperation());
+      return whose;
+    } catch (error) {
+      return toEngineError(error).code;
+    }
+  };
+  expect(await mountOf("/mnt/volumes/wiki")).toBe("the volume's");
+  expect(await mountOf("/absolute")).toBe("the plugin's");
+  expect(await mountOf("/mnt/volumes/../../etc")).toBe("the plugin's");
+  expect(await mountOf("/mnt/volumes/relative")).toBe("plugin.failed");
+  expect(await mountOf("/nowhere")).toBe("plugin.failed");
+  expect(plugin.mountsOf("wiki")).toEqual([]);
+});
+
+function runningEndpoint(
+  stage: PluginStage,
+  { rootfs, outside }: { readonly rootfs: string; readonly outside: string },
+): ManagedEndpoint {
+  return {
+    name: parseDriverName("plug:latest"),
+    id: "0".repeat(64),
+    state: "running",
+    sinceMs: 0,
+    reason: "",
+    restartCount: 0,
+    socketPath: join(stage.sockets, "inner.sock"),
+    life: "1",
+    rootfs,
+    propagated: { inside: "/mnt/volumes", outside },
+  };
+}

@@ -9,13 +9,18 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { createServer } from "node:tls";
 import { join } from "node:path";
+import { createServer } from "node:tls";
 import { eventually, runToEnd } from "../../test/support/child.ts";
 import { startFaultPlugin } from "../../test/support/fault-plugin.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import { testOperation } from "../../test/support/operation.ts";
-import { pluginStage, readyDriver, statedEndpoints, untilState } from "../../test/support/plugin-stage.ts";
+import {
+  pluginStage,
+  readyDriver,
+  statedEndpoints,
+  untilState,
+} from "../../test/support/plugin-stage.ts";
 import { toEngineError } from "../core/errors.ts";
 import { parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { ManagedEndpoint, PluginStatus } from "../core/plugin.ts";
@@ -96,8 +101,9 @@ describe("discovery", () => {
     expect(names(host)).toEqual(["bad", "worse"]);
     expect(host.status("bad")).toMatchObject({ state: "unreachable", address: "" });
     expect(host.status("bad")?.reason).toEndWith("bad.spec: Unknown protocol");
-    expect(await failure(host.driver("bad")?.create({ name: wiki, options: {} }, testOperation())))
-      .toMatchObject({ code: "plugin.unreachable" });
+    expect(
+      await failure(host.driver("bad")?.create({ name: wiki, options: {} }, testOperation())),
+    ).toMatchObject({ code: "plugin.unreachable" });
   });
 
   test("leaves out our own sockets, whatever they are called", async () => {

@@ -122,7 +122,11 @@ describe("an answer", () => {
     for (const how of ["crash", "cut"] as const) {
       plugin.misbehave("*", how);
       const error = await failure(get());
-      expect([how, error.code, error.details["wasSent"]]).toEqual([how, "plugin.unreachable", true]);
+      expect([how, error.code, error.details["wasSent"]]).toEqual([
+        how,
+        "plugin.unreachable",
+        true,
+      ]);
     }
   });
 
@@ -141,7 +145,7 @@ describe("an answer", () => {
     const { AnswerReader } = await import("./answer-reader.ts");
     const text =
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" +
-      "5\r\n{\"Err\r\n4;x=y\r\n\":\"\"\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\n";
+      '5\r\n{"Err\r\n4;x=y\r\n":""\r\n1\r\n}\r\n0\r\nX-T: 1\r\n\r\n';
     for (const size of [1, 2, 3, 7, 1_000]) {
       const reader = new AnswerReader(100);
       let answer: unknown;
