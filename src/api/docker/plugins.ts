@@ -2,7 +2,6 @@
 import { EngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { TellProgress } from "../../core/plugin.ts";
-import { tryParsePluginReference } from "../../core/plugin-reference.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { AnyResponse, Header, HttpRequest, HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
@@ -219,10 +218,6 @@ async function createPlugin(
   { request, operation }: RouteContext,
 ): Promise<HttpResponse> {
   const name = first(parseQuery(request.query), "name");
-  if (tryParsePluginReference(name) === undefined) {
-    const text = `failed to parse reference ${name}: invalid reference format`;
-    throw new EngineError("plugin.reference_invalid", text);
-  }
   await parts.engine.plugins.create(name, bodyPieces(request), operation);
   return emptyAnswer(204, parts);
 }

@@ -78,7 +78,7 @@ export const emptyConfig: PluginConfig = {
 };
 
 /** What the registry of the test has. */
-export interface MemoryImage {
+export interface ScriptedImage {
   readonly config: PluginConfig;
   readonly privileges: readonly PluginPrivilege[];
   /** Told by a pull, line by line. */
@@ -87,9 +87,9 @@ export interface MemoryImage {
   readonly until?: Promise<void>;
 }
 
-export class MemoryPlugins implements ManagedPlugins {
+export class ScriptedPlugins implements ManagedPlugins {
   /** By canonical reference. */
-  readonly images = new Map<string, MemoryImage>();
+  readonly images = new Map<string, ScriptedImage>();
   /** What callers said for the registry, in order. */
   readonly calls: RegistryCall[] = [];
   /** How many bytes the uploads had, in order. */
@@ -124,9 +124,7 @@ export class MemoryPlugins implements ManagedPlugins {
     this.calls.push({ auth: request.auth, metaHeaders: request.metaHeaders });
     const given = request.name ?? "";
     const name = parsePluginReference(given === "" ? request.remote : given).familiar;
-    if (this.list().some((one) => one.name === name)) {
-      throw new EngineError("plugin.exists", `plugin ${name} already exists`);
-    }
+    this.#refuseTaken(name);
     const image = this.#image(request.remote);
     const reference = parsePluginReference(request.remote).familiar;
     return this.#pullOf(image, request, name, () => this.#add(name, reference, image.config));
@@ -191,11 +189,13 @@ export class MemoryPlugins implements ManagedPlugins {
   }
 
   async create(name: string, context: AsyncIterable<Uint8Array>): Promise<ManagedPlugin> {
+    const canonical = parsePluginReference(name).familiar;
+    this.#refuseTaken(canonical);
     let bytes = 0;
     for await (const piece of context) bytes += piece.length;
     if (bytes === 0) throw new EngineError("plugin.image_invalid", "no rootfs found: EOF");
     this.uploads.push(bytes);
-    return this.#add(parsePluginReference(name).familiar, "", fullConfig);
+    return this.#add(canonical, "", fullConfig);
   }
 
   async push(
@@ -219,7 +219,7 @@ export class MemoryPlugins implements ManagedPlugins {
     return [];
   }
 
-  #image(remote: string): MemoryImage {
+  #image(remote: string): ScriptedImage {
     const reference = parsePluginReference(remote).familiar;
     const image = this.images.get(reference);
     if (image !== undefined) return image;
@@ -227,7 +227,7 @@ export class MemoryPlugins implements ManagedPlugins {
   }
 
   #pullOf(
-    image: MemoryImage,
+    image: ScriptedImage,
     request: PullRequest,
     name: string,
     finish: () => ManagedPlugin,
@@ -245,10 +245,14 @@ export class MemoryPlugins implements ManagedPlugins {
     };
   }
 
-  #add(name: string, reference: string, config: PluginConfig): ManagedPlugin {
+  #refuseTaken(name: string): void {
     if (this.list().some((one) => one.name === name)) {
       throw new EngineError("plugin.exists", `plugin ${name} already exists`);
     }
+  }
+
+  #add(name: string, reference: string, config: PluginConfig): ManagedPlugin {
+    this.#refuseTaken(name);
     this.#count += 1;
     return this.#put({
       id: this.#count.toString(16).padStart(4, "0").repeat(16),
