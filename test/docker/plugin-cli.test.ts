@@ -192,17 +192,21 @@ describe("docker plugin", () => {
     mkdirSync(join(place, "rootfs"), { recursive: true });
     writeFileSync(join(place, "config.json"), JSON.stringify({ description: "d" }));
     // More than is kept of a request's body.
-    writeFileSync(join(place, "rootfs/large"), Buffer.alloc(20 * 1024 * 1024, "large"));
+    writeFileSync(join(place, "rootfs/large"), Buffer.alloc(12 * 1024 * 1024, "large"));
     const name = "127.0.0.1:5000/mine";
     expect(await prints(`plugin create ${name} ${place}`)).toBe(`${name}\n`);
     expect(await prints(`plugin create --compress ${name}:z ${place}`)).toBe(`${name}:z\n`);
-    expect(api.plugins.uploads[0]).toBeGreaterThan(20 * 1024 * 1024);
+    expect(api.plugins.uploads[0]).toBeGreaterThan(12 * 1024 * 1024);
     expect(api.plugins.uploads[1]).toBeLessThan(1024 * 1024);
     const again = await docker(`plugin create ${name} ${place}`);
     expect([again.exit, again.stderr]).toEqual([
       1,
       `Error response from daemon: plugin ${name}:latest already exists\n`,
     ]);
+    // Of what is too long to be thrown away the CLI says that it could not send it, and then why.
+    writeFileSync(join(place, "rootfs/huge"), Buffer.alloc(40 * 1024 * 1024, "huge"));
+    const huge = await docker(`plugin create ${name} ${place}`);
+    expect([huge.exit, huge.stderr]).toEqual([1, expect.stringContaining(again.stderr)]);
     expect(await prints(`plugin push ${name}`)).toBe(`The push refers to repository [${name}]\n`);
     const unknown = await docker("plugin push nosuch");
     expect(unknown.stderr).toBe('Error response from daemon: plugin "nosuch:latest" not found\n');

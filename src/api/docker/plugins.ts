@@ -12,7 +12,13 @@ import { readTexts } from "./go-json.ts";
 import { pluginFilter } from "./plugin-filter.ts";
 import { pluginJson, privilegesJson } from "./plugin-json.ts";
 import { failureLine, progressLine } from "./plugin-progress.ts";
-import { bodyPieces, grantedPrivileges, localPluginName, registryCall } from "./plugin-requests.ts";
+import {
+  bodyPieces,
+  grantedPrivileges,
+  localPluginName,
+  registryCall,
+  skipBody,
+} from "./plugin-requests.ts";
 import { first, isTrue, parseQuery, percentDecode } from "./query.ts";
 
 export interface PluginRouteParts {
@@ -218,7 +224,12 @@ async function createPlugin(
   { request, operation }: RouteContext,
 ): Promise<HttpResponse> {
   const name = first(parseQuery(request.query), "name");
-  await parts.engine.plugins.create(name, bodyPieces(request), operation);
+  try {
+    await parts.engine.plugins.create(name, bodyPieces(request), operation);
+  } catch (error) {
+    await skipBody(request);
+    throw error;
+  }
   return emptyAnswer(204, parts);
 }
 
