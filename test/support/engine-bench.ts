@@ -20,6 +20,7 @@ import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
 import { memoryBinds } from "./memory-binds.ts";
+import { MemoryPlugins } from "./memory-plugins.ts";
 import { openIn, temporaryDirectory } from "./state-bench.ts";
 
 /** How long background work of a test may take, in milliseconds. */
@@ -46,6 +47,8 @@ export interface EngineBenchParts {
   readonly places?: DataPlaces;
   /** By default nothing stays in the trash, and it may take all the room. */
   readonly trash?: Partial<TrashingParts>;
+  /** Plugins in the test's own folder; none, by default. */
+  readonly plugins?: (plugins: MemoryPlugins) => void;
 }
 
 const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
@@ -70,6 +73,8 @@ export class EngineBench implements AsyncDisposable {
   readonly host: Host;
   /** Instead of real mounts; they outlive a restart, as those do. */
   readonly binds = memoryBinds();
+  /** They outlive a restart too. */
+  readonly plugins: MemoryPlugins;
   /** Wall clock in milliseconds since the epoch. */
   nowMs = Date.UTC(2026, 9, 15, 20);
   #state: StateStore;
@@ -79,6 +84,8 @@ export class EngineBench implements AsyncDisposable {
     this.#parts = parts;
     const host = { ...linuxHost(), ...this.binds.host, nowMs: () => this.nowMs };
     this.host = parts.host?.(host) ?? host;
+    this.plugins = new MemoryPlugins(join(this.#folder.path, "plugins"));
+    parts.plugins?.(this.plugins);
     this.#state = this.#openState();
   }
 
@@ -123,6 +130,7 @@ export class EngineBench implements AsyncDisposable {
       state: this.#state,
       leases: localLeases(this.host),
       drivers,
+      plugins: this.plugins.parts,
       systemOperation: () => this.operation(),
       holding: {
         finder: this.#parts.finder ?? nobodyFinder,
