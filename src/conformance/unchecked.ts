@@ -18,6 +18,13 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
   { promise: "Recovery compares it.", why: "a promise of the engine" },
   { promise: '"global": every host sees the same volumes.', why: "a check sees one host only" },
   {
+    promise:
+      "It speaks Docker's volume plugin protocol, which has no words for options, times of " +
+      "creation, identities and what was there before: records have none, `create` never throws " +
+      '`volume.exists_differently`, and what cannot be told from a failure is "unknown".',
+    why: "a definition; what does not apply then says so, and plugins have checks of their own",
+  },
+  {
     promise: "Pure: it looks at nothing but its argument.",
     why: "what a function looks at cannot be seen from outside; it is synchronous and has no host",
   },
