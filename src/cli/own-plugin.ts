@@ -1,8 +1,8 @@
 // A plugin as Holdfast's own API describes it: its state, its volumes, its log, its upgrade.
 import { type DaemonClient, measuringSilenceMs } from "./client.ts";
 import { DaemonRefusal } from "./failure.ts";
-import { humanDuration } from "./human.ts";
 import { ownPath } from "./own-client.ts";
+import { alarmingWords, conditionText } from "./plugin-state.ts";
 import { colours } from "./style.ts";
 import { alignColumns, oneLine } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
@@ -19,13 +19,9 @@ export interface OwnPlugin {
   readonly volumes: number;
   readonly version: string | null;
   readonly address: string | null;
-  /** Of a single plugin: where a managed one has its files. */
-  readonly rootfs?: string | null;
-  readonly propagated?: { readonly inside: string; readonly outside: string } | null;
+  /** Where a managed one has its files. */
+  readonly directory: string | null;
 }
-
-/** States that somebody has to look at. */
-const alarming: readonly string[] = ["restarting", "unreachable", "gone"];
 
 /** All plugins, sorted by name; undefined where the daemon is not ours. */
 export async function readOwnPlugins(
@@ -61,18 +57,19 @@ export function renderWidePlugins(plugins: readonly OwnPlugin[], terminal: Termi
   const stateAt = first.indexOf("STATE");
   const coloured = lines.map((line) => {
     const state = line.slice(stateAt);
-    const isAlarming = alarming.some((word) => state.startsWith(word));
+    const isAlarming = alarmingWords.some((word) => state.startsWith(word));
     return isAlarming ? `${line.slice(0, stateAt)}${red(state)}` : line;
   });
   return [bold(first), ...coloured].map((line) => `${line}\n`).join("");
 }
 
-/** `ready`, `unreachable 12 minutes (connection refused)`, `restarting 4 seconds, 3 times (…)`. */
-function stateWords({ state, since, reason, restarts }: OwnPlugin, nowMs: number): string {
-  if (state === "ready" || since === null) return state;
-  const age = humanDuration(Math.max(0, nowMs - Date.parse(since))).toLowerCase();
-  const times = restarts > 0 ? `, started again ${restarts} times` : "";
-  return `${state} ${age}${times}${reason === null ? "" : ` (${oneLine(reason)})`}`;
+/** `ready`, `UNREACHABLE 12m (connection refused)`, `RESTARTING 4s, 3 times (it ended with 1)`. */
+function stateWords({ restarts, ...plugin }: OwnPlugin, nowMs: number): string {
+  if (plugin.state === "ready") return plugin.state;
+  if (restarts === 0) return conditionText(plugin, nowMs);
+  const { state, since, reason } = plugin;
+  const first = conditionText({ state, since, reason: null }, nowMs);
+  return `${first}, started ${restarts} times${reason === null ? "" : ` (${oneLine(reason)})`}`;
 }
 
 /** Names for completion: short of what stands behind `:latest`, as people type them. */

@@ -65,6 +65,7 @@ const sockets = {
   volumes: 2,
   version: null,
   address: "unix:///run/docker/plugins/rclone.sock",
+  directory: null,
 };
 const managed = {
   ...sockets,
@@ -84,7 +85,7 @@ describe("on a terminal", () => {
     expect(stdout).toBe(
       "NAME                 KIND      VERSION   VOLUMES   STATE\n" +
         "rclone               socket    -         2         " +
-        "unreachable 12 minutes (connection refused)\n" +
+        "UNREACHABLE 12m (connection refused)\n" +
         "vieux/sshfs:latest   managed   latest    2         ready\n",
     );
   });

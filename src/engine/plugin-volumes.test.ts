@@ -9,7 +9,7 @@ import {
   names,
   startedEngine,
 } from "../../test/support/engine-bench.ts";
-import type { MemoryPlugin, MemoryPlugins } from "../../test/support/memory-plugin-host.ts";
+import type { MemoryPlugin, MemoryPlugins } from "../../test/support/memory-plugins.ts";
 import type { VolumeRecord } from "../core/driver.ts";
 import { parseHolderId, type VolumeName } from "../core/names.ts";
 import type { VolumePhase } from "../core/state-store.ts";

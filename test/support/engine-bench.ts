@@ -14,13 +14,14 @@ import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { PluginParts } from "../../src/engine/no-plugins.ts";
 import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
 import { memoryBinds } from "./memory-binds.ts";
-import { MemoryPlugins } from "./memory-plugin-host.ts";
+import { MemoryPlugins } from "./memory-plugins.ts";
 import { openIn, temporaryDirectory } from "./state-bench.ts";
 
 /** How long background work of a test may take, in milliseconds. */
@@ -49,6 +50,8 @@ export interface EngineBenchParts {
   readonly trash?: Partial<TrashingParts>;
   /** Plugins in the test's own folder; none, by default. */
   readonly plugins?: (plugins: MemoryPlugins) => void;
+  /** Plugins of the test's own, instead of those. */
+  readonly pluginParts?: PluginParts;
 }
 
 const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
@@ -130,7 +133,7 @@ export class EngineBench implements AsyncDisposable {
       state: this.#state,
       leases: localLeases(this.host),
       drivers,
-      plugins: this.plugins.parts,
+      plugins: this.#parts.pluginParts ?? this.plugins.parts,
       systemOperation: () => this.operation(),
       holding: {
         finder: this.#parts.finder ?? nobodyFinder,

@@ -4,7 +4,7 @@ import type { ApiParts } from "../../src/api/handler.ts";
 import { type HoldsPort, makePluginHandler } from "../../src/api/plugin/router.ts";
 import type { Handler } from "../../src/http/message.ts";
 import { type ApiAnswer, type ApiBench, startedApi } from "./api-bench.ts";
-import type { MemoryPlugins } from "./memory-plugin-host.ts";
+import type { MemoryPlugins } from "./memory-plugins.ts";
 
 /** Holds that are the engine's plain mounts, with some members replaced. */
 export function plainHolds({ engine }: ApiParts, changed: Partial<HoldsPort> = {}): HoldsPort {
