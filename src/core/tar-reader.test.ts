@@ -96,9 +96,11 @@ describe("what headers say", () => {
       { name: "d", type: "5", size: 700 },
       { name: "p", type: "6" },
     ];
-    const types = ["directory", "file", "hardLink", "symlink", "characterDevice"];
     const read = readAll(tarOf(...parts));
-    expect(read.map(({ type }) => type)).toEqual([...types, "blockDevice", "directory", "fifo"]);
+    expect(read.map(({ type }) => String(type))).toEqual([
+      ...["directory", "file", "hardLink", "symlink", "characterDevice", "blockDevice"],
+      ...["directory", "fifo"],
+    ]);
     expect(read.map(({ size }) => size)).toEqual([0, 1, 0, 0, 0, 0, 0, 0]);
     expect(read[3]?.linkName).toBe("/etc/passwd");
     expect(read[5]).toMatchObject({ major: 8, minor: 300 });

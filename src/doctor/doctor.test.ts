@@ -357,3 +357,25 @@ test("programs are told by their version, and what is missing by its package", a
     fix: "apt-get install nfs-common",
   });
 });
+
+test("managed plugins need conmon, and runc or a crun that runs here", async () => {
+  const last = async (programs: Readonly<Record<string, string>>) =>
+    (await look(lookAtTools, withPrograms(programs))).slice(-2);
+  expect(await last({})).toMatchObject([
+    { severity: "note", about: "program conmon", fix: "apt-get install conmon" },
+    { severity: "note", about: "program runc", fix: "apt-get install runc" },
+  ]);
+  const both = { conmon: "conmon version 2.1.6\n", runc: "runc version 1.1.5\n", crun: "crun 1\n" };
+  expect(await last(both)).toMatchObject([
+    { severity: "ok", found: "conmon version 2.1.6" },
+    { severity: "ok", found: "runc version 1.1.5" },
+  ]);
+  const crunAlone = { conmon: "conmon version 2.1.6\n", crun: "crun version 1.8.1\n" };
+  expect((await last(crunAlone))[1]).toMatchObject({ severity: "ok", found: "crun version 1.8.1" });
+  put("/sys/fs/cgroup/unified/cgroup.controllers", "hugetlb\n");
+  expect((await last(crunAlone))[1]).toMatchObject({
+    severity: "note",
+    found: "it is missing, and crun runs no managed plugins here: cgroup version 2 has hugetlb",
+    fix: "apt-get install runc",
+  });
+});

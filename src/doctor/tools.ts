@@ -1,6 +1,7 @@
 // Programs that Holdfast runs: what each is for, and which Debian package brings it.
 import type { Finding, Severity } from "../core/doctor.ts";
-import { firstLineOf, type Look } from "./machine.ts";
+import type { Operation } from "../core/operation.ts";
+import { firstLineOf, type Look, type Machine, textOf } from "./machine.ts";
 
 interface Tool {
   readonly program: string;
@@ -37,23 +38,56 @@ const tools: readonly Tool[] = [
     ...{ program: "sshfs", versionOption: "-V", debianPackage: "sshfs" },
     ...{ isFor: "volumes with type=fuse.sshfs", without: "note" },
   },
+  {
+    ...{ program: "conmon", versionOption: "--version", debianPackage: "conmon" },
+    ...{ isFor: "managed plugins, whose parent it is", without: "note" },
+  },
+];
+
+/** The first that is there runs managed plugins. */
+const runtimes: readonly [Tool, Tool] = [
+  {
+    ...{ program: "runc", versionOption: "--version", debianPackage: "runc" },
+    ...{ isFor: "managed plugins", without: "note" },
+  },
+  {
+    ...{ program: "crun", versionOption: "--version", debianPackage: "crun" },
+    ...{ isFor: "managed plugins", without: "note" },
+  },
 ];
 
 /** Longer answers are no version. */
 const VERSION_CHARACTERS_MAX = 100;
 
-export const lookAtTools: Look = async (machine, operation) =>
-  Promise.all(
-    tools.map(async (tool): Promise<Finding> => {
-      const { program, versionOption, debianPackage, isFor, without } = tool;
-      const line = await firstLineOf(machine, [program, versionOption], operation);
-      const about = `program ${program}`;
-      if (line !== null) {
-        // What it was built with stands behind it, in parentheses.
-        const found = line.replace(/ \(libmount.*/, "").slice(0, VERSION_CHARACTERS_MAX);
-        return { severity: "ok", about, found };
-      }
-      const found = `it is missing, and needed for ${isFor}`;
-      return { severity: without, about, found, fix: `apt-get install ${debianPackage}` };
-    }),
-  );
+export const lookAtTools: Look = async (machine, operation) => {
+  const findings = tools.map((tool) => lookAt(tool, machine, operation));
+  return Promise.all([...findings, lookAtRuntimes(machine, operation)]);
+};
+
+async function lookAt(tool: Tool, machine: Machine, operation: Operation): Promise<Finding> {
+  const { program, versionOption, debianPackage, isFor, without } = tool;
+  const line = await firstLineOf(machine, [program, versionOption], operation);
+  const about = `program ${program}`;
+  if (line !== null) {
+    // What it was built with stands behind it, in parentheses.
+    const found = line.replace(/ \(libmount.*/, "").slice(0, VERSION_CHARACTERS_MAX);
+    return { severity: "ok", about, found };
+  }
+  const found = `it is missing, and needed for ${isFor}`;
+  return { severity: without, about, found, fix: `apt-get install ${debianPackage}` };
+}
+
+/** runc is enough; crun alone is, too, but not on control groups of both versions. */
+async function lookAtRuntimes(machine: Machine, operation: Operation): Promise<Finding> {
+  const [first, second] = runtimes;
+  const preferred = await lookAt(first, machine, operation);
+  if (preferred.severity === "ok") return preferred;
+  const other = await lookAt(second, machine, operation);
+  if (other.severity !== "ok") return preferred;
+  const controllers = textOf(machine, "/sys/fs/cgroup/unified/cgroup.controllers")?.trim() ?? "";
+  if (controllers === "") return other;
+  return {
+    ...preferred,
+    found: `it is missing, and crun runs no managed plugins here: cgroup version 2 has ${controllers}`,
+  };
+}

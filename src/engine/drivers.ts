@@ -69,7 +69,7 @@ export class Drivers {
     return !this.builtIn.has(driver);
   }
 
-  /** Whether a driver can be called with some hope: a plugin that is not ready is not waited for. */
+  /** Whether a driver can be called with some hope: whether its plugin, if it has one, is ready. */
   isReady(driver: string): boolean {
     const state = this.pluginState(driver);
     return state === "ready" || state === "built in";

@@ -49,6 +49,8 @@ export interface PluginVolumesParts extends Omit<PluginListParts, "host" | "isMa
 interface Listing {
   /** The look that is under way. */
   look: Promise<void> | undefined;
+  /** Another one follows: the plugin is another process since, or has just become ready. */
+  isWantedAgain: boolean;
   /** When the last look began, by the clock that only goes forward. */
   beganMs: number;
   /** How long the last List took; undefined: it has never answered. */
@@ -168,11 +170,18 @@ export class PluginVolumes {
     });
   }
 
+  /** Whether nobody is being asked just now. */
+  get isQuiet(): boolean {
+    return this.#work.size === 0;
+  }
+
   #follow({ name, state }: PluginStatus): void {
     if (this.#stopping.signal.aborted || this.#parts.drivers.builtIn.has(name)) return;
     const { volumes } = this.#parts;
     if (state === "ready") {
-      void this.#look(name);
+      const listing = this.#listings.get(name);
+      if (listing?.look === undefined) void this.#look(name);
+      else listing.isWantedAgain = true;
       void this.#track(volumes.held.tellAll(this.#operation(), name));
     } else if (state !== "unreachable") {
       // Its process has ended, or another one has begun.
@@ -202,6 +211,10 @@ export class PluginVolumes {
     listing.beganMs = nowMs;
     listing.look = this.#track(this.#ask(name, listing)).finally(() => {
       listing.look = undefined;
+      if (listing.isWantedAgain) {
+        listing.isWantedAgain = false;
+        void this.#look(name);
+      }
       if (![...this.#listings.values()].some(({ look }) => look !== undefined)) {
         this.#changed.clear();
       }
@@ -218,7 +231,7 @@ export class PluginVolumes {
     // The name may be a managed plugin's without its tag, which goes first.
     if (driver === undefined || driver.name !== name) return;
     try {
-      const list = await readList(driver, operation);
+      const list = await unlessAborted(readList(driver, operation), operation.signal);
       listing.tookMs = host.monotonicMs() - beganMs;
       listing.failure = undefined;
       this.#tellOnce(name, listing, list);
@@ -290,8 +303,12 @@ export class PluginVolumes {
     }
   }
 
+  /** Whether its last List took no longer than that, and the one under way has not either. */
   #isSwift(driver: string): boolean {
-    return (this.#listings.get(driver)?.tookMs ?? Number.POSITIVE_INFINITY) <= WAIT_MS_MAX;
+    const listing = this.#listings.get(driver);
+    if (listing?.tookMs === undefined || listing.tookMs > WAIT_MS_MAX) return false;
+    if (listing.look === undefined) return true;
+    return this.#parts.host.monotonicMs() - listing.beganMs <= WAIT_MS_MAX;
   }
 
   #entry(name: string): VolumeEntry | undefined {
@@ -311,7 +328,12 @@ export class PluginVolumes {
 
 function newListing(): Listing {
   return {
-    ...{ look: undefined, beganMs: Number.NEGATIVE_INFINITY, tookMs: undefined },
+    ...{
+      look: undefined,
+      isWantedAgain: false,
+      beganMs: Number.NEGATIVE_INFINITY,
+      tookMs: undefined,
+    },
     ...{ failure: undefined, unlisted: new Map(), isTold: false },
   };
 }

@@ -8,6 +8,7 @@ import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
+import { unlessAborted } from "./pause.ts";
 
 /** Of how many volumes it is remembered; what was asked for longest ago goes first. */
 const WORDS_COUNT_MAX = 10_000;
@@ -81,7 +82,8 @@ export class PluginWords {
   async #ask(entry: VolumeEntry, askedMs: number): Promise<void> {
     const operation = this.#parts.operation();
     try {
-      const presence = await this.#parts.drivers.of(entry).get(entry.name, operation);
+      const asking = this.#parts.drivers.of(entry).get(entry.name, operation);
+      const presence = await unlessAborted(asking, operation.signal);
       if (!this.#isThere(entry)) return;
       const record = presence.state === "found" ? bounded(presence.record) : undefined;
       this.#remember(entry, { driver: entry.driver, askedMs, record });

@@ -222,8 +222,8 @@ export class VolumeEngine {
 
   /**
    * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
-   * `purge` not at all, which wants its own name. A plugin removes its own at once; with `force` the
-   * name is free whatever the plugin says. Of an alias only the alias goes. Throws
+   * `purge` not at all, which wants its own name. A plugin removes its own at once; with `force`
+   * the name is free whatever the plugin says. Of an alias only the alias goes. Throws
    * `volume.not_found`, `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`,
    * `plugin.*`.
    */

@@ -33,6 +33,9 @@ export type Places = Pick<BindRequest, "source" | "target" | "beneath">;
  */
 const LOOK_COUNT_MAX = 1000;
 
+/** EAGAIN by its other name. */
+const MOVED_MEANWHILE = "EWOULDBLOCK";
+
 /** The `bind` and `unbind` of core/host.ts. */
 export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "bind" | "unbind"> {
   const programs = new TargetPrograms(start);
@@ -131,7 +134,7 @@ function openBeneath(beneath: string, source: string, mayCross: boolean): number
         return openPlaceInRoot(root, source, mayCross);
       } catch (thrown) {
         if (isErrno(thrown, "EXDEV") && !mayCross) return undefined;
-        if (isErrno(thrown, "EAGAIN") && look < LOOK_COUNT_MAX) continue;
+        if (isErrno(thrown, MOVED_MEANWHILE) && look < LOOK_COUNT_MAX) continue;
         throw refusedBeneath(thrown);
       }
     }
@@ -145,7 +148,7 @@ const wordsBeneath: Readonly<Record<string, string>> = {
   ENOTDIR: "it is not a directory",
   ELOOP: "it leads through too many symbolic links, or one of /proc",
   EXDEV: "it leads out",
-  EAGAIN: "it is moved all the time",
+  [MOVED_MEANWHILE]: "it is moved all the time",
 };
 
 /** The same error in words; what is not in the table is itself. */

@@ -29,9 +29,6 @@ const debianPackages: Readonly<Record<string, string>> = {
   groupdel: "passwd",
   "mount.nfs": "nfs-common",
   "mount.cifs": "cifs-utils",
-  conmon: "conmon",
-  runc: "runc",
-  crun: "crun",
 };
 
 /** A program that has been started. */

@@ -26,7 +26,7 @@ interface Reader {
 const done: IteratorResult<Uint8Array, undefined> = { done: true, value: undefined };
 
 /**
- * Throws `operation.cancelled` when the body does not come whole: the client has gone, is too slow,
+ * Who stops reading may go on later. Throws `operation.cancelled` when the body does not come whole: the client has gone, is too slow,
  * or sends what is no body; and when it has been answered already.
  */
 export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined> {
@@ -35,7 +35,6 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
   readonly #owner: BodyOwner;
   #reader: Reader | undefined;
   #isWhole = false;
-  #hasLeft = false;
   #failure: EngineError | undefined;
   #bytes = 0;
   /** How long it was waited for, before the wait that may be going on. */
@@ -62,12 +61,6 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
       this.#waitsSinceMs = this.#host.nowMs;
       this.#owner.awaitBody();
     });
-  }
-
-  /** Who stops reading leaves the rest to the connection. */
-  return(): Promise<IteratorResult<Uint8Array, undefined>> {
-    this.#hasLeft = true;
-    return Promise.resolve(done);
   }
 
   /** Input has come, or its end: hands it to whoever waits. */
@@ -134,6 +127,6 @@ export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined>
       return done;
     }
     this.#bytes += piece.length;
-    return this.#hasLeft ? done : { done: false, value: piece };
+    return { done: false, value: piece };
   }
 }

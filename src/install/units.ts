@@ -57,8 +57,9 @@ TimeoutStartSec=2min
 # Requests in progress have ten seconds.
 TimeoutStopSec=30
 # Only the daemon itself is ended. What serves a mount (a FUSE helper such as sshfs) runs in this
-# control group too, and must outlive a restart and an upgrade: containers use it. For the same
-# reason the kernel's killing one of them does not stop the service.
+# control group too, and so does conmon, the parent of a managed plugin (the plugin itself runs in
+# /holdfast/ID): they must outlive a restart and an upgrade, because containers use their volumes.
+# For the same reason the kernel's killing one of them does not stop the service.
 KillMode=process
 OOMPolicy=continue
 OOMScoreAdjust=-500

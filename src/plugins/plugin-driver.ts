@@ -184,6 +184,7 @@ async function mountFirst(
     const { code, details } = toEngineError(error);
     const isDenied = code === "plugin.failed" || code === "plugin.disabled";
     if (isDenied || details["wasSent"] === false) mounts.removePlace(place);
+    if (code === "plugin.failed") await throwIfAbsent(parts, { volume, error }, operation);
     throw error;
   }
   try {
@@ -196,6 +197,18 @@ async function mountFirst(
     mounts.removePlace(place);
     throw error;
   }
+}
+
+/** The plugin's own words stay, under the code for what is not there. */
+async function throwIfAbsent(
+  parts: PluginDriverParts,
+  { volume, error }: { readonly volume: VolumeName; readonly error: unknown },
+  operation: Operation,
+): Promise<void> {
+  const { state } = await presenceOf(parts, volume, operation);
+  if (state !== "absent") return;
+  const { message, details } = toEngineError(error);
+  throw new EngineError("volume.not_found", message, { cause: error, details });
 }
 
 /** What is mounted has died. The plugin may count it still, and would answer what is dead. */
@@ -297,7 +310,8 @@ function scoped(root: PluginRoot | undefined, path: string): MountedData {
 /** The same for people. */
 function shownPath(root: PluginRoot | undefined, path: string): string {
   const { path: inside, beneath } = scoped(root, path);
-  return beneath === undefined ? inside : posix.join(beneath, inside);
+  if (beneath === undefined) return inside;
+  return posix.join(beneath, inside).replace(/(?<=.)\/$/, "");
 }
 
 /** The part after the propagated mount, as `/…`; undefined for a path elsewhere. */

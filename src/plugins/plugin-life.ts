@@ -111,7 +111,7 @@ export class PluginLife implements PluginAccess {
     this.#isOther = false;
     if (sight.state === "listening") {
       this.#become("starting", "");
-      this.#try();
+      void this.#try();
     } else {
       this.#become(sight.state === "unreadable" ? "unreachable" : sight.state, sight.reason);
     }

@@ -1,8 +1,8 @@
-// Managed plugins with the daemon dying at every step of every verb: what the next start finds is the
-// state before or after, and nothing is left over.
+// Managed plugins with the daemon dying at every step of every verb: what the next start finds is
+// the state before or after, and nothing is left over.
 //
-// Steps are the single changes of the plugins' directory, calls of the runtime and programs. Processes
-// outlive the daemon.
+// Steps are the single changes of the plugins' directory, calls of the runtime and programs.
+// Processes outlive the daemon.
 import { expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

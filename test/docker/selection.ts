@@ -15,7 +15,6 @@ export const leaveOut: readonly LeaveOut[] = [
     reason: "a container engine's own work (create, start, wait, remove containers)",
     request: /^\w+ \/containers\/(create|[0-9a-f]{64}|c\d+)/,
   },
-  { reason: "a plugin exchange, not a volume exchange", request: /^\w+ \/plugins/ },
   {
     reason: "the volume is refused because a container has it",
     recording: "03",
@@ -46,11 +45,23 @@ export interface MadeByHand {
   readonly options?: Readonly<Record<string, string>>;
 }
 
-/** What a left-out exchange did to volumes, done by hand in its place. */
+/** A request by hand, in the words of the recordings. */
+export interface Deed {
+  readonly method: "DELETE" | "POST";
+  readonly path: string;
+  /** The body is what was sent to make the plugin of this name. */
+  readonly upload?: string;
+}
+
+/**
+ * What a left-out exchange did, or what was done after an exchange and not recorded, done by hand
+ * in its place.
+ */
 export interface StandIn {
   readonly recording: RecordingName;
   readonly index: number;
   readonly did: string;
+  readonly deeds?: readonly Deed[];
   readonly create?: readonly MadeByHand[];
   readonly remove?: readonly string[];
   /** A file in a volume, as the container wrote it. */

@@ -87,8 +87,8 @@ export async function startFaultPlugin(
     readRequests(socket, (request) => {
       requests.push(request);
       const how = orders.get(request.call) ?? orders.get("*");
-      const answer = how === undefined || typeof how === "object" ? volumes.answer(request) : {};
-      void reply(socket, { answer, how });
+      const isDone = how === undefined || (typeof how === "object" && "delayMs" in how);
+      void reply(socket, { answer: isDone ? volumes.answer(request) : {}, how });
     });
   });
   rmSync(socketPath, { force: true });

@@ -1,286 +1,286 @@
-// Managed plugins that are only remembered: nothing is downloaded, unpacked or run.
-//
-// For tests of the faces. What they say is Docker's; what a pull tells is scripted.
+// Plugins in memory, for tests of the engine: drivers over the scratch driver that keep what a
+// plugin can keep, and a host and a manager that do as the test says.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { VolumeDriver, VolumeRecord } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
-import type { Operation } from "../../src/core/operation.ts";
+import { parseDriverName, type VolumeName } from "../../src/core/names.ts";
 import type {
   ManagedPlugin,
   ManagedPlugins,
-  PluginConfig,
-  PluginPrivilege,
-  PluginProgress,
-  PluginPull,
+  PluginHost,
+  PluginState,
+  PluginStatus,
   PullRequest,
-  RegistryCall,
 } from "../../src/core/plugin.ts";
-import { canonicalPluginName, parsePluginReference } from "../../src/core/plugin-reference.ts";
+import { canonicalPluginName } from "../../src/core/plugin-reference.ts";
+import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
+import type { PluginParts } from "../../src/engine/no-plugins.ts";
 
-/** A plugin's config as the recordings have it: everything is there. */
-export const fullConfig: PluginConfig = {
-  description: "research volume plugin",
-  documentation: "none",
-  dockerVersion: "20.10.24+dfsg1",
-  entrypoint: ["/bin/volplug"],
-  workDir: "",
-  interface: { types: ["docker.volumedriver/1.0"], socket: "vp.sock", protocolScheme: "" },
-  network: { type: "host" },
-  propagatedMount: "/mnt/volumes",
-  ipcHost: false,
-  pidHost: false,
-  user: null,
-  mounts: [
-    {
-      name: "state",
-      description: "",
-      settable: ["source"],
-      source: "/srv/plug/state",
-      destination: "/mnt/state",
-      type: "bind",
-      options: ["rbind", "rw"],
-    },
-  ],
-  env: [
-    { name: "DEBUG", description: "debug", settable: ["value"], value: "0" },
-    { name: "FIXED", description: "x", settable: null, value: "1" },
-  ],
-  args: {
-    name: "args",
-    description: "cli args",
-    settable: ["value"],
-    value: ["-scope", "local"],
-  },
-  linux: {
-    capabilities: ["CAP_SYS_ADMIN"],
-    allowAllDevices: false,
-    devices: [{ name: "fuse", description: "", settable: ["path"], path: "/dev/fuse" }],
-  },
-  rootfs: { type: "layers", diffIds: [`sha256:${"d9".repeat(32)}`] },
-};
+/** What a test changes about a plugin's calls. */
+export type PluginChange = (driver: VolumeDriver) => Partial<VolumeDriver>;
 
-/** As little as a config may say. */
-export const emptyConfig: PluginConfig = {
-  description: "minimal",
-  documentation: "",
-  dockerVersion: "",
-  entrypoint: null,
-  workDir: "",
-  interface: { types: null, socket: "", protocolScheme: "" },
-  network: { type: "null" },
-  propagatedMount: "",
-  ipcHost: false,
-  pidHost: false,
-  user: null,
-  mounts: null,
-  env: null,
-  args: { name: "", description: "", settable: null, value: null },
-  linux: { capabilities: null, allowAllDevices: false, devices: null },
-  rootfs: null,
-};
+export class MemoryPlugin {
+  readonly driver: VolumeDriver;
+  /** Calls that came to it, as `create wiki`. */
+  readonly calls: string[] = [];
+  /** What List says beside what is there. */
+  readonly extra: VolumeRecord[] = [];
+  /** Names that List keeps to itself. */
+  readonly hidden = new Set<string>();
+  status: PluginStatus;
+  /** Settled before any of its calls goes on. */
+  gate: Promise<void> = Promise.resolve();
 
-/** What the registry of the test has. */
-export interface MemoryImage {
-  readonly config: PluginConfig;
-  readonly privileges: readonly PluginPrivilege[];
-  /** Told by a pull, line by line. */
-  readonly progress: readonly PluginProgress[];
-  /** A pull waits for it before its end; fails when the operation is given up. */
-  readonly until?: Promise<void>;
-}
-
-export class MemoryPlugins implements ManagedPlugins {
-  /** By canonical reference. */
-  readonly images = new Map<string, MemoryImage>();
-  /** What callers said for the registry, in order. */
-  readonly calls: RegistryCall[] = [];
-  /** How many bytes the uploads had, in order. */
-  readonly uploads: number[] = [];
-  readonly #plugins = new Map<string, ManagedPlugin>();
-  #count = 0;
-
-  list(): readonly ManagedPlugin[] {
-    return [...this.#plugins.values()].sort((one, two) => (one.name < two.name ? -1 : 1));
+  constructor(
+    folder: string,
+    how: Pick<PluginStatus, "kind"> & { readonly name: string },
+    change: PluginChange = () => ({}),
+  ) {
+    const { kind } = how;
+    const name = parseDriverName(how.name);
+    mkdirSync(folder, { recursive: true });
+    this.status = {
+      ...{ name, kind, state: "ready", sinceMs: 1, reason: "", restartCount: 0 },
+      address: "unix:///run/test.sock",
+    };
+    const plain = this.#plain(folder);
+    this.driver = this.#guarded({ ...plain, ...change(plain), name });
   }
 
-  find(text: string): ManagedPlugin {
-    const name = canonicalPluginName(text);
-    const all = this.list();
-    const exact = all.find((one) => one.id === text || one.name === name);
-    if (exact !== undefined) return exact;
-    const begun = text === "" ? [] : all.filter(({ id }) => id.startsWith(text));
-    const [only, ...others] = begun;
-    if (others.length > 0) {
-      throw new EngineError("plugin.ambiguous", `multiple plugins found for "${text}"`);
-    }
-    if (only !== undefined) return only;
-    throw new EngineError("plugin.not_found", `plugin "${text}" not found`);
-  }
-
-  async privileges(remote: string, call: RegistryCall): Promise<readonly PluginPrivilege[]> {
-    this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
-    return this.#image(remote).privileges;
-  }
-
-  async pull(request: PullRequest): Promise<PluginPull> {
-    this.calls.push({ auth: request.auth, metaHeaders: request.metaHeaders });
-    const given = request.name ?? "";
-    const name = parsePluginReference(given === "" ? request.remote : given).familiar;
-    if (this.list().some((one) => one.name === name)) {
-      throw new EngineError("plugin.exists", `plugin ${name} already exists`);
-    }
-    const image = this.#image(request.remote);
-    const reference = parsePluginReference(request.remote).familiar;
-    return this.#pullOf(image, request, name, () => this.#add(name, reference, image.config));
-  }
-
-  async upgrade(id: string, request: PullRequest): Promise<PluginPull> {
-    const before = this.find(id);
-    if (before.isEnabled) {
-      throw new EngineError(
-        "plugin.enabled",
-        `plugin must be disabled before upgrading: plugin ${before.name} is enabled`,
-      );
-    }
-    const image = this.#image(request.remote);
-    const reference = parsePluginReference(request.remote).familiar;
-    return this.#pullOf(image, request, before.name, () =>
-      this.#put({ ...before, reference, config: image.config }),
-    );
-  }
-
-  async enable(id: string): Promise<ManagedPlugin> {
-    const before = this.find(id);
-    if (before.isEnabled) {
-      throw new EngineError(
-        "plugin.enabled",
-        `plugin already enabled: plugin ${before.name} is enabled`,
-      );
-    }
-    return this.#put({ ...before, isEnabled: true });
-  }
-
-  async disable(id: string): Promise<ManagedPlugin> {
-    const before = this.find(id);
-    if (!before.isEnabled) {
-      throw new EngineError(
-        "plugin.disabled",
-        `plugin is already disabled: plugin ${before.name} found but disabled`,
-      );
-    }
-    return this.#put({ ...before, isEnabled: false });
-  }
-
-  /** Knows of `KEY=VALUE` alone. */
-  async set(id: string, words: readonly string[]): Promise<ManagedPlugin> {
-    const before = this.find(id);
-    const given = new Map(words.map((word) => [word.split("=")[0] ?? "", word]));
-    for (const key of given.keys()) {
-      if (before.settings.env.some((one) => one.startsWith(`${key}=`))) continue;
-      const text = `setting "${key}" not found in the plugin configuration`;
-      throw new EngineError("plugin.setting_invalid", text);
-    }
-    const env = before.settings.env.map((one) => given.get(one.split("=")[0] ?? "") ?? one);
-    return this.#put({ ...before, settings: { ...before.settings, env } });
-  }
-
-  async remove(id: string, { force }: { readonly force: boolean }): Promise<void> {
-    const before = this.find(id);
-    if (before.isEnabled && !force) {
-      throw new EngineError("plugin.enabled", `plugin ${before.name} is enabled`);
-    }
-    this.#plugins.delete(before.id);
-  }
-
-  async create(name: string, context: AsyncIterable<Uint8Array>): Promise<ManagedPlugin> {
-    let bytes = 0;
-    for await (const piece of context) bytes += piece.length;
-    if (bytes === 0) throw new EngineError("plugin.image_invalid", "no rootfs found: EOF");
-    this.uploads.push(bytes);
-    return this.#add(parsePluginReference(name).familiar, "", fullConfig);
-  }
-
-  async push(
-    id: string,
-    call: RegistryCall,
-    tell: (progress: PluginProgress) => void,
-  ): Promise<void> {
-    this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
-    const { name, digest, config } = this.find(id);
-    const { host, path, tag } = parsePluginReference(name);
-    const repository = `${host}/${path}`;
-    tell({ status: `The push refers to repository [${repository}]` });
-    if (host !== "127.0.0.1:5000") {
-      throw new EngineError("registry.unreachable", `no registry at ${host}`);
-    }
-    tell({ status: "", aux: { tag: tag ?? "", digest, size: 418 }, isOfLayer: true });
-    this.images.set(name, { config, privileges: [], progress: [] });
-  }
-
-  async logs(): Promise<readonly []> {
-    return [];
-  }
-
-  #image(remote: string): MemoryImage {
-    const reference = parsePluginReference(remote).familiar;
-    const image = this.images.get(reference);
-    if (image !== undefined) return image;
-    throw new EngineError("registry.not_found", `${reference}: not found`);
-  }
-
-  #pullOf(
-    image: MemoryImage,
-    request: PullRequest,
-    name: string,
-    finish: () => ManagedPlugin,
-  ): PluginPull {
+  /** The scratch driver, with no more than the protocol of plugins can say. */
+  #plain(folder: string): VolumeDriver {
+    let count = 0;
+    const scratch = scratchDriver({
+      root: folder,
+      nowMs: () => 0,
+      randomHex: () => (++count).toString(16).padStart(16, "0"),
+    });
+    const told = (record: VolumeRecord): VolumeRecord => {
+      const { name, mountpoint } = record;
+      const status = { of: name };
+      return {
+        name,
+        options: {},
+        createdAtMs: 0,
+        origin: "made",
+        mountpoint,
+        identity: "",
+        status,
+      };
+    };
+    const { hidden, extra } = this;
     return {
-      name,
-      run: async (tell, operation) => {
-        for (const progress of image.progress) tell(progress);
-        await orGivenUp(image.until, operation);
-        if (request.granted.length !== image.privileges.length) {
-          throw new EngineError("plugin.privileges", "incorrect privileges");
-        }
-        return finish();
+      ...{ name: scratch.name, scope: "local", isPlugin: true, validate() {} },
+      create: async ({ name }, operation) =>
+        told(await scratch.create({ name, options: {} }, operation)),
+      async get(name, operation) {
+        const presence = await scratch.get(name, operation);
+        return presence.state === "found"
+          ? { state: "found", record: told(presence.record) }
+          : presence;
       },
+      async *list(operation) {
+        for await (const record of scratch.list(operation))
+          if (!hidden.has(record.name)) yield told(record);
+        yield* extra;
+      },
+      ...{ forget: scratch.forget, destroy: scratch.destroy },
+      ...{ mount: scratch.mount, unmount: scratch.unmount },
     };
   }
 
-  #add(name: string, reference: string, config: PluginConfig): ManagedPlugin {
-    if (this.list().some((one) => one.name === name)) {
-      throw new EngineError("plugin.exists", `plugin ${name} already exists`);
-    }
-    this.#count += 1;
-    return this.#put({
-      id: this.#count.toString(16).padStart(4, "0").repeat(16),
-      name,
-      isEnabled: false,
-      reference,
-      config,
-      settings: {
-        mounts: config.mounts ?? [],
-        env: (config.env ?? []).map((one) => `${one.name}=${one.value}`),
-        args: config.args.value ?? [],
-        devices: config.linux.devices ?? [],
+  /** Refuses as the host's drivers do while the plugin is not there. */
+  #guarded(driver: VolumeDriver): VolumeDriver {
+    const pass = async (call: string): Promise<void> => {
+      this.calls.push(call);
+      await this.gate;
+      const { state, name } = this.status;
+      if (state === "ready") return;
+      const code = state === "disabled" ? "plugin.disabled" : "plugin.unreachable";
+      throw new EngineError(code, `plugin ${name} is ${state}`);
+    };
+    const named =
+      <Rest extends readonly unknown[], T>(
+        call: string,
+        work: (name: VolumeName, ...rest: Rest) => Promise<T>,
+      ) =>
+      async (name: VolumeName, ...rest: Rest): Promise<T> => {
+        await pass(`${call} ${name}`);
+        return await work(name, ...rest);
+      };
+    return {
+      ...driver,
+      async create(spec, operation) {
+        await pass(`create ${spec.name}`);
+        return await driver.create(spec, operation);
       },
-      previous: null,
-      digest: `sha256:${"ab".repeat(32)}`,
-      installedAtMs: 0,
-    });
-  }
-
-  #put(plugin: ManagedPlugin): ManagedPlugin {
-    this.#plugins.set(plugin.id, plugin);
-    return plugin;
+      async *list(operation) {
+        await pass("list");
+        yield* driver.list(operation);
+      },
+      get: named("get", driver.get),
+      forget: named("forget", driver.forget),
+      destroy: named("destroy", driver.destroy),
+      mount: named("mount", driver.mount),
+      unmount: named("unmount", driver.unmount),
+    };
   }
 }
 
-async function orGivenUp(until: Promise<void> | undefined, operation: Operation): Promise<void> {
-  if (until === undefined) return;
-  const { signal } = operation;
-  const givenUp = new Promise<never>((_, reject) => {
-    const give = () => reject(new EngineError("operation.cancelled", "the pull was given up"));
-    if (signal.aborted) give();
-    signal.addEventListener("abort", give, { once: true });
-  });
-  await Promise.race([until, givenUp]);
+/** All plugins of one test; they outlive a restart of its engine. */
+export class MemoryPlugins {
+  readonly #folder: string;
+  readonly #plugins = new Map<string, MemoryPlugin>();
+  readonly #installed = new Map<string, ManagedPlugin>();
+  readonly #listeners = new Set<(status: PluginStatus) => void>();
+  /** What `enable` fails with, once for each. */
+  readonly startFailures: EngineError[] = [];
+  /** Pulls fail with it while it is there. */
+  pullFailure: EngineError | undefined;
+  /** What `lookAgain` does. */
+  lookAgain: () => void = () => undefined;
+
+  constructor(folder: string) {
+    this.#folder = folder;
+  }
+
+  /** A socket plugin that is ready. */
+  socket(name: string, change?: PluginChange): MemoryPlugin {
+    return this.#add({ name, kind: "socket" }, change);
+  }
+
+  /** An installed plugin that runs. */
+  install(name: string, change?: PluginChange): MemoryPlugin {
+    const id = String(this.#installed.size + 1)
+      .repeat(64)
+      .slice(0, 64);
+    this.#installed.set(id, managedPlugin(id, name));
+    return this.#add({ name, kind: "managed" }, change);
+  }
+
+  /** Nothing is known of it any more. */
+  forget(name: string): void {
+    this.#plugins.delete(name);
+  }
+
+  become(name: string, state: PluginState, reason = ""): void {
+    const plugin = this.#plugins.get(name);
+    if (plugin === undefined) throw new Error(`no plugin ${name}`);
+    plugin.status = { ...plugin.status, state, reason, sinceMs: plugin.status.sinceMs + 1 };
+    for (const listener of this.#listeners) listener(plugin.status);
+  }
+
+  get parts(): PluginParts {
+    return { host: this.#host(), managed: this.#managed() };
+  }
+
+  #add(how: Pick<PluginStatus, "kind"> & { readonly name: string }, change?: PluginChange) {
+    const plugin = new MemoryPlugin(join(this.#folder, how.kind, how.name), how, change);
+    this.#plugins.set(how.name, plugin);
+    for (const listener of this.#listeners) listener(plugin.status);
+    return plugin;
+  }
+
+  #host(): PluginHost {
+    return {
+      driver: (name) =>
+        this.#plugins.get(canonicalPluginName(name) ?? "")?.driver ??
+        this.#plugins.get(name)?.driver,
+      statuses: () =>
+        [...this.#plugins.values()]
+          .map(({ status }) => status)
+          .sort((left, right) => (left.name < right.name ? -1 : 1)),
+      status: (name) => this.#plugins.get(name)?.status,
+      follow: (listener) => {
+        this.#listeners.add(listener);
+        return () => void this.#listeners.delete(listener);
+      },
+      lookAgain: async () => this.lookAgain(),
+    };
+  }
+
+  #managed(): ManagedPlugins {
+    const change = (id: string, more: Partial<ManagedPlugin>, state?: PluginState) => {
+      const plugin = { ...this.#byId(id), ...more };
+      this.#installed.set(id, plugin);
+      if (state !== undefined) this.become(plugin.name, state);
+      return plugin;
+    };
+    const pull = async (id: string, { remote, name = remote }: PullRequest) => ({
+      name,
+      run: async () => {
+        if (this.pullFailure !== undefined) throw this.pullFailure;
+        return change(id, { reference: remote });
+      },
+    });
+    return {
+      list: () => [...this.#installed.values()],
+      find: (text) => this.#find(text),
+      privileges: async () => [],
+      pull: (request) => {
+        this.install(request.name ?? request.remote);
+        const id = this.#find(request.name ?? request.remote).id;
+        change(id, { isEnabled: false }, "disabled");
+        return pull(id, request);
+      },
+      upgrade: (id, request) => {
+        if (this.#byId(id).isEnabled) throw new EngineError("plugin.enabled", "it is enabled");
+        return pull(id, { ...request, name: this.#byId(id).name });
+      },
+      enable: async (id) => {
+        const failure = this.startFailures.shift();
+        if (failure !== undefined) throw failure;
+        this.become(this.#byId(id).name, "starting");
+        return change(id, { isEnabled: true }, "ready");
+      },
+      disable: async (id) => change(id, { isEnabled: false }, "disabled"),
+      set: async (id, words) => change(id, { settings: { ...noSettings, env: words } }),
+      remove: async (id) => {
+        this.forget(this.#byId(id).name);
+        this.#installed.delete(id);
+      },
+      create: async (name) => {
+        this.install(name);
+        const { id } = this.#find(name);
+        return change(id, { isEnabled: false }, "disabled");
+      },
+      push: async () => undefined,
+      logs: async () => [],
+    };
+  }
+
+  #byId(id: string): ManagedPlugin {
+    const plugin = this.#installed.get(id);
+    if (plugin === undefined) throw new EngineError("plugin.not_found", `no plugin ${id}`);
+    return plugin;
+  }
+
+  #find(text: string): ManagedPlugin {
+    const name = canonicalPluginName(text);
+    const found = [...this.#installed.values()].find(
+      (plugin) => plugin.id.startsWith(text) || plugin.name === name,
+    );
+    if (found !== undefined) return found;
+    throw new EngineError("plugin.not_found", `plugin "${text}" not found`);
+  }
+}
+
+const noSettings = { mounts: [], env: [], args: [], devices: [] } as const;
+
+function managedPlugin(id: string, name: string): ManagedPlugin {
+  return {
+    ...{ id, name, isEnabled: true, reference: "", previous: null, digest: "", installedAtMs: 1 },
+    settings: noSettings,
+    config: {
+      ...{ description: "", documentation: "", dockerVersion: "", entrypoint: null, workDir: "" },
+      interface: { types: null, socket: "p.sock", protocolScheme: "" },
+      network: { type: "" },
+      ...{ propagatedMount: "", ipcHost: false, pidHost: false, user: null, mounts: null },
+      env: null,
+      args: { name: "", description: "", settable: null, value: null },
+      linux: { capabilities: null, allowAllDevices: false, devices: null },
+      rootfs: null,
+    },
+  };
 }

@@ -50,7 +50,6 @@ const probes = {
   "plugin-runtime": () => program("conmon") ?? program("runc") ?? pluginCompiler(),
   /** Managed plugins of the tests can be made (test/support/plugin-rootfs.ts). */
   "plugin-compiler": () => pluginCompiler(),
-  crun: () => program("crun"),
   "docker-compose": () => program("docker-compose"),
   postgres: () =>
     postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,

@@ -1,7 +1,7 @@
 // Docker's JSON of a plugin: as it was recorded, and where little is said.
 import { expect, test } from "bun:test";
 import { loadExchanges } from "../../../test/docker/recordings.ts";
-import { emptyConfig, fullConfig } from "../../../test/support/memory-plugins.ts";
+import { emptyConfig, fullConfig } from "../../../test/support/scripted-plugins.ts";
 import type { ManagedPlugin } from "../../core/plugin.ts";
 import { pluginJson, privilegesJson } from "./plugin-json.ts";
 

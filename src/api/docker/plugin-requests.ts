@@ -5,6 +5,8 @@ import type { HttpRequest } from "../../http/message.ts";
 import { type GoStruct, readStructs, textField, textsField } from "./go-json.ts";
 
 const META_PREFIX = "x-meta-";
+/** What is read and thrown away of a refused upload, in bytes; of a longer one the client hears. */
+const REFUSED_BYTES_MAX = 16 * 1024 * 1024;
 
 const privilege: GoStruct = {
   name: "PluginPrivilege",
@@ -41,6 +43,22 @@ export function localPluginName(remote: string, given: string): string | undefin
 export async function* bodyPieces({ body, bodyStream }: HttpRequest): AsyncIterable<Uint8Array> {
   if (bodyStream !== undefined) yield* bodyStream;
   else if (body.length > 0) yield body;
+}
+
+/**
+ * Reads what is left of an upload that is refused: Go's client complains about a connection that
+ * ends while it sends. Never rejects.
+ */
+export async function skipBody({ bodyStream }: HttpRequest): Promise<void> {
+  let bytes = 0;
+  try {
+    for await (const piece of bodyStream ?? []) {
+      bytes += piece.length;
+      if (bytes > REFUSED_BYTES_MAX) return;
+    }
+  } catch {
+    // It does not come whole: nothing more is to be read.
+  }
 }
 
 /** Base64 (either alphabet) of a JSON object whose names match without case, as in Go. */

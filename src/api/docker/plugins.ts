@@ -2,7 +2,6 @@
 import { EngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { TellProgress } from "../../core/plugin.ts";
-import { tryParsePluginReference } from "../../core/plugin-reference.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { AnyResponse, Header, HttpRequest, HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
@@ -13,7 +12,13 @@ import { readTexts } from "./go-json.ts";
 import { pluginFilter } from "./plugin-filter.ts";
 import { pluginJson, privilegesJson } from "./plugin-json.ts";
 import { failureLine, progressLine } from "./plugin-progress.ts";
-import { bodyPieces, grantedPrivileges, localPluginName, registryCall } from "./plugin-requests.ts";
+import {
+  bodyPieces,
+  grantedPrivileges,
+  localPluginName,
+  registryCall,
+  skipBody,
+} from "./plugin-requests.ts";
 import { first, isTrue, parseQuery, percentDecode } from "./query.ts";
 
 export interface PluginRouteParts {
@@ -219,11 +224,12 @@ async function createPlugin(
   { request, operation }: RouteContext,
 ): Promise<HttpResponse> {
   const name = first(parseQuery(request.query), "name");
-  if (tryParsePluginReference(name) === undefined) {
-    const text = `failed to parse reference ${name}: invalid reference format`;
-    throw new EngineError("plugin.reference_invalid", text);
+  try {
+    await parts.engine.plugins.create(name, bodyPieces(request), operation);
+  } catch (error) {
+    await skipBody(request);
+    throw error;
   }
-  await parts.engine.plugins.create(name, bodyPieces(request), operation);
   return emptyAnswer(204, parts);
 }
 

@@ -21,8 +21,8 @@ export interface Doomed {
 
 /**
  * Of a removal at `nowMs`: `trash until 2026-10-22` (a day of UTC), `trash until somebody purges
- * it`, `purged at once`, `removed by its plugin`, or `let go of; data stays`: of storage that Holdfast
- * did not make only the description goes.
+ * it`, `purged at once`, `removed by its plugin`, or `let go of; data stays`: of storage that
+ * Holdfast did not make only the description goes.
  */
 export function fateAt(nowMs: number, doomed: Doomed): string {
   const fate = fateOf(doomed.entry, doomed.defaults, nowMs);

@@ -31,7 +31,7 @@ test("keys count in any case, and what Docker shows is read back as it was", () 
   expect(read.linux.allowAllDevices).toBe(true);
 });
 
-test("lists that are missing are null, empty ones are empty, and keys with null are as missing", () => {
+test("lists that are missing are null, empty ones are empty, null is as missing", () => {
   expect(renderPluginConfig(pluginConfigOf(recordedMinimal.json))).toEqual(recordedMinimal.shown);
   const config = pluginConfigOf({ env: [], mounts: null, entrypoint: [], user: { uid: 3 } });
   expect(config.env).toEqual([]);
@@ -81,11 +81,13 @@ const refused: readonly (readonly [unknown, string])[] = [
   ],
   [
     { linux: [] },
-    "json: cannot unmarshal array into Go struct field PluginConfig.Linux of type types.PluginConfigLinux",
+    "json: cannot unmarshal array into Go struct field PluginConfig.Linux of type " +
+      "types.PluginConfigLinux",
   ],
   [
     { linux: { capabilities: {} } },
-    "json: cannot unmarshal object into Go struct field PluginConfigLinux.Linux.Capabilities of type []string",
+    "json: cannot unmarshal object into Go struct field PluginConfigLinux.Linux.Capabilities " +
+      "of type []string",
   ],
   [
     { mounts: [{ name: true }] },
@@ -93,7 +95,8 @@ const refused: readonly (readonly [unknown, string])[] = [
   ],
   [
     { user: { uid: 1.5 } },
-    "json: cannot unmarshal number 1.5 into Go struct field PluginConfigUser.User.UID of type uint32",
+    "json: cannot unmarshal number 1.5 into Go struct field PluginConfigUser.User.UID of type " +
+      "uint32",
   ],
   [[], "json: cannot unmarshal array into Go value of type types.PluginConfig"],
   ["x", "json: cannot unmarshal string into Go value of type types.PluginConfig"],

@@ -147,7 +147,8 @@ function refuseUnsound({ interface: { socket }, propagatedMount }: PluginConfig)
   const isName = !/[/\0]/.test(socket) && socket !== "." && socket !== "..";
   if (!isName || Buffer.byteLength(socket) > SOCKET_BYTES_MAX) {
     throw invalid(
-      `interface.socket ${goQuote(socket)} must be a file name of at most ${SOCKET_BYTES_MAX} bytes`,
+      `interface.socket ${goQuote(socket)} must be a file name of at most ` +
+        `${SOCKET_BYTES_MAX} bytes`,
     );
   }
   if (propagatedMount === "") return;

@@ -1,11 +1,11 @@
 // The directory of managed plugins, and the few safe things that are done there.
 //
-// <root>/plugins/<id>/plugin.json           what it is; there is no plugin without it
-// <root>/plugins/<id>/rootfs, rootfs-<n>    the file systems of its versions: those that it names
-// <root>/plugins/<id>/propagated-mount/     what the plugin mounts for others; over upgrades the same
-// <root>/plugins/.new-<hex>/                an installation that is being built
-// <root>/plugins/damaged-<id>-<hex>/        put aside: its plugin.json says nothing. Never removed
-// <root>/plugins/blobs/, mounts/            of others
+// <root>/plugins/<id>/plugin.json         what it is; there is no plugin without it
+// <root>/plugins/<id>/rootfs, rootfs-<n>  the file systems of its versions: those that it names
+// <root>/plugins/<id>/propagated-mount/   what the plugin mounts for others; an upgrade leaves it
+// <root>/plugins/.new-<hex>/              an installation that is being built
+// <root>/plugins/damaged-<id>-<hex>/      put aside: its plugin.json says nothing. Never removed
+// <root>/plugins/blobs/, mounts/, logs/   of others
 //
 // A rename is the commit of everything: `.new-<hex>` to `<id>` installs, `plugin.json.new` to
 // `plugin.json` changes, `plugin.json` to `plugin.json.removed` removes. What no commit names is a
@@ -116,7 +116,9 @@ export class PluginFiles {
     });
   }
 
-  /** The commit of an installation: its record must have been written into the staging directory. */
+  /**
+   * The commit of an installation: its record must have been written into the staging directory.
+   */
   async install(staging: string, id: PluginId): Promise<void> {
     doing(`moving ${staging} to ${this.of(id)}`, () => fs.renameSync(staging, this.of(id)));
     await syncDirectory(this.directory);

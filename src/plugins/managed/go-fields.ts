@@ -1,5 +1,5 @@
-// JSON values as Go's decoder puts them into structs: names without regard to case, null as nothing,
-// its texts about what does not fit.
+// JSON values as Go's decoder puts them into structs: names without regard to case, null as
+// nothing, its texts about what does not fit.
 import { EngineError } from "../../core/errors.ts";
 
 /** The Go struct that is filled: its name, and where its fields are from the outermost one. */

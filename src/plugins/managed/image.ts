@@ -55,7 +55,9 @@ export async function unpackImage(
   };
 }
 
-/** Unpacks layers that are in the store, durably, lowest first; returns the name of the directory. */
+/**
+ * Unpacks layers that are in the store, durably, lowest first; returns the name of the directory.
+ */
 export async function unpackLayers(
   { files, store, host }: Workshop,
   request: { readonly layers: readonly RecordedLayer[]; readonly pluginDirectory: string },
@@ -77,7 +79,9 @@ export async function unpackLayers(
   return name;
 }
 
-/** The image of a plugin that was made of a directory: its config and manifest go into the store. */
+/**
+ * The image of a plugin that was made of a directory: its config and manifest go into the store.
+ */
 export async function packImage(
   store: Workshop["store"],
   request: { readonly config: PluginConfig; readonly layer: RecordedLayer; readonly name: string },

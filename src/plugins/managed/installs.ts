@@ -1,4 +1,4 @@
-// `plugin install` and `plugin create`: built in a directory beside the others, then renamed into place.
+// `plugin install` and `plugin create`: built in a directory of its own, then renamed into place.
 import fs from "node:fs";
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
@@ -32,13 +32,24 @@ const LAYER_FILE = "layer.tar.gz";
 
 /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
 export async function askedPrivileges(
-  { images }: Workshop,
+  shop: Workshop,
   remote: string,
   call: RegistryCall,
   operation: Operation,
 ): Promise<readonly PluginPrivilege[]> {
-  const image = await images.resolve(parsePluginReference(remote), call, operation);
-  return privilegesOf(parsePluginConfig(image.config));
+  const { config } = await resolve(shop, remote, call, operation);
+  return privilegesOf(parsePluginConfig(config));
+}
+
+/** While it is looked up, a config that is here already stays here. */
+async function resolve(
+  { images, table }: Workshop,
+  remote: string,
+  call: RegistryCall,
+  operation: Operation,
+): Promise<ResolvedImage> {
+  using _building = table.building();
+  return await images.resolve(parsePluginReference(remote), call, operation);
 }
 
 /** An image that was looked up, with its config and whether its privileges were granted. */
@@ -49,11 +60,11 @@ export interface Found {
 
 /** Looks an image up. Throws `plugin.reference_invalid`, `plugin.image_invalid`, `registry.*`. */
 export async function findImage(
-  { images }: Workshop,
+  shop: Workshop,
   request: PullRequest,
   operation: Operation,
 ): Promise<Found> {
-  const image = await images.resolve(parsePluginReference(request.remote), request, operation);
+  const image = await resolve(shop, request.remote, request, operation);
   return { image, config: withSortedCapabilities(parsePluginConfig(image.config)) };
 }
 

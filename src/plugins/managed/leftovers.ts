@@ -53,7 +53,9 @@ function mountsIn(host: Host, directory: string): readonly MountInfo[] {
     .sort((one, other) => other.target.length - one.target.length);
 }
 
-/** GNU rm walks with descriptors, and ends with the daemon. It is missed by nobody: it comes last. */
+/**
+ * GNU rm walks with descriptors, and ends with the daemon. It is missed by nobody: it comes last.
+ */
 async function remove(host: Host, directory: string, operation: Operation): Promise<ProgramResult> {
   const words = ["--recursive", "--force", "--one-file-system", "--", directory];
   const ending = ["--pdeathsig", "KILL", "nice", "-n", "19", "rm", ...words];

@@ -1,13 +1,14 @@
-// Docker's managed plugins: installed, enabled, set, upgraded and removed, each whole or not at all.
+// Docker's managed plugins: installed, enabled, set, upgraded, removed, each whole or not at all.
 //
 // What a crash leaves, and what the next start makes of it:
-// install   before the rename nothing but a staging directory, which goes; after it the plugin is there
-// enable    the process is started first, then the record says so: a process that no record asks for
-//           is ended, and the plugin is disabled as before
-// disable   the record says so first, then the process is ended: it is ended by the next start
-// remove    the record goes first, then the process, then the files: the next start goes on
-// upgrade   see upgrades.ts
+// install  before the rename a staging directory, which goes; after it the plugin is there
+// enable   the process is started first, then the record says so: a process that no record asks
+//          for is ended, and the plugin is disabled as before
+// disable  the record says so first, then the process is ended, or else by the next start
+// remove   the record goes first, then the process, then the files: the next start goes on
+// upgrade  see upgrades.ts
 import { EngineError, toEngineError } from "../../core/errors.ts";
+import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
   ManagedEndpoint,
@@ -33,7 +34,9 @@ import { applySettings } from "./settings.ts";
 import { PluginTable } from "./table.ts";
 import { beginUpgrade, startFailure, tidyVersions } from "./upgrades.ts";
 
-/** All that is made of them: the engine's calls, the driver's endpoints, the daemon's two moments. */
+/**
+ * All that is made of them: the engine's calls, the driver's endpoints, the daemon's two moments.
+ */
 export interface RunningPlugins extends ManagedPlugins, ManagedEndpoints {
   /**
    * Runs what is enabled, takes over what still runs, ends what is not wanted, and removes what
@@ -45,8 +48,8 @@ export interface RunningPlugins extends ManagedPlugins, ManagedEndpoints {
 }
 
 /**
- * Reads what is installed. Nothing runs before `start`. Throws `storage.*` and `config.invalid` when
- * the directory cannot be read; one damaged plugin is no reason.
+ * Reads what is installed. Nothing runs before `start`. Throws `storage.*` and `config.invalid`
+ * when the directory cannot be read; one damaged plugin is no reason.
  */
 export async function makeManagedPlugins(parts: ManagedParts): Promise<RunningPlugins> {
   const { directory, host, log } = parts;
@@ -62,6 +65,8 @@ class InstalledPlugins implements RunningPlugins {
   readonly #shop: Workshop;
   readonly #unfollow: () => void;
   readonly #stopping = new AbortController();
+  /** Resolves when what the last life left has been taken over. */
+  #adopted: Promise<unknown> = Promise.resolve();
 
   constructor(shop: Workshop) {
     this.#shop = shop;
@@ -73,7 +78,10 @@ class InstalledPlugins implements RunningPlugins {
     store.clearPartial();
     const enabled = table.records().filter(({ isEnabled }) => isEnabled);
     const requests = enabled.map((record) => runRequestOf(record, files));
-    await runtime.adopt(requests, operation);
+    const adopting = runtime.adopt(requests, operation);
+    this.#adopted = adopting.catch(() => undefined);
+    await adopting;
+    await this.#endStrayMounts();
     // What a removed plugin has left may have been in use by its process until now.
     await destroyLeftovers(host, files.look().leftovers, operation);
     for (const { id } of table.records()) await tidyVersions(this.#shop, id);
@@ -232,6 +240,8 @@ class InstalledPlugins implements RunningPlugins {
     work: (record: PluginRecord) => Promise<T>,
   ): Promise<T> {
     return this.#shop.table.locked(id, operation, async () => {
+      // Otherwise what is stopped here would be started there.
+      await this.#adopted;
       this.#refuseStopping();
       return await work(this.#shop.table.get(id));
     });
@@ -239,12 +249,23 @@ class InstalledPlugins implements RunningPlugins {
 
   /** Ends the process. Never throws: the record says already that nothing is to run. */
   async #end({ id, name }: PluginRecord): Promise<void> {
-    const { runtime, operation, log } = this.#shop;
+    const { runtime, operation, log, files } = this.#shop;
     try {
-      await runtime.stop(id, operation());
+      await runtime.stop(id, operation(), files.propagated(id));
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
       log.warn("the process of a plugin has not ended", { plugin: name, code, error: message });
+    }
+  }
+
+  /** A daemon that died while it stopped a plugin has left its mounts. */
+  async #endStrayMounts(): Promise<void> {
+    const { table, host, files } = this.#shop;
+    const targets = host.mounts().map(({ target }) => target);
+    for (const record of table.records()) {
+      const place = files.propagated(record.id);
+      const isStray = !record.isEnabled && targets.some((target) => isAtOrBelow(target, place));
+      if (isStray) await this.#end(record);
     }
   }
 

@@ -1,5 +1,5 @@
-// Which plugin somebody means: by its id, by its name with or without a tag, by the beginning of its
-// id.
+// Which plugin somebody means: by its id, by its name with or without a tag, by the beginning of
+// its id.
 import { EngineError } from "../../core/errors.ts";
 import { goQuote, NAME_BYTES_MAX } from "../../core/names.ts";
 import type { PluginId } from "../../core/plugin.ts";

@@ -1,4 +1,5 @@
-// The words of `plugin set`, as Docker takes and refuses them, and what stays of them over an upgrade.
+// The words of `plugin set`, as Docker takes and refuses them, and what stays of them over an
+// upgrade.
 import { expect, test } from "bun:test";
 import { recordedConfig, recordedMinimal } from "../../../test/support/recorded-plugin.ts";
 import { pluginConfigOf } from "./config.ts";

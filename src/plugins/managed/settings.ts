@@ -32,9 +32,9 @@ interface Word {
 }
 
 /**
- * Applies `KEY=VALUE`, `KEY.FIELD=VALUE` and their like, all or none. Of a mount and a device Docker
- * changes the config too (recording 07: `set state.source=/tmp`), so that a `docker plugin inspect`
- * shows the new one in both. Throws `plugin.setting_invalid` with Docker's texts.
+ * Applies `KEY=VALUE`, `KEY.FIELD=VALUE` and their like, all or none. Of a mount and a device
+ * Docker changes the config too (recording 07: `set state.source=/tmp`), so that a `docker plugin
+ * inspect` shows the new one in both. Throws `plugin.setting_invalid` with Docker's texts.
  */
 export function applySettings(settable: Settable, words: readonly string[]): Settable {
   return words.map(parseWord).reduce(applyWord, settable);
@@ -120,9 +120,9 @@ function replaced<T extends { readonly name: string }>(
 }
 
 /**
- * The settings of a new version: what somebody has set stays, where the new version still lets it be
- * set; all else is as the new version has it. `packed` is the config of the old one before anybody
- * set anything.
+ * The settings of a new version: what somebody has set stays, where the new version still lets it
+ * be set; all else is as the new version has it. `packed` is the config of the old one before
+ * anybody set anything.
  */
 export function keptSettings(
   old: PluginSettings,

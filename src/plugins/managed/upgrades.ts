@@ -1,9 +1,9 @@
-// `plugin upgrade`: the new version unpacked beside the old one, which comes back when the new one does
-// not start.
+// `plugin upgrade`: the new version unpacked beside the old one, which comes back when the new one
+// does not start.
 //
-// plugin.json names both from the upgrade on. When the new version has started, one write enables it
-// and forgets the old one; when it has not, one write puts the old one back. A crash before either
-// leaves the plugin disabled, with both: the next enable decides.
+// plugin.json names both from the upgrade on. When the new version has started, one write enables
+// it and forgets the old one; when it has not, one write puts the old one back. A crash before
+// either leaves the plugin disabled, with both: the next enable decides.
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
@@ -141,8 +141,8 @@ export async function startFailure(
   await tidyVersions(shop, record.id);
   return new EngineError(
     error.code,
-    `${error.message}; ${name} has not been upgraded to ${version.reference}: the version before, ` +
-      `${to}, is back, disabled as it was`,
+    `${error.message}; ${name} has not been upgraded to ${version.reference}: the version ` +
+      `before, ${to}, is back`,
     options,
   );
 }

@@ -69,12 +69,13 @@ export function hostHeader(address: PluginAddress): string {
 
 /** Resolves when it is connected. Rejects with the system's error, or the signal's reason. */
 export async function connectTo(address: PluginAddress, signal: AbortSignal): Promise<Socket> {
-  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
+  const secrets = address.kind === "tls" ? await readSecrets(address.tls) : {};
   signal.throwIfAborted();
-  const socket = await openSocket(address);
+  const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
-  if (signal.aborted) abort();
+  // Nothing may be awaited before the listeners are there: a refusal comes in the next tick.
+  const socket = openSocket(address, secrets);
   socket.on("error", reject);
   socket.once("close", () => reject(new Error("the connection was closed")));
   socket.once(address.kind === "tls" ? "secureConnect" : "connect", () => resolve(socket));
@@ -88,24 +89,31 @@ export async function connectTo(address: PluginAddress, signal: AbortSignal): Pr
   }
 }
 
-async function openSocket(address: PluginAddress): Promise<Socket> {
+function openSocket(address: PluginAddress, secrets: TlsSecrets): Socket {
   if (address.kind === "unix") return connect({ path: address.path });
   const { host, port } = address;
   if (address.kind === "tcp") return connect({ host, port });
-  const { isVerified, caFile, certificateFile, keyFile } = address.tls;
-  const [ca, cert, key] = await Promise.all([caFile, certificateFile, keyFile].map(readIfNamed));
   return connectTls({
     host,
     port,
-    rejectUnauthorized: isVerified,
+    rejectUnauthorized: address.tls.isVerified,
     // Names only: an IP address is none (RFC 6066).
     ...(isIP(host) === 0 ? { servername: host } : {}),
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...secrets,
   });
 }
 
-async function readIfNamed(path: string): Promise<Buffer | undefined> {
-  return path === "" ? undefined : await readFile(path);
+/** What the files hold, by Node's names; missing where no file is named. */
+interface TlsSecrets {
+  ca?: Buffer;
+  cert?: Buffer;
+  key?: Buffer;
+}
+
+async function readSecrets({ caFile, certificateFile, keyFile }: TlsFiles): Promise<TlsSecrets> {
+  const secrets: TlsSecrets = {};
+  if (caFile !== "") secrets.ca = await readFile(caFile);
+  if (certificateFile !== "") secrets.cert = await readFile(certificateFile);
+  if (keyFile !== "") secrets.key = await readFile(keyFile);
+  return secrets;
 }

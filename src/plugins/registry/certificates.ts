@@ -1,4 +1,4 @@
-// Whom a TLS connection believes: the system's authorities, and Docker's directories of certificates.
+// Whom a TLS connection believes: the system's authorities, and Docker's certificate directories.
 import fs from "node:fs";
 import path from "node:path";
 import { EngineError, isErrno } from "../../core/errors.ts";

@@ -1,7 +1,7 @@
 // One HTTP request and its answer, with a deadline for everything; no redirects, no credentials.
 //
-// node:https, not fetch. What was tried with Bun 1.4.5 and holds: authorities and client certificates
-// of ours, a handshake that fails told apart from a connection that is cut, senders held back while
+// node:https, not fetch. Tried with Bun 1.4.5, and it holds: authorities and client certificates of
+// ours, a handshake that fails told apart from a connection that is cut, senders held back while
 // nobody reads (4 MB of 1 GB were under way), an answer shorter than its Content-Length reported,
 // files sent with their length at the pace of the receiver, an answer seen before all is sent.
 import { createReadStream } from "node:fs";
@@ -128,6 +128,8 @@ class Conversation {
   }
 
   #fail(error: unknown): void {
+    // A server that has answered may close before it has been sent everything.
+    if (this.#hasAnswer) return;
     const { signal } = this.#wanted;
     this.#end(signal.aborted ? signal.reason : exchangeError(this.#place, error));
   }

@@ -2,13 +2,17 @@
 import { EngineError, isErrno } from "../../core/errors.ts";
 
 /**
- * "certificate": it is not who it should be. "protocol": it does not speak TLS, or not HTTP.
- * "refused": nobody is there. "cut": the connection ended. "silent": nothing came in time.
+ * "refused": nobody is there. "no-tls": it does not speak TLS. "tls": it does, and is not who it
+ * should be, or does not accept us. "malformed": no HTTP. "cut": the connection ended. "silent":
+ * nothing came in time.
  */
-export type FailureReason = "certificate" | "protocol" | "refused" | "cut" | "silent";
+const failureReasons = ["refused", "no-tls", "tls", "malformed", "cut", "silent"] as const;
 
-const protocolCodes = /^(?:EPROTO|ERR_SSL_|HPE_)/;
-const certificateCodes = /CERT|SIGNED|VERIFY|ISSUER|CRL|HOSTNAME/;
+export type FailureReason = (typeof failureReasons)[number];
+
+/** Node says EPROTO for both; the text tells. */
+const noTls = /wrong.version.number|http.request/i;
+const tlsCodes = /^EPROTO$|^ERR_SSL_|CERT|SIGNED|VERIFY|ISSUER|CRL|HOSTNAME/;
 const refusedCodes = new Set([
   "ECONNREFUSED",
   "EHOSTUNREACH",
@@ -54,10 +58,16 @@ export function failureReason(error: unknown): FailureReason | undefined {
   return isReason(reason) ? reason : undefined;
 }
 
+/** Statuses that say «later». 501 and 505 will not change. */
+export const passingStatuses: ReadonlySet<number> = new Set([429, 500, 502, 503, 504]);
+
 /** Whether the same request may work a moment later. */
 export function isPassing(error: unknown): boolean {
   const reason = failureReason(error);
-  return reason === "cut" || reason === "silent";
+  if (reason === "cut" || reason === "silent") return true;
+  if (!(error instanceof EngineError) || error.code !== "registry.failed") return false;
+  const { status } = error.details;
+  return typeof status === "number" && passingStatuses.has(status);
 }
 
 /** The same error with what was being done in front, as Docker puts it. */
@@ -89,17 +99,22 @@ function failure(
 }
 
 function isReason(value: unknown): value is FailureReason {
-  return ["certificate", "protocol", "refused", "cut", "silent"].some((one) => one === value);
+  return failureReasons.some((one) => one === value);
 }
 
 function reasonOf({ url, isConnecting }: FailedRequest, thrown: unknown): FailureReason {
   const code = codeOf(thrown);
   if (refusedCodes.has(code)) return "refused";
   if (code === "ETIMEDOUT") return "silent";
-  if (protocolCodes.test(code)) return "protocol";
-  if (certificateCodes.test(code)) return "certificate";
+  if (code.startsWith("HPE_")) return "malformed";
+  if (noTls.test(`${code} ${messageOf(thrown)}`)) return "no-tls";
+  if (tlsCodes.test(code)) return "tls";
   // A server that knows no TLS may also just hang up on what it cannot read.
-  return isConnecting && url.protocol === "https:" ? "protocol" : "cut";
+  return isConnecting && url.protocol === "https:" ? "no-tls" : "cut";
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 function codeOf(thrown: unknown): string {
@@ -108,7 +123,7 @@ function codeOf(thrown: unknown): string {
 
 function textOf(request: FailedRequest, reason: FailureReason, thrown: unknown): string {
   const { hostname, host } = request.url;
-  const given = thrown instanceof Error ? thrown.message : String(thrown);
+  const given = messageOf(thrown);
   const address = /(\S+:\d+)$/.exec(given)?.[1] ?? host;
   if (isErrno(thrown, "ECONNREFUSED")) return `dial tcp ${address}: connect: connection refused`;
   if (isErrno(thrown, "ENOTFOUND")) return `dial tcp: lookup ${hostname}: no such host`;
@@ -119,30 +134,23 @@ function textOf(request: FailedRequest, reason: FailureReason, thrown: unknown):
   if (isErrno(thrown, "ENETUNREACH")) {
     return `dial tcp ${address}: connect: network is unreachable`;
   }
-  if (reason === "certificate") return certificateText(thrown, hostname);
-  if (reason === "protocol") return protocolText(thrown, given);
-  if (reason === "cut") return isErrno(thrown, "ECONNRESET") ? "unexpected EOF" : given;
-  return given;
-}
-
-function protocolText(thrown: unknown, given: string): string {
-  const code = codeOf(thrown);
-  if (/wrong.version.number|http.request/i.test(`${code} ${given}`)) {
+  if (reason === "tls") return tlsText(thrown, hostname);
+  if (reason === "malformed") return "malformed HTTP response";
+  if (reason === "no-tls" && noTls.test(`${codeOf(thrown)} ${given}`)) {
     return "http: server gave HTTP response to HTTPS client";
   }
-  if (code.startsWith("HPE_")) return "malformed HTTP response";
-  if (code === "ECONNRESET") return "EOF";
-  return `remote error: tls: ${code
-    .replace(/^ERR_SSL_/, "")
-    .replaceAll("_", " ")
-    .toLowerCase()}`;
+  return reason === "cut" || reason === "no-tls" ? "unexpected EOF" : given;
 }
 
-function certificateText(thrown: unknown, hostname: string): string {
+function tlsText(thrown: unknown, hostname: string): string {
   const code = codeOf(thrown);
   if (/ALTNAME|HOSTNAME/.test(code)) return `x509: certificate is not valid for ${hostname}`;
   if (/EXPIRED|NOT_YET_VALID/.test(code)) {
     return "x509: certificate has expired or is not yet valid";
+  }
+  if (/^(?:EPROTO$|ERR_SSL_)/.test(code)) {
+    const alert = /ALERT_(\w+)/i.exec(code)?.[1] ?? "handshake failure";
+    return `remote error: tls: ${alert.replaceAll("_", " ").toLowerCase()}`;
   }
   return "x509: certificate signed by unknown authority";
 }

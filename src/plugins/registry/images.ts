@@ -12,10 +12,12 @@ import {
   type RegistrySettings,
 } from "./addresses.ts";
 import { uploadBlob } from "./blob-upload.ts";
-import { whileDoing } from "./failures.ts";
+import type { Answer } from "./exchange.ts";
+import { isPassing, whileDoing } from "./failures.ts";
 import { downloadLayer } from "./layer-download.ts";
 import { BlobProgress, shortId } from "./layer-progress.ts";
 import {
+  ATTEMPT_COUNT_MAX,
   CONFIG_BYTES_MAX,
   MANIFEST_BYTES_MAX,
   PARALLEL_LAYERS,
@@ -72,7 +74,7 @@ export class Images {
   /**
    * Reads the manifest, that of this machine's processor where there are several, and the config.
    * Nothing is kept. Throws `registry.unreachable`, `registry.denied`, `registry.not_found`,
-   * `registry.failed`, and `plugin.image_invalid` for what is no plugin or not what it claims to be.
+   * `registry.failed`, and `plugin.image_invalid` for what is no plugin or not what it claims.
    */
   async resolve(
     reference: PluginReference,
@@ -96,8 +98,8 @@ export class Images {
 
   /**
    * Brings the layers into the store and resolves with their files, in the manifest's order. Tells
-   * Docker's lines up to "Download complete". After a failure nothing half is left. Throws as
-   * `resolve`, and `storage.*`. Whoever calls it keeps the blobs from `collect` with `BlobStore.pin`.
+   * Docker's lines up to "Download complete". After a failure nothing half is left. Whoever calls it
+   * keeps the blobs from `collect` with `BlobStore.pin`. Throws as `resolve`, and `storage.*`.
    */
   async download(
     image: ResolvedImage,
@@ -137,8 +139,8 @@ export class Images {
   }
 
   /**
-   * Sends what the registry lacks, then the manifest under the reference's tag. Tells Docker's lines
-   * with the last one (`aux`). Throws `registry.*`, `storage.*`; then the tag is as it was.
+   * Sends what the registry lacks, then the manifest under the reference's tag. Tells Docker's
+   * lines, the last of which is `aux` with an empty status. Throws `registry.*`, `storage.*`; then the tag is as it was.
    */
   async push(
     reference: PluginReference,
@@ -272,17 +274,9 @@ export class Images {
     { name, digest }: { readonly name: string; readonly digest: string | null },
     operation: Operation,
   ) {
-    const answer = await session.send(
-      {
-        method: "GET",
-        to: `manifests/${name}`,
-        headers: { accept: acceptedManifestTypes },
-        expected: [200],
-      },
-      operation,
-    );
-    const { answerMs } = this.#deadlines;
-    const bytes = await readWhole(answer, { bytesMax: MANIFEST_BYTES_MAX, answerMs });
+    const headers = { accept: acceptedManifestTypes };
+    const what = { to: `manifests/${name}`, headers, bytesMax: MANIFEST_BYTES_MAX };
+    const { answer, bytes } = await this.#read(session, what, operation);
     const found = digestOf(bytes);
     const said = [digest, answer.header("docker-content-digest")].find(
       (one) => typeof one === "string" && one.startsWith("sha256:") && one !== found,
@@ -302,13 +296,30 @@ export class Images {
   ): Promise<Uint8Array> {
     const { store } = this.#parts;
     if (store.has(digest)) return store.read(digest);
-    const request = { method: "GET", to: `blobs/${digest}`, expected: [200] } as const;
-    const answer = await session.send(request, operation);
-    const { answerMs } = this.#deadlines;
-    const bytes = await readWhole(answer, { bytesMax: CONFIG_BYTES_MAX, answerMs });
+    const what = { to: `blobs/${digest}`, headers: {}, bytesMax: CONFIG_BYTES_MAX };
+    const { bytes } = await this.#read(session, what, operation);
     const found = digestOf(bytes);
     if (found === digest && bytes.byteLength === size) return bytes;
     throw otherThan(`${digest} of ${size} bytes`, `${found} of ${bytes.byteLength} bytes`);
+  }
+
+  /** Something small, whole. */
+  async #read(
+    session: RepositorySession,
+    { to, headers, bytesMax }: SmallRequest,
+    operation: Operation,
+  ): Promise<{ readonly answer: Answer; readonly bytes: Uint8Array }> {
+    const { answerMs } = this.#deadlines;
+    for (let attempt = 1; ; attempt += 1) {
+      const answer = await session.send({ method: "GET", to, headers, expected: [200] }, operation);
+      try {
+        return { answer, bytes: await readWhole(answer, { bytesMax, answerMs }) };
+      } catch (error) {
+        operation.signal.throwIfAborted();
+        if (attempt === ATTEMPT_COUNT_MAX || !isPassing(error)) throw error;
+        await session.pause(attempt);
+      }
+    }
   }
 
   #session(
@@ -322,6 +333,12 @@ export class Images {
     const { settings, log } = this.#parts;
     return new RepositorySession({ ...how, path, settings, log, deadlines: this.#deadlines });
   }
+}
+
+interface SmallRequest {
+  readonly to: string;
+  readonly headers: Readonly<Record<string, readonly string[]>>;
+  readonly bytesMax: number;
 }
 
 interface Push {

@@ -20,8 +20,8 @@ export interface LayerDownload {
 }
 
 /**
- * Resolves when the blob is in its place. Throws `plugin.image_invalid` when what comes is something
- * else, `registry.*`, `storage.*`, and what the signal says. The caller discards the ingest.
+ * Resolves when the blob is in its place. Throws `plugin.image_invalid` when what comes is not what
+ * was named, `registry.*`, `storage.*`, what the signal says. The caller discards the ingest.
  */
 export async function downloadLayer(download: LayerDownload, operation: Operation): Promise<void> {
   const { layer, ingest, progress } = download;

@@ -8,7 +8,7 @@ import { mayBePlain, type RegistryAddress, type RegistrySettings } from "./addre
 import { Authorizer, type TokenRequest } from "./authorization.ts";
 import { type TlsTrust, trustFor } from "./certificates.ts";
 import { type Answer, exchange, type FileBody, type Method } from "./exchange.ts";
-import { failureReason, isPassing, printable } from "./failures.ts";
+import { failureReason, isPassing, passingStatuses, printable } from "./failures.ts";
 import {
   ATTEMPT_COUNT_MAX,
   REDIRECT_COUNT_MAX,
@@ -44,9 +44,6 @@ const USER_AGENT = "holdfast";
 
 const redirects = new Set([301, 302, 303, 307, 308]);
 
-/** Statuses that say «later». 501 and 505 will not change. */
-const passing = new Set([429, 500, 502, 503, 504]);
-
 const metaName = /^x-meta-[a-z0-9-]+$/i;
 const metaValue = /^[\t\x20-\x7e]*$/;
 
@@ -56,6 +53,7 @@ export class RepositorySession {
   readonly #trusts = new Map<string, TlsTrust>();
   /** What of the address's bases understood us. */
   #base: string | undefined;
+  #search: Promise<Answer> | undefined;
   /** Of the request in progress: requests of one session have the same operation. */
   #signal = new AbortController().signal;
 
@@ -94,7 +92,7 @@ export class RepositorySession {
         throw error;
       });
       if (outcome !== undefined && request.expected.includes(outcome.status)) return outcome;
-      const isLater = outcome === undefined || passing.has(outcome.status);
+      const isLater = outcome === undefined || passingStatuses.has(outcome.status);
       if (outcome !== undefined && !(isLater && attempt < attempts)) {
         throw await this.#refusal(outcome);
       }
@@ -126,9 +124,20 @@ export class RepositorySession {
     return this.#follow(request);
   }
 
-  /** Finds out, at the first request, which base of the address understands us. */
+  /** The first request finds out which base of the address understands us; others wait for it. */
   async #reach(request: SessionRequest): Promise<Answer> {
+    while (this.#search !== undefined) await this.#search.catch(() => undefined);
     if (this.#base !== undefined) return this.#follow(request);
+    const search = this.#find(request);
+    this.#search = search;
+    try {
+      return await search;
+    } finally {
+      this.#search = undefined;
+    }
+  }
+
+  async #find(request: SessionRequest): Promise<Answer> {
     let first: unknown;
     for (const base of this.#parts.address.bases) {
       this.#base = base;
@@ -139,9 +148,9 @@ export class RepositorySession {
         const reason = failureReason(error);
         const { host } = this.#parts.address;
         this.#parts.log.debug("a registry does not answer", { host, base, reason });
-        if (reason !== "protocol" && reason !== "refused") throw error;
+        if (reason !== "no-tls" && reason !== "refused") throw error;
         // Nobody there at all is told as such; that it knows no TLS is no news once HTTP was tried.
-        if (first === undefined || failureReason(first) === "protocol") first = error;
+        if (first === undefined || failureReason(first) === "no-tls") first = error;
       }
     }
     throw first;
@@ -167,7 +176,7 @@ export class RepositorySession {
    * leads from TLS to none, or into this machine from outside of it.
    */
   resolve(location: string, from: URL): URL {
-    const url = URL.canParse(location, from) ? new URL(location, from) : undefined;
+    const url = URL.canParse(location, from.href) ? new URL(location, from.href) : undefined;
     if (url === undefined) throw this.#misled(from, "it redirects to what is no address");
     // Behind a proxy that speaks TLS for it a registry may not know that it does.
     if (url.protocol === "http:" && from.protocol === "https:" && url.hostname === from.hostname) {
@@ -245,7 +254,7 @@ export class RepositorySession {
         deadlines: this.#parts.deadlines,
         signal: this.#signal,
       });
-      if (attempt === ATTEMPT_COUNT_MAX || !passing.has(answer.status)) return answer;
+      if (attempt === ATTEMPT_COUNT_MAX || !passingStatuses.has(answer.status)) return answer;
       answer.close();
       await this.pause(attempt, answer.header("retry-after"));
     }

@@ -1,7 +1,7 @@
 // Devices of the host that a plugin is given: what lies at a path that was granted.
 import { readdirSync, realpathSync, type Stats, statSync } from "node:fs";
 import { join } from "node:path";
-import { EngineError } from "../../core/errors.ts";
+import { EngineError, isErrno } from "../../core/errors.ts";
 import type { PluginDevice } from "../../core/plugin.ts";
 
 /** As the OCI runtime specification has it. */
@@ -36,6 +36,7 @@ function devicesAt(path: string): readonly DeviceNode[] {
     if (one !== undefined) return [one];
     nodes = stat.isDirectory() ? nodesBelow(real, path) : [];
   } catch (error) {
+    if (isErrno(error, "ENOENT")) throw missing(path, "no such file or directory");
     throw missing(path, error instanceof Error ? error.message : String(error));
   }
   if (nodes.length === 0) throw missing(path, "not a device node");

@@ -1,5 +1,5 @@
 // What runs of a plugin, written down for the daemon that comes after this one.
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import fs from "node:fs";
 import type { Host } from "../../core/host.ts";
 import type { RunPlaces } from "./run-places.ts";
 
@@ -21,17 +21,32 @@ export function nameOfLife({ pid, start }: Life): string {
 
 export function writeLife({ lifeFile }: RunPlaces, life: Life): void {
   const beside = `${lifeFile}.new`;
-  writeFileSync(beside, JSON.stringify(life));
-  renameSync(beside, lifeFile);
+  fs.writeFileSync(beside, JSON.stringify(life));
+  fs.renameSync(beside, lifeFile);
 }
 
 /** undefined: nothing was started, or not to its end. */
 export function readLife({ lifeFile }: RunPlaces): Life | undefined {
   try {
     // Written above, in one piece.
-    return JSON.parse(readFileSync(lifeFile, "utf8")) as Life;
+    return JSON.parse(fs.readFileSync(lifeFile, "utf8")) as Life;
   } catch {
     return undefined;
+  }
+}
+
+/** For whoever ends it and has no request: the host's directory of its propagated mount. */
+export function writePropagated(places: RunPlaces, propagated: string | null): void {
+  fs.writeFileSync(places.propagatedFile, JSON.stringify(propagated));
+}
+
+/** null: it has none, or nothing is known. */
+export function readPropagated(places: RunPlaces): string | null {
+  try {
+    const value: unknown = JSON.parse(fs.readFileSync(places.propagatedFile, "utf8"));
+    return typeof value === "string" ? value : null;
+  } catch {
+    return null;
   }
 }
 
@@ -49,7 +64,7 @@ export function isMonitored(host: Pick<Host, "processStart">, life: Life): boole
 export function howItEnded({ exitFile }: RunPlaces): string {
   let status: number;
   try {
-    status = Number.parseInt(readFileSync(exitFile, "utf8"), 10);
+    status = Number.parseInt(fs.readFileSync(exitFile, "utf8"), 10);
   } catch {
     return "";
   }

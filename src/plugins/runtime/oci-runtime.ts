@@ -10,6 +10,7 @@ import type { Host, ProgramResult } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { LOG_BYTES_MAX } from "./plugin-log.ts";
 import { exitDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
+import { endStrays } from "./stray-programs.ts";
 
 /** In this order. */
 const runtimes = ["runc", "crun"] as const;
@@ -52,8 +53,11 @@ export class OciRuntime {
       const pid = pidIn(places.pidFile);
       if (pid !== undefined && monitorPid !== undefined) return { pid, monitorPid };
       if (isOver) throw startFailed(inDockersForm("create", wordsIn(places.runtimeLog)));
-      operation.signal.throwIfAborted();
-      if (host.monotonicMs() > untilMs) throw startFailed(`${this.#name()} did not end in time`);
+      // Not the caller's signal: what is half made must not go on behind our back.
+      if (host.monotonicMs() > untilMs) {
+        endStrays(this.#parts.runDirectory, new Set(), places.bundle);
+        throw startFailed(`${this.#name()} did not make the container in time`);
+      }
       await pause(LOOK_AGAIN_MS);
     }
   }

@@ -1,5 +1,5 @@
 // One plugin's container: made, ended, and cleaned up after, whatever a crash has left of it.
-import { closeSync, mkdirSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import fs from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { EngineError } from "../../core/errors.ts";
@@ -7,19 +7,30 @@ import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { endControlGroup } from "./control-group.ts";
 import { findDevices } from "./devices.ts";
-import { isAlive, isMonitored, type Life, readLife, writeLife } from "./life.ts";
+import {
+  isAlive,
+  isMonitored,
+  type Life,
+  readLife,
+  readPropagated,
+  writeLife,
+  writePropagated,
+} from "./life.ts";
 import { type OciRuntime, startFailed } from "./oci-runtime.ts";
 import { ociSpec } from "./oci-spec.ts";
 import type { PluginLog } from "./plugin-log.ts";
 import { detachBelow, shareMounts, stopSharing } from "./propagated-mounts.ts";
-import { exitDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
+import { exitDirectory, mountsDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
 import type { RunRequest } from "./run-request.ts";
+import { endStrays } from "./stray-programs.ts";
 
 /** From SIGTERM to SIGKILL; Docker's, too. */
 const TERM_MS_MAX = 10_000;
 /** From SIGKILL to the end: longer takes only what the kernel holds. */
 const KILL_MS_MAX = 5_000;
 const LOOK_AGAIN_MS = 10;
+/** From the plugin's end to that of conmon. */
+const MONITOR_MS_MAX = 1_000;
 
 /** Longer paths of sockets do not fit into sockaddr_un, with its NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
@@ -52,13 +63,18 @@ export class PluginContainer {
     await this.clean(operation);
     try {
       this.#prepare(request);
+      // Before they are made: who cleans up finds what to end.
+      writePropagated(places, request.propagated);
       if (request.propagated !== null) await shareMounts(host, request.propagated, operation);
       log.prepare();
       const { pid, monitorPid } = await runtime.create(id, places, operation);
-      await runtime.start(id, places, operation);
+      // Before it begins: it may end at once.
       const start = host.processStart(pid);
       const monitorStart = host.processStart(monitorPid);
-      if (start === undefined || monitorStart === undefined) return await this.#diedAtOnce(pid);
+      if (start === undefined || monitorStart === undefined) {
+        throw startFailed("conmon or the plugin's process was killed while it started");
+      }
+      await runtime.start(id, places, operation);
       const startedAtMs = host.nowMs();
       const { rootfs } = request;
       const life = { pid, start, monitorPid, monitorStart, startedAtMs, rootfs };
@@ -83,7 +99,7 @@ export class PluginContainer {
     const { socketDirectory } = this.#parts.places;
     const path = join(socketDirectory, config.interface.socket);
     if (Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX) return path;
-    this.#descriptor ??= openSync(socketDirectory, "r");
+    this.#descriptor ??= fs.openSync(socketDirectory, "r");
     return `/proc/self/fd/${this.#descriptor}/${config.interface.socket}`;
   }
 
@@ -103,10 +119,11 @@ export class PluginContainer {
   }
 
   /**
-   * Ends and removes what is there of the container, however far it got. Its mounts stay: whoever
-   * uses them goes on. Throws `plugin.failed` when something of it cannot be ended.
+   * Ends and removes what is there of the container, however far it got. What it mounted in its
+   * propagated mount stays, or is detached: whoever has a mount of it keeps that. Throws
+   * `plugin.failed` when something of it cannot be ended.
    */
-  async clean(operation: Operation): Promise<void> {
+  async clean(operation: Operation, mounts: "keep" | "detach" = "keep"): Promise<void> {
     const { id, places, host, runtime } = this.#parts;
     const state = join(runtimeDirectory(this.#parts), id);
     if (isThere(state)) await runtime.remove(id, operation);
@@ -114,18 +131,37 @@ export class PluginContainer {
     if (!(await endControlGroup(host, places.cgroupPath))) {
       throw new EngineError("plugin.failed", `processes in ${places.cgroupPath} do not end`);
     }
-    if (this.#descriptor !== undefined) closeSync(this.#descriptor);
+    if (this.#descriptor !== undefined) fs.closeSync(this.#descriptor);
     this.#descriptor = undefined;
+    if (mounts === "detach") await this.#endMounts(operation);
     await detachBelow(host, places.socketDirectory, operation);
-    for (const path of [state, places.bundle, places.exitFile, places.socketDirectory]) {
-      rmSync(path, { recursive: true, force: true });
+    await this.#endMonitor();
+    // The bundle last: who finds it cleans up.
+    for (const path of [state, places.exitFile, places.socketDirectory, places.bundle]) {
+      fs.rmSync(path, { recursive: true, force: true });
     }
   }
 
-  /** Ends the mounts that it made in its propagated mount. Those made from them stay. */
-  async endMounts(propagated: string, operation: Operation): Promise<void> {
-    await detachBelow(this.#parts.host, propagated, operation);
-    await stopSharing(this.#parts.host, propagated, operation);
+  /** conmon ends with what it looks after, when it has written the exit status down. */
+  async #endMonitor(): Promise<void> {
+    const { host, places, runDirectory } = this.#parts;
+    const life = readLife(places);
+    const untilMs = host.monotonicMs() + MONITOR_MS_MAX;
+    while (life !== undefined && isMonitored(host, life) && host.monotonicMs() < untilMs) {
+      await pause(LOOK_AGAIN_MS);
+    }
+    const isOver = life === undefined ? !isThere(places.bundle) : !isMonitored(host, life);
+    if (!isOver) endStrays(runDirectory, new Set(), places.bundle);
+  }
+
+  async #endMounts(operation: Operation): Promise<void> {
+    const { host, places } = this.#parts;
+    const propagated = readPropagated(places);
+    if (propagated !== null) {
+      await detachBelow(host, propagated, operation);
+      await stopSharing(host, propagated, operation);
+    }
+    fs.rmSync(places.propagatedFile, { force: true });
   }
 
   #prepare(request: RunRequest): void {
@@ -137,8 +173,9 @@ export class PluginContainer {
         `interface.socket: ${JSON.stringify(socket)} is no file name`,
       );
     }
-    for (const path of [places.bundle, places.socketDirectory, exitDirectory(this.#parts)]) {
-      mkdirSync(path, { recursive: true, mode: 0o700 });
+    const shared = [exitDirectory(this.#parts), mountsDirectory(this.#parts)];
+    for (const path of [...shared, places.bundle, places.socketDirectory]) {
+      fs.mkdirSync(path, { recursive: true, mode: 0o700 });
     }
     const spec = ociSpec(request, {
       architecture: process.arch,
@@ -146,11 +183,7 @@ export class PluginContainer {
       socketDirectory: places.socketDirectory,
       cgroupPath: places.cgroupPath,
     });
-    writeFileSync(places.specFile, JSON.stringify(spec), { mode: 0o600 });
-  }
-
-  async #diedAtOnce(pid: number): Promise<never> {
-    throw startFailed(`process ${pid} ended at once`);
+    fs.writeFileSync(places.specFile, JSON.stringify(spec), { mode: 0o600 });
   }
 
   async #hasEnded(life: Life, patienceMs: number): Promise<boolean> {
@@ -166,7 +199,7 @@ export class PluginContainer {
 
 function isThere(folder: string): boolean {
   try {
-    readdirSync(folder);
+    fs.readdirSync(folder);
     return true;
   } catch {
     return false;

@@ -2,17 +2,7 @@
 //
 // conmon begins a new file when the old one has its size, and forgets the old one: a second name
 // for each file keeps it. Both names are renewed by whoever looks after the plugin (`keep`).
-import {
-  closeSync,
-  fstatSync,
-  linkSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import fs from "node:fs";
 import { join } from "node:path";
 import { isErrno, storageError } from "../../core/errors.ts";
 import type { PluginLogLine } from "../../core/plugin.ts";
@@ -46,11 +36,11 @@ export class PluginLog {
   /** To be called before each start: conmon adds to the file, and counts from 0. */
   prepare(): void {
     try {
-      mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
+      fs.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
       this.keep();
       if (sizeOf(this.path) <= LOG_BYTES_MAX / 2) return;
-      renameSync(this.path, this.#previous);
-      rmSync(this.#second, { force: true });
+      fs.renameSync(this.path, this.#previous);
+      fs.rmSync(this.#second, { force: true });
     } catch (error) {
       throw storageError(error, `preparing the log in ${this.#folder}`);
     }
@@ -62,8 +52,8 @@ export class PluginLog {
       const now = inodeOf(this.path);
       const kept = inodeOf(this.#second);
       if (now === undefined || now === kept) return;
-      if (kept !== undefined) renameSync(this.#second, this.#previous);
-      linkSync(this.path, this.#second);
+      if (kept !== undefined) fs.renameSync(this.#second, this.#previous);
+      fs.linkSync(this.path, this.#second);
     } catch {
       // The log is a help, and nothing waits for it.
     }
@@ -79,7 +69,7 @@ export class PluginLog {
   }
 
   remove(): void {
-    rmSync(this.#folder, { recursive: true, force: true });
+    fs.rmSync(this.#folder, { recursive: true, force: true });
   }
 }
 
@@ -103,24 +93,24 @@ export function parseLog(text: string): readonly PluginLogLine[] {
 function tailOf(path: string): string {
   let descriptor: number | undefined;
   try {
-    descriptor = openSync(path, "r");
-    const { size } = fstatSync(descriptor);
+    descriptor = fs.openSync(path, "r");
+    const { size } = fs.fstatSync(descriptor);
     const bytes = Buffer.alloc(Math.min(size, 2 * LOG_BYTES_MAX));
-    const read = readSync(descriptor, bytes, 0, bytes.byteLength, size - bytes.byteLength);
+    const read = fs.readSync(descriptor, bytes, 0, bytes.byteLength, size - bytes.byteLength);
     const text = bytes.subarray(0, read).toString("utf8");
     return read < size ? text.slice(text.indexOf("\n") + 1) : text;
   } catch (error) {
     if (isErrno(error, "ENOENT")) return "";
     throw storageError(error, `reading the log ${path}`);
   } finally {
-    if (descriptor !== undefined) closeSync(descriptor);
+    if (descriptor !== undefined) fs.closeSync(descriptor);
   }
 }
 
 function inodeOf(path: string): number | undefined {
-  return statSync(path, { throwIfNoEntry: false })?.ino;
+  return fs.statSync(path, { throwIfNoEntry: false })?.ino;
 }
 
 function sizeOf(path: string): number {
-  return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+  return fs.statSync(path, { throwIfNoEntry: false })?.size ?? 0;
 }

@@ -1,5 +1,5 @@
 // The host's side of a plugin's propagated mount: what the plugin mounts in it arrives here.
-import { mkdirSync } from "node:fs";
+import fs from "node:fs";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 
@@ -16,7 +16,7 @@ export async function shareMounts(
   propagated: string,
   operation: Operation,
 ): Promise<void> {
-  mkdirSync(propagated, { recursive: true, mode: 0o755 });
+  fs.mkdirSync(propagated, { recursive: true, mode: 0o755 });
   if (host.isMountPoint(propagated)) return;
   await host.bind({ source: propagated, target: propagated, mayHang: false }, operation);
 }

@@ -24,6 +24,8 @@ export interface RunPlaces {
   readonly runtimeLog: string;
   /** Written by us when the process has been started: what a later daemon takes over. */
   readonly lifeFile: string;
+  /** Written by us before anything is mounted; goes when nothing is any more. */
+  readonly propagatedFile: string;
   /** Written by conmon: the exit status. */
   readonly exitFile: string;
   /** The host's side of the plugin's /run/docker/plugins: the plugin may write here. */
@@ -43,6 +45,11 @@ export function bundlesDirectory({ runDirectory }: Pick<RunDirectories, "runDire
   return join(runDirectory, "bundles");
 }
 
+/** A file for each plugin whose propagated mount may be mounted. */
+export function mountsDirectory({ runDirectory }: Pick<RunDirectories, "runDirectory">): string {
+  return join(runDirectory, "mounts");
+}
+
 /** The state of runc or crun. */
 export function runtimeDirectory({ runDirectory }: Pick<RunDirectories, "runDirectory">): string {
   return join(runDirectory, "runtime");
@@ -59,6 +66,7 @@ export function runPlaces(directories: RunDirectories, id: PluginId): RunPlaces 
     monitorPidFile: join(bundle, "conmon.pid"),
     runtimeLog: join(bundle, "runtime.log"),
     lifeFile: join(bundle, "life.json"),
+    propagatedFile: join(mountsDirectory(directories), id),
     exitFile: join(exitDirectory(directories), id),
     socketDirectory: join(directories.runDirectory, id.slice(0, SHORT_ID_DIGITS)),
     logDirectory: join(directories.logDirectory, id),

@@ -2,7 +2,7 @@
 //
 // What runs outlives the daemon. A later one takes it over by what lies in the run directory, and
 // ends what nobody asked for. A plugin that ends by itself is started again after a pause.
-import { type FSWatcher, mkdirSync, readdirSync, rmSync, watch } from "node:fs";
+import fs from "node:fs";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { PluginId, PluginLogLine } from "../../core/plugin.ts";
@@ -12,11 +12,13 @@ import { PluginLog } from "./plugin-log.ts";
 import {
   bundlesDirectory,
   exitDirectory,
+  mountsDirectory,
   type RunDirectories,
   runPlaces,
   runtimeDirectory,
 } from "./run-places.ts";
 import { type RunRequest, type RunState, stoppedState } from "./run-request.ts";
+import { endStrays } from "./stray-programs.ts";
 import { SupervisedPlugin } from "./supervised-plugin.ts";
 
 /** An end is seen by its exit file at once; one without (conmon was killed) so much later. */
@@ -41,7 +43,7 @@ export class PluginRuntime {
   readonly #plugins = new Map<PluginId, Plugin>();
   readonly #listeners = new Set<(id: PluginId) => void>();
   #timer: ReturnType<typeof setInterval> | undefined;
-  #watcher: FSWatcher | undefined;
+  #watcher: fs.FSWatcher | undefined;
 
   constructor(parts: PluginRuntimeParts) {
     this.#parts = parts;
@@ -62,8 +64,8 @@ export class PluginRuntime {
    * SIGTERM, after 10 s SIGKILL; then its mounts end, its control group and its bundle go. Succeeds
    * when nothing runs. Throws `plugin.failed` when the kernel does not let a process end.
    */
-  async stop(id: PluginId, operation: Operation, propagated: string | null = null): Promise<void> {
-    await this.#pluginOf(id).supervised.stop(propagated, operation);
+  async stop(id: PluginId, operation: Operation): Promise<void> {
+    await this.#pluginOf(id).supervised.stop(operation);
   }
 
   state(id: PluginId): RunState {
@@ -84,6 +86,11 @@ export class PluginRuntime {
   async adopt(requests: readonly RunRequest[], operation: Operation): Promise<void> {
     this.#beginToLook();
     const wanted = new Set(requests.map(({ id }) => id));
+    const monitors = requests.map((one) => this.#pluginOf(one.id).container.remaining(one));
+    endStrays(
+      this.#parts.runDirectory,
+      new Set(monitors.flatMap((life) => (life === undefined ? [] : life.monitorPid))),
+    );
     const leftovers = this.#known().filter((id) => !wanted.has(id));
     const ends = leftovers.map(async (id) => {
       try {
@@ -104,7 +111,7 @@ export class PluginRuntime {
   /** Its log goes, and all that is known of it. For what is stopped. */
   forget(id: PluginId): void {
     this.#pluginOf(id).log.remove();
-    rmSync(runPlaces(this.#parts, id).bundle, { recursive: true, force: true });
+    fs.rmSync(runPlaces(this.#parts, id).bundle, { recursive: true, force: true });
     this.#plugins.delete(id);
   }
 
@@ -122,7 +129,7 @@ export class PluginRuntime {
         return;
       }
       try {
-        await supervised.stop(null, operation);
+        await supervised.stop(operation);
       } catch (error) {
         this.#parts.log.error("a plugin could not be stopped", { plugin: id, error });
       }
@@ -150,7 +157,9 @@ export class PluginRuntime {
 
   /** Of whom something is left of a daemon before us. */
   #known(): readonly PluginId[] {
-    const folders = [bundlesDirectory(this.#parts), runtimeDirectory(this.#parts)];
+    const folders = [bundlesDirectory, runtimeDirectory, mountsDirectory].map((of) =>
+      of(this.#parts),
+    );
     const names = folders.flatMap(namesIn).filter((name) => /^[\da-f]{64}$/.test(name));
     return [...new Set(names)];
   }
@@ -158,13 +167,13 @@ export class PluginRuntime {
   #beginToLook(): void {
     if (this.#timer !== undefined) return;
     const exits = exitDirectory(this.#parts);
-    mkdirSync(exits, { recursive: true, mode: 0o700 });
+    fs.mkdirSync(exits, { recursive: true, mode: 0o700 });
     this.#timer = setInterval(() => {
       for (const { supervised } of this.#plugins.values()) supervised.look();
     }, LOOK_MS);
     this.#timer.unref();
     // conmon writes beside and renames: the name is the plugin's id.
-    this.#watcher = watch(exits, (_, name) => {
+    this.#watcher = fs.watch(exits, (_, name) => {
       if (name !== null) this.#plugins.get(name)?.supervised.look();
     });
     this.#watcher.on("error", () => this.#watcher?.close());
@@ -174,7 +183,7 @@ export class PluginRuntime {
 
 function namesIn(folder: string): readonly string[] {
   try {
-    return readdirSync(folder);
+    return fs.readdirSync(folder);
   } catch {
     return [];
   }

@@ -66,26 +66,22 @@ export class SupervisedPlugin {
         await this.#launch(request, operation);
       } catch (error) {
         this.#wanted = undefined;
+        await this.#parts.container.clean(operation, "detach");
         this.#become({ ...stoppedState, reason: toEngineError(error).message });
-        if (request.propagated !== null) {
-          await this.#parts.container.endMounts(request.propagated, operation);
-        }
         throw error;
       }
     });
   }
 
-  /** See `PluginRuntime.stop`. `propagated`: where its mounts end, too. */
-  stop(propagated: string | null, operation: Operation): Promise<void> {
-    const mounts = this.#wanted?.propagated ?? propagated;
+  /** See `PluginRuntime.stop`. */
+  stop(operation: Operation): Promise<void> {
     this.#wanted = undefined;
     this.#starting.abort(wasStopped());
     this.#cancelTimer();
     return this.#inTurn(async () => {
       this.#cancelTimer();
       try {
-        await this.#end(operation);
-        if (mounts !== null) await this.#parts.container.endMounts(mounts, operation);
+        await this.#end(operation, "detach");
       } finally {
         this.#pause.reset();
         this.#become(stoppedState);
@@ -249,13 +245,13 @@ export class SupervisedPlugin {
     }
   }
 
-  /** Ends what runs, or what is left of it; the mounts stay. */
-  async #end(operation: Operation): Promise<void> {
+  /** Ends what runs, or what is left of it. */
+  async #end(operation: Operation, mounts: "keep" | "detach" = "keep"): Promise<void> {
     const { container, host, places } = this.#parts;
     const life = this.#life ?? readLife(places);
     this.#life = undefined;
     if (life !== undefined && isAlive(host, life)) await container.end(life, operation);
-    await container.clean(operation);
+    await container.clean(operation, mounts);
   }
 
   #become(state: RunState): void {

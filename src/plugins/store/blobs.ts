@@ -1,4 +1,4 @@
-// The blobs of plugins: each a file that is named by its digest, shared by the plugins that name it.
+// The blobs of plugins: each a file named by its digest, shared by the plugins that name it.
 //
 // <directory>/sha256/<64 hex>   a whole blob: what stands here was verified and is durable
 // <directory>/partial/<n>       one that is being written; of no use to anybody after a crash
@@ -77,7 +77,7 @@ export class BlobStore {
     }
   }
 
-  /** A blob that comes in pieces. Whoever asks for it discards it in the end. Throws `storage.*`. */
+  /** A blob that comes in pieces. Whoever asks for it discards it at last. Throws `storage.*`. */
   ingest(): Promise<Ingest> {
     this.#count += 1;
     const name = String(this.#count);

@@ -1,5 +1,5 @@
 // What `plugin create` sends, a tar of config.json and rootfs/, taken apart as it comes.
-import { createWriteStream, rmSync } from "node:fs";
+import { createWriteStream, openSync, rmSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
 import { EngineError, storageError } from "../../core/errors.ts";
@@ -35,24 +35,51 @@ export async function splitContext(
   request: ContextRequest,
   operation: Operation,
 ): Promise<{ readonly config: Uint8Array }> {
+  const { signal } = operation;
   const source = watched(context);
   const splitter = new Splitter(request.configBytesMax);
   try {
-    operation.signal.throwIfAborted();
-    const { chunks, compression } = await sniff(source.chunks);
-    const split = (plain: Chunks) => splitAll(plain, splitter, request);
-    const layer = createWriteStream(request.layerPath, { mode: 0o600 });
-    const how = { signal: operation.signal };
-    if (compression === "gzip") {
-      await pipeline(chunks, createGunzip(), split, createGzip(), layer, how);
-    } else await pipeline(chunks, split, createGzip(), layer, how);
+    signal.throwIfAborted();
+    await untilAborted(writeLayer(source.chunks, splitter, request, signal), signal);
     const { config } = splitter;
     if (config === undefined) throw tarInvalid("config not found");
     return { config };
   } catch (thrown) {
     rmSync(request.layerPath, { force: true });
-    operation.signal.throwIfAborted();
+    signal.throwIfAborted();
     throw source.failure() ?? failureOf(thrown);
+  }
+}
+
+async function writeLayer(
+  context: Chunks,
+  splitter: Splitter,
+  request: ContextRequest,
+  signal: AbortSignal,
+): Promise<void> {
+  // At once: what is opened later would come after the end.
+  const layer = createWriteStream("", { fd: openSync(request.layerPath, "w", 0o600) });
+  try {
+    const { chunks, compression } = await sniff(context);
+    const split = (plain: Chunks) => splitAll(plain, splitter, request);
+    if (compression === "gzip") {
+      await pipeline(chunks, createGunzip(), split, createGzip(), layer, { signal });
+    } else await pipeline(chunks, split, createGzip(), layer, { signal });
+  } finally {
+    layer.destroy();
+  }
+}
+
+/** Whoever sends may do nothing at all, and then nothing of ours comes to an end. */
+async function untilAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const onAbort = () => reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  work.catch(() => undefined);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
   }
 }
 
