@@ -8,7 +8,6 @@
 // remove   the record goes first, then the process, then the files: the next start goes on
 // upgrade  see upgrades.ts
 import { EngineError, toEngineError } from "../../core/errors.ts";
-import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
   ManagedEndpoint,
@@ -81,7 +80,6 @@ class InstalledPlugins implements RunningPlugins {
     const adopting = runtime.adopt(requests, operation);
     this.#adopted = adopting.catch(() => undefined);
     await adopting;
-    await this.#endStrayMounts();
     // What a removed plugin has left may have been in use by its process until now.
     await destroyLeftovers(host, files.look().leftovers, operation);
     for (const { id } of table.records()) await tidyVersions(this.#shop, id);
@@ -249,23 +247,12 @@ class InstalledPlugins implements RunningPlugins {
 
   /** Ends the process. Never throws: the record says already that nothing is to run. */
   async #end({ id, name }: PluginRecord): Promise<void> {
-    const { runtime, operation, log, files } = this.#shop;
+    const { runtime, operation, log } = this.#shop;
     try {
-      await runtime.stop(id, operation(), files.propagated(id));
+      await runtime.stop(id, operation());
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
       log.warn("the process of a plugin has not ended", { plugin: name, code, error: message });
-    }
-  }
-
-  /** A daemon that died while it stopped a plugin has left its mounts. */
-  async #endStrayMounts(): Promise<void> {
-    const { table, host, files } = this.#shop;
-    const targets = host.mounts().map(({ target }) => target);
-    for (const record of table.records()) {
-      const place = files.propagated(record.id);
-      const isStray = !record.isEnabled && targets.some((target) => isAtOrBelow(target, place));
-      if (isStray) await this.#end(record);
     }
   }
 
