@@ -306,5 +306,10 @@ describe("after the death of a daemon", () => {
     // It is watched as any other.
     process.kill(pidOf(runtime, kept), "SIGKILL");
     await bench.until(() => runtime.state(kept.id).state === "restarting", "a restart");
+    await bench.until(() => runtime.state(kept.id).state === "running", "running again");
+
+    await runtime.stopAll(new Set([kept.id]), operation);
+    expect([...tracesOf(bench, gone.id), ...tracesOf(bench, fresh.id)]).toEqual([]);
+    expect(bench.host.processStart(pidOf(runtime, kept))).toBeDefined();
   });
 });

@@ -65,7 +65,7 @@ export class PluginLog {
     const [previous, second, now] = parts;
     const isSame = inodeOf(this.#second) === inodeOf(this.path);
     const texts = [previous, isSame ? "" : second, now];
-    return parseLog(texts.join("")).slice(-Math.max(0, countMax));
+    return countMax > 0 ? parseLog(texts.join("")).slice(-countMax) : [];
   }
 
   remove(): void {
