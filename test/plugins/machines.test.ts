@@ -1,4 +1,4 @@
-// Managed plugins on machines of other kinds: without runc, and with a shared root as systemd has it.
+// Managed plugins on machines of other kinds: without runc, and with a shared root.
 import { expect } from "bun:test";
 import { join } from "node:path";
 import { runToEnd } from "../support/child.ts";

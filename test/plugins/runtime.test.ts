@@ -166,8 +166,8 @@ describe("a plugin that does not come up", () => {
     const failure = await failureOf(runtime.start(nothere, operation));
     expect(failure.code).toBe("plugin.start_failed");
     expect(failure.message).toBe(
-      "failed to create shim task: OCI runtime create failed: runc create failed: unable to start " +
-        'container process: exec: "/bin/nothere": stat /bin/nothere: no such file or directory: ' +
+      "failed to create shim task: OCI runtime create failed: runc create failed: unable to " +
+        'start container process: exec: "/bin/nothere": stat /bin/nothere: no such file or directory: ' +
         "unknown",
     );
     expect(tracesOf(bench, nothere.id)).toEqual([]);
