@@ -214,7 +214,7 @@ describe("only silence counts", () => {
     expect(state.changes).toEqual([]);
   });
 
-  test.each(["driver.timed_out", "storage.failed"] as const)("%s counts", async (code) => {
+  test.each(["driver.timed_out", "plugin.unreachable", "storage.failed"] as const)("%s counts", async (code) => {
     for (const per of ["driver", "volume"] as const) {
       const { mount, failOften } = bench(per);
       await failOften(code);
