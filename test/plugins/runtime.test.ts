@@ -166,8 +166,8 @@ describe("a plugin that does not come up", () => {
     const failure = await failureOf(runtime.start(nothere, operation));
     expect(failure.code).toBe("plugin.start_failed");
     expect(failure.message).toBe(
-      "failed to create shim task: OCI runtime create failed: runc create failed: unable to start " +
-        'container process: exec: "/bin/nothere": stat /bin/nothere: no such file or directory: ' +
+      "failed to create shim task: OCI runtime create failed: runc create failed: unable to " +
+        'start container process: exec: "/bin/nothere": stat /bin/nothere: no such file or directory: ' +
         "unknown",
     );
     expect(tracesOf(bench, nothere.id)).toEqual([]);
@@ -306,5 +306,10 @@ describe("after the death of a daemon", () => {
     // It is watched as any other.
     process.kill(pidOf(runtime, kept), "SIGKILL");
     await bench.until(() => runtime.state(kept.id).state === "restarting", "a restart");
+    await bench.until(() => runtime.state(kept.id).state === "running", "running again");
+
+    await runtime.stopAll(new Set([kept.id]), operation);
+    expect([...tracesOf(bench, gone.id), ...tracesOf(bench, fresh.id)]).toEqual([]);
+    expect(bench.host.processStart(pidOf(runtime, kept))).toBeDefined();
   });
 });

@@ -55,7 +55,7 @@ export class OciRuntime {
       if (isOver) throw startFailed(inDockersForm("create", wordsIn(places.runtimeLog)));
       // Not the caller's signal: what is half made must not go on behind our back.
       if (host.monotonicMs() > untilMs) {
-        endStrays(this.#parts.runDirectory, new Set(), places.bundle);
+        await endStrays(host, { ...this.#parts, bundle: places.bundle });
         throw startFailed(`${this.#name()} did not make the container in time`);
       }
       await pause(LOOK_AGAIN_MS);
