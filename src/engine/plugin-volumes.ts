@@ -135,6 +135,11 @@ export class PluginVolumes {
     return this.#words.of(entry);
   }
 
+  /** The volume alone, as its plugin described it last. */
+  described(entry: VolumeEntry): VolumeEntry {
+    return this.#parts.drivers.isOfPlugin(entry.driver) ? this.#words.of(entry).entry : entry;
+  }
+
   /** What is wrong with the volume; undefined: nothing, or it is not a plugin's. */
   stateOf({ name, driver }: VolumeEntry): PluginVolumeState | undefined {
     const { drivers, plugins } = this.#parts;

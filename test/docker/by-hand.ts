@@ -1,10 +1,14 @@
 // Makes, fills and removes volumes by hand, to keep an engine in the state of a recording.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../support/child.ts";
 import type { Exchange } from "./recordings.ts";
 import type { Target } from "./replay.ts";
 import type { MadeByHand, StandIn } from "./selection.ts";
 import { exchange as send, type WireRequest } from "./wire.ts";
+
+/** How long a plugin's volume may take to come into the list. */
+const listTimeoutMs = 10_000;
 
 /** Speaks to one engine, in requests without a version. Every failure is an error. */
 export class Hand {
@@ -34,6 +38,15 @@ export class Hand {
     const answer = await send(this.#target.socketPath, deed);
     const hasFailed = answer.status >= 300 || answer.body.includes('{"errorDetail"');
     if (hasFailed) throw new Error(`${deed.method} ${deed.path} by hand: ${answer.body}`);
+  }
+
+  async untilListed(text: string): Promise<void> {
+    const look = async () => {
+      const answer = await send(this.#target.socketPath, { method: "GET", path: "/volumes" });
+      return answer.body.includes(text) ? true : undefined;
+    };
+    const otherwise = () => `the list of volumes has never had ${text}`;
+    await eventually(look, { timeoutMs: listTimeoutMs, otherwise });
   }
 
   async remove(name: string): Promise<void> {

@@ -59,7 +59,7 @@ export function comparable(answer: Answer, path: string, reading?: Reading): Com
     status: `${answer.status} ${answer.reason}`,
     headers: [...answer.headers]
       .filter(([name]) => !headersAside.has(name))
-      .map(([name, value]) => `${name}: ${headerValue(name, value)}`)
+      .map(([name, value]) => `${name}: ${headerValue(name, renamed(value, reading))}`)
       .sort(),
     framing: framing(answer),
     body: bodyForm(renamed(answer.body, reading), path, version),
@@ -98,7 +98,9 @@ export function renamed(text: string, reading: Reading | undefined): string {
   let result = text
     .replaceAll(`${reading.root}/volumes`, `${recordedRoot}/volumes`)
     .replaceAll(`${reading.root}/plugins`, `${recordedRoot}/plugins`);
-  for (const [ours, recorded] of reading.names) result = result.replaceAll(ours, recorded);
+  // A short form is the beginning of a longer one.
+  const longestFirst = [...reading.names].sort(([one], [other]) => other.length - one.length);
+  for (const [ours, recorded] of longestFirst) result = result.replaceAll(ours, recorded);
   return result;
 }
 

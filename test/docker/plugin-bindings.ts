@@ -5,16 +5,21 @@ import { progressLines } from "./progress-form.ts";
 export type Pair = readonly [ours: string, recorded: string];
 
 /**
- * Pairs what stands in the same places of two answers about plugins. `ours` is with the recorded
- * names already. Answers of other forms have none.
+ * Pairs what stands in the same places of two answers about plugins. `rename` makes our name of a
+ * plugin the recorded one. Answers of other forms have none.
  */
-export function pluginPairs(recorded: string, ours: string): readonly Pair[] {
+export function pluginPairs(
+  recorded: string,
+  ours: string,
+  rename: (name: string) => string,
+): readonly Pair[] {
   const [expected, actual] = [pluginsIn(recorded), pluginsIn(ours)];
   const ofPlugins = expected.flatMap((one) => {
-    const other = actual.find(({ name }) => name === one.name);
+    const other = actual.find(({ name }) => rename(name) === one.name);
     return other === undefined ? [] : zip(other.marks, one.marks);
   });
-  return [...ofPlugins, ...zip(marksOfStream(ours), marksOfStream(recorded))];
+  const ofPaths = zip(idsInPaths(ours), idsInPaths(recorded));
+  return [...ofPlugins, ...ofPaths, ...zip(marksOfStream(ours), marksOfStream(recorded))];
 }
 
 interface Marked {
@@ -32,6 +37,12 @@ function pluginsIn(body: string): readonly Marked[] {
     const digests = member(member(member(item, "Config"), "rootfs"), "diff_ids");
     return [{ name, marks: [id, ...(Array.isArray(digests) ? digests.map(String) : [])] }];
   });
+}
+
+/** The plugin whose directory a path is in; one is enough, in an answer about its volumes. */
+function idsInPaths(body: string): readonly string[] {
+  const id = /\/plugins\/([0-9a-f]{64})\//.exec(body)?.[1];
+  return id === undefined ? [] : [id];
 }
 
 /** The digests and short digests of a progress stream, in the order in which they come first. */

@@ -82,8 +82,11 @@ function makeRootfs(rootfs: string, program: string): void {
 function configOf(name: PluginFolder, folder: string): unknown {
   const [recording, index, plugin] = shownBy[name];
   const config = shownConfig(loadExchanges(recording)[index], plugin);
-  const text = JSON.stringify({ ...config, rootfs: undefined });
-  return JSON.parse(text.replaceAll(recordedPluginFolder, folder));
+  const text = JSON.stringify({ ...config, rootfs: undefined })
+    .replaceAll(recordedPluginFolder, folder)
+    // An upgrade shows them sorted, the privileges of the image as its author wrote them.
+    .replace('["CAP_NET_ADMIN","CAP_SYS_ADMIN"]', '["CAP_SYS_ADMIN","CAP_NET_ADMIN"]');
+  return JSON.parse(text);
 }
 
 function shownConfig(exchange: Exchange | undefined, plugin: string): object {

@@ -115,6 +115,7 @@ class Session {
     this.#used.add(standIn);
     await this.#hand.standIn(standIn);
     await this.#do(standIn.deeds ?? []);
+    if (standIn.untilListed !== undefined) await this.#hand.untilListed(standIn.untilListed);
   }
 
   async #do(deeds: readonly Deed[]): Promise<void> {
@@ -178,9 +179,10 @@ class Session {
 
   /** A name that the engine chose stands for the one that it chose when it was recorded. */
   #bind(exchange: Exchange, answer: WireAnswer): void {
-    if (/\/plugins/.test(exchange.request.path)) {
+    if (/\/(?:plugins|volumes)/.test(exchange.request.path)) {
       const reading = { root: this.#target.root, names: this.#names };
-      const pairs = pluginPairs(exchange.answer.body, renamed(answer.body, reading));
+      const rename = (name: string) => renamed(name, reading);
+      const pairs = pluginPairs(exchange.answer.body, answer.body, rename);
       for (const [ours, recorded] of pairs) this.#names.set(ours, recorded);
     }
     if (exchange.answer.status !== 201 || answer.status !== 201) return;
@@ -219,14 +221,18 @@ class Session {
 
 /** The recorded answer, changed as an entry expects. */
 export function applied(expect: Expectation, recorded: Comparable, actual: Comparable): Comparable {
-  const gone = new Set(Object.keys(expect.headers ?? {}));
+  const isEmpty = expect.isEmpty === true;
+  const gone = new Set([
+    ...Object.keys(expect.headers ?? {}),
+    ...(isEmpty ? ["content-type"] : []),
+  ]);
   const kept = recorded.headers.filter((line) => !gone.has(line.slice(0, line.indexOf(":"))));
   const added = Object.entries(expect.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
   return {
     status: expect.status ?? recorded.status,
     headers: [...kept, ...added].sort(),
-    framing: recorded.framing,
-    body: expectedBody(expect, recorded.body, actual.body),
+    framing: isEmpty ? "none" : recorded.framing,
+    body: isEmpty ? "" : expectedBody(expect, recorded.body, actual.body),
   };
 }
 

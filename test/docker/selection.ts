@@ -13,8 +13,19 @@ export interface LeaveOut {
 export const leaveOut: readonly LeaveOut[] = [
   {
     reason: "a container engine's own work (create, start, wait, remove containers)",
-    request: /^\w+ \/containers\/(create|[0-9a-f]{64}|c\d+)/,
+    request: /^\w+ \/containers\/(create|[0-9a-f]{64}|c\d+|pc)/,
   },
+  {
+    reason: "the volume is refused because a container has it",
+    recording: "13",
+    indexes: [20],
+  },
+  {
+    reason: "the plugin was killed, and had its volumes in memory",
+    recording: "13",
+    indexes: [25],
+  },
+  { reason: "tells of a whole container engine", request: /^GET \/info$/ },
   {
     reason: "the volume is refused because a container has it",
     recording: "03",
@@ -37,6 +48,15 @@ export const leaveOut: readonly LeaveOut[] = [
     indexes: [73, 79, 81],
   },
 ];
+
+/** Where nobody answers at the recorded registry. */
+export const leaveOutOfRegistries: readonly LeaveOut[] = ["20", "21"].map(
+  (recording): LeaveOut => ({
+    reason: "pulls from a registry",
+    recording: recording === "20" ? "20" : "21",
+    indexes: [77, 78],
+  }),
+);
 
 /** A volume to be made by hand, so that what follows meets the state it was recorded in. */
 export interface MadeByHand {
@@ -62,10 +82,17 @@ export interface StandIn {
   readonly index: number;
   readonly did: string;
   readonly deeds?: readonly Deed[];
+  /** Afterwards it is waited until the list of volumes has this text. */
+  readonly untilListed?: string;
   readonly create?: readonly MadeByHand[];
   readonly remove?: readonly string[];
   /** A file in a volume, as the container wrote it. */
   readonly write?: { readonly volume: string; readonly file: string; readonly text: string };
+}
+
+function createOf(name: string): Deed {
+  const path = `/plugins/create?name=${encodeURIComponent(name)}`;
+  return { method: "POST", path, upload: name };
 }
 
 const anonymous = { "com.docker.volume.anonymous": "" };
@@ -88,6 +115,30 @@ export const standIns: readonly StandIn[] = [
     index: 59,
     did: "docker rm -v removed it",
     remove: ["6c584e7911b7f355ac27a3aeabdbb608573969265319e7d698ac135ec802c921"],
+  },
+  {
+    recording: "06",
+    index: 94,
+    did: "the volume whose removal its plugin refused came back with its list",
+    untilListed: '"pv3"',
+  },
+  {
+    recording: "06",
+    index: 98,
+    did: "docker plugin disable: of a plugin whose volume is known it must be forced",
+    deeds: [{ method: "POST", path: "/plugins/127.0.0.1:5000/vp:v1/disable?force=1" }],
+  },
+  {
+    recording: "07",
+    index: 4,
+    did: "docker plugin create 127.0.0.1:5000/vp:v2 was not recorded",
+    deeds: [createOf("127.0.0.1:5000/vp:v2")],
+  },
+  {
+    recording: "07",
+    index: 106,
+    did: "docker plugin create bad:nosock was not recorded",
+    deeds: [createOf("bad:nosock")],
   },
   {
     recording: "11",
@@ -120,7 +171,24 @@ export const standIns: readonly StandIn[] = [
  * Recordings that began on an engine with volumes, and the exchange whose list names them all:
  * 02 went on where 01 had ended, 21 where 11 had.
  */
-export const seededFrom: Partial<Readonly<Record<RecordingName, number>>> = { "02": 1, "21": 5 };
+export const seededFrom: Partial<Readonly<Record<RecordingName, number>>> = {
+  "02": 1,
+  "13": 12,
+  "21": 5,
+};
+
+const v1 = "127.0.0.1:5000/vp:v1";
+
+const pushed: readonly Deed[] = [createOf(v1), { method: "POST", path: `/plugins/${v1}/push` }];
+const onlyPushed: readonly Deed[] = [...pushed, { method: "DELETE", path: `/plugins/${v1}` }];
+
+/** 07 went on where 06 had ended; the registry had kept what was pushed there. */
+export const doneBefore: Partial<Readonly<Record<RecordingName, readonly Deed[]>>> = {
+  "07": pushed,
+  "13": onlyPushed,
+  "20": onlyPushed,
+  "21": onlyPushed,
+};
 
 /** The rule that leaves an exchange out, if there is one. */
 export function ruleFor(rules: readonly LeaveOut[], exchange: Exchange): LeaveOut | undefined {

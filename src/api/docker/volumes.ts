@@ -83,8 +83,10 @@ export function listVolumes(
 }
 
 function listed({ engine, headers }: VolumeRouteParts, filter: VolumeFilter): HttpResponse {
-  const volumes = engine.volumes.list(filter).map(volumeJson).join(",");
-  const { warnings } = engine.pluginVolumes;
+  const { pluginVolumes } = engine;
+  const json = (entry: VolumeEntry) => volumeJson(pluginVolumes.described(entry));
+  const volumes = engine.volumes.list(filter).map(json).join(",");
+  const { warnings } = pluginVolumes;
   const sentences = warnings.length > 0 ? goJson(warnings) : "null";
   return textAnswer(200, headers.json, `{"Volumes":[${volumes}],"Warnings":${sentences}}`);
 }
@@ -199,6 +201,6 @@ function withPrefix(prefix: string, error: EngineError): EngineError {
 function prefixedRemoval(name: string, error: EngineError): EngineError {
   if (error.code === "volume.not_found") return notFound(name);
   // What is wrong with a driver is Docker's text as it is.
-  if (/^(?:remove|get) /.test(error.message)) return error;
+  if (/^(?:remove|get) \S+: /.test(error.message)) return error;
   return withPrefix(`remove ${name}: `, error);
 }
