@@ -20,6 +20,10 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "the plugin's words; the checks of its protocol look at their form",
   },
   { promise: "Recovery compares it.", why: "a promise of the engine" },
+  {
+    promise: "What a plugin says of it in words of its own (Docker's `Status`); missing: nothing.",
+    why: "whatever a plugin says; only the engine's inspect shows it",
+  },
   { promise: '"global": every host sees the same volumes.', why: "a check sees one host only" },
   {
     promise:
