@@ -92,6 +92,8 @@ describe("a plugin that is well", () => {
     await bench.until(() => runtime.state(request.id).state === "running", "running again");
     expect(runtime.state(request.id).restartCount).toBe(1);
     expect(here()).toHaveLength(1);
+    const shared = bench.host.mounts().filter((mount) => mount.target === request.propagated);
+    expect(shared).toHaveLength(1);
     await runtime.stop(request.id, operation);
     expect(tracesOf(bench, request.id)).toEqual([]);
   });

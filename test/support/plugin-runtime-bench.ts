@@ -33,6 +33,8 @@ export interface PluginRuntimeBench extends AsyncDisposable {
   plugin(wish?: PluginWish): Promise<RunRequest>;
   /** As a daemon that was killed leaves it: another one on the same directories. */
   another(host?: Host): PluginRuntime;
+  /** One that hangs: it is not waited for at the end. */
+  leave(runtime: PluginRuntime): void;
   /** Resolves when `isSo` holds. */
   until(isSo: () => boolean, what: string): Promise<void>;
 }
@@ -71,6 +73,9 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
       const propagated = kind === "propagated" ? join(home, "propagated-mount") : null;
       const { rootfs } = plugin;
       return { id, name: `t/${digit}:latest`, rootfs, propagated, config: plugin.config, settings };
+    },
+    leave(runtime) {
+      made.splice(made.indexOf(runtime), 1);
     },
     async until(isSo, what) {
       await eventually(() => (isSo() ? true : undefined), {

@@ -98,8 +98,8 @@ export class Images {
 
   /**
    * Brings the layers into the store and resolves with their files, in the manifest's order. Tells
-   * Docker's lines up to "Download complete". After a failure nothing half is left. The caller keeps
-   * the blobs from `collect` with `BlobStore.pin`. Throws as `resolve`, and `storage.*`.
+   * Docker's lines up to "Download complete". After a failure nothing half is left. Blobs are kept
+   * from `collect` by the caller (`BlobStore.pin`). Throws as `resolve`, and `storage.*`.
    */
   async download(
     image: ResolvedImage,
