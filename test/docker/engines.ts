@@ -31,7 +31,7 @@ export const holdfastWithoutTrash: EngineKind = {
     startEngine((root, folder) => startHoldfast(root, folder, { HOLDFAST_TRASH: "off" })),
 };
 
-/** With a registry, a directory for the plugin's state, and what stands in for recorded archives. */
+/** With a registry, a directory for the plugin's state, and stand-ins for recorded archives. */
 export const holdfastWithPlugins: EngineKind = {
   ...holdfast,
   requirements: ["root", "plugin-runtime", "docker-registry"],

@@ -124,7 +124,7 @@ export const pluginDeviations: readonly Explained[] = [
   }),
   deviation("07", [109], "ownSockets", {
     bodyLike:
-      /^\{"message":"dial unix \/run\/holdfast\/.*\/other.sock: connect: no such file or directory"\}$/,
+      /^\{"message":"dial unix \/run\/holdfast\/.*\.sock: connect: no such file or directory"\}$/,
   }),
   deviation("13", [10], "ownPath", { bodyLike: /"Mountpoint":"[^"]*\/propagated-mount\/m1"/ }),
   deviation("13", [12], "unanswered", { replace: [[warningsOfOthers, "null"]] }),

@@ -1,8 +1,8 @@
 // Progress streams in a form that is the same in each run: what is told, not how often.
 //
-// Set aside: how far a layer was when it was told about, what is told only of one that takes a while
-// (dockerd drops "Download complete" as it comes), sizes, and the order of what is told of one layer
-// and of several. The bytes of single lines are compared in the tests of the code.
+// Set aside: how far a layer was when it was told about, what is told only of one that takes time
+// (dockerd drops "Download complete" as it comes), sizes, and the order of what is told of layers.
+// The bytes of single lines are compared in the tests of the code.
 
 const onItsWay: ReadonlySet<string> = new Set([
   "Download complete",
