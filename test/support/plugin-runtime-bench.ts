@@ -27,6 +27,7 @@ export interface PluginWish {
 export interface PluginRuntimeBench extends AsyncDisposable {
   readonly folder: string;
   readonly runDirectory: string;
+  readonly logDirectory: string;
   readonly host: Host;
   readonly runtime: PluginRuntime;
   /** What is to be run. */
@@ -44,8 +45,8 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
   const runDirectory = join(folder, "r");
   const host = linuxHost();
   const made: PluginRuntime[] = [];
+  const logDirectory = join(folder, "logs: all");
   const another = (its: Host = host) => {
-    const logDirectory = join(folder, "logs");
     const parts = {
       runDirectory,
       logDirectory,
@@ -61,6 +62,7 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
   return {
     folder,
     runDirectory,
+    logDirectory,
     host,
     runtime,
     another,
