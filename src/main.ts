@@ -1,5 +1,5 @@
 // The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
-// Only `hold-mount` is for neither: the daemon runs itself so as a helper.
+// Only `hold-mount` and `unpack-layer` are for neither: the daemon runs itself so as a helper.
 import { runCli } from "./cli/run.ts";
 import { processTerminal } from "./cli/terminal.ts";
 
@@ -7,12 +7,19 @@ async function main(words: readonly string[]): Promise<number> {
   const [first, ...rest] = words;
   if (first === "daemon") return (await import("./daemon/main.ts")).runDaemon(rest);
   if (first === "hold-mount") return (await import("./daemon/hold-mount.ts")).runHoldMount(rest);
+  if (first === "unpack-layer") {
+    return (await import("./daemon/unpack-layer.ts")).runUnpackLayer(rest);
+  }
   if (first === "help" && rest[0] === "daemon" && rest.length === 1) return main(["daemon", "-h"]);
   return runCli(words, processTerminal(), {
     version: async () => (await import("./daemon/build-facts.ts")).version,
     verifyDriver: async (request) => {
       const { verifyBuiltInDriver } = await import("./daemon/verify.ts");
       return verifyBuiltInDriver(request);
+    },
+    verifyPlugin: async (request) => {
+      const { verifyPlugin } = await import("./daemon/verify-plugin.ts");
+      return verifyPlugin(request);
     },
     installer: async () => (await import("./daemon/install.ts")).thisInstaller(),
     doctor: async (request) => {

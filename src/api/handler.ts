@@ -1,5 +1,5 @@
 // The handler of the API socket, Docker's routes and Holdfast's own; and what all faces share.
-import { type EngineError, toEngineError } from "../core/errors.ts";
+import type { EngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { AnyResponse, Handler, HttpRequest } from "../http/message.ts";
@@ -9,6 +9,7 @@ import type { DaemonFacts } from "./facts.ts";
 import { OWN_PREFIX } from "./holdfast/route-contract.ts";
 import { makeHoldfastApi } from "./holdfast/router.ts";
 import { METRICS_PATH, makeMetricsFace } from "./metrics-face.ts";
+import { reportRefusal } from "./refusal-report.ts";
 
 export interface ApiParts {
   readonly engine: Engine;
@@ -52,8 +53,7 @@ export function handlerOf(
     const face = faceOf(request);
     const context: RouteContext = { request, operation: operationOf(request) };
     const refuse = (thrown: unknown): AnyResponse => {
-      const error = toEngineError(thrown);
-      report(error, context);
+      const error = reportRefusal(thrown, context);
       counts?.addError(error.code);
       return face.refuse(error, context);
     };
@@ -70,30 +70,4 @@ export function handlerOf(
 export interface ApiFace {
   answer(context: RouteContext): AnyResponse | Promise<AnyResponse>;
   refuse(error: EngineError, context: RouteContext): AnyResponse;
-}
-
-/** Whoever gets a refusal reads it there; only what an operator must know is logged as well. */
-function report(error: EngineError, context: RouteContext): void {
-  const { request, operation } = context;
-  const fields = { method: request.method, path: request.path, code: error.code };
-  switch (error.kind) {
-    case "internal":
-    case "corrupt":
-      operation.log.error(error.message, { ...fields, stack: error.stack, cause: error.cause });
-      return;
-    case "denied":
-    case "exhausted":
-    case "unavailable":
-      operation.log.warn(error.message, fields);
-      return;
-    case "cancelled":
-    case "conflict":
-    case "invalid":
-    case "not_found":
-    case "unsupported":
-      operation.log.debug(error.message, fields);
-      return;
-    default:
-      error.kind satisfies never;
-  }
 }

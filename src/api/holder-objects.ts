@@ -3,7 +3,7 @@ import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { engineOptions, type SharingMode } from "../engine/engine-options.ts";
 import type { VolumeHolder } from "../engine/volume-holders.ts";
-import { type VolumeState, volumeState } from "./volume-state.ts";
+import { type VolumeState, volumeCondition } from "./volume-state.ts";
 
 /** The contract's holder (src/api/holdfast/contract.ts). */
 export type HolderObject = Omit<VolumeHolder, "sinceMs"> & { readonly since: string | null };
@@ -14,16 +14,21 @@ export interface UseObject {
   readonly lastUsedAt: string | null;
   readonly sharing: SharingMode;
   readonly state: VolumeState;
+  /** Only where there is something to say of the state: see `volumeCondition`. */
+  readonly stateSince?: string | null;
+  readonly stateReason?: string | null;
 }
 
 /** As far as is known without asking anybody: `Holds.refresh` asks. */
 export function useObject(engine: Engine, entry: VolumeEntry, view: StateView): UseObject {
   const holders = engine.holds.holdersOf(entry.name, view);
+  const { state, sinceMs, reason } = volumeCondition(engine, entry, holders.length);
+  const since = sinceMs === null ? {} : { stateSince: instantOf(sinceMs), stateReason: reason };
   return {
     holders: holders.map(holderObject),
     lastUsedAt: instantOf(engine.lastUse.of(entry.name)),
     sharing: engineOptions(entry.options).sharing,
-    state: volumeState(engine, entry.name, holders.length),
+    ...{ state, ...since },
   };
 }
 

@@ -1,6 +1,10 @@
 // /metrics: every line is in Prometheus's format, and the figures are those of the engine.
 import { describe, expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../test/support/api-bench.ts";
+import { OnePlugin } from "../../test/support/one-plugin.ts";
+import { parseDriverName } from "../core/names.ts";
+import type { PluginStatus } from "../core/plugin.ts";
+import { noPlugins } from "../engine/no-plugins.ts";
 import { trashDefaults } from "../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./holdfast/route-contract.ts";
 
@@ -93,4 +97,22 @@ describe("the metrics", () => {
     expect([refused.status, refused.body]).toEqual([400, body]);
     expect((await api.send("GET", "/metrics/x")).status).toBe(404);
   });
+});
+
+test("say of each plugin whether it answers, and how often it was started again", async () => {
+  const status: PluginStatus = {
+    name: parseDriverName("rclone"),
+    ...{ kind: "socket", state: "unreachable", reason: "connection refused" },
+    ...{ sinceMs: 0, restartCount: 0, address: "" },
+  };
+  const host = {
+    ...noPlugins.host,
+    statuses: () => [status],
+    status: (plugin: string) => (plugin === "rclone" ? status : undefined),
+  };
+  const { managed } = new OnePlugin("vp");
+  await using api = await startedApi({ pluginParts: { host, managed } });
+  const samples = await scrape(api);
+  expect(samples.get('holdfast_plugin_up{plugin="rclone",kind="socket"}')).toBe(0);
+  expect(samples.get('holdfast_plugin_restarts{plugin="rclone",kind="socket"}')).toBe(0);
 });

@@ -1,6 +1,7 @@
 // The metrics as Prometheus reads them. No name of a volume is a label: the number of series must
 // not grow with the number of volumes.
 import { Counter, Gauge, Registry } from "prom-client";
+import type { PluginStatus } from "../core/plugin.ts";
 import type { HistoryAction } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Counts } from "./counts.ts";
@@ -35,6 +36,7 @@ export class Metrics {
     const metrics = [
       ...volumeMetrics(parts),
       ...trashMetrics(parts),
+      ...pluginMetrics(parts),
       ...countMetrics(counts, () => this.#changes),
       buildMetric(parts),
     ];
@@ -65,7 +67,7 @@ export class Metrics {
       gauge.reset();
       const found = samples();
       // One without labels would be 0 where there is nothing to say.
-      if (found.length === 0) gauge.remove();
+      if (found.length === 0 && labels.length === 0) gauge.remove();
       for (const [values, value] of found) gauge.set({ ...values }, value);
     };
   }
@@ -88,7 +90,7 @@ function volumeMetrics({ engine }: MetricsParts): readonly Metric[] {
     const found = new Map<string, number>(volumeStates.map((word) => [word, 0]));
     state.read((view) => {
       for (const entry of view.volumes()) {
-        const word = volumeState(engine, entry.name, volumes.holderCount(entry, view));
+        const word = volumeState(engine, entry, volumes.holderCount(entry, view));
         found.set(word, (found.get(word) ?? 0) + 1);
       }
     });
@@ -136,6 +138,32 @@ function trashMetrics({ engine }: MetricsParts): readonly Metric[] {
       const { budgetBytes } = trash.totals();
       return budgetBytes === null ? [] : one(budgetBytes);
     }),
+  ];
+}
+
+/** Plugins are few, and each has a name that somebody chose. */
+function pluginMetrics({ engine }: MetricsParts): readonly Metric[] {
+  const { plugins } = engine;
+  const statuses = (): readonly PluginStatus[] => [
+    ...plugins.list().flatMap(({ status }) => (status === undefined ? [] : [status])),
+    ...plugins.sockets().map(({ status }) => status),
+  ];
+  const each = (of: (status: PluginStatus) => number) => (): readonly Sample[] =>
+    statuses().map((status) => [{ plugin: status.name, kind: status.kind }, of(status)]);
+  const labels = ["plugin", "kind"];
+  return [
+    gauge(
+      "holdfast_plugin_up",
+      "Whether a volume plugin answers.",
+      each(({ state }) => (state === "ready" ? 1 : 0)),
+      labels,
+    ),
+    gauge(
+      "holdfast_plugin_restarts",
+      "How often a plugin was started again since it last ran for a while.",
+      each(({ restartCount }) => restartCount),
+      labels,
+    ),
   ];
 }
 

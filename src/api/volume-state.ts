@@ -1,19 +1,55 @@
 // The word for what a volume is doing, the same on every face.
-import type { VolumeName } from "../core/names.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 
-export const volumeStates = ["idle", "in use", "violated", "not mounted", "data missing"] as const;
+export const volumeStates = [
+  "idle",
+  "in use",
+  "violated",
+  "not mounted",
+  "data missing",
+  "unreachable",
+  "disabled",
+  "gone",
+  "not listed",
+] as const;
 
 export type VolumeState = (typeof volumeStates)[number];
 
+/** What a volume is doing, and since when and why, where its plugin is what is wrong with it. */
+export interface VolumeCondition {
+  readonly state: VolumeState;
+  /** Milliseconds since the epoch; null: not known. */
+  readonly sinceMs: number | null;
+  /** One line; null: there is nothing to say. */
+  readonly reason: string | null;
+}
+
 /**
  * "violated": a container has it against its sharing mode. "not mounted": it is held, and could not
- * be mounted again after a start. "data missing": it was not there when it was last looked for.
+ * be mounted again after a start. "data missing": it was not there when it was last looked for. Of
+ * a plugin's volume: "unreachable": the plugin does not answer; "disabled": it was stopped; "gone":
+ * it is not there; "not listed": it answers, and does not list the volume.
  */
-export function volumeState(engine: Engine, name: VolumeName, holderCount: number): VolumeState {
+export function volumeState(engine: Engine, entry: VolumeEntry, holderCount: number): VolumeState {
+  const { name } = entry;
   if (engine.holds.violationsOf(name).length > 0) return "violated";
+  const word = engine.pluginVolumes.stateOf(entry)?.word;
+  if (word !== undefined) return word;
   const isUnmounted = engine.volumes.isUnmounted(name);
   if (holderCount > 0 && !isUnmounted) return "in use";
   if (engine.volumes.missing.has(name)) return "data missing";
   return holderCount > 0 ? "not mounted" : "idle";
+}
+
+/** As `volumeState`, with what there is to say of it. */
+export function volumeCondition(
+  engine: Engine,
+  entry: VolumeEntry,
+  holderCount: number,
+): VolumeCondition {
+  const state = volumeState(engine, entry, holderCount);
+  const plugin = engine.pluginVolumes.stateOf(entry);
+  if (plugin === undefined || plugin.word !== state) return { state, sinceMs: null, reason: null };
+  return { state, sinceMs: plugin.sinceMs, reason: plugin.reason === "" ? null : plugin.reason };
 }

@@ -23,5 +23,19 @@ export function warnings(parts: {
   if (moving.length > 0) {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
-  return sentences;
+  return [...sentences, ...pluginWarnings(parts.engine)];
+}
+
+/** Plugins that do not answer, and have volumes that nobody can mount now. */
+function pluginWarnings({ plugins }: Engine): readonly string[] {
+  const managed = plugins
+    .list()
+    .flatMap(({ status, volumeCount }) => (status === undefined ? [] : [{ status, volumeCount }]));
+  return [...managed, ...plugins.sockets()]
+    .filter(({ status, volumeCount }) => status.state !== "ready" && volumeCount > 0)
+    .map(({ status: { name, state, reason }, volumeCount }) => {
+      const volumes = volumeCount === 1 ? "a volume" : `${volumeCount} volumes`;
+      const why = reason === "" ? "" : ` (${reason})`;
+      return `Plugin ${name}, which has ${volumes}, is ${state}${why}.`;
+    });
 }

@@ -1,4 +1,5 @@
 // The command line's own HTTP client: one Unix socket, small, bounded, and never waiting for ever.
+import { bodyHeaders, chunkOf, drained, flush, release, send } from "./client-socket.ts";
 import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
 import { MalformedReply, type ReplyHead, ReplyParser } from "./reply-parser.ts";
 import type { Target } from "./target.ts";
@@ -24,8 +25,17 @@ export interface ApiRequest {
   /** Starts with a slash: `/volumes`, without the version, or one of our own `/holdfast/v1/…`. */
   readonly path: string;
   readonly body?: unknown;
+  /** Sent in place of `body`, in chunks, as they come. */
+  readonly upload?: Upload;
+  readonly headers?: Readonly<Record<string, string>>;
   /** In place of the usual limit of silence, in milliseconds. */
   readonly silenceMs?: number;
+}
+
+/** A body of unknown length. */
+export interface Upload {
+  readonly contentType: string;
+  readonly chunks: AsyncIterable<Uint8Array>;
 }
 
 /** Who waits for the reply that is under way. */
@@ -78,6 +88,8 @@ export class DaemonClient {
 
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
+    // What is sent as it is read cannot be sent again.
+    if (request.upload !== undefined) await this.negotiate();
     const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
@@ -102,7 +114,7 @@ export class DaemonClient {
   }
 
   /** The lines of a reply that may go on for ever; ends when the daemon ends it. */
-  async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<void> {
+  async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
     await this.negotiate();
     const decoder = new TextDecoder();
     const refused: Uint8Array[] = [];
@@ -145,9 +157,11 @@ export class DaemonClient {
       await work;
     }
     if (failure) throw failure;
-    if (head !== undefined && head.status >= 400) {
+    if (head === undefined) throw new MalformedReply("the reply has no head");
+    if (head.status >= 400) {
       throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
     }
+    return head;
   }
 
   close(): void {
@@ -192,12 +206,25 @@ export class DaemonClient {
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
     const connection = await this.#connect();
     connection.parser.expectReply(request.method);
-    const headers = `Host: holdfast\r\nUser-Agent: Holdfast-Client (linux)\r\n`;
-    const head = `${request.method} ${request.path} HTTP/1.1\r\n${headers}`;
-    const text = `${head}${bodyHeaders(request.method, body)}\r\n${body ?? ""}`;
+    const { upload, method } = request;
+    const own = Object.entries(request.headers ?? {}).map(([name, text]) => `${name}: ${text}\r\n`);
+    const headers = `Host: holdfast\r\nUser-Agent: Holdfast-Client (linux)\r\n${own.join("")}`;
+    const head = `${method} ${request.path} HTTP/1.1\r\n${headers}`;
+    const ofBody = bodyHeaders(method, body, upload);
     // A body is a few kilobytes at most, but the socket may still take it in parts.
-    unsent.set(connection.socket, new TextEncoder().encode(text));
-    flush(connection.socket);
+    send(connection.socket, new TextEncoder().encode(`${head}${ofBody}\r\n${body ?? ""}`));
+    if (upload) await this.#upload(upload, connection, waiting);
+  }
+
+  /** Ends early where the daemon has answered already: it has refused what it was sent. */
+  async #upload(upload: Upload, connection: Connection, waiting: Waiting): Promise<void> {
+    for await (const chunk of upload.chunks) {
+      await drained(connection.socket);
+      if (this.#waiting !== waiting || !connection.isOpen) return;
+      send(connection.socket, chunkOf(chunk));
+      this.#watch();
+    }
+    send(connection.socket, new TextEncoder().encode("0\r\n\r\n"));
   }
 
   async #connect(): Promise<Connection> {
@@ -209,7 +236,10 @@ export class DaemonClient {
     });
     let connection: Connection | undefined;
     const closed = (): void => {
-      if (connection) connection.isOpen = false;
+      if (connection) {
+        connection.isOpen = false;
+        release(connection.socket);
+      }
       // A socket that ends and closes is told of twice: the next connection is another one.
       if (connection !== undefined && connection !== this.#connection) return;
       if (!parser.close()) this.#fail(this.#lost());
@@ -297,21 +327,6 @@ export class DaemonClient {
         "Start it with: holdfast daemon",
     );
   }
-}
-
-/** What a socket has not taken yet. */
-const unsent = new WeakMap<object, Uint8Array>();
-
-function flush(socket: Bun.Socket<undefined>): void {
-  const bytes = unsent.get(socket);
-  if (bytes === undefined || bytes.length === 0) return;
-  unsent.set(socket, bytes.subarray(Math.max(0, socket.write(bytes))));
-}
-
-function bodyHeaders(method: string, body: string | undefined): string {
-  if (body === undefined) return method === "POST" ? "Content-Length: 0\r\n" : "";
-  const lengthBytes = new TextEncoder().encode(body).length;
-  return `Content-Type: application/json\r\nContent-Length: ${lengthBytes}\r\n`;
 }
 
 function textOf(value: unknown): string | undefined {

@@ -4,10 +4,10 @@ import type { Installer } from "../core/installation.ts";
 import type { DaemonClient } from "./client.ts";
 import type { Options } from "./options.ts";
 import type { Terminal } from "./terminal.ts";
-import type { VerifyDriver } from "./verify.ts";
+import type { VerifyDriver, VerifyPlugin } from "./verify.ts";
 
 /** What an option takes. `flag` takes nothing; `list`, `map` and `filter` may be repeated. */
-export type OptionKind = "flag" | "string" | "list" | "map" | "filter" | "bytes";
+export type OptionKind = "flag" | "int" | "string" | "list" | "map" | "filter" | "bytes";
 
 export interface OptionSpec {
   readonly name: string;
@@ -46,6 +46,7 @@ export interface CliParts {
   /** Of this program; asked for when it is needed. */
   readonly version: () => Promise<string>;
   readonly verifyDriver?: VerifyDriver;
+  readonly verifyPlugin?: VerifyPlugin;
   readonly installer?: () => Promise<Installer>;
   readonly doctor?: Doctor;
 }
@@ -65,7 +66,7 @@ export interface Command {
   readonly options: readonly OptionSpec[];
   readonly examples: readonly Example[];
   /** What completion offers for arguments. */
-  readonly completes?: "volumes" | "trash" | "engines" | "commands" | "nothing";
+  readonly completes?: "volumes" | "trash" | "plugins" | "engines" | "commands" | "nothing";
   readonly apiVersionMin?: string;
   readonly hidden?: boolean;
 }

@@ -1,10 +1,12 @@
 // Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
 import { adoptCommands } from "./adopt-commands.ts";
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
+import { formatWords, tableFormatWords } from "./format-words.ts";
 import { hostCommands } from "./host-commands.ts";
 import { parseBytes, parseSpanMs } from "./human.ts";
 import { jsonOption as json } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
+import { pluginCommands } from "./plugin-commands.ts";
 import { trashCommands } from "./trash-commands.ts";
 import { upkeepCommands } from "./upkeep-commands.ts";
 
@@ -18,23 +20,6 @@ export const globalOptions: readonly OptionSpec[] = [
   },
   { name: "version", short: "v", kind: "flag", summary: "Print version information and quit" },
 ];
-
-const formatWords = `Format output using a custom template:
-'json':             Print in JSON format
-'TEMPLATE':         Print output using the given
-Go template.
-Refer to https://docs.docker.com/go/formatting/
-for more information about formatting output with
-templates`;
-
-const tableFormatWords = formatWords.replace(
-  "'json':",
-  `'table':            Print output in table format
-with column headers (default)
-'table TEMPLATE':   Print output in table format
-using the given Go template
-'json':`,
-);
 
 function filter(summary: string, short?: string): OptionSpec {
   const base = { name: "filter", kind: "filter", summary } as const;
@@ -342,6 +327,21 @@ const ownCommands: readonly Command[] = [
     completes: "nothing",
   },
   {
+    words: ["verify", "plugin"],
+    summary: "Check what a volume plugin must do, with volumes of the checks' own making",
+    usage: "[OPTIONS] NAME|SOCKET",
+    argumentCount: { min: 1, max: 1 },
+    options: [
+      { name: "opt", short: "o", kind: "map", summary: "Options for the volumes that are made" },
+      json,
+    ],
+    examples: [
+      { line: "holdfast verify plugin vieux/sshfs -o sshcmd=me@host:/srv", about: "A managed one" },
+      { line: "holdfast verify plugin ./disks.sock", about: "One that is being written" },
+    ],
+    completes: "plugins",
+  },
+  {
     words: ["completion"],
     summary: "Print the completion script of a shell",
     usage: "bash|zsh|fish",
@@ -366,6 +366,7 @@ export const commands: readonly Command[] = [
   ...volumeCommands,
   ...upkeepCommands,
   ...trashCommands,
+  ...pluginCommands,
   ...systemCommands,
   ...engineCommands,
   ...adoptCommands,
@@ -377,6 +378,7 @@ export const commands: readonly Command[] = [
 export const commandGroups: readonly CommandGroup[] = [
   { word: "volume", summary: "Manage volumes" },
   { word: "trash", summary: "Manage what was removed" },
+  { word: "plugin", summary: "Manage plugins" },
   { word: "engine", summary: "Manage the container engines that use volumes" },
   { word: "verify", summary: "Check promises on your own storage" },
 ];

@@ -6,6 +6,7 @@ import { engineKeys } from "./engine.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
 import { sortNaturally } from "./natural-order.ts";
+import { pluginNames } from "./own-plugin.ts";
 import { findTarget } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
 import { trashWords } from "./trash.ts";
@@ -54,6 +55,7 @@ async function findCandidates(
 /** Where the words of an argument come from. */
 const sources: Readonly<Record<string, (client: DaemonClient) => Promise<readonly string[]>>> = {
   engines: engineKeys,
+  plugins: pluginNames,
   trash: trashWords,
   volumes: volumeNames,
 };

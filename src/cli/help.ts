@@ -37,7 +37,10 @@ function optionHead({ name, short, kind }: OptionSpec): string {
 }
 
 function defaultOf(option: OptionSpec): string {
-  if (option.default !== undefined) return ` (default ${JSON.stringify(option.default)})`;
+  if (option.default !== undefined) {
+    const isBare = option.kind === "flag" || option.kind === "int";
+    return ` (default ${isBare ? option.default : JSON.stringify(option.default)})`;
+  }
   return option.kind === "map" ? " (default map[])" : "";
 }
 

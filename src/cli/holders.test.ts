@@ -1,7 +1,7 @@
 // Who has a volume, as `volume ls` says it on a terminal; and the engines that are asked.
 import { describe, expect, test } from "bun:test";
 import { FakeDaemon, json, runWords } from "../../test/support/fake-daemon.ts";
-import { holdersText, type OwnHolder } from "./own-volume.ts";
+import { holdersText, type OwnHolder, stateText } from "./own-volume.ts";
 
 const id = "6fe1".padEnd(64, "0");
 const volumes = ["v10", "v2", "v1", "v3"].map((Name) => ({
@@ -49,6 +49,23 @@ function daemon(): Promise<FakeDaemon> {
 }
 
 const onTerminal = { isTerminal: true, env: { NO_COLOR: "1" } };
+
+describe("the state of a plugin's volume", () => {
+  const nowMs = Date.parse("2026-11-22T12:00:00Z");
+  const volume = { name: "v", ...never, holders: [] };
+
+  test("says since when and why it cannot be used", () => {
+    const stateSince = "2026-11-22T11:48:00Z";
+    const unreachable = { state: "unreachable", stateSince, stateReason: "connection\nrefused" };
+    expect(stateText({ ...volume, ...unreachable }, nowMs)).toBe(
+      "UNREACHABLE 12m (connection refused)",
+    );
+    expect(stateText({ ...volume, state: "disabled" }, nowMs)).toBe("DISABLED");
+    const protection = { reason: "prod" };
+    const gone = { state: "gone", stateSince: "2026-11-20T11:00:00Z", stateReason: null };
+    expect(stateText({ ...volume, ...gone, protection }, nowMs)).toBe("GONE 2d, protected: prod");
+  });
+});
 
 describe("volume ls on a terminal", () => {
   test("says what each volume is doing, who has it, and when it was used last", async () => {

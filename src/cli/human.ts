@@ -49,6 +49,16 @@ export function humanAgo(at: string, nowMs: number): string {
   return `${humanDuration(Math.max(0, nowMs - Date.parse(at)))} ago`;
 }
 
+/** "45s", "12m", "3h", "5d": for a column that has no room for more. */
+export function shortDuration(durationMs: number): string {
+  const seconds = Math.max(0, Math.floor(durationMs / 1_000));
+  if (seconds < 60) return `${seconds}s`;
+  const minutes = Math.floor(seconds / 60);
+  if (minutes < 60) return `${minutes}m`;
+  const hours = Math.floor(minutes / 60);
+  return hours < 2 * dayHours ? `${hours}h` : `${Math.floor(hours / dayHours)}d`;
+}
+
 const unitPowers = ["", "k", "m", "g", "t", "p"];
 
 /** "10g" in bytes, undefined for what is no size; units are powers of 1024. */

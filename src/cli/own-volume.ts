@@ -1,6 +1,7 @@
 // A volume as Holdfast's own API describes it: its state and its holders, in words for people.
 import type { DaemonClient } from "./client.ts";
 import { DaemonRefusal } from "./failure.ts";
+import { conditionText } from "./plugin-state.ts";
 
 /** Somebody who has a volume (src/api/holdfast/contract.ts). */
 export interface OwnHolder {
@@ -18,6 +19,9 @@ export interface OwnHolder {
 export interface OwnVolume {
   readonly name: string;
   readonly state: string;
+  /** Of a plugin's volume: since when it is so, and why; undefined: of an older daemon. */
+  readonly stateSince?: string | null;
+  readonly stateReason?: string | null;
   readonly firstUsedAt: string | null;
   readonly lastUsedAt: string | null;
   readonly holders: readonly OwnHolder[];
@@ -61,8 +65,18 @@ export async function readOwnVolumes(
   }
 }
 
-/** `idle`; `idle, protected: prod orders, ask before touching`, which is cut where it is long. */
-export function stateText({ state, protection }: OwnVolume): string {
+/** What is wrong with the plugin is what is wrong with its volumes. */
+const statesOfPlugins: readonly string[] = ["unreachable", "disabled", "gone", "not listed"];
+
+/**
+ * `idle`; `UNREACHABLE 12m (connection refused)`; `idle, protected: prod orders, ask first`, which
+ * is cut where it is long.
+ */
+export function stateText(volume: OwnVolume, nowMs: number): string {
+  const { protection, stateSince = null, stateReason = null } = volume;
+  const condition = { state: volume.state, since: stateSince, reason: stateReason };
+  const isOfPlugin = statesOfPlugins.includes(volume.state);
+  const state = isOfPlugin ? conditionText(condition, nowMs) : volume.state;
   if (!protection) return state;
   const { reason } = protection;
   const isLong = reason.length > REASON_LENGTH_MAX;

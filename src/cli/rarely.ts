@@ -14,13 +14,19 @@ import { printHelp, renderCommandHelp } from "./help.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
+import { inspectPlugins } from "./plugin-inspect.ts";
+import { installPlugin, upgradePlugin } from "./plugin-install.ts";
+import { showPluginLog } from "./plugin-logs.ts";
+import { listPlugins } from "./plugin-ls.ts";
+import { createPlugin, pushPlugin } from "./plugin-push.ts";
+import { disablePlugin, enablePlugin, removePlugins, setPlugin } from "./plugin-switch.ts";
 import { planPrune } from "./prune-plan.ts";
 import { reportFailure } from "./report-failure.ts";
 import { hintAtTrash } from "./trash-hint.ts";
 import { listTrash } from "./trash-ls.ts";
 import { purgeTrash } from "./trash-purge.ts";
 import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
-import { verify } from "./verify.ts";
+import { verify, verifyPlugin } from "./verify.ts";
 import { showVersion } from "./version.ts";
 import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
@@ -32,6 +38,18 @@ import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  verifyPlugin,
+  upgradePlugin,
+  showPluginLog,
+  setPlugin,
+  removePlugins,
+  pushPlugin,
+  listPlugins,
+  installPlugin,
+  inspectPlugins,
+  enablePlugin,
+  disablePlugin,
+  createPlugin,
   adoptVolumes,
   clusterSpec,
   complete,

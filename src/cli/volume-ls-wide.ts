@@ -2,12 +2,13 @@
 import type { Invocation } from "./command.ts";
 import { humanDuration } from "./human.ts";
 import { holdersText, type OwnVolume, readOwnVolumes, stateText } from "./own-volume.ts";
+import { alarmingWords } from "./plugin-state.ts";
 import { colours } from "./style.ts";
 import { alignColumns } from "./table.ts";
 import type { ApiVolume } from "./volume.ts";
 
 /** States that somebody has to look at. */
-const alarming: readonly string[] = ["violated", "not mounted", "data missing"];
+const alarming: readonly string[] = ["violated", "not mounted", "data missing", ...alarmingWords];
 
 const stateHeader = "STATE";
 const header = `NAME\tDRIVER\t${stateHeader}\tHOLDERS\tLAST USED`;
@@ -23,7 +24,7 @@ function lastUseText(volume: OwnVolume, nowMs: number): string {
 function cells(volume: ApiVolume, own: OwnVolume | undefined, nowMs: number): readonly string[] {
   const { Name, Driver } = volume;
   if (own === undefined) return [Name, Driver, "-", "-", "-"];
-  return [Name, Driver, stateText(own), holdersText(own.holders), lastUseText(own, nowMs)];
+  return [Name, Driver, stateText(own, nowMs), holdersText(own.holders), lastUseText(own, nowMs)];
 }
 
 export async function renderWideTable(

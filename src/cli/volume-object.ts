@@ -20,7 +20,7 @@ export function volumeObject(volume: ApiVolume): Readonly<Record<string, unknown
 }
 
 /** Go writes the keys of maps in order, at every depth. */
-function sortKeys(value: unknown): unknown {
+export function sortKeys(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(sortKeys);
   if (typeof value !== "object" || value === null) return value ?? null;
   const entries = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));

@@ -70,6 +70,11 @@ export interface DriverBench extends BenchHooks, AsyncDisposable {
   operation(signal?: AbortSignal): Operation;
 }
 
+/** Applies where the protocol of volume plugins has words for the promise: see `isPlugin`. */
+export function notOfPlugins({ driver }: DriverBench): boolean {
+  return driver.isPlugin !== true;
+}
+
 /** What every name that a bench makes begins with. */
 export const benchNamePrefix = "holdfast-verify-";
 

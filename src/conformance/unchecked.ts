@@ -15,8 +15,19 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
       '"adopted": it was there before; it may be somebody else\'s data and is never destroyed.',
     why: "a definition; the check of `destroy` with a planted volume proves what follows from it",
   },
+  {
+    promise: "What a plugin says of it in words of its own (Docker's `Status`); missing: nothing.",
+    why: "the plugin's words; the checks of its protocol look at their form",
+  },
   { promise: "Recovery compares it.", why: "a promise of the engine" },
   { promise: '"global": every host sees the same volumes.', why: "a check sees one host only" },
+  {
+    promise:
+      "It speaks Docker's volume plugin protocol, which has no words for options, times of " +
+      "creation, identities and what was there before: records have none, `create` never throws " +
+      '`volume.exists_differently`, and what cannot be told from a failure is "unknown".',
+    why: "a definition; what does not apply then says so, and plugins have checks of their own",
+  },
   {
     promise: "Pure: it looks at nothing but its argument.",
     why: "what a function looks at cannot be seen from outside; it is synchronous and has no host",

@@ -46,6 +46,8 @@ export interface VolumeRecord {
    * and birth time, for example); "" when the driver cannot say. Recovery compares it.
    */
   readonly identity: string;
+  /** What a plugin says of it in words of its own (Docker's `Status`); missing: nothing. */
+  readonly status?: Readonly<Record<string, unknown>> | undefined;
 }
 
 /** What `get` knows. "unknown": nothing is removed, forgotten or made again because of it. */

@@ -6,7 +6,11 @@
 // for ever.
 import type { Operation } from "./operation.ts";
 
-export type LockKey = `volume:${string}` | `trash:${string}` | `repository:${string}`;
+export type LockKey =
+  | `volume:${string}`
+  | `trash:${string}`
+  | `plugin:${string}`
+  | `repository:${string}`;
 
 /** How long `acquire` waits for a lease before it throws `operation.timed_out`, in milliseconds. */
 export const LEASE_WAIT_MS_MAX = 30_000;

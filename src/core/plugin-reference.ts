@@ -36,7 +36,9 @@ const digestPattern = /^sha256:[0-9a-f]{64}$/;
 export function parsePluginReference(text: string): PluginReference {
   const reference = tryParsePluginReference(text);
   if (reference !== undefined) return reference;
-  throw new EngineError("plugin.reference_invalid", "invalid reference format", {
+  const isUpper = tryParsePluginReference(text.toLowerCase()) !== undefined;
+  const why = isUpper ? ": repository name must be lowercase" : "";
+  throw new EngineError("plugin.reference_invalid", `invalid reference format${why}`, {
     details: { reference: goQuote(text.slice(0, REFERENCE_CHARACTERS_MAX)) },
   });
 }

@@ -6,8 +6,10 @@ import { warnings } from "../api/warnings.ts";
 import { localLeases } from "../cluster/local-leases.ts";
 import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
+import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
-import type { Operation } from "../core/operation.ts";
+import type { DriverName } from "../core/names.ts";
+import type { Log, Operation } from "../core/operation.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { type HoldingParts, startEngine } from "../engine/engine.ts";
 import { holdGraces } from "../engine/hold-table.ts";
@@ -28,6 +30,7 @@ import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
+import { makeDaemonPlugins } from "./plugins.ts";
 import { makeServers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
@@ -72,28 +75,32 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   undo.defer(() => state.close());
 
   const clock = { monotonicMs: host.monotonicMs };
-  const driverLog = logger.bind({ part: "drivers" });
-  const around = {
-    ...clock,
-    ended: (late: LateCall) => driverLog.warn("a call that was given up has ended", { ...late }),
-    changed: (change: BreakerChange) => driverLog.warn("a driver rests or is back", { ...change }),
-  };
+  const care = careOf(logger.bind({ part: "drivers" }), clock);
   // A state that came back from its copy may have been put into a new, empty root.
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
+  const plugins = await makeDaemonPlugins({
+    ...{ config, host },
+    log: logger.bind({ part: "plugins" }),
+    operation: () => operations.ofSystem(),
+    wrap: care("driver"),
+  });
+  let inUse = (): ReadonlySet<DriverName> => new Set();
+  undo.defer(() => plugins.stop(inUse()));
   const engine = await startEngine({
     host,
     state,
     leases: localLeases(clock),
-    drivers: builtInDrivers({ root: config.root, host, isFirstStart }).map((driver) =>
-      withBreaker(withDeadlines(driver, around), { ...around, per: "volume" }),
-    ),
+    plugins: plugins.parts,
+    drivers: builtInDrivers({ root: config.root, host, isFirstStart }).map(care("volume")),
     systemOperation: () => operations.ofSystem(),
     holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
     trash: config.trash,
   });
+  inUse = () => engine.pluginsInUse();
   undo.defer(() => engine.stop());
+  plugins.start();
 
   const { origin, id } = state;
   const facts = gatherFacts({ root: config.root, id, origin, recovery: engine.recovery });
@@ -113,6 +120,18 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
       return cutOffCount;
     },
   };
+}
+
+/** Puts deadlines and a breaker around a driver; `per` is what fails together. */
+function careOf(log: Log, clock: Pick<Host, "monotonicMs">) {
+  const around = {
+    ...clock,
+    ended: (late: LateCall) => log.warn("a call that was given up has ended", { ...late }),
+    changed: (change: BreakerChange) => log.warn("a driver rests or is back", { ...change }),
+  };
+  return (per: "driver" | "volume") =>
+    (driver: VolumeDriver): VolumeDriver =>
+      withBreaker(withDeadlines(driver, around), { ...around, per });
 }
 
 /** What the engine needs for holds of container engines. */

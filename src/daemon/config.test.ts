@@ -8,6 +8,12 @@ import { trashDefaults } from "../engine/trash/policy.ts";
 import { type ConfigSources, type DaemonConfig, readConfig } from "./config.ts";
 import { renderDaemonHelp, settingEntries, settings, variableOf } from "./settings.ts";
 
+const plugins = {
+  sockets: "/run/docker/plugins",
+  specs: ["/etc/docker/plugins", "/usr/lib/docker/plugins"],
+};
+const registry = { insecure: [], mirrors: [], certificates: "/etc/docker/certs.d" };
+
 let folder: string;
 let file: string;
 beforeEach(() => {
@@ -39,6 +45,8 @@ describe("defaults", () => {
       root: "/var/lib/holdfast",
       sockets: ["/run/holdfast/holdfast.sock"],
       pluginSocket: "/run/docker/plugins/holdfast.sock",
+      plugins,
+      registry,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },
@@ -52,6 +60,8 @@ describe("defaults", () => {
       root: settings.root.default,
       sockets: [settings.host.default.slice("unix://".length)],
       pluginSocket: settings["plugin-socket"].default,
+      plugins,
+      registry,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },
@@ -92,6 +102,8 @@ describe("precedence", () => {
       root: "/file",
       sockets: ["/file.sock"],
       pluginSocket: "/run/docker/plugins/holdfast.sock",
+      plugins,
+      registry,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },
@@ -112,6 +124,8 @@ describe("precedence", () => {
       root: "/args",
       sockets: ["/args.sock"],
       pluginSocket: "/run/docker/plugins/holdfast.sock",
+      plugins,
+      registry,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },

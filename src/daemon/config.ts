@@ -9,6 +9,12 @@ import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash/budg
 import { type TrashDefaults, trashDefaults } from "../engine/trash/policy.ts";
 import { parseRetention, RETENTION_RULE, type Retention } from "../engine/trash/retention.ts";
 import type { LogLevel } from "../host/logs.ts";
+import {
+  type PluginPlaces,
+  type RegistryPlaces,
+  readPluginPlaces,
+  readRegistryPlaces,
+} from "./plugin-settings.ts";
 import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 
 export interface DaemonConfig {
@@ -18,6 +24,9 @@ export interface DaemonConfig {
   readonly sockets: readonly string[];
   /** Absolute path of the socket of the volume driver; undefined: none is wanted. */
   readonly pluginSocket: string | undefined;
+  /** Where other plugins are looked for, and how registries are reached. */
+  readonly plugins: PluginPlaces;
+  readonly registry: RegistryPlaces;
   /** See `holdGraces`. */
   readonly holdGraceMs: number;
   readonly violationPolicy: ViolationPolicy;
@@ -57,6 +66,16 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
     root: path.resolve(only("root", value("root")) ?? places.root),
     sockets: (value("host") ?? [places.host]).map(socketPath),
     pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
+    plugins: readPluginPlaces({
+      sockets: only("plugin-sockets", value("plugin-sockets")),
+      specs: value("plugin-specs"),
+      isRoot: userId === 0,
+    }),
+    registry: readRegistryPlaces({
+      insecure: value("insecure-registry"),
+      mirrors: value("registry-mirror"),
+      certificates: only("registry-certs", value("registry-certs")),
+    }),
     holdGraceMs: parseSeconds(only("hold-grace", value("hold-grace"))),
     violationPolicy: parsePolicy(only("sharing-violation", value("sharing-violation"))),
     trash: {
@@ -121,7 +140,9 @@ function readFile(file: string, isRequired: boolean): Given {
     }
     const texts: readonly unknown[] = Array.isArray(value) ? value : [value];
     if (!texts.every((each) => typeof each === "string")) {
-      throw invalid(`${file}: ${name} takes a string${name === "host" ? " or a list" : ""}`);
+      throw invalid(
+        `${file}: ${name} takes a string${"isList" in settings[name] ? " or a list" : ""}`,
+      );
     }
     if (texts.length === 0) throw invalid(`${file}: ${name} is an empty list`);
     if (texts.includes("")) throw invalid(`${file}: ${name} is empty`);

@@ -2,6 +2,7 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { Counts } from "../api/counts.ts";
+import { isPluginUpload } from "../api/docker/plugins.ts";
 import type { DaemonFacts } from "../api/facts.ts";
 import { makeHandler } from "../api/handler.ts";
 import { makePluginHandler } from "../api/plugin/router.ts";
@@ -65,6 +66,7 @@ export function makeServers(parts: ServersParts): Servers {
   const clients = new HttpServer({
     ...common,
     handler: makeHandler({ engine, facts, operation, userName, counts }),
+    streamsBody: isPluginUpload,
     onHandlerError: handlerFailure(operation, (message) => ({ message })),
   });
   const engines = new HttpServer({

@@ -32,6 +32,37 @@ export const settings = {
     default: "/run/docker/plugins/holdfast.sock",
     defaultOfUsers: "none",
   },
+  "plugin-sockets": {
+    takes: "DIR|none",
+    about: "Where the sockets of other volume plugins are looked for.",
+    default: "/run/docker/plugins",
+    defaultOfUsers: "none",
+  },
+  "plugin-specs": {
+    takes: "DIR|none",
+    about: "Where files that name volume plugins are looked for: NAME.spec and NAME.json.",
+    default: "/etc/docker/plugins and /usr/lib/docker/plugins",
+    defaultOfUsers: "none",
+    isList: true,
+  },
+  "insecure-registry": {
+    takes: "HOST",
+    about:
+      "A registry, HOST[:PORT] or a network as 10.0.0.0/8, that need not have a valid certificate.",
+    default: "those on 127.0.0.0/8 and ::1",
+    isList: true,
+  },
+  "registry-mirror": {
+    takes: "URL",
+    about: "A mirror that is asked for plugins of Docker Hub first.",
+    default: "none",
+    isList: true,
+  },
+  "registry-certs": {
+    takes: "DIR",
+    about: "Certificates of registries: DIR/HOST[:PORT]/ca.crt, and client.cert with client.key.",
+    default: "/etc/docker/certs.d",
+  },
   "hold-grace": {
     takes: "SECONDS",
     about: "How long a container engine's mount may go unused before it is asked about and ended.",

@@ -81,8 +81,12 @@ async function createBracketed(
   const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
   await state.write((transaction) => transaction.putVolume(started));
   try {
-    const record = await driver.create(spec, operation);
-    const entry: VolumeEntry = { ...wanted, ...record, options: wanted.options, phase: "ready" };
+    const { createdAtMs, mountpoint, identity, origin } = await driver.create(spec, operation);
+    const entry: VolumeEntry = {
+      ...{ ...wanted, mountpoint, identity, origin, phase: "ready" },
+      // A plugin may not know.
+      createdAtMs: createdAtMs > 0 ? createdAtMs : started.createdAtMs,
+    };
     await putCreated(parts, entry, operation);
     return entry;
   } catch (error) {

@@ -107,6 +107,18 @@ export function checkEngineOptions(options: DriverOptions | null | undefined): v
   throw invalid("reclaim", reclaim, `trash=${options["trash"]} says otherwise: give one of them`);
 }
 
+/**
+ * As `checkEngineOptions`, for a volume of a plugin, which destroys what is removed at once: throws
+ * `volume.option_invalid` for `trash` and `reclaim` that say otherwise.
+ */
+export function checkPluginOptions(options: DriverOptions | null | undefined): void {
+  const { trash, reclaim } = engineOptions(options);
+  const rule = "the plugin removes its volumes by itself, and nothing of them comes into the trash";
+  if (trash !== undefined && trash !== "off")
+    throw invalid("trash", options?.["trash"] ?? "", rule);
+  if (reclaim !== undefined && reclaim !== "delete") throw invalid("reclaim", reclaim, rule);
+}
+
 function readRetention(text: string): Retention {
   const retention = parseRetention(text);
   if (retention === undefined) throw invalid("trash", text, RETENTION_RULE);

@@ -5,10 +5,12 @@ import { EngineError } from "../core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
+import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
+import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
@@ -16,6 +18,9 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { noPlugins, type PluginParts } from "./no-plugins.ts";
+import { PluginVolumes } from "./plugin-volumes.ts";
+import { Plugins } from "./plugins.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { recover } from "./recovery.ts";
@@ -36,7 +41,10 @@ export interface EngineParts {
   readonly host: Host;
   readonly state: StateStore;
   readonly leases: LeaseService;
+  /** Built in. */
   readonly drivers: readonly VolumeDriver[];
+  /** Missing: there are none. */
+  readonly plugins?: PluginParts | undefined;
   /** A fresh operation on the daemon's own account. */
   readonly systemOperation: () => Operation;
   readonly holding: HoldingParts;
@@ -83,8 +91,13 @@ export interface Engine {
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;
-  /** Sorted. */
+  readonly drivers: Drivers;
+  readonly plugins: Plugins;
+  readonly pluginVolumes: PluginVolumes;
+  /** Docker's `Plugins.Volume`: see `Drivers.names`. Sorted; changes. */
   readonly driverNames: readonly string[];
+  /** Plugins that a clean stop leaves running: see `Plugins.held`. */
+  pluginsInUse(): ReadonlySet<DriverName>;
   readonly recovery: RecoveryReport;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
@@ -101,18 +114,19 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
 
 async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
   const { host, state, history, leases, systemOperation } = parts;
-  const drivers = new Map(parts.drivers.map((driver) => [driver.name as string, driver]));
+  const drivers = new Drivers(parts.drivers, (parts.plugins ?? noPlugins).host);
   const nowMs = () => host.nowMs();
-  const { places } = parts.adopting;
-  const recovery = await recover({ state, drivers, host, places }, systemOperation());
+  const recovering = { state, drivers: drivers.builtIn, host, places: parts.adopting.places };
+  const recovery = await recover(recovering, systemOperation());
   const events = new EventLog(nowMs);
   const unfinishedRenames = new UnfinishedRenames();
   const { purger, unfinished, trash } = makeTrash({
-    ...{ ...parts, drivers, events, recovery },
+    ...{ ...parts, drivers: drivers.builtIn, events, recovery },
     clear: (driver, name, operation) => volumes.clear(driver, name, operation),
   });
   const trashDefaults = parts.trash.defaults;
-  const { lists, judge, settler, guard } = watchHolds({ ...parts, events, volumes: () => volumes });
+  const watching = { ...parts, drivers, events, volumes: () => volumes };
+  const { lists, judge, settler, guard } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -124,17 +138,19 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
   const upkeep = new Upkeep({
-    ...{ state, host, leases, volumes, events, guard, history, unfinishedRenames },
+    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames },
   });
   const adoptions = new Adoptions({
-    ...{ state, host, drivers, volumes, events, guard, unfinished, purger, trashDefaults },
-    ...parts.adopting,
+    ...{ state, host, volumes, events, guard, unfinished, purger, trashDefaults },
+    ...{ ...parts.adopting, drivers: drivers.builtIn },
     operation: systemOperation,
   });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
-  const mountingAgain = volumes.mountAgain({ ...systemOperation(), signal: stopping.signal });
+  const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
   const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
+  const managing = makePlugins({ ...parts, drivers, volumes, events, guard });
+  managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
   return {
@@ -148,22 +164,46 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...pruning,
     ...{ trash, purger },
     events,
-    state,
-    driverNames: [...drivers.keys()].sort(),
-    recovery,
+    ...{ state, drivers, recovery, ...managing },
+    get driverNames() {
+      return drivers.names();
+    },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
+      await managing.pluginVolumes.stop();
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
   };
 }
 
+/** What is asked of plugins, and what callers do with them. */
+function makePlugins(
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: Drivers;
+    readonly volumes: VolumeEngine;
+    readonly events: EventLog;
+    readonly guard: UseGuard;
+  },
+): Pick<Engine, "plugins" | "pluginVolumes" | "pluginsInUse"> {
+  const { state, leases, host, drivers, volumes, events, guard, systemOperation } = parts;
+  const { host: plugins, managed } = parts.plugins ?? noPlugins;
+  const pluginVolumes = new PluginVolumes({
+    ...{ state, leases, host, drivers, events, volumes, plugins },
+    operation: systemOperation,
+  });
+  const isOfPlugin = (driver: string) => drivers.isOfPlugin(driver);
+  const managing = new Plugins({
+    ...{ managed, plugins, state, leases, events, guard, pluginVolumes, isOfPlugin },
+  });
+  return { pluginVolumes, plugins: managing, pluginsInUse: () => managing.held() };
+}
+
 /** What measures volumes, and removes those that nobody uses. */
 function makePruning(
   parts: Omit<EngineParts, "drivers"> & {
-    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly drivers: Drivers;
     readonly volumes: VolumeEngine;
     readonly events: EventLog;
     readonly guard: UseGuard;
@@ -214,18 +254,23 @@ function makeTrash(
 
 /** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
 function watchHolds(
-  parts: EngineParts & { readonly events: EventLog; readonly volumes: () => VolumeEngine },
+  parts: Omit<EngineParts, "drivers"> & {
+    readonly drivers: Drivers;
+    readonly events: EventLog;
+    readonly volumes: () => VolumeEngine;
+  },
 ) {
-  const { host, state, events, volumes, systemOperation } = parts;
+  const { host, state, drivers, events, volumes, systemOperation } = parts;
   const { finder, graces, policy } = parts.holding;
   const lists = new ContainerLists({ state, finder, host });
   const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
   const settler: HoldSettler = new HoldSettler({
-    ...{ state, host, lists, graces, volumes },
+    ...{ state, host, lists, graces, volumes, drivers },
     operation: systemOperation,
     looked: (names, operation) => judge.judge(names, operation),
   });
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle }) };
+  const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
 }

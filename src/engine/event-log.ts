@@ -1,5 +1,6 @@
 // What happened, for followers: Docker's ring of the last 256 events and a live stream.
 import type { DriverName, VolumeName } from "../core/names.ts";
+import type { PluginId } from "../core/plugin.ts";
 
 /** How many events the history keeps: dockerd's figure. */
 export const EVENT_HISTORY_COUNT = 256;
@@ -30,12 +31,27 @@ export type VolumeAction =
   | "protect"
   | "unprotect";
 
+/** Docker's, of managed plugins. */
+export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";
+
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
-export interface EngineEvent {
-  readonly type: "volume";
-  readonly action: VolumeAction;
-  /** The volume's name; "" for prune. */
-  readonly actor: VolumeName | "";
+export type EngineEvent = EventMoment &
+  (
+    | {
+        readonly type: "volume";
+        readonly action: VolumeAction;
+        /** The volume's name; "" for prune. */
+        readonly actor: VolumeName | "";
+      }
+    | {
+        readonly type: "plugin";
+        readonly action: PluginAction;
+        /** The plugin's id; of "pull" what was pulled. */
+        readonly actor: PluginId;
+      }
+  );
+
+interface EventMoment {
   readonly attributes: Readonly<Record<string, string>>;
   /** Whole seconds since the epoch. */
   readonly seconds: number;
@@ -48,6 +64,13 @@ export interface EventSpan {
   readonly sinceMs?: number;
   readonly untilMs?: number;
 }
+
+/** An event that has no time yet. */
+type EventNews = EngineEvent extends infer Event
+  ? Event extends EngineEvent
+    ? Omit<Event, "seconds" | "nanoseconds">
+    : never
+  : never;
 
 export class EventLog {
   readonly #nowMs: () => number;
@@ -71,12 +94,18 @@ export class EventLog {
     name: VolumeName,
     attributes: { readonly driver: DriverName } & Readonly<Record<string, string>>,
   ): void {
-    this.#publish(action, name, attributes);
+    this.#publish({ type: "volume", action, actor: name, attributes });
+  }
+
+  /** A plugin's event; `name` is what the caller calls it. */
+  plugin(action: PluginAction, actor: PluginId, name: string): void {
+    this.#publish({ type: "plugin", action, actor, attributes: { name } });
   }
 
   /** The end of a prune, also of one that removed nothing. */
   pruned(reclaimedBytes: number): void {
-    this.#publish("prune", "", { reclaimed: String(reclaimedBytes) });
+    const attributes = { reclaimed: String(reclaimedBytes) };
+    this.#publish({ type: "volume", action: "prune", actor: "", attributes });
   }
 
   /** The events of the ring within the span, oldest first. */
@@ -101,12 +130,8 @@ export class EventLog {
     return () => void this.#followers.delete(listener);
   }
 
-  #publish(
-    action: VolumeAction,
-    actor: VolumeName | "",
-    attributes: Readonly<Record<string, string>>,
-  ): void {
-    const event: EngineEvent = { type: "volume", action, actor, attributes, ...this.#tick() };
+  #publish(news: EventNews): void {
+    const event: EngineEvent = { ...news, ...this.#tick() };
     if (this.#ring.length >= EVENT_HISTORY_COUNT) this.#ring.shift();
     this.#ring.push(event);
     for (const watcher of this.#watchers) watcher(event);

@@ -171,7 +171,11 @@ describe("create by a driver that cannot rebuild", () => {
     await using bench = await startedEngine(bracketed(() => ({ create: create1 })));
     const first = create(bench, onScratch("wiki"));
     await begun.promise;
-    expect(bench.engine.volumes.inspect("wiki").phase).toBe("creating");
+    expect(bench.state.read((view) => view.volume("wiki"))?.phase).toBe("creating");
+    expect(bench.engine.volumes.list({})).toEqual([]);
+    expect((await failureOf(() => bench.engine.volumes.inspect("wiki"))).code).toBe(
+      "volume.not_found",
+    );
     const second = create(bench, onScratch("wiki"));
     gate.resolve();
     expect(await failureOf(first)).toBe(dead);

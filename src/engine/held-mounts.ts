@@ -5,6 +5,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { Drivers } from "./drivers.ts";
 import { mountData } from "./mount-data.ts";
 
 /** How many volumes are mounted again at once: a dead server keeps one of these waiting. */
@@ -13,7 +14,7 @@ const MOUNTS_AT_ONCE = 8;
 export interface HeldMountsParts {
   readonly state: StateStore;
   readonly leases: LeaseService;
-  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly drivers: Pick<Drivers, "get" | "isReady">;
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
   readonly missing: Set<VolumeName>;
 }
@@ -73,14 +74,17 @@ export class HeldMounts {
     this.#failed.delete(name);
   }
 
-  /** Tells of all volumes that are held, several at once. Never rejects: what fails is logged. */
-  async tellAll(operation: Operation): Promise<void> {
-    const held = this.#parts.state.read((view) =>
-      Array.from(view.volumes(), ({ name }) => name).filter(
-        (name) => view.holders(name).length > 0,
-      ),
-    );
-    const left = held.values();
+  /** The driver's process has ended: it knows no holder any more, and has mounted nothing. */
+  lost(driver: string): void {
+    for (const name of this.#heldOf(driver)) this.#told.delete(name);
+  }
+
+  /**
+   * Tells of all volumes that are held, of one driver or of all, several at once. Plugins that are
+   * not ready are left out: that is done again when they are. Never rejects: what fails is logged.
+   */
+  async tellAll(operation: Operation, driver?: string): Promise<void> {
+    const left = this.#heldOf(driver).values();
     const worker = async (): Promise<void> => {
       for (const name of left) {
         if (operation.signal.aborted) return;
@@ -96,8 +100,9 @@ export class HeldMounts {
     try {
       await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
       const entry = state.read((view) => view.volume(name));
-      const driver = drivers.get(entry?.driver ?? "");
-      if (entry !== undefined && driver !== undefined) await this.tell(driver, entry, operation);
+      if (entry === undefined || !drivers.isReady(entry.driver)) return;
+      const driver = drivers.get(entry.driver);
+      if (driver !== undefined) await this.tell(driver, entry, operation);
     } catch (error) {
       if (operation.signal.aborted) return;
       const { code, message } = toEngineError(error);
@@ -109,6 +114,15 @@ export class HeldMounts {
     } finally {
       this.#mounting.delete(name);
     }
+  }
+
+  #heldOf(driver: string | undefined): readonly VolumeName[] {
+    const isWanted = (entry: VolumeEntry) => driver === undefined || entry.driver === driver;
+    return this.#parts.state.read((view) =>
+      [...view.volumes()]
+        .filter((entry) => isWanted(entry) && view.holders(entry.name).length > 0)
+        .map(({ name }) => name),
+    );
   }
 
   #isHeld(name: VolumeName): boolean {

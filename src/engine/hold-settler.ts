@@ -8,7 +8,9 @@ import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
+import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
+import { HoldNames } from "./hold-names.ts";
 import { holdId, removeHoldPlace } from "./hold-places.ts";
 import {
   type Hold,
@@ -21,7 +23,6 @@ import {
   ownEnd,
   verdict,
 } from "./hold-table.ts";
-import type { Leaver } from "./holders.ts";
 import { pause } from "./pause.ts";
 import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
@@ -42,8 +43,8 @@ const ENDS_AT_ONCE = 8;
  * nobody waits for them, come so many times later: a tenth of the time goes there.
  */
 const PAUSE_PER_END = 10;
-/** How long the end of a hold waits for the names of containers, in milliseconds. */
-const NAMES_MS_MAX = 200;
+/** How long all others wait for a plugin that is told of an end, in milliseconds. */
+const PLUGIN_END_MS_MAX = 2_000;
 /** How long the end of this life waits for what is just over, in milliseconds. */
 const FINISH_MS_MAX = 1_000;
 
@@ -52,6 +53,7 @@ export interface HoldSettlerParts {
   readonly host: Host;
   readonly lists: ContainerLists;
   readonly graces: HoldGraces;
+  readonly drivers: Pick<Drivers, "isOfPlugin" | "isReady">;
   /** A fresh operation of the daemon's own. */
   readonly operation: () => Operation;
   /** The engine's volumes; a function, because they know the settler too. */
@@ -77,15 +79,17 @@ export class HoldSettler {
   #lookMs = 0;
   /** The volumes that removals wait for, each removal's own. */
   readonly #awaited = new Set<ReadonlySet<string>>();
-  /** The containers that the last look has seen, by id: their names, as far as they are known. */
-  #names = new Map<string, string | undefined>();
+  readonly #names: HoldNames;
   #soonIndex = 0;
   /** Until when somebody may come who has not been announced by a Mount. */
   #awaitsUntilMs = Number.NEGATIVE_INFINITY;
+  /** Holds whose driver is just being told of their end. */
+  readonly #ending = new Set<Hold>();
   #isStopped = false;
 
   constructor(parts: HoldSettlerParts) {
     this.#parts = parts;
+    this.#names = new HoldNames(parts.lists);
     this.#startedAtMs = parts.host.monotonicMs();
   }
 
@@ -252,7 +256,7 @@ export class HoldSettler {
     const holds = all.filter((hold) => hold.changeCount === before.get(hold));
     note(holds, scan);
     looked?.(new Set(this.all().map(({ volume }) => volume)), operation);
-    this.#greet(operation);
+    this.#names.greet(this.all(), operation);
     const first = holds.map((hold) => [hold, this.#verdict(hold, scan, undefined)] as const);
     const isAsking = first.some(([, { state }]) => state === "ask");
     const list = isAsking ? await lists.ask(operation) : undefined;
@@ -262,7 +266,7 @@ export class HoldSettler {
       hold.stale = final.state === "unknown" ? final.reason : null;
       if (final.state === "over") over.push(hold);
     }
-    if (!isAsking) await this.#learnNames(over, operation);
+    if (!isAsking) await this.#names.learn(over, operation);
     await this.#endAll(over, before, operation);
   }
 
@@ -279,7 +283,7 @@ export class HoldSettler {
         left = [...left.filter(isWaitedFor), ...left.filter((hold) => !isWaitedFor(hold))];
       }
       const now = left.splice(0, ENDS_AT_ONCE);
-      const took = now.map((hold) => this.#end(hold, changeCounts.get(hold) ?? 0, operation));
+      const took = now.map((hold) => this.#endOnce(hold, changeCounts.get(hold) ?? 0, operation));
       const tookMs = (await Promise.all(took)).reduce((sum, one) => sum + one, 0);
       if (this.#awaited.size === 0 && left.length > 0) await pause(PAUSE_PER_END * tookMs);
     }
@@ -315,35 +319,14 @@ export class HoldSettler {
     return containersWith(list, volume).some(({ id, isRunning }) => isRunning && !seen.has(id));
   }
 
-  /** A container that is removed while it runs is listed no more when its holds end. */
-  #greet(operation: Operation): void {
-    const { lists } = this.#parts;
-    const ids = new Set(this.all().flatMap((hold) => containerOf(hold) ?? []));
-    const before = this.#names;
-    this.#names = new Map([...ids].map((id) => [id, lists.nameOf(id) ?? before.get(id)]));
-    const isNew = [...this.#names].some(([id, name]) => name === undefined && !before.has(id));
-    if (!isNew || !lists.areSwift) return;
-    void lists.ask(operation).then(() => {
-      for (const [id, name] of this.#names) this.#names.set(id, lists.nameOf(id) ?? name);
-    });
-  }
-
-  /** Whoever had them is written down by the name: most engines list a container that ends. */
-  async #learnNames(holds: readonly Hold[], operation: Operation): Promise<void> {
-    const { lists } = this.#parts;
-    const isUnnamed = (hold: Hold): boolean => {
-      const id = containerOf(hold);
-      return id !== undefined && (lists.nameOf(id) ?? this.#names.get(id)) === undefined;
-    };
-    if (!holds.some(isUnnamed) || !lists.areSwift) return;
-    await Promise.race([lists.ask(operation), pause(NAMES_MS_MAX)]);
-  }
-
-  /** What people call who had it last: by the engines' answers, else by the kernel. */
-  #leaver(hold: Hold): Leaver {
-    const id = containerOf(hold);
-    if (id === undefined) return { holder: hold.holder, name: undefined };
-    return { holder: hold.holder, name: this.#parts.lists.nameOf(id) ?? this.#names.get(id) ?? id };
+  /** As `#end`. A plugin that does not answer has only its own volumes waiting. */
+  async #endOnce(hold: Hold, changeCount: number, operation: Operation): Promise<number> {
+    if (this.#ending.has(hold)) return 0;
+    this.#ending.add(hold);
+    const ending = this.#end(hold, changeCount, operation).finally(() => this.#ending.delete(hold));
+    const entry = this.#parts.state.read((view) => view.volume(hold.volume));
+    if (entry === undefined || !this.#parts.drivers.isOfPlugin(entry.driver)) return await ending;
+    return await Promise.race([ending, pause(PLUGIN_END_MS_MAX).then(() => 0)]);
   }
 
   /**
@@ -367,10 +350,15 @@ export class HoldSettler {
         return tookMs;
       }
       hold.group = null;
+      hold.isOver = true;
       const entry = state.read((view) => view.volume(hold.volume));
+      if (entry !== undefined && !this.#parts.drivers.isReady(entry.driver)) {
+        hold.stale = `nobody has it; its plugin ${entry.driver} will be told when it is back`;
+        return tookMs;
+      }
       // Whoever asks has it looked at; it is not they who unmount.
       const own: Operation = { ...operation, caller: { kind: "system" } };
-      if (entry !== undefined) await volumes.holders.unmount(entry, this.#leaver(hold), own);
+      if (entry !== undefined) await volumes.holders.unmount(entry, this.#names.leaver(hold), own);
       this.#holds.delete(keyOf(hold.volume, hold.holder));
     } catch (error) {
       const { message } = toEngineError(error);
@@ -383,11 +371,6 @@ export class HoldSettler {
     }
     return tookMs;
   }
-}
-
-/** A container that had it last; undefined: none was ever seen. */
-function containerOf({ lastUses }: Hold): string | undefined {
-  return lastUses.find(({ container }) => container !== null)?.container ?? undefined;
 }
 
 function keyOf(volume: string, holder: string): string {

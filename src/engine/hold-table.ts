@@ -52,6 +52,8 @@ export interface Hold {
   wasUsed: boolean;
   /** The process that mounted, in this life of the daemon. */
   mounterPid: number | null;
+  /** Nobody has it and its place is gone: only the driver has not been told. */
+  isOver: boolean;
   /** Why it was not ended: what would tell is not known, or the last attempt failed. */
   stale: string | null;
 }
@@ -75,6 +77,7 @@ export function newHold(
     lastUses: [],
     wasUsed: false,
     mounterPid: null,
+    isOver: false,
     stale: null,
   };
 }
@@ -92,6 +95,7 @@ export function noteMount(
   hold.changeCount += 1;
   hold.mounterPid = mount.mounterPid;
   hold.isHinted = false;
+  hold.isOver = false;
   hold.stale = null;
 }
 

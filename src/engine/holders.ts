@@ -2,7 +2,7 @@
 //
 // Whoever calls has the volume's lease.
 import type { VolumeDriver } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError, type ErrorCode, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -18,7 +18,7 @@ export interface HoldersParts {
   readonly state: StateStore;
   readonly events: EventLog;
   readonly host: Host;
-  /** Throws `driver.not_found`. */
+  /** Where it is not here, its calls throw `driver.not_found`. */
   readonly driverOf: (entry: VolumeEntry) => VolumeDriver;
   /** What holders of an earlier life have mounted. */
   readonly held: HeldMounts;
@@ -103,19 +103,22 @@ export class Holders {
     const { holder, name } = leaver;
     const { state, events, host } = this.#parts;
     const driver = this.#parts.driverOf(entry);
-    // A holder whose mount cannot be repeated has none that this unmount could take from it.
-    await this.#parts.held.tell(driver, entry, operation).catch((error: unknown) =>
-      operation.log.warn("holders of the last start have nothing mounted", {
-        volume: entry.name,
-        error: toEngineError(error).message,
-      }),
-    );
-    // Also for a holder without a row: its mount may have been left by one that failed.
-    await driver.unmount(entry.name, holder, operation);
-    this.#leftovers.settle(entry.name, holder);
+    await this.#tell(driver, entry, operation);
     const held = state.read((view) =>
       view.holders(entry.name).find((one) => one.holder === holder),
     );
+    // Also for a holder without a row: its mount may have been left by one that failed.
+    try {
+      await driver.unmount(entry.name, holder, operation);
+    } catch (error) {
+      // A client that has let go must not have the volume for as long as its plugin is away.
+      if (held?.kind !== "client" || !isOfAbsentPlugin(driver, error)) throw error;
+      operation.log.warn("a plugin that is away was not told that a client has unmounted", {
+        ...{ volume: entry.name, driver: entry.driver, holder },
+        error: toEngineError(error).message,
+      });
+    }
+    this.#leftovers.settle(entry.name, holder);
     if (held === undefined) return;
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);
@@ -127,6 +130,18 @@ export class Holders {
       transaction.addHistory(historyEntry(host, { action: "unmount", entry, subject }, operation));
     });
     events.volume("unmount", entry.name, { container: holder, driver: entry.driver });
+  }
+
+  async #tell(driver: VolumeDriver, entry: VolumeEntry, operation: Operation): Promise<void> {
+    // A plugin's mounts are ours, one for each holder: none of them is the last one's.
+    if (driver.isPlugin) return;
+    // A holder whose mount cannot be repeated has none that this unmount could take from it.
+    await this.#parts.held.tell(driver, entry, operation).catch((error: unknown) =>
+      operation.log.warn("holders of the last start have nothing mounted", {
+        volume: entry.name,
+        error: toEngineError(error).message,
+      }),
+    );
   }
 
   isHeldBy(name: VolumeName, holder: HolderId): boolean {
@@ -166,6 +181,16 @@ export class Holders {
     const identity = presence.state === "found" ? presence.record.identity : entry.identity;
     return { ...entry, identity, usedAtMs: this.#parts.host.nowMs() };
   }
+}
+
+const absences: ReadonlySet<ErrorCode> = new Set([
+  "driver.not_found",
+  "plugin.disabled",
+  "plugin.unreachable",
+]);
+
+function isOfAbsentPlugin({ isPlugin }: VolumeDriver, error: unknown): boolean {
+  return isPlugin === true && absences.has(toEngineError(error).code);
 }
 
 /**

@@ -57,6 +57,8 @@ async function refuseOtherOptions(
   entry: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
+  // A plugin cannot say which options a volume was made with.
+  if (driver.isPlugin) return;
   const presence = await driver.get(entry.name, operation);
   if (presence.state !== "found") return;
   const found = presence.record.options;

@@ -22,7 +22,7 @@ export interface PruneQuestion {
   readonly filter: VolumeFilter;
   /**
    * False: anonymous volumes of `local` without options, which is Docker's rule. True: volumes of
-   * all drivers, with options and without.
+   * all built-in drivers, with options and without.
    */
   readonly isAll: boolean;
   /** Nobody has had it for so many milliseconds; where nobody ever had it, it is so old. */
@@ -42,6 +42,8 @@ export interface Surroundings {
   readonly containers: ReadonlyMap<string, readonly ListedContainer[]>;
   readonly services: ServiceList;
   readonly nowMs: number;
+  /** Whether a plugin has it: what the plugin lists may be in use at other machines. */
+  readonly isOfPlugin: (entry: VolumeEntry) => boolean;
 }
 
 /** "other": the question is not about it, or somebody has it now. */
@@ -56,7 +58,7 @@ const other: Verdict = { kind: "other" };
 export function judge(
   entry: VolumeEntry,
   question: PruneQuestion,
-  { view, containers, services, nowMs }: Surroundings,
+  { view, containers, services, nowMs, isOfPlugin }: Surroundings,
 ): Verdict {
   const { filter, isAll, unusedForMs, projects } = question;
   if (entry.phase !== "ready") return other;
@@ -69,6 +71,10 @@ export function judge(
   if (!selects(filter, entry, isHeld)) return other;
   if (having.some(({ isRunning }) => isRunning) || view.holders(entry.name).length > 0) {
     return other;
+  }
+  if (isOfPlugin(entry)) {
+    const isNamed = filter.drivers?.has(entry.driver) === true;
+    return isNamed ? { kind: "kept", why: "a plugin has it: remove it by its name" } : other;
   }
   const reasons = whyKept(entry, having, services.naming(entry.name));
   if (reasons.length > 0) return { kind: "kept", why: reasons.join(", ") };

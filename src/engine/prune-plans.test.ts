@@ -54,7 +54,8 @@ async function change(
   name: string,
   changed: Partial<VolumeEntry>,
 ): Promise<void> {
-  const entry = bench.engine.volumes.inspect(name);
+  const entry = bench.state.read((view) => view.volume(name));
+  if (entry === undefined) throw new Error(`no volume ${name}`);
   await bench.state.write((transaction) => transaction.putVolume({ ...entry, ...changed }));
 }
 

@@ -1,11 +1,11 @@
 // Prune plans: what would go, how big it is and why; applied as they are or, where something
 // changed since, not.
-import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
+import type { Drivers } from "./drivers.ts";
 import { type ApplyParts, applyPlan, type PlanResult } from "./prune-apply.ts";
 import {
   containersByVolume,
@@ -68,7 +68,7 @@ export interface PrunePlan {
 
 export interface PrunePlansParts extends ApplyParts {
   readonly pruner: Pruner;
-  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly drivers: Pick<Drivers, "get" | "isOfPlugin">;
   readonly usage: Usage;
   readonly host: Pick<Host, "nowMs" | "randomHex">;
   readonly trashDefaults: TrashDefaults;
@@ -148,14 +148,15 @@ export class PrunePlans {
     question: PruneQuestion,
     { list, services }: EngineAnswers,
   ): { readonly candidates: readonly Candidate[]; readonly kept: KeptVolume[] } {
-    const { state, host } = this.#parts;
+    const { state, host, drivers } = this.#parts;
+    const isOfPlugin = (entry: VolumeEntry) => drivers.isOfPlugin(entry.driver);
     const containers = containersByVolume(list);
     const nowMs = host.nowMs();
     return state.read((view) => {
       const candidates: Candidate[] = [];
       const kept: KeptVolume[] = [];
       for (const entry of view.volumes()) {
-        const verdict = judge(entry, question, { view, containers, services, nowMs });
+        const verdict = judge(entry, question, { view, containers, services, nowMs, isOfPlugin });
         if (verdict.kind === "goes") candidates.push({ entry, why: verdict.why });
         if (verdict.kind === "kept") kept.push({ name: entry.name, why: verdict.why });
       }

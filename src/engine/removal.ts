@@ -1,7 +1,7 @@
 // Takes a volume away from its storage and its row from the state, so that a crash at any step
 // heals.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
-import { EngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import { type Host, ownerOfMount } from "../core/host.ts";
 import { makeTrashId, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -13,6 +13,7 @@ import {
 } from "../core/state-store.ts";
 import { aliasesOf, putAliasesBack, tellTaken } from "./aliases.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
+import { unlessAborted } from "./pause.ts";
 import { type Fate, fateOf, forGood, isOwnStorage, type TrashDefaults } from "./trash/policy.ts";
 import type { Purger } from "./trash/purger.ts";
 import { retirementOf } from "./trash/retired-description.ts";
@@ -33,6 +34,11 @@ export interface Removal {
   readonly action: RemovalAction;
   /** It is purged at once, whatever its time in the trash would be; missing: it is not. */
   readonly isForGood?: boolean | undefined;
+  /**
+   * Of a plugin's volume: its row goes whatever the plugin says, which has so many milliseconds to
+   * say it. Missing: the plugin has to do it.
+   */
+  readonly forcedMs?: number | undefined;
 }
 
 /** "release", "undo": what is left here of a volume whose data is with another engine. */
@@ -170,21 +176,37 @@ function fateOfRemoval(
 
 async function destroy(
   { state, host }: RemovalParts,
-  { driver, entry, action }: Removal,
+  { driver, entry, action, forcedMs }: Removal,
   operation: Operation,
 ): Promise<void> {
   await state.write((transaction) => transaction.putVolume({ ...entry, phase: "removing" }));
   try {
-    if (entry.origin === "made") await driver.destroy(entry.name, operation);
-    else await driver.forget(entry.name, operation);
+    await callDestroy({ driver, entry, forcedMs }, operation);
   } catch (error) {
-    await state.write((transaction) => transaction.putVolume(entry));
-    throw error;
+    if (forcedMs === undefined) {
+      await state.write((transaction) => transaction.putVolume(entry));
+      throw error;
+    }
+    const { code, message } = toEngineError(error);
+    operation.log.warn("a volume is forgotten that its plugin has not removed", {
+      ...{ volume: entry.name, driver: entry.driver, code, error: message },
+    });
   }
   await state.write((transaction) => {
     transaction.removeVolume(entry.name);
     transaction.addHistory(historyEntry(host, { action, entry }, operation));
   });
+}
+
+async function callDestroy(
+  { driver, entry, forcedMs }: Pick<Removal, "driver" | "entry" | "forcedMs">,
+  operation: Operation,
+): Promise<void> {
+  const call = entry.origin === "made" ? driver.destroy : driver.forget;
+  if (forcedMs === undefined) return await call(entry.name, operation);
+  const budget = AbortSignal.timeout(forcedMs);
+  const signal = AbortSignal.any([operation.signal, budget]);
+  await unlessAborted(call(entry.name, { ...operation, signal }), signal);
 }
 
 /** A driver that does not answer has not said that it is gone. */

@@ -28,8 +28,8 @@ export class UnfinishedRemovals {
   }
 
   /** Whether `finish` has anything to do. */
-  has(name: VolumeName): boolean {
-    return this.#waiting.some((entry) => entry.volume.name === name);
+  has({ name: driver }: Pick<VolumeDriver, "name">, name: VolumeName): boolean {
+    return this.#waiting.some(({ volume }) => volume.name === name && volume.driver === driver);
   }
 
   /** The name under which the data of a removed volume may still lie; undefined: it does not. */
@@ -38,11 +38,14 @@ export class UnfinishedRemovals {
   }
 
   /**
-   * Moves what is left of removed volumes of this name out of the way; the caller has its lease.
+   * Moves what is left of the driver's removed volumes of this name out of the way; the caller has
+   * its lease. Other drivers have other places.
    * Throws what the driver throws, and `volume.unknown` when it cannot say what is there.
    */
   async finish(driver: VolumeDriver, name: VolumeName, operation: Operation): Promise<void> {
-    const entries = this.#waiting.filter((entry) => entry.volume.name === name);
+    const entries = this.#waiting.filter(
+      ({ volume }) => volume.name === name && volume.driver === driver.name,
+    );
     const presence = await driver.get(name, operation);
     if (presence.state === "unknown") {
       throw new EngineError(

@@ -6,6 +6,8 @@ import { parseVolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { checkDescription, checkLine } from "./description.ts";
+import type { Drivers } from "./drivers.ts";
+import { checkPluginOptions } from "./engine-options.ts";
 import { changedOptions } from "./engine-options-change.ts";
 import type { EventLog } from "./event-log.ts";
 import type { History } from "./history.ts";
@@ -31,6 +33,7 @@ export interface UpkeepParts {
   readonly state: StateStore;
   readonly host: Pick<Host, "nowMs" | "programOf">;
   readonly leases: LeaseService;
+  readonly drivers: Drivers;
   readonly volumes: VolumeEngine;
   readonly events: EventLog;
   readonly guard: UseGuard;
@@ -84,12 +87,14 @@ export class Upkeep {
    * long, and `volume.option_invalid` for options of the driver and what does not fit together.
    */
   async update(name: string, change: VolumeChange, operation: Operation): Promise<VolumeEntry> {
+    const { drivers } = this.#parts;
     if (typeof change.note === "string") checkLine("note", change.note);
     return await this.#change(name, operation, (row) => {
       const labels = changedTexts(row.labels, change.labelsSet, change.labelsRemoved);
       const options = changedOptions(row.options, change.optionsSet, change.optionsRemoved);
       const note = change.note === undefined ? row.note : change.note;
       checkDescription(row.name, { labels, options });
+      if (drivers.isOfPlugin(row.driver)) checkPluginOptions(change.optionsSet);
       const changed = [
         ...differences(row.labels, labels).map((key) => `label ${key}`),
         // None of them is a secret, and who has turned the trash off is to be found.

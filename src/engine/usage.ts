@@ -1,10 +1,11 @@
 // How much space volumes take, for df and prune.
-import type { VolumeDriver } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Turns } from "../core/turns.ts";
+import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
+import { unlessAborted } from "./pause.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How many volumes are measured side by side. */
@@ -19,7 +20,7 @@ export interface VolumeUsage {
 
 export class Usage {
   readonly #state: StateStore;
-  readonly #drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly #drivers: Pick<Drivers, "get">;
   readonly #volumes: Pick<VolumeEngine, "holderCount">;
   /** Of all measurements together: many small volumes must not keep the event loop either. */
   readonly #turns = new Turns();
@@ -29,7 +30,7 @@ export class Usage {
 
   constructor(parts: {
     readonly state: StateStore;
-    readonly drivers: ReadonlyMap<string, VolumeDriver>;
+    readonly drivers: Pick<Drivers, "get">;
     readonly volumes: Pick<VolumeEngine, "holderCount">;
   }) {
     this.#state = parts.state;
@@ -125,17 +126,5 @@ export class Usage {
       for (const entry of pending) measured(entry, await this.measure(entry, operation));
     };
     await Promise.all(Array.from({ length: CONCURRENCY_COUNT }, worker));
-  }
-}
-
-/** Rejects with the signal's reason when it fires first. */
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const { promise: aborted, reject } = Promise.withResolvers<never>();
-  const onAbort = () => reject(signal.reason);
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", onAbort);
   }
 }

@@ -31,9 +31,14 @@ export interface UseGuard {
   /**
    * Throws `volume.in_use`, naming who has it, or `containers.unreachable` when an engine that may
    * have it does not answer. The caller has the volume's lease. `what` begins the message:
-   * "remove".
+   * "remove". `isForced`: holds do not count that nobody has, and whose plugin was not told yet.
    */
-  refuseInUse(entry: VolumeEntry, what: string, operation: Operation): Promise<void>;
+  refuseInUse(
+    entry: VolumeEntry,
+    what: string,
+    operation: Operation,
+    isForced?: boolean,
+  ): Promise<void>;
   /** The same for an alias that is to go: only containers count that know the volume by it. */
   refuseAliasInUse(alias: string, operation: Operation): Promise<void>;
   /**
@@ -52,9 +57,11 @@ export interface UseGuardParts {
   readonly lists: ContainerLists;
   /** Ends holds that are over. */
   readonly settle: UseGuard["settle"];
+  /** Whether nobody has this hold: only its driver has not been told. */
+  readonly isOver: (volume: string, holder: string) => boolean;
 }
 
-export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
+export function useGuard({ state, lists, settle, isOver }: UseGuardParts): UseGuard {
   return {
     settle,
     async askAll(what, operation) {
@@ -64,10 +71,12 @@ export function useGuard({ state, lists, settle }: UseGuardParts): UseGuard {
       refuseSilent(what, services, servicesQuestion);
       return { list, services };
     },
-    async refuseInUse(entry, what, operation) {
+    async refuseInUse(entry, what, operation, isForced = false) {
       const list = await lists.ask(operation);
       const containers = containersWith(list, entry.name);
-      const rows = state.read((view) => view.holders(entry.name));
+      const rows = state
+        .read((view) => view.holders(entry.name))
+        .filter(({ holder }) => !(isForced && isOver(entry.name, holder)));
       if (rows.length > 0 || containers.length > 0) {
         throw heldBy(`${what} ${entry.name}`, holderNames(containers, rows));
       }

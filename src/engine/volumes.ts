@@ -1,9 +1,9 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
-import type { VolumeDriver } from "../core/driver.ts";
+import { driverDeadlinesMs, type VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Lease, LeaseService } from "../core/lease-service.ts";
-import { type HolderId, parseDriverName, parseVolumeName, type VolumeName } from "../core/names.ts";
+import { type HolderId, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
   Labels,
@@ -15,12 +15,14 @@ import type {
 import { dropAlias, refuseAlias, resolved } from "./aliases.ts";
 import { makeVolume, unmade, type Wanted } from "./creation.ts";
 import { checkDescription } from "./description.ts";
-import { checkEngineOptions, driverOptions } from "./engine-options.ts";
+import type { Drivers } from "./drivers.ts";
+import { checkEngineOptions, checkPluginOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import { existingVolume } from "./existing.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import type { History } from "./history.ts";
 import { Holders } from "./holders.ts";
-import { isMoving, moving, refuseMoving } from "./moving.ts";
+import { refuseMoving } from "./moving.ts";
 import { refuseProtected } from "./protection.ts";
 import { type RemovalAction, refuseShown, removeData } from "./removal.ts";
 import type { TrashDefaults } from "./trash/policy.ts";
@@ -35,6 +37,9 @@ const DEFAULT_DRIVER = "local";
 /** Bytes of randomness in the name of a volume that was given none: 64 hex digits, as in Docker. */
 const ANONYMOUS_NAME_BYTES = 32;
 
+/** How long a plugin that is not ready is waited for by a removal that does not need it. */
+const FORCED_MS_MAX = 2_000;
+
 /** What a create may say. null and missing are kept apart from `{}`, as Docker's answers do. */
 export interface CreateRequest {
   /** "" or undefined: a name is made up and the volume is anonymous. */
@@ -48,7 +53,7 @@ export interface CreateRequest {
 export interface VolumeEngineParts {
   readonly state: StateStore;
   readonly leases: LeaseService;
-  readonly drivers: ReadonlyMap<string, VolumeDriver>;
+  readonly drivers: Drivers;
   readonly events: EventLog;
   readonly purger: Purger;
   readonly host: Host;
@@ -65,7 +70,8 @@ export interface VolumeEngineParts {
 
 export class VolumeEngine {
   readonly #parts: VolumeEngineParts;
-  readonly #held: HeldMounts;
+  /** What holders have mounted, for whoever sees drivers go and come back. */
+  readonly held: HeldMounts;
   /** Mounts and unmounts, for callers that have the volume's lease. */
   readonly holders: Holders;
   /** Names whose creation is under way: until it has ended their rows may be taken back. */
@@ -77,30 +83,31 @@ export class VolumeEngine {
   constructor(parts: VolumeEngineParts) {
     this.#parts = parts;
     this.#missing = new Set(parts.missing);
-    this.#held = new HeldMounts({ ...parts, missing: this.#missing });
+    this.held = new HeldMounts({ ...parts, missing: this.#missing });
     this.holders = new Holders({
       ...parts,
-      held: this.#held,
+      held: this.held,
       missing: this.#missing,
-      driverOf: (entry) => this.#driver(entry.driver),
+      driverOf: (entry) => this.#parts.drivers.of(entry),
     });
   }
 
   /**
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
    * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
-   * driver has the name, `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`,
-   * `request.invalid` (labels and options are too long), `storage.*`.
+   * driver has the name, `driver.not_found`, `plugin.*`, `volume.name_invalid`,
+   * `volume.option_invalid`, `request.invalid` (labels and options are too long), `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
-    const { leases } = this.#parts;
+    const { leases, drivers } = this.#parts;
     const isNamed = request.name !== undefined && request.name !== "";
     const text = isNamed ? String(request.name) : this.#parts.host.randomHex(ANONYMOUS_NAME_BYTES);
     const existing = this.#existing(text, request.driver);
     if (existing !== undefined) return existing;
-    const driver = this.#driver(request.driver || DEFAULT_DRIVER);
+    const driver = await drivers.find(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    checkEngineOptions(request.options);
+    if (driver.isPlugin) checkPluginOptions(request.options);
+    else checkEngineOptions(request.options);
     driver.validate(driverOptions(request.options));
     checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
@@ -132,7 +139,7 @@ export class VolumeEngine {
    */
   async clear(driver: VolumeDriver, name: VolumeName, operation: Operation): Promise<void> {
     const { unfinished, unfinishedRenames } = this.#parts;
-    if (unfinished.has(name)) await unfinished.finish(driver, name, operation);
+    if (unfinished.has(driver, name)) await unfinished.finish(driver, name, operation);
     await unfinishedRenames.finish(name, operation);
   }
 
@@ -147,17 +154,20 @@ export class VolumeEngine {
    */
   inspect(name: string): VolumeEntry {
     const entry = this.#parts.state.read((view) => view.volume(resolved(view, name)));
-    if (entry === undefined) throw notFound(name);
+    if (entry === undefined || isUnseen(entry)) throw notFound(name);
     return entry;
   }
 
-  /** The volumes a filter selects, in the order of creation. Never asks a driver. O(volumes). */
+  /**
+   * The volumes a filter selects, in the order of creation, without those that are only being
+   * made. Never asks a driver. O(volumes).
+   */
   list(filter: VolumeFilter): readonly VolumeEntry[] {
     return this.#parts.state.read((view) => {
       const isHeld = (entry: VolumeEntry) => this.holderCount(entry, view) > 0;
       const entries: VolumeEntry[] = [];
       for (const entry of view.volumes()) {
-        if (selects(filter, entry, isHeld)) entries.push(entry);
+        if (!isUnseen(entry) && selects(filter, entry, isHeld)) entries.push(entry);
       }
       return entries;
     });
@@ -181,7 +191,9 @@ export class VolumeEngine {
   ): { readonly entries: readonly VolumeEntry[]; readonly next: VolumeName | null } {
     return this.#parts.state.read((view) => {
       const names: VolumeName[] = [];
-      for (const { name } of view.volumes()) if (name > after) names.push(name);
+      for (const entry of view.volumes()) {
+        if (entry.name > after && !isUnseen(entry)) names.push(entry.name);
+      }
       names.sort();
       const page = names.slice(0, countMax);
       const next = names.length > countMax ? (page.at(-1) ?? null) : null;
@@ -196,26 +208,26 @@ export class VolumeEngine {
 
   /** Volumes that are held, and could not be mounted again after a start. */
   get unmounted(): readonly VolumeName[] {
-    return this.#held.unmounted;
+    return this.held.unmounted;
   }
 
   isUnmounted(name: VolumeName): boolean {
-    return this.#held.isUnmounted(name);
+    return this.held.isUnmounted(name);
   }
 
-  /**
-   * After a start: mounts again what holders had mounted, as far as it is not, and never rejects.
-   */
-  mountAgain(operation: Operation): Promise<void> {
-    return this.#held.tellAll(operation);
+  /** Whether a volume of this name is just being made. */
+  isMaking(name: string): boolean {
+    return this.#making.has(name);
   }
 
   /**
    * Removes a volume: out of sight at once and durably. It stays in the trash for its time, or with
-   * `purge` not at all, which wants its own name. Of an alias only the alias goes. Throws
-   * `volume.not_found`, `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`.
+   * `purge` not at all, which wants its own name. A plugin removes its own at once; with `force`
+   * the name is free whatever the plugin says. Of an alias only the alias goes. Throws
+   * `volume.not_found`, `volume.protected`, `volume.in_use`, `volume.data_foreign`, `storage.*`,
+   * `plugin.*`.
    */
-  async remove(name: string, operation: Operation, how = notForGood): Promise<void> {
+  async remove(name: string, operation: Operation, how: RemoveHow = {}): Promise<void> {
     try {
       await this.#removeOnce(name, how, operation);
     } catch (error) {
@@ -225,7 +237,7 @@ export class VolumeEngine {
     }
   }
 
-  async #removeOnce(name: string, how: typeof notForGood, operation: Operation): Promise<void> {
+  async #removeOnce(name: string, how: RemoveHow, operation: Operation): Promise<void> {
     // Whoever wants data destroyed is not to be told that it is, when only a name has gone.
     if (how.purge) {
       refuseAlias(
@@ -263,7 +275,7 @@ export class VolumeEngine {
    */
   async settle(entry: VolumeEntry, what: string, operation: Operation): Promise<void> {
     const { guard } = this.#parts;
-    if (this.#held.isMounting(entry.name)) await guard.refuseInUse(entry, what, operation);
+    if (this.held.isMounting(entry.name)) await guard.refuseInUse(entry, what, operation);
     await guard.settle([entry.name], operation);
   }
 
@@ -272,15 +284,19 @@ export class VolumeEngine {
     entry: VolumeEntry,
     action: "remove" | "prune",
     operation: Operation,
-    how = notForGood,
+    how: RemoveHow = {},
   ): Promise<RetiredEntry | undefined> {
+    const { drivers } = this.#parts;
+    const isOfPlugin = drivers.isOfPlugin(entry.driver);
+    const isForced = how.force === true && isOfPlugin;
     refuseProtected(entry, action);
     refuseMoving(entry);
-    await this.#parts.guard.refuseInUse(entry, action, operation);
-    await this.holders.endLeftovers(entry, operation);
+    await this.#parts.guard.refuseInUse(entry, action, operation, isForced);
+    if (!isForced) drivers.refuseAbsent(entry);
+    if (!isForced) await this.holders.endLeftovers(entry, operation);
     // What goes into the trash can come back: whoever goes on to write there loses nothing.
-    if (how.purge) await refuseShown(this.#parts.host, entry);
-    return await this.dropHeld(entry, action, operation, how);
+    if (how.purge && !isOfPlugin) await refuseShown(this.#parts.host, entry);
+    return await this.dropHeld(entry, action, operation, { ...how, force: isForced });
   }
 
   /** `removeHeld` for what is known to be in nobody's use, and not protected. */
@@ -288,10 +304,12 @@ export class VolumeEngine {
     entry: VolumeEntry,
     action: RemovalAction,
     operation: Operation,
-    { purge: isForGood } = notForGood,
+    { purge: isForGood, force: isForced }: RemoveHow = {},
   ): Promise<RetiredEntry | undefined> {
-    const driver = this.#driver(entry.driver);
-    const removal = { driver, entry, action, isForGood };
+    const { drivers } = this.#parts;
+    const driver = drivers.of(entry);
+    const forcedMs = drivers.isReady(entry.driver) ? driverDeadlinesMs.destroy : FORCED_MS_MAX;
+    const removal = { driver, entry, action, isForGood, ...(isForced ? { forcedMs } : {}) };
     const retired = await removeData(this.#parts, removal, operation);
     this.forget(entry.name);
     this.#parts.events.volume("destroy", entry.name, { driver: entry.driver });
@@ -339,38 +357,29 @@ export class VolumeEngine {
     }
   }
 
-  /** The volume of this name or alias, unless it is half made: that one is no answer yet. */
   #existing(name: string, driver: string | undefined): VolumeEntry | undefined {
-    const entry = this.#parts.state.read((view) => view.volume(resolved(view, name)));
-    if (entry === undefined || entry.phase === "creating" || this.#making.has(name)) return;
-    if (isMoving(entry)) throw moving(entry);
-    if (!driver || entry.driver === driver) return entry;
-    throw new EngineError(
-      "volume.exists_differently",
-      `driver '${entry.driver}' already has volume '${name}': volume name must be unique`,
-      { details: { driver: entry.driver } },
-    );
+    // Of one that is being made the row is there already, and may be taken back.
+    return this.#making.has(name) ? undefined : existingVolume(this.#parts, name, driver);
   }
 
-  /** Throws `driver.not_found`. */
+  /** Where it is not here, its calls throw `driver.not_found`. */
   driverOf(entry: VolumeEntry): VolumeDriver {
-    return this.#driver(entry.driver);
-  }
-
-  #driver(text: string): VolumeDriver {
-    const driver = this.#parts.drivers.get(text);
-    if (driver !== undefined) return driver;
-    parseDriverName(text);
-    throw new EngineError(
-      "driver.not_found",
-      `error looking up volume plugin ${text}: plugin "${text}" not found`,
-      { details: { driver: text } },
-    );
+    return this.#parts.drivers.of(entry);
   }
 }
 
-/** How a volume is removed when nobody says. */
-const notForGood: { readonly purge: boolean } = { purge: false };
+/** How a volume is removed. */
+export interface RemoveHow {
+  /** For good, at once: it does not stay in the trash. */
+  readonly purge?: boolean | undefined;
+  /** A plugin's volume is forgotten also when its plugin does not remove it. */
+  readonly force?: boolean | undefined;
+}
+
+/** Whether nobody has been told that it is there. */
+function isUnseen({ phase }: VolumeEntry): boolean {
+  return phase === "creating";
+}
 
 /** Docker's text; an empty name has one of its own. */
 export function notFound(name: string): EngineError {

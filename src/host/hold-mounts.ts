@@ -8,34 +8,45 @@ import { peerGroupOf } from "../core/mount-of.ts";
 import {
   closeDescriptor,
   moveMount,
+  openPlace,
+  openPlaceInRoot,
   openTreeClone,
   setPropagation,
   unmountTopmost,
 } from "./libc.ts";
-import { groupOf } from "./mount-facts.ts";
+import { groupOf, isMountPoint } from "./mount-facts.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
+import { HOLD_MOUNT_COMMAND, ownExecutable } from "./own-executable.ts";
 import { type StartProgram, throwIfAborted } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
-
-/** Makes our own executable a helper of `bind`: src/main.ts knows it. */
-const HOLD_MOUNT_COMMAND = "hold-mount";
 
 export interface HoldMountsParts {
   readonly start: StartProgram;
   readonly table: () => readonly MountInfo[];
 }
 
-type Places = Pick<BindRequest, "source" | "target">;
+export type Places = Pick<BindRequest, "source" | "target" | "beneath">;
+
+/**
+ * `..` in a path is looked up again when anything on this machine was moved meanwhile: as often as
+ * this, which no process that moves things all the time has outlasted yet.
+ */
+const LOOK_COUNT_MAX = 1000;
+
+/** EAGAIN by its other name. */
+const MOVED_MEANWHILE = "EWOULDBLOCK";
 
 /** The `bind` and `unbind` of core/host.ts. */
 export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "bind" | "unbind"> {
   const programs = new TargetPrograms(start);
 
   const bindByHelper = async (places: Places, signal: AbortSignal): Promise<void> => {
-    const { source, target } = places;
+    const { source, target, beneath } = places;
     await programs.untilFree(target, signal);
     const before = topmostAt(table(), target)?.mountId;
-    const result = await programs.run(target, helperOf(places), signal, {
+    const words = beneath === undefined ? [source, target] : [source, target, beneath];
+    const command = ownExecutable(HOLD_MOUNT_COMMAND, ...words);
+    const result = await programs.run(target, command, signal, {
       // Nobody was told of it. No deadline: the target stays closed for as long as it takes.
       async afterAbandoned() {
         const top = topmostAt(table(), target);
@@ -43,18 +54,16 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
         await start("umount", ["--no-canonicalize", "--", target]).result;
       },
     });
-    if (result.exitCode !== 0) throw mountFailed({ source, target }, wordsOf(result));
+    if (result.exitCode !== 0) throw mountFailed(places, wordsOf(result));
   };
 
   return {
-    async bind({ source, target: asked, mayHang }, { signal }) {
-      const places = { source, target: trueTarget(asked) };
-      if (mayHang) await bindByHelper(places, signal);
-      else {
-        throwIfAborted(signal, "mount");
-        const known = bindHere(places);
-        if (known !== undefined) return known;
-      }
+    async bind({ source, target: asked, mayHang, beneath }, { signal }) {
+      const places = { source, target: trueTarget(asked), beneath };
+      throwIfAborted(signal, "mount");
+      const known = mayHang ? "elsewhere" : bindHere(places, { mayCross: false });
+      if (typeof known === "number") return known;
+      if (known === "elsewhere") await bindByHelper(places, signal);
       const made = topmostAt(table(), places.target);
       const group = made === undefined ? undefined : peerGroupOf(made);
       if (group !== undefined) return group;
@@ -80,12 +89,22 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
 
 /**
  * Makes the mount, in this process: it waits for the source's storage. Returns its peer group where
- * the kernel tells. Throws `volume.mount_failed`, and then nothing is mounted.
+ * the kernel tells. "elsewhere": the path goes on on another mount, which may not answer, and that
+ * was not to be crossed. Throws `volume.mount_failed`, and then nothing is mounted.
  */
-export function bindHere(places: Places): number | undefined {
+export function bindHere(
+  places: Places,
+  { mayCross }: { readonly mayCross: boolean },
+): number | undefined | "elsewhere" {
+  const { source, beneath } = places;
+  let place: number | undefined;
   let descriptor: number | undefined;
   try {
-    descriptor = openTreeClone(places.source);
+    if (beneath !== undefined) {
+      place = openBeneath(beneath, source, mayCross);
+      if (place === undefined) return "elsewhere";
+    }
+    descriptor = openTreeClone(place ?? source);
     // A clone is in the group of its source. Leaving it first is what gives it one of its own,
     // and it has that before anybody gets a copy.
     setPropagation(descriptor, "private");
@@ -93,25 +112,56 @@ export function bindHere(places: Places): number | undefined {
     moveMount(descriptor, places.target);
     return groupOf(descriptor);
   } catch (thrown) {
+    if (thrown instanceof EngineError) throw thrown;
     const words = thrown instanceof Error ? thrown.message : String(thrown);
     const hint = isErrno(thrown, "ENOSYS") ? "; needs Linux 5.12" : "";
     throw mountFailed(places, `${words}${hint}`, thrown);
   } finally {
     // What was not moved to its place ends with it.
     if (descriptor !== undefined) closeDescriptor(descriptor);
+    if (place !== undefined) closeDescriptor(place);
   }
 }
 
-/** Our own executable: from sources it is the runtime, and needs to be told where they are. */
-function helperOf({ source, target }: Places): [program: string, ...args: string[]] {
-  const sources = import.meta.path.startsWith("/$bunfs/")
-    ? []
-    : [new URL("../main.ts", import.meta.url).pathname];
-  return [process.execPath, ...sources, HOLD_MOUNT_COMMAND, source, target];
+/** undefined: it lies on another mount, and that is not to be crossed. */
+function openBeneath(beneath: string, source: string, mayCross: boolean): number | undefined {
+  // The directory's own mount is the first that may not answer.
+  if (!mayCross && isMountPoint(beneath) !== false) return undefined;
+  const root = openPlace(beneath);
+  try {
+    for (let look = 1; ; look++) {
+      try {
+        return openPlaceInRoot(root, source, mayCross);
+      } catch (thrown) {
+        if (isErrno(thrown, "EXDEV") && !mayCross) return undefined;
+        if (isErrno(thrown, MOVED_MEANWHILE) && look < LOOK_COUNT_MAX) continue;
+        throw refusedBeneath(thrown);
+      }
+    }
+  } finally {
+    closeDescriptor(root);
+  }
 }
 
-function mountFailed({ source, target }: Places, words: string, cause?: unknown): EngineError {
-  return new EngineError("volume.mount_failed", `mount ${source} at ${target}: ${words}`, {
+const wordsBeneath: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such directory",
+  ENOTDIR: "it is not a directory",
+  ELOOP: "it leads through too many symbolic links, or one of /proc",
+  EXDEV: "it leads out",
+  [MOVED_MEANWHILE]: "it is moved all the time",
+};
+
+/** The same error in words; what is not in the table is itself. */
+function refusedBeneath(thrown: unknown): unknown {
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  const words = wordsBeneath[code];
+  return words === undefined ? thrown : new Error(`${words} (${code})`, { cause: thrown });
+}
+
+function mountFailed(places: Places, words: string, cause?: unknown): EngineError {
+  const { source, target, beneath } = places;
+  const from = beneath === undefined ? source : `${source} in ${beneath}`;
+  return new EngineError("volume.mount_failed", `mount ${from} at ${target}: ${words}`, {
     details: { source, target, words },
     cause,
   });

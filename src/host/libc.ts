@@ -1,5 +1,5 @@
 // The few calls of the C library that node: does not have, each a value or an Error with a code.
-import { dlopen, ptr, read } from "bun:ffi";
+import { dlopen, type FFIFunction, ptr, read } from "bun:ffi";
 import { constants } from "node:os";
 
 const signatures = {
@@ -26,15 +26,22 @@ let loaded: Library | undefined;
 
 /** Loaded at the first call: who never needs it pays nothing. */
 function libc(): Library {
-  loaded ??= load();
+  loaded ??= load(signatures);
   return loaded;
 }
 
-function load(): Library {
+/** More calls of the C library, for a file that has many of its own. */
+export function loadLibc<Calls extends Record<string, FFIFunction>>(calls: Calls) {
+  // What is loaded at the first error would hide that error's number.
+  libc();
+  return load(calls);
+}
+
+function load<Calls extends Record<string, FFIFunction>>(calls: Calls) {
   let failure: unknown;
   for (const name of libraryNames) {
     try {
-      return dlopen(name, signatures).symbols;
+      return dlopen(name, calls).symbols;
     } catch (thrown) {
       failure ??= thrown;
     }
@@ -54,7 +61,7 @@ const errorNames = new Map(Object.entries(constants.errno).map(([name, number]) 
 errorNames.set(constants.errno.EWOULDBLOCK, "EWOULDBLOCK");
 
 /** Must be the first thing after the call: anything else may set another errno. */
-function systemError(syscall: string): SystemError {
+export function systemError(syscall: string): SystemError {
   const location = libc().__errno_location();
   const number = location === null ? 0 : read.i32(location, 0);
   const code = errorNames.get(number) ?? `errno ${number}`;
@@ -128,12 +135,15 @@ const propagationBits = { private: 1n << 18n, shared: 1n << 20n } as const;
 const emptyPath = Buffer.from("\0");
 
 /**
- * A copy of the mount that `path` lies on, rooted there and mounted nowhere, without what is
- * mounted below. Returns its descriptor; closing that ends what was not moved to a place.
+ * A copy of the mount that a path or an open directory lies on, rooted there and mounted nowhere,
+ * without what is mounted below. Returns its descriptor; closing that ends what was not moved to a
+ * place.
  */
-export function openTreeClone(path: string): number {
-  const flags = OPEN_TREE_CLONE_CLOEXEC;
-  const made = Number(libc().syscall(SYS_open_tree, AT_FDCWD, pathBytes(path), flags, null, 0));
+export function openTreeClone(place: string | number): number {
+  const isPath = typeof place === "string";
+  const [from, path] = isPath ? [AT_FDCWD, pathBytes(place)] : [place, emptyPath];
+  const flags = isPath ? OPEN_TREE_CLONE_CLOEXEC : OPEN_TREE_CLONE_CLOEXEC | AT_EMPTY_PATH;
+  const made = Number(libc().syscall(SYS_open_tree, from, path, flags, null, 0));
   if (made < 0) throw systemError("open_tree");
   return made;
 }
@@ -168,8 +178,11 @@ export function unmountTopmost(target: string): void {
 
 const SYS_openat2 = 437;
 const SYS_statmount = 457;
+const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
 const O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC = 0o10000000n | 0o200000n | 0o400000n | 0o2000000n;
 const RESOLVE_NO_XDEV = 1n;
+const RESOLVE_NO_MAGICLINKS = 2n;
+const RESOLVE_IN_ROOT = 16n;
 const AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT_DONT_SYNC = 0x100 | 0x800 | 0x4000;
 const STATX_MNT_ID_UNIQUE = 0x4000;
 const STATX_ATTR_MOUNT_ROOT = 0x2000n;
@@ -194,18 +207,43 @@ const statmountRequest = new BigUint64Array(4);
  * is mounted there, which may be storage that does not answer. Needs Linux 5.6: ENOSYS.
  */
 export function isMountedOn(parent: number, name: string): boolean {
-  const how = new BigUint64Array([O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC, 0n, RESOLVE_NO_XDEV]);
+  try {
+    libc().close(openat2(parent, name, [O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC, RESOLVE_NO_XDEV]));
+    return false;
+  } catch (thrown) {
+    if (thrown instanceof Error && "code" in thrown && thrown.code === "EXDEV") return true;
+    throw thrown;
+  }
+}
+
+/** A directory, for its place only. Returns a descriptor. Follows links, and waits. */
+export function openPlace(path: string): number {
+  return openat2(AT_FDCWD, path, [O_PATH_DIRECTORY_CLOEXEC, 0n]);
+}
+
+/**
+ * The directory at a path inside an open one, as a process sees it whose `/` that is: links and
+ * `..` lead nowhere else. Links of /proc are refused with ELOOP. Unless `mayCross`, what lies on
+ * another mount is refused with EXDEV, and has not been asked anything then. EWOULDBLOCK (EAGAIN):
+ * something was moved on this machine meanwhile; try again.
+ */
+export function openPlaceInRoot(root: number, path: string, mayCross: boolean): number {
+  const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (mayCross ? 0n : RESOLVE_NO_XDEV);
+  return openat2(root, path, [O_PATH_DIRECTORY_CLOEXEC, resolve]);
+}
+
+function openat2(
+  from: number,
+  name: string,
+  [flags, resolve]: readonly [flags: bigint, resolve: bigint],
+): number {
+  const how = new BigUint64Array([flags, 0n, resolve]);
   const path = pathBytes(name);
   // The kernel takes a number where the other calls have a pointer.
   const size = BigInt(how.byteLength);
-  const opened = Number(libc().syscall(SYS_openat2, parent, path, ptr(how), size, 0));
-  if (opened >= 0) {
-    libc().close(opened);
-    return false;
-  }
-  const error = systemError("openat2");
-  if (error.code === "EXDEV") return true;
-  throw error;
+  const opened = Number(libc().syscall(SYS_openat2, from, path, ptr(how), size, 0));
+  if (opened < 0) throw systemError("openat2");
+  return opened;
 }
 
 /** Which mount has its root at a place: an id that is never used again. */

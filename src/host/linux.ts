@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
 import { ownDirectory } from "./directory-owner.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
+import { makeLayers } from "./layers.ts";
 import { isMountPoint } from "./mount-facts.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
@@ -32,6 +33,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     mounts: table,
     ...makeMounts({ start, table }),
     ...makeHoldMounts({ start, table }),
+    ...makeLayers(start),
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
     mountsBelow: (directories) => findMountsBelow(directories, table),

@@ -22,13 +22,13 @@ const debianPackages: Readonly<Record<string, string>> = {
   ionice: "util-linux",
   setpriv: "util-linux",
   podman: "podman",
+  conmon: "conmon",
+  runc: "runc",
+  crun: "crun",
   groupadd: "passwd",
   groupdel: "passwd",
   "mount.nfs": "nfs-common",
   "mount.cifs": "cifs-utils",
-  conmon: "conmon",
-  runc: "runc",
-  crun: "crun",
 };
 
 /** A program that has been started. */

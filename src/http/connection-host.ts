@@ -2,6 +2,7 @@
 import type { Connection } from "./connection.ts";
 import type { Handler, HttpRequest, HttpResponse } from "./message.ts";
 import type { OutputRoom } from "./output-room.ts";
+import type { StreamsBody } from "./request-parser.ts";
 
 /** How long each state may last, in milliseconds. */
 export interface ConnectionTimeouts {
@@ -9,7 +10,7 @@ export interface ConnectionTimeouts {
   readonly idleMs: number;
   /** From the first byte of a request to the end of its head. */
   readonly headMs: number;
-  /** From the end of the head to the end of the body. */
+  /** From the end of the head to the end of the body; of a streamed one: to its next byte. */
   readonly bodyMs: number;
   /** A client takes none of the output that waits for it. */
   readonly stallMs: number;
@@ -24,6 +25,7 @@ export interface ConnectionHost {
   /** A bug in the server itself: the connection is destroyed. */
   readonly onServerError: (error: unknown) => void;
   readonly bodyBytesMax: number;
+  readonly streamsBody: StreamsBody | undefined;
   readonly timeouts: ConnectionTimeouts;
   /** Coarse: the time of the last sweep. */
   nowMs: number;

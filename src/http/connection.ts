@@ -14,6 +14,7 @@ import { DISCARDED_BYTES_MAX, WAITING_INPUT_BYTES_MAX } from "./limits.ts";
 import type { AnyResponse, ParsedRequest, Peer, StreamingResponse } from "./message.ts";
 import type { OutputHolder, WaitingAnswer } from "./output-room.ts";
 import { HttpRefusal, malformed } from "./refusal.ts";
+import { RequestBody } from "./request-body.ts";
 import { RequestParser } from "./request-parser.ts";
 import { failureResponse, headText, isBodiless, refusalText, wholeText } from "./response-text.ts";
 import { SocketOutput } from "./socket-output.ts";
@@ -36,6 +37,8 @@ export class Connection implements OutputHolder {
   #awaits: "request" | "head" | "body" = "request";
   #exchange: Exchange | undefined;
   #stream: SocketStream | undefined;
+  /** Of the request that is being handled, if its body is streamed. */
+  #body: RequestBody | undefined;
   #hasInputEnded = false;
   #discardedBytes = 0;
   readonly #onResponse = (response: AnyResponse): void => {
@@ -51,7 +54,7 @@ export class Connection implements OutputHolder {
     this.#socket = socket;
     this.#peer = peer;
     this.#host = host;
-    this.#parser = new RequestParser(host.bodyBytesMax);
+    this.#parser = new RequestParser(host.bodyBytesMax, host.streamsBody);
     this.#input = new InputShare(host);
     this.#output = new SocketOutput(socket, host.room, this);
     this.#deadlineMs = host.nowMs + host.timeouts.headMs;
@@ -66,16 +69,14 @@ export class Connection implements OutputHolder {
   /** Called by the sweep: ends what has lasted too long. */
   checkDeadline(nowMs: number): void {
     if (this.#state === "streaming") {
-      if (this.#stream?.isStalled(nowMs, this.#host.timeouts.stallMs) === true) {
-        this.destroy();
-      }
+      if (this.#stream?.isStalled(nowMs, this.#host.timeouts.stallMs) === true) this.destroy();
       return;
     }
-    if (nowMs < this.#deadlineMs) {
-      return;
-    }
-    if (this.#state === "reading" && this.#awaits !== "request") {
-      this.refuse(new HttpRefusal(408, `the ${this.#awaits} of the request took too long`));
+    const isBodyLate = this.#body?.isLate === true;
+    if (nowMs < this.#deadlineMs && !isBodyLate) return;
+    if (isBodyLate || (this.#state === "reading" && this.#awaits !== "request")) {
+      const late = isBodyLate ? "body" : this.#awaits;
+      this.refuse(new HttpRefusal(408, `the ${late} of the request took too long`));
     } else if (this.#state === "waiting") {
       this.#exchange = undefined;
       this.#output.release();
@@ -107,17 +108,14 @@ export class Connection implements OutputHolder {
   }
 
   #onData(chunk: Buffer): void {
-    if (this.#state === "closed") {
-      return;
-    }
+    if (this.#state === "closed") return;
     if (this.#state === "lingering") {
       this.#discardedBytes += chunk.length;
-      if (this.#discardedBytes > DISCARDED_BYTES_MAX) {
-        this.destroy();
-      }
+      if (this.#discardedBytes > DISCARDED_BYTES_MAX) this.destroy();
       return;
     }
     this.#parser.feed(chunk);
+    this.#body?.wake();
     if (this.#state === "reading") {
       this.#advance();
     } else if (this.#parser.waitingBytes > WAITING_INPUT_BYTES_MAX) {
@@ -136,12 +134,7 @@ export class Connection implements OutputHolder {
       try {
         request = this.#parser.next();
       } catch (error) {
-        if (error instanceof HttpRefusal) {
-          this.refuse(error);
-        } else {
-          this.#host.onServerError(error);
-          this.destroy();
-        }
+        this.#onMistake(error);
         return;
       }
       if (request === undefined) {
@@ -150,6 +143,16 @@ export class Connection implements OutputHolder {
       }
       this.#handle(request);
     }
+  }
+
+  /** The parser has thrown. */
+  #onMistake(error: unknown): void {
+    if (error instanceof HttpRefusal) {
+      this.refuse(error);
+      return;
+    }
+    this.#host.onServerError(error);
+    this.destroy();
   }
 
   #awaitInput(): void {
@@ -169,6 +172,10 @@ export class Connection implements OutputHolder {
       this.#deadlineMs = nowMs + (awaits === "head" ? timeouts.headMs : timeouts.bodyMs);
     }
     this.#awaits = awaits;
+    this.#wantInput();
+  }
+
+  #wantInput(): void {
     if (this.#parser.takeContinue()) this.#socket.write(CONTINUE);
     if (this.#socket.isPaused()) this.#socket.resume();
   }
@@ -177,10 +184,22 @@ export class Connection implements OutputHolder {
     this.#awaits = "request";
     const exchange = new Exchange(request, this.#peer);
     this.#exchange = exchange;
-    if (this.#hasInputEnded) {
-      exchange.abort();
-    }
+    if (this.#parser.isStreaming) this.#body = exchange.bodyStream = this.#makeBody();
+    if (this.#hasInputEnded) exchange.abort();
     this.#ask(exchange);
+  }
+
+  #makeBody(): RequestBody {
+    return new RequestBody(this.#parser, this.#host, {
+      awaitBody: () => (this.#hasInputEnded ? this.#endOfInput() : this.#wantInput()),
+      onTaken: () => this.#input.count(this.#parser.waitingBytes),
+      onMistake: (error) => this.#onMistake(error),
+    });
+  }
+
+  #failBody(): void {
+    this.#body?.fail("the body of the request did not come whole");
+    this.#body = undefined;
   }
 
   #ask(exchange: Exchange): void {
@@ -198,32 +217,28 @@ export class Connection implements OutputHolder {
       this.#fail(error);
       return;
     }
-    if (result instanceof Promise) {
-      result.then(this.#onResponse, this.#onFailure);
-    } else {
-      this.#respond(result);
-    }
+    if (result instanceof Promise) result.then(this.#onResponse, this.#onFailure);
+    else this.#respond(result);
   }
 
   #fail(error: unknown): void {
     const exchange = this.#exchange;
-    if (exchange === undefined) {
-      return;
-    }
+    if (exchange === undefined) return;
     this.#host.room.release(this);
     this.#respond(failureResponse(() => this.#host.onHandlerError(error, exchange)));
   }
 
   #respond(response: AnyResponse): void {
     const exchange = this.#exchange;
-    if (exchange === undefined) {
-      return;
-    }
+    if (exchange === undefined) return;
     if (this.#state !== "handling") {
       // The client has gone. The exchange was kept until now for the sake of error reports.
       this.#exchange = undefined;
       return;
     }
+    // Where more of the body is to come, nobody will read it.
+    if (this.#body?.leave() === false) exchange.isLast = true;
+    this.#body = undefined;
     let output: string | Buffer;
     try {
       const head = headText(response.status, response.headers) + this.#host.dateLine;
@@ -237,9 +252,7 @@ export class Connection implements OutputHolder {
         output = `${head}${connectionLine}\r\n`;
       } else {
         const answer = wholeText(head, response, { connectionLine, isHead });
-        if (typeof answer !== "string" && !this.#takeRoom(exchange, answer.bytes)) {
-          return;
-        }
+        if (typeof answer !== "string" && !this.#takeRoom(exchange, answer.bytes)) return;
         output = typeof answer === "string" ? answer : answer.encode();
       }
     } catch (error) {
@@ -294,9 +307,7 @@ export class Connection implements OutputHolder {
 
   #sendStream(exchange: Exchange, head: string, response: StreamingResponse): void {
     const { isVersion11 } = exchange;
-    if (!isVersion11) {
-      exchange.isLast = true;
-    }
+    if (!isVersion11) exchange.isLast = true;
     const encoding = isVersion11 ? "Transfer-Encoding: chunked\r\n" : "";
     this.#state = "streaming";
     this.#socket.write(`${head}${encoding}${exchange.connectionLine(this.#endsAnyway)}\r\n`);
@@ -317,17 +328,12 @@ export class Connection implements OutputHolder {
       this.destroy();
       return;
     }
-    if (this.#stream === stream && this.#hasInputEnded) {
-      this.destroy();
-    } else if (this.#host.isDraining && response.endless) {
-      stream.cut();
-    }
+    if (this.#stream === stream && this.#hasInputEnded) this.destroy();
+    else if (this.#host.isDraining && response.endless) stream.cut();
   }
 
   #onStreamEnd(stream: SocketStream): void {
-    if (this.#state !== "streaming" || this.#stream !== stream) {
-      return;
-    }
+    if (this.#state !== "streaming" || this.#stream !== stream) return;
     this.#stream = undefined;
     if (this.#socket.writableNeedDrain) {
       this.#settle(false);
@@ -345,15 +351,13 @@ export class Connection implements OutputHolder {
   #endExchange(): void {
     const exchange = this.#exchange;
     this.#exchange = undefined;
-    if (exchange === undefined || exchange.isLast) {
-      this.#endOutput();
-    } else {
-      this.#state = "reading";
-    }
+    if (exchange === undefined || exchange.isLast) this.#endOutput();
+    else this.#state = "reading";
   }
 
   #endOutput(): void {
     this.#state = "lingering";
+    this.#failBody();
     const { nowMs, timeouts } = this.#host;
     const isFlushed = this.#socket.writableLength === 0;
     this.#deadlineMs = nowMs + (isFlushed ? timeouts.lingerMs : timeouts.stallMs);
@@ -368,6 +372,7 @@ export class Connection implements OutputHolder {
       this.#endOfInput();
     } else if (this.#state === "handling" || this.#state === "waiting") {
       this.#exchange?.abort();
+      this.#body?.wake();
     } else if (this.#state === "streaming") {
       this.destroy();
     }
@@ -380,9 +385,7 @@ export class Connection implements OutputHolder {
   }
 
   #onClose(): void {
-    if (this.#state === "closed") {
-      return;
-    }
+    if (this.#state === "closed") return;
     const wasHandling = this.#state === "handling";
     this.#state = "closed";
     this.#parser.release();
@@ -391,9 +394,8 @@ export class Connection implements OutputHolder {
     this.#stream?.abort();
     this.#stream = undefined;
     this.#exchange?.abort();
-    if (!wasHandling) {
-      this.#exchange = undefined;
-    }
+    this.#failBody();
+    if (!wasHandling) this.#exchange = undefined;
     this.#host.forget(this);
   }
 }

@@ -11,6 +11,7 @@ export class Exchange implements HttpRequest {
   readonly isVersion11: boolean;
   readonly keepsAlive: boolean;
   readonly peer: Peer | undefined;
+  bodyStream: AsyncIterable<Uint8Array> | undefined;
   /** The connection ends with this answer. */
   isLast = false;
   #isAborted = false;

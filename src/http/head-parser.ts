@@ -196,11 +196,7 @@ function isBlank(code: number): boolean {
 }
 
 /** Decides where the body ends, or refuses what two readers could read differently. */
-export function framingOf(
-  headers: ReadonlyMap<string, string>,
-  isVersion11: boolean,
-  bodyBytesMax: number,
-): Framing {
+export function framingOf(headers: ReadonlyMap<string, string>, isVersion11: boolean): Framing {
   if (isVersion11 && !headers.has("host")) {
     throw malformed("the Host field is missing");
   }
@@ -225,9 +221,6 @@ export function framingOf(
     return { bodyLength: "chunked", keepsAlive, expectsContinue };
   }
   const bodyLength = length === undefined ? 0 : parseLength(length);
-  if (bodyLength > bodyBytesMax) {
-    throw bodyTooLarge(bodyBytesMax);
-  }
   return { bodyLength, keepsAlive, expectsContinue };
 }
 

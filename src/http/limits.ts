@@ -12,6 +12,9 @@ export const METHOD_CHARACTERS_MAX = 32;
 /** The body of one request, unless the assembler of the server says otherwise. */
 export const BODY_BYTES_MAX_DEFAULT = 4 * 1024 * 1024;
 
+/** Who sends a streamed body more slowly on the average, after the time of a body, is given up. */
+export const BODY_BYTES_PER_SECOND_MIN = 1024;
+
 /** One chunk-size line (with its extensions) or one trailer line of a chunked request body. */
 export const CHUNK_LINE_BYTES_MAX = 4 * 1024;
 

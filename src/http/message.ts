@@ -18,7 +18,7 @@ export interface ParsedRequest {
   readonly query: string;
   /** By lower-cased name. Fields that came more than once are joined by a comma and a space. */
   readonly headers: ReadonlyMap<string, string>;
-  /** The whole body; empty if there is none. */
+  /** The whole body; empty if there is none, and if it is streamed. */
   readonly body: Uint8Array;
   /** HTTP/1.1; otherwise HTTP/1.0. */
   readonly isVersion11: boolean;
@@ -28,6 +28,13 @@ export interface ParsedRequest {
 
 /** What a handler gets. */
 export interface HttpRequest extends ParsedRequest {
+  /**
+   * The body, while it comes, of a request that the server was told to stream: in pieces of whatever
+   * size, each once; who stops reading may go on later. Throws `operation.cancelled` if it does not
+   * come whole. What is not read when the request is answered is lost, and then the connection ends
+   * unless that was little. undefined: there is no body, or all of it is in `body`.
+   */
+  readonly bodyStream?: AsyncIterable<Uint8Array> | undefined;
   /** Undefined where the kernel knows no peer, such as on TCP. */
   readonly peer: Peer | undefined;
   /**

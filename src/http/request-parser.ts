@@ -3,7 +3,11 @@
 // Pull-style: `feed` hands in what came, `next` gives the next whole request or says that more is
 // needed. Each byte is looked at a bounded number of times. What has not been given out yet lies in
 // one buffer from `#start` to `#end`; it doubles when it must grow, so the cost stays linear.
+//
+// A request whose body is streamed is given out at the end of its head; `nextOfBody` then gives the
+// body in the pieces in which it came, until its end, and only then `next` goes on.
 import { Buffer } from "node:buffer";
+import { chunkLineEnd, chunkSize } from "./chunk-lines.ts";
 import {
   bodyTooLarge,
   type Framing,
@@ -12,7 +16,7 @@ import {
   parseRequestLine,
   type RequestLine,
 } from "./head-parser.ts";
-import { CHUNK_LINE_BYTES_MAX, HEAD_BYTES_MAX, TRAILER_BYTES_MAX } from "./limits.ts";
+import { HEAD_BYTES_MAX, TRAILER_BYTES_MAX } from "./limits.ts";
 import type { ParsedRequest } from "./message.ts";
 import { HttpRefusal, malformed } from "./refusal.ts";
 
@@ -35,9 +39,13 @@ interface Head {
 /** Where the decoder of a chunked body is: what the next unread byte belongs to. */
 type ChunkPart = "size" | "data" | "data_end" | "trailer";
 
+/** Whether the body of a request is to be streamed, by what its request line says. */
+export type StreamsBody = (method: string, path: string) => boolean;
+
 /** The parser of one connection. After it has thrown an `HttpRefusal` it must not be used again. */
 export class RequestParser {
   readonly #bodyBytesMax: number;
+  readonly #streamsBody: StreamsBody | undefined;
   #buffer: Buffer = EMPTY;
   /** True if bytes may be appended in place: the buffer was made here. */
   #ownsBuffer = false;
@@ -58,9 +66,13 @@ export class RequestParser {
   /** The decoded body lies between `#start` and here. */
   #bodyEnd = 0;
   #trailerBytes = 0;
+  #isStreaming = false;
+  /** Of a streamed body with a Content-Length. */
+  #streamBytesLeft = 0;
 
-  constructor(bodyBytesMax: number) {
+  constructor(bodyBytesMax: number, streamsBody?: StreamsBody) {
     this.#bodyBytesMax = bodyBytesMax;
+    this.#streamsBody = streamsBody;
   }
 
   /** Bytes that came and belong to no request that was given out. */
@@ -78,6 +90,11 @@ export class RequestParser {
     return this.#head !== undefined;
   }
 
+  /** True from the head of a request whose body is streamed to the end of that body. */
+  get isStreaming(): boolean {
+    return this.#isStreaming;
+  }
+
   /** True once for each request whose sender waits for "100 Continue" and whose body is awaited. */
   takeContinue(): boolean {
     const owes = this.#owesContinue && this.#head !== undefined;
@@ -87,12 +104,13 @@ export class RequestParser {
 
   /** Takes the bytes over: the caller must not use them afterwards. */
   feed(chunk: Buffer): void {
-    if (this.#start === this.#end && this.#head === undefined) {
+    if (this.#start === this.#end && (this.#head === undefined || this.#isStreaming)) {
       this.#buffer = chunk;
       this.#ownsBuffer = false;
       this.#start = 0;
       this.#scanned = 0;
       this.#lineStart = 0;
+      this.#bodyEnd = 0;
       this.#end = chunk.length;
       return;
     }
@@ -113,6 +131,10 @@ export class RequestParser {
       }
       return undefined;
     }
+    if (this.#isStreaming) {
+      this.#head = head;
+      return requestOf(head, EMPTY);
+    }
     const body =
       head.framing.bodyLength === "chunked"
         ? this.#readChunkedBody()
@@ -122,10 +144,59 @@ export class RequestParser {
       return undefined;
     }
     this.#beginMessage();
-    const { method, target, path, query, isVersion11 } = head.line;
-    const { headers } = head;
-    const { keepsAlive } = head.framing;
-    return { method, target, path, query, headers, body, isVersion11, keepsAlive };
+    return requestOf(head, body);
+  }
+
+  /**
+   * While `isStreaming`: what has come of the body and was not given out, which stays as it is;
+   * undefined if more bytes are needed. "end": the body is whole. Throws `HttpRefusal`.
+   */
+  nextOfBody(): Uint8Array | "end" | undefined {
+    const isChunked = this.#head?.framing.bodyLength === "chunked";
+    const piece = isChunked ? this.#nextOfChunks() : this.#nextOfLength();
+    if (piece === "end") {
+      this.#isStreaming = false;
+      this.#beginMessage();
+    }
+    return piece;
+  }
+
+  #nextOfLength(): Uint8Array | "end" | undefined {
+    if (this.#streamBytesLeft === 0) return "end";
+    const piece = this.#takeOfBody(this.#streamBytesLeft);
+    this.#streamBytesLeft -= piece?.length ?? 0;
+    return piece;
+  }
+
+  #takeOfBody(bytesMax: number): Uint8Array | undefined {
+    const count = Math.min(bytesMax, this.#end - this.#start);
+    if (count === 0) return undefined;
+    const piece = this.#buffer.subarray(this.#start, this.#start + count);
+    this.#moveStart(this.#start + count);
+    return piece;
+  }
+
+  #nextOfChunks(): Uint8Array | "end" | undefined {
+    for (;;) {
+      if (this.#chunkPart === "data") {
+        const piece = this.#takeOfBody(this.#chunkBytesLeft);
+        this.#chunkBytesLeft -= piece?.length ?? 0;
+        if (this.#chunkBytesLeft === 0) this.#chunkPart = "data_end";
+        return piece;
+      }
+      const lineStart = this.#scanned;
+      const lineEnd = chunkLineEnd(this.#buffer, this.#scanned, this.#end);
+      if (lineEnd === undefined) return undefined;
+      const isWhole = this.#endChunkLine(lineStart, lineEnd);
+      this.#moveStart(lineEnd + 2);
+      if (isWhole) return "end";
+    }
+  }
+
+  #moveStart(start: number): void {
+    this.#start = start;
+    this.#scanned = start;
+    this.#bodyEnd = start;
   }
 
   /** Lets go of all memory, at the end of the connection. */
@@ -168,7 +239,8 @@ export class RequestParser {
     }
     const block = this.#buffer.toString("latin1", this.#fieldsStart, headEnd - 2);
     const headers = parseFields(block);
-    const framing = framingOf(headers, line.isVersion11, this.#bodyBytesMax);
+    const framing = framingOf(headers, line.isVersion11);
+    if (framing.bodyLength !== 0) this.#decideStreaming(line, framing.bodyLength);
     this.#start = headEnd;
     this.#scanned = headEnd;
     this.#bodyEnd = headEnd;
@@ -176,6 +248,13 @@ export class RequestParser {
     this.#trailerBytes = 0;
     this.#owesContinue = framing.expectsContinue;
     return { line, headers, framing };
+  }
+
+  #decideStreaming({ method, path }: RequestLine, bodyLength: number | "chunked"): void {
+    this.#isStreaming = this.#streamsBody?.(method, path) === true;
+    if (bodyLength === "chunked") this.#streamBytesLeft = 0;
+    else if (this.#isStreaming) this.#streamBytesLeft = bodyLength;
+    else if (bodyLength > this.#bodyBytesMax) throw bodyTooLarge(this.#bodyBytesMax);
   }
 
   /** Looks at new bytes only. Returns the position after the empty line that ends the head. */
@@ -257,26 +336,34 @@ export class RequestParser {
         this.#chunkPart = "data_end";
       }
       const lineStart = this.#scanned;
-      const lineEnd = this.#chunkLineEnd();
+      const lineEnd = chunkLineEnd(this.#buffer, this.#scanned, this.#end);
       if (lineEnd === undefined) {
         return this.#awaitMoreOfBody();
       }
       this.#scanned = lineEnd + 2;
-      if (this.#chunkPart === "data_end") {
-        if (lineEnd !== lineStart) {
-          throw malformed("a chunk is longer than its size");
-        }
-        this.#chunkPart = "size";
-      } else if (this.#chunkPart === "size") {
-        this.#beginChunk(lineStart, lineEnd);
-      } else if (lineEnd === lineStart) {
+      if (this.#endChunkLine(lineStart, lineEnd)) {
         const body = this.#buffer.subarray(this.#start, this.#bodyEnd);
         this.#start = this.#scanned;
         return body;
-      } else {
-        this.#countTrailer(lineEnd - lineStart);
       }
     }
+  }
+
+  /** Reads a line of the framing; true for the one that ends the body. */
+  #endChunkLine(lineStart: number, lineEnd: number): boolean {
+    if (this.#chunkPart === "data_end") {
+      if (lineEnd !== lineStart) {
+        throw malformed("a chunk is longer than its size");
+      }
+      this.#chunkPart = "size";
+    } else if (this.#chunkPart === "size") {
+      this.#beginChunk(lineStart, lineEnd);
+    } else if (lineEnd === lineStart) {
+      return true;
+    } else {
+      this.#countTrailer(lineEnd - lineStart);
+    }
+    return false;
   }
 
   #awaitMoreOfBody(): undefined {
@@ -286,50 +373,10 @@ export class RequestParser {
     return undefined;
   }
 
-  /** Where the CR of the line at `#scanned` is. */
-  #chunkLineEnd(): number | undefined {
-    const buffer = this.#buffer;
-    const stop = Math.min(this.#end, this.#scanned + CHUNK_LINE_BYTES_MAX);
-    for (let index = this.#scanned; index < stop; index++) {
-      const byte = buffer[index] ?? 0;
-      if ((byte >= SPACE && byte !== DELETE) || byte === TAB) {
-        continue;
-      }
-      if (byte !== CR) {
-        throw malformed("a control character or LF alone in the framing of the body");
-      }
-      if (index + 1 === this.#end) {
-        return undefined;
-      }
-      if (buffer[index + 1] !== LF) {
-        throw malformed("a CR without LF in the framing of the body");
-      }
-      return index;
-    }
-    if (this.#end - this.#scanned >= CHUNK_LINE_BYTES_MAX) {
-      throw malformed(`a chunk line is longer than ${CHUNK_LINE_BYTES_MAX} bytes`);
-    }
-    return undefined;
-  }
-
   #beginChunk(lineStart: number, lineEnd: number): void {
-    let index = lineStart;
-    let size = 0;
-    for (; index < lineEnd; index++) {
-      const digit = hexDigit(this.#buffer[index] ?? 0);
-      if (digit < 0) {
-        break;
-      }
-      size = size * 16 + digit;
-      if (this.#bodyEnd - this.#start + size > this.#bodyBytesMax) {
-        throw bodyTooLarge(this.#bodyBytesMax);
-      }
-    }
-    const after = this.#buffer[index];
-    const isExtended = index < lineEnd && (after === 0x3b || after === SPACE || after === TAB);
-    if (index === lineStart || (index < lineEnd && !isExtended)) {
-      throw malformed("a chunk size is not a hexadecimal number");
-    }
+    const bytesMax = this.#isStreaming ? Number.MAX_SAFE_INTEGER : this.#bodyBytesMax;
+    const size = chunkSize(this.#buffer, lineStart, lineEnd);
+    if (this.#bodyEnd - this.#start + size > bytesMax) throw bodyTooLarge(bytesMax);
     this.#chunkBytesLeft = size;
     this.#chunkPart = size === 0 ? "trailer" : "data";
   }
@@ -342,10 +389,8 @@ export class RequestParser {
   }
 }
 
-function hexDigit(byte: number): number {
-  if (byte >= 0x30 && byte <= 0x39) {
-    return byte - 0x30;
-  }
-  const lower = byte | 0x20;
-  return lower >= 0x61 && lower <= 0x66 ? lower - 0x57 : -1;
+function requestOf({ line, headers, framing }: Head, body: Uint8Array): ParsedRequest {
+  const { method, target, path, query, isVersion11 } = line;
+  const { keepsAlive } = framing;
+  return { method, target, path, query, headers, body, isVersion11, keepsAlive };
 }

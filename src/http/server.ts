@@ -9,6 +9,7 @@ import { BODY_BYTES_MAX_DEFAULT, REFUSED_CONNECTIONS_MAX } from "./limits.ts";
 import type { Handler, HttpRequest, HttpResponse, Peer } from "./message.ts";
 import { OutputRoom } from "./output-room.ts";
 import { HttpRefusal } from "./refusal.ts";
+import type { StreamsBody } from "./request-parser.ts";
 import {
   listenAtPath,
   listenOnDescriptor,
@@ -26,6 +27,8 @@ export interface HttpServerParts {
   readonly onServerError: (error: unknown) => void;
   /** Many long answers were cut off: their memory is to be collected. At most once a sweep. */
   readonly onMuchDropped?: () => void;
+  /** Requests whose body is streamed, by method and path (as sent, without the query). */
+  readonly streamsBody?: StreamsBody | undefined;
   readonly limits?: Partial<HttpServerLimits> | undefined;
   readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
   readonly clock: Pick<Host, "monotonicMs" | "nowMs">;
@@ -68,6 +71,7 @@ export class HttpServer {
       handler: parts.handler,
       onHandlerError: parts.onHandlerError,
       onServerError: parts.onServerError,
+      streamsBody: parts.streamsBody,
       bodyBytesMax: parts.limits?.bodyBytesMax ?? BODY_BYTES_MAX_DEFAULT,
       timeouts: { ...TIMEOUTS_DEFAULT, ...parts.timeouts },
       nowMs: 0,

@@ -19,7 +19,11 @@ export const BREAKER_REST_MS_MAX = 60_000;
 export const BREAKER_VOLUME_COUNT_MAX = 10_000;
 
 /** The failures that mean that nothing answered. */
-const silentCodes: ReadonlySet<ErrorCode> = new Set(["driver.timed_out", "storage.failed"]);
+const silentCodes: ReadonlySet<ErrorCode> = new Set([
+  "driver.timed_out",
+  "plugin.unreachable",
+  "storage.failed",
+]);
 
 /** What removal is made of. Its deadlines bound it, so a rest would only stand in the way. */
 const waysOut: ReadonlySet<DriverCall> = new Set([

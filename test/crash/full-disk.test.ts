@@ -162,7 +162,16 @@ whenPossible(requirements, "a disk without inodes", () =>
 async function expectRefusedStart(root: string, message: RegExp): Promise<void> {
   const [program, ...first] = holdfastCommand();
   const socket = `${temporaryDirectory()}/holdfast.sock`;
-  const place = ["--root", root, "--host", `unix://${socket}`, "--plugin-socket", "none"];
+  const place = [
+    "--root",
+    root,
+    "--host",
+    `unix://${socket}`,
+    "--plugin-socket",
+    "none",
+    "--plugin-sockets",
+    "none",
+  ];
   const words = [...first, "daemon", ...place];
   const ended = await runToEnd(program, words, { timeoutMs: 30_000 });
   rmSync(join(socket, ".."), { recursive: true, force: true });

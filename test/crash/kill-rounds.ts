@@ -143,7 +143,16 @@ async function loadAndKill(parts: {
 async function killDuringStart(root: string, afterMs: number): Promise<void> {
   const [program, ...first] = holdfastCommand();
   const socket = `unix://${root}/start.sock`;
-  const place = ["--root", root, "--host", socket, "--plugin-socket", "none"];
+  const place = [
+    "--root",
+    root,
+    "--host",
+    socket,
+    "--plugin-socket",
+    "none",
+    "--plugin-sockets",
+    "none",
+  ];
   const child = startChild(program, [...first, "daemon", ...place]);
   await delay(afterMs);
   if (!hasEnded(child)) child.kill("SIGKILL");

@@ -9,7 +9,16 @@ import { Client } from "./client.ts";
 async function secondDaemon(folder: string, root: string): Promise<Ended> {
   const [program, ...first] = holdfastCommand();
   const host = `unix://${join(folder, "second.sock")}`;
-  const place = ["--root", root, "--host", host, "--plugin-socket", "none"];
+  const place = [
+    "--root",
+    root,
+    "--host",
+    host,
+    "--plugin-socket",
+    "none",
+    "--plugin-sockets",
+    "none",
+  ];
   const words = [...first, "daemon", ...place];
   return await runToEnd(program, words, { timeoutMs: 30_000 });
 }

@@ -44,7 +44,16 @@ function refused(
 
 function place(name = "root"): readonly string[] {
   const socket = `unix://${join(folder, "h.sock")}`;
-  return ["--root", join(folder, name), "--host", socket, "--plugin-socket", "none"];
+  return [
+    "--root",
+    join(folder, name),
+    "--host",
+    socket,
+    "--plugin-socket",
+    "none",
+    "--plugin-sockets",
+    "none",
+  ];
 }
 
 function mode(path: string): string {

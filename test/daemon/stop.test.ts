@@ -24,7 +24,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
 
 function place(): readonly string[] {
-  const plugin = ["--plugin-socket", "none"];
+  const plugin = ["--plugin-socket", "none", "--plugin-sockets", "none"];
   return ["--root", join(folder, "root"), "--host", `unix://${socket}`, ...plugin];
 }
 

@@ -1,10 +1,14 @@
 // Makes, fills and removes volumes by hand, to keep an engine in the state of a recording.
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../support/child.ts";
 import type { Exchange } from "./recordings.ts";
 import type { Target } from "./replay.ts";
 import type { MadeByHand, StandIn } from "./selection.ts";
-import { exchange as send } from "./wire.ts";
+import { exchange as send, type WireRequest } from "./wire.ts";
+
+/** How long a plugin's volume may take to come into the list. */
+const listTimeoutMs = 10_000;
 
 /** Speaks to one engine, in requests without a version. Every failure is an error. */
 export class Hand {
@@ -27,6 +31,22 @@ export class Hand {
       const answer = await send(this.#target.socketPath, request);
       if (answer.status !== 201) throw new Error(`${volume.name} by hand: ${answer.body}`);
     }
+  }
+
+  /** Sends a request that must succeed. */
+  async do(deed: WireRequest): Promise<void> {
+    const answer = await send(this.#target.socketPath, deed);
+    const hasFailed = answer.status >= 300 || answer.body.includes('{"errorDetail"');
+    if (hasFailed) throw new Error(`${deed.method} ${deed.path} by hand: ${answer.body}`);
+  }
+
+  async untilListed(text: string): Promise<void> {
+    const look = async () => {
+      const answer = await send(this.#target.socketPath, { method: "GET", path: "/volumes" });
+      return answer.body.includes(text) ? true : undefined;
+    };
+    const otherwise = () => `the list of volumes has never had ${text}`;
+    await eventually(look, { timeoutMs: listTimeoutMs, otherwise });
   }
 
   async remove(name: string): Promise<void> {
@@ -58,7 +78,7 @@ export function isGenerated(name: string): boolean {
   return /^[0-9a-f]{64}$/.test(name);
 }
 
-/** The volumes of a recorded list. */
+/** The volumes of a recorded list, without those of plugins. */
 export function recordedVolumes(exchange: Exchange | undefined): readonly MadeByHand[] {
   return exchange === undefined ? [] : volumesIn(exchange.answer.body);
 }
@@ -80,7 +100,8 @@ function volumesIn(body: string): readonly MadeByHand[] {
   const list: unknown = JSON.parse(body);
   if (typeof list !== "object" || list === null || !("Volumes" in list)) return [];
   if (!Array.isArray(list.Volumes)) return [];
-  return list.Volumes.map(volumeOf).filter((volume) => volume !== undefined);
+  const own = list.Volumes.filter((volume) => volume.Driver === "local");
+  return own.map(volumeOf).filter((volume) => volume !== undefined);
 }
 
 function stringMap(value: unknown): Readonly<Record<string, string>> | undefined {

@@ -2,7 +2,9 @@
 //
 // Set aside: Date, times of creation (their form is kept), the root directory, generated names
 // (bound to the recorded ones), the order of lists, the way the end of a body is told, the name in
-// `Server` and the number in `Api-Version` (their form is kept). Everything else is compared.
+// `Server` and the number in `Api-Version` (their form is kept), and of progress streams what
+// progress-form.ts says. Everything else is compared.
+import { progressForm, progressLines } from "./progress-form.ts";
 import type { Framing } from "./wire.ts";
 
 /** What is compared, as text. */
@@ -57,7 +59,7 @@ export function comparable(answer: Answer, path: string, reading?: Reading): Com
     status: `${answer.status} ${answer.reason}`,
     headers: [...answer.headers]
       .filter(([name]) => !headersAside.has(name))
-      .map(([name, value]) => `${name}: ${headerValue(name, value)}`)
+      .map(([name, value]) => `${name}: ${headerValue(name, renamed(value, reading))}`)
       .sort(),
     framing: framing(answer),
     body: bodyForm(renamed(answer.body, reading), path, version),
@@ -82,6 +84,7 @@ export function differences(expected: Comparable, actual: Comparable): readonly 
 /** What only an answer of today can get wrong: JSON is on one line and ends with a line feed. */
 export function formErrors(answer: Answer): readonly string[] {
   if (answer.headers.get("content-type") !== "application/json" || answer.body === "") return [];
+  if (progressLines(answer.body) !== undefined) return [];
   const parsed = parseJson(answer.body);
   if (parsed === undefined) return [`body is not JSON: ${answer.body}`];
   return answer.body === `${JSON.stringify(parsed.value)}\n`
@@ -92,8 +95,12 @@ export function formErrors(answer: Answer): readonly string[] {
 /** The text with our root and our generated names replaced by the recorded ones. */
 export function renamed(text: string, reading: Reading | undefined): string {
   if (reading === undefined) return text;
-  let result = text.replaceAll(`${reading.root}/volumes`, `${recordedRoot}/volumes`);
-  for (const [ours, recorded] of reading.names) result = result.replaceAll(ours, recorded);
+  let result = text
+    .replaceAll(`${reading.root}/volumes`, `${recordedRoot}/volumes`)
+    .replaceAll(`${reading.root}/plugins`, `${recordedRoot}/plugins`);
+  // A short form is the beginning of a longer one.
+  const longestFirst = [...reading.names].sort(([one], [other]) => other.length - one.length);
+  for (const [ours, recorded] of longestFirst) result = result.replaceAll(ours, recorded);
   return result;
 }
 
@@ -112,21 +119,27 @@ function framing(answer: Answer): string {
 }
 
 function bodyForm(body: string, path: string, version: string | undefined): string {
+  const progress = progressForm(body);
+  if (progress !== undefined) return progress;
   const parsed = parseJson(body);
   if (parsed === undefined || body === "") return body;
   if (/^(\/v[\d.]+)?\/version$/.test(path)) return shape(parsed.value);
-  const text = JSON.stringify(normalised("", parsed.value));
+  const key = /^(\/v[\d.]+)?\/plugins(\?|$)/.test(path) ? "Plugins" : "";
+  const text = JSON.stringify(normalised(key, parsed.value));
   return version === undefined
     ? text
     : text.replace(`version is ${version}"`, 'version is <newest>"');
 }
+
+/** Lists that come in any order. */
+const unordered: ReadonlySet<string> = new Set(["Plugins", "Volumes", "VolumesDeleted"]);
 
 /** Keys keep their order: Docker writes structs in a fixed order and maps sorted. */
 function normalised(key: string, value: unknown): unknown {
   if (key === "CreatedAt" && typeof value === "string" && timeForm.test(value)) return "<time>";
   if (Array.isArray(value)) {
     const items = value.map((item) => normalised("", item));
-    return key === "Volumes" || key === "VolumesDeleted" ? items.sort(byText) : items;
+    return unordered.has(key) ? items.sort(byText) : items;
   }
   if (typeof value !== "object" || value === null) return value;
   const entries = Object.entries(value);

@@ -4,6 +4,9 @@ import { join } from "node:path";
 import { startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { startDockerd } from "../support/dockerd.ts";
 import type { Requirement } from "../support/needs.ts";
+import { startRegistry } from "../support/registry.ts";
+import type { Pair } from "./plugin-bindings.ts";
+import { makeStandIns, recordedPluginFolder } from "./plugin-stand-in.ts";
 import type { Target } from "./replay.ts";
 
 /** An engine without any volume. Disposing of it stops it and removes its root. */
@@ -28,6 +31,13 @@ export const holdfastWithoutTrash: EngineKind = {
     startEngine((root, folder) => startHoldfast(root, folder, { HOLDFAST_TRASH: "off" })),
 };
 
+/** With a registry, a directory for the plugin's state, and what stands in for recorded archives. */
+export const holdfastWithPlugins: EngineKind = {
+  ...holdfast,
+  requirements: ["root", "plugin-runtime", "docker-registry"],
+  start: startWithPlugins,
+};
+
 /** Debian's dockerd: what passes against it too is Docker's behaviour, no opinion of ours. */
 export const dockerd: EngineKind = {
   name: "dockerd 20.10",
@@ -49,6 +59,28 @@ function startHoldfast(
 ): Promise<Started> {
   const environment = { HOLDFAST_PLUGIN_SOCKET: join(folder, "plugin.sock"), ...more };
   return startDaemon({ root, environment });
+}
+
+async function startWithPlugins(): Promise<Engine> {
+  const folder = temporaryDirectory();
+  await using stack = new AsyncDisposableStack();
+  stack.defer(() => rmSync(folder, { recursive: true, force: true }));
+  const standIns = await makeStandIns(join(folder, "plug"));
+  const registry = stack.use(await startRegistry());
+  const engine = stack.use(await startEngine(startHoldfast));
+  const encoded = encodeURIComponent(registry.host);
+  const places: readonly Pair[] = [
+    [registry.host, "127.0.0.1:5000"],
+    [encoded, "127.0.0.1%3A5000"],
+    [standIns.folder, recordedPluginFolder],
+  ];
+  const all = stack.move();
+  return {
+    socketPath: engine.socketPath,
+    root: engine.root,
+    plugins: { places, uploadOf: (name) => standIns.uploadOf(name) },
+    [Symbol.asyncDispose]: () => all.disposeAsync(),
+  };
 }
 
 /** A graceful stop of dockerd takes a second, which nobody needs here. */

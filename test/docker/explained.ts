@@ -1,9 +1,9 @@
 // Every difference between the recordings and Holdfast, each with its reason and what is expected.
 //
-// Recordings 11 and 21 (API 1.43) are the reference: a difference there is a deviation, with an
-// entry in docs/deviations.md. Recordings 01, 02, 03 and 20 were made with an older engine (API
-// 1.41): where the two engines differ, the entry names the quirk and expects what 1.43 does. An
+// Recordings 11, 13 and 21 (API 1.43) are the reference: a difference there is a deviation, with an
+// entry in docs/deviations.md. The others were made with an older engine (API 1.41): where the two engines differ, the entry names the quirk and expects what 1.43 does. An
 // entry whose exchange is answered as recorded again fails the replay.
+import { pluginDeviations, pluginHeadings, pluginQuirks } from "./explained-plugins.ts";
 import type { Exchange, RecordingName } from "./recordings.ts";
 import { requestLine } from "./selection.ts";
 
@@ -19,6 +19,8 @@ export interface Expectation {
   readonly replace?: readonly (readonly [string, string])[];
   /** The body in its compared form, where it holds a fresh name or a text of our choice. */
   readonly bodyLike?: RegExp;
+  /** There is no body, and nothing that speaks of one. */
+  readonly isEmpty?: true;
 }
 
 export interface Explained {
@@ -96,6 +98,8 @@ const quirks: readonly Explained[] = [
   message("02", [35], capital, "invalid filter 'foo'"),
   message("02", [78], "a missing image is said to be missing twice", "No such image: v1:latest"),
   pings("03"),
+  pings("06"),
+  pings("07"),
   pings("20"),
   {
     recording: "20",
@@ -180,6 +184,7 @@ const quirks: readonly Explained[] = [
     why: { quirk: "a filter that is not JSON is the engine's fault (500)" },
     expect: { status: badRequest, message: "invalid filter" },
   },
+  ...pluginQuirks,
 ];
 
 /** The headings that docs/deviations.md must have. */
@@ -187,6 +192,7 @@ export const deviationHeadings = {
   ownVersion: "Server header and version",
   longNames: "A name that is too long",
   laterSpace: "Space is freed later, and counted then",
+  ...pluginHeadings,
 } as const;
 
 function tooOld(recording: RecordingName): Explained {
@@ -223,6 +229,7 @@ const laterSpace: Explained = {
 const deviations: readonly Explained[] = [
   ...[tooOld("20"), tooOld("21"), tooLong("20"), tooLong("21")],
   laterSpace,
+  ...pluginDeviations,
 ];
 
 /** What Holdfast answers otherwise than recorded. */

@@ -6,19 +6,25 @@ import type { WireRequest } from "./wire.ts";
 
 export const recordingFolder = resolve(import.meta.dir, "../fixtures/recordings");
 
-/** The recordings that hold volume exchanges, by number: file and the API version of the engine. */
+/** Recordings of volumes and plugins, by number: file and the API version of the engine. */
 export const recordings = {
   "01": { file: "01-volume-create.json", api: "1.41" },
   "02": { file: "02-volume-ls-inspect.json", api: "1.41" },
   "03": { file: "03-volume-rm-inuse.json", api: "1.41" },
+  "06": { file: "06-plugin-lifecycle.json", api: "1.41" },
+  "07": { file: "07-plugin-install-upgrade.json", api: "1.41" },
   "11": { file: "11-api143-volumes.json", api: "1.43" },
+  "13": { file: "13-api143-managed-plugin.json", api: "1.43" },
   "20": { file: "20-raw-api141.json", api: "1.41" },
   "21": { file: "21-raw-api143.json", api: "1.43" },
 } as const;
 
 export type RecordingName = keyof typeof recordings;
 
-export const recordingNames = ["01", "02", "03", "11", "20", "21"] as const;
+export const recordingNames = ["01", "02", "03", "06", "07", "11", "13", "20", "21"] as const;
+
+/** Those of managed plugins: they need a registry, and programs that run plugins. */
+export const pluginRecordings: ReadonlySet<RecordingName> = new Set(["06", "07", "13"]);
 
 /** An answer as recorded. Lists of headers are maps with names in lower case. */
 export interface RecordedAnswer {
@@ -33,6 +39,8 @@ export interface Exchange {
   readonly recording: RecordingName;
   readonly index: number;
   readonly request: WireRequest;
+  /** Its body is an archive, of which only the length was recorded. */
+  readonly isUpload?: true;
   readonly answer: RecordedAnswer;
 }
 
@@ -85,7 +93,7 @@ export function loadExchanges(recording: RecordingName): readonly Exchange[] {
   return loadCommands(recording).flatMap((command) => command.exchanges);
 }
 
-/** Every command of a recording made with the CLI (01, 02, 03, 11). */
+/** Every command of a recording made with the CLI (all but 20 and 21). */
 export function loadCommands(recording: RecordingName): readonly Command[] {
   // The fixture's shape is described in its README; a wrong one fails the first test that reads it.
   const stored = read(recording) as readonly StoredCommand[];
@@ -126,10 +134,13 @@ function fromStored(recording: RecordingName, index: number, stored: StoredExcha
   const { method, url, headers, body } = stored.request;
   const { status, reason, headers: answerHeaders, body: answerBody } = stored.response;
   const sent = Object.entries(headers).filter(([name]) => !connectionHeaders.has(name));
+  const isUpload = typeof body === "object" && body !== null && "base64_head" in body;
+  const kept = body === "" || isUpload ? undefined : body;
   return {
     recording,
     index,
-    request: request(method, url, Object.fromEntries(sent), body === "" ? undefined : body),
+    request: request(method, url, Object.fromEntries(sent), kept),
+    ...(isUpload ? { isUpload } : {}),
     answer: {
       status,
       reason: reason ?? "",
@@ -140,7 +151,12 @@ function fromStored(recording: RecordingName, index: number, stored: StoredExcha
 }
 
 /** What belongs to the connection and not to the request. */
-const connectionHeaders: ReadonlySet<string> = new Set(["host", "content-length", "connection"]);
+const connectionHeaders: ReadonlySet<string> = new Set([
+  "host",
+  "content-length",
+  "connection",
+  "transfer-encoding",
+]);
 
 function request(
   method: string,

@@ -4,22 +4,43 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { whenPossible } from "../support/needs.ts";
 import { type Comparable, comparable, differences } from "./comparable.ts";
-import { dockerd, type EngineKind, holdfast } from "./engines.ts";
+import { dockerd, type EngineKind, holdfast, holdfastWithPlugins } from "./engines.ts";
 import { deviationHeadings, explainedForHoldfast, isAbout } from "./explained.ts";
-import { type Exchange, loadExchanges, recordingNames, recordings } from "./recordings.ts";
+import {
+  type Exchange,
+  loadExchanges,
+  pluginRecordings,
+  type RecordingName,
+  recordingNames,
+  recordings,
+} from "./recordings.ts";
 import { applied, type ReplayPlan, type ReplayReport, replay } from "./replay.ts";
-import { type LeaveOut, leaveOut, ruleFor, seededFrom, standIns } from "./selection.ts";
+import {
+  doneBefore,
+  type LeaveOut,
+  leaveOut,
+  leaveOutOfRegistries,
+  ruleFor,
+  seededFrom,
+  standIns,
+} from "./selection.ts";
 
 const replayTimeoutMs = 60_000;
 
 /** An engine that asks nobody for longer than this keeps every recorded request. */
 const answerTimeoutMs = 2_000;
 
-const holdfastPlan: ReplayPlan = {
+const pluginPlan: ReplayPlan = {
   leaveOut,
   standIns,
   seededFrom,
+  before: doneBefore,
   explained: explainedForHoldfast,
+};
+
+const holdfastPlan: ReplayPlan = {
+  ...{ standIns, seededFrom, explained: explainedForHoldfast },
+  leaveOut: [...leaveOut, ...leaveOutOfRegistries],
 };
 
 /** The real engine makes its own client wait; that wait is measured in the benchmark. */
@@ -29,8 +50,10 @@ const waitsLong: LeaveOut = {
   indexes: [21],
 };
 
+const ofPlugins: LeaveOut = { reason: "a plugin exchange", request: /^\w+ \/plugins/ };
+
 const dockerdPlan: ReplayPlan = {
-  leaveOut: [...leaveOut, waitsLong],
+  leaveOut: [...leaveOut, waitsLong, ofPlugins],
   standIns,
   seededFrom,
   explained: [],
@@ -38,12 +61,20 @@ const dockerdPlan: ReplayPlan = {
 
 describe("Holdfast answers as recorded", () => {
   const reports: ReplayReport[] = [];
-  for (const name of recordingNames) {
+  const plain = recordingNames.filter((name) => !pluginRecordings.has(name));
+  const withPlugins = recordingNames.filter((name) => doneBefore[name] !== undefined);
+  const runs = [
+    ...plain.map((name) => ({ name, kind: holdfast, plan: holdfastPlan, how: "" })),
+    ...["06" as const, ...withPlugins].map((name) => ({
+      ...{ name, kind: holdfastWithPlugins, plan: pluginPlan, how: ", with a registry" },
+    })),
+  ];
+  for (const { name, kind, plan, how } of runs) {
     whenPossible(
-      holdfast.requirements,
-      `recording ${name}: ${recordings[name].file}`,
+      kind.requirements,
+      `recording ${name}: ${recordings[name].file}${how}`,
       async () => {
-        const report = await replayOn(holdfast, loadExchanges(name), holdfastPlan);
+        const report = await replayOn(kind, loadExchanges(name), plan);
         reports.push(report);
         expect(report.problems).toEqual([]);
         expect(report.slow.filter(({ tookMs }) => tookMs > answerTimeoutMs)).toEqual([]);
@@ -56,7 +87,7 @@ describe("Holdfast answers as recorded", () => {
 
 describe("the engine of recordings 01, 02, 03 and 20 answers as recorded", () => {
   const reports: ReplayReport[] = [];
-  for (const name of recordingNames.filter((one) => recordings[one].api === "1.41")) {
+  for (const name of recordingNames.filter(isOfOldEngine)) {
     whenPossible(
       dockerd.requirements,
       `recording ${name}: ${recordings[name].file}`,
@@ -101,6 +132,10 @@ describe("the tables of the replay", () => {
     for (const heading of Object.values(deviationHeadings)) expect(headings).toContain(heading);
   });
 });
+
+function isOfOldEngine(name: RecordingName): boolean {
+  return recordings[name].api === "1.41" && !pluginRecordings.has(name);
+}
 
 /** Without generated names: each recording has its own. */
 function withoutIds(one: Comparable): Comparable {

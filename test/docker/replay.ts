@@ -1,9 +1,10 @@
 // Replays a recorded session against a running engine and compares answer by answer.
 import { Hand, isGenerated, recordedVolumes, volumeOf } from "./by-hand.ts";
-import { type Comparable, comparable, differences, formErrors } from "./comparable.ts";
+import { type Comparable, comparable, differences, formErrors, renamed } from "./comparable.ts";
 import { type Expectation, type Explained, isAbout } from "./explained.ts";
+import { type Pair, pluginPairs } from "./plugin-bindings.ts";
 import type { Exchange, RecordingName } from "./recordings.ts";
-import { type LeaveOut, ruleFor, type StandIn } from "./selection.ts";
+import { type Deed, type LeaveOut, ruleFor, type StandIn } from "./selection.ts";
 import { exchange as send, type WireAnswer, type WireRequest } from "./wire.ts";
 
 /** The engine that is spoken to. */
@@ -11,6 +12,15 @@ export interface Target {
   readonly socketPath: string;
   /** The directory that holds `volumes/`. */
   readonly root: string;
+  /** What plugin exchanges need. */
+  readonly plugins?: TargetPlugins;
+}
+
+export interface TargetPlugins {
+  /** Places of this run, and the recorded ones that they stand for. */
+  readonly places: readonly Pair[];
+  /** What the CLI sends to make the plugin of a recorded name. */
+  uploadOf(name: string): Uint8Array | undefined;
 }
 
 /** What is known about a recording beforehand. All of it is data. */
@@ -19,6 +29,8 @@ export interface ReplayPlan {
   readonly standIns: readonly StandIn[];
   readonly explained: readonly Explained[];
   readonly seededFrom: Partial<Readonly<Record<RecordingName, number>>>;
+  /** What was done to plugins before a recording began. */
+  readonly before?: Partial<Readonly<Record<RecordingName, readonly Deed[]>>>;
 }
 
 export interface Slow {
@@ -58,8 +70,8 @@ class Session {
   readonly #target: Target;
   readonly #plan: ReplayPlan;
   readonly #hand: Hand;
-  /** Our generated names, and the recorded ones that they stand for. */
-  readonly #names = new Map<string, string>();
+  /** Our generated names and places, and the recorded ones that they stand for. */
+  readonly #names: Map<string, string>;
   readonly #leftOut = new Map<string, number>();
   readonly #used = new Set<LeaveOut | StandIn | Explained>();
   readonly #explained: string[] = [];
@@ -72,31 +84,46 @@ class Session {
     this.#target = target;
     this.#plan = plan;
     this.#hand = new Hand(target);
+    this.#names = new Map(target.plugins?.places);
   }
 
-  /** Makes the volumes that were there before the recording began. */
+  /** Makes the volumes and plugins that were there before the recording began. */
   async seed(exchanges: readonly Exchange[]): Promise<void> {
     const recording = exchanges[0]?.recording;
-    const index = recording === undefined ? undefined : this.#plan.seededFrom[recording];
-    if (index === undefined) return;
-    await this.#hand.make(recordedVolumes(exchanges[index]));
+    if (recording === undefined) return;
+    const index = this.#plan.seededFrom[recording];
+    if (index !== undefined) await this.#hand.make(recordedVolumes(exchanges[index]));
+    await this.#do(this.#plan.before?.[recording] ?? []);
   }
 
   async play(exchange: Exchange): Promise<void> {
     const rule = ruleFor(this.#plan.leaveOut, exchange);
     if (rule === undefined) {
       await this.#compare(exchange);
-      return;
+    } else {
+      this.#used.add(rule);
+      this.#leftOut.set(rule.reason, (this.#leftOut.get(rule.reason) ?? 0) + 1);
     }
-    this.#used.add(rule);
-    this.#leftOut.set(rule.reason, (this.#leftOut.get(rule.reason) ?? 0) + 1);
-    const { recording, index } = exchange;
+    await this.#standIn(exchange);
+  }
+
+  async #standIn({ recording, index }: Exchange): Promise<void> {
     const standIn = this.#plan.standIns.find(
       (one) => one.recording === recording && one.index === index,
     );
     if (standIn === undefined) return;
     this.#used.add(standIn);
     await this.#hand.standIn(standIn);
+    await this.#do(standIn.deeds ?? []);
+    if (standIn.untilListed !== undefined) await this.#hand.untilListed(standIn.untilListed);
+  }
+
+  async #do(deeds: readonly Deed[]): Promise<void> {
+    for (const { method, path, upload } of deeds) {
+      const body = upload === undefined ? undefined : this.#target.plugins?.uploadOf(upload);
+      const request = this.#toOurNames({ method, path });
+      await this.#hand.do(body === undefined ? request : { ...request, body });
+    }
   }
 
   report(exchanges: readonly Exchange[]): ReplayReport {
@@ -120,7 +147,7 @@ class Session {
     const { path } = exchange.request;
     const where = `${exchange.recording}#${exchange.index} ${exchange.request.method} ${path}`;
     const started = performance.now();
-    const answer = await this.#send(this.#toOurNames(exchange.request));
+    const answer = await this.#send(this.#requestOf(exchange));
     const tookMs = Math.round(performance.now() - started);
     if (tookMs > slowMs) this.#slow.push({ where, tookMs });
     this.#compared += 1;
@@ -141,8 +168,23 @@ class Session {
     if (entry.bringIntoStep === true) await this.#bringIntoStep(exchange, answer);
   }
 
+  #requestOf({ request, isUpload }: Exchange): WireRequest {
+    const renamed = this.#toOurNames(request);
+    if (isUpload === undefined) return renamed;
+    const name = new URLSearchParams(request.path.split("?")[1]).get("name") ?? "";
+    const body = this.#target.plugins?.uploadOf(name);
+    if (body === undefined) throw new Error(`nothing stands in for the archive of ${name}`);
+    return { ...renamed, body };
+  }
+
   /** A name that the engine chose stands for the one that it chose when it was recorded. */
   #bind(exchange: Exchange, answer: WireAnswer): void {
+    if (/\/(?:plugins|volumes)/.test(exchange.request.path)) {
+      const reading = { root: this.#target.root, names: this.#names };
+      const rename = (name: string) => renamed(name, reading);
+      const pairs = pluginPairs(exchange.answer.body, answer.body, rename);
+      for (const [ours, recorded] of pairs) this.#names.set(ours, recorded);
+    }
     if (exchange.answer.status !== 201 || answer.status !== 201) return;
     const [recorded, ours] = [nameIn(exchange.answer.body), nameIn(answer.body)];
     if (recorded === undefined || ours === undefined || recorded === ours) return;
@@ -156,8 +198,8 @@ class Session {
       return result;
     };
     const { body } = request;
-    const renamed = { ...request, path: rename(request.path) };
-    return body === undefined ? renamed : { ...renamed, body: rename(body) };
+    const moved = { ...request, path: rename(request.path) };
+    return typeof body === "string" ? { ...moved, body: rename(body) } : moved;
   }
 
   /** Undoes what our answer did, and does what the recorded one had done. */
@@ -179,14 +221,18 @@ class Session {
 
 /** The recorded answer, changed as an entry expects. */
 export function applied(expect: Expectation, recorded: Comparable, actual: Comparable): Comparable {
-  const gone = new Set(Object.keys(expect.headers ?? {}));
+  const isEmpty = expect.isEmpty === true;
+  const gone = new Set([
+    ...Object.keys(expect.headers ?? {}),
+    ...(isEmpty ? ["content-type"] : []),
+  ]);
   const kept = recorded.headers.filter((line) => !gone.has(line.slice(0, line.indexOf(":"))));
   const added = Object.entries(expect.headers ?? {}).map(([name, value]) => `${name}: ${value}`);
   return {
     status: expect.status ?? recorded.status,
     headers: [...kept, ...added].sort(),
-    framing: recorded.framing,
-    body: expectedBody(expect, recorded.body, actual.body),
+    framing: isEmpty ? "none" : recorded.framing,
+    body: isEmpty ? "" : expectedBody(expect, recorded.body, actual.body),
   };
 }
 

@@ -13,9 +13,19 @@ export interface LeaveOut {
 export const leaveOut: readonly LeaveOut[] = [
   {
     reason: "a container engine's own work (create, start, wait, remove containers)",
-    request: /^\w+ \/containers\/(create|[0-9a-f]{64}|c\d+)/,
+    request: /^\w+ \/containers\/(create|[0-9a-f]{64}|c\d+|pc)/,
   },
-  { reason: "a plugin exchange, not a volume exchange", request: /^\w+ \/plugins/ },
+  {
+    reason: "the volume is refused because a container has it",
+    recording: "13",
+    indexes: [20],
+  },
+  {
+    reason: "the plugin was killed, and had its volumes in memory",
+    recording: "13",
+    indexes: [25],
+  },
+  { reason: "tells of a whole container engine", request: /^GET \/info$/ },
   {
     reason: "the volume is refused because a container has it",
     recording: "03",
@@ -39,6 +49,15 @@ export const leaveOut: readonly LeaveOut[] = [
   },
 ];
 
+/** Where nobody answers at the recorded registry. */
+export const leaveOutOfRegistries: readonly LeaveOut[] = ["20", "21"].map(
+  (recording): LeaveOut => ({
+    reason: "pulls from a registry",
+    recording: recording === "20" ? "20" : "21",
+    indexes: [77, 78],
+  }),
+);
+
 /** A volume to be made by hand, so that what follows meets the state it was recorded in. */
 export interface MadeByHand {
   readonly name: string;
@@ -46,15 +65,34 @@ export interface MadeByHand {
   readonly options?: Readonly<Record<string, string>>;
 }
 
-/** What a left-out exchange did to volumes, done by hand in its place. */
+/** A request by hand, in the words of the recordings. */
+export interface Deed {
+  readonly method: "DELETE" | "POST";
+  readonly path: string;
+  /** The body is what was sent to make the plugin of this name. */
+  readonly upload?: string;
+}
+
+/**
+ * What a left-out exchange did, or what was done after an exchange and not recorded, done by hand
+ * in its place.
+ */
 export interface StandIn {
   readonly recording: RecordingName;
   readonly index: number;
   readonly did: string;
+  readonly deeds?: readonly Deed[];
+  /** Afterwards it is waited until the list of volumes has this text. */
+  readonly untilListed?: string;
   readonly create?: readonly MadeByHand[];
   readonly remove?: readonly string[];
   /** A file in a volume, as the container wrote it. */
   readonly write?: { readonly volume: string; readonly file: string; readonly text: string };
+}
+
+function createOf(name: string): Deed {
+  const path = `/plugins/create?name=${encodeURIComponent(name)}`;
+  return { method: "POST", path, upload: name };
 }
 
 const anonymous = { "com.docker.volume.anonymous": "" };
@@ -77,6 +115,30 @@ export const standIns: readonly StandIn[] = [
     index: 59,
     did: "docker rm -v removed it",
     remove: ["6c584e7911b7f355ac27a3aeabdbb608573969265319e7d698ac135ec802c921"],
+  },
+  {
+    recording: "06",
+    index: 94,
+    did: "the volume whose removal its plugin refused came back with its list",
+    untilListed: '"pv3"',
+  },
+  {
+    recording: "06",
+    index: 98,
+    did: "docker plugin disable: of a plugin whose volume is known it must be forced",
+    deeds: [{ method: "POST", path: "/plugins/127.0.0.1:5000/vp:v1/disable?force=1" }],
+  },
+  {
+    recording: "07",
+    index: 4,
+    did: "docker plugin create 127.0.0.1:5000/vp:v2 was not recorded",
+    deeds: [createOf("127.0.0.1:5000/vp:v2")],
+  },
+  {
+    recording: "07",
+    index: 106,
+    did: "docker plugin create bad:nosock was not recorded",
+    deeds: [createOf("bad:nosock")],
   },
   {
     recording: "11",
@@ -109,7 +171,24 @@ export const standIns: readonly StandIn[] = [
  * Recordings that began on an engine with volumes, and the exchange whose list names them all:
  * 02 went on where 01 had ended, 21 where 11 had.
  */
-export const seededFrom: Partial<Readonly<Record<RecordingName, number>>> = { "02": 1, "21": 5 };
+export const seededFrom: Partial<Readonly<Record<RecordingName, number>>> = {
+  "02": 1,
+  "13": 12,
+  "21": 5,
+};
+
+const v1 = "127.0.0.1:5000/vp:v1";
+
+const pushed: readonly Deed[] = [createOf(v1), { method: "POST", path: `/plugins/${v1}/push` }];
+const onlyPushed: readonly Deed[] = [...pushed, { method: "DELETE", path: `/plugins/${v1}` }];
+
+/** 07 went on where 06 had ended; the registry had kept what was pushed there. */
+export const doneBefore: Partial<Readonly<Record<RecordingName, readonly Deed[]>>> = {
+  "07": pushed,
+  "13": onlyPushed,
+  "20": onlyPushed,
+  "21": onlyPushed,
+};
 
 /** The rule that leaves an exchange out, if there is one. */
 export function ruleFor(rules: readonly LeaveOut[], exchange: Exchange): LeaveOut | undefined {

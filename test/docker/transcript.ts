@@ -135,7 +135,8 @@ async function bringIntoStep(command: Command, wasLeftOut: boolean, hand: Hand):
     if (answer.status !== 201 || !request.path.endsWith("/volumes/create")) continue;
     const volume = volumeOf(JSON.parse(answer.body));
     if (volume === undefined || ruleFor(leaveOut, exchange) !== undefined) continue;
-    const isNamed = request.body?.includes(`"Name":"${volume.name}"`) === true;
+    const sent = typeof request.body === "string" ? request.body : "";
+    const isNamed = sent.includes(`"Name":"${volume.name}"`);
     if (!isNamed && isGenerated(volume.name)) await hand.giveName(volume, recordedNames());
     else if (wasLeftOut) await hand.make([volume]);
   }

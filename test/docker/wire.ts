@@ -12,7 +12,7 @@ export interface WireRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent with a Content-Length; without one there is no body and no such header. */
-  readonly body?: string;
+  readonly body?: string | Uint8Array;
 }
 
 /** How the end of the body was known. */

@@ -85,8 +85,8 @@ export class ApiBench implements AsyncDisposable {
     return { status: answer.status, headers: headersOf(answer), body, json: parsed(body) };
   }
 
-  async follow(target: string): Promise<ApiStream> {
-    const answer = await this.#answer("GET", target, {});
+  async follow(target: string, method = "GET", request: ApiRequest = {}): Promise<ApiStream> {
+    const answer = await this.#answer(method, target, request);
     if (answer.stream === undefined) throw new Error(`${target}: ${String(answer.body)}`);
     const lines: string[] = [];
     const gone = new AbortController();

@@ -25,6 +25,9 @@ export interface DaemonOptions {
   readonly socketPath?: string;
   /** The socket of the volume driver. None unless given: Docker's own place is the machine's. */
   readonly pluginSocketPath?: string;
+  /** Where other plugins are looked for. Nowhere unless given, for the same reason. */
+  readonly pluginSockets?: string;
+  readonly pluginSpecs?: string;
   /** Further arguments after `daemon --root … --host …`. */
   readonly parameters?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -64,7 +67,9 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const socketPath = options.socketPath ?? join(own, "holdfast.sock");
   const [program, ...first] = options.command ?? holdfastCommand();
   const plugin = ["--plugin-socket", options.pluginSocketPath ?? "none"];
-  const place = ["--root", options.root, "--host", `unix://${socketPath}`, ...plugin];
+  const others = [`--plugin-sockets=${options.pluginSockets ?? "none"}`];
+  others.push(`--plugin-specs=${options.pluginSpecs ?? "none"}`);
+  const place = ["--root", options.root, "--host", `unix://${socketPath}`, ...plugin, ...others];
   const command = [program, ...first, "daemon", ...place, ...(options.parameters ?? [])];
   const [outer = program, ...rest] = [...diesWithParent, ...command];
   const child = startChild(outer, rest, options.environment);

@@ -14,12 +14,14 @@ import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { PluginParts } from "../../src/engine/no-plugins.ts";
 import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "./child.ts";
 import { memoryBinds } from "./memory-binds.ts";
+import { MemoryPlugins } from "./memory-plugins.ts";
 import { openIn, temporaryDirectory } from "./state-bench.ts";
 
 /** How long background work of a test may take, in milliseconds. */
@@ -46,6 +48,10 @@ export interface EngineBenchParts {
   readonly places?: DataPlaces;
   /** By default nothing stays in the trash, and it may take all the room. */
   readonly trash?: Partial<TrashingParts>;
+  /** Plugins in the test's own folder; none, by default. */
+  readonly plugins?: (plugins: MemoryPlugins) => void;
+  /** Plugins of the test's own, instead of those. */
+  readonly pluginParts?: PluginParts;
 }
 
 const nobodysVolumes: ForeignVolumesFinder = { of: () => undefined };
@@ -70,6 +76,8 @@ export class EngineBench implements AsyncDisposable {
   readonly host: Host;
   /** Instead of real mounts; they outlive a restart, as those do. */
   readonly binds = memoryBinds();
+  /** They outlive a restart too. */
+  readonly plugins: MemoryPlugins;
   /** Wall clock in milliseconds since the epoch. */
   nowMs = Date.UTC(2026, 9, 15, 20);
   #state: StateStore;
@@ -79,6 +87,8 @@ export class EngineBench implements AsyncDisposable {
     this.#parts = parts;
     const host = { ...linuxHost(), ...this.binds.host, nowMs: () => this.nowMs };
     this.host = parts.host?.(host) ?? host;
+    this.plugins = new MemoryPlugins(join(this.#folder.path, "plugins"));
+    parts.plugins?.(this.plugins);
     this.#state = this.#openState();
   }
 
@@ -123,6 +133,7 @@ export class EngineBench implements AsyncDisposable {
       state: this.#state,
       leases: localLeases(this.host),
       drivers,
+      plugins: this.#parts.pluginParts ?? this.plugins.parts,
       systemOperation: () => this.operation(),
       holding: {
         finder: this.#parts.finder ?? nobodyFinder,

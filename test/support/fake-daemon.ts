@@ -6,13 +6,18 @@ import { join } from "node:path";
 import type { CliParts } from "../../src/cli/command.ts";
 import { runCli } from "../../src/cli/run.ts";
 import type { Terminal } from "../../src/cli/terminal.ts";
-import type { VerifyDriver } from "../../src/cli/verify.ts";
+import type { VerifyDriver, VerifyPlugin } from "../../src/cli/verify.ts";
 
 export interface FakeRequest {
   readonly method: string;
   /** Percent-decoded, with the version in front. */
   readonly path: string;
+  /** As text; of a body in chunks without their sizes. */
   readonly body: string;
+  /** The same, as bytes. */
+  readonly bytes: Uint8Array;
+  /** Names in lower case. */
+  readonly headers: ReadonlyMap<string, string>;
 }
 
 export interface FakeReply {
@@ -80,13 +85,47 @@ function take(
 ): { readonly request: FakeRequest; readonly rest: Buffer<ArrayBuffer> } | undefined {
   const end = bytes.indexOf("\r\n\r\n");
   if (end < 0) return undefined;
-  const head = bytes.subarray(0, end).toString("latin1");
-  const length = Number(/^content-length: *([0-9]+)/im.exec(head)?.[1] ?? 0);
-  if (bytes.length < end + 4 + length) return undefined;
-  const [method = "", path = ""] = head.split(" ");
-  const body = bytes.subarray(end + 4, end + 4 + length).toString("utf8");
-  const request = { method, path: decodeURIComponent(path), body };
-  return { request, rest: Buffer.from(bytes.subarray(end + 4 + length)) };
+  const [first = "", ...lines] = bytes.subarray(0, end).toString("latin1").split("\r\n");
+  const headers = new Map(
+    lines.map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()] as const;
+    }),
+  );
+  const behind = bytes.subarray(end + 4);
+  const isInChunks = headers.get("transfer-encoding") === "chunked";
+  const length = Number(headers.get("content-length") ?? 0);
+  const taken = isInChunks ? takeChunks(behind) : takeBytes(behind, length);
+  if (taken === undefined) return undefined;
+  const [method = "", path = ""] = first.split(" ");
+  const body = taken.body.toString("utf8");
+  const decoded = decodeURIComponent(path);
+  const request = { method, path: decoded, body, bytes: taken.body, headers };
+  return { request, rest: Buffer.from(taken.rest) };
+}
+
+interface TakenBody {
+  readonly body: Buffer;
+  readonly rest: Buffer;
+}
+
+function takeBytes(bytes: Buffer, length: number): TakenBody | undefined {
+  if (bytes.length < length) return undefined;
+  return { body: bytes.subarray(0, length), rest: bytes.subarray(length) };
+}
+
+function takeChunks(bytes: Buffer): TakenBody | undefined {
+  const chunks: Buffer[] = [];
+  for (let at = 0; ; ) {
+    const line = bytes.indexOf("\r\n", at);
+    if (line < 0) return undefined;
+    const size = Number.parseInt(bytes.subarray(at, line).toString("latin1"), 16);
+    const next = line + 2 + size + 2;
+    if (bytes.length < next) return undefined;
+    if (size === 0) return { body: Buffer.concat(chunks), rest: bytes.subarray(next) };
+    chunks.push(bytes.subarray(line + 2, line + 2 + size));
+    at = next;
+  }
 }
 
 function send(socket: Socket, request: FakeRequest, reply: FakeReply | "raw"): void {
@@ -111,6 +150,7 @@ export interface Surroundings {
   readonly isTerminal?: boolean;
   readonly nowMs?: number;
   readonly verifyDriver?: VerifyDriver;
+  readonly verifyPlugin?: VerifyPlugin;
   readonly installer?: CliParts["installer"];
   readonly doctor?: CliParts["doctor"];
   readonly isRoot?: boolean;
@@ -141,10 +181,11 @@ export async function runWords(
     readLine: () => Promise.resolve(surroundings.input),
     nowMs: () => surroundings.nowMs ?? Date.parse("2026-11-22T12:00:00Z"),
   };
-  const { verifyDriver, installer, doctor } = surroundings;
+  const { verifyDriver, verifyPlugin, installer, doctor } = surroundings;
   const parts = {
     version: () => Promise.resolve("0.1.0"),
     ...(verifyDriver ? { verifyDriver } : {}),
+    ...(verifyPlugin ? { verifyPlugin } : {}),
     ...(installer ? { installer } : {}),
     ...(doctor ? { doctor } : {}),
   };

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { ConnectionTimeouts } from "../../src/http/connection-host.ts";
 import type { Handler } from "../../src/http/message.ts";
 import { messageResponse } from "../../src/http/refusal.ts";
+import type { StreamsBody } from "../../src/http/request-parser.ts";
 import { HttpServer, type HttpServerLimits } from "../../src/http/server.ts";
 import { connectRaw, type RawClient } from "./raw-http-client.ts";
 
@@ -40,9 +41,14 @@ export class HttpFixture {
   }
 
   /** A peer's pid is the descriptor that the server asked about. */
-  async serve(handler: Handler, limits?: Partial<HttpServerLimits>): Promise<void> {
+  async serve(
+    handler: Handler,
+    limits?: Partial<HttpServerLimits>,
+    streamsBody?: StreamsBody,
+  ): Promise<void> {
     this.#server = new HttpServer({
       handler,
+      streamsBody,
       onHandlerError: (error) => {
         this.failures.push(error);
         return messageResponse(500, "report 17");

@@ -38,12 +38,18 @@ const probes = {
   "docker-cli": () => program("docker"),
   "docker-cli-23": newDockerCli,
   podman: () => program("podman") ?? program("runc"),
+  runc: () => program("runc"),
+  crun: () => program("crun"),
+  conmon: () => program("conmon"),
+  "docker-registry": () => program("docker-registry"),
+  htpasswd: () => program("htpasswd"),
+  openssl: () => program("openssl"),
+  rclone: () => program("rclone"),
   busybox: () => program("busybox"),
   /** Managed plugins can be run, and the tests' own can be made. */
   "plugin-runtime": () => program("conmon") ?? program("runc") ?? pluginCompiler(),
   /** Managed plugins of the tests can be made (test/support/plugin-rootfs.ts). */
   "plugin-compiler": () => pluginCompiler(),
-  crun: () => program("crun"),
   "docker-compose": () => program("docker-compose"),
   postgres: () =>
     postgresFolder() === undefined ? "no PostgreSQL (Debian package postgresql)" : undefined,

@@ -1,8 +1,10 @@
 // The volume driver socket's face over an engine of the test's own, without holds of the kernel.
+
 import type { ApiParts } from "../../src/api/handler.ts";
 import { type HoldsPort, makePluginHandler } from "../../src/api/plugin/router.ts";
 import type { Handler } from "../../src/http/message.ts";
 import { type ApiAnswer, type ApiBench, startedApi } from "./api-bench.ts";
+import type { MemoryPlugins } from "./memory-plugins.ts";
 
 /** Holds that are the engine's plain mounts, with some members replaced. */
 export function plainHolds({ engine }: ApiParts, changed: Partial<HoldsPort> = {}): HoldsPort {
@@ -20,8 +22,11 @@ export function pluginHandler(changed: Partial<HoldsPort> = {}): (parts: ApiPart
   return (parts) => makePluginHandler({ ...parts, holds: plainHolds(parts, changed) });
 }
 
-export function startedPlugin(changed: Partial<HoldsPort> = {}): Promise<ApiBench> {
-  return startedApi({ handler: pluginHandler(changed) });
+export function startedPlugin(
+  changed: Partial<HoldsPort> = {},
+  plugins: (plugins: MemoryPlugins) => void = () => undefined,
+): Promise<ApiBench> {
+  return startedApi({ handler: pluginHandler(changed), plugins });
 }
 
 /** A call of `VolumeDriver`, as dockerd sends it: JSON, a newline and no Content-Type. */

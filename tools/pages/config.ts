@@ -28,6 +28,8 @@ export function renderConfig(): string {
     'root = "/srv/holdfast"',
     'host = ["unix:///run/holdfast/holdfast.sock", "unix:///srv/apps/holdfast.sock"]',
     'plugin-socket = "/run/docker/plugins/holdfast.sock"',
+    'insecure-registry = ["registry.lan:5000", "10.0.0.0/8"]',
+    'registry-mirror = "https://mirror.lan"',
     'group = "storage"',
     'log-level = "warn"',
     "```",

@@ -114,7 +114,10 @@ const statusOfKind: Readonly<Record<ErrorKind, number>> = {
   internal: 500,
 };
 
-/** Where moby's status is not that of the kind: it does not classify what storage answers. */
+/**
+ * Where moby's status is not that of the kind: it does not classify what storage, plugins and
+ * registries answer.
+ */
 const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   "volume.data_foreign": 500,
   "volume.unknown": 500,
@@ -123,6 +126,16 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   "storage.failed": 500,
   "storage.read_only": 500,
   "host.denied": 500,
+  "plugin.config_invalid": 500,
+  "plugin.privileges": 500,
+  "plugin.setting_invalid": 500,
+  "plugin.start_failed": 500,
+  "plugin.unreachable": 500,
+  "plugin.failed": 500,
+  "registry.unreachable": 500,
+  "registry.denied": 500,
+  "registry.not_found": 500,
+  "registry.failed": 500,
 };
 
 /** The status that a Docker route answers for an error. */

@@ -14,7 +14,7 @@ export interface EventRouteParts {
   readonly headers: DockerHeaders;
 }
 
-/** Kinds of actor that a filter may name; all but `volume` match nothing here. */
+/** Kinds of actor that a filter may name; all but `volume` and `plugin` match nothing here. */
 const actorKeys = [
   "config",
   "container",
@@ -120,9 +120,9 @@ function selectsEvent(filters: Filters, event: EngineEvent): boolean {
   );
 }
 
-/** moby's FuzzyMatch: the whole id or a prefix of it. */
+/** moby's FuzzyMatch: the whole id or name, or how it begins. Of a plugin the actor is its id. */
 function matchesActor(value: string, event: EngineEvent): boolean {
-  return event.actor.startsWith(value);
+  return event.actor.startsWith(value) || event.attributes["name"]?.startsWith(value) === true;
 }
 
 /** Unix seconds with a fraction, or RFC 3339; undefined for none. Milliseconds since the epoch. */

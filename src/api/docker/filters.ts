@@ -81,7 +81,9 @@ export function listFilter(
   const drivers = filters.get("driver");
   const labels = filters.get("label");
   return {
-    ...(names !== undefined && names.length > 0 ? { names: nameMatchers(names, monotonicMs) } : {}),
+    ...(names !== undefined && names.length > 0
+      ? { names: textMatchers("name", names, monotonicMs) }
+      : {}),
     ...(drivers !== undefined && drivers.length > 0 ? { drivers: new Set(drivers) } : {}),
     ...(labels !== undefined && labels.length > 0 ? { labels: labels.map(labelCondition) } : {}),
     ...(dangling === undefined ? {} : { dangling }),
@@ -128,7 +130,7 @@ function parseAll(values: readonly string[] | undefined, impliesAll: boolean): b
 }
 
 /** Exactly `0|false|1|true`, one of the two meanings (moby's GetBoolOrDefault). */
-function booleanFilter(filters: Filters, key: string): boolean | undefined {
+export function booleanFilter(filters: Filters, key: string): boolean | undefined {
   const values = filters.get(key);
   if (values === undefined) return undefined;
   if (values.length === 0) throw new EngineError("filter.invalid", `invalid filter '${key}'`);
@@ -156,18 +158,23 @@ const PATTERN_LENGTH_MAX = 1_024;
 const PATTERN_TIME_MS_MAX = 1_000;
 const literal = /^[a-zA-Z0-9_-]*$/;
 
-type Matcher = (name: string) => boolean;
+export type Matcher = (text: string) => boolean;
 
-function nameMatchers(texts: readonly string[], monotonicMs: () => number): readonly Matcher[] {
+/** One for each value of a filter that takes names or Go's regular expressions. */
+export function textMatchers(
+  key: string,
+  texts: readonly string[],
+  monotonicMs: () => number,
+): readonly Matcher[] {
   const stopAtMs = monotonicMs() + PATTERN_TIME_MS_MAX;
   const checkTime = (): void => {
     if (monotonicMs() <= stopAtMs) return;
-    throw new EngineError("filter.invalid", "invalid filter 'name': the pattern takes too long");
+    throw new EngineError("filter.invalid", `invalid filter '${key}': the pattern takes too long`);
   };
   return texts.map((text) => {
     if (literal.test(text)) return (name) => name.includes(text);
     checkTime();
-    const matches = patternMatcher(text);
+    const matches = patternMatcher(key, text);
     return (name) => {
       checkTime();
       return matches(name);
@@ -179,11 +186,11 @@ function nameMatchers(texts: readonly string[], monotonicMs: () => number): read
  * Exact, or an unanchored Go regular expression. RE2's own syntax and linear time: a pattern from
  * outside must not be able to stop the daemon. What does not compile matches nothing (moby's rule).
  */
-function patternMatcher(text: string): Matcher {
+function patternMatcher(key: string, text: string): Matcher {
   if (text.length > PATTERN_LENGTH_MAX) {
     throw new EngineError(
       "filter.invalid",
-      `invalid filter 'name': at most ${PATTERN_LENGTH_MAX} characters are allowed`,
+      `invalid filter '${key}': at most ${PATTERN_LENGTH_MAX} characters are allowed`,
     );
   }
   try {

@@ -4,7 +4,7 @@ import { goQuote } from "../../core/names.ts";
 import type { HttpRequest } from "../../http/message.ts";
 
 /** What a field may hold. Anything else is refused with Go's text. */
-export type GoFieldType = "string" | "map[string]string" | "object";
+export type GoFieldType = "string" | "map[string]string" | "[]string" | "object";
 
 /** The Go struct that a body is decoded into: its name in error texts and its fields. */
 export interface GoStruct {
@@ -29,19 +29,61 @@ export function readBody(request: HttpRequest, struct: GoStruct): GoFields {
 
 /** `readBody` for whoever does not look at the content type. */
 export function readJson(body: Uint8Array, struct: GoStruct): GoFields {
-  if (body.length === 0) return {};
+  return readStruct(jsonValue(body), struct);
+}
+
+/** A body that is a list of strings: none and `null` are an empty one. Throws `request.invalid`. */
+export function readTexts(request: HttpRequest): readonly string[] {
+  checkContentType(request);
+  const items = listOf(jsonValue(request.body), "[]string");
+  return items.map((item) => textItem(item, "Go value of type string"));
+}
+
+/** A body that is a list of structs, Go's `typeName`. As `readTexts`. */
+export function readStructs(
+  request: HttpRequest,
+  typeName: string,
+  struct: GoStruct,
+): readonly GoFields[] {
+  checkContentType(request);
+  return listOf(jsonValue(request.body), typeName).map((item) => readStruct(item, struct));
+}
+
+/** A field of type "[]string"; empty when it was missing or null. */
+export function textsField(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : [];
+}
+
+/** null: there is no body, or it says so. */
+function jsonValue(body: Uint8Array): unknown {
+  if (body.length === 0) return null;
   const text = decoder.decode(body);
-  let value: unknown;
   try {
-    value = JSON.parse(text);
+    return JSON.parse(text);
   } catch {
     throw new EngineError("request.invalid", jsonMistake(text));
   }
+}
+
+function readStruct(value: unknown, struct: GoStruct): GoFields {
   if (value === null) return {};
   if (typeof value !== "object" || Array.isArray(value)) {
     throw mistyped(goKind(value), `Go value of type ${struct.typeName}`);
   }
   return decodeFields(value, struct);
+}
+
+function listOf(value: unknown, typeName: string): readonly unknown[] {
+  if (value === null) return [];
+  if (!Array.isArray(value)) throw mistyped(goKind(value), `Go value of type ${typeName}`);
+  return value;
+}
+
+/** Half of a surrogate pair is no character: Go and the state store a replacement. */
+function textItem(item: unknown, into: string): string {
+  if (item === null) return "";
+  if (typeof item !== "string") throw mistyped(goKind(item), into);
+  return item.toWellFormed();
 }
 
 /** A field of type "string"; "" when it was missing or null. */
@@ -88,17 +130,16 @@ function decodeField(given: unknown, type: GoFieldType, field: string): unknown 
     if (typeof given !== "string") throw mistyped(kind, `Go struct field ${field} of type string`);
     return given.toWellFormed();
   }
+  if (type === "[]string") {
+    if (!Array.isArray(given)) throw mistyped(kind, `Go struct field ${field} of type ${type}`);
+    return given.map((item) => textItem(item, `Go struct field ${field} of type string`));
+  }
   if (typeof given !== "object" || given === null || Array.isArray(given)) {
     throw mistyped(kind, `Go struct field ${field} of type ${type}`);
   }
   if (type === "object") return given;
   const entries = Object.entries(given).map(([key, text]): readonly [string, string] => {
-    if (text === null) return [key.toWellFormed(), ""];
-    if (typeof text !== "string") {
-      throw mistyped(goKind(text), `Go struct field ${field} of type string`);
-    }
-    // Half of a surrogate pair is no character: Go and the state store a replacement.
-    return [key.toWellFormed(), text.toWellFormed()];
+    return [key.toWellFormed(), textItem(text, `Go struct field ${field} of type string`)];
   });
   return Object.fromEntries(entries);
 }

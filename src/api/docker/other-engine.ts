@@ -9,7 +9,6 @@ const empties: Readonly<Record<string, string>> = {
   "GET /containers/ps": "[]",
   "GET /images/json": "[]",
   "GET /networks": "[]",
-  "GET /plugins": "[]",
   "POST /containers/prune": '{"ContainersDeleted":null,"SpaceReclaimed":0}',
   "POST /images/prune": '{"ImagesDeleted":null,"SpaceReclaimed":0}',
   "POST /networks/prune": '{"NetworksDeleted":null}',
@@ -21,7 +20,6 @@ const lookups: readonly (readonly [RegExp, (name: string) => string])[] = [
   [/^GET \/containers\/([^/]+)\/json$/, (name) => `No such container: ${name}`],
   [/^GET \/images\/(.+)\/json$/, (name) => `No such image: ${withTag(name)}`],
   [/^GET \/networks\/([^/]+)$/, (name) => `network ${name} not found`],
-  [/^GET \/plugins\/(.+)\/json$/, (name) => `plugin "${name}" not found`],
 ];
 
 /** moby's default tag, for a reference that has neither tag nor digest. */
@@ -32,7 +30,7 @@ function withTag(reference: string): string {
 
 const SWARM = /^(?:swarm|nodes|services|tasks|secrets|configs)(?:\/|$)/;
 const CONTAINERS =
-  /^(?:containers|images|networks|plugins|build|commit|exec|distribution|session|grpc)(?:\/|$)/;
+  /^(?:containers|images|networks|build|commit|exec|distribution|session|grpc)(?:\/|$)/;
 
 /**
  * The answer to a route of a container engine; undefined when dockerd has no such route either.
@@ -59,8 +57,8 @@ export function otherEngine(
   if (CONTAINERS.test(rest)) {
     throw new EngineError(
       "engine.not_a_container_engine",
-      `${method} ${path}: Holdfast keeps volumes; it runs no containers and has no images, ` +
-        "networks or plugins of Docker's. Send this to a container engine.",
+      `${method} ${path}: Holdfast keeps volumes; it runs no containers and has no images or ` +
+        "networks. Send this to a container engine.",
     );
   }
   return undefined;

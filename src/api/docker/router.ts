@@ -6,6 +6,7 @@ import type { ApiFace, ApiParts, RouteContext } from "../handler.ts";
 import { dockerHeaders, dockerStatus, messageAnswer } from "./answers.ts";
 import { followEvents } from "./events.ts";
 import { otherEngine } from "./other-engine.ts";
+import { answerOfPlugins, refusalOfPull } from "./plugins.ts";
 import { percentDecode } from "./query.ts";
 import { auth, diskUsage, info, ping, pingHead, version } from "./system.ts";
 import { type ApiVersion, splitVersion } from "./version.ts";
@@ -26,6 +27,7 @@ type Route = (context: RouteContext, apiVersion: ApiVersion) => Answer;
 type NamedRoute = (context: RouteContext, name: string) => Answer;
 
 const NAMED_PREFIX = "/volumes/";
+const PLUGINS = "/plugins";
 
 export function makeDockerApi(api: ApiParts): ApiFace {
   const { facts } = api;
@@ -69,12 +71,16 @@ export function makeDockerApi(api: ApiParts): ApiFace {
         const route = named[method];
         if (route !== undefined) return route(context, path.slice(NAMED_PREFIX.length));
       }
-      return otherEngine(method, path, headers) ?? pageNotFound;
+      const ofPlugins = path.startsWith(PLUGINS) ? answerOfPlugins(key, parts, context) : undefined;
+      return ofPlugins ?? otherEngine(method, path, headers) ?? pageNotFound;
     },
 
     refuse(error: EngineError, context) {
       const suffix = error.kind === "internal" ? ` (report id ${context.operation.id})` : "";
-      return messageAnswer(dockerStatus(error), headers.json, `${error.message}${suffix}`);
+      const text = `${error.message}${suffix}`;
+      const ofPull = refusalOfPull(error, context.request);
+      if (ofPull === undefined) return messageAnswer(dockerStatus(error), headers.json, text);
+      return messageAnswer(ofPull.status, ofPull.headers(headers.json), text);
     },
   };
 }

@@ -9,7 +9,7 @@ import type { HttpResponse } from "../../http/message.ts";
 import type { RouteContext } from "../handler.ts";
 import { useObject } from "../holder-objects.ts";
 import { careObject } from "../volume-care.ts";
-import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
+import { type DockerHeaders, goJson, jsonAnswer, textAnswer } from "./answers.ts";
 import { listFilter, parseFilters, pruneFilter } from "./filters.ts";
 import { type GoStruct, mapField, readBody, textField } from "./go-json.ts";
 import { noSwarm } from "./other-engine.ts";
@@ -65,7 +65,8 @@ export async function createVolume(
 
 /**
  * GET /volumes. Container engines are asked, where any is known, when the list depends on who has
- * the volumes; whoever does not answer within a moment is not waited for.
+ * the volumes; whoever does not answer within a moment is not waited for. Of plugins that do not
+ * answer the volumes are listed as they were, and `Warnings` says so.
  */
 export function listVolumes(
   parts: VolumeRouteParts,
@@ -74,14 +75,20 @@ export function listVolumes(
   const query = parseQuery(context.request.query);
   const filters = parseFilters(first(query, "filters"), "error reading volume filters: ");
   const filter = listFilter(filters);
-  const { lists, holds } = parts.engine;
-  if (filter.dangling === undefined || lists.keys.length === 0) return listed(parts, filter);
-  return holds.refresh(context.operation).then(() => listed(parts, filter));
+  const { lists, holds, pluginVolumes } = parts.engine;
+  const isAsking = filter.dangling !== undefined && lists.keys.length > 0;
+  const waits = [isAsking ? holds.refresh(context.operation) : undefined, pluginVolumes.refresh()];
+  if (waits.every((wait) => wait === undefined)) return listed(parts, filter);
+  return Promise.all(waits).then(() => listed(parts, filter));
 }
 
 function listed({ engine, headers }: VolumeRouteParts, filter: VolumeFilter): HttpResponse {
-  const volumes = engine.volumes.list(filter).map(volumeJson).join(",");
-  return textAnswer(200, headers.json, `{"Volumes":[${volumes}],"Warnings":null}`);
+  const { pluginVolumes } = engine;
+  const json = (entry: VolumeEntry) => volumeJson(pluginVolumes.described(entry));
+  const volumes = engine.volumes.list(filter).map(json).join(",");
+  const { warnings } = pluginVolumes;
+  const sentences = warnings.length > 0 ? goJson(warnings) : "null";
+  return textAnswer(200, headers.json, `{"Volumes":[${volumes}],"Warnings":${sentences}}`);
 }
 
 /** As it was asked for: by an alias it has that name. */
@@ -94,17 +101,22 @@ function underName(entry: VolumeEntry, asked: string): VolumeEntry {
  * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`, and one with a note,
  * a protection or another name says that. Container engines
  * are asked for that, where any is known; whoever does not answer within a moment is not waited
- * for.
+ * for. Of a plugin's volume it says what the plugin said last.
  */
 export function inspectVolume(
   parts: VolumeRouteParts,
   context: RouteContext,
   name: string,
 ): HttpResponse | Promise<HttpResponse> {
-  const { volumes, lists, holds } = parts.engine;
+  const { volumes, lists, holds, pluginVolumes } = parts.engine;
   const entry = volumes.inspect(name);
-  if (lists.keys.length === 0) return inspected(parts, entry, name);
-  return holds.refresh(context.operation).then(() => inspected(parts, volumes.inspect(name), name));
+  const isAsking = lists.keys.length > 0;
+  const waits = [
+    isAsking ? holds.refresh(context.operation) : undefined,
+    pluginVolumes.refreshOne(entry),
+  ];
+  if (waits.every((wait) => wait === undefined)) return inspected(parts, entry, name);
+  return Promise.all(waits).then(() => inspected(parts, volumes.inspect(name), name));
 }
 
 function inspected(
@@ -116,9 +128,12 @@ function inspected(
     useObject(engine, entry, view),
     careObject(entry, asked, view),
   ]);
-  const named = underName(entry, asked);
+  const { entry: described, status } = engine.pluginVolumes.words(entry);
+  const named = underName(described, asked);
   const isPlain = use.state === "idle" && Object.keys(care).length === 0;
-  const json = isPlain ? volumeJson(named) : volumeStatusJson(named, { ...use, ...care });
+  const own = isPlain ? {} : { ...use, ...care };
+  const isSilent = isPlain && Object.keys(status).length === 0;
+  const json = isSilent ? volumeJson(named) : volumeStatusJson(named, { ...status, ...own });
   return textAnswer(200, headers.json, json);
 }
 
@@ -130,7 +145,7 @@ export async function removeVolume(
 ): Promise<HttpResponse> {
   const isForced = isTrue(parseQuery(context.request.query), "force");
   try {
-    await parts.engine.volumes.remove(name, context.operation);
+    await parts.engine.volumes.remove(name, context.operation, { force: isForced });
   } catch (error) {
     const failure = toEngineError(error);
     // An empty name is not found even with force: recorded for DELETE /volumes/ without it.
@@ -185,6 +200,7 @@ function withPrefix(prefix: string, error: EngineError): EngineError {
 
 function prefixedRemoval(name: string, error: EngineError): EngineError {
   if (error.code === "volume.not_found") return notFound(name);
-  if (error.message.startsWith("remove ")) return error;
+  // What is wrong with a driver is Docker's text as it is.
+  if (/^(?:remove|get) \S+: /.test(error.message)) return error;
   return withPrefix(`remove ${name}: `, error);
 }

@@ -39,6 +39,13 @@ export class Body {
     return Array.isArray(value) ? value.map(String) : [];
   }
 
+  /** Objects of a list; empty when it was not given. */
+  records(name: string): readonly Readonly<Record<string, unknown>>[] {
+    const value = this.#fields[name];
+    // Checked against the contract, as all fields are: a list of objects.
+    return Array.isArray(value) ? value.map((each) => ({ ...(each as object) })) : [];
+  }
+
   /** Empty when it was not given. */
   map(name: string): Readonly<Record<string, string>> {
     const value = this.#fields[name];
@@ -166,7 +173,9 @@ function ruleOf(schema: Schema): string {
       case "boolean":
         return "true or false";
       case "array":
-        return "a list of texts";
+        return schemaOf(schema["items"])["type"] === "object"
+          ? "a list of objects"
+          : "a list of texts";
       case "object":
         return schema["additionalProperties"] === undefined ? "an object" : "an object of texts";
       default:

@@ -1,6 +1,7 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { adoptionRoutes } from "./adoption-contract.ts";
 import { historyRoutes } from "./history-contract.ts";
+import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
@@ -67,6 +68,7 @@ export const contract = {
     reply: undefined,
   },
   ...adoptionRoutes,
+  ...pluginRoutes,
   openapi: {
     method: "GET",
     path: "openapi.json",

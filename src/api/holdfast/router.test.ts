@@ -3,9 +3,12 @@ import { describe, expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type ApiAnswer, type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
+import { eventually } from "../../../test/support/child.ts";
 import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
 import { containerWith, memoryEngine } from "../../../test/support/memory-engine.ts";
+import { newerImage, OnePlugin } from "../../../test/support/one-plugin.ts";
 import { errorTable } from "../../core/errors.ts";
+import { noPlugins } from "../../engine/no-plugins.ts";
 import { trashDefaults } from "../../engine/trash/policy.ts";
 import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";
 import { contract, type RouteName } from "./contract.ts";
@@ -48,6 +51,9 @@ const needs: Partial<Record<RouteName, { readonly query?: string; readonly body?
   restore: { body: { as: "back" } },
   unprotect: { query: "?confirm=wiki" },
   unprotectTrash: { query: "?confirm=gone" },
+  upgradePlugin: {
+    body: { remote: newerImage, granted: [{ name: "network", value: ["host"] }] },
+  },
   update: { body: { note: "orders" } },
 };
 
@@ -82,6 +88,7 @@ describe("the contract", () => {
     await using api = await startedApi({
       foreign: ({ root }) => new DirectoryDocker(join(root, "../docker"), ADOPTION_ENGINE_DEFAULT),
       trash: { defaults: trashDefaults },
+      pluginParts: { host: noPlugins.host, managed: new OnePlugin("wiki").managed },
     });
     let planId = "";
     for (const [name, route] of Object.entries<RouteContract>(contract)) {
@@ -91,7 +98,10 @@ describe("the contract", () => {
       const { query = "", body } = needs[name as RouteName] ?? {}; // The keys of the table.
       const path = `${filled(route).replace("{id}", planId)}${query}`;
       if (route.isStream) {
-        expect((await api.follow(own(path))).hasEnded()).toBe(true);
+        const stream = await api.follow(own(path), route.method, { body });
+        const otherwise = () => `${path} does not end`;
+        const hasEnded = () => stream.hasEnded() || undefined;
+        await eventually(hasEnded, { timeoutMs: 5_000, otherwise });
         continue;
       }
       const answer = await api.send(route.method, own(path), { body });

@@ -10,6 +10,7 @@ import { contract, type RouteName } from "./contract.ts";
 import { engineHandlers } from "./engines.ts";
 import { historyHandlers } from "./history.ts";
 import { openApiDocument } from "./open-api.ts";
+import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
 import { OWN_PREFIX, type RouteContract } from "./route-contract.ts";
 import { trashHandlers } from "./trash.ts";
@@ -97,6 +98,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...historyHandlers(engine, words),
     ...engineHandlers(engine),
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
+    ...pluginHandlers(engine, facts.root),
     openapi: () => openApiDocument(facts.version),
   };
 }

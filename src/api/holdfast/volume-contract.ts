@@ -53,6 +53,10 @@ export const volume = {
     driver: text,
     scope: { enum: ["local", "global"] },
     state: { enum: volumeStates },
+    /** Since when; null where it does not matter, or is not known. */
+    stateSince: instantOrNull,
+    /** Why, in the plugin's words or about it; null: there is nothing to say. */
+    stateReason: textOrNull,
     createdAt: instant,
     /** null: never used. */
     firstUsedAt: instantOrNull,
@@ -140,6 +144,10 @@ export const volumeRoutes = {
     query: {
       purge: { schema: flag, about: "Not into the trash: its data is destroyed at once." },
       confirm: { schema: text, about: "With `purge` the volume's name, once more." },
+      force: {
+        schema: flag,
+        about: "A plugin's volume: forgotten also when the plugin does not remove it.",
+      },
     },
     reply: undefined,
   },

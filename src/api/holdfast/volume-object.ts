@@ -8,12 +8,13 @@ import { instantOf, useObject } from "../holder-objects.ts";
 export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEntry) => object {
   const aliases = aliasesByVolume(view.aliases());
   return (entry) => {
-    const { holders, lastUsedAt, sharing, state } = useObject(engine, entry, view);
+    const use = useObject(engine, entry, view);
+    const { holders, lastUsedAt, sharing, state, stateSince = null, stateReason = null } = use;
     return {
       name: entry.name,
       driver: entry.driver,
       scope: entry.scope,
-      state,
+      ...{ state, stateSince, stateReason },
       createdAt: instantOf(entry.createdAtMs),
       firstUsedAt: instantOf(entry.usedAtMs),
       lastUsedAt,

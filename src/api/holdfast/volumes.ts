@@ -15,7 +15,7 @@ export function volumeHandlers(engine: Engine, words: ChangeWords) {
   return {
     volumes: async ({ query, context }: Call) => {
       const countMax = parseCount(query, VOLUMES_PAGE_COUNT_MAX);
-      await holds.refresh(context.operation);
+      await Promise.all([holds.refresh(context.operation), engine.pluginVolumes.refresh()]);
       const { entries, next } = volumes.page(query.get("after") ?? "", countMax);
       return state.read((view) => ({ volumes: entries.map(volumeObjects(engine, view)), next }));
     },
@@ -32,11 +32,12 @@ export function volumeHandlers(engine: Engine, words: ChangeWords) {
     remove: async ({ path, query, context }: Call) => {
       const name = path["name"] ?? "";
       const purge = parseFlag("purge", query);
+      const force = parseFlag("force", query);
       if (purge) checkConfirmed(query, name, `destroying ${name}`);
       else if (query.has("confirm")) {
         throw invalid("confirm", query.get("confirm"), "only what is purged is confirmed");
       }
-      await volumes.remove(name, context.operation, { purge });
+      await volumes.remove(name, context.operation, { purge, force });
     },
     mount: async ({ path, context }: Call) => {
       const holder = parseHolderId(path["holder"] ?? "");

@@ -2,6 +2,7 @@
 import { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
 import type { Labels, VolumeEntry } from "../../core/state-store.ts";
+import type { Drivers } from "../../engine/drivers.ts";
 import { engineOptionNames } from "../../engine/engine-options.ts";
 import type { CreateRequest } from "../../engine/volumes.ts";
 
@@ -15,22 +16,24 @@ const faceOptionNames = ["driver", "labels"] as const;
 const everywhere: readonly string[] = [...engineOptionNames, ...faceOptionNames];
 
 /**
- * The create that `docker volume create -d holdfast -o …` means. Throws `driver.not_found` and
+ * The create that `docker volume create -d holdfast -o …` means; its driver has the name that it
+ * has in rows. Throws `driver.not_found` and
  * `volume.option_invalid`; options of the engine and the driver are theirs to check.
  */
 export function createRequest(
   name: string,
   options: Readonly<Record<string, string>>,
-  driverNames: readonly string[],
+  drivers: Pick<Drivers, "canonical" | "names">,
 ): CreateRequest & { readonly driver: string } {
   const own: readonly string[] = faceOptionNames;
   const rest = Object.entries(options).filter(([option]) => !own.includes(option));
-  const driver = options["driver"] ?? DEFAULT_DRIVER;
-  if (!driverNames.includes(driver)) {
+  const given = options["driver"] ?? DEFAULT_DRIVER;
+  const driver = drivers.canonical(given);
+  if (driver === undefined) {
     throw new EngineError(
       "driver.not_found",
-      `unknown driver ${goQuote(shortened(driver))}: known are ${driverNames.join(", ")}`,
-      { details: { driver } },
+      `unknown driver ${goQuote(shortened(given))}: known are ${drivers.names().join(", ")}`,
+      { details: { driver: given } },
     );
   }
   return {

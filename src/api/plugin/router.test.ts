@@ -16,6 +16,24 @@ function rows(bench: ApiBench): readonly string[] {
   return bench.engine.engine.volumes.list({}).map(({ name }) => name);
 }
 
+test("plugins of both kinds serve a container engine's volumes, by `-o driver=`", async () => {
+  await using bench = await startedPlugin({}, (all) => {
+    all.install("mp:latest");
+    all.socket("vp");
+  });
+  for (const driver of ["mp", "vp"]) {
+    // As dockerd does when its connection broke in between.
+    for (const _ of [1, 2]) expect(await create(bench, `of-${driver}`, { driver })).toBe("");
+    const { json } = await call(bench, "Get", { Name: `of-${driver}` });
+    expect(json).toMatchObject({ Volume: { Name: `of-${driver}`, Status: { state: "idle" } } });
+  }
+  const drivers = bench.engine.engine.volumes.list({}).map(({ driver }) => String(driver));
+  expect(drivers).toEqual(["mp:latest", "vp"]);
+  expect(await create(bench, "other", { driver: "nope" })).toBe(
+    'unknown driver "nope": known are local, scratch, vp',
+  );
+});
+
 describe("the protocol", () => {
   test("answers Activate and Capabilities whatever the body is", async () => {
     await using bench = await startedPlugin();

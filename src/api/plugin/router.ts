@@ -191,7 +191,7 @@ async function createVolume(
 ): Promise<void> {
   // The engine makes up a name where there is none. Here it was lost on the way, or never given.
   parseVolumeName(name);
-  const request = createRequest(name, options, engine.driverNames);
+  const request = createRequest(name, options, engine.drivers);
   const entry = await engine.volumes.create(request, operation);
   refuseDifferent(entry, request);
 }
@@ -226,7 +226,7 @@ function statusOf(engine: Engine, entry: VolumeEntry, asked: string): object {
   return {
     driver: entry.driver,
     sharing: engineOptions(entry.options).sharing,
-    state: volumeState(engine, entry.name, holders.length),
+    state: volumeState(engine, entry, holders.length),
     holders: holders.map(({ id, name, state }) => `${name ?? id} (${state})`),
     ...(labels.length > 0 ? { labels: labels.map(([key, value]) => `${key}=${value}`) } : {}),
     ...care,

@@ -21,8 +21,8 @@ export interface Doomed {
 
 /**
  * Of a removal at `nowMs`: `trash until 2026-10-22` (a day of UTC), `trash until somebody purges
- * it`, `purged at once`, or `let go of; data stays`: of storage that Holdfast did not make only the
- * description goes.
+ * it`, `purged at once`, `removed by its plugin`, or `let go of; data stays`: of storage that
+ * Holdfast did not make only the description goes.
  */
 export function fateAt(nowMs: number, doomed: Doomed): string {
   const fate = fateOf(doomed.entry, doomed.defaults, nowMs);
@@ -35,6 +35,7 @@ export function fateAnyTime(doomed: Doomed): string {
 }
 
 function inWords({ entry, driver }: Doomed, fate: Fate, end: (purgeAtMs: number) => string) {
+  if (driver === undefined || driver.isPlugin) return "removed by its plugin";
   if (!isOwnStorage(entry)) return "let go of; data stays";
   if (!isKeptInTrash(driver, fate)) return "purged at once";
   const { purgeAtMs } = fate;

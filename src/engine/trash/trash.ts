@@ -71,7 +71,8 @@ export class Trash {
       startTimer: this.#startTimer,
       giveUp: (id, how, operation) => this.#giveUp(id, how, operation),
     });
-    parts.events.watch(({ action }) => {
+    parts.events.watch(({ type, action }) => {
+      if (type !== "volume") return;
       if (action === "destroy" || action === "purge") this.#keeper.wake();
     });
   }

@@ -68,7 +68,16 @@ async function startLabDaemon(
   const socket = `/run/holdfast-${count}.sock`;
   const root = `/mnt/${name}`;
   const log = `/tmp/daemon-${count}.log`;
-  const place = ["--root", root, "--host", `unix://${socket}`, "--plugin-socket", "none"];
+  const place = [
+    "--root",
+    root,
+    "--host",
+    `unix://${socket}`,
+    "--plugin-socket",
+    "none",
+    "--plugin-sockets",
+    "none",
+  ];
   const words = [...command, "daemon", ...place];
   const { code: pid, errors } = await machine.ask({ does: "start", command: words, log });
   if (pid < 0) throw new Error(errors);

@@ -1,0 +1,99 @@
+// Puts plugins together: registries, blobs, the runtime, managed plugins, and all drivers of
+// plugins.
+import { createHash } from "node:crypto";
+import { realpathSync } from "node:fs";
+import path from "node:path";
+import type { VolumeDriver } from "../core/driver.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { DriverName } from "../core/names.ts";
+import type { Log, Operation } from "../core/operation.ts";
+import type { PluginParts } from "../engine/no-plugins.ts";
+import { makeManagedPlugins } from "../plugins/managed/managed-plugins.ts";
+import { makePluginHost } from "../plugins/plugin-host.ts";
+import { Images } from "../plugins/registry/images.ts";
+import { PluginRuntime } from "../plugins/runtime/runtime.ts";
+import { BlobStore } from "../plugins/store/blobs.ts";
+import type { DaemonConfig } from "./config.ts";
+
+/** Of the hash of the data root: sockets have short paths, and two daemons must not meet. */
+const ROOT_DIGITS = 12;
+
+export interface DaemonPluginsParts {
+  readonly config: DaemonConfig;
+  readonly host: Host;
+  readonly log: Log;
+  readonly operation: () => Operation;
+  /** Puts deadlines and a breaker around the driver of a plugin. */
+  readonly wrap: (driver: VolumeDriver) => VolumeDriver;
+}
+
+export interface DaemonPlugins {
+  /** For the engine. Drivers are known before anything runs. */
+  readonly parts: PluginParts;
+  /**
+   * Runs what is enabled, in the background: a plugin that hangs keeps nobody from being served.
+   */
+  start(): void;
+  /** Ends all but those whose volumes somebody has. */
+  stop(inUse: ReadonlySet<DriverName>): Promise<void>;
+}
+
+/** Reads what is installed, and looks for sockets. Throws `storage.*`, `config.invalid`. */
+export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<DaemonPlugins> {
+  const { config, host, log, operation, wrap } = parts;
+  const root = realpathSync(config.root);
+  const directory = path.join(root, "plugins");
+  const store = new BlobStore(path.join(directory, "blobs"));
+  const managed = await makeManagedPlugins({
+    directory,
+    images: new Images({ store, settings: config.registry, host, log }),
+    store,
+    runtime: new PluginRuntime({
+      runDirectory: runDirectoryOf(root),
+      logDirectory: path.join(directory, "logs"),
+      ...{ host, log, operation },
+    }),
+    ...{ host, log, operation },
+  });
+  const pluginHost = makePluginHost({
+    directories: config.plugins,
+    ownSockets: [
+      ...config.sockets,
+      ...(config.pluginSocket === undefined ? [] : [config.pluginSocket]),
+    ],
+    managed,
+    mountsDirectory: path.join(directory, "mounts"),
+    ...{ host, wrap, operation, log },
+  });
+  pluginHost.start();
+  const stopping = new AbortController();
+  let starting = Promise.resolve();
+  return {
+    parts: { host: pluginHost, managed },
+    start() {
+      const own = { ...operation(), signal: stopping.signal };
+      starting = managed.start(own).catch((thrown: unknown) => {
+        if (stopping.signal.aborted) return;
+        const { code, message } = toEngineError(thrown);
+        log.error("not all plugins could be started", { code, error: message });
+      });
+    },
+    async stop(inUse) {
+      await pluginHost.stop();
+      const keep = managed.list().filter(({ name }) => (inUse as ReadonlySet<string>).has(name));
+      stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+      await starting;
+      await managed.stop(new Set(keep.map(({ id }) => id)));
+    },
+  };
+}
+
+/** Emptied by a boot, like the processes themselves. */
+function runDirectoryOf(root: string): string {
+  const hash = createHash("sha256").update(root).digest("hex").slice(0, ROOT_DIGITS);
+  const userId = process.getuid?.() ?? 0;
+  if (userId === 0) return `/run/holdfast/${hash}`;
+  const ofUser = process.env["XDG_RUNTIME_DIR"] ?? `/run/user/${userId}`;
+  return path.join(ofUser, "holdfast", hash);
+}

@@ -1,0 +1,321 @@
+// Plugins as callers know them: what is installed, whether its volumes are in use, and what is told
+// of each change.
+//
+// Installing and running is done behind `ManagedPlugins`, which counts nothing. Here is decided
+// whether a plugin may be stopped: one is in use while a volume of it is known.
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { LeaseService } from "../core/lease-service.ts";
+import type { DriverName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type {
+  ManagedPlugin,
+  ManagedPlugins,
+  PluginHost,
+  PluginLogLine,
+  PluginPrivilege,
+  PluginPull,
+  PluginStatus,
+  PullRequest,
+  RegistryCall,
+  TellProgress,
+} from "../core/plugin.ts";
+import type { StateStore } from "../core/state-store.ts";
+import type { EventLog } from "./event-log.ts";
+import type { PluginVolumes } from "./plugin-volumes.ts";
+import type { UseGuard } from "./use-guard.ts";
+
+/** A managed plugin with what is known of it now. */
+export interface PluginView {
+  readonly plugin: ManagedPlugin;
+  /** undefined: it is no volume driver. */
+  readonly status: PluginStatus | undefined;
+  /** How many volumes of it are known. */
+  readonly volumeCount: number;
+}
+
+/** A plugin that runs by itself. */
+export interface SocketPluginView {
+  readonly status: PluginStatus;
+  readonly volumeCount: number;
+}
+
+export interface PluginsParts {
+  readonly managed: ManagedPlugins;
+  readonly plugins: PluginHost;
+  readonly state: StateStore;
+  readonly leases: LeaseService;
+  readonly events: EventLog;
+  readonly guard: Pick<UseGuard, "settle">;
+  readonly pluginVolumes: Pick<PluginVolumes, "absent">;
+  /** Whether a driver is no built-in one. */
+  readonly isOfPlugin: (driver: string) => boolean;
+}
+
+/**
+ * Plugins go by what the caller calls them: a full id, a name with or without the tag `latest`, or
+ * the unique beginning of an id. Each call about one throws `plugin.not_found`, `plugin.ambiguous`,
+ * and what `ManagedPlugins` throws.
+ */
+export class Plugins {
+  readonly #parts: PluginsParts;
+
+  constructor(parts: PluginsParts) {
+    this.#parts = parts;
+  }
+
+  /** Managed plugins, sorted by name. O(volumes). */
+  list(): readonly PluginView[] {
+    const counts = this.#volumeCounts();
+    return this.#parts.managed.list().map((plugin) => this.#view(plugin, counts));
+  }
+
+  /**
+   * Plugins that run by themselves, sorted by name: those that are found, and those that are not
+   * and whose volumes are known. O(volumes).
+   */
+  sockets(): readonly SocketPluginView[] {
+    const { plugins, managed, pluginVolumes, isOfPlugin } = this.#parts;
+    const counts = this.#volumeCounts();
+    const found = plugins.statuses().filter(({ kind }) => kind === "socket");
+    const known = new Set<string>([
+      ...plugins.statuses().map(({ name }) => name),
+      ...managed.list().map(({ name }) => name),
+    ]);
+    const absent = [...counts.keys()].filter((name) => isOfPlugin(name) && !known.has(name));
+    return [...found, ...absent.map((name) => pluginVolumes.absent(name))]
+      .map((status) => ({ status, volumeCount: counts.get(status.name) ?? 0 }))
+      .sort((left, right) => (left.status.name < right.status.name ? -1 : 1));
+  }
+
+  find(text: string): PluginView {
+    return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
+  }
+
+  /** What the plugin at `remote` asks for. */
+  privileges(
+    remote: string,
+    call: RegistryCall,
+    operation: Operation,
+  ): Promise<readonly PluginPrivilege[]> {
+    return this.#parts.managed.privileges(remote, call, operation);
+  }
+
+  /** Begins an installation; Docker's event `pull` is told when the rest begins. */
+  async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
+    const pull = await this.#parts.managed.pull(request, operation);
+    return this.#told(pull, request);
+  }
+
+  /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
+  async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
+    const { managed } = this.#parts;
+    const { id } = managed.find(text);
+    return this.#told(await managed.upgrade(id, request, operation), request);
+  }
+
+  /**
+   * Stops a plugin, upgrades it and starts it again; its volumes stay listed. One that was stopped
+   * stays so. When it throws, everything is as it was, or the message says what is not. Throws
+   * `plugin.in_use` while somebody has a volume of it: their data would go away under their feet.
+   */
+  async upgradeInPlace(
+    text: string,
+    request: PullRequest,
+    tell: TellProgress,
+    operation: Operation,
+  ): Promise<PluginView> {
+    const { managed, events } = this.#parts;
+    const { id, name, isEnabled } = managed.find(text);
+    if (isEnabled) {
+      await this.#refuseHeld(name, operation);
+      await this.#alone(name, operation, () => managed.disable(id, operation));
+      events.plugin("disable", id, text);
+    }
+    try {
+      const pull = await this.upgrade(text, request, operation);
+      await pull.run(tell, operation);
+      if (isEnabled) await this.enable(text, operation);
+    } catch (error) {
+      throw isEnabled ? await this.#broughtBack(text, error, operation) : error;
+    }
+    return this.find(text);
+  }
+
+  /** Starts it, and resolves when its socket answers. */
+  async enable(text: string, operation: Operation): Promise<PluginView> {
+    const { managed, events } = this.#parts;
+    const { id, name } = managed.find(text);
+    await this.#alone(name, operation, () => managed.enable(id, operation));
+    events.plugin("enable", id, text);
+    return this.find(id);
+  }
+
+  /** Stops it. Throws `plugin.in_use` while it has volumes, unless forced: they stay listed. */
+  async disable(
+    text: string,
+    { force }: { readonly force: boolean },
+    operation: Operation,
+  ): Promise<PluginView> {
+    const { managed, events } = this.#parts;
+    const { id, name } = managed.find(text);
+    await this.#alone(name, operation, async () => {
+      if (!force) this.#refuseInUse(name);
+      await managed.disable(id, operation);
+    });
+    events.plugin("disable", id, text);
+    return this.find(id);
+  }
+
+  async set(text: string, words: readonly string[], operation: Operation): Promise<PluginView> {
+    const { managed } = this.#parts;
+    const { id, name } = managed.find(text);
+    await this.#alone(name, operation, () => managed.set(id, words, operation));
+    return this.find(id);
+  }
+
+  /** Removes it. Throws `plugin.in_use` while it has volumes, unless forced: they stay listed. */
+  async remove(
+    text: string,
+    { force }: { readonly force: boolean },
+    operation: Operation,
+  ): Promise<void> {
+    const { managed, events } = this.#parts;
+    const { id, name, isEnabled } = managed.find(text);
+    await this.#alone(name, operation, async () => {
+      if (!force) this.#refuseInUse(name);
+      await managed.remove(id, { force }, operation);
+    });
+    if (force && isEnabled) events.plugin("disable", id, text);
+    events.plugin("remove", id, text);
+  }
+
+  /** Makes a plugin of a tar: see `ManagedPlugins.create`. */
+  async create(
+    name: string,
+    context: AsyncIterable<Uint8Array>,
+    operation: Operation,
+  ): Promise<PluginView> {
+    const { managed, events } = this.#parts;
+    const plugin = await managed.create(name, context, operation);
+    events.plugin("create", plugin.id, plugin.name);
+    return this.find(plugin.id);
+  }
+
+  async push(
+    text: string,
+    call: RegistryCall,
+    tell: TellProgress,
+    operation: Operation,
+  ): Promise<void> {
+    const { managed } = this.#parts;
+    await managed.push(managed.find(text).id, call, tell, operation);
+  }
+
+  /** The last lines that it wrote, oldest first. */
+  logs(text: string, countMax: number): Promise<readonly PluginLogLine[]> {
+    const { managed } = this.#parts;
+    return managed.logs(managed.find(text).id, countMax);
+  }
+
+  /** Plugins with a volume that somebody has: stopping them would take its data away. */
+  held(): ReadonlySet<DriverName> {
+    const { state, isOfPlugin } = this.#parts;
+    return state.read((view) => {
+      const names = new Set<DriverName>();
+      for (const { name, driver } of view.volumes()) {
+        if (names.has(driver) || !isOfPlugin(driver)) continue;
+        if (view.holders(name).length > 0) names.add(driver);
+      }
+      return names;
+    });
+  }
+
+  #view(plugin: ManagedPlugin, counts: ReadonlyMap<DriverName, number>): PluginView {
+    const status = this.#parts.plugins.status(plugin.name);
+    const volumeCount = counts.get(nameOf(plugin)) ?? 0;
+    return { plugin, status: status?.kind === "managed" ? status : undefined, volumeCount };
+  }
+
+  #volumeCounts(): ReadonlyMap<DriverName, number> {
+    return this.#parts.state.read((view) => {
+      const counts = new Map<DriverName, number>();
+      for (const { driver } of view.volumes()) counts.set(driver, (counts.get(driver) ?? 0) + 1);
+      return counts;
+    });
+  }
+
+  /** Docker tells of a pull when it begins, also of one that is refused in the end. */
+  #told(pull: PluginPull, { remote }: PullRequest): PluginPull {
+    const { events } = this.#parts;
+    return {
+      name: pull.name,
+      run: (tell, operation) => {
+        events.plugin("pull", remote, pull.name);
+        return this.#alone(pull.name, operation, () => pull.run(tell, operation));
+      },
+    };
+  }
+
+  async #alone<T>(name: string, operation: Operation, work: () => Promise<T>): Promise<T> {
+    const { leases } = this.#parts;
+    await using _lease = await leases.acquire(`plugin:${name}`, "exclusive", operation);
+    return await work();
+  }
+
+  #refuseInUse(name: string): void {
+    const isUsed = this.#parts.state.read((view) =>
+      [...view.volumes()].some(({ driver }) => driver === name),
+    );
+    if (!isUsed) return;
+    throw new EngineError("plugin.in_use", `plugin ${name} is in use`, { details: { name } });
+  }
+
+  async #refuseHeld(plugin: string, operation: Operation): Promise<void> {
+    const { state, guard } = this.#parts;
+    const held = () =>
+      state.read((view) =>
+        [...view.volumes()]
+          .filter(({ name, driver }) => driver === plugin && view.holders(name).length > 0)
+          .map(({ name }) => name),
+      );
+    await guard.settle(held(), operation);
+    const volumes = held();
+    if (volumes.length === 0) return;
+    throw new EngineError(
+      "plugin.in_use",
+      `plugin ${plugin} is in use: somebody has its volumes ${shortList(volumes)}; stop those ` +
+        "containers first",
+      { details: { name: plugin, volumes } },
+    );
+  }
+
+  /** The version before runs again, and the error says so; or says why it does not. */
+  async #broughtBack(text: string, thrown: unknown, operation: Operation): Promise<EngineError> {
+    const { managed } = this.#parts;
+    const error = toEngineError(thrown);
+    let what = "the version before runs again";
+    try {
+      if (!managed.find(text).isEnabled) {
+        // Also for a caller who has gone: the plugin ran before.
+        const own = { ...operation, signal: new AbortController().signal };
+        await this.enable(text, own);
+      }
+    } catch (failure) {
+      what = `the version before could not be started again: ${toEngineError(failure).message}`;
+    }
+    return new EngineError(error.code, `${error.message}; ${what}`, {
+      cause: error,
+      details: error.details,
+    });
+  }
+}
+
+function nameOf({ name }: ManagedPlugin): DriverName {
+  return name as DriverName; // A canonical name, as it stands in rows.
+}
+
+/** The first three names, and how many more there are. */
+function shortList(names: readonly string[]): string {
+  const more = names.length - 3;
+  return names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}

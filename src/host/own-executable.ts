@@ -1,0 +1,18 @@
+// Our own executable as a helper: commands of it that are for no person, which src/main.ts knows.
+
+/** One mount in a process that the daemon can abandon. */
+export const HOLD_MOUNT_COMMAND = "hold-mount";
+
+/** One layer in a process whose root directory is the layer's. */
+export const UNPACK_LAYER_COMMAND = "unpack-layer";
+
+/** How to start it. From sources it is the runtime, and needs to be told where they are. */
+export function ownExecutable(
+  command: string,
+  ...words: readonly string[]
+): [program: string, ...words: string[]] {
+  const sources = import.meta.path.startsWith("/$bunfs/")
+    ? []
+    : [new URL("../main.ts", import.meta.url).pathname];
+  return [process.execPath, ...sources, command, ...words];
+}
