@@ -173,8 +173,7 @@ async function mountFirst(
 ): Promise<void> {
   const { access, mounts } = parts;
   const { volume, holder } = holding;
-  const place = mounts.place(volume, holder);
-  mounts.makePlace(place);
+  const place = mounts.makePlace(volume, holder);
   const body = { Name: volume, ID: holder };
   let path: string;
   try {

@@ -4,6 +4,7 @@ import type { Host } from "../core/host.ts";
 import type { DriverName, HolderId, VolumeName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type {
+  CountedMount,
   ManagedEndpoint,
   ManagedEndpoints,
   PluginHost,
@@ -55,6 +56,7 @@ export function makePluginHost(parts: PluginHostParts): RunningPluginHost {
     follow: (listener) => host.follow(listener),
     lookAgain: () => host.lookAgain(),
     release: (plugin, volume, holder) => host.release(plugin, volume, holder),
+    counted: (plugin) => host.counted(plugin),
     start: () => host.start(),
     stop: () => host.stop(),
   };
@@ -130,6 +132,10 @@ class Plugins implements RunningPluginHost {
     if (!mounts.isKnown(place)) return;
     mounts.unbind(place);
     mounts.removePlace(place);
+  }
+
+  counted(plugin: DriverName): readonly CountedMount[] {
+    return this.#mountsOf(plugin).counted();
   }
 
   *#all(): Iterable<PluginLife> {

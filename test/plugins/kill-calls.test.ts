@@ -6,6 +6,7 @@
 import { afterAll, afterEach, beforeAll, expect } from "bun:test";
 import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { pluginMethods } from "../../src/plugins/protocol/methods.ts";
 import { holderPath } from "../crash/client.ts";
 import { eventually } from "../support/child.ts";
@@ -89,11 +90,12 @@ function remove(name: string) {
 
 /** Plugins are asked at most once a second for what only tells of them. */
 async function untilAsked(call: string, ask: () => Promise<unknown>): Promise<void> {
-  const count = plugin.calls.length;
+  const asked = plugin;
+  const count = asked.calls.length;
   await eventually(
     async () => {
       await ask();
-      return plugin.calls.slice(count).some((one) => one.startsWith(call)) ? true : undefined;
+      return asked.calls.slice(count).some((one) => one.startsWith(call)) ? true : undefined;
     },
     { timeoutMs: patienceMs, otherwise: () => `the plugin is never asked: ${call}` },
   );
@@ -129,14 +131,24 @@ function ofPlugin(name: string): Known {
   return { isThere: readdirSync(volumes).includes(name), holders: plugin.mountsOf(name) };
 }
 
-/** Both sides agree, on something that may be. */
-async function untilAgreed(name: string, allowed: readonly Known[], when: string): Promise<Known> {
+/** Both sides agree, on something that may be: as far as the plugin can know what it did. */
+async function untilAgreed(
+  name: string,
+  { allowed, victim }: { readonly allowed: readonly Known[]; readonly victim: Victim },
+  when: string,
+): Promise<Known> {
   let seen: readonly Known[] = [];
   const agreed = async () => {
-    seen = [await ofDaemon(name), ofPlugin(name)];
-    const [known, other] = seen.map((one) => JSON.stringify(one));
-    if (known !== other) return undefined;
-    return allowed.find((one) => JSON.stringify(one) === known);
+    const [own, other] = [await ofDaemon(name), ofPlugin(name)];
+    seen = [own, other];
+    // A plugin that was killed counts none of the mounts that we have, and it has given.
+    const isForgetful = victim !== "daemon" && other.holders.length === 0;
+    const holders = isForgetful ? own.holders : other.holders;
+    const isSame = isDeepStrictEqual(own, { ...other, holders });
+    // Whoever asked for the removal was told that it failed: the row is theirs to take away.
+    const isGoneBehindUs = victim === "plugin" && own.isThere && allowed.includes(absent);
+    if (!isSame && !(isGoneBehindUs && !other.isThere)) return undefined;
+    return allowed.some((one) => isDeepStrictEqual(one, own)) ? own : undefined;
   };
   const otherwise = () => {
     const log = house.daemon.output().slice(-2_000);
@@ -210,8 +222,10 @@ for (const verb of verbs) {
             await prepare(name, verb.before);
             const isDone = await dieAt(verb, { call, how, victim }, name);
             const allowed = isDone ? [verb.after] : [verb.before, verb.after];
-            const now = await untilAgreed(name, allowed, `${title}, ${how}`);
-            await isUsable(name, now);
+            const now = await untilAgreed(name, { allowed, victim }, `${title}, ${how}`);
+            // By turns what is there is used, or is removed at once.
+            if (now.isThere && now.holders.length === 0 && how === "mute") await remove(name);
+            await isUsable(name, ofPlugin(name));
           }
         },
         testTimeoutMs,

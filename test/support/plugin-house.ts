@@ -122,8 +122,7 @@ export class PluginHouse implements AsyncDisposable {
       faults = this.#faults();
       return faults.length === 0 ? true : undefined;
     };
-    const otherwise = () =>
-      `${when}:\n${faults.join("\n")}\n${this.daemon.output().slice(-4_000)}`;
+    const otherwise = () => `${when}:\n${faults.join("\n")}\n${this.daemon.output().slice(-4_000)}`;
     await eventually(look, { timeoutMs: patienceMs, otherwise });
   }
 
