@@ -35,6 +35,9 @@ export interface PluginAccess {
   root(): PluginRoot | undefined;
 }
 
+/** How many holders of one volume are told of once more. */
+const DOUBTFUL_COUNT_MAX = 64;
+
 export interface PluginDriverParts {
   readonly name: DriverName;
   readonly scope: "local" | "global";
@@ -42,12 +45,14 @@ export interface PluginDriverParts {
   readonly mounts: PluginMounts;
   /** Who has mounted what in this life of the daemon. */
   readonly holders: Map<VolumeName, Set<HolderId>>;
+  /** Whose unmount the plugin has refused, or answered with nonsense: it may count them still. */
+  readonly doubtful: Map<VolumeName, Set<HolderId>>;
   readonly host: Pick<Host, "nowMs">;
 }
 
 /** See core/driver.ts for what each member promises, and for what `isPlugin` takes back. */
 export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
-  const { name, scope, access, host, holders } = parts;
+  const { name, scope, access, host, holders, doubtful } = parts;
   return {
     name,
     scope,
@@ -83,10 +88,12 @@ export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
     async forget(volume, operation) {
       operation.signal.throwIfAborted();
       holders.delete(volume);
+      doubtful.delete(volume);
     },
     async destroy(volume, operation) {
       operation.signal.throwIfAborted();
       refuseHeld(parts, volume);
+      await tellDoubtful(parts, volume, operation);
       try {
         await access.call("VolumeDriver.Remove", { Name: volume }, ignored, operation);
       } catch (error) {
@@ -95,6 +102,7 @@ export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
         if (presence.state !== "absent") throw error;
       }
       holders.delete(volume);
+      doubtful.delete(volume);
     },
     mount: (volume, holder, operation) => mount(parts, { volume, holder }, operation),
     unmount: (volume, holder, operation) => unmount(parts, { volume, holder }, operation),
@@ -160,6 +168,7 @@ async function mount(
   } else {
     await mountFirst(parts, holding, operation);
   }
+  parts.doubtful.get(volume)?.delete(holder);
   const known = holders.get(volume);
   if (known === undefined) holders.set(volume, new Set([holder]));
   else known.add(holder);
@@ -259,7 +268,7 @@ async function unmount(
  * disabled has no process that could count anything.
  */
 async function tellUnmounted(
-  { access, name }: PluginDriverParts,
+  { access, name, doubtful }: PluginDriverParts,
   { volume, holder }: Holding,
   operation: Operation,
 ): Promise<void> {
@@ -270,12 +279,25 @@ async function tellUnmounted(
     const { code, message } = toEngineError(error);
     if (code === "plugin.disabled") return;
     if (code !== "plugin.failed") throw error;
+    const others = doubtful.get(volume) ?? new Set();
+    if (others.size < DOUBTFUL_COUNT_MAX) doubtful.set(volume, others.add(holder));
     operation.log.warn("a plugin does not like an unmount", {
       plugin: name,
       volume,
       error: message,
     });
   }
+}
+
+/** Before a removal, once more: a plugin removes nothing that it counts as mounted. */
+async function tellDoubtful(
+  parts: PluginDriverParts,
+  volume: VolumeName,
+  operation: Operation,
+): Promise<void> {
+  const holders = parts.doubtful.get(volume) ?? [];
+  parts.doubtful.delete(volume);
+  for (const holder of holders) await tellUnmounted(parts, { volume, holder }, operation);
 }
 
 function refuseHeld({ holders }: PluginDriverParts, volume: VolumeName): void {

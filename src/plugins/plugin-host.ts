@@ -153,9 +153,9 @@ class Plugins implements RunningPluginHost {
   #makeDriver(life: PluginLife): VolumeDriver {
     const { host, wrap } = this.#parts;
     const { name } = life.status;
-    const { scope, holders } = life;
+    const { scope, holders, doubtful } = life;
     const mounts = this.#mountsOf(name);
-    return wrap(pluginDriver({ name, scope, access: life, mounts, holders, host }));
+    return wrap(pluginDriver({ name, scope, access: life, mounts, holders, doubtful, host }));
   }
 
   #mountsOf(plugin: DriverName): PluginMounts {

@@ -57,6 +57,8 @@ export interface FaultPlugin extends AsyncDisposable {
   misbehave(call: string, how: Misbehaviour | undefined): void;
   /** The IDs of those that have the volume mounted, as this life of the plugin counts them. */
   mountsOf(volume: string): readonly string[];
+  /** Ends every connection: whoever waits for an answer gets none. */
+  hangUp(): void;
   /** Ends as a killed process does: its socket file stays, and nobody listens. */
   die(): Promise<void>;
 }
@@ -112,6 +114,9 @@ export async function startFaultPlugin(
       else orders.set(call, how);
     },
     mountsOf: (volume) => volumes.mountsOf(volume),
+    hangUp() {
+      for (const socket of connections) socket.destroy();
+    },
     async die() {
       await close();
       await leaveDeadSocket(socketPath);
