@@ -16,6 +16,10 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "a definition; the check of `destroy` with a planted volume proves what follows from it",
   },
   { promise: "Recovery compares it.", why: "a promise of the engine" },
+  {
+    promise: "What a plugin says of it in words of its own (Docker's `Status`); missing: nothing.",
+    why: "whatever a plugin says; only the engine's inspect shows it",
+  },
   { promise: '"global": every host sees the same volumes.', why: "a check sees one host only" },
   {
     promise:
