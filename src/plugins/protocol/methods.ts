@@ -11,7 +11,7 @@ export interface MethodPolicy {
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 const LIST_BYTES_MAX = 64 * 1024 * 1024;
 
-/** Times are Docker's, but for those that somebody waits for with a list: it lets them have 60 s. */
+/** Times are Docker's, but for what only asks: it lets Get, List and Capabilities have 60 s. */
 export const pluginMethods = {
   "Plugin.Activate": { timeoutMs: 5_000, answerBytesMax: ANSWER_BYTES_MAX },
   "VolumeDriver.Create": { timeoutMs: 120_000, answerBytesMax: ANSWER_BYTES_MAX },

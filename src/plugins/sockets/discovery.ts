@@ -94,7 +94,7 @@ export class SocketDiscovery {
     const roots = [...(sockets === undefined ? [] : [sockets]), ...specs];
     const folders = await Promise.all(roots.map(foldersIn));
     if (this.#isStopped) return;
-    const isNew = this.#watches.set([...roots, ...folders.flat()]);
+    const isNew = await this.#watches.set([...roots, ...folders.flat()]);
     // A directory may have come into one that was not watched when it was read.
     if (isNew) this.#soon();
   }

@@ -1,5 +1,6 @@
 // Watches directories, those too that do not exist yet: then the nearest one above them.
-import { type FSWatcher, statSync, watch } from "node:fs";
+import { type FSWatcher, watch } from "node:fs";
+import { stat } from "node:fs/promises";
 import { basename, dirname } from "node:path";
 
 /** Further directories are left to the poll. */
@@ -15,6 +16,7 @@ interface Watch {
 export class FolderWatches {
   readonly #changed: () => void;
   readonly #watches = new Map<string, Watch>();
+  #isStopped = false;
 
   /** Is told of changes; of some more than once, of some that mean nothing. */
   constructor(changed: () => void) {
@@ -25,11 +27,11 @@ export class FolderWatches {
    * Watches these directories from now on and no others. Returns whether one is watched that was
    * not before: what has happened in it by then has not been told.
    */
-  set(directories: readonly string[]): boolean {
+  async set(directories: readonly string[]): Promise<boolean> {
     const wanted = new Map<string, Set<string>>();
     for (const directory of directories) {
       // A directory that is removed and made again is another one, which only its parent tells.
-      const { parent, name } = nearest(directory);
+      const { parent, name } = await nearest(directory);
       const names = wanted.get(parent);
       if (names === undefined) wanted.set(parent, new Set([name]));
       else if (names.size > 0) names.add(name);
@@ -41,17 +43,20 @@ export class FolderWatches {
       this.#watches.delete(path);
     }
     let isNew = false;
-    for (const [path, names] of wanted) isNew = this.#watch(path, names) || isNew;
+    for (const [path, names] of wanted) {
+      const inode = await inodeOf(path);
+      if (!this.#isStopped) isNew = this.#watch(path, names, inode) || isNew;
+    }
     return isNew;
   }
 
   stop(): void {
+    this.#isStopped = true;
     for (const { watcher } of this.#watches.values()) watcher.close();
     this.#watches.clear();
   }
 
-  #watch(path: string, names: ReadonlySet<string>): boolean {
-    const inode = inodeOf(path);
+  #watch(path: string, names: ReadonlySet<string>, inode: string | undefined): boolean {
     const known = this.#watches.get(path);
     if (known !== undefined && known.inode === inode) {
       known.names = names;
@@ -80,16 +85,21 @@ export class FolderWatches {
 }
 
 /** The nearest directory above that exists, and what is to appear in it. */
-function nearest(directory: string): { readonly parent: string; readonly name: string } {
+async function nearest(
+  directory: string,
+): Promise<{ readonly parent: string; readonly name: string }> {
   for (let path = directory; ; path = dirname(path)) {
     const parent = dirname(path);
-    if (parent === path || inodeOf(parent) !== undefined) return { parent, name: basename(path) };
+    if (parent === path || (await inodeOf(parent)) !== undefined) {
+      return { parent, name: basename(path) };
+    }
   }
 }
 
-function inodeOf(path: string): string | undefined {
+/** Not on the daemon's own thread: a directory may lie on storage that does not answer. */
+async function inodeOf(path: string): Promise<string | undefined> {
   try {
-    const { dev, ino } = statSync(path);
+    const { dev, ino } = await stat(path);
     return `${dev}:${ino}`;
   } catch {
     return undefined;
