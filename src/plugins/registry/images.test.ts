@@ -4,7 +4,7 @@ import { randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { testOperation } from "../../../test/support/operation.ts";
 import { PullBench } from "../../../test/support/pull-bench.ts";
-import { callWith } from "../../../test/support/registry-bench.ts";
+import { callWith, registryBench, shortDeadlines } from "../../../test/support/registry-bench.ts";
 import { EngineError } from "../../core/errors.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
 import { digestOf } from "../store/blobs.ts";
@@ -104,12 +104,15 @@ describe("a transfer that is cut", () => {
   });
 
   test("goes on after a server that fell silent in the middle", async () => {
+    // Only the silence ends the wait, not the pace.
+    using patient = registryBench({ deadlines: { ...shortDeadlines, paceMs: 60_000 } });
     const layer = randomBytes(MEGABYTE);
     at.registry.add(at.name, [layer]);
     const image = await at.resolve();
     at.registry.misbehave(/blobs/, { do: "stall", afterBytes: 500_000 }, 1);
-    const files = await at.download(image);
-    expect(readFileSync(files[0] ?? "")).toEqual(layer);
+    const { images, tell } = patient;
+    const files = await images.download(image, callWith(), tell, testOperation());
+    expect(readFileSync(files[0]?.path ?? "")).toEqual(layer);
     expect(ranges().at(-1)).toBe("bytes=500000-");
   });
 

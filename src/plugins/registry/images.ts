@@ -98,8 +98,8 @@ export class Images {
 
   /**
    * Brings the layers into the store and resolves with their files, in the manifest's order. Tells
-   * Docker's lines up to "Download complete". After a failure nothing half is left. Whoever calls it
-   * keeps the blobs from `collect` with `BlobStore.pin`. Throws as `resolve`, and `storage.*`.
+   * Docker's lines up to "Download complete". After a failure nothing half is left. Blobs are kept
+   * from `collect` by the caller (`BlobStore.pin`). Throws as `resolve`, and `storage.*`.
    */
   async download(
     image: ResolvedImage,
@@ -140,7 +140,8 @@ export class Images {
 
   /**
    * Sends what the registry lacks, then the manifest under the reference's tag. Tells Docker's
-   * lines, the last of which is `aux` with an empty status. Throws `registry.*`, `storage.*`; then the tag is as it was.
+   * lines, the last of which is `aux` with an empty status. Throws `registry.*`, `storage.*`; then
+   * the tag is as it was.
    */
   async push(
     reference: PluginReference,

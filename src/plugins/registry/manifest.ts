@@ -86,16 +86,16 @@ export function parseManifest(bytes: Uint8Array, type: string): Manifest {
   return pluginOf(parsed, mediaType);
 }
 
-/** Docker's manifest of a plugin, byte for byte as its engine writes it. */
+/** Docker's manifest of a plugin, byte for byte as its engine writes it: test/docker. */
 export function writeManifest(
   config: Omit<Descriptor, "mediaType">,
   layers: readonly Omit<Descriptor, "mediaType">[],
 ): Uint8Array {
   const manifest = {
     schemaVersion: 2,
-    mediaType: DOCKER_MANIFEST_TYPE,
     config: { mediaType: PLUGIN_CONFIG_TYPE, digest: config.digest, size: config.size },
     layers: layers.map(({ digest, size }) => ({ mediaType: LAYER_TYPE, digest, size })),
+    mediaType: DOCKER_MANIFEST_TYPE,
   };
   return Buffer.from(JSON.stringify(manifest), "utf8");
 }
