@@ -204,7 +204,9 @@ function typeOf(block: Uint8Array, name: TarText): TarType {
     throw tarInvalid(`an entry of type ${JSON.stringify(flag)} is not supported`, name);
   }
   // As it was before there was a type for them.
-  return type === "file" && name.endsWith("/") ? "directory" : type;
+  if (flag !== "\0" || !name.endsWith("/")) return type;
+  if (numeric(block, 124, 12) !== 0) throw tarInvalid("a directory with data", name);
+  return "directory";
 }
 
 /** The field, and before it that of the rest in front, which only POSIX has. */

@@ -1,5 +1,6 @@
 // Archives of every dialect, whole and damaged, in pieces of every size.
 import { describe, expect, test } from "bun:test";
+import fc from "fast-check";
 import { type TarPart, tarEndBlocks, tarOf, tarPart } from "../../test/support/tar-maker.ts";
 import { EngineError } from "./errors.ts";
 import { attributesOf, type TarEntry } from "./tar-header.ts";
@@ -46,7 +47,7 @@ function refusal(archive: Uint8Array, limits = ample): string {
 }
 
 const plain: TarPart = { name: "a", data: "data" };
-const long = "d/".repeat(120);
+const long = `${"d/".repeat(120)}file`;
 
 describe("names", () => {
   const cases: readonly (readonly [string, readonly TarPart[], string])[] = [
@@ -135,6 +136,7 @@ describe("refused", () => {
     ["a size that is none", tarOf({ ...plain, pax: { size: "-3" } }), "a: its extended header"],
     ["a negative size", tarOf({ ...plain, size: -1 }), "a: its size is no size"],
     ["a size beyond numbers", tarOf({ ...plain, pax: { size: "9".repeat(16) } }), "its size"],
+    ["a directory with data", tarOf({ name: "d/", type: "\0", data: "x" }), "d/: a directory"],
     ["nobody's id", tarOf({ ...plain, userId: 0xffff_ffff }), "a: 4294967295 is no user"],
     ["records that lie", tarOf({ name: "x", type: "x", data: "99 path=a\n" }), "damaged"],
     ["records without end", tarOf({ name: "x", type: "x", data: "9 path=abc" }), "damaged"],
@@ -167,3 +169,38 @@ describe("refused", () => {
     expect(refusal(zeros, limits)).toContain("larger than");
   });
 });
+
+test("any damage is refused or read, and never anything else", () => {
+  const pax = { path: "x/y", mtime: "3.5", "SCHILY.xattr.user.a": "b" };
+  const whole = tarOf({ ...plain, pax }, { name: "L", type: "L", data: long }, plain);
+  const damage = fc.array(fc.tuple(fc.nat(whole.length - 1), fc.nat(255)), { maxLength: 6 });
+  fc.assert(
+    fc.property(damage, fc.integer({ min: 1, max: 3000 }), (changes, step) => {
+      const bytes = Buffer.from(whole);
+      for (const [at, value] of changes) bytes[at] = value;
+      for (const at of [0, 1024, 2048, 3072]) mendChecksum(bytes, at);
+      return readOrRefused(bytes, step) || changes.length > 0;
+    }),
+    { numRuns: 3000 },
+  );
+});
+
+/** Whether it was read; throws what is no `plugin.image_invalid`. */
+function readOrRefused(archive: Uint8Array, step: number): boolean {
+  try {
+    readAll(archive, step);
+    return true;
+  } catch (thrown) {
+    if (thrown instanceof EngineError && thrown.code === "plugin.image_invalid") return false;
+    throw thrown;
+  }
+}
+
+/** As if the damage had been done by who made the archive. */
+function mendChecksum(bytes: Buffer, at: number): void {
+  const block = bytes.subarray(at, at + 512);
+  if (block.every((byte) => byte === 0)) return;
+  block.fill(0x20, 148, 156);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+}

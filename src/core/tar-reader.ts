@@ -38,9 +38,9 @@ const noOverrides: TarOverrides = { records: [] };
 type Part = "header" | "meta" | "data" | "padding" | "end";
 
 /**
- * Throws `plugin.image_invalid` from `push` and `end` when the archive is none, is cut off within an
- * entry or exceeds a limit, which is seen before the data come. An archive without a mark of its
- * end is whole, as for Docker.
+ * Throws `plugin.image_invalid` from `push` and `end` when the archive is none, is cut off within
+ * an entry or exceeds a limit, which is seen before the data come. An archive without a mark of
+ * its end is whole, as for Docker.
  */
 export class TarReader {
   readonly #sink: TarSink;

@@ -1,4 +1,4 @@
-// `holdfast hold-mount SOURCE TARGET [BENEATH]`: one mount in a process that the daemon can abandon.
+// `holdfast hold-mount SOURCE TARGET [BENEATH]`: one mount, by a process that can be abandoned.
 import { EngineError } from "../core/errors.ts";
 import { bindHere } from "../host/hold-mounts.ts";
 

@@ -1,4 +1,4 @@
-// `holdfast unpack-layer ARCHIVE INTO BYTES ENTRIES`: one layer, in a process that nothing else is in.
+// `holdfast unpack-layer ARCHIVE INTO BYTES ENTRIES`: one layer, in a process of its own.
 import { writeSync } from "node:fs";
 import { toEngineError } from "../core/errors.ts";
 import type { UnpackAnswer } from "../host/layers.ts";

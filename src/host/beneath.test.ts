@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../../test/support/child.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import { testOperation } from "../../test/support/operation.ts";
 import { startSwapLoop } from "../../test/support/swap-loop.ts";
@@ -48,10 +49,17 @@ beforeEach(() => {
 });
 afterEach(async () => {
   for (const { target: at } of [...host.mounts()].reverse()) {
-    if (at.startsWith(`${folder}/`)) await host.unmount(at, testOperation());
+    if (at.startsWith(`${folder}/`)) await unmountFree(at);
   }
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** A helper that was abandoned may still be about to end. */
+async function unmountFree(at: string): Promise<void> {
+  const unmount = () => host.unmount(at, testOperation()).then(() => true);
+  const otherwise = () => `${at} is still in use`;
+  await eventually(() => unmount().catch(() => undefined), { timeoutMs: 10_000, otherwise });
+}
 
 function whenMountable(name: string, work: () => Promise<void>): void {
   whenPossible(["root", "mount"], name, work);
@@ -73,10 +81,15 @@ async function bound(source: string, mayHang = false): Promise<string> {
   }
 }
 
+/** Others on this machine make mounts too. */
+function mountsHere(): readonly string[] {
+  return host.mounts().flatMap(({ target: at }) => (at.startsWith(folder) ? [at] : []));
+}
+
 async function refusal(source: string, mayHang = false): Promise<string> {
-  const before = host.mounts().length;
+  const before = mountsHere();
   const thrown = await bound(source, mayHang).catch((error: unknown) => error);
-  expect(host.mounts()).toHaveLength(before);
+  expect(mountsHere()).toEqual(before);
   if (!(thrown instanceof EngineError)) throw new Error(`it was bound: ${String(thrown)}`);
   expect(thrown.code).toBe("volume.mount_failed");
   const start = `mount ${source} in ${beneath} at ${target}: `;

@@ -13,7 +13,7 @@ const OPAQUE_WHITEOUT = ".wh..wh..opq";
 /** Notes of a file system that Docker had once; nothing for us. */
 const WHITEOUT_META = ".wh..wh.";
 
-/** What a name in a layer stands for; its path has no `/` in front, and is "" of the root itself. */
+/** What a name in a layer stands for. Paths have no `/` in front; that of the root is "". */
 export type LayerName =
   | { readonly kind: "entry"; readonly path: TarText }
   /** What layers before have there is to be missing; of an opaque one what is in it. */
@@ -45,8 +45,9 @@ export function pathForNode(path: Buffer): Buffer {
 }
 
 /**
- * Removes whatever is at a path of `rootedPath`, following no link at its end. Succeeds when nothing
- * is there, or nothing can be. Its depth is bounded by the longest path that the kernel takes.
+ * Removes whatever is at a path of `rootedPath`, following no link at its end. Succeeds when
+ * nothing is there, or nothing can be. Its depth is bounded by the longest path that the kernel
+ * takes.
  */
 export function removeAll(calls: FileCalls, path: Buffer): void {
   try {

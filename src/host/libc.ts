@@ -223,8 +223,8 @@ export function openPlace(path: string): number {
 
 /**
  * The directory at a path inside an open one, as a process sees it whose `/` that is: links and
- * `..` lead nowhere else. Links of /proc are refused with ELOOP. Unless `mayCross`, so is with EXDEV
- * whatever lies on another mount, which has not been asked anything then. EWOULDBLOCK (EAGAIN):
+ * `..` lead nowhere else. Links of /proc are refused with ELOOP. Unless `mayCross`, what lies on
+ * another mount is refused with EXDEV, and has not been asked anything then. EWOULDBLOCK (EAGAIN):
  * something was moved on this machine meanwhile; try again.
  */
 export function openPlaceInRoot(root: number, path: string, mayCross: boolean): number {
