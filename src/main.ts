@@ -17,6 +17,10 @@ async function main(words: readonly string[]): Promise<number> {
       const { verifyBuiltInDriver } = await import("./daemon/verify.ts");
       return verifyBuiltInDriver(request);
     },
+    verifyPlugin: async (request) => {
+      const { verifyPlugin } = await import("./daemon/verify-plugin.ts");
+      return verifyPlugin(request);
+    },
     installer: async () => (await import("./daemon/install.ts")).thisInstaller(),
     doctor: async (request) => {
       const { examineHost } = await import("./daemon/examine.ts");

@@ -4,6 +4,7 @@
 import { DaemonClient } from "./client.ts";
 import type { Command } from "./command.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
+import type { ApiPlugin } from "./plugin-api.ts";
 import { suggest } from "./suggest.ts";
 import type { Target } from "./target.ts";
 import { listRequest, type VolumeList } from "./volume.ts";
@@ -21,6 +22,7 @@ const localOptions = ["type", "device", "o", "size"];
 
 const filtersOf: Readonly<Record<string, readonly string[]>> = {
   "volume ls": ["dangling", "driver", "label", "name"],
+  "plugin ls": ["capability", "enabled"],
   "volume prune": ["all", "label", "label!"],
   events: ["type", "event", "volume", "label", "scope"],
 };
@@ -28,6 +30,7 @@ const filtersOf: Readonly<Record<string, readonly string[]>> = {
 /** Which word a refusal is about, and where the known ones come from. */
 const questions: readonly { readonly about: RegExp; readonly known: keyof Known }[] = [
   { about: /^Error response from daemon: get (\S+): no such volume$/, known: "volumes" },
+  { about: /daemon: plugin "([^"]*)" not found$/, known: "plugins" },
   { about: /error looking up volume plugin (\S+): plugin "[^"]*" not found/, known: "drivers" },
   { about: /invalid option: "([^"]*)"/, known: "options" },
   { about: /invalid filter '([^'=]*)'$/, known: "filters" },
@@ -36,6 +39,7 @@ const questions: readonly { readonly about: RegExp; readonly known: keyof Known 
 /** The known words of each kind; none when nobody can say. */
 interface Known {
   volumes(): Promise<readonly string[]>;
+  plugins(): Promise<readonly string[]>;
   drivers(): Promise<readonly string[]>;
   options(): Promise<readonly string[]>;
   filters(): Promise<readonly string[]>;
@@ -71,8 +75,21 @@ function knownWords({ command, target }: Reached): Known {
     });
     return info.Plugins?.Volume ?? [];
   });
+  const plugins = once(target, async (client) => {
+    const found = await client.json<readonly ApiPlugin[] | null>({
+      method: "GET",
+      path: "/plugins",
+    });
+    return (found ?? []).map(({ Name }) => Name.replace(/:latest$/, ""));
+  });
   const filters = filtersOf[command?.words.join(" ") ?? ""] ?? [];
-  return { volumes, drivers, options: async () => localOptions, filters: async () => filters };
+  return {
+    volumes,
+    plugins,
+    drivers,
+    options: async () => localOptions,
+    filters: async () => filters,
+  };
 }
 
 /** Asks at the first call only, and does without the answer: there was a failure already. */

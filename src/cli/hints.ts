@@ -26,6 +26,22 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Choose a name of at least two characters.",
   },
   {
+    when: /daemon: plugin "[^"]*" not found$/,
+    way: "List the plugins that are installed with: holdfast plugin ls",
+  },
+  {
+    when: /daemon: plugin \S+ is in use$/,
+    way: "Remove its volumes first, or use --force: they stay listed, and wait for the plugin.",
+  },
+  {
+    when: /plugin \S+ is enabled$|cannot set on an active plugin/,
+    way: "Stop it first with: holdfast plugin disable PLUGIN",
+  },
+  {
+    when: /found but disabled$/,
+    way: "Start it with: holdfast plugin enable PLUGIN",
+  },
+  {
     when: /error looking up volume plugin \S+: plugin "[^"]*" not found/,
     way: "See the known drivers with: holdfast info -f '{{.Plugins.Volume}}'",
   },

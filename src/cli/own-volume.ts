@@ -68,7 +68,10 @@ export async function readOwnVolumes(
 /** What is wrong with the plugin is what is wrong with its volumes. */
 const statesOfPlugins: readonly string[] = ["unreachable", "disabled", "gone", "not listed"];
 
-/** `idle`; `UNREACHABLE 12m (connection refused)`; `idle, protected: prod orders, ask before touching`, which is cut where it is long. */
+/**
+ * `idle`; `UNREACHABLE 12m (connection refused)`; `idle, protected: prod orders, ask first`, which
+ * is cut where it is long.
+ */
 export function stateText(volume: OwnVolume, nowMs: number): string {
   const { protection, stateSince = null, stateReason = null } = volume;
   const condition = { state: volume.state, since: stateSince, reason: stateReason };

@@ -11,7 +11,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { unpackTar } from "modern-tar";
 import {
   type Answer,
   FakeDaemon,
@@ -22,6 +21,7 @@ import {
   type Surroundings,
 } from "../../test/support/fake-daemon.ts";
 import { sourceRoot } from "../../tools/source-root.ts";
+import { TarReader, type TarSink } from "../core/tar-reader.ts";
 import { renderCommandHelp } from "./help.ts";
 import { pluginCommands } from "./plugin-commands.ts";
 
@@ -52,6 +52,26 @@ async function run(
 
 function lines(...objects: readonly object[]) {
   return { status: 200, body: objects.map((each) => `${JSON.stringify(each)}\r\n`).join("") };
+}
+
+/** Name, type, mode, what it links to, and how many bytes came. */
+function entriesOf(tar: Uint8Array): readonly (readonly (string | number)[])[] {
+  const entries: (string | number)[][] = [];
+  let dataBytes = 0;
+  const sink: TarSink = {
+    entry({ name, type, mode, linkName }) {
+      dataBytes = 0;
+      entries.push([name, type, mode.toString(8), linkName]);
+    },
+    data: (chunk) => {
+      dataBytes += chunk.length;
+    },
+    entryEnd: () => void entries.at(-1)?.push(dataBytes),
+  };
+  const reader = new TarReader(sink, { bytesMax: 10_000_000, entryCountMax: 100 });
+  reader.push(tar);
+  reader.end();
+  return entries;
 }
 
 const sockets = {
@@ -223,16 +243,7 @@ describe("create", () => {
       const sent = requests.at(-1);
       expect(sent?.headers.get("content-type")).toBe("application/x-tar");
       const bytes = sent?.bytes ?? new Uint8Array(0);
-      const entries = await unpackTar(flags.length > 0 ? gunzipSync(bytes) : bytes, {
-        strict: true,
-      });
-      const seen = entries.map(({ header, data }) => [
-        header.name,
-        header.type,
-        (header.mode ?? 0).toString(8),
-        header.linkname ?? "",
-        data?.length ?? 0,
-      ]);
+      const seen = entriesOf(flags.length > 0 ? gunzipSync(bytes) : bytes);
       const link = `${long}/file`;
       expect(seen).toEqual([
         ["config.json", "file", "644", "", 19],
@@ -240,7 +251,7 @@ describe("create", () => {
         [`${long}/`, "directory", "755", "", 0],
         [link, "file", "755", "", 300_000],
         ["rootfs/pw", "symlink", "777", "/etc/passwd", 0],
-        ["rootfs/same", "link", "755", link, 0],
+        ["rootfs/same", "hardLink", "755", link, 0],
       ]);
     });
   }
@@ -271,6 +282,19 @@ describe("help", () => {
       expect(help?.replaceAll("holdfast", "docker").trim()).toBe(rest.join("\n").trim());
     });
   }
+});
+
+test("what was meant is said on a terminal, with the way out", async () => {
+  const replies = {
+    "DELETE /plugins/sshf": json({ message: 'plugin "sshf" not found' }, 404),
+    "GET /plugins": json([{ Name: "sshfs:latest" }]),
+  };
+  const surroundings = { isTerminal: true, env: { NO_COLOR: "1" } };
+  const { stderr } = await run(["plugin", "rm", "sshf"], replies, surroundings);
+  expect(stderr).toBe(
+    'Error response from daemon: plugin "sshf" not found\nDid you mean sshfs?\n' +
+      "List the plugins that are installed with: holdfast plugin ls\n",
+  );
 });
 
 test("names are completed without what is behind :latest", async () => {

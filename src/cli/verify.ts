@@ -23,6 +23,8 @@ export interface VerifyReport {
     readonly outcome: "kept" | "broken" | "not_applicable";
     /** Why it is broken, in a sentence. */
     readonly reason?: string | undefined;
+    /** Something that is only wished for: broken, it is no failure. */
+    readonly isAdvice?: true;
   }[];
   /** What the checks made and could not remove again, in words for a person. */
   readonly leftBehind: readonly string[];

@@ -1,8 +1,16 @@
 // Checks of a plugin's Mount and Unmount.
-import { equal, match, notEqual, ok } from "node:assert/strict";
+import { equal, match, notEqual } from "node:assert/strict";
 import type { Check } from "./check.ts";
 import type { PluginBench } from "./plugin-bench.ts";
-import { create, mount, mustDeny, mustHold, seesData, unmount } from "./plugin-expectations.ts";
+import {
+  create,
+  mount,
+  mustDeny,
+  mustHold,
+  mustTell,
+  seesData,
+  unmount,
+} from "./plugin-expectations.ts";
 
 export const pluginMountChecks: readonly Check<PluginBench>[] = [
   {
@@ -61,8 +69,7 @@ export const pluginMountChecks: readonly Check<PluginBench>[] = [
       await bench.files?.write(`${path}/data`, "held");
       await unmount(bench, name, bench.ids.first);
       if (bench.files) equal(await bench.files.read(`${path}/data`), "held");
-      const { Mountpoint: place } = await bench.succeed("Path", { Name: name });
-      ok(place === undefined || place === "" || String(place).startsWith("/"), String(place));
+      await mustTell(bench, name);
       await unmount(bench, name, bench.ids.second);
     },
   },

@@ -40,24 +40,34 @@ const indent = " ".repeat(marks.kept.length + 2);
 
 /** The report as plain text: a line for each promise, the reason below one that is broken. */
 export function renderDriverReport(report: DriverReport): string {
-  const lines: string[] = [];
-  for (const outcome of report.outcomes) {
-    const [first, ...more] = wrap(outcome.promise, widthMax - indent.length);
-    lines.push(`${marks[outcome.outcome]}  ${first ?? ""}`);
-    lines.push(...more.map((line) => `${indent}${line}`));
-    if (outcome.outcome !== "broken") continue;
-    const reason = wrap(reasonOf(outcome.error), widthMax - indent.length - 2);
-    lines.push(...reason.map((line) => `${indent}! ${line}`));
-  }
-  const count = (wanted: CheckOutcome["outcome"]) =>
-    report.outcomes.filter(({ outcome }) => outcome === wanted).length;
-  lines.push("");
-  lines.push(
-    `driver ${report.driver}: ${count("kept")} promises kept, ${count("broken")} broken, ` +
-      `${count("not_applicable")} not applicable`,
-  );
-  lines.push(...report.leftBehind.map((what) => `left behind: ${what}`));
+  const lines = [
+    ...outcomeLines(report.outcomes),
+    "",
+    `driver ${report.driver}: ${tally(report.outcomes)}`,
+    ...report.leftBehind.map((what) => `left behind: ${what}`),
+  ];
   return `${lines.join("\n")}\n`;
+}
+
+/** A line for each promise, the reason below one that is broken. */
+export function outcomeLines(outcomes: readonly CheckOutcome[]): readonly string[] {
+  return outcomes.flatMap((outcome) => {
+    const [first = "", ...more] = wrap(outcome.promise, widthMax - indent.length);
+    const lines = [`${marks[outcome.outcome]}  ${first}`, ...more.map((line) => indent + line)];
+    if (outcome.outcome !== "broken") return lines;
+    const reason = wrap(reasonOf(outcome.error), widthMax - indent.length - 2);
+    return [...lines, ...reason.map((line) => `${indent}! ${line}`)];
+  });
+}
+
+/** `12 promises kept, 1 broken, 3 not applicable` */
+export function tally(outcomes: readonly CheckOutcome[]): string {
+  const count = (wanted: CheckOutcome["outcome"]) =>
+    outcomes.filter(({ outcome }) => outcome === wanted).length;
+  return (
+    `${count("kept")} promises kept, ${count("broken")} broken, ` +
+    `${count("not_applicable")} not applicable`
+  );
 }
 
 /** Whether every promise that applies was kept and everything was removed again. */

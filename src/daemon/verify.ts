@@ -49,12 +49,15 @@ export async function verifyBuiltInDriver(
     isWhole: isWhole(whole),
     text: renderDriverReport(whole),
     leftBehind,
-    promises: whole.outcomes.map((outcome) => ({
-      promise: outcome.promise,
-      outcome: outcome.outcome,
-      ...(outcome.outcome === "broken" ? { reason: String(outcome.error) } : {}),
-    })),
+    promises: whole.outcomes.map(promiseOf),
   };
+}
+
+/** An outcome in the words of the command line. */
+export function promiseOf(outcome: CheckOutcome): VerifyReport["promises"][number] {
+  const { promise } = outcome;
+  if (outcome.outcome !== "broken") return { promise, outcome: outcome.outcome };
+  return { promise, outcome: "broken", reason: String(outcome.error) };
 }
 
 async function runAllChecks(
@@ -86,7 +89,7 @@ async function runAllChecks(
 }
 
 /** A check that was given up on goes on all the same. */
-function mayStillRun(outcome: CheckOutcome): boolean {
+export function mayStillRun(outcome: CheckOutcome): boolean {
   if (outcome.outcome !== "broken") return false;
   return outcome.error instanceof EngineError && outcome.error.code === "operation.timed_out";
 }

@@ -86,8 +86,6 @@ async function lookAtRuntimes(machine: Machine, operation: Operation): Promise<F
   if (other.severity !== "ok") return preferred;
   const controllers = textOf(machine, "/sys/fs/cgroup/unified/cgroup.controllers")?.trim() ?? "";
   if (controllers === "") return other;
-  return {
-    ...preferred,
-    found: `it is missing, and crun runs no managed plugins here: cgroup version 2 has ${controllers}`,
-  };
+  const because = `crun runs no managed plugins here: cgroup version 2 has ${controllers}`;
+  return { ...preferred, found: `it is missing, and ${because}` };
 }

@@ -86,8 +86,10 @@ async function becomesWhole(): Promise<void> {
 }
 
 /** Name, whether it is enabled, and the version: what a verb changes. */
-const shown = () =>
-  records().map(({ name, isEnabled, version }) => [name, isEnabled, version.reference]);
+type Shown = readonly (readonly [name: string, isEnabled: boolean, reference: string])[];
+
+const shown = (): Shown =>
+  records().map(({ name, isEnabled, version }) => [name, isEnabled, version.reference] as const);
 
 whenPossible(
   ["root", "docker-cli", "docker-registry", "plugin-runtime"],
@@ -106,20 +108,19 @@ whenPossible(
     }
     const install = ["plugin", "install", ...grant, "--disable", "--alias", "vp", remote("v1")];
     const upgrade = ["plugin", "upgrade", ...grant, "--skip-remote-check", "vp", remote("v2")];
-    const verbs: readonly (readonly [before: unknown, after: unknown, words: readonly string[]])[] =
+    const verbs: readonly (readonly [before: Shown, after: Shown, words: readonly string[]])[] = [
+      [[], [["vp:latest", false, remote("v1")]], install],
+      [[["vp:latest", false, remote("v1")]], [["vp:latest", false, remote("v2")]], upgrade],
       [
-        [[], [["vp:latest", false, remote("v1")]], install],
-        [[["vp:latest", false, remote("v1")]], [["vp:latest", false, remote("v2")]], upgrade],
-        [
-          [["vp:latest", false, remote("v2")]],
-          [["vp:latest", true, remote("v2")]],
-          ["plugin", "enable", "vp"],
-        ],
-        [[["vp:latest", true, remote("v2")]], [], ["plugin", "rm", "--force", "vp"]],
-      ];
+        [["vp:latest", false, remote("v2")]],
+        [["vp:latest", true, remote("v2")]],
+        ["plugin", "enable", "vp"],
+      ],
+      [[["vp:latest", true, remote("v2")]], [], ["plugin", "rm", "--force", "vp"]],
+    ];
     for (const moment of momentsMs) {
       for (const [before, after, words] of verbs) {
-        expect(shown()).toEqual(before as unknown[]);
+        expect(shown()).toEqual([...before]);
         const command = docker(...words);
         await delay(moment);
         await daemon.kill();
@@ -131,7 +132,7 @@ whenPossible(
         // So that the next verb has something to begin with.
         if (JSON.stringify(shown()) === JSON.stringify(before)) await docker(...words);
         await becomesWhole();
-        expect([words, shown()]).toEqual([words, after as unknown[]]);
+        expect([words, shown()]).toEqual([words, after]);
       }
     }
     await daemon.stop();

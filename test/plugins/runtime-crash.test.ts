@@ -124,6 +124,31 @@ describe("a daemon that dies", () => {
 });
 
 describe("a start", () => {
+  whenPossible(needed, "that was left alone in the middle does not go on behind us", async () => {
+    const real = linuxHost();
+    await using bench = makePluginRuntimeBench();
+    const request = await bench.plugin();
+    const stopped = Promise.withResolvers<void>();
+    const run: Host["run"] = async (name, words, op) => {
+      const result = await real.run(name, words, op);
+      if (name !== "conmon") return result;
+      await bench.until(() => programsOf("runc", bench).length > 0, "runc");
+      for (const pid of programsOf("runc", bench)) process.kill(pid, "SIGSTOP");
+      stopped.resolve();
+      // The daemon that started it is gone, and never gets an answer.
+      return await new Promise(() => undefined);
+    };
+    const dying = bench.another({ ...real, run });
+    void dying.start(request, operation);
+    await stopped.promise;
+    const next = bench.another();
+    await next.adopt([], operation);
+    expect(programsOf("runc", bench)).toEqual([]);
+    expect(programsOf("conmon", bench)).toEqual([]);
+    expect(tracesOf(bench, request.id)).toEqual([]);
+    bench.leave(dying);
+  });
+
   whenPossible(needed, "survives the end of conmon or runc at any time", async () => {
     for (const program of ["conmon", "runc"]) {
       for (const delayMs of [0, 5, 10, 20, 30, 40, 60]) {
@@ -153,12 +178,15 @@ describe("a start", () => {
 });
 
 /** SIGKILL to it, where it works in this run directory. */
-function endProgram(program: string, { runDirectory, host }: PluginRuntimeBench): void {
-  for (const name of readdirSync("/proc")) {
-    const pid = Number(name);
-    if (!(pid > 1) || host.programOf(pid) !== program) continue;
-    if (argumentsOf(pid).includes(runDirectory)) process.kill(pid, "SIGKILL");
-  }
+function endProgram(program: string, bench: PluginRuntimeBench): void {
+  for (const pid of programsOf(program, bench)) process.kill(pid, "SIGKILL");
+}
+
+function programsOf(program: string, { runDirectory, host }: PluginRuntimeBench): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 1 && host.programOf(pid) === program)
+    .filter((pid) => argumentsOf(pid).includes(runDirectory));
 }
 
 function argumentsOf(pid: number): string {

@@ -27,12 +27,15 @@ export interface PluginWish {
 export interface PluginRuntimeBench extends AsyncDisposable {
   readonly folder: string;
   readonly runDirectory: string;
+  readonly logDirectory: string;
   readonly host: Host;
   readonly runtime: PluginRuntime;
   /** What is to be run. */
   plugin(wish?: PluginWish): Promise<RunRequest>;
   /** As a daemon that was killed leaves it: another one on the same directories. */
   another(host?: Host): PluginRuntime;
+  /** One that hangs: it is not waited for at the end. */
+  leave(runtime: PluginRuntime): void;
   /** Resolves when `isSo` holds. */
   until(isSo: () => boolean, what: string): Promise<void>;
 }
@@ -42,8 +45,8 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
   const runDirectory = join(folder, "r");
   const host = linuxHost();
   const made: PluginRuntime[] = [];
+  const logDirectory = join(folder, "logs: all");
   const another = (its: Host = host) => {
-    const logDirectory = join(folder, "logs");
     const parts = {
       runDirectory,
       logDirectory,
@@ -59,6 +62,7 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
   return {
     folder,
     runDirectory,
+    logDirectory,
     host,
     runtime,
     another,
@@ -71,6 +75,9 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
       const propagated = kind === "propagated" ? join(home, "propagated-mount") : null;
       const { rootfs } = plugin;
       return { id, name: `t/${digit}:latest`, rootfs, propagated, config: plugin.config, settings };
+    },
+    leave(runtime) {
+      made.splice(made.indexOf(runtime), 1);
     },
     async until(isSo, what) {
       await eventually(() => (isSo() ? true : undefined), {

@@ -17,7 +17,6 @@ import { LAYER_TYPE } from "../registry/manifest.ts";
 import { splitContext } from "../store/context.ts";
 import { CONFIG_BYTES_MAX, parsePluginConfig } from "./config.ts";
 import { packImage, unpackImage, unpackLayers, withSortedCapabilities } from "./image.ts";
-import { destroyLeftovers } from "./leftovers.ts";
 import { newPluginName } from "./naming.ts";
 import type { Workshop } from "./parts.ts";
 import { checkGranted, privilegesOf } from "./privileges.ts";
@@ -182,9 +181,8 @@ async function build(
 }
 
 /** What is not there any more has been installed, whatever came after. */
-async function destroyUninstalled({ host, operation }: Workshop, staging: string): Promise<void> {
-  if (!fs.existsSync(staging)) return;
-  await destroyLeftovers(host, [staging], operation());
+async function destroyUninstalled({ leftovers }: Workshop, staging: string): Promise<void> {
+  if (fs.existsSync(staging)) await leftovers.destroy([staging]);
 }
 
 /** Removes blobs that no plugin names, unless one is being built that may. Never throws. */

@@ -7,25 +7,84 @@ import type { Operation } from "../../core/operation.ts";
 
 /** What setpriv ends with when the program behind it is missing. */
 const NOT_EXECUTED = 127;
+/** After how many milliseconds what stayed is tried again; each time twice as many. */
+const AGAIN_MS = 500;
+const AGAIN_MS_MAX = 600_000;
+
+export interface LeftoversParts {
+  readonly host: Host;
+  /** A fresh operation on the daemon's own account. */
+  readonly operation: () => Operation;
+}
 
 /**
- * Destroys directories with all that is in them. One that something is mounted in, which cannot be
- * unmounted, or that a mount somewhere else shows, is left, and a line of the log says so: a later
- * call may find it free. Rejects only when the operation's signal fires.
+ * One for each directory of plugins. A directory is given to it for good: its path must never be
+ * anybody's again.
  */
-export async function destroyLeftovers(
-  host: Host,
-  directories: readonly string[],
-  operation: Operation,
-): Promise<void> {
-  for (const directory of directories) {
-    operation.signal.throwIfAborted();
+export class Leftovers {
+  readonly #parts: LeftoversParts;
+  /** What could not be destroyed, and is tried again. */
+  readonly #staying = new Set<string>();
+  readonly #stopping = new AbortController();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #againMs = AGAIN_MS;
+  #trying = Promise.resolve();
+
+  constructor(parts: LeftoversParts) {
+    this.#parts = parts;
+  }
+
+  /**
+   * Destroys directories with all that is in them. One that something is mounted in, which cannot
+   * be unmounted, or that a mount somewhere else shows, stays for now: a line of the log says so,
+   * and it is tried again by itself. A container that has just been started shows everything for a
+   * moment. Never rejects; what the end of the daemon cuts off is for the next start.
+   */
+  async destroy(directories: readonly string[]): Promise<void> {
+    for (const directory of directories) {
+      const failure = await this.#try(directory);
+      if (failure === undefined || this.#stopping.signal.aborted) continue;
+      const { code, message: error } = failure;
+      const { log } = this.#parts.operation();
+      log.warn("what a plugin has left stays for now", { directory, code, error });
+      this.#staying.add(directory);
+      this.#againMs = AGAIN_MS;
+      this.#schedule();
+    }
+  }
+
+  /** Ends what is under way. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    clearTimeout(this.#timer);
+    await this.#trying;
+  }
+
+  #schedule(): void {
+    clearTimeout(this.#timer);
+    if (this.#staying.size === 0 || this.#stopping.signal.aborted) return;
+    this.#timer = setTimeout(() => {
+      this.#trying = this.#tryAgain();
+    }, this.#againMs);
+    this.#timer.unref();
+  }
+
+  async #tryAgain(): Promise<void> {
+    this.#againMs = Math.min(this.#againMs * 2, AGAIN_MS_MAX);
+    for (const directory of [...this.#staying]) {
+      if ((await this.#try(directory)) === undefined) this.#staying.delete(directory);
+    }
+    this.#schedule();
+  }
+
+  async #try(directory: string): Promise<EngineError | undefined> {
+    const operation = { ...this.#parts.operation(), signal: this.#stopping.signal };
     try {
-      await destroy(host, directory, operation);
-    } catch (thrown) {
       operation.signal.throwIfAborted();
-      const { code, message: error } = toEngineError(thrown);
-      operation.log.warn("what a plugin has left stays for now", { directory, code, error });
+      await destroy(this.#parts.host, directory, operation);
+      return undefined;
+    } catch (thrown) {
+      return toEngineError(thrown);
     }
   }
 }

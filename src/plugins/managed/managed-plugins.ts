@@ -8,7 +8,6 @@
 // remove   the record goes first, then the process, then the files: the next start goes on
 // upgrade  see upgrades.ts
 import { EngineError, toEngineError } from "../../core/errors.ts";
-import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
   ManagedEndpoint,
@@ -27,7 +26,7 @@ import { parsePluginReference } from "../../core/plugin-reference.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
 import { askedPrivileges, beginInstall, collectBlobs, createPlugin } from "./installs.ts";
-import { destroyLeftovers } from "./leftovers.ts";
+import { Leftovers } from "./leftovers.ts";
 import type { ManagedParts, Workshop } from "./parts.ts";
 import { type PluginRecord, pluginOf } from "./record.ts";
 import { applySettings } from "./settings.ts";
@@ -58,7 +57,8 @@ export async function makeManagedPlugins(parts: ManagedParts): Promise<RunningPl
   const { nowMs, randomHex } = host;
   const table = new PluginTable({ files, log, nowMs, randomHex });
   table.load();
-  return new InstalledPlugins({ ...parts, files, table });
+  const leftovers = new Leftovers({ host, operation: parts.operation });
+  return new InstalledPlugins({ ...parts, files, table, leftovers });
 }
 
 class InstalledPlugins implements RunningPlugins {
@@ -74,23 +74,27 @@ class InstalledPlugins implements RunningPlugins {
   }
 
   async start(operation: Operation): Promise<void> {
-    const { runtime, table, files, host, store } = this.#shop;
+    const { runtime, table, files, leftovers, store } = this.#shop;
     store.clearPartial();
+    // What is built from here on is no leftover.
+    const left = files.look().leftovers;
     const enabled = table.records().filter(({ isEnabled }) => isEnabled);
     const requests = enabled.map((record) => runRequestOf(record, files));
     const adopting = runtime.adopt(requests, operation);
     this.#adopted = adopting.catch(() => undefined);
     await adopting;
-    await this.#endStrayMounts();
     // What a removed plugin has left may have been in use by its process until now.
-    await destroyLeftovers(host, files.look().leftovers, operation);
-    for (const { id } of table.records()) await tidyVersions(this.#shop, id);
+    await leftovers.destroy(left);
+    for (const { id } of table.records()) {
+      await table.locked(id, operation, () => tidyVersions(this.#shop, id));
+    }
     collectBlobs(this.#shop);
   }
 
   async stop(keep: ReadonlySet<PluginId>): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#unfollow();
+    await this.#shop.leftovers.stop();
     await this.#shop.runtime.stopAll(keep, this.#shop.operation());
   }
 
@@ -192,10 +196,10 @@ class InstalledPlugins implements RunningPlugins {
       if (record.isEnabled && !how.force) {
         throw new EngineError("plugin.enabled", `plugin ${record.name} is enabled`);
       }
-      const { table, files, host, operation: own, runtime } = this.#shop;
+      const { table, files, leftovers, runtime } = this.#shop;
       await table.remove(id);
       await this.#end(record);
-      await destroyLeftovers(host, [files.of(id)], own());
+      await leftovers.destroy([files.of(id)]);
       collectBlobs(this.#shop);
       await runtime.forget(id);
     });
@@ -249,23 +253,12 @@ class InstalledPlugins implements RunningPlugins {
 
   /** Ends the process. Never throws: the record says already that nothing is to run. */
   async #end({ id, name }: PluginRecord): Promise<void> {
-    const { runtime, operation, log, files } = this.#shop;
+    const { runtime, operation, log } = this.#shop;
     try {
-      await runtime.stop(id, operation(), files.propagated(id));
+      await runtime.stop(id, operation());
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
       log.warn("the process of a plugin has not ended", { plugin: name, code, error: message });
-    }
-  }
-
-  /** A daemon that died while it stopped a plugin has left its mounts. */
-  async #endStrayMounts(): Promise<void> {
-    const { table, host, files } = this.#shop;
-    const targets = host.mounts().map(({ target }) => target);
-    for (const record of table.records()) {
-      const place = files.propagated(record.id);
-      const isStray = !record.isEnabled && targets.some((target) => isAtOrBelow(target, place));
-      if (isStray) await this.#end(record);
     }
   }
 

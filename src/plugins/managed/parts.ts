@@ -5,6 +5,7 @@ import type { Images } from "../registry/images.ts";
 import type { PluginRuntime } from "../runtime/runtime.ts";
 import type { BlobStore } from "../store/blobs.ts";
 import type { PluginFiles } from "./files.ts";
+import type { Leftovers } from "./leftovers.ts";
 import type { PluginTable } from "./table.ts";
 
 export interface ManagedParts {
@@ -26,4 +27,5 @@ export interface ManagedParts {
 export interface Workshop extends ManagedParts {
   readonly files: PluginFiles;
   readonly table: PluginTable;
+  readonly leftovers: Leftovers;
 }

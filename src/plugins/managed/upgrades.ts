@@ -16,7 +16,6 @@ import type {
 } from "../../core/plugin.ts";
 import { parsePluginConfig } from "./config.ts";
 import { collectBlobs, type Found, fetchVersion, findImage } from "./installs.ts";
-import { destroyLeftovers } from "./leftovers.ts";
 import type { Workshop } from "./parts.ts";
 import { checkGranted, privilegesOf } from "./privileges.ts";
 import { type PluginRecord, pluginOf, rootfsNamesOf } from "./record.ts";
@@ -102,15 +101,15 @@ async function packedConfig({ store, log }: Workshop, record: PluginRecord): Pro
   }
 }
 
-/** Removes what no version of the plugin names any more. Never throws. */
+/** Removes what no version of the plugin names any more, under its lock. Never throws. */
 export async function tidyVersions(shop: Workshop, id: PluginId): Promise<void> {
   collectBlobs(shop);
-  const { files, table, host, log, operation } = shop;
+  const { files, table, leftovers, log } = shop;
   try {
     if (!table.has(id)) return;
     files.removeUnwritten(id);
     const unnamed = files.unnamedRootfs(id, rootfsNamesOf(table.get(id)));
-    await destroyLeftovers(host, unnamed, operation());
+    await leftovers.destroy(unnamed);
   } catch (thrown) {
     const { code, message } = toEngineError(thrown);
     log.warn("versions of a plugin could not be removed", { plugin: id, code, error: message });

@@ -63,7 +63,8 @@ function removeEmpty(folder: string): void {
   try {
     rmdirSync(folder);
   } catch (error) {
-    if (!isErrno(error, "EBUSY") && !isErrno(error, "ENOENT")) throw error;
+    const isExpected = ["EBUSY", "ENOTEMPTY", "ENOENT"].some((code) => isErrno(error, code));
+    if (!isExpected) throw error;
   }
 }
 

@@ -55,7 +55,7 @@ export class OciRuntime {
       if (isOver) throw startFailed(inDockersForm("create", wordsIn(places.runtimeLog)));
       // Not the caller's signal: what is half made must not go on behind our back.
       if (host.monotonicMs() > untilMs) {
-        endStrays(this.#parts.runDirectory, new Set(), places.bundle);
+        await endStrays(host, { ...this.#parts, bundle: places.bundle });
         throw startFailed(`${this.#name()} did not make the container in time`);
       }
       await pause(LOOK_AGAIN_MS);
@@ -114,7 +114,7 @@ export class OciRuntime {
       ...["--runtime", this.#path(), "--bundle", places.bundle],
       ...["--container-pidfile", places.pidFile, "--conmon-pidfile", places.monitorPidFile],
       ...["--exit-dir", exitDirectory(this.#parts)],
-      ...["--log-path", `k8s-file:${places.logDirectory}/log`],
+      ...["--log-path", `k8s-file:${places.logLink}/log`],
       ...["--log-size-max", String(LOG_BYTES_MAX)],
       // Its own socket in the bundle by a short path, instead of one below /run/crio.
       "--full-attach",

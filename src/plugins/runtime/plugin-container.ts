@@ -126,6 +126,9 @@ export class PluginContainer {
   async clean(operation: Operation, mounts: "keep" | "detach" = "keep"): Promise<void> {
     const { id, places, host, runtime } = this.#parts;
     const state = join(runtimeDirectory(this.#parts), id);
+    const life = readLife(places);
+    // What was begun and came to no end goes on, if nobody stops it.
+    if (life === undefined && isThere(places.bundle)) await this.#endStrays();
     if (isThere(state)) await runtime.remove(id, operation);
     // A runtime that was killed knows nothing of what it had begun; the kernel does.
     if (!(await endControlGroup(host, places.cgroupPath))) {
@@ -135,7 +138,7 @@ export class PluginContainer {
     this.#descriptor = undefined;
     if (mounts === "detach") await this.#endMounts(operation);
     await detachBelow(host, places.socketDirectory, operation);
-    await this.#endMonitor();
+    if (life !== undefined) await this.#endMonitor(life);
     // The bundle last: who finds it cleans up.
     for (const path of [state, places.exitFile, places.socketDirectory, places.bundle]) {
       fs.rmSync(path, { recursive: true, force: true });
@@ -143,15 +146,18 @@ export class PluginContainer {
   }
 
   /** conmon ends with what it looks after, when it has written the exit status down. */
-  async #endMonitor(): Promise<void> {
-    const { host, places, runDirectory } = this.#parts;
-    const life = readLife(places);
+  async #endMonitor(life: Life): Promise<void> {
+    const { host } = this.#parts;
     const untilMs = host.monotonicMs() + MONITOR_MS_MAX;
-    while (life !== undefined && isMonitored(host, life) && host.monotonicMs() < untilMs) {
+    while (isMonitored(host, life)) {
+      if (host.monotonicMs() > untilMs) return await this.#endStrays();
       await pause(LOOK_AGAIN_MS);
     }
-    const isOver = life === undefined ? !isThere(places.bundle) : !isMonitored(host, life);
-    if (!isOver) endStrays(runDirectory, new Set(), places.bundle);
+  }
+
+  async #endStrays(): Promise<void> {
+    const { host, places, runDirectory } = this.#parts;
+    await endStrays(host, { runDirectory, bundle: places.bundle });
   }
 
   async #endMounts(operation: Operation): Promise<void> {
@@ -183,6 +189,7 @@ export class PluginContainer {
       socketDirectory: places.socketDirectory,
       cgroupPath: places.cgroupPath,
     });
+    fs.symlinkSync(places.logDirectory, places.logLink);
     fs.writeFileSync(places.specFile, JSON.stringify(spec), { mode: 0o600 });
   }
 

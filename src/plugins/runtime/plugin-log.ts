@@ -1,4 +1,4 @@
-// What a plugin wrote: conmon's file, with the one before it, so that a full one takes not all away.
+// What a plugin wrote: conmon's file, with the one before it, so that a full one takes not all.
 //
 // conmon begins a new file when the old one has its size, and forgets the old one: a second name
 // for each file keeps it. Both names are renewed by whoever looks after the plugin (`keep`).
@@ -65,7 +65,7 @@ export class PluginLog {
     const [previous, second, now] = parts;
     const isSame = inodeOf(this.#second) === inodeOf(this.path);
     const texts = [previous, isSame ? "" : second, now];
-    return parseLog(texts.join("")).slice(-Math.max(0, countMax));
+    return countMax > 0 ? parseLog(texts.join("")).slice(-countMax) : [];
   }
 
   remove(): void {

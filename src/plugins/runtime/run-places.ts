@@ -31,6 +31,8 @@ export interface RunPlaces {
   /** The host's side of the plugin's /run/docker/plugins: the plugin may write here. */
   readonly socketDirectory: string;
   readonly logDirectory: string;
+  /** A link to it: conmon takes a path apart at colons, and the data root may have some. */
+  readonly logLink: string;
   /** In every hierarchy of control groups. */
   readonly cgroupPath: string;
 }
@@ -69,6 +71,7 @@ export function runPlaces(directories: RunDirectories, id: PluginId): RunPlaces 
     propagatedFile: join(mountsDirectory(directories), id),
     exitFile: join(exitDirectory(directories), id),
     socketDirectory: join(directories.runDirectory, id.slice(0, SHORT_ID_DIGITS)),
+    logLink: join(bundle, "logs"),
     logDirectory: join(directories.logDirectory, id),
     cgroupPath: `/holdfast/${id}`,
   };

@@ -80,17 +80,15 @@ export class PluginRuntime {
 
   /**
    * After a start of the daemon, before anything else is asked: takes over what still runs, begins
-   * to start what does not, and ends what is in no request. Resolves when the first and the last are
-   * done; those that are started are "starting" or "restarting" until they have come up.
+   * to start what does not, and ends what is in no request. Resolves when the first and the last
+   * are done; those that are started are "starting" or "restarting" until they have come up.
    */
   async adopt(requests: readonly RunRequest[], operation: Operation): Promise<void> {
     this.#beginToLook();
     const wanted = new Set(requests.map(({ id }) => id));
     const monitors = requests.map((one) => this.#pluginOf(one.id).container.remaining(one));
-    endStrays(
-      this.#parts.runDirectory,
-      new Set(monitors.flatMap((life) => (life === undefined ? [] : life.monitorPid))),
-    );
+    const keep = new Set(monitors.flatMap((life) => (life === undefined ? [] : life.monitorPid)));
+    await endStrays(this.#parts.host, { ...this.#parts, keep });
     const leftovers = this.#known().filter((id) => !wanted.has(id));
     const ends = leftovers.map(async (id) => {
       try {

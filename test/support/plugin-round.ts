@@ -1,6 +1,7 @@
-// One round of a plugin with crun, for a test: in a mount namespace that has no cgroup version 2.
+// One round of a plugin, for tests that give it a mount namespace of its own: `crun` or `shared`.
 //
-// Debian's crun refuses machines with control groups of both versions, as this one may be.
+// "crun": without runc, and without cgroup version 2: Debian's crun refuses machines that have both
+// versions, as this one may. "shared": with `/` shared, as systemd makes it.
 import { readFileSync } from "node:fs";
 import { linuxHost } from "../../src/host/linux.ts";
 import { testOperation } from "./operation.ts";
@@ -10,13 +11,18 @@ import { makePluginRuntimeBench, tracesOf } from "./plugin-runtime-bench.ts";
 const operation = testOperation();
 const host = linuxHost();
 const unified = "/sys/fs/cgroup/unified";
-if (host.isMountPoint(unified)) {
+const [, , way] = process.argv;
+if (way === "shared") await host.run("mount", ["--make-rshared", "/"], operation);
+if (way === "crun" && host.isMountPoint(unified)) {
   const request = { type: "tmpfs", device: "tmpfs", target: unified, options: "" };
+  await host.unmount(unified, operation);
+  // crun writes into the directory all the same, and it is everybody's.
   await host.mount(request, operation);
 }
 
 await using bench = makePluginRuntimeBench();
-const findProgram = (name: string) => (name === "runc" ? undefined : host.findProgram(name));
+const findProgram = (name: string) =>
+  name === "runc" && way === "crun" ? undefined : host.findProgram(name);
 const runtime = bench.another({ ...host, findProgram });
 const request = await bench.plugin();
 await runtime.start(request, operation);
@@ -24,7 +30,9 @@ const { socketPath, life } = runtime.state(request.id);
 await callPlugin(socketPath, "VolumeDriver.Create", { Name: "v", Opts: { type: "tmpfs" } });
 const mounted = await callPlugin(socketPath, "VolumeDriver.Mount", { Name: "v", ID: "x" });
 const status = readFileSync(`/proc/${Number.parseInt(life, 10)}/status`, "utf8");
-const mounts = bench.host.mounts().filter(({ target }) => target.endsWith("mount/v"));
+const below = `${bench.folder}/`;
+const targets = host.mounts().map(({ target }) => target);
+const mounts = targets.filter((target) => target.startsWith(below));
 await runtime.stop(request.id, operation);
 const traces = tracesOf(bench, request.id);
 const config = { ...request.config, entrypoint: ["/bin/nothere"] };
@@ -33,7 +41,7 @@ console.log(
   JSON.stringify({
     mounted,
     seccomp: /^Seccomp:\t(\d)$/m.exec(status)?.[1],
-    mountCount: mounts.length,
+    mounts: mounts.map((target) => target.slice(below.length)),
     traces,
     refusal,
   }),
