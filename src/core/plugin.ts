@@ -151,7 +151,7 @@ export interface ManagedPlugin {
   /** Canonical, with its tag: `vieux/sshfs:latest`. No two have the same. */
   readonly name: string;
   readonly isEnabled: boolean;
-  /** Where it came from, canonical; "" of one that was made by `plugin create`. */
+  /** Where it came from, canonical; its own name where it was made by `plugin create`. */
   readonly reference: string;
   readonly config: PluginConfig;
   readonly settings: PluginSettings;
