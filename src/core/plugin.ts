@@ -9,8 +9,8 @@ import type { Operation } from "./operation.ts";
 
 /**
  * "ready": it answers. "starting": it was found or started and has not answered yet. "restarting":
- * its process ended by itself and is started again after a pause. "unreachable": it does not answer,
- * or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
+ * its process ended by itself and is started again after a pause. "unreachable": it does not
+ * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
  * its installation is no longer there, and volumes of it are known.
  */
 export const pluginStates = [
@@ -192,7 +192,7 @@ export interface PluginProgress {
   readonly isOfLayer?: boolean;
 }
 
-/** Is told of every step; must not throw. Figures of a layer come at most some ten times a second. */
+/** Is told of every step; must not throw. Figures of a layer come some ten times a second. */
 export type TellProgress = (progress: PluginProgress) => void;
 
 export interface PullRequest extends RegistryCall {
@@ -234,8 +234,8 @@ export interface ManagedPlugins {
   /** Sorted by name. */
   list(): readonly ManagedPlugin[];
   /**
-   * By full id, by name with or without the tag `latest`, or by the unique beginning of an id. Throws
-   * `plugin.not_found`, `plugin.ambiguous`.
+   * By full id, by name with or without the tag `latest`, or by the unique beginning of an id.
+   * Throws `plugin.not_found`, `plugin.ambiguous`.
    */
   find(text: string): ManagedPlugin;
   /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
