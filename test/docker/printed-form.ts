@@ -52,7 +52,7 @@ function withoutIds(text: string): string {
     .replaceAll(/(?<=\S) {3,}/g, "   ");
 }
 
-/** What is told of layers: each thing once, in one order, without what is told of slow ones only. */
+/** What is told of layers: each thing once, in one order, without what only slow ones tell. */
 function withoutSteps(text: string): string {
   return text.replaceAll(/(?:^<id>: [A-Z][a-z ]+\n)+/gm, (steps) => {
     const told = new Set(steps.split("\n").filter((line) => line !== "" && !onItsWay.test(line)));
