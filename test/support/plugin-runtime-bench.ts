@@ -5,6 +5,7 @@ import type { Host } from "../../src/core/host.ts";
 import { silentLog } from "../../src/core/operation.ts";
 import type { PluginSettings } from "../../src/core/plugin.ts";
 import { linuxHost } from "../../src/host/linux.ts";
+import { runPlaces } from "../../src/plugins/runtime/run-places.ts";
 import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
 import { PluginRuntime } from "../../src/plugins/runtime/runtime.ts";
 import { eventually } from "./child.ts";
@@ -104,10 +105,11 @@ export function tracesOf(
   const mounts = host
     .mounts()
     .filter(({ target }) => target.startsWith(`${folder}/${id.slice(0, 1)}/`));
+  const { cgroupPath } = runPlaces({ runDirectory, logDirectory: "" }, id);
   const groups = host
     .mounts()
     .filter(({ fileSystem }) => fileSystem.startsWith("cgroup"))
-    .map(({ target }) => join(target, "holdfast", id));
+    .map(({ target }) => join(target, cgroupPath));
   const places = ["bundles", "runtime", "exits", "mounts"].map((name) => join(runDirectory, name));
   const files = [...places.map((place) => join(place, id)), join(runDirectory, id.slice(0, 16))];
   return [...mounts.map(({ target }) => target), ...[...groups, ...files].filter(existsSync)];

@@ -1,4 +1,5 @@
 // Where the running part of a plugin lies: its bundle, its sockets, its log.
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { EngineError } from "../../core/errors.ts";
 import type { PluginId } from "../../core/plugin.ts";
@@ -33,7 +34,10 @@ export interface RunPlaces {
   readonly logDirectory: string;
   /** A link to it: conmon takes a path apart at colons, and the data root may have some. */
   readonly logLink: string;
-  /** In every hierarchy of control groups. */
+  /**
+   * In every hierarchy of control groups. Of this run directory alone: all that is in it may be
+   * ended. Not with the whole id, or those who look for containers take the plugin for one.
+   */
   readonly cgroupPath: string;
 }
 
@@ -73,6 +77,11 @@ export function runPlaces(directories: RunDirectories, id: PluginId): RunPlaces 
     socketDirectory: join(directories.runDirectory, id.slice(0, SHORT_ID_DIGITS)),
     logLink: join(bundle, "logs"),
     logDirectory: join(directories.logDirectory, id),
-    cgroupPath: `/holdfast/${id}`,
+    cgroupPath: `/holdfast/${wordOf(directories.runDirectory)}-${id.slice(0, SHORT_ID_DIGITS)}`,
   };
+}
+
+/** Other daemons have other run directories, and may have the same plugins. */
+function wordOf(runDirectory: string): string {
+  return createHash("sha256").update(runDirectory).digest("hex").slice(0, 12);
 }
