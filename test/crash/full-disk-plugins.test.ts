@@ -1,5 +1,5 @@
-// Managed plugins on a disk with no byte left: what cannot be done changes nothing, what frees space
-// can be done.
+// Managed plugins on a disk with no byte left: what cannot be done changes nothing, what frees
+// space can be done.
 import { expect } from "bun:test";
 import { readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
