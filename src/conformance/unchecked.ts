@@ -15,10 +15,6 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
       '"adopted": it was there before; it may be somebody else\'s data and is never destroyed.',
     why: "a definition; the check of `destroy` with a planted volume proves what follows from it",
   },
-  {
-    promise: "What a plugin says of it in words of its own (Docker's `Status`); missing: nothing.",
-    why: "the plugin's words; the checks of its protocol look at their form",
-  },
   { promise: "Recovery compares it.", why: "a promise of the engine" },
   {
     promise: "What a plugin says of it in words of its own (Docker's `Status`); missing: nothing.",

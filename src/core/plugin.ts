@@ -4,14 +4,14 @@
 // `ManagedPlugins` is Docker's `plugin install` and its family. A socket plugin runs by itself and
 // is found by its socket; a managed one lives below the data root and is run by an OCI runtime.
 import type { VolumeDriver } from "./driver.ts";
-import type { DriverName } from "./names.ts";
+import type { DriverName, HolderId, VolumeName } from "./names.ts";
 import type { Operation } from "./operation.ts";
 
 /**
  * "ready": it answers. "starting": it was found or started and has not answered yet. "restarting":
  * its process ended by itself and is started again after a pause. "unreachable": it does not
- * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
- * its installation is no longer there, and volumes of it are known.
+ * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its
+ * socket or its installation is no longer there, and volumes of it are known.
  */
 export const pluginStates = [
   "ready",
@@ -57,6 +57,11 @@ export interface PluginHost {
    * plugin that comes back with another process is told as "starting" and "ready" once more.
    */
   follow(listener: (status: PluginStatus) => void): () => void;
+  /**
+   * Ends the mount that a holder has of a volume, without the plugin: it is not here any more.
+   * Succeeds when there is none. Throws `volume.unmount_failed`.
+   */
+  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
   /**
    * Finds plugins that were put there a moment ago, where the caller has just been told of one:
    * directories are watched, and this is only faster. Resolves within 100 ms.

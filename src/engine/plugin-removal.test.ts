@@ -175,6 +175,17 @@ test("the hold of a plugin that is back is ended at the plugin too", async () =>
   expect(held()).toEqual([]);
 });
 
+test("a client's mount of a plugin that is not here any more ends without it", async () => {
+  await using bench = await startedEngine({ plugins: (all) => void all.socket("vp") });
+  await create(bench, named("wiki", { driver: "vp" }));
+  const holder = parseHolderId("c1");
+  await bench.engine.volumes.mount("wiki", holder, bench.operation());
+  bench.plugins.forget("vp");
+  await bench.engine.volumes.unmount("wiki", holder, bench.operation());
+  expect(bench.plugins.released).toEqual(["vp wiki c1"]);
+  expect(names(bench)).toEqual(["wiki"]);
+});
+
 test("prune plans leave plugins' volumes alone, and say so where they are asked for", async () => {
   await using bench = await withWiki();
   const question = { filter: {}, isAll: true, measure: false };
