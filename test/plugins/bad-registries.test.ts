@@ -114,7 +114,7 @@ const lies: readonly Lie[] = [
     title: "dies in the middle of a layer, for good",
     which: "layer",
     faults: () => [{ do: "cut", afterBytes: 1_000_000 }, { do: "hang-up" }],
-    words: /connection|closed|ended|reach/i,
+    words: /unexpected EOF/,
   },
   {
     title: "has another layer of the same length under the digest",
@@ -292,7 +292,7 @@ whenPossible(
         other.behave();
       }
     } finally {
-      await other[Symbol.asyncDispose]().catch(() => undefined);
+      other.behave();
     }
   },
   testTimeoutMs,

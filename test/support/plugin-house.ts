@@ -10,6 +10,7 @@ import {
   parseRecord,
   rootfsNamesOf,
 } from "../../src/plugins/managed/record.ts";
+import { runPlaces } from "../../src/plugins/runtime/run-places.ts";
 import { Client } from "../crash/client.ts";
 import { type Ended, eventually, runToEnd, signalAll } from "./child.ts";
 import {
@@ -96,13 +97,16 @@ export class PluginHouse implements AsyncDisposable {
   /** The process of a plugin on the host; undefined: it does not run. */
   pidOf(id: string): number | undefined {
     const pid = Number.parseInt(textOf(join(this.runDirectory, "bundles", id, "pid")), 10);
-    return pid > 0 && textOf(`/proc/${pid}/cgroup`).includes(id) ? pid : undefined;
+    return pid > 0 && textOf(`/proc/${pid}/cgroup`).includes(this.#groupOf(id)) ? pid : undefined;
   }
 
   /** Every process of a plugin, conmon and the runtime too. */
   processesOf(id: string): readonly string[] {
+    const group = this.#groupOf(id);
     return processes()
-      .filter(({ words, groups }) => groups.includes(id) || words.some((one) => one.includes(id)))
+      .filter(({ words, groups }) => {
+        return groups.includes(group) || words.some((one) => one.includes(id));
+      })
       .map(({ pid, words }) => `${pid} ${words.slice(0, 3).join(" ")}`);
   }
 
@@ -150,6 +154,10 @@ export class PluginHouse implements AsyncDisposable {
     rmSync(this.runDirectory, { recursive: true, force: true });
   }
 
+  #groupOf(id: string): string {
+    return runPlaces({ runDirectory: this.runDirectory, logDirectory: "" }, id).cgroupPath;
+  }
+
   #faults(): readonly string[] {
     const records = this.records();
     return [...this.#faultsOnDisk(records), ...this.#faultsOfRuns(records)];
@@ -178,7 +186,7 @@ export class PluginHouse implements AsyncDisposable {
     const { runDirectory } = this;
     const groups = readMountTable()
       .filter(({ fileSystem }) => fileSystem.startsWith("cgroup"))
-      .flatMap(({ target }) => stopped.map((id) => join(target, "holdfast", id)));
+      .flatMap(({ target }) => stopped.map((id) => join(target, this.#groupOf(id))));
     const mounts = readMountTable()
       .map(({ target }) => target)
       .filter((target) => stopped.some((id) => target.includes(`/${id}/`)));
