@@ -203,8 +203,8 @@ const up = "../".repeat(12);
 
 /** Layers, lowest first. Whether they are refused or put inside: nothing comes out. */
 const hostile: Readonly<Record<string, readonly (readonly TarPart[])[]>> = {
-  "dots": [[{ name: `${up}${outside.slice(1)}/file`, data: "taken" }]],
-  "absolute": [[{ name: `${outside}/file`, data: "taken" }]],
+  dots: [[{ name: `${up}${outside.slice(1)}/file`, data: "taken" }]],
+  absolute: [[{ name: `${outside}/file`, data: "taken" }]],
   "a-link-then-a-file": [
     [link("way", outside), { name: "way/file", data: "taken" }, { name: "way/new", data: "new" }],
   ],

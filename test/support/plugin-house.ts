@@ -68,8 +68,13 @@ export class PluginHouse implements AsyncDisposable {
   }
 
   run(...words: readonly string[]): Promise<Ended> {
+    return this.answering("", ...words);
+  }
+
+  /** The same, where somebody answers what it asks. */
+  answering(input: string, ...words: readonly string[]): Promise<Ended> {
     const host = ["--host", `unix://${this.daemon.socketPath}`];
-    return runToEnd("docker", [...host, ...words], { timeoutMs: commandTimeoutMs });
+    return runToEnd("docker", [...host, ...words], { input, timeoutMs: commandTimeoutMs });
   }
 
   /** What it printed; throws when it failed. */
