@@ -203,7 +203,9 @@ whenPossible(
         if (status !== 200) expect(words).toMatch(/already enabled|already disabled/);
       }
     };
-    await Promise.all(["enable?timeout=0", "disable", "enable?timeout=0", "disable?force=1"].map(client));
+    await Promise.all(
+      ["enable?timeout=0", "disable", "enable?timeout=0", "disable?force=1"].map(client),
+    );
     expect(statuses.filter((status) => status === 200).length).toBeGreaterThan(1);
     await house.becomesWhole("after enables and disables");
     await removeAll();

@@ -5,6 +5,8 @@ import type { Operation } from "../../core/operation.ts";
 
 /** The program only detaches: it waits for no storage. */
 const UMOUNT_MS_MAX = 10_000;
+/** How many mounts one program detaches: a plugin may have made thousands. */
+const TARGETS_AT_ONCE = 100;
 
 /**
  * Makes the directory, and a mount of it with a peer group of its own, so that mounts of the
@@ -27,8 +29,12 @@ export async function stopSharing(
   propagated: string,
   operation: Operation,
 ): Promise<void> {
-  const count = host.mounts().filter(({ target }) => target === propagated).length;
-  for (let done = 0; done < count; done++) await detach(host, propagated, operation);
+  const targets = host.mounts().map(({ target }) => target);
+  await detach(
+    host,
+    targets.filter((target) => target === propagated),
+    operation,
+  );
 }
 
 /**
@@ -45,15 +51,18 @@ export async function detachBelow(
     .map(({ target }) => target)
     .filter((target) => target.startsWith(`${directory}/`));
   // Later ones lie on earlier ones.
-  for (const target of targets.reverse()) await detach(host, target, operation);
+  await detach(host, targets.reverse(), operation);
 }
 
 async function detach(
   host: Pick<Host, "run">,
-  target: string,
+  targets: readonly string[],
   operation: Operation,
 ): Promise<void> {
-  const signal = AbortSignal.timeout(UMOUNT_MS_MAX);
-  const words = ["--no-canonicalize", "--lazy", "--", target];
-  await host.run("umount", words, { ...operation, signal });
+  for (let first = 0; first < targets.length; first += TARGETS_AT_ONCE) {
+    const some = targets.slice(first, first + TARGETS_AT_ONCE);
+    const signal = AbortSignal.timeout(UMOUNT_MS_MAX);
+    const words = ["--no-canonicalize", "--lazy", "--", ...some];
+    await host.run("umount", words, { ...operation, signal });
+  }
 }
