@@ -265,7 +265,7 @@ for (const pidHost of [false, true]) {
     needed,
     `children that do not want to end, ${where}`,
     async () => {
-      for (const setting of ["FORK_AT_TERM=60", "CHILD=1", "IGNORE_TERM=1"]) {
+      for (const setting of ["FORK_AT_TERM=60", "CHILD=1"]) {
         await add("parent", { pidHost }, setting);
         const id = idOf("parent");
         const before = house.processesOf(id).length;
