@@ -1,5 +1,6 @@
 // Mounts that a plugin counts and nobody has: a crash came between its answer and the row, or an
-// unmount that it was to be told of failed. It would keep such a volume from being removed.
+// unmount that it was to be told of failed. Told of when nobody else has the volume: a plugin that
+// only counts might take it from them.
 import { toEngineError } from "../core/errors.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { DriverName } from "../core/names.ts";
@@ -49,13 +50,9 @@ async function endOne(
   operation.log.info("a mount that nobody has was ended", { driver: name, volume, holder });
 }
 
-function isHeld(
-  { state }: UnheldParts,
-  driver: DriverName,
-  { volume, holder }: CountedMount,
-): boolean {
-  return state.read((view) => {
-    if (view.volume(volume)?.driver !== driver) return false;
-    return view.holders(volume).some((one) => one.holder === holder);
-  });
+/** By whomever. */
+function isHeld({ state }: UnheldParts, driver: DriverName, { volume }: CountedMount): boolean {
+  return state.read(
+    (view) => view.volume(volume)?.driver === driver && view.holders(volume).length > 0,
+  );
 }

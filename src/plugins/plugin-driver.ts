@@ -166,6 +166,10 @@ async function mount(
     // Of an earlier mount, or of an earlier life: the plugin counts it already.
     if (!(await mounts.isAlive(place, operation))) await mountAnew(parts, holding, operation);
   } else {
+    // A crash or a silence came in between. Nobody else has it: an end too many harms nobody, and
+    // a mount too many would never end.
+    const isDoubtful = mounts.isKnown(place) && mounts.counted(volume).length <= 1;
+    if (isDoubtful) await tellUnmounted(parts, holding, operation);
     await mountFirst(parts, holding, operation);
   }
   parts.doubtful.get(volume)?.delete(holder);
@@ -289,15 +293,21 @@ async function tellUnmounted(
   }
 }
 
-/** Before a removal, once more: a plugin removes nothing that it counts as mounted. */
+/**
+ * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as mounted,
+ * be it from an earlier life of the daemon.
+ */
 async function tellDoubtful(
   parts: PluginDriverParts,
   volume: VolumeName,
   operation: Operation,
 ): Promise<void> {
-  const holders = parts.doubtful.get(volume) ?? [];
+  const doubtful = parts.doubtful.get(volume) ?? [];
   parts.doubtful.delete(volume);
-  for (const holder of holders) await tellUnmounted(parts, { volume, holder }, operation);
+  for (const holder of doubtful) await tellUnmounted(parts, { volume, holder }, operation);
+  for (const { holder } of parts.mounts.counted(volume)) {
+    await unmount(parts, { volume, holder }, operation);
+  }
 }
 
 function refuseHeld({ holders }: PluginDriverParts, volume: VolumeName): void {

@@ -1,6 +1,6 @@
 // Our own mounts of what plugins mount: one for each volume and holder, below the data root.
 //
-// A place is a directory named by a hash, with a note beside it of what it is for. Both are made
+// A place is a directory named by hashes, with a note beside it of what it is for. Both are made
 // before the plugin is asked and go after the plugin has been told: while they are there, the plugin
 // may count a mount. What is mounted at a place outlives the daemon.
 import { createHash } from "node:crypto";
@@ -59,20 +59,26 @@ export class PluginMounts {
 
   /** The path that a holder has a volume at. */
   place(volume: VolumeName, holder: HolderId): string {
-    const hash = createHash("sha256").update(this.#note(volume, holder)).digest("hex");
-    return `${this.#parts.directory}/${hash.slice(0, 32)}`;
+    return `${this.#parts.directory}/${this.#prefix(volume)}${wordOf([holder])}`;
   }
 
   /** What the plugin may count, of whatever life of the daemon. Throws `storage.*`. */
-  counted(): readonly CountedMount[] {
+  counted(volume?: VolumeName): readonly CountedMount[] {
     const { directory } = this.#parts;
+    const prefix = volume === undefined ? "" : this.#prefix(volume);
     try {
-      const notes = readdirSync(directory).filter((name) => name.endsWith(NOTE));
+      const notes = readdirSync(directory).filter(
+        (name) => name.startsWith(prefix) && name.endsWith(NOTE),
+      );
       return notes.flatMap((name) => this.#countedIn(`${directory}/${name}`));
     } catch (error) {
       if (isErrno(error, "ENOENT")) return [];
       throw storageError(error, `reading the notes in ${directory}`);
     }
+  }
+
+  #prefix(volume: VolumeName): string {
+    return wordOf([this.#parts.plugin, volume]);
   }
 
   #note(volume: VolumeName, holder: HolderId): string {
@@ -191,6 +197,10 @@ export class PluginMounts {
       });
     }
   }
+}
+
+function wordOf(names: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(names)).digest("hex").slice(0, 16);
 }
 
 function isThere(path: string): boolean {

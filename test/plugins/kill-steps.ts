@@ -85,17 +85,22 @@ function state(): State {
   return [record.isEnabled, record.version.reference.replace(/.*:/, "")];
 }
 
-/** Brings it, by the next verbs, to where this one begins. */
+/** Brings it to where a verb begins. */
 async function reach(wanted: State): Promise<void> {
   for (let count = 0; count < verbs.length && !isDeepStrictEqual(state(), wanted); count++) {
-    const next = verbs.find(({ before }) => isDeepStrictEqual(before, state()));
-    if (next === undefined) throw new Error(`no verb leads on from ${state()}`);
-    // From a stopped first version two lead on.
-    const isUpgrade = wanted?.[1] === "v2" && isDeepStrictEqual(state(), [false, "v1"]);
-    const verb = isUpgrade ? verbs.find(({ name }) => name === "upgrade") : next;
-    await house.docker("plugin", ...(verb ?? next).words);
+    const name = nextVerb(state(), wanted);
+    const verb = verbs.find((one) => one.name === name);
+    await house.docker("plugin", ...(verb?.words ?? [name, "vp"]));
   }
   if (!isDeepStrictEqual(state(), wanted)) throw new Error(`${wanted} is not reached: ${state()}`);
+}
+
+function nextVerb(now: State, wanted: State): string {
+  if (now === undefined) return "install";
+  const [isEnabled, tag] = now;
+  if (wanted === undefined || (wanted[1] === "v1" && tag === "v2")) return "remove";
+  if (wanted[1] === tag) return wanted[0] ? "enable" : "disable";
+  return isEnabled ? "disable" : "upgrade";
 }
 
 /** False: the verb ran fewer programs. */

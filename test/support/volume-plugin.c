@@ -9,7 +9,7 @@
 // CHILD=1 (leaves a child that ignores SIGTERM), FORK_AT_TERM=n (on SIGTERM makes n children that
 // ignore it and make more of them).
 // Options of a volume: crash=CALL and hang=CALL (Mount, Unmount, Remove, Get, Path, List, Create),
-// fail=CALL (answers an error), type=tmpfs (Mount mounts one), size=… of it,
+// fail=CALL (answers an error); of what hangs there is a file `.hangs-VOLUME` in DATA, type=tmpfs (Mount mounts one), size=… of it,
 // path=symlink (answers a path through an absolute symbolic link to its directory),
 // path=/ANYTHING (answers that), path=@TEXT (answers a link of its own with that target).
 // Beyond the protocol: Test.Read with Name: the text of that file, as the plugin sees it;
@@ -373,6 +373,9 @@ static bool misbehave(FILE *out, const char *call, const struct request *request
     _exit(3);
   }
   if (option_of(name, "hang", wanted) && strcmp(wanted, call) == 0) {
+    char path[TEXT_MAX];
+    snprintf(path, sizeof path, "%s/.hangs-%.255s", data, name);
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
     pthread_mutex_unlock(&lock);
     for (;;) pause();
   }

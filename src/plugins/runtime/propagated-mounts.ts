@@ -7,6 +7,7 @@ import type { Operation } from "../../core/operation.ts";
 const UMOUNT_MS_MAX = 10_000;
 /** How many mounts one program detaches: a plugin may have made thousands. */
 const TARGETS_AT_ONCE = 100;
+const ATTEMPTS_MAX = 3;
 
 /**
  * Makes the directory, and a mount of it with a peer group of its own, so that mounts of the
@@ -23,46 +24,49 @@ export async function shareMounts(
   await host.bind({ source: propagated, target: propagated, mayHang: false }, operation);
 }
 
-/** Takes back `shareMounts`, however often it was done. */
+/** Takes back `shareMounts`, however often it was done. True: nothing is mounted there any more. */
 export async function stopSharing(
   host: Pick<Host, "mounts" | "run">,
   propagated: string,
   operation: Operation,
-): Promise<void> {
-  const targets = host.mounts().map(({ target }) => target);
-  await detach(
-    host,
-    targets.filter((target) => target === propagated),
-    operation,
-  );
+): Promise<boolean> {
+  return await detach(host, (target) => target === propagated, operation);
 }
 
 /**
  * Takes everything that is mounted below a directory out of sight. Whoever has a file open there
- * or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
+ * or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it. True: nothing
+ * is mounted there any more.
  */
 export async function detachBelow(
   host: Pick<Host, "mounts" | "run">,
   directory: string,
   operation: Operation,
-): Promise<void> {
-  const targets = host
-    .mounts()
-    .map(({ target }) => target)
-    .filter((target) => target.startsWith(`${directory}/`));
-  // Later ones lie on earlier ones.
-  await detach(host, targets.reverse(), operation);
+): Promise<boolean> {
+  return await detach(host, (target) => target.startsWith(`${directory}/`), operation);
 }
 
 async function detach(
-  host: Pick<Host, "run">,
-  targets: readonly string[],
+  host: Pick<Host, "mounts" | "run">,
+  isWanted: (target: string) => boolean,
   operation: Operation,
-): Promise<void> {
-  for (let first = 0; first < targets.length; first += TARGETS_AT_ONCE) {
-    const some = targets.slice(first, first + TARGETS_AT_ONCE);
-    const signal = AbortSignal.timeout(UMOUNT_MS_MAX);
-    const words = ["--no-canonicalize", "--lazy", "--", ...some];
-    await host.run("umount", words, { ...operation, signal });
+): Promise<boolean> {
+  const left = () =>
+    host
+      .mounts()
+      .map(({ target }) => target)
+      .filter(isWanted);
+  // Somebody may kill the program, or mount something else meanwhile.
+  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
+    // Later ones lie on earlier ones.
+    const targets = left().reverse();
+    if (targets.length === 0) return true;
+    for (let first = 0; first < targets.length; first += TARGETS_AT_ONCE) {
+      const some = targets.slice(first, first + TARGETS_AT_ONCE);
+      const signal = AbortSignal.timeout(UMOUNT_MS_MAX);
+      const words = ["--no-canonicalize", "--lazy", "--", ...some];
+      await host.run("umount", words, { ...operation, signal });
+    }
   }
+  return left().length === 0;
 }
