@@ -6,6 +6,7 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, "<time>"],
   [/\d{8}T\d{9}Z/g, "<time>"],
   [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
+  [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
@@ -15,7 +16,7 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\b(holdfast|curl) \([a-z_][a-z0-9_-]*\)/g, "$1 (<user>)"],
   // Which one is meant is kept by ShownIds; here counts of which kind it is.
   [idPattern, "$1$2$3<id>"],
-  [/\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b/g, "<id>"],
+  [/\b(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{12})\b/g, "<id>"],
 ];
 
 /** The differences in sentences; none when the document is true. */
