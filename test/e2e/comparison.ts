@@ -1,4 +1,5 @@
 // What a document shows against what a command printed: line by line, without what always varies.
+// A shown line `…` stands for as many lines as the document leaves out.
 import { idPattern } from "./shown-ids.ts";
 
 /** Texts that differ from run to run, and what stands for them in a comparison. */
@@ -7,6 +8,8 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\d{8}T\d{9}Z/g, "<time>"],
   [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
   [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
+  // How long something took.
+  [/\b\d+ms\b/g, "<ms>"],
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
@@ -23,7 +26,7 @@ const varying: readonly (readonly [RegExp, string])[] = [
 export function differences(shown: readonly string[], printed: string): readonly string[] {
   const text = printed.replace(/\n+$/, "");
   const actual = text === "" ? [] : text.split("\n");
-  const expected = withoutEmptyEnd(shown);
+  const expected = filledIn(withoutEmptyEnd(shown), actual);
   // Where something varies in width, the columns of the whole table move.
   const isWidthFree = [...expected, ...actual].some((line) => normalise(line) !== line);
   const comparable = (line: string | undefined): string | undefined =>
@@ -36,6 +39,15 @@ export function differences(shown: readonly string[], printed: string): readonly
   return found;
 }
 
+/** What is left out, taken from what was printed. */
+function filledIn(shown: readonly string[], printed: readonly string[]): readonly string[] {
+  const index = shown.indexOf("…");
+  if (index < 0) return shown;
+  const after = shown.slice(index + 1);
+  const between = printed.slice(index, Math.max(index, printed.length - after.length));
+  return [...shown.slice(0, index), ...between, ...after];
+}
+
 function normalise(line: string): string {
   return varying.reduce((text, [pattern, mark]) => text.replace(pattern, mark), line);
 }
@@ -43,7 +55,7 @@ function normalise(line: string): string {
 /** A table's last column may be padded. */
 function strip(line: string, isWidthFree: boolean): string {
   const trimmed = line.trimEnd();
-  return isWidthFree ? trimmed.replace(/(?<=\S) {2,}/g, "  ") : trimmed;
+  return isWidthFree ? trimmed.trimStart().replace(/ {2,}/g, "  ") : trimmed;
 }
 
 function withoutEmptyEnd(lines: readonly string[]): readonly string[] {

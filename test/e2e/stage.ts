@@ -8,10 +8,12 @@ import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { type RunningDockerd, startDockerd } from "../support/dockerd.ts";
+import { type RunningRegistry, startRegistry } from "../support/registry.ts";
 import { type BackgroundPlace, BackgroundPrograms } from "./background.ts";
 import { backgroundWord } from "./command-words.ts";
 import { untilMeasured } from "./measured.ts";
 import { type Printed, runOnTerminal } from "./on-terminal.ts";
+import { publishPlugins } from "./published-plugins.ts";
 
 /** What documents show, and where it lies below the stage. */
 const shownPaths: readonly (readonly [shown: string, below: string])[] = [
@@ -43,7 +45,8 @@ export class Stage implements AsyncDisposable {
   readonly #executable: string;
   readonly #exported = new Map<string, string>();
   readonly #background = new BackgroundPrograms();
-  readonly #registryPort: number;
+  #registryPort: number;
+  #registryProgram: RunningRegistry | undefined;
   #daemon: RunningDaemon | undefined;
   #dockerd: RunningDockerd | undefined;
   #lastExit = 0;
@@ -84,6 +87,7 @@ export class Stage implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#background[Symbol.asyncDispose]();
     await this.#dockerd?.stop();
+    await this.#registryProgram?.[Symbol.asyncDispose]();
     await this.#daemon?.stop();
     for (const target of mountsBelow(this.#place)) spawnSync("umount", ["--lazy", "--", target]);
     // Never remove what a mount shows: it may be another directory of this machine.
@@ -146,6 +150,8 @@ export class Stage implements AsyncDisposable {
       case "start docker":
         this.#dockerd ??= await startDockerd({ dataRoot: join(this.#place, "docker") });
         return;
+      case "start docker-registry":
+        return this.#startRegistry();
       default:
         throw new Error(`nobody plays systemctl ${words}`);
     }
@@ -157,6 +163,13 @@ export class Stage implements AsyncDisposable {
     const pluginSockets = join(this.#place, "plugins");
     const command = [this.#executable] as const;
     this.#daemon = await startDaemon({ root, socketPath, pluginSockets, command });
+  }
+
+  async #startRegistry(): Promise<void> {
+    this.#registryProgram = await startRegistry();
+    this.#registryPort = Number(this.#registryProgram.host.split(":").at(-1));
+    const holdfast = { command: [this.#executable], environment: this.#environment() } as const;
+    await publishPlugins(this.#registry, join(this.#place, "published"), holdfast);
   }
 
   async #execute(words: readonly string[], answers: readonly string[]): Promise<Printed> {
