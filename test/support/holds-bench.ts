@@ -19,6 +19,8 @@ export interface HoldsBenchOptions {
   readonly root?: string;
   /** Further arguments of the Holdfast daemon. */
   readonly parameters?: readonly string[];
+  /** Holdfast finds plugins where dockerd finds them. Nowhere unless it says so. */
+  readonly hasPlugins?: boolean;
 }
 
 /** What Holdfast's own API says of a volume. */
@@ -78,6 +80,7 @@ export class HoldsBench implements AsyncDisposable {
     this.#daemon = await startDaemon({
       root: this.root,
       pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
+      ...(this.#options.hasPlugins === true ? { pluginSockets: this.pluginFolder } : {}),
       parameters: [...parameters, ...(this.#options.parameters ?? [])],
     });
   }
