@@ -7,7 +7,6 @@ import {
   statSync,
   symlinkSync,
   writeFileSync,
-  statSync,
 } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../../src/core/errors.ts";
