@@ -168,7 +168,7 @@ export class PluginRuntime {
   #beginToLook(): void {
     if (this.#timer !== undefined) return;
     const exits = exitDirectory(this.#parts);
-    // /run/holdfast has the socket of clients too, which a group may use: only what is below is ours.
+    // Of all of /run/holdfast: a group of users may pass through to the clients' socket there.
     fs.mkdirSync(dirname(this.#parts.runDirectory), { recursive: true, mode: 0o755 });
     fs.mkdirSync(exits, { recursive: true, mode: 0o700 });
     this.#timer = setInterval(() => {
