@@ -9,7 +9,7 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
   [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
   // How long something took.
-  [/\b\d+ms\b/g, "<ms>"],
+  [/(?<=\[|\bin )\d+(?:\.\d+)?m?s\b/g, "<duration>"],
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
