@@ -1,7 +1,7 @@
 // Holdfast with plugins, a registry, and a real dockerd behind which its volumes are used.
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { type Ended, eventually, runToEnd } from "../support/child.ts";
-import { HoldsBench, type HoldsBenchOptions } from "../support/holds-bench.ts";
+import { HoldsBench, type HoldsBenchOptions, type OwnVolume } from "../support/holds-bench.ts";
 import { unmountBelow } from "../support/plugin-stage.ts";
 import { testImage } from "../support/test-image.ts";
 
@@ -12,8 +12,8 @@ const patienceMs = 30_000;
 export interface ShownPlugin {
   readonly name: string;
   readonly state: string;
-  readonly reason: string;
-  readonly restartCount: number;
+  readonly reason: string | null;
+  readonly restarts: number;
 }
 
 /** Its docker command line talks to Holdfast's socket, with the logins of `folder/config.json`. */
@@ -84,6 +84,10 @@ export class Stage implements AsyncDisposable {
     const answer = await fetch(`http://holdfast${path}`, { unix: this.bench.daemon.socketPath });
     if (answer.status !== 200) throw new Error(`${name}: ${await answer.text()}`);
     return (await answer.json()) as ShownPlugin; // The contract of src/api/holdfast/contract.ts.
+  }
+
+  volume(name: string): Promise<OwnVolume> {
+    return this.bench.volume(name);
   }
 
   /** Waits until a look at Holdfast answers something. */

@@ -32,6 +32,7 @@ export async function packRclone(folder: string): Promise<void> {
       variable("RCLONE_CONFIG", "/data/rclone.conf"),
       variable("PATH", "/usr/sbin:/usr/bin"),
     ],
+    args: { name: "args", description: "", settable: ["value"], value: [] },
     mounts: [bind("store", "/store", ["rbind"])],
     ...common,
   });
