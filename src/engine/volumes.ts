@@ -66,6 +66,8 @@ export interface VolumeEngineParts {
   readonly makeRoom: (operation: Operation) => Promise<boolean>;
   /** Volumes that were used and whose data the start did not find. */
   readonly missing: readonly VolumeName[];
+  /** Whether a volume is a plugin's that answers, and says that it does not have it. */
+  readonly isUnlisted: (entry: VolumeEntry) => boolean;
 }
 
 export class VolumeEngine {
@@ -94,7 +96,8 @@ export class VolumeEngine {
 
   /**
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
-   * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
+   * idempotency). One that its plugin no longer lists is made there anew, with the options that it
+   * has. Resolves when it is on disk. Throws `volume.exists_differently` when another
    * driver has the name, `driver.not_found`, `plugin.*`, `volume.name_invalid`,
    * `volume.option_invalid`, `request.invalid` (labels and options are too long), `storage.*`.
    */
@@ -103,7 +106,7 @@ export class VolumeEngine {
     const isNamed = request.name !== undefined && request.name !== "";
     const text = isNamed ? String(request.name) : this.#parts.host.randomHex(ANONYMOUS_NAME_BYTES);
     const existing = this.#existing(text, request.driver);
-    if (existing !== undefined) return existing;
+    if (existing !== undefined) return await this.#listed(existing, operation);
     const driver = await drivers.find(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
     if (driver.isPlugin) checkPluginOptions(request.options);
@@ -130,6 +133,20 @@ export class VolumeEngine {
     const entry = await making.finally(() => this.#making.delete(name));
     this.#parts.events.volume("create", name, { driver: driver.name });
     this.#parts.purger.noteChange();
+    return entry;
+  }
+
+  /** A volume that is there, and of a plugin that has forgotten it one that is there again. */
+  async #listed(existing: VolumeEntry, operation: Operation): Promise<VolumeEntry> {
+    const { isUnlisted, events } = this.#parts;
+    if (!isUnlisted(existing)) return existing;
+    await using _lease = await this.lease(existing.name, operation);
+    const entry = this.inspect(existing.name);
+    if (!isUnlisted(entry)) return entry;
+    const spec = { name: entry.name, options: driverOptions(entry.options) };
+    await this.driverOf(entry).create(spec, operation);
+    this.#missing.delete(entry.name);
+    events.volume("create", entry.name, { driver: entry.driver });
     return entry;
   }
 

@@ -1,0 +1,83 @@
+// The tour of "docker plugin install": sshfs as a managed plugin, against a real sshd, for the
+// docker command line without a Docker Engine and for containers of one.
+import { expect } from "bun:test";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
+import { exchange } from "../docker/wire.ts";
+import { whenPossible } from "../support/needs.ts";
+import { packSshfs } from "../support/packed-plugin.ts";
+import { startRegistry } from "../support/registry.ts";
+import { Stage } from "./stage.ts";
+
+const needed = [
+  ...(["root", "docker-cli", "docker-registry", "plugin-runtime", "fuse", "mount"] as const),
+  ...(["sshd", "sshfs", "busybox"] as const),
+];
+const timeoutMs = 120_000;
+
+/** Paths as the plugin sees them. */
+const optionsFor = ({ port }: SshServer, data: string): readonly string[] => [
+  ...[`sshcmd=root@127.0.0.1:${data}`, `port=${port}`, "IdentityFile=/root/.ssh/user"],
+  "UserKnownHostsFile=/root/.ssh/known_hosts",
+];
+
+/** The plugin is installed from a registry, with the keys of a user of the server. */
+async function install(stage: Stage, keys: string): Promise<void> {
+  await using registry = await startRegistry();
+  await packSshfs(join(stage.folder, "packed"));
+  const remote = `${registry.host}/vieux/sshfs:latest`;
+  await stage.publish(remote, join(stage.folder, "packed"));
+  const words = ["plugin", "install", "--grant-all-permissions", "--alias", "vieux/sshfs", remote];
+  const said = await stage.docker(...words, `sshkey.source=${keys}`);
+  expect(said).toEndWith(`Installed plugin ${remote}`);
+}
+
+whenPossible(
+  needed,
+  "what a user gets",
+  async () => {
+    await using stage = await Stage.open({ engine: "none" });
+    await using server = await startSshServer(join(stage.folder, "ssh"));
+    const data = join(stage.folder, "data");
+    mkdirSync(data);
+    await install(stage, server.folder);
+    expect(await stage.docker("plugin", "ls")).toMatch(
+      /^ID +NAME +DESCRIPTION +ENABLED\n[\da-f]{12} +vieux\/sshfs:latest +sshFS plugin for Docker +true$/,
+    );
+    const options = optionsFor(server, data).flatMap((option) => ["-o", option]);
+    await stage.docker("volume", "create", "-d", "vieux/sshfs", ...options, "remote");
+    expect(await stage.docker("volume", "ls")).toMatch(/vieux\/sshfs:latest +remote$/);
+    const holder = "/holdfast/v1/volumes/remote/holders/someone";
+    const { status, body } = await exchange(stage.bench.daemon.socketPath, { method: "PUT", path: holder });
+    console.log(status, body);
+  },
+  timeoutMs,
+);
+
+whenPossible(
+  [...needed, "dockerd", "unshare"],
+  "a container's data over the end of the plugin",
+  async () => {
+    await using stage = await Stage.open();
+    await using server = await startSshServer(join(stage.folder, "ssh"));
+    const data = join(stage.folder, "data");
+    mkdirSync(data);
+    await install(stage, server.folder);
+    await stage.bench.createVolume("remote", "driver=vieux/sshfs", ...optionsFor(server, data));
+    await stage.container("c1", "remote");
+    expect(await stage.shell("c1", "echo one > /data/page && grep -o fuse.sshfs /proc/mounts")).toBe("fuse.sshfs");
+    expect(readFileSync(join(data, "page"), "utf8")).toBe("one\n");
+    const pid = await stage.processOf("vieux/sshfs");
+    process.kill(pid, "SIGKILL");
+    await stage.untilState("vieux/sshfs", "restarting");
+    console.log(await stage.bench.dockerd.docker("exec", "c1", "cat", "/data/page"));
+    await stage.untilState("vieux/sshfs", "ready");
+    console.log(await stage.shellOnce("remote", "cat /data/page"));
+    console.log(await stage.bench.dockerd.docker("restart", "c1"));
+    console.log(await stage.bench.dockerd.docker("exec", "c1", "cat", "/data/page"));
+    console.log(await stage.volume("remote"));
+    console.log(stage.log());
+  },
+  timeoutMs,
+);
