@@ -1,12 +1,14 @@
 // The tour of "docker plugin install": sshfs as a managed plugin, against a real sshd, for the
 // docker command line without a Docker Engine and for containers of one.
 import { expect } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { exchange } from "../docker/wire.ts";
 import { whenPossible } from "../support/needs.ts";
 import { packSshfs } from "../support/packed-plugin.ts";
+import { mountsBelow } from "../support/plugin-stage.ts";
 import { startRegistry } from "../support/registry.ts";
 import { Stage } from "./stage.ts";
 
@@ -33,6 +35,15 @@ async function install(stage: Stage, keys: string): Promise<void> {
   expect(said).toEndWith(`Installed plugin ${remote}`);
 }
 
+/** Somebody has the volume, or no longer. Answers where it is then. */
+async function holder(stage: Stage, method: "PUT" | "DELETE"): Promise<string> {
+  const path = "/holdfast/v1/volumes/remote/holders/someone";
+  const { status, body } = await exchange(stage.bench.daemon.socketPath, { method, path });
+  if (method === "DELETE") expect(status).toBe(204);
+  else expect([status, body]).toEqual([200, body]);
+  return method === "DELETE" ? "" : String(JSON.parse(body).path);
+}
+
 whenPossible(
   needed,
   "what a user gets",
@@ -48,9 +59,23 @@ whenPossible(
     const options = optionsFor(server, data).flatMap((option) => ["-o", option]);
     await stage.docker("volume", "create", "-d", "vieux/sshfs", ...options, "remote");
     expect(await stage.docker("volume", "ls")).toMatch(/vieux\/sshfs:latest +remote$/);
-    const holder = "/holdfast/v1/volumes/remote/holders/someone";
-    const { status, body } = await exchange(stage.bench.daemon.socketPath, { method: "PUT", path: holder });
-    console.log(status, body);
+    const path = await holder(stage, "PUT");
+    await writeFile(join(path, "page"), "written");
+    expect(readFileSync(join(data, "page"), "utf8")).toBe("written");
+    const inUse = await stage.run("plugin", "disable", "vieux/sshfs");
+    expect(inUse.stderr).toContain("plugin vieux/sshfs:latest is in use");
+    await holder(stage, "DELETE");
+
+    await stage.docker("plugin", "disable", "-f", "vieux/sshfs");
+    expect(await stage.docker("volume", "ls")).toMatch(/vieux\/sshfs:latest +remote$/);
+    expect((await stage.volume("remote")).state).toBe("disabled");
+    await stage.docker("plugin", "enable", "vieux/sshfs");
+    expect(await readFile(join(await holder(stage, "PUT"), "page"), "utf8")).toBe("written");
+    await holder(stage, "DELETE");
+    await stage.docker("volume", "rm", "remote");
+    await stage.docker("plugin", "rm", "-f", "vieux/sshfs");
+    expect(readdirSync(data)).toEqual(["page"]);
+    expect(mountsBelow(stage.bench.root)).toEqual([join(stage.bench.root, "holds")]);
   },
   timeoutMs,
 );
@@ -66,18 +91,21 @@ whenPossible(
     await install(stage, server.folder);
     await stage.bench.createVolume("remote", "driver=vieux/sshfs", ...optionsFor(server, data));
     await stage.container("c1", "remote");
-    expect(await stage.shell("c1", "echo one > /data/page && grep -o fuse.sshfs /proc/mounts")).toBe("fuse.sshfs");
+    expect(
+      await stage.shell("c1", "echo one > /data/page && grep -o fuse.sshfs /proc/mounts"),
+    ).toBe("fuse.sshfs");
     expect(readFileSync(join(data, "page"), "utf8")).toBe("one\n");
     const pid = await stage.processOf("vieux/sshfs");
     process.kill(pid, "SIGKILL");
     await stage.untilState("vieux/sshfs", "restarting");
-    console.log(await stage.bench.dockerd.docker("exec", "c1", "cat", "/data/page"));
+    const ended = await stage.bench.dockerd.docker("exec", "c1", "cat", "/data/page");
+    expect(ended.stderr).toContain("Transport endpoint is not connected");
     await stage.untilState("vieux/sshfs", "ready");
-    console.log(await stage.shellOnce("remote", "cat /data/page"));
-    console.log(await stage.bench.dockerd.docker("restart", "c1"));
-    console.log(await stage.bench.dockerd.docker("exec", "c1", "cat", "/data/page"));
-    console.log(await stage.volume("remote"));
-    console.log(stage.log());
+    expect(await stage.shellOnce("remote", "cat /data/page")).toBe("one");
+    await stage.bench.docker("restart", "c1");
+    expect(await stage.shell("c1", "echo two >> /data/page && cat /data/page")).toBe("one\ntwo");
+    await stage.bench.holders("remote", "c1 running rw");
+    expect(readFileSync(join(data, "page"), "utf8")).toBe("one\ntwo\n");
   },
   timeoutMs,
 );

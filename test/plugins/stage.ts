@@ -138,7 +138,8 @@ function firstProcess(id: string): number | undefined {
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     try {
       const isFirst = /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-      if (isFirst && readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id.slice(0, 16))) return Number(pid);
+      if (isFirst && readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id.slice(0, 16)))
+        return Number(pid);
     } catch {
       // It has ended since it was listed.
     }
