@@ -14,6 +14,8 @@ export interface ShownPlugin {
   readonly state: string;
   readonly reason: string | null;
   readonly restarts: number;
+  /** Of its manifest. */
+  readonly digest: string | null;
 }
 
 /** Its docker command line talks to Holdfast's socket, with the logins of `folder/config.json`. */
