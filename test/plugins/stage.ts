@@ -81,9 +81,11 @@ export class Stage implements AsyncDisposable {
     return await this.bench.docker(...place, testImage, "sh", "-c", line);
   }
 
-  async plugin(name: string): Promise<ShownPlugin> {
+  /** undefined: there is none, or it has not been found yet. */
+  async plugin(name: string): Promise<ShownPlugin | undefined> {
     const path = `/holdfast/v1/plugins/${encodeURIComponent(name)}`;
     const answer = await fetch(`http://holdfast${path}`, { unix: this.bench.daemon.socketPath });
+    if (answer.status === 404) return undefined;
     if (answer.status !== 200) throw new Error(`${name}: ${await answer.text()}`);
     return (await answer.json()) as ShownPlugin; // The contract of src/api/holdfast/contract.ts.
   }
@@ -101,7 +103,7 @@ export class Stage implements AsyncDisposable {
   async untilState(plugin: string, state: string): Promise<ShownPlugin> {
     return await this.until(`${plugin} is ${state}`, async () => {
       const shown = await this.plugin(plugin);
-      return shown.state === state ? shown : undefined;
+      return shown?.state === state ? shown : undefined;
     });
   }
 
