@@ -64,7 +64,8 @@ export const errorTable = {
   "volume.in_use": {
     kind: "conflict",
     retry: true,
-    recovery: "Remove the containers that are named, have other holders unmount it; try again.",
+    recovery:
+      "Remove the containers that are named, and have other holders unmount it; then try again.",
   },
   "volume.shared_elsewhere": {
     kind: "conflict",
@@ -85,8 +86,7 @@ export const errorTable = {
   "volume.data_missing": {
     kind: "corrupt",
     retry: false,
-    recovery:
-      "The directory of a volume that was used is gone; bring it back before using it again.",
+    recovery: "The directory of a volume that was used is gone; bring it back before the next use.",
   },
   "volume.data_foreign": {
     kind: "conflict",

@@ -10,8 +10,8 @@ import type { Operation } from "./operation.ts";
 /**
  * "ready": it answers. "starting": it was found or started and has not answered yet. "restarting":
  * its process ended by itself and is started again after a pause. "unreachable": it does not
- * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
- * its installation is no longer there, and volumes of it are known.
+ * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its
+ * socket or its installation is no longer there, and volumes of it are known.
  */
 export const pluginStates = [
   "ready",
