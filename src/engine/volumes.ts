@@ -18,7 +18,7 @@ import { checkDescription } from "./description.ts";
 import type { Drivers } from "./drivers.ts";
 import { checkEngineOptions, checkPluginOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
-import { existingVolume } from "./existing.ts";
+import { existingVolume, makeAgain } from "./existing.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import type { History } from "./history.ts";
 import { Holders } from "./holders.ts";
@@ -96,10 +96,9 @@ export class VolumeEngine {
 
   /**
    * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
-   * idempotency). One that its plugin no longer lists is made there anew, with the options that it
-   * has. Resolves when it is on disk. Throws `volume.exists_differently` when another
-   * driver has the name, `driver.not_found`, `plugin.*`, `volume.name_invalid`,
-   * `volume.option_invalid`, `request.invalid` (labels and options are too long), `storage.*`.
+   * idempotency): where its plugin no longer lists it, it is made there anew. Resolves when it is
+   * on disk. Throws `volume.exists_differently` when another driver has the name, `driver.not_found`,
+   * `plugin.*`, `volume.name_invalid`, `volume.option_invalid`, `request.invalid`, `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases, drivers } = this.#parts;
@@ -138,15 +137,11 @@ export class VolumeEngine {
 
   /** A volume that is there, and of a plugin that has forgotten it one that is there again. */
   async #listed(existing: VolumeEntry, operation: Operation): Promise<VolumeEntry> {
-    const { isUnlisted, events } = this.#parts;
+    const { isUnlisted } = this.#parts;
     if (!isUnlisted(existing)) return existing;
     await using _lease = await this.lease(existing.name, operation);
     const entry = this.inspect(existing.name);
-    if (!isUnlisted(entry)) return entry;
-    const spec = { name: entry.name, options: driverOptions(entry.options) };
-    await this.driverOf(entry).create(spec, operation);
-    this.#missing.delete(entry.name);
-    events.volume("create", entry.name, { driver: entry.driver });
+    if (isUnlisted(entry)) await makeAgain(this.#parts, entry, operation);
     return entry;
   }
 

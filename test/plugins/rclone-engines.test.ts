@@ -52,8 +52,9 @@ whenPossible(
     );
     expect(await stage.docker("volume", "ls", "-q", "--filter", "driver=rclone")).toBe("wiki");
     const format = "{{.Driver}} {{.Scope}} {{.Labels}} {{.Options}} {{.Mountpoint}}";
+    const place = join(stage.folder, "rclone/mounts/wiki");
     expect(await stage.docker("volume", "inspect", "--format", format, "wiki")).toBe(
-      `rclone local map[a:b] map[path:${rclone.data} type:local] ${stage.folder}/rclone/mounts/wiki`,
+      `rclone local map[a:b] map[path:${rclone.data} type:local] ${place}`,
     );
     expect(await stage.docker("info", "--format", "{{.Plugins.Volume}}")).toBe("[local rclone]");
     const refused = await stage.run("volume", "create", "-d", "rclone", "-o", "type=nosuch", "odd");

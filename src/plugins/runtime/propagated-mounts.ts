@@ -37,8 +37,8 @@ export function isServed({ fileSystem }: Pick<MountInfo, "fileSystem">): boolean
 }
 
 /**
- * Takes what is mounted below a directory, all of it or some, out of sight. Whoever has a file open there
- * or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
+ * Takes what is mounted below a directory, all of it or some, out of sight. Whoever has a file
+ * open there or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
  */
 export async function detachBelow(
   host: Pick<Host, "mounts" | "run">,
