@@ -95,10 +95,10 @@ export class VolumeEngine {
   }
 
   /**
-   * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
-   * idempotency): where its plugin no longer lists it, it is made there anew. Resolves when it is
-   * on disk. Throws `volume.exists_differently` when another driver has the name, `plugin.*`,
-   * `driver.not_found`, `volume.name_invalid`, `volume.option_invalid`, `request.invalid`, `storage.*`.
+   * Creates a volume, or returns the existing one of that name whatever else was asked, as Docker
+   * does; where its plugin no longer lists it, it is made there anew. Resolves when it is on disk.
+   * Throws `volume.exists_differently` when another driver has the name, `driver.not_found`,
+   * `plugin.*`, `volume.name_invalid`, `volume.option_invalid`, `request.invalid`, `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases, drivers } = this.#parts;
