@@ -101,8 +101,10 @@ whenPossible(
     await using stage = await Stage.open({ parameters: [`--registry-certs=${certificates}`] });
     const without = await stage.run(...grant, `${registry.host}/theirs/vp:v1`);
     expect(without.stderr).toContain("unauthorized: authentication required");
-    const login = ["login", "--username=kim", "--password=secret", registry.host];
-    await stage.bench.docker("--config", stage.folder, ...login);
+    const login = ["login", "--username=kim", registry.host];
+    const denied = await stage.run(...login, "--password=wrong");
+    expect(denied.stderr).toContain("failed with status: 401 Unauthorized");
+    expect(await stage.docker(...login, "--password=secret")).toEndWith("Login Succeeded");
     await bothWays(stage, registry);
     expect(registry.log()).not.toContain("secret");
   },
