@@ -34,8 +34,8 @@ export function addressesOf(
 }
 
 /**
- * The registry that somebody logs in at, as they say it: `HOST[:PORT]`, a URL, or "" for Docker Hub.
- * Throws `request.invalid`.
+ * The registry that somebody logs in at, as they say it: `HOST[:PORT]`, a URL, or "" for Docker
+ * Hub. Throws `request.invalid`.
  */
 export function registryNamed(text: string): string {
   const host = text.replace(/^https?:\/\//i, "").replace(/\/.*$/s, "");
