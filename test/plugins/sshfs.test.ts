@@ -109,3 +109,31 @@ whenPossible(
   },
   timeoutMs,
 );
+
+whenPossible(
+  [...needed, "dockerd", "unshare"],
+  "a container's data over the end of Holdfast and the plugin together",
+  async () => {
+    await using stage = await Stage.open();
+    await using server = await startSshServer(join(stage.folder, "ssh"));
+    const data = join(stage.folder, "data");
+    mkdirSync(data);
+    await install(stage, server.folder);
+    await stage.bench.createVolume("remote", "driver=vieux/sshfs", ...optionsFor(server, data));
+    await stage.container("c1", "remote");
+    await stage.shell("c1", "echo one > /data/page");
+    const pid = await stage.processOf("vieux/sshfs");
+    await stage.bench.daemon.kill();
+    process.kill(pid, "SIGKILL");
+    await stage.bench.startDaemon();
+    await stage.untilState("vieux/sshfs", "ready");
+    await stage.bench.holders("remote", "c1 running rw");
+    expect(await stage.shellOnce("remote", "cat /data/page")).toBe("one");
+    await stage.bench.docker("restart", "c1");
+    expect(await stage.shell("c1", "cat /data/page")).toBe("one");
+    await stage.bench.docker("rm", "--force", "c1");
+    await stage.bench.docker("volume", "rm", "remote");
+    expect(readdirSync(data)).toEqual(["page"]);
+  },
+  timeoutMs,
+);
