@@ -1,12 +1,12 @@
 // rclone as a managed plugin behind a real dockerd: its data goes through FUSE, and stays over the
 // ends of Holdfast and of the plugin.
-import { expect } from "bun:test";
+import { afterAll, expect } from "bun:test";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { whenPossible } from "../support/needs.ts";
 import { packRclone } from "../support/packed-plugin.ts";
 import { mountsBelow } from "../support/plugin-stage.ts";
-import { startRegistry } from "../support/registry.ts";
+import { type RunningRegistry, startRegistry } from "../support/registry.ts";
 import { Stage } from "./stage.ts";
 
 const needed = [
@@ -15,18 +15,31 @@ const needed = [
 ];
 const timeoutMs = 120_000;
 
+/** It has the plugin from the first test on: packing 50 MB takes seconds. */
+let registry: RunningRegistry | undefined;
+afterAll(async () => await registry?.[Symbol.asyncDispose]());
+
+async function published(stage: Stage): Promise<string> {
+  const isFirst = registry === undefined;
+  registry ??= await startRegistry();
+  const remote = `${registry.host}/rclone/docker-volume-rclone:amd64`;
+  if (!isFirst) return remote;
+  await packRclone(join(stage.folder, "packed"));
+  await stage.publish(remote, join(stage.folder, "packed"));
+  return remote;
+}
+
 /** With the plugin installed from a registry, and a volume `wiki` that dockerd knows. */
 async function open(): Promise<{ readonly stage: Stage; readonly store: string }> {
-  const stage = await Stage.open();
-  await using registry = await startRegistry();
+  await using opened = new AsyncDisposableStack();
+  const stage = opened.use(await Stage.open());
+  const remote = await published(stage);
   const store = join(stage.folder, "store");
   mkdirSync(join(store, "wiki"), { recursive: true });
-  await packRclone(join(stage.folder, "packed"));
-  const remote = `${registry.host}/rclone/docker-volume-rclone:amd64`;
-  await stage.publish(remote, join(stage.folder, "packed"));
   const install = ["plugin", "install", "--grant-all-permissions", "--alias", "rclone", remote];
   await stage.docker(...install, `store.source=${store}`);
   await stage.bench.createVolume("wiki", "driver=rclone", "remote=:local:/store/wiki");
+  opened.move();
   return { stage, store };
 }
 
