@@ -26,9 +26,12 @@ async function startRclone(stage: Stage): Promise<Rclone> {
   const data = join(stage.folder, "data");
   mkdirSync(data);
   const socket = join(stage.bench.otherPlugins, "rclone.sock");
-  const plugin = await startRclonePlugin(socket, join(stage.folder, "rclone"));
+  await using started = new AsyncDisposableStack();
+  const own = join(stage.folder, "rclone");
+  const plugin = started.use(await startRclonePlugin(socket, own));
   await stage.untilState("rclone", "ready");
-  return { plugin, data, [Symbol.asyncDispose]: () => plugin[Symbol.asyncDispose]() };
+  const all = started.move();
+  return { plugin, data, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
 
 async function isWritten(stage: Stage, { data }: Rclone): Promise<void> {
