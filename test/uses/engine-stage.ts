@@ -29,7 +29,7 @@ const runsFromSource = `${basename(process.execPath)} (`;
 const lastPath = /volume '[^']*':/g;
 
 export class EngineStage implements AsyncDisposable {
-  readonly #bench = new HoldsBench({ hasPlugins: true });
+  readonly #bench = new HoldsBench();
   readonly #background = new BackgroundPrograms();
   readonly #place: "docker" | "podman";
   readonly #podman: Podman | undefined;
@@ -87,7 +87,7 @@ export class EngineStage implements AsyncDisposable {
   /** Paths of documents that are others here: where plugins and their data are. */
   #toOwn(word: string): string {
     return word
-      .replaceAll("/run/docker/plugins", this.#bench.pluginFolder)
+      .replaceAll("/run/docker/plugins", this.#bench.otherPlugins)
       .replaceAll("/srv", join(this.#bench.folder, "srv"));
   }
 
@@ -135,7 +135,7 @@ export class EngineStage implements AsyncDisposable {
     return {
       directory: this.#project,
       environment: { PATH: process.env["PATH"] ?? "", HOME: this.#bench.folder },
-      pluginFolder: this.#bench.pluginFolder,
+      pluginFolder: this.#bench.otherPlugins,
       socketPath: this.#bench.daemon.socketPath,
     };
   }
