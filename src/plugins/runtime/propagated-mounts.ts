@@ -1,6 +1,6 @@
 // The host's side of a plugin's propagated mount: what the plugin mounts in it arrives here.
 import fs from "node:fs";
-import type { Host } from "../../core/host.ts";
+import type { Host, MountInfo } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 
 /** The program only detaches: it waits for no storage. */
@@ -30,32 +30,39 @@ export async function stopSharing(
   propagated: string,
   operation: Operation,
 ): Promise<boolean> {
-  return await detach(host, (target) => target === propagated, operation);
+  return await detach(host, ({ target }) => target === propagated, operation);
+}
+
+/** Whether a process serves it: a mount that is dead without it. */
+export function isServed({ fileSystem }: Pick<MountInfo, "fileSystem">): boolean {
+  return /^fuse(?:\.|$)/.test(fileSystem);
 }
 
 /**
- * Takes everything that is mounted below a directory out of sight. Whoever has a file open there
- * or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it. True: nothing
- * is mounted there any more.
+ * Takes what is mounted below a directory, all of it or some, out of sight. Whoever has a file
+ * open there or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
+ * True: nothing of it is mounted there any more.
  */
 export async function detachBelow(
   host: Pick<Host, "mounts" | "run">,
   directory: string,
   operation: Operation,
+  isWanted: (mount: MountInfo) => boolean = () => true,
 ): Promise<boolean> {
-  return await detach(host, (target) => target.startsWith(`${directory}/`), operation);
+  const isBelow = ({ target }: MountInfo) => target.startsWith(`${directory}/`);
+  return await detach(host, (mount) => isBelow(mount) && isWanted(mount), operation);
 }
 
 async function detach(
   host: Pick<Host, "mounts" | "run">,
-  isWanted: (target: string) => boolean,
+  isWanted: (mount: MountInfo) => boolean,
   operation: Operation,
 ): Promise<boolean> {
   const left = () =>
     host
       .mounts()
-      .map(({ target }) => target)
-      .filter(isWanted);
+      .filter(isWanted)
+      .map(({ target }) => target);
   // Somebody may kill the program, or mount something else meanwhile.
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     // Later ones lie on earlier ones.
