@@ -171,12 +171,9 @@ export class PluginContainer {
   async #endMounts(operation: Operation): Promise<void> {
     const { host, places } = this.#parts;
     const propagated = readPropagated(places);
-    if (propagated !== null) {
-      const isBare = await detachBelow(host, propagated, operation);
-      // Whoever cleans up next finds what to end.
-      if (!(await stopSharing(host, propagated, operation)) || !isBare) return;
-    }
-    fs.rmSync(places.propagatedFile, { force: true });
+    const isOver = propagated === null || (await stopSharing(host, propagated, operation));
+    // Otherwise whoever cleans up next finds what to end.
+    if (isOver) fs.rmSync(places.propagatedFile, { force: true });
   }
 
   #prepare(request: RunRequest): void {
