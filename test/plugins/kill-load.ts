@@ -13,6 +13,7 @@ import { makePluginRootfs } from "../support/plugin-rootfs.ts";
 const patienceMs = 30_000;
 const namesPerClient = 3;
 const loadMsMax = 300;
+const answerDelayMs = 10;
 const drivers = ["local", "bad", "vp"] as const;
 const victims = ["daemon", "daemon", "daemon", "plugin", "socket", "conmon", "all"] as const;
 type Driver = (typeof drivers)[number];
@@ -119,7 +120,12 @@ class Load {
   }
 
   async #startPlugin(): Promise<void> {
-    this.#plugin = await startFaultPlugin(join(this.#house.sockets, "bad.sock"), this.#volumes);
+    const plugin = await startFaultPlugin(join(this.#house.sockets, "bad.sock"), this.#volumes);
+    // Done at once, and said a little later: that is when most deaths come.
+    for (const call of ["Create", "Mount", "Unmount", "Remove"]) {
+      plugin.misbehave(`VolumeDriver.${call}`, { delayMs: answerDelayMs });
+    }
+    this.#plugin = plugin;
   }
 
   async #restartPlugin(): Promise<void> {
