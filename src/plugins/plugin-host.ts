@@ -211,7 +211,7 @@ function sightOf(endpoint: ManagedEndpoint): PluginSight {
   return {
     state: isRunning ? "listening" : state === "running" ? "starting" : state,
     life,
-    address: isRunning ? { kind: "unix", path: socketPath } : undefined,
+    address: isRunning ? { kind: "unix", path: socketPath, isPlain: true } : undefined,
     root: { rootfs, propagated },
     reason,
     restartCount,

@@ -19,7 +19,7 @@ import {
 import { type OciRuntime, startFailed } from "./oci-runtime.ts";
 import { ociSpec } from "./oci-spec.ts";
 import type { PluginLog } from "./plugin-log.ts";
-import { detachBelow, shareMounts, stopSharing } from "./propagated-mounts.ts";
+import { detachBelow, refuseMounted, shareMounts, stopSharing } from "./propagated-mounts.ts";
 import { exitDirectory, mountsDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
 import type { RunRequest } from "./run-request.ts";
 import { endStrays } from "./stray-programs.ts";
@@ -141,6 +141,7 @@ export class PluginContainer {
     if (life !== undefined) await this.#endMonitor(life);
     // The bundle last: who finds it cleans up.
     for (const path of [state, places.exitFile, places.socketDirectory, places.bundle]) {
+      refuseMounted(host, path);
       fs.rmSync(path, { recursive: true, force: true });
     }
   }
@@ -164,8 +165,9 @@ export class PluginContainer {
     const { host, places } = this.#parts;
     const propagated = readPropagated(places);
     if (propagated !== null) {
-      await detachBelow(host, propagated, operation);
+      // All at once: single ones may lie behind what does not answer.
       await stopSharing(host, propagated, operation);
+      await detachBelow(host, propagated, operation);
     }
     fs.rmSync(places.propagatedFile, { force: true });
   }

@@ -1,6 +1,8 @@
 // The host's side of a plugin's propagated mount: what the plugin mounts in it arrives here.
 import fs from "node:fs";
+import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
+import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
 
 /** The program only detaches: it waits for no storage. */
@@ -16,12 +18,13 @@ export async function shareMounts(
   propagated: string,
   operation: Operation,
 ): Promise<void> {
-  fs.mkdirSync(propagated, { recursive: true, mode: 0o755 });
+  // First: what is mounted there may not answer, and making the directory would look at it.
   if (host.isMountPoint(propagated)) return;
+  fs.mkdirSync(propagated, { recursive: true, mode: 0o755 });
   await host.bind({ source: propagated, target: propagated, mayHang: false }, operation);
 }
 
-/** Takes back `shareMounts`, however often it was done. */
+/** Takes back `shareMounts`, however often it was done, with all that is mounted below. */
 export async function stopSharing(
   host: Pick<Host, "mounts" | "run">,
   propagated: string,
@@ -32,7 +35,7 @@ export async function stopSharing(
 }
 
 /**
- * Takes everything that is mounted below a directory out of sight. Whoever has a file open there
+ * Takes everything that is mounted at or below a directory out of sight. Whoever has a file open there
  * or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
  */
 export async function detachBelow(
@@ -43,9 +46,18 @@ export async function detachBelow(
   const targets = host
     .mounts()
     .map(({ target }) => target)
-    .filter((target) => target.startsWith(`${directory}/`));
+    .filter((target) => isAtOrBelow(target, directory));
   // Later ones lie on earlier ones.
   for (const target of targets.reverse()) await detach(host, target, operation);
+}
+
+/** Before a directory is removed. Throws `plugin.failed` while something is mounted there. */
+export function refuseMounted({ mounts }: Pick<Host, "mounts">, directory: string): void {
+  const left = mounts().find(({ target }) => isAtOrBelow(target, directory));
+  if (left === undefined) return;
+  throw new EngineError("plugin.failed", `something is mounted at ${left.target}, and stays`, {
+    details: { path: left.target },
+  });
 }
 
 async function detach(
