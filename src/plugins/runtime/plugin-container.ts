@@ -19,9 +19,10 @@ import {
 import { type OciRuntime, startFailed } from "./oci-runtime.ts";
 import { ociSpec } from "./oci-spec.ts";
 import type { PluginLog } from "./plugin-log.ts";
-import { detachBelow, refuseMounted, shareMounts, stopSharing } from "./propagated-mounts.ts";
+import { detachBelow, shareMounts, stopSharing } from "./propagated-mounts.ts";
 import { exitDirectory, mountsDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
 import type { RunRequest } from "./run-request.ts";
+import { endSocketDirectory } from "./socket-directory.ts";
 import { endStrays } from "./stray-programs.ts";
 
 /** From SIGTERM to SIGKILL; Docker's, too. */
@@ -62,7 +63,7 @@ export class PluginContainer {
     const { id, places, host, runtime, log } = this.#parts;
     await this.clean(operation);
     try {
-      this.#prepare(request);
+      await this.#prepare(request);
       // Before they are made: who cleans up finds what to end.
       writePropagated(places, request.propagated);
       if (request.propagated !== null) await shareMounts(host, request.propagated, operation);
@@ -137,11 +138,10 @@ export class PluginContainer {
     if (this.#descriptor !== undefined) fs.closeSync(this.#descriptor);
     this.#descriptor = undefined;
     if (mounts === "detach") await this.#endMounts(operation);
-    await detachBelow(host, places.socketDirectory, operation);
+    await endSocketDirectory(host, places.socketDirectory, operation);
     if (life !== undefined) await this.#endMonitor(life);
     // The bundle last: who finds it cleans up.
-    for (const path of [state, places.exitFile, places.socketDirectory, places.bundle]) {
-      refuseMounted(host, path);
+    for (const path of [state, places.exitFile, places.bundle]) {
       fs.rmSync(path, { recursive: true, force: true });
     }
   }
@@ -172,7 +172,7 @@ export class PluginContainer {
     fs.rmSync(places.propagatedFile, { force: true });
   }
 
-  #prepare(request: RunRequest): void {
+  async #prepare(request: RunRequest): Promise<void> {
     const { places } = this.#parts;
     const { socket } = request.config.interface;
     if (socket === "" || socket === "." || socket === ".." || /[/\0]/.test(socket)) {
@@ -187,7 +187,7 @@ export class PluginContainer {
     }
     const spec = ociSpec(request, {
       architecture: process.arch,
-      devices: findDevices(request.settings.devices),
+      devices: await findDevices(request.settings.devices),
       socketDirectory: places.socketDirectory,
       cgroupPath: places.cgroupPath,
     });

@@ -1,6 +1,5 @@
 // The host's side of a plugin's propagated mount: what the plugin mounts in it arrives here.
 import fs from "node:fs";
-import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
@@ -49,15 +48,6 @@ export async function detachBelow(
     .filter((target) => isAtOrBelow(target, directory));
   // Later ones lie on earlier ones.
   for (const target of targets.reverse()) await detach(host, target, operation);
-}
-
-/** Before a directory is removed. Throws `plugin.failed` while something is mounted there. */
-export function refuseMounted({ mounts }: Pick<Host, "mounts">, directory: string): void {
-  const left = mounts().find(({ target }) => isAtOrBelow(target, directory));
-  if (left === undefined) return;
-  throw new EngineError("plugin.failed", `something is mounted at ${left.target}, and stays`, {
-    details: { path: left.target },
-  });
 }
 
 async function detach(
