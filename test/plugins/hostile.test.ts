@@ -94,7 +94,7 @@ describe("a plugin", () => {
     const deep =
       "cd /run/docker/plugins; i=0; while [ $i -lt 600 ]; do mkdir d23456789; " +
       "cd d23456789; i=$((i+1)); done; cd /run/docker/plugins; mkdir many; cd many; i=0; " +
-      "while [ $i -lt 20000 ]; do : > $i; i=$((i+1)); done; cd /";
+      "while [ $i -lt 100000 ]; do : > $i; i=$((i+1)); done; cd /";
     const request = await scripted(bench, deep, { kind: "rootfs" });
     copyFileSync("/bin/busybox", join(request.rootfs, "bin/mkdir"));
     await bench.runtime.start(request, operation);
@@ -106,7 +106,7 @@ describe("a plugin", () => {
     }, 1);
     await bench.runtime.stop(request.id, operation);
     clearInterval(ticks);
-    expect(longestMs).toBeLessThan(100);
+    expect(longestMs).toBeLessThan(300);
     expect(tracesOf(bench, request.id)).toEqual([]);
   });
 
