@@ -13,7 +13,12 @@ import { deniesVolume } from "./plugin-words.ts";
 import type { JsonObject } from "./protocol/fields.ts";
 import type { ListedVolume } from "./protocol/list-answer.ts";
 import type { PluginMethod } from "./protocol/methods.ts";
-import { type AnsweredVolume, readMountpoint, readVolume } from "./protocol/volume-answer.ts";
+import {
+  type AnsweredVolume,
+  isPath,
+  readMountpoint,
+  readVolume,
+} from "./protocol/volume-answer.ts";
 
 /** Where a managed plugin's file system is on the host. */
 export interface PluginRoot {
@@ -296,7 +301,7 @@ function recordOf(
     options: {},
     createdAtMs,
     origin: "made",
-    mountpoint: mountpoint.startsWith("/") ? shownPath(access.root(), mountpoint) : "",
+    mountpoint: isPath(mountpoint) ? shownPath(access.root(), mountpoint) : "",
     identity: "",
     ...(status === undefined ? {} : { status }),
   };
