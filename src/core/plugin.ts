@@ -243,6 +243,11 @@ export interface ManagedPlugins {
    * Throws `plugin.not_found`, `plugin.ambiguous`.
    */
   find(text: string): ManagedPlugin;
+  /**
+   * Whether the registry `server` (`HOST[:PORT]`, a URL, or "" for Docker Hub) believes a login.
+   * Throws `request.invalid`, `registry.*`.
+   */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void>;
   /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
   privileges(
     remote: string,

@@ -91,6 +91,11 @@ export class Plugins {
     return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
   }
 
+  /** Whether a registry believes a login. */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    return this.#parts.managed.login(server, call, operation);
+  }
+
   /** What the plugin at `remote` asks for. */
   privileges(
     remote: string,

@@ -220,6 +220,7 @@ export class MemoryPlugins {
     return {
       list: () => [...this.#installed.values()],
       find: (text) => this.#find(text),
+      login: async () => undefined,
       privileges: async () => [],
       pull: (request) => {
         this.install(request.name ?? request.remote);

@@ -2,10 +2,10 @@
 // there, as much and as deep as it liked, and mounts too.
 import fs from "node:fs";
 import { EngineError } from "../../core/errors.ts";
-import type { Host } from "../../core/host.ts";
+import type { Host, MountInfo } from "../../core/host.ts";
 import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
-import { detachBelow } from "./propagated-mounts.ts";
+import { detachAll } from "./propagated-mounts.ts";
 
 /** For some millions of files. */
 const REMOVE_MS_MAX = 60_000;
@@ -19,8 +19,9 @@ export async function endSocketDirectory(
   directory: string,
   operation: Operation,
 ): Promise<void> {
-  await detachBelow(host, directory, operation);
-  const left = host.mounts().find(({ target }) => isAtOrBelow(target, directory));
+  const isThere = ({ target }: MountInfo) => isAtOrBelow(target, directory);
+  await detachAll(host, isThere, operation);
+  const left = host.mounts().find(isThere);
   if (left !== undefined) throw stays(directory, `something is mounted at ${left.target}`);
   if (!fs.existsSync(directory)) return;
   const words = ["--recursive", "--force", "--one-file-system", "--", directory];
