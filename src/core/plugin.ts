@@ -61,7 +61,12 @@ export interface PluginHost {
    * Ends the mount that a holder has of a volume, without the plugin: it is not here any more.
    * Succeeds when there is none. Throws `volume.unmount_failed`.
    */
-  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
+  release(
+    plugin: DriverName,
+    volume: VolumeName,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<void>;
   /**
    * Finds plugins that were put there a moment ago, where the caller has just been told of one:
    * directories are watched, and this is only faster. Resolves within 100 ms.

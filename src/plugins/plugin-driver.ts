@@ -251,7 +251,7 @@ async function unmount(
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
   if (mounts.isKnown(place)) {
-    mounts.unbind(place);
+    await mounts.unbind(place, operation);
     await tellUnmounted(parts, holding, operation);
     mounts.removePlace(place);
   }

@@ -2,11 +2,14 @@
 import { describe, expect, test } from "bun:test";
 import { inspect } from "node:util";
 import { EngineError } from "../../core/errors.ts";
+import { silentLog } from "../../core/operation.ts";
 import { addressesOf, isLoopback, mayBePlain, originalOf } from "./addresses.ts";
 import { trustFor } from "./certificates.ts";
 import { parseChallenges } from "./challenge.ts";
+import { registryDeadlines } from "./limits.ts";
 import { LAYER_TYPE, PLUGIN_CONFIG_TYPE, parseManifest, writeManifest } from "./manifest.ts";
 import { Secret, withoutSecrets } from "./secret.ts";
+import { RepositorySession } from "./session.ts";
 
 const settings = { insecure: ["reg.example:5000"], mirrors: [], certificates: "/nowhere" };
 
@@ -91,6 +94,30 @@ describe("addresses", () => {
     expect(trustFor("reg.example:5000", settings).rejectUnauthorized).toBe(false);
     expect(trustFor("127.0.0.1:5000", settings).rejectUnauthorized).toBe(false);
   });
+});
+
+test("a registry elsewhere sends nobody to what is on this machine, nor away from TLS", () => {
+  const call = { auth: undefined, metaHeaders: [] };
+  const how = { call, settings, log: silentLog, deadlines: registryDeadlines };
+  const from = new URL("https://reg.example/v2/a/blobs/x");
+  const sessionAt = (host: string) =>
+    new RepositorySession({
+      ...how,
+      path: "a",
+      actions: "pull",
+      address: originalOf(host, settings),
+    });
+  const session = sessionAt("reg.example");
+  for (const to of [
+    "https://127.0.0.1/x",
+    "https://LOCALHOST:8443/",
+    "https://[::1]/",
+    "http://b/",
+  ]) {
+    expect(() => session.resolve(to, from)).toThrow("is not to be trusted");
+  }
+  expect(session.resolve("https://storage.example/x", from).host).toBe("storage.example");
+  expect(sessionAt("127.0.0.1:5000").resolve("http://127.0.0.1:9/", from).port).toBe("9");
 });
 
 describe("manifests", () => {
