@@ -61,12 +61,11 @@ export class Authorizer {
 
   /** A text of the registry without what we told it. */
   hide(text: string): string {
-    const bearer = this.#header?.reveal().replace(/^\w+ /, "");
-    const all = [
-      this.#password,
-      this.#identity,
-      bearer === undefined ? bearer : new Secret(bearer),
-    ];
+    const headers = [this.#header, this.#basic()].map((header) => {
+      const value = header?.reveal().replace(/^\w+ /, "");
+      return value === undefined ? undefined : new Secret(value);
+    });
+    const all = [this.#password, this.#identity, ...headers];
     return withoutSecrets(
       text,
       all.filter((one) => one !== undefined),

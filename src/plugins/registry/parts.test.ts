@@ -4,6 +4,7 @@ import { inspect } from "node:util";
 import { EngineError } from "../../core/errors.ts";
 import { silentLog } from "../../core/operation.ts";
 import { addressesOf, isLoopback, mayBePlain, originalOf } from "./addresses.ts";
+import { Authorizer } from "./authorization.ts";
 import { trustFor } from "./certificates.ts";
 import { parseChallenges } from "./challenge.ts";
 import { registryDeadlines } from "./limits.ts";
@@ -194,5 +195,18 @@ describe("secrets", () => {
   test("are taken out of a stranger's words", () => {
     const secrets = [new Secret("hunter2"), new Secret("no")];
     expect(withoutSecrets("no, hunter2 is wrong", secrets)).toBe("no, **** is wrong");
+    // Codes and messages of registries are put into small letters.
+    const odd = [new Secret("Pass (w)ord+1")];
+    const said = "pass (w)ord+1, pass%20(w)ord%2b1, pass w ord";
+    expect(withoutSecrets(said, odd)).toBe("****, ****, pass w ord");
+  });
+
+  test("are taken out as a header has them, whoever it went to", () => {
+    const auth = { username: "someone", password: "Pass-Word" };
+    const never = () => Promise.reject(new Error("it asks nobody"));
+    const how = { scope: "", isAllowed: () => false, ask: never, answerMs: 1 };
+    const pair = Buffer.from("someone:Pass-Word").toString("base64");
+    const hidden = new Authorizer({ ...how, auth }).hide(`no: basic ${pair.toLowerCase()}`);
+    expect(hidden).toBe("no: basic ****");
   });
 });
