@@ -14,7 +14,7 @@ describe("the text", () => {
     const missing = "error while mounting volume '/srv/wiki/_data': the data directory is missing";
     expect(text("volume.data_missing", missing)).toBe(
       "/srv/wiki/_data: the data directory is missing. The directory of a volume that was used " +
-        "is gone; bring it back before the next use.",
+        "is gone; bring it back before using it again.",
     );
   });
 
