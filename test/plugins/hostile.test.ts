@@ -40,7 +40,7 @@ async function scripted(
 
 /** A run directory as on machines whose mounts are shared, which those of systemd are. */
 async function shareRunDirectory({ runDirectory }: PluginRuntimeBench): Promise<AsyncDisposable> {
-  mkdirSync(runDirectory);
+  mkdirSync(runDirectory, { recursive: true });
   for (const words of [
     ["mount", "-t", "tmpfs", "tmpfs", runDirectory],
     ["mount", "--make-shared", runDirectory],

@@ -17,13 +17,13 @@ beforeEach(() => {
 
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
-test("what has gone meanwhile, and is there anew, is not taken away by a later attempt", async () => {
+test("what has gone meanwhile, and is there anew, is not taken away later", async () => {
   let isBusy = true;
   const leftovers = new Leftovers({
     host: {
       ...linuxHost(),
       // A container that has just been started shows everything for a moment.
-      mountsBelow: async () => ({ mounts: isBusy ? [shownMount()] : [], isWhole: true }),
+      mountsBelow: async () => ({ mounts: isBusy ? [shown()] : [], isWhole: true }),
     },
     operation: testOperation,
   });
@@ -43,6 +43,6 @@ test("what has gone meanwhile, and is there anew, is not taken away by a later a
   expect(existsSync(first)).toBe(true);
 });
 
-function shownMount(): MountBelow {
+function shown(): MountBelow {
   return { directory: root, container: "0123456789ab", pid: 4711, target: "/somewhere" };
 }

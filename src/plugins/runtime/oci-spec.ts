@@ -148,7 +148,7 @@ function mountsOf({ config, settings, propagated }: RunRequest, facts: SpecFacts
   }
   mounts.push(...settings.mounts.map(grantedMount));
   const { socketDirectory } = facts;
-  // Docker shares it. What a plugin mounts there must not lie before us when we look for its socket.
+  // Docker shares it. What a plugin mounts there must not lie between us and its socket.
   mounts.push(mountOf(SOCKETS_INSIDE, "bind", socketDirectory, ["rbind", "rprivate"]));
   if (config.network.type !== "") {
     for (const path of ["/etc/hosts", "/etc/resolv.conf"]) {
@@ -164,6 +164,8 @@ function grantedMount({ destination, type, source, options }: PluginMount): OciM
   if (source === null) throw startFailed("mount source is not specified");
   const given = options ?? [];
   const isBind = type === "bind" || given.some((option) => /^r?bind$/.test(option));
+  // vieux/sshfs has one until somebody sets it, and works. Docker's shows the runtime's own files.
+  if (isBind && source === "") return mountOf(destination, "tmpfs", "tmpfs", emptyDirectory);
   if (isBind && !source.startsWith("/")) {
     throw startFailed(`the source of the mount at ${destination} is no absolute path: ${source}`);
   }
@@ -175,6 +177,8 @@ function grantedMount({ destination, type, source, options }: PluginMount): OciM
   }
   return mountOf(destination, type, source, given);
 }
+
+const emptyDirectory = ["nosuid", "nodev", "mode=700", "size=16m"];
 
 /** As `lowerdir=/etc` of overlay. */
 const namesPlace = /\/|dir\+?=/;
