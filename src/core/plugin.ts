@@ -184,6 +184,20 @@ export interface RegistryCall {
   readonly metaHeaders: readonly (readonly [name: string, value: string])[];
 }
 
+/** A login to be tried. */
+export interface LoginRequest {
+  /** `HOST[:PORT]` or a URL, as a caller gives it; "": Docker Hub. */
+  readonly server: string;
+  /** undefined: anonymous. */
+  readonly auth: RegistryAuth | undefined;
+}
+
+/** A login that a registry accepts. */
+export interface RegistryLogin {
+  /** What goes in place of the password from now on; "": nothing does. Secret. */
+  readonly identityToken: string;
+}
+
 /** One line of a progress stream, in Docker's words. */
 export interface PluginProgress {
   readonly status: string;
@@ -278,6 +292,11 @@ export interface ManagedPlugins {
     context: AsyncIterable<Uint8Array>,
     operation: Operation,
   ): Promise<ManagedPlugin>;
+  /**
+   * Asks a registry whether it accepts a login; nothing of it is kept. Throws `request.invalid` for
+   * an address that is none, and `registry.*` (`registry.denied`: it does not), in Docker's words.
+   */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin>;
   /** Sends it to the registry that its name says. Throws `registry.*`. */
   push(id: PluginId, call: RegistryCall, tell: TellProgress, operation: Operation): Promise<void>;
   /** The last `countMax` lines that it wrote, oldest first. Bounded: some MB are kept. */

@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedPlugin,
   ManagedPlugins,
   PluginHost,
@@ -17,6 +18,7 @@ import type {
   PluginStatus,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../core/plugin.ts";
 import type { StateStore } from "../core/state-store.ts";
@@ -199,6 +201,11 @@ export class Plugins {
     const plugin = await managed.create(name, context, operation);
     events.plugin("create", plugin.id, plugin.name);
     return this.find(plugin.id);
+  }
+
+  /** Whether a registry accepts a login: see `ManagedPlugins.login`. */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#parts.managed.login(request, operation);
   }
 
   async push(

@@ -248,6 +248,7 @@ export class MemoryPlugins {
         const { id } = this.#find(name);
         return change(id, { isEnabled: false }, "disabled");
       },
+      login: async () => ({ identityToken: "" }),
       push: async () => undefined,
       logs: async () => [],
     };

@@ -4,6 +4,7 @@
 import { EngineError } from "../../src/core/errors.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import type {
+  LoginRequest,
   ManagedPlugin,
   ManagedPlugins,
   PluginConfig,
@@ -12,6 +13,7 @@ import type {
   PluginPull,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
 } from "../../src/core/plugin.ts";
 import { canonicalPluginName, parsePluginReference } from "../../src/core/plugin-reference.ts";
 
@@ -92,6 +94,8 @@ export class ScriptedPlugins implements ManagedPlugins {
   readonly images = new Map<string, ScriptedImage>();
   /** What callers said for the registry, in order. */
   readonly calls: RegistryCall[] = [];
+  /** What callers wanted to log in with, in order; only the password "right" is. */
+  readonly logins: LoginRequest[] = [];
   /** How many bytes the uploads had, in order. */
   readonly uploads: number[] = [];
   readonly #plugins = new Map<string, ManagedPlugin>();
@@ -196,6 +200,12 @@ export class ScriptedPlugins implements ManagedPlugins {
     if (bytes === 0) throw new EngineError("plugin.image_invalid", "no rootfs found: EOF");
     this.uploads.push(bytes);
     return this.#add(canonical, "", fullConfig);
+  }
+
+  async login(request: LoginRequest): Promise<RegistryLogin> {
+    this.logins.push(request);
+    if (request.auth?.password === "right") return { identityToken: "a token" };
+    throw new EngineError("registry.denied", "unauthorized: no");
   }
 
   async push(

@@ -38,7 +38,7 @@ export function makeDockerApi(api: ApiParts): ApiFace {
     "HEAD /_ping": () => pingHead(parts),
     "GET /version": () => version(parts),
     "GET /info": () => info(parts),
-    "POST /auth": () => auth(),
+    "POST /auth": (context) => auth(parts, context),
     "GET /events": (context) => followEvents(parts, context),
     "GET /system/df": (context, apiVersion) => diskUsage(parts, context, apiVersion),
     "GET /volumes": (context) => listVolumes(parts, context),

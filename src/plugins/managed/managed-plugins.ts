@@ -10,6 +10,7 @@
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedEndpoint,
   ManagedEndpoints,
   ManagedPlugin,
@@ -20,6 +21,7 @@ import type {
   PluginPull,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
@@ -203,6 +205,10 @@ class InstalledPlugins implements RunningPlugins {
       collectBlobs(this.#shop);
       await runtime.forget(id);
     });
+  }
+
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#shop.images.login(request, operation);
   }
 
   async push(

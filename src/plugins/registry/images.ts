@@ -2,7 +2,7 @@
 import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
-import type { RegistryCall, TellProgress } from "../../core/plugin.ts";
+import type { LoginRequest, RegistryCall, RegistryLogin, TellProgress } from "../../core/plugin.ts";
 import type { PluginReference } from "../../core/plugin-reference.ts";
 import { type BlobStore, digestOf } from "../store/blobs.ts";
 import {
@@ -24,6 +24,7 @@ import {
   type RegistryDeadlines,
   registryDeadlines,
 } from "./limits.ts";
+import { logIn } from "./login.ts";
 import { acceptedManifestTypes, type Descriptor, parseManifest } from "./manifest.ts";
 import { eachInParallel } from "./parallel.ts";
 import { RepositorySession } from "./session.ts";
@@ -323,16 +324,26 @@ export class Images {
     }
   }
 
+  /** See `ManagedPlugins.login`. */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    const { settings, log } = this.#parts;
+    return logIn({ settings, log, deadlines: this.#deadlines }, request, operation);
+  }
+
   #session(
     { path }: PluginReference,
-    how: {
+    {
+      actions,
+      ...how
+    }: {
       readonly address: RegistryAddress;
       readonly call: RegistryCall;
       readonly actions: string;
     },
   ): RepositorySession {
     const { settings, log } = this.#parts;
-    return new RepositorySession({ ...how, path, settings, log, deadlines: this.#deadlines });
+    const repository = { path, actions };
+    return new RepositorySession({ ...how, repository, settings, log, deadlines: this.#deadlines });
   }
 }
 
