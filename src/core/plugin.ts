@@ -279,6 +279,12 @@ export interface ManagedPlugins {
   enable(id: PluginId, operation: Operation): Promise<ManagedPlugin>;
   /** Stops it: SIGTERM, 10 s, SIGKILL. Throws `plugin.disabled`. */
   disable(id: PluginId, operation: Operation): Promise<ManagedPlugin>;
+  /**
+   * Stops it for an upgrade, as `disable`: the next start of the daemon enables it again, unless
+   * `enable` or `disable` has come since. A version that does not start then gives way to the one
+   * before.
+   */
+  pause(id: PluginId, operation: Operation): Promise<ManagedPlugin>;
   /** `KEY=VALUE` and their like, all or none. Throws `plugin.setting_invalid`, `plugin.enabled`. */
   set(id: PluginId, words: readonly string[], operation: Operation): Promise<ManagedPlugin>;
   /** Stops it, if `force` says so, and removes it with its files. Throws `plugin.enabled`. */

@@ -32,6 +32,7 @@ export const noPlugins: PluginParts = {
     upgrade: refuse,
     enable: refuse,
     disable: refuse,
+    pause: refuse,
     set: refuse,
     remove: refuse,
     create: refuse,

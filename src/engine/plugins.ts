@@ -130,7 +130,8 @@ export class Plugins {
     const { id, name, isEnabled } = managed.find(text);
     if (isEnabled) {
       await this.#refuseHeld(name, operation);
-      await this.#alone(name, operation, () => managed.disable(id, operation));
+      // A daemon that dies before the end has it running again after its next start.
+      await this.#alone(name, operation, () => managed.pause(id, operation));
       events.plugin("disable", id, text);
     }
     try {

@@ -162,6 +162,11 @@ export class ManagedBench {
         this.running.delete(id);
         changed(id);
       },
+      resume: async (request) => {
+        await this.onRuntimeCall("resume");
+        this.running.set(request.id, request);
+        changed(request.id);
+      },
       adopt: async (requests) => {
         await this.onRuntimeCall("adopt");
         this.running.clear();

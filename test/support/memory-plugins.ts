@@ -237,6 +237,7 @@ export class MemoryPlugins {
         this.become(this.#byId(id).name, "starting");
         return change(id, { isEnabled: true }, "ready");
       },
+      pause: async (id) => change(id, { isEnabled: false }, "disabled"),
       disable: async (id) => change(id, { isEnabled: false }, "disabled"),
       set: async (id, words) => change(id, { settings: { ...noSettings, env: words } }),
       remove: async (id) => {

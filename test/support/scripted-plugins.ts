@@ -160,6 +160,10 @@ export class ScriptedPlugins implements ManagedPlugins {
     return this.#put({ ...before, isEnabled: true });
   }
 
+  pause(id: string): Promise<ManagedPlugin> {
+    return this.disable(id);
+  }
+
   async disable(id: string): Promise<ManagedPlugin> {
     const before = this.find(id);
     if (!before.isEnabled) {

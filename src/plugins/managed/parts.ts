@@ -15,7 +15,7 @@ export interface ManagedParts {
   readonly store: Pick<BlobStore, "put" | "read" | "path" | "adopt" | "collect" | "clearPartial">;
   readonly runtime: Pick<
     PluginRuntime,
-    "start" | "stop" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
+    "start" | "stop" | "resume" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
   >;
   readonly host: Host;
   readonly log: Log;
