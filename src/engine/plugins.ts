@@ -105,14 +105,16 @@ export class Plugins {
   /** Begins an installation; Docker's event `pull` is told when the rest begins. */
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     const pull = await this.#parts.managed.pull(request, operation);
-    return this.#told(pull, request);
+    // A second one of this name is refused at once, and does not wait for all that the first pulls.
+    return this.#told(pull, request, (run) => run());
   }
 
   /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
   async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
     const { managed } = this.#parts;
     const { id } = managed.find(text);
-    return this.#told(await managed.upgrade(id, request, operation), request);
+    const upgrade = await managed.upgrade(id, request, operation);
+    return this.#told(upgrade, request, (run, own) => this.#alone(upgrade.name, own, run));
   }
 
   /**
@@ -253,13 +255,17 @@ export class Plugins {
   }
 
   /** Docker tells of a pull when it begins, also of one that is refused in the end. */
-  #told(pull: PluginPull, { remote }: PullRequest): PluginPull {
+  #told(
+    pull: PluginPull,
+    { remote }: PullRequest,
+    around: (run: () => Promise<ManagedPlugin>, operation: Operation) => Promise<ManagedPlugin>,
+  ): PluginPull {
     const { events } = this.#parts;
     return {
       name: pull.name,
       run: (tell, operation) => {
         events.plugin("pull", remote, pull.name);
-        return this.#alone(pull.name, operation, () => pull.run(tell, operation));
+        return around(() => pull.run(tell, operation), operation);
       },
     };
   }

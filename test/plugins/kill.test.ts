@@ -1,6 +1,6 @@
 // The daemon is killed while the docker command line installs, enables, upgrades and removes a
-// managed plugin, and while our own API upgrades one that runs: the next start has the state before or after, nothing is left over, and what runs
-// is what is enabled.
+// managed plugin, and while our own API upgrades one that runs: the next start has the state before
+// or after, nothing is left over, and what runs is what is enabled.
 //
 // test/crash/plugin-steps.test.ts dies at every step of them; here all parts are real, and the
 // moments are spread over the time that a verb takes.

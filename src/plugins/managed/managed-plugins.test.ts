@@ -98,7 +98,7 @@ test("of two installs of one name at once exactly one wins", async () => {
   ]);
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   const lost = results.find((each) => each.status === "rejected");
-  expect(lost?.reason).toEqual(coded("plugin.exists", "plugin vp:latest already exists"));
+  expect(lost?.reason).toEqual(coded("plugin.exists", "plugin vp:latest is being installed"));
   expect(plugins.list()).toHaveLength(1);
   expect(entries()).toHaveLength(2);
   expect(blobs()).toHaveLength(3);
@@ -337,59 +337,4 @@ whenPossible(["root", "mount"], "nothing is deleted through a mount", async () =
     otherwise: () => `what was left is still there: ${entries()}`,
   });
   expect(readFileSync(join(outside, "data"), "utf8")).toBe("kept");
-});
-
-test("what an upgrade stopped runs after the next start, one version or the other", async () => {
-  const { id } = await bench.install(plugins);
-  const reopen = async () => {
-    plugins = await bench.open();
-    await plugins.start(operation());
-    return plugins.find(id);
-  };
-  await plugins.enable(id, operation());
-  await plugins.pause(id, operation());
-  expect([...bench.running.keys()]).toEqual([]);
-  expect(await reopen()).toMatchObject({ isEnabled: true, reference: "registry.test/vp:v1" });
-  await plugins.pause(id, operation());
-  await upgrade(id, "v2");
-  const upgraded = { isEnabled: true, reference: "registry.test/vp:v2", previous: null };
-  expect(await reopen()).toMatchObject(upgraded);
-  for (const tag of ["broken", "v1"]) {
-    await plugins.pause(id, operation());
-    await upgrade(id, tag);
-    // "v1" would start, but for the machine.
-    bench.onRuntimeCall = async (what) => {
-      if (what.startsWith("start")) throw new EngineError("host.program_missing", "no runc");
-    };
-    expect(await reopen()).toMatchObject(upgraded);
-    expect([...bench.running.keys()]).toEqual([id]);
-    bench.onRuntimeCall = async () => undefined;
-  }
-  expect(bench.told.at(-1)).toContain("is enabled again");
-  // The end of the daemon decides nothing.
-  await plugins.pause(id, operation());
-  await upgrade(id, "v1");
-  const ending = new AbortController();
-  bench.onRuntimeCall = async (what) => {
-    if (!what.startsWith("start")) return;
-    ending.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-    ending.signal.throwIfAborted();
-  };
-  plugins = await bench.open();
-  await expect(plugins.start({ ...operation(), signal: ending.signal })).rejects.toThrow();
-  expect(plugins.find(id)).toMatchObject({ isEnabled: false, reference: "registry.test/vp:v1" });
-  bench.onRuntimeCall = async () => undefined;
-  expect(await reopen()).toMatchObject({ isEnabled: true, reference: "registry.test/vp:v1" });
-});
-
-test("what somebody disables while an upgrade has stopped it stays so", async () => {
-  const { id } = await bench.install(plugins);
-  await plugins.enable(id, operation());
-  await plugins.pause(id, operation());
-  await expect(plugins.pause(id, operation())).rejects.toEqual(coded("plugin.disabled"));
-  await plugins.disable(id, operation());
-  await expect(plugins.disable(id, operation())).rejects.toEqual(coded("plugin.disabled"));
-  plugins = await bench.open();
-  await plugins.start(operation());
-  expect(plugins.find(id).isEnabled).toBe(false);
 });

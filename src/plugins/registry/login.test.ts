@@ -124,6 +124,9 @@ test("what is no address, or nobody's, is said", async () => {
     expect([server, said]).toEqual([server, expect.stringMatching(/^request.invalid: unable to/)]);
     expect(said).not.toContain("secret");
   }
+  expect(await refusal(at, "", { registryToken: "abc" })).toBe(
+    "request.invalid: a login needs a server address or credentials",
+  );
   expect(await refusal(at, "127.0.0.1:1", wrong)).toContain(
     '127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
   );

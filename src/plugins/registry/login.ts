@@ -28,6 +28,9 @@ export async function logIn(
   { server, auth }: LoginRequest,
   operation: Operation,
 ): Promise<RegistryLogin> {
+  if (server === "" && !isGiven(auth?.username) && !isGiven(auth?.identityToken)) {
+    throw new EngineError("request.invalid", "a login needs a server address or credentials");
+  }
   const address = originalOf(hostOf(server), settings);
   const call = { auth: withoutRegistryToken(auth), metaHeaders: [] };
   const session = new RepositorySession({
