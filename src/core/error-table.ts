@@ -86,7 +86,8 @@ export const errorTable = {
   "volume.data_missing": {
     kind: "corrupt",
     retry: false,
-    recovery: "The directory of a volume that was used is gone; bring it back before the next use.",
+    recovery:
+      "The directory of a volume that was used is gone; bring it back before using it again.",
   },
   "volume.data_foreign": {
     kind: "conflict",
@@ -210,8 +211,7 @@ export const errorTable = {
   "plugin.image_invalid": {
     kind: "corrupt",
     retry: false,
-    recovery:
-      "What the registry or the tar holds is no sound plugin; have its author push it again.",
+    recovery: "The registry or the tar holds no sound plugin; have its author push it again.",
   },
   "plugin.privileges": {
     kind: "denied",

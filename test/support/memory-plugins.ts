@@ -192,6 +192,7 @@ export class MemoryPlugins {
       statuses: () =>
         [...this.#plugins.values()]
           .map(({ status }) => status)
+          .filter(({ state }) => state !== "gone")
           .sort((left, right) => (left.name < right.name ? -1 : 1)),
       status: (name) => this.#plugins.get(name)?.status,
       follow: (listener) => {

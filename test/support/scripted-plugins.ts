@@ -119,6 +119,7 @@ export class ScriptedPlugins implements ManagedPlugins {
     throw new EngineError("plugin.not_found", `plugin "${text}" not found`);
   }
 
+  /** Of the tests' registry, which believes one password. */
   async privileges(remote: string, call: RegistryCall): Promise<readonly PluginPrivilege[]> {
     this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
     return this.#image(remote).privileges;
