@@ -40,6 +40,12 @@ export interface PluginStatus {
   readonly address: string;
 }
 
+/** A mount that a plugin may count. */
+export interface CountedMount {
+  readonly volume: VolumeName;
+  readonly holder: HolderId;
+}
+
 /** The plugins that are volume drivers, whoever runs them. Nothing in it waits for a plugin. */
 export interface PluginHost {
   /**
@@ -62,6 +68,11 @@ export interface PluginHost {
    * Succeeds when there is none. Throws `volume.unmount_failed`.
    */
   release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
+  /**
+   * What a plugin was asked to mount and was not told to unmount yet, by earlier lives of the
+   * daemon too. Throws `storage.*`.
+   */
+  counted(plugin: DriverName): readonly CountedMount[];
   /**
    * Finds plugins that were put there a moment ago, where the caller has just been told of one:
    * directories are watched, and this is only faster. Resolves within 100 ms.

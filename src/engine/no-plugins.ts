@@ -21,6 +21,7 @@ export const noPlugins: PluginParts = {
     follow: () => () => undefined,
     lookAgain: async () => undefined,
     release: () => undefined,
+    counted: () => [],
   },
   managed: {
     list: () => [],

@@ -201,6 +201,7 @@ export class MemoryPlugins {
       },
       release: (plugin, volume, holder) => void this.released.push(`${plugin} ${volume} ${holder}`),
       lookAgain: async () => this.lookAgain(),
+      counted: () => [],
     };
   }
 
