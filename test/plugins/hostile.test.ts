@@ -1,143 +1,281 @@
-// Managed plugins that want more than they were granted, really run: what they reach, and what of
-// the host is the same afterwards.
-import { describe, expect } from "bun:test";
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import type { PluginMount } from "../../src/core/plugin.ts";
-import { endControlGroup } from "../../src/plugins/runtime/control-group.ts";
-import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
-import { hasEnded, runToEnd, startChild, stopChild } from "../support/child.ts";
-import { whenPossible } from "../support/needs.ts";
-import { testOperation } from "../support/operation.ts";
-import { callPlugin } from "../support/plugin-rootfs.ts";
+// Plugins that mean harm: paths that lead out, mounts over mounts and floods of them, endless logs,
+// children that do not want to end. Nothing of the host is reached, and nothing is left of them.
+import { afterAll, beforeAll, expect } from "bun:test";
 import {
-  makePluginRuntimeBench,
-  type PluginRuntimeBench,
-  type PluginWish,
-  tracesOf,
-} from "../support/plugin-runtime-bench.ts";
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { readMountTable } from "../../src/host/mount-table.ts";
+import { holderPath } from "../crash/client.ts";
+import { eventually } from "../support/child.ts";
+import { type FaultPlugin, startFaultPlugin } from "../support/fault-plugin.ts";
+import { needs, whenPossible } from "../support/needs.ts";
+import { PluginHouse } from "../support/plugin-house.ts";
+import { callPlugin, makePluginRootfs } from "../support/plugin-rootfs.ts";
 
-const needed = ["root", "plugin-runtime", "busybox"] as const;
-const operation = testOperation();
-const commandTimeoutMs = 10_000;
+const needed = ["root", "mount", "docker-cli", "plugin-runtime"] as const;
+const testTimeoutMs = 120_000;
+const patienceMs = 60_000;
+const mountCount = 400;
+/** What is kept of a plugin's log, in bytes: two files of 1 MiB, and what is written meanwhile. */
+const logBytesMax = 4 * 1024 * 1024;
+const messageLengthMax = 8_192;
 
-function bindOf(source: string | null, options: readonly string[] = ["rbind"]): PluginMount {
-  const about = { name: "", description: "", settable: null };
-  return { ...about, destination: "/x", type: "bind", source, options };
+const house = new PluginHouse();
+let socketPlugin: FaultPlugin;
+
+beforeAll(async () => {
+  if (needs(...needed).skip !== undefined) return;
+  socketPlugin = await startFaultPlugin(
+    join(house.sockets, "liar.sock"),
+    join(house.folder, "volumes"),
+  );
+  await house.start();
+  await add("vp");
+});
+
+afterAll(async () => {
+  await socketPlugin?.[Symbol.asyncDispose]();
+  await house[Symbol.asyncDispose]();
+});
+
+/** A plugin of this name that runs. */
+async function add(
+  name: string,
+  changes: Parameters<typeof makePluginRootfs>[2] = {},
+  ...settings: readonly string[]
+): Promise<void> {
+  const made = join(house.folder, name);
+  rmSync(made, { recursive: true, force: true });
+  const { rootfs } = await makePluginRootfs(made, "propagated", changes);
+  mkdirSync(join(rootfs, "etc"), { recursive: true });
+  writeFileSync(join(rootfs, "etc/whose"), "the plugin's");
+  symlinkSync("/etc", join(rootfs, "to-etc"));
+  symlinkSync("/proc/1/root/etc", join(rootfs, "to-host"));
+  symlinkSync(`${"../".repeat(20)}etc`, join(rootfs, "up"));
+  await house.docker("plugin", "create", name, made);
+  if (settings.length > 0) await house.docker("plugin", "set", name, ...settings);
+  await house.docker("plugin", "enable", name);
 }
 
-/** The tests' plugin, with a shell that does something before it. */
-async function scripted(
-  bench: PluginRuntimeBench,
-  script: string,
-  { config, ...wish }: PluginWish = {},
-): Promise<RunRequest> {
-  const entrypoint = ["/bin/sh", "-c", `${script}; exec /bin/plugin`];
-  const request = await bench.plugin({ ...wish, config: { ...config, entrypoint } });
-  copyFileSync("/bin/busybox", join(request.rootfs, "bin/sh"));
-  return request;
+async function end(name: string): Promise<void> {
+  await house.docker("plugin", "disable", "--force", name);
+  await house.becomesWhole(`after ${name} was disabled`);
 }
 
-/** A run directory as on machines whose mounts are shared, which those of systemd are. */
-async function shareRunDirectory({ runDirectory }: PluginRuntimeBench): Promise<AsyncDisposable> {
-  mkdirSync(runDirectory, { recursive: true });
-  for (const words of [
-    ["mount", "-t", "tmpfs", "tmpfs", runDirectory],
-    ["mount", "--make-shared", runDirectory],
-  ]) {
-    const [program = "", ...rest] = words;
-    const ended = await runToEnd(program, rest, { timeoutMs: commandTimeoutMs });
-    expect(ended).toMatchObject({ exit: 0 });
-  }
-  return {
-    async [Symbol.asyncDispose]() {
-      await runToEnd("umount", ["-l", runDirectory], { timeoutMs: commandTimeoutMs });
-    },
-  };
+function idOf(name: string): string {
+  const record = house.records().find((one) => one.name === `${name}:latest`);
+  if (record === undefined) throw new Error(`${name} is not installed`);
+  return record.id;
 }
 
-describe("a plugin", () => {
-  whenPossible(needed, "gets nothing of the host for a mount without a source", async () => {
-    await using bench = makePluginRuntimeBench();
-    const request = await scripted(bench, "echo all > /x/life.json", {
-      kind: "rootfs",
-      config: { mounts: [bindOf(null)] },
-    });
-    const starting = bench.runtime.start(request, operation);
-    await expect(starting).rejects.toThrow("mount source is not specified");
-    expect(tracesOf(bench, request.id)).toEqual([]);
-  });
+const call = (name: string, method: string, what: string) => {
+  const socket = join(house.runDirectory, idOf(name).slice(0, 16), "plugin.sock");
+  return callPlugin(socket, method, { Name: what });
+};
 
-  whenPossible(needed, "that mounts over its sockets has nothing removed behind them", async () => {
-    await using bench = makePluginRuntimeBench();
-    await using _shared = await shareRunDirectory(bench);
-    const data = join(bench.folder, "data");
-    mkdirSync(data);
-    writeFileSync(join(data, "precious"), "yes");
-    const script =
-      "(sleep 0.2; mkdir /run/docker/plugins/y; mount --bind /x /run/docker/plugins/y; " +
-      "mount --bind /x /run/docker/plugins; : > /x/done) & true";
-    const request = await scripted(bench, script, { config: { mounts: [bindOf(data)] } });
-    for (const name of ["mount", "mkdir", "sleep"]) {
-      copyFileSync("/bin/busybox", join(request.rootfs, "bin", name));
+const propagated = (name: string) => join(house.root, "plugins", idOf(name), "propagated-mount");
+
+/** Where a holder has the volume; or what the mount was refused with. */
+async function mounted(name: string): Promise<{ readonly path?: string; readonly why?: string }> {
+  const { status, body } = await house.client.send("PUT", holderPath(name, "c1"));
+  // Our own route's answer, or our own refusal.
+  const { path, message } = body as { readonly path?: string; readonly message?: string };
+  return status === 200 && path !== undefined ? { path } : { why: message ?? "" };
+}
+
+/** Nobody has it, and it can be removed. */
+async function goes(name: string): Promise<void> {
+  await house.client.expect(204, "DELETE", holderPath(name, "c1"));
+  await house.client.expect(204, "DELETE", `/volumes/${name}`);
+  expect(house.ownMounts()).toEqual([]);
+}
+
+/** The path that the plugin answers; what must be there then: nothing, or of the plugin's own. */
+const paths: readonly (readonly [path: string, there: "nothing" | "the plugin's etc"])[] = [
+  ["/etc", "the plugin's etc"],
+  ["/../../../../etc", "the plugin's etc"],
+  ["/mnt/volumes/../../../etc", "the plugin's etc"],
+  ["/to-etc", "the plugin's etc"],
+  ["/up", "the plugin's etc"],
+  // What is at /proc of its root file system is an empty directory, seen from outside.
+  ["/to-host", "nothing"],
+  ["/proc/1/root", "nothing"],
+  ["/proc/1/root/etc", "nothing"],
+  ["/proc/self/cwd", "nothing"],
+  ["/bin/plugin", "nothing"],
+  ["/nowhere", "nothing"],
+  ["@/etc", "nothing"],
+  ["@../../../../../etc", "nothing"],
+  ["@/proc/1/root/etc", "nothing"],
+  ["@/dev", "nothing"],
+];
+
+for (const [path, there] of paths) {
+  whenPossible(needed, `a volume at ${path}`, async () => {
+    const DriverOpts = { path };
+    const wanted = { Name: "wiki", Driver: "vp", DriverOpts };
+    await house.client.expect(201, "POST", "/volumes/create", wanted);
+    const { path: place, why } = await mounted("wiki");
+    if (there === "nothing") {
+      expect([place, why]).toEqual([undefined, expect.stringContaining("plugin vp:latest says")]);
+    } else {
+      expect(why).toBeUndefined();
+      expect(place?.startsWith(`${house.root}/plugins/mounts/`)).toBe(true);
+      expect(readdirSync(place ?? "")).toEqual(["whose"]);
     }
-    await bench.runtime.start(request, operation);
-    await bench.until(() => existsSync(join(data, "done")), "its mounts");
-    await bench.runtime.stop(request.id, operation);
-    expect(readFileSync(join(data, "precious"), "utf8")).toBe("yes");
-    expect(tracesOf(bench, request.id)).toEqual([]);
+    await goes("wiki");
+    expect((await call("vp", "Test.Read", "/proc/self/mounts"))["Err"]).toBe("");
   });
+}
 
-  whenPossible(needed, "that leaves much beside its socket keeps nobody waiting", async () => {
-    await using bench = makePluginRuntimeBench();
-    // Deeper than any path, and more than is removed in a moment.
-    const deep =
-      "cd /run/docker/plugins; i=0; while [ $i -lt 600 ]; do mkdir d23456789; " +
-      "cd d23456789; i=$((i+1)); done; cd /run/docker/plugins; mkdir many; cd many; i=0; " +
-      "while [ $i -lt 100000 ]; do : > $i; i=$((i+1)); done; cd /";
-    const request = await scripted(bench, deep, { kind: "rootfs" });
-    copyFileSync("/bin/busybox", join(request.rootfs, "bin/mkdir"));
-    await bench.runtime.start(request, operation);
-    let longestMs = 0;
-    let lastMs = performance.now();
-    const ticks = setInterval(() => {
-      longestMs = Math.max(longestMs, performance.now() - lastMs);
-      lastMs = performance.now();
-    }, 1);
-    await bench.runtime.stop(request.id, operation);
-    clearInterval(ticks);
-    expect(longestMs).toBeLessThan(300);
-    expect(tracesOf(bench, request.id)).toEqual([]);
-  });
+whenPossible(
+  needed,
+  "a path that is too long, relative, a file, and one that changes",
+  async () => {
+    const { client } = house;
+    await client.expect(201, "POST", "/volumes/create", { Name: "wiki", Driver: "liar" });
+    const file = join(house.folder, "a-file");
+    writeFileSync(file, "");
+    const wrong = [`/${"a".repeat(1024 * 1024)}`, "relative/path", "../../etc", file, "/a\0b", ""];
+    for (const Mountpoint of wrong) {
+      socketPlugin.misbehave("VolumeDriver.Mount", { answer: { Mountpoint } });
+      const { path, why } = await mounted("wiki");
+      expect([Mountpoint.slice(0, 20), path]).toEqual([Mountpoint.slice(0, 20), undefined]);
+      expect(why?.length).toBeLessThan(messageLengthMax);
+      expect(house.ownMounts()).toEqual([]);
+    }
+    const folders = ["one", "two"].map((name) => join(house.folder, name));
+    for (const folder of folders) {
+      mkdirSync(folder);
+      writeFileSync(join(folder, "whose"), folder);
+    }
+    const places: (string | undefined)[] = [];
+    for (const Mountpoint of [...folders, ...folders]) {
+      socketPlugin.misbehave("VolumeDriver.Mount", { answer: { Mountpoint } });
+      socketPlugin.misbehave("VolumeDriver.Get", {
+        answer: { Volume: { Name: "wiki", Mountpoint: `${Mountpoint}/x` } },
+      });
+      places.push((await mounted("wiki")).path);
+      expect(readMountTable().filter(({ target }) => target === places[0]).length).toBe(1);
+    }
+    // Who has it has it where it was: the first answer counts until the last one has let go.
+    expect(new Set(places).size).toBe(1);
+    expect(await Bun.file(join(places[0] ?? "", "whose")).text()).toBe(folders[0] ?? "");
+    for (const method of ["Mount", "Get"]) {
+      socketPlugin.misbehave(`VolumeDriver.${method}`, undefined);
+    }
+    await goes("wiki");
+  },
+);
 
-  whenPossible(needed, "sees its own sockets alone, and no descriptor of ours", async () => {
-    await using bench = makePluginRuntimeBench();
-    const other = await bench.plugin({ digit: "b" });
-    await bench.runtime.start(other, operation);
-    const list = "ls /run/docker/plugins > /tmp/seen; (ls -1 /proc/self/fd) >> /tmp/seen";
-    const request = await scripted(bench, list, { kind: "rootfs" });
-    copyFileSync("/bin/busybox", join(request.rootfs, "bin/ls"));
-    await bench.runtime.start(request, operation);
-    const { socketPath } = bench.runtime.state(request.id);
-    const { Text: seen } = await callPlugin(socketPath, "Test.Read", { Name: "/tmp/seen" });
-    // The last one is that of the directory.
-    expect(seen).toBe("0\n1\n2\n3\n");
-  });
-});
+whenPossible(
+  needed,
+  "mounts over its propagated mount, over our mount of it, over its sockets",
+  async () => {
+    await house.client.expect(201, "POST", "/volumes/create", { Name: "wiki", Driver: "vp" });
+    const { path = "" } = await mounted("wiki");
+    writeFileSync(join(path, "kept"), "as it was");
+    for (const place of ["/mnt/volumes/wiki", "/mnt/volumes", "/mnt/volumes", "/mnt"]) {
+      expect((await call("vp", "Test.Mount", place))["Err"]).toBe("");
+    }
+    // Whoever has the volume has its data.
+    expect(await Bun.file(join(path, "kept")).text()).toBe("as it was");
+    expect((await call("vp", "Test.Mount", "/run/docker/plugins"))["Err"]).toBe("");
+    const host = ["/etc", "/mnt", "/run/docker/plugins", "/"];
+    const tmpfs = readMountTable().filter(
+      ({ target, fileSystem }) => host.includes(target) && fileSystem === "tmpfs",
+    );
+    expect(tmpfs).toEqual([]);
+    await house.client.expect(204, "DELETE", holderPath("wiki", "c1"));
+    await end("vp");
+    await house.docker("plugin", "enable", "vp");
+    await house.becomesWhole("after it was enabled again");
+    const again = await mounted("wiki");
+    expect(await Bun.file(join(again.path ?? "", "kept")).text()).toBe("as it was");
+    await goes("wiki");
+  },
+  testTimeoutMs,
+);
 
-whenPossible(["root"], "whoever a plugin says is in its control group is not killed", async () => {
-  await using bench = makePluginRuntimeBench();
-  const child = startChild("sleep", ["60"]);
-  const group = join(bench.folder, "cg/holdfast/0123456789ab-0123456789abcdef");
-  mkdirSync(group, { recursive: true });
-  writeFileSync(join(group, "cgroup.procs"), `${child.pid}\n`);
-  const [own] = bench.host.mounts();
-  if (own === undefined) throw new Error("no mount at all");
-  const mounted = { ...own, target: join(bench.folder, "cg"), fileSystem: "cgroup", root: "/" };
-  const { monotonicMs } = bench.host;
-  const host = { monotonicMs, mounts: () => [mounted] };
-  expect(await endControlGroup(host, "/holdfast/0123456789ab-0123456789abcdef")).toBe(true);
-  expect(hasEnded(child)).toBe(false);
-  expect(existsSync(group)).toBe(true);
-  await stopChild(child);
-});
+whenPossible(
+  needed,
+  `${mountCount} mounts at once`,
+  async () => {
+    await call("vp", "Test.Mounts", String(mountCount));
+    const arrived = () =>
+      readMountTable().filter(({ target }) => target.startsWith(`${propagated("vp")}/many-`));
+    expect(arrived().length).toBe(mountCount);
+    const ending = end("vp");
+    // Others are served meanwhile.
+    let isOver = false;
+    const over = ending.finally(() => {
+      isOver = true;
+    });
+    let rounds = 0;
+    while (!isOver) {
+      await house.client.expect(201, "POST", "/volumes/create", { Name: "other" });
+      await house.client.expect(204, "DELETE", "/volumes/other");
+      rounds += 1;
+    }
+    await over;
+    expect(rounds).toBeGreaterThan(3);
+    expect(arrived()).toEqual([]);
+    await house.docker("plugin", "enable", "vp");
+  },
+  testTimeoutMs,
+);
+
+function logBytes(name: string): number {
+  const directory = join(house.root, "plugins/logs", idOf(name));
+  if (!existsSync(directory)) return 0;
+  return readdirSync(directory)
+    .map((file) => statSync(join(directory, file)).size)
+    .reduce((sum, size) => sum + size, 0);
+}
+
+whenPossible(
+  needed,
+  "a log without end",
+  async () => {
+    // Some 40 MB at its start, and then a line of 200 kB again and again.
+    await add("chatty", {}, "LOG_LINES=3000000");
+    expect(logBytes("chatty")).toBeLessThan(logBytesMax);
+    for (let line = 0; line < 30; line++) await call("chatty", "Test.Log", "x".repeat(4_000));
+    await eventually(() => (logBytes("chatty") < logBytesMax ? true : undefined), {
+      timeoutMs: patienceMs,
+      otherwise: () => `its log takes ${logBytes("chatty")} bytes`,
+    });
+    await house.docker("plugin", "rm", "--force", "chatty");
+    await house.becomesWhole("after chatty was removed");
+    expect(readdirSync(join(house.root, "plugins/logs"))).toEqual([idOf("vp")]);
+  },
+  testTimeoutMs,
+);
+
+for (const pidHost of [false, true]) {
+  const where = pidHost ? "among the host's processes" : "in a namespace of its own";
+  whenPossible(
+    needed,
+    `children that do not want to end, ${where}`,
+    async () => {
+      for (const setting of ["FORK_AT_TERM=60", "CHILD=1"]) {
+        await add("parent", { pidHost }, setting);
+        const id = idOf("parent");
+        const before = house.processesOf(id).length;
+        expect(before).toBeGreaterThan(0);
+        await house.docker("plugin", "disable", "parent");
+        expect([setting, house.processesOf(id)]).toEqual([setting, []]);
+        await house.becomesWhole(`after ${setting}`);
+        await house.docker("plugin", "rm", "parent");
+      }
+    },
+    testTimeoutMs,
+  );
+}

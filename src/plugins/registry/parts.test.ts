@@ -99,15 +99,11 @@ describe("addresses", () => {
 
 test("a registry elsewhere sends nobody to what is on this machine, nor away from TLS", () => {
   const call = { auth: undefined, metaHeaders: [] };
-  const how = { call, settings, log: silentLog, deadlines: registryDeadlines };
+  const repository = { path: "a", actions: "pull" };
+  const how = { repository, call, settings, log: silentLog, deadlines: registryDeadlines };
   const from = new URL("https://reg.example/v2/a/blobs/x");
   const sessionAt = (host: string) =>
-    new RepositorySession({
-      ...how,
-      path: "a",
-      actions: "pull",
-      address: originalOf(host, settings),
-    });
+    new RepositorySession({ ...how, address: originalOf(host, settings) });
   const session = sessionAt("reg.example");
   for (const to of [
     "https://127.0.0.1/x",

@@ -174,8 +174,10 @@ export class PluginContainer {
     const propagated = readPropagated(places);
     if (propagated !== null) {
       // All at once: single ones may lie behind what does not answer.
-      await stopSharing(host, propagated, operation);
-      await detachBelow(host, propagated, operation);
+      const isEnded = await stopSharing(host, propagated, operation);
+      const isBare = await detachBelow(host, propagated, operation);
+      // Whoever cleans up next finds what to end.
+      if (!isEnded || !isBare) return;
     }
     fs.rmSync(places.propagatedFile, { force: true });
   }
