@@ -299,8 +299,8 @@ async function tellUnmounted(
 }
 
 /**
- * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as mounted,
- * be it from an earlier life of the daemon.
+ * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as
+ * mounted, be it from an earlier life of the daemon.
  */
 async function tellDoubtful(
   parts: PluginDriverParts,

@@ -1,8 +1,8 @@
 // Our own mounts of what plugins mount: one for each volume and holder, below the data root.
 //
 // A place is a directory named by hashes, with a note beside it of what it is for. Both are made
-// before the plugin is asked and go after the plugin has been told: while they are there, the plugin
-// may count a mount. What is mounted at a place outlives the daemon.
+// before the plugin is asked and go after the plugin has been told: while they are there, the
+// plugin may count a mount. What is mounted at a place outlives the daemon.
 import { createHash } from "node:crypto";
 import {
   lstatSync,

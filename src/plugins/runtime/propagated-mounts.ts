@@ -26,8 +26,8 @@ export async function shareMounts(
 }
 
 /**
- * Takes back `shareMounts`, however often it was done, with all that is mounted below. True: nothing
- * is mounted there any more.
+ * Takes back `shareMounts`, however often it was done, with all that is mounted below. True:
+ * nothing is mounted there any more.
  */
 export async function stopSharing(
   host: Pick<Host, "mounts" | "run">,
