@@ -20,7 +20,7 @@ export const noPlugins: PluginParts = {
     status: () => undefined,
     follow: () => () => undefined,
     lookAgain: async () => undefined,
-    release: () => undefined,
+    release: async () => undefined,
     counted: () => [],
   },
   managed: {
@@ -28,15 +28,16 @@ export const noPlugins: PluginParts = {
     find(text) {
       throw new EngineError("plugin.not_found", `plugin ${JSON.stringify(text)} not found`);
     },
-    login: refuse,
     privileges: refuse,
     pull: refuse,
     upgrade: refuse,
     enable: refuse,
     disable: refuse,
+    pause: refuse,
     set: refuse,
     remove: refuse,
     create: refuse,
+    login: refuse,
     push: refuse,
     logs: refuse,
   },

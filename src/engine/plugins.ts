@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedPlugin,
   ManagedPlugins,
   PluginHost,
@@ -17,6 +18,7 @@ import type {
   PluginStatus,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../core/plugin.ts";
 import type { StateStore } from "../core/state-store.ts";
@@ -92,11 +94,6 @@ export class Plugins {
     return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
   }
 
-  /** Whether a registry believes a login. */
-  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    return this.#parts.managed.login(server, call, operation);
-  }
-
   /** What the plugin at `remote` asks for. */
   privileges(
     remote: string,
@@ -109,14 +106,16 @@ export class Plugins {
   /** Begins an installation; Docker's event `pull` is told when the rest begins. */
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     const pull = await this.#parts.managed.pull(request, operation);
-    return this.#told(pull, request);
+    // A second one of this name is refused at once, and does not wait for all that the first pulls.
+    return this.#told(pull, request, (run) => run());
   }
 
   /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
   async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
     const { managed } = this.#parts;
     const { id } = managed.find(text);
-    return this.#told(await managed.upgrade(id, request, operation), request);
+    const upgrade = await managed.upgrade(id, request, operation);
+    return this.#told(upgrade, request, (run, own) => this.#alone(upgrade.name, own, run));
   }
 
   /**
@@ -134,7 +133,8 @@ export class Plugins {
     const { id, name, isEnabled } = managed.find(text);
     if (isEnabled) {
       await this.#refuseHeld(name, operation);
-      await this.#alone(name, operation, () => managed.disable(id, operation));
+      // A daemon that dies before the end has it running again after its next start.
+      await this.#alone(name, operation, () => managed.pause(id, operation));
       events.plugin("disable", id, text);
     }
     try {
@@ -207,6 +207,11 @@ export class Plugins {
     return this.find(plugin.id);
   }
 
+  /** Whether a registry accepts a login: see `ManagedPlugins.login`. */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#parts.managed.login(request, operation);
+  }
+
   async push(
     text: string,
     call: RegistryCall,
@@ -251,13 +256,17 @@ export class Plugins {
   }
 
   /** Docker tells of a pull when it begins, also of one that is refused in the end. */
-  #told(pull: PluginPull, { remote }: PullRequest): PluginPull {
+  #told(
+    pull: PluginPull,
+    { remote }: PullRequest,
+    around: (run: () => Promise<ManagedPlugin>, operation: Operation) => Promise<ManagedPlugin>,
+  ): PluginPull {
     const { events } = this.#parts;
     return {
       name: pull.name,
       run: (tell, operation) => {
         events.plugin("pull", remote, pull.name);
-        return this.#alone(pull.name, operation, () => pull.run(tell, operation));
+        return around(() => pull.run(tell, operation), operation);
       },
     };
   }

@@ -171,14 +171,28 @@ export class PluginMounts {
   }
 
   /** Throws `volume.unmount_failed`, also while a process uses it through this very mount. */
-  unbind(place: string): void {
+  async unbind(place: string, operation: Operation): Promise<void> {
     const { host } = this.#parts;
     for (let count = 0; count < STACKED_MAX && host.isMountPoint(place); count++) {
+      if (this.#isLast(place)) {
+        await host.unmount(place, operation);
+        continue;
+      }
       if (host.unbind(place) === "gone") continue;
       throw new EngineError("volume.unmount_failed", `unmount ${place}: target is busy`, {
         details: { target: place },
       });
     }
+  }
+
+  /**
+   * Whether nobody else has it mounted, as far as can be seen here: whoever ends the last mount of
+   * a file system waits until all is written that was not, on storage that may never answer.
+   */
+  #isLast(place: string): boolean {
+    const mounts = this.#parts.host.mounts();
+    const here = mounts.filter(({ target }) => target === place).map(({ device }) => device);
+    return here.some((device) => mounts.filter((mount) => mount.device === device).length === 1);
   }
 
   /** Ends what is dead, whoever still has files of it open: nobody can do anything with them. */
