@@ -35,6 +35,7 @@ export const noPlugins: PluginParts = {
     set: refuse,
     remove: refuse,
     create: refuse,
+    login: refuse,
     push: refuse,
     logs: refuse,
   },

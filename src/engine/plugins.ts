@@ -100,6 +100,11 @@ export class Plugins {
     return this.#parts.managed.privileges(remote, call, operation);
   }
 
+  /** Whether a registry takes somebody's name and password: see `ManagedPlugins.login`. */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    return this.#parts.managed.login(server, call, operation);
+  }
+
   /** Begins an installation; Docker's event `pull` is told when the rest begins. */
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     const pull = await this.#parts.managed.pull(request, operation);

@@ -120,6 +120,16 @@ export class ScriptedPlugins implements ManagedPlugins {
     return this.#image(remote).privileges;
   }
 
+  /** Knows one registry, and one password there. */
+  async login(server: string, call: RegistryCall): Promise<void> {
+    this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
+    if (server !== "127.0.0.1:5000") {
+      throw new EngineError("registry.unreachable", `no registry at ${server}`);
+    }
+    if (call.auth?.password === "hunter2") return;
+    throw new EngineError("registry.denied", "login attempt to 127.0.0.1:5000 failed");
+  }
+
   async pull(request: PullRequest): Promise<PluginPull> {
     this.calls.push({ auth: request.auth, metaHeaders: request.metaHeaders });
     const given = request.name ?? "";

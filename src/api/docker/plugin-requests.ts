@@ -70,7 +70,11 @@ function registryAuth(header: string | undefined): RegistryAuth | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== "object" || value === null) return undefined;
+  return typeof value === "object" && value !== null ? registryAuthOf(value) : undefined;
+}
+
+/** Of an object whose names match without case; undefined: it says nothing. */
+export function registryAuthOf(value: object): RegistryAuth | undefined {
   const given = new Map(Object.entries(value).map(([key, item]) => [key.toLowerCase(), item]));
   const text = (key: string): string => {
     const item: unknown = given.get(key);

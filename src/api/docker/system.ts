@@ -129,11 +129,3 @@ async function usageJson(parts: SystemRouteParts, context: RouteContext): Promis
   const usages = await parts.engine.usage.all(context.operation);
   return usages.map(volumeUsageJson).join(",");
 }
-
-/** POST /auth: credentials are checked when a plugin is pulled or pushed. */
-export function auth(): never {
-  throw new EngineError(
-    "engine.not_a_container_engine",
-    "Holdfast does not check registry credentials; log in with your container engine",
-  );
-}

@@ -205,6 +205,10 @@ class InstalledPlugins implements RunningPlugins {
     });
   }
 
+  async login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    await this.#shop.images.login(server, call, operation);
+  }
+
   async push(
     id: PluginId,
     call: RegistryCall,

@@ -24,6 +24,7 @@ import {
   type RegistryDeadlines,
   registryDeadlines,
 } from "./limits.ts";
+import { logIn } from "./login.ts";
 import { acceptedManifestTypes, type Descriptor, parseManifest } from "./manifest.ts";
 import { eachInParallel } from "./parallel.ts";
 import { RepositorySession } from "./session.ts";
@@ -136,6 +137,12 @@ export class Images {
       progress.say("Download complete");
     });
     return layers.map(({ digest }) => ({ digest, path: store.path(digest) }));
+  }
+
+  /** See `logIn`. */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    const { settings, log } = this.#parts;
+    return logIn({ server, call }, { settings, log, deadlines: this.#deadlines }, operation);
   }
 
   /**
