@@ -68,6 +68,8 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
     ...{ host, wrap, operation, log },
   });
   pluginHost.start();
+  // Who calls as soon as we are ready finds what lies there.
+  await pluginHost.lookAgain();
   const stopping = new AbortController();
   let starting = Promise.resolve();
   return {

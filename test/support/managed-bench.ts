@@ -139,6 +139,7 @@ export class ManagedBench {
         digest: digestOf(manifest),
         size: manifest.length,
       }),
+      login: async () => undefined,
     };
   }
 

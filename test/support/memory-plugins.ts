@@ -221,6 +221,7 @@ export class MemoryPlugins {
       list: () => [...this.#installed.values()],
       find: (text) => this.#find(text),
       privileges: async () => [],
+      login: async () => undefined,
       pull: (request) => {
         this.install(request.name ?? request.remote);
         const id = this.#find(request.name ?? request.remote).id;

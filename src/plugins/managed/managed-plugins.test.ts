@@ -98,7 +98,9 @@ test("of two installs of one name at once exactly one wins", async () => {
   ]);
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   const lost = results.find((each) => each.status === "rejected");
-  expect(lost?.reason).toEqual(coded("plugin.exists", "plugin vp:latest already exists"));
+  expect(lost?.reason).toEqual(
+    coded("plugin.exists", "plugin vp:latest already exists: it is being installed just now"),
+  );
   expect(plugins.list()).toHaveLength(1);
   expect(entries()).toHaveLength(2);
   expect(blobs()).toHaveLength(3);

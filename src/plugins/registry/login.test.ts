@@ -56,7 +56,7 @@ whenPossible(
   "a token server is asked without a scope",
   async () => {
     using authority = await makeAuthority();
-    await using tokens = await startTokenServer(authority, plain);
+    await using tokens = await startTokenServer(authority, { ...plain, identityToken: "" });
     await using registry = await startRegistry({ tokens });
     expect(await login(registry.host, plain)).toBe("in");
     expect(tokens.questions[0]).toMatchObject({ scopes: [] });

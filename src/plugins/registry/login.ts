@@ -17,7 +17,7 @@ export interface LoginParts {
 
 const HUB = "docker.io";
 /** What clients call Docker Hub. */
-const hubNames: ReadonlySet<string> = new Set(["", HUB, "index.docker.io", "registry-1.docker.io"]);
+const hubNames: readonly string[] = ["", HUB, "index.docker.io", "registry-1.docker.io"];
 
 /**
  * Resolves when the registry takes what `call` says, or wants nothing of anybody. `server` is a host or an
@@ -64,7 +64,7 @@ function hostOf(server: string): string {
     .trim()
     .replace(/^https?:\/\//, "")
     .split("/");
-  if (hubNames.has(host)) return HUB;
+  if (hubNames.includes(host)) return HUB;
   if (tryParsePluginReference(`${host}/x`)?.host === host) return host;
   const shown = JSON.stringify(server.slice(0, 255));
   const text = `unable to parse server address: ${shown} is not HOST[:PORT] of a registry`;
