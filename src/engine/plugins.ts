@@ -88,7 +88,7 @@ export class Plugins {
   }
 
   find(text: string): PluginView {
-    return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
+    return this.#view(this.#find(text), this.#volumeCounts());
   }
 
   /** What the plugin at `remote` asks for. */
@@ -114,7 +114,7 @@ export class Plugins {
   /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
   async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
     const { managed } = this.#parts;
-    const { id } = managed.find(text);
+    const { id } = this.#find(text);
     return this.#told(await managed.upgrade(id, request, operation), request);
   }
 
@@ -130,7 +130,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name, isEnabled } = managed.find(text);
+    const { id, name, isEnabled } = this.#find(text);
     if (isEnabled) {
       await this.#refuseHeld(name, operation);
       await this.#alone(name, operation, () => managed.disable(id, operation));
@@ -149,7 +149,7 @@ export class Plugins {
   /** Starts it, and resolves when its socket answers. */
   async enable(text: string, operation: Operation): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, () => managed.enable(id, operation));
     events.plugin("enable", id, text);
     return this.find(id);
@@ -162,7 +162,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, async () => {
       if (!force) this.#refuseInUse(name);
       await managed.disable(id, operation);
@@ -173,7 +173,7 @@ export class Plugins {
 
   async set(text: string, words: readonly string[], operation: Operation): Promise<PluginView> {
     const { managed } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, () => managed.set(id, words, operation));
     return this.find(id);
   }
@@ -185,7 +185,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<void> {
     const { managed, events } = this.#parts;
-    const { id, name, isEnabled } = managed.find(text);
+    const { id, name, isEnabled } = this.#find(text);
     await this.#alone(name, operation, async () => {
       if (!force) this.#refuseInUse(name);
       await managed.remove(id, { force }, operation);
@@ -213,13 +213,13 @@ export class Plugins {
     operation: Operation,
   ): Promise<void> {
     const { managed } = this.#parts;
-    await managed.push(managed.find(text).id, call, tell, operation);
+    await managed.push(this.#find(text).id, call, tell, operation);
   }
 
   /** The last lines that it wrote, oldest first. */
   logs(text: string, countMax: number): Promise<readonly PluginLogLine[]> {
     const { managed } = this.#parts;
-    return managed.logs(managed.find(text).id, countMax);
+    return managed.logs(this.#find(text).id, countMax);
   }
 
   /** Plugins with a volume that somebody has: stopping them would take its data away. */
@@ -233,6 +233,25 @@ export class Plugins {
       }
       return names;
     });
+  }
+
+  /** As `ManagedPlugins.find`; who means a plugin that runs by itself is told so. */
+  #find(text: string): ManagedPlugin {
+    const { managed, plugins } = this.#parts;
+    try {
+      return managed.find(text);
+    } catch (error) {
+      const isUnknown = error instanceof EngineError && error.code === "plugin.not_found";
+      const status = isUnknown ? plugins.status(text) : undefined;
+      if (status?.kind !== "socket" || status.state === "gone") throw error;
+      const where = status.address === "" ? "" : ` at ${status.address}`;
+      throw new EngineError(
+        "plugin.not_found",
+        `plugin ${JSON.stringify(text)} not found: what has this name runs by itself${where}, and ` +
+          "is started, stopped and upgraded there",
+        { cause: error },
+      );
+    }
   }
 
   #view(plugin: ManagedPlugin, counts: ReadonlyMap<DriverName, number>): PluginView {
@@ -296,11 +315,10 @@ export class Plugins {
 
   /** The version before runs again, and the error says so; or says why it does not. */
   async #broughtBack(text: string, thrown: unknown, operation: Operation): Promise<EngineError> {
-    const { managed } = this.#parts;
     const error = toEngineError(thrown);
     let what = "the version before runs again";
     try {
-      if (!managed.find(text).isEnabled) {
+      if (!this.#find(text).isEnabled) {
         // Also for a caller who has gone: the plugin ran before.
         const own = { ...operation, signal: new AbortController().signal };
         await this.enable(text, own);
