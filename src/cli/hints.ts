@@ -39,7 +39,7 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     // A removal, or what looks whether a volume is there before it.
-    when: /daemon: (?:get|remove) .*(?:found but disabled|not found|plugin \S+ does not answer: .*)$/,
+    when: /daemon: (?:get|remove) .*plugin \S+ (?:found but disabled|not found|does not answer)/,
     way:
       "Bring its plugin back, or free the name with: holdfast volume rm --force NAME. What the " +
       "plugin still has is listed again when it is back.",
@@ -50,7 +50,7 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     when: /plugin \S+ already exists$/,
-    way: "Give another name (--alias), or bring the plugin up to date with: holdfast plugin upgrade",
+    way: "Give another name (--alias), or renew the plugin with: holdfast plugin upgrade",
   },
   {
     when: /already exists: it is being installed just now$/,

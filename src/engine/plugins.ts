@@ -247,8 +247,8 @@ export class Plugins {
       const where = status.address === "" ? "" : ` at ${status.address}`;
       throw new EngineError(
         "plugin.not_found",
-        `plugin ${JSON.stringify(text)} not found: what has this name runs by itself${where}, and ` +
-          "is started, stopped and upgraded there",
+        `plugin ${JSON.stringify(text)} not found: what has this name runs by itself${where}, ` +
+          "and is started, stopped and upgraded there",
         { cause: error },
       );
     }

@@ -20,8 +20,8 @@ const HUB = "docker.io";
 const hubNames: readonly string[] = ["", HUB, "index.docker.io", "registry-1.docker.io"];
 
 /**
- * Resolves when the registry takes what `call` says, or wants nothing of anybody. `server` is a host or an
- * address, as clients give it. Throws `registry.denied` with Docker's text,
+ * Resolves when the registry takes what `call` says, or wants nothing of anybody. `server` is a
+ * host or an address, as clients give it. Throws `registry.denied` with Docker's text,
  * `registry.unreachable`, `registry.failed`, and `plugin.reference_invalid` for what is no host.
  */
 export async function logIn(
