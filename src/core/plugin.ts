@@ -243,6 +243,11 @@ export interface ManagedPlugins {
    * Throws `plugin.not_found`, `plugin.ambiguous`.
    */
   find(text: string): ManagedPlugin;
+  /**
+   * Whether the registry `server` (`HOST[:PORT]`, a URL, or "" for Docker Hub) believes a login.
+   * Throws `request.invalid`, `registry.*`.
+   */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void>;
   /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
   privileges(
     remote: string,
@@ -278,11 +283,6 @@ export interface ManagedPlugins {
     context: AsyncIterable<Uint8Array>,
     operation: Operation,
   ): Promise<ManagedPlugin>;
-  /**
-   * Docker's `login`: resolves when the registry at `server`, a host or a URL, takes what `call`
-   * says. Nothing is kept. Throws `registry.*`, `plugin.reference_invalid` for what is no host.
-   */
-  login(server: string, call: RegistryCall, operation: Operation): Promise<void>;
   /** Sends it to the registry that its name says. Throws `registry.*`. */
   push(id: PluginId, call: RegistryCall, tell: TellProgress, operation: Operation): Promise<void>;
   /** The last `countMax` lines that it wrote, oldest first. Bounded: some MB are kept. */

@@ -27,6 +27,7 @@ export const noPlugins: PluginParts = {
     find(text) {
       throw new EngineError("plugin.not_found", `plugin ${JSON.stringify(text)} not found`);
     },
+    login: refuse,
     privileges: refuse,
     pull: refuse,
     upgrade: refuse,
@@ -35,7 +36,6 @@ export const noPlugins: PluginParts = {
     set: refuse,
     remove: refuse,
     create: refuse,
-    login: refuse,
     push: refuse,
     logs: refuse,
   },

@@ -58,7 +58,7 @@ interface Listing {
   /** Why the last List failed; undefined: it did not. */
   failure: string | undefined;
   /** Volumes with a row that the last List did not have, and since when. */
-  unlisted: ReadonlyMap<VolumeName, number>;
+  unlisted: Map<VolumeName, number>;
   /** That it lists what is no volume here is said once. */
   isTold: boolean;
 }
@@ -85,7 +85,9 @@ export class PluginVolumes {
       if (action === "rename") this.#noteChange(attributes["from"] ?? "");
       if (action === "destroy") this.#words.forget(actor);
       const entry = action === "create" ? this.#entry(actor) : undefined;
-      if (entry !== undefined) void this.refreshOne(entry);
+      if (entry === undefined) return;
+      this.#listings.get(entry.driver)?.unlisted.delete(entry.name);
+      void this.refreshOne(entry);
     });
   }
 

@@ -1,4 +1,4 @@
-// Docker's routes about the engine itself: version, info, df, credentials.
+// Docker's routes about the engine itself: version, info, df.
 import { expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -23,6 +23,7 @@ import type {
   TellProgress,
 } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
+import { registryNamed } from "../registry/addresses.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
 import { askedPrivileges, beginInstall, collectBlobs, createPlugin } from "./installs.ts";
@@ -112,6 +113,10 @@ class InstalledPlugins implements RunningPlugins {
 
   find(text: string): ManagedPlugin {
     return pluginOf(this.#shop.table.find(text));
+  }
+
+  async login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    await this.#shop.images.login(registryNamed(server), call, this.#endable(operation));
   }
 
   async privileges(
@@ -212,10 +217,6 @@ class InstalledPlugins implements RunningPlugins {
       collectBlobs(this.#shop);
       await runtime.forget(id);
     });
-  }
-
-  async login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    await this.#shop.images.login(server, call, this.#endable(operation));
   }
 
   async push(

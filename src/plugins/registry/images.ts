@@ -1,5 +1,5 @@
 // Plugins in registries: what one is, its layers on the way here, its blobs on the way there.
-import { EngineError } from "../../core/errors.ts";
+import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { RegistryCall, TellProgress } from "../../core/plugin.ts";
@@ -24,7 +24,6 @@ import {
   type RegistryDeadlines,
   registryDeadlines,
 } from "./limits.ts";
-import { logIn } from "./login.ts";
 import { acceptedManifestTypes, type Descriptor, parseManifest } from "./manifest.ts";
 import { eachInParallel } from "./parallel.ts";
 import { RepositorySession } from "./session.ts";
@@ -98,6 +97,26 @@ export class Images {
   }
 
   /**
+   * Whether a registry, as `registryNamed` gives it, believes what a caller says for it. Throws
+   * `registry.*`, in Docker's words where it does not.
+   */
+  async login(host: string, call: RegistryCall, operation: Operation): Promise<void> {
+    const address = originalOf(host, this.#parts.settings);
+    const session = this.#session({ path: "" }, { address, call, actions: "" });
+    try {
+      const answer = await session.send({ method: "GET", to: "", expected: [200] }, operation);
+      answer.close();
+    } catch (error) {
+      const { code, details } = toEngineError(error);
+      if (code !== "registry.denied" || call.auth === undefined) throw error;
+      const base = `http${session.isPlain ? "" : "s"}://${String(details["host"] ?? host)}/v2/`;
+      const status = `${String(details["status"] ?? 401)} Unauthorized`;
+      const text = `login attempt to ${base} failed with status: ${status}`;
+      throw new EngineError(code, text, { cause: error, details });
+    }
+  }
+
+  /**
    * Brings the layers into the store and resolves with their files, in the manifest's order. Tells
    * Docker's lines up to "Download complete". After a failure nothing half is left. Blobs are kept
    * from `collect` by the caller (`BlobStore.pin`). Throws as `resolve`, and `storage.*`.
@@ -137,12 +156,6 @@ export class Images {
       progress.say("Download complete");
     });
     return layers.map(({ digest }) => ({ digest, path: store.path(digest) }));
-  }
-
-  /** See `logIn`. */
-  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    const { settings, log } = this.#parts;
-    return logIn({ server, call }, { settings, log, deadlines: this.#deadlines }, operation);
   }
 
   /**
@@ -331,7 +344,7 @@ export class Images {
   }
 
   #session(
-    { path }: PluginReference,
+    { path }: Pick<PluginReference, "path">,
     how: {
       readonly address: RegistryAddress;
       readonly call: RegistryCall;

@@ -19,9 +19,9 @@ import { refusal } from "./words.ts";
 
 export interface SessionParts {
   readonly address: RegistryAddress;
-  /** `vieux/sshfs`; "": the registry itself, for a login. */
+  /** `vieux/sshfs`; "" for the registry as a whole, whoever may do what there. */
   readonly path: string;
-  /** `pull`, or `pull,push`; "" for a login. */
+  /** `pull`, or `pull,push`. */
   readonly actions: string;
   readonly call: RegistryCall;
   readonly settings: RegistrySettings;
@@ -62,7 +62,7 @@ export class RepositorySession {
     const { path, actions, address, call, deadlines } = parts;
     this.#authorizer = new Authorizer({
       auth: address.isMirror ? undefined : call.auth,
-      scope: path === "" ? undefined : `repository(plugin):${path}:${actions}`,
+      scope: path === "" ? "" : `repository(plugin):${path}:${actions}`,
       isAllowed: (realm) => this.#isAllowed(realm),
       ask: (request) => this.#askForToken(request),
       answerMs: deadlines.answerMs,
