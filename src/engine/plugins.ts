@@ -120,8 +120,9 @@ export class Plugins {
   }
 
   /**
-   * Stops a plugin, upgrades it and starts it again; its volumes stay listed. One that was stopped
-   * stays so. When it throws, everything is as it was, or the message says what is not. Throws
+   * Brings the new version here, stops the plugin, upgrades it and starts it again; its volumes
+   * stay listed. A registry that is slow, refuses or wants more privileges stops nothing. One that
+   * was stopped stays so. When it throws, everything is as it was, or the message says what is not. Throws
    * `plugin.in_use` while somebody has a volume of it: their data would go away under their feet.
    */
   async upgradeInPlace(
@@ -132,14 +133,18 @@ export class Plugins {
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
     const { id, name, isEnabled } = this.#find(text);
+    using stack = new DisposableStack();
     if (isEnabled) {
+      await this.#refuseHeld(name, operation);
+      stack.use(await managed.fetch(request, tell, operation));
+      // It took a while.
       await this.#refuseHeld(name, operation);
       await this.#alone(name, operation, () => managed.disable(id, operation));
       events.plugin("disable", id, text);
     }
     try {
       const pull = await this.upgrade(text, request, operation);
-      await pull.run(tell, operation);
+      await pull.run(isEnabled ? fromUnpacking(tell) : tell, operation);
       if (isEnabled) await this.enable(text, operation);
     } catch (error) {
       throw isEnabled ? await this.#broughtBack(text, error, operation) : error;
@@ -342,4 +347,13 @@ function nameOf({ name }: ManagedPlugin): DriverName {
 function shortList(names: readonly string[]): string {
   const more = names.length - 3;
   return names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Leaves out what was told of the download already. */
+function fromUnpacking(tell: TellProgress): TellProgress {
+  let isUnpacking = false;
+  return (progress) => {
+    isUnpacking ||= progress.status === "Extracting";
+    if (isUnpacking) tell(progress);
+  };
 }

@@ -51,8 +51,13 @@ export class OnePlugin {
     },
     enable: async () => this.#put({ isEnabled: true }),
     disable: async () => this.#put({ isEnabled: false }),
-    upgrade: async (_, request) => {
+    fetch: async (request, tell) => {
       this.requests.push(request);
+      if (request.remote !== newerImage) throw new EngineError("registry.not_found", "not found");
+      tell({ status: "Pulling from vp", id: "v2" });
+      return { [Symbol.dispose]: () => undefined };
+    },
+    upgrade: async (_, request) => {
       if (request.remote !== newerImage) throw new EngineError("registry.not_found", "not found");
       return { name: this.plugin.name, run: (tell) => this.#run(request, tell) };
     },

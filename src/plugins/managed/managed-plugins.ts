@@ -26,7 +26,13 @@ import { parsePluginReference } from "../../core/plugin-reference.ts";
 import { registryNamed } from "../registry/addresses.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
-import { askedPrivileges, beginInstall, collectBlobs, createPlugin } from "./installs.ts";
+import {
+  askedPrivileges,
+  beginInstall,
+  collectBlobs,
+  createPlugin,
+  fetchAhead,
+} from "./installs.ts";
 import { Leftovers } from "./leftovers.ts";
 import type { ManagedParts, Workshop } from "./parts.ts";
 import { type PluginRecord, pluginOf } from "./record.ts";
@@ -131,6 +137,11 @@ class InstalledPlugins implements RunningPlugins {
     this.#refuseStopping();
     const { name, run } = await beginInstall(this.#shop, request, this.#endable(operation));
     return { name, run: (tell, runOperation) => run(tell, this.#endable(runOperation)) };
+  }
+
+  async fetch(request: PullRequest, tell: TellProgress, operation: Operation): Promise<Disposable> {
+    this.#refuseStopping();
+    return await fetchAhead(this.#shop, request, tell, this.#endable(operation));
   }
 
   async upgrade(id: PluginId, request: PullRequest, operation: Operation): Promise<PluginPull> {
