@@ -53,7 +53,7 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Give another name (--alias), or renew the plugin with: holdfast plugin upgrade",
   },
   {
-    when: /already exists: it is being installed just now$/,
+    when: /daemon: plugin \S+ is being installed$/,
     way: "Wait for that, or give another name with --alias.",
   },
   {

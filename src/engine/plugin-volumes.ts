@@ -20,6 +20,7 @@ import {
 } from "./plugin-lists.ts";
 import { PluginWords } from "./plugin-words.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
+import { endUnheld } from "./unheld-mounts.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How often plugins are asked, in milliseconds. */
@@ -106,7 +107,11 @@ export class PluginVolumes {
   start(): void {
     const { plugins } = this.#parts;
     this.#unfollow = plugins.follow((status) => this.#follow(status));
-    for (const { name, state } of plugins.statuses()) if (state === "ready") void this.#look(name);
+    for (const { name, state } of plugins.statuses()) {
+      if (state !== "ready" || this.#parts.drivers.builtIn.has(name)) continue;
+      void this.#look(name);
+      void this.#track(endUnheld(this.#parts, name, this.#operation()));
+    }
     this.#schedule();
   }
 
@@ -201,6 +206,7 @@ export class PluginVolumes {
       if (listing?.look === undefined) void this.#look(name);
       else listing.isWantedAgain = true;
       void this.#track(volumes.held.tellAll(this.#operation(), name));
+      void this.#track(endUnheld(this.#parts, name, this.#operation()));
     } else if (state !== "unreachable") {
       // Its process has ended, or another one has begun.
       volumes.held.lost(name);

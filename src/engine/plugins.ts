@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedPlugin,
   ManagedPlugins,
   PluginHost,
@@ -17,6 +18,7 @@ import type {
   PluginStatus,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../core/plugin.ts";
 import type { StateStore } from "../core/state-store.ts";
@@ -92,11 +94,6 @@ export class Plugins {
     return this.#view(this.#find(text), this.#volumeCounts());
   }
 
-  /** Whether a registry believes a login. */
-  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    return this.#parts.managed.login(server, call, operation);
-  }
-
   /** What the plugin at `remote` asks for. */
   privileges(
     remote: string,
@@ -109,21 +106,24 @@ export class Plugins {
   /** Begins an installation; Docker's event `pull` is told when the rest begins. */
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     const pull = await this.#parts.managed.pull(request, operation);
-    return this.#told(pull, request);
+    // A second one of this name is refused at once, and does not wait for all that the first pulls.
+    return this.#told(pull, request, (run) => run());
   }
 
   /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
   async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
     const { managed } = this.#parts;
     const { id } = this.#find(text);
-    return this.#told(await managed.upgrade(id, request, operation), request);
+    const upgrade = await managed.upgrade(id, request, operation);
+    return this.#told(upgrade, request, (run, own) => this.#alone(upgrade.name, own, run));
   }
 
   /**
    * Brings the new version here, stops the plugin, upgrades it and starts it again; its volumes
    * stay listed. A registry that is slow, refuses or wants more privileges stops nothing. One that
-   * was stopped stays so. When it throws, everything is as it was, or the message says what is not. Throws
-   * `plugin.in_use` while somebody has a volume of it: their data would go away under their feet.
+   * was stopped stays so. When it throws, everything is as it was, or the message says what is not.
+   * Throws `plugin.in_use` while somebody has a volume of it: their data would go away under their
+   * feet.
    */
   async upgradeInPlace(
     text: string,
@@ -139,7 +139,8 @@ export class Plugins {
       stack.use(await managed.fetch(request, tell, operation));
       // It took a while.
       await this.#refuseHeld(name, operation);
-      await this.#alone(name, operation, () => managed.disable(id, operation));
+      // A daemon that dies before the end has it running again after its next start.
+      await this.#alone(name, operation, () => managed.pause(id, operation));
       events.plugin("disable", id, text);
     }
     try {
@@ -212,6 +213,11 @@ export class Plugins {
     return this.find(plugin.id);
   }
 
+  /** Whether a registry accepts a login: see `ManagedPlugins.login`. */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#parts.managed.login(request, operation);
+  }
+
   async push(
     text: string,
     call: RegistryCall,
@@ -275,13 +281,17 @@ export class Plugins {
   }
 
   /** Docker tells of a pull when it begins, also of one that is refused in the end. */
-  #told(pull: PluginPull, { remote }: PullRequest): PluginPull {
+  #told(
+    pull: PluginPull,
+    { remote }: PullRequest,
+    around: (run: () => Promise<ManagedPlugin>, operation: Operation) => Promise<ManagedPlugin>,
+  ): PluginPull {
     const { events } = this.#parts;
     return {
       name: pull.name,
       run: (tell, operation) => {
         events.plugin("pull", remote, pull.name);
-        return this.#alone(pull.name, operation, () => pull.run(tell, operation));
+        return around(() => pull.run(tell, operation), operation);
       },
     };
   }

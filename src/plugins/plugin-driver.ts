@@ -35,6 +35,9 @@ export interface PluginAccess {
   root(): PluginRoot | undefined;
 }
 
+/** How many holders of one volume are told of once more. */
+const DOUBTFUL_COUNT_MAX = 64;
+
 export interface PluginDriverParts {
   readonly name: DriverName;
   readonly scope: "local" | "global";
@@ -42,12 +45,14 @@ export interface PluginDriverParts {
   readonly mounts: PluginMounts;
   /** Who has mounted what in this life of the daemon. */
   readonly holders: Map<VolumeName, Set<HolderId>>;
+  /** Whose unmount the plugin has refused, or answered with nonsense: it may count them still. */
+  readonly doubtful: Map<VolumeName, Set<HolderId>>;
   readonly host: Pick<Host, "nowMs">;
 }
 
 /** See core/driver.ts for what each member promises, and for what `isPlugin` takes back. */
 export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
-  const { name, scope, access, host, holders } = parts;
+  const { name, scope, access, host, holders, doubtful } = parts;
   return {
     name,
     scope,
@@ -83,10 +88,12 @@ export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
     async forget(volume, operation) {
       operation.signal.throwIfAborted();
       holders.delete(volume);
+      doubtful.delete(volume);
     },
     async destroy(volume, operation) {
       operation.signal.throwIfAborted();
       refuseHeld(parts, volume);
+      await tellDoubtful(parts, volume, operation);
       try {
         await access.call("VolumeDriver.Remove", { Name: volume }, ignored, operation);
       } catch (error) {
@@ -95,6 +102,7 @@ export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
         if (presence.state !== "absent") throw error;
       }
       holders.delete(volume);
+      doubtful.delete(volume);
     },
     mount: (volume, holder, operation) => mount(parts, { volume, holder }, operation),
     unmount: (volume, holder, operation) => unmount(parts, { volume, holder }, operation),
@@ -158,8 +166,13 @@ async function mount(
     // Of an earlier mount, or of an earlier life: the plugin counts it already.
     if (!(await mounts.isAlive(place, operation))) await mountAnew(parts, holding, operation);
   } else {
+    // A crash or a silence came in between. Nobody else has it: an end too many harms nobody, and
+    // a mount too many would never end.
+    const isDoubtful = mounts.isKnown(place) && mounts.counted(volume).length <= 1;
+    if (isDoubtful) await tellUnmounted(parts, holding, operation);
     await mountFirst(parts, holding, operation);
   }
+  parts.doubtful.get(volume)?.delete(holder);
   const known = holders.get(volume);
   if (known === undefined) holders.set(volume, new Set([holder]));
   else known.add(holder);
@@ -173,8 +186,7 @@ async function mountFirst(
 ): Promise<void> {
   const { access, mounts } = parts;
   const { volume, holder } = holding;
-  const place = mounts.place(volume, holder);
-  mounts.makePlace(place);
+  const place = mounts.makePlace(volume, holder);
   const body = { Name: volume, ID: holder };
   let path: string;
   try {
@@ -260,7 +272,7 @@ async function unmount(
  * disabled has no process that could count anything.
  */
 async function tellUnmounted(
-  { access, name }: PluginDriverParts,
+  { access, name, doubtful }: PluginDriverParts,
   { volume, holder }: Holding,
   operation: Operation,
 ): Promise<void> {
@@ -271,11 +283,30 @@ async function tellUnmounted(
     const { code, message } = toEngineError(error);
     if (code === "plugin.disabled") return;
     if (code !== "plugin.failed") throw error;
+    const others = doubtful.get(volume) ?? new Set();
+    if (others.size < DOUBTFUL_COUNT_MAX) doubtful.set(volume, others.add(holder));
     operation.log.warn("a plugin does not like an unmount", {
       plugin: name,
       volume,
       error: message,
     });
+  }
+}
+
+/**
+ * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as mounted,
+ * be it from an earlier life of the daemon.
+ */
+async function tellDoubtful(
+  parts: PluginDriverParts,
+  volume: VolumeName,
+  operation: Operation,
+): Promise<void> {
+  const doubtful = parts.doubtful.get(volume) ?? [];
+  parts.doubtful.delete(volume);
+  for (const holder of doubtful) await tellUnmounted(parts, { volume, holder }, operation);
+  for (const { holder } of parts.mounts.counted(volume)) {
+    await unmount(parts, { volume, holder }, operation);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Host } from "../core/host.ts";
 import type { DriverName, HolderId, VolumeName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type {
+  CountedMount,
   ManagedEndpoint,
   ManagedEndpoints,
   PluginHost,
@@ -55,6 +56,7 @@ export function makePluginHost(parts: PluginHostParts): RunningPluginHost {
     follow: (listener) => host.follow(listener),
     lookAgain: () => host.lookAgain(),
     release: (plugin, volume, holder) => host.release(plugin, volume, holder),
+    counted: (plugin) => host.counted(plugin),
     start: () => host.start(),
     stop: () => host.stop(),
   };
@@ -132,6 +134,10 @@ class Plugins implements RunningPluginHost {
     mounts.removePlace(place);
   }
 
+  counted(plugin: DriverName): readonly CountedMount[] {
+    return this.#mountsOf(plugin).counted();
+  }
+
   *#all(): Iterable<PluginLife> {
     yield* this.#managed.values();
     yield* this.#sockets.values();
@@ -147,9 +153,9 @@ class Plugins implements RunningPluginHost {
   #makeDriver(life: PluginLife): VolumeDriver {
     const { host, wrap } = this.#parts;
     const { name } = life.status;
-    const { scope, holders } = life;
+    const { scope, holders, doubtful } = life;
     const mounts = this.#mountsOf(name);
-    return wrap(pluginDriver({ name, scope, access: life, mounts, holders, host }));
+    return wrap(pluginDriver({ name, scope, access: life, mounts, holders, doubtful, host }));
   }
 
   #mountsOf(plugin: DriverName): PluginMounts {

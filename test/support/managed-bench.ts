@@ -129,13 +129,13 @@ export class ManagedBench {
 
   #images(store: BlobStore): ManagedParts["images"] {
     return {
-      login: async () => undefined,
       resolve: async (reference) => imageOf(reference),
       download: async ({ reference, layers }) => {
         await this.onDownload();
         await store.put(Buffer.from(benchImage(reference).layer));
         return layers.map(({ digest }) => ({ digest, path: store.path(digest) }));
       },
+      login: async () => ({ identityToken: "" }),
       push: async (_reference, { manifest }) => ({
         digest: digestOf(manifest),
         size: manifest.length,
@@ -161,6 +161,11 @@ export class ManagedBench {
         await this.onRuntimeCall("stop");
         this.running.delete(id);
         changed(id);
+      },
+      resume: async (request) => {
+        await this.onRuntimeCall("resume");
+        this.running.set(request.id, request);
+        changed(request.id);
       },
       adopt: async (requests) => {
         await this.onRuntimeCall("adopt");

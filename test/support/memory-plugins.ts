@@ -201,6 +201,7 @@ export class MemoryPlugins {
       },
       release: (plugin, volume, holder) => void this.released.push(`${plugin} ${volume} ${holder}`),
       lookAgain: async () => this.lookAgain(),
+      counted: () => [],
     };
   }
 
@@ -221,7 +222,6 @@ export class MemoryPlugins {
     return {
       list: () => [...this.#installed.values()],
       find: (text) => this.#find(text),
-      login: async () => undefined,
       privileges: async () => [],
       pull: (request) => {
         this.install(request.name ?? request.remote);
@@ -243,6 +243,7 @@ export class MemoryPlugins {
         this.become(this.#byId(id).name, "starting");
         return change(id, { isEnabled: true }, "ready");
       },
+      pause: async (id) => change(id, { isEnabled: false }, "disabled"),
       disable: async (id) => change(id, { isEnabled: false }, "disabled"),
       set: async (id, words) => change(id, { settings: { ...noSettings, env: words } }),
       remove: async (id) => {
@@ -254,6 +255,7 @@ export class MemoryPlugins {
         const { id } = this.#find(name);
         return change(id, { isEnabled: false }, "disabled");
       },
+      login: async () => ({ identityToken: "" }),
       push: async () => undefined,
       logs: async () => [],
     };

@@ -185,6 +185,7 @@ async function build(
       id: host.randomHex(ID_BYTES),
       name,
       isEnabled: false,
+      isPaused: false,
       installedAtMs: host.nowMs(),
       version,
       settings: initialSettings(version.config),

@@ -6,10 +6,11 @@
 //          for is ended, and the plugin is disabled as before
 // disable  the record says so first, then the process is ended, or else by the next start
 // remove   the record goes first, then the process, then the files: the next start goes on
-// upgrade  see upgrades.ts
+// upgrade  see upgrades.ts and resume.ts
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedEndpoint,
   ManagedEndpoints,
   ManagedPlugin,
@@ -20,10 +21,10 @@ import type {
   PluginPull,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
-import { registryNamed } from "../registry/addresses.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
 import {
@@ -36,6 +37,7 @@ import {
 import { Leftovers } from "./leftovers.ts";
 import type { ManagedParts, Workshop } from "./parts.ts";
 import { type PluginRecord, pluginOf } from "./record.ts";
+import { resumePaused } from "./resume.ts";
 import { applySettings } from "./settings.ts";
 import { PluginTable } from "./table.ts";
 import { beginUpgrade, startFailure, tidyVersions } from "./upgrades.ts";
@@ -96,6 +98,7 @@ class InstalledPlugins implements RunningPlugins {
     await adopting;
     // What a removed plugin has left may have been in use by its process until now.
     await leftovers.destroy(left);
+    await resumePaused(this.#shop, operation);
     for (const { id } of table.records()) {
       await table.locked(id, operation, () => tidyVersions(this.#shop, id));
     }
@@ -119,10 +122,6 @@ class InstalledPlugins implements RunningPlugins {
 
   find(text: string): ManagedPlugin {
     return pluginOf(this.#shop.table.find(text));
-  }
-
-  async login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    await this.#shop.images.login(registryNamed(server), call, this.#endable(operation));
   }
 
   async privileges(
@@ -170,7 +169,7 @@ class InstalledPlugins implements RunningPlugins {
       } catch (thrown) {
         throw await startFailure(this.#shop, record, thrown);
       }
-      const enabled = { ...record, isEnabled: true, previous: null };
+      const enabled = { ...record, isEnabled: true, isPaused: false, previous: null };
       try {
         await table.put(enabled);
       } catch (error) {
@@ -183,12 +182,25 @@ class InstalledPlugins implements RunningPlugins {
   }
 
   disable(id: PluginId, operation: Operation): Promise<ManagedPlugin> {
+    return this.#stop(id, operation, { isPaused: false });
+  }
+
+  pause(id: PluginId, operation: Operation): Promise<ManagedPlugin> {
+    return this.#stop(id, operation, { isPaused: true });
+  }
+
+  #stop(
+    id: PluginId,
+    operation: Operation,
+    how: { readonly isPaused: boolean },
+  ): Promise<ManagedPlugin> {
     return this.#change(id, operation, async (record) => {
-      if (!record.isEnabled) {
+      // Whoever disables what an upgrade has paused wants it to stay so.
+      if (!record.isEnabled && (how.isPaused || !record.isPaused)) {
         const text = `plugin is already disabled: plugin ${record.name} found but disabled`;
         throw new EngineError("plugin.disabled", text);
       }
-      const disabled = { ...record, isEnabled: false };
+      const disabled = { ...record, isEnabled: false, ...how };
       await this.#shop.table.put(disabled);
       // From here on it is done, whoever gives up waiting: a process that does not end is told of.
       await this.#end(record);
@@ -228,6 +240,10 @@ class InstalledPlugins implements RunningPlugins {
       collectBlobs(this.#shop);
       await runtime.forget(id);
     });
+  }
+
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#shop.images.login(request, operation);
   }
 
   async push(

@@ -54,7 +54,6 @@ function invalid(message: string): EngineError {
 }
 
 /** Two plugins of one name. */
-export function nameTaken(name: string, why = ""): EngineError {
-  const text = `plugin ${name} already exists${why === "" ? "" : `: ${why}`}`;
-  return new EngineError("plugin.exists", text, { details: { name } });
+export function nameTaken(name: string): EngineError {
+  return new EngineError("plugin.exists", `plugin ${name} already exists`, { details: { name } });
 }

@@ -11,11 +11,11 @@ import type { PluginTable } from "./table.ts";
 export interface ManagedParts {
   /** `<root>/plugins`: absolute, without links; made when it is missing. */
   readonly directory: string;
-  readonly images: Pick<Images, "login" | "resolve" | "download" | "push">;
+  readonly images: Pick<Images, "resolve" | "download" | "push" | "login">;
   readonly store: Pick<BlobStore, "put" | "read" | "path" | "adopt" | "collect" | "clearPartial">;
   readonly runtime: Pick<
     PluginRuntime,
-    "start" | "stop" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
+    "start" | "stop" | "resume" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
   >;
   readonly host: Host;
   readonly log: Log;

@@ -15,23 +15,33 @@ import {
   RETRY_AFTER_MS_MAX,
   type RegistryDeadlines,
 } from "./limits.ts";
+import type { Secret } from "./secret.ts";
 import { refusal } from "./words.ts";
 
 export interface SessionParts {
   readonly address: RegistryAddress;
-  /** `vieux/sshfs`; "" for the registry as a whole, whoever may do what there. */
-  readonly path: string;
-  /** `pull`, or `pull,push`. */
-  readonly actions: string;
+  /** undefined: the registry itself, to log in. */
+  readonly repository: SessionRepository | undefined;
   readonly call: RegistryCall;
   readonly settings: RegistrySettings;
   readonly deadlines: RegistryDeadlines;
   readonly log: Log;
 }
 
+/** What is going to be done with which repository. */
+export interface SessionRepository {
+  /** `vieux/sshfs` */
+  readonly path: string;
+  /** `pull`, or `pull,push`. */
+  readonly actions: string;
+}
+
 export interface SessionRequest {
   readonly method: Method;
-  /** Below `/v2/<path>/`, or an address that the registry gave. */
+  /**
+   * Below `/v2/<path>/`, or below `/v2/` where there is no repository; or an address that the
+   * registry gave.
+   */
   readonly to: string | URL;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: Uint8Array | FileBody;
@@ -59,10 +69,13 @@ export class RepositorySession {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    const { path, actions, address, call, deadlines } = parts;
+    const { repository, address, call, deadlines } = parts;
     this.#authorizer = new Authorizer({
       auth: address.isMirror ? undefined : call.auth,
-      scope: path === "" ? "" : `repository(plugin):${path}:${actions}`,
+      scope:
+        repository === undefined
+          ? undefined
+          : `repository(plugin):${repository.path}:${repository.actions}`,
       isAllowed: (realm) => this.#isAllowed(realm),
       ask: (request) => this.#askForToken(request),
       answerMs: deadlines.answerMs,
@@ -76,6 +89,11 @@ export class RepositorySession {
   /** Whether it had to be spoken to without TLS, as far as is known. */
   get isPlain(): boolean {
     return this.#base?.startsWith("http:") ?? false;
+  }
+
+  /** See `Authorizer.identity`. */
+  get identity(): Secret | undefined {
+    return this.#authorizer.identity;
   }
 
   /**
@@ -205,8 +223,9 @@ export class RepositorySession {
 
   #urlOf(to: string | URL): URL {
     if (to instanceof URL) return to;
-    const { path } = this.#parts;
-    return new URL(`${this.#base ?? ""}/v2/${path === "" ? "" : `${path}/`}${to}`);
+    const { repository } = this.#parts;
+    const folder = repository === undefined ? "" : `${repository.path}/`;
+    return new URL(`${this.#base ?? ""}/v2/${folder}${to}`);
   }
 
   /** Whether what we know of passwords is meant for it. */

@@ -172,8 +172,9 @@ export class PluginContainer {
     const { host, places } = this.#parts;
     const propagated = readPropagated(places);
     if (propagated !== null) {
-      await detachBelow(host, propagated, operation);
-      await stopSharing(host, propagated, operation);
+      const isBare = await detachBelow(host, propagated, operation);
+      // Whoever cleans up next finds what to end.
+      if (!(await stopSharing(host, propagated, operation)) || !isBare) return;
     }
     fs.rmSync(places.propagatedFile, { force: true });
   }
