@@ -332,3 +332,22 @@ test("names are completed without what is behind :latest", async () => {
   const { stdout } = await run(["__complete", "plugin", "rm", ""], replies);
   expect(stdout).toBe("vieux/sshfs\n");
 });
+
+test("what a plugin asks for is shown, and not obeyed by the terminal", async () => {
+  const hidden = "/srv\r\u001b[1A\u001b[2K";
+  const asked = [
+    { Name: "mount", Description: "", Value: [hidden] },
+    { Name: "device", Description: "", Value: ["/dev/fuse]\n - nothing: [", "\u202e\u0085x"] },
+    { Name: "host pid namespace", Description: "", Value: ["true"] },
+  ];
+  const { stdout } = await run(
+    ["plugin", "install", "x/y"],
+    { "GET /plugins/privileges": json(asked) },
+    { input: "n" },
+  );
+  expect(stdout).toContain(
+    ' - mount: ["/srv\\r\\u001b[1A\\u001b[2K"]\n' +
+      ' - device: ["/dev/fuse]\\n - nothing: [" "\\u{202e}\\u{85}x"]\n' +
+      " - host pid namespace: [true]\n",
+  );
+});

@@ -154,12 +154,23 @@ async function askPrivileges(
   const privileges = await client.json<readonly ApiPrivilege[] | null>(request);
   if (options.flag("grant-all-permissions") || (privileges ?? []).length === 0) return privileges;
   const lines = (privileges ?? []).map(
-    ({ Name, Value }) => ` - ${Name}: [${(Value ?? []).join(" ")}]\n`,
+    ({ Name, Value }) => ` - ${shown(Name)}: [${(Value ?? []).map(shown).join(" ")}]\n`,
   );
   const head = `Plugin ${JSON.stringify(typed)} is requesting the following privileges:\n`;
   await terminal.out(`${head}${lines.join("")}`);
   if (await confirm("Do you grant the above permissions?", invocation)) return privileges;
   throw new CliFailure(`permission denied while installing plugin ${remote.full}`);
+}
+
+/**
+ * What is granted must be what is read: a plugin writes these words, and a terminal would obey
+ * some of them. In quotes where they are no plain word.
+ */
+function shown(text: string): string {
+  if (/^[^\p{C}"[\]]*$/u.test(text) && !/^\s|\s$|\s\s|[^\S ]/.test(text)) return text;
+  return JSON.stringify(text).replaceAll(/\p{C}/gu, (character) => {
+    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+  });
 }
 
 async function confirm(question: string, { terminal }: Invocation): Promise<boolean> {

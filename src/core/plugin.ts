@@ -67,7 +67,12 @@ export interface PluginHost {
    * Ends the mount that a holder has of a volume, without the plugin: it is not here any more.
    * Succeeds when there is none. Throws `volume.unmount_failed`.
    */
-  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
+  release(
+    plugin: DriverName,
+    volume: VolumeName,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<void>;
   /**
    * What a plugin was asked to mount and was not told to unmount yet, by earlier lives of the
    * daemon too. Throws `storage.*`.

@@ -13,7 +13,12 @@ import { deniesVolume } from "./plugin-words.ts";
 import type { JsonObject } from "./protocol/fields.ts";
 import type { ListedVolume } from "./protocol/list-answer.ts";
 import type { PluginMethod } from "./protocol/methods.ts";
-import { type AnsweredVolume, readMountpoint, readVolume } from "./protocol/volume-answer.ts";
+import {
+  type AnsweredVolume,
+  isPath,
+  readMountpoint,
+  readVolume,
+} from "./protocol/volume-answer.ts";
 
 /** Where a managed plugin's file system is on the host. */
 export interface PluginRoot {
@@ -258,7 +263,7 @@ async function unmount(
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
   if (mounts.isKnown(place)) {
-    mounts.unbind(place);
+    await mounts.unbind(place, operation);
     await tellUnmounted(parts, holding, operation);
     mounts.removePlace(place);
   }
@@ -294,8 +299,8 @@ async function tellUnmounted(
 }
 
 /**
- * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as mounted,
- * be it from an earlier life of the daemon.
+ * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as
+ * mounted, be it from an earlier life of the daemon.
  */
 async function tellDoubtful(
   parts: PluginDriverParts,
@@ -327,7 +332,7 @@ function recordOf(
     options: {},
     createdAtMs,
     origin: "made",
-    mountpoint: mountpoint.startsWith("/") ? shownPath(access.root(), mountpoint) : "",
+    mountpoint: isPath(mountpoint) ? shownPath(access.root(), mountpoint) : "",
     identity: "",
     ...(status === undefined ? {} : { status }),
   };

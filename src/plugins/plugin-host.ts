@@ -55,7 +55,7 @@ export function makePluginHost(parts: PluginHostParts): RunningPluginHost {
     status: (name) => host.status(name),
     follow: (listener) => host.follow(listener),
     lookAgain: () => host.lookAgain(),
-    release: (plugin, volume, holder) => host.release(plugin, volume, holder),
+    release: (...what) => host.release(...what),
     counted: (plugin) => host.counted(plugin),
     start: () => host.start(),
     stop: () => host.stop(),
@@ -126,11 +126,16 @@ class Plugins implements RunningPluginHost {
     clearTimeout(timer);
   }
 
-  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void {
+  async release(
+    plugin: DriverName,
+    volume: VolumeName,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<void> {
     const mounts = this.#mountsOf(plugin);
     const place = mounts.place(volume, holder);
     if (!mounts.isKnown(place)) return;
-    mounts.unbind(place);
+    await mounts.unbind(place, operation);
     mounts.removePlace(place);
   }
 
@@ -217,7 +222,7 @@ function sightOf(endpoint: ManagedEndpoint): PluginSight {
   return {
     state: isRunning ? "listening" : state === "running" ? "starting" : state,
     life,
-    address: isRunning ? { kind: "unix", path: socketPath } : undefined,
+    address: isRunning ? { kind: "unix", path: socketPath, isPlain: true } : undefined,
     root: { rootfs, propagated },
     reason,
     restartCount,

@@ -1,8 +1,8 @@
 // Our own mounts of what plugins mount: one for each volume and holder, below the data root.
 //
 // A place is a directory named by hashes, with a note beside it of what it is for. Both are made
-// before the plugin is asked and go after the plugin has been told: while they are there, the plugin
-// may count a mount. What is mounted at a place outlives the daemon.
+// before the plugin is asked and go after the plugin has been told: while they are there, the
+// plugin may count a mount. What is mounted at a place outlives the daemon.
 import { createHash } from "node:crypto";
 import {
   lstatSync,
@@ -171,14 +171,28 @@ export class PluginMounts {
   }
 
   /** Throws `volume.unmount_failed`, also while a process uses it through this very mount. */
-  unbind(place: string): void {
+  async unbind(place: string, operation: Operation): Promise<void> {
     const { host } = this.#parts;
     for (let count = 0; count < STACKED_MAX && host.isMountPoint(place); count++) {
+      if (this.#isLast(place)) {
+        await host.unmount(place, operation);
+        continue;
+      }
       if (host.unbind(place) === "gone") continue;
       throw new EngineError("volume.unmount_failed", `unmount ${place}: target is busy`, {
         details: { target: place },
       });
     }
+  }
+
+  /**
+   * Whether nobody else has it mounted, as far as can be seen here: whoever ends the last mount of
+   * a file system waits until all is written that was not, on storage that may never answer.
+   */
+  #isLast(place: string): boolean {
+    const mounts = this.#parts.host.mounts();
+    const here = mounts.filter(({ target }) => target === place).map(({ device }) => device);
+    return here.some((device) => mounts.filter((mount) => mount.device === device).length === 1);
   }
 
   /** Ends what is dead, whoever still has files of it open: nobody can do anything with them. */

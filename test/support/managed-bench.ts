@@ -44,6 +44,7 @@ export const benchImages: Readonly<Record<string, BenchImage>> = {
   v1: { layer: "one" },
   v2: { layer: "two", config: { description: "v2" } },
   broken: { layer: "broken", config: { description: "broken" }, isBroken: true },
+  vast: { layer: "vast", config: { env: Array.from({ length: 100_000 }, () => ({})) } },
   greedy: {
     layer: "greedy",
     config: { linux: { capabilities: ["CAP_SYS_ADMIN", "CAP_NET_ADMIN"] } },

@@ -199,7 +199,9 @@ export class MemoryPlugins {
         this.#listeners.add(listener);
         return () => void this.#listeners.delete(listener);
       },
-      release: (plugin, volume, holder) => void this.released.push(`${plugin} ${volume} ${holder}`),
+      release: async (plugin, volume, holder) => {
+        this.released.push(`${plugin} ${volume} ${holder}`);
+      },
       lookAgain: async () => this.lookAgain(),
       counted: () => [],
     };

@@ -352,3 +352,22 @@ whenPossible(["root", "mount"], "nothing is deleted through a mount", async () =
   });
   expect(readFileSync(join(outside, "data"), "utf8")).toBe("kept");
 });
+
+test("the directory of a version that went does not come again", async () => {
+  const { id } = await bench.install(plugins, "v1");
+  await upgrade(id, "broken");
+  await expect(plugins.enable(id, operation())).rejects.toThrow("is back");
+  await upgrade(id, "v2");
+  const names = readdirSync(join(bench.directory, id)).filter((name) => name.startsWith("rootfs"));
+  expect(names.sort()).toEqual(["rootfs", "rootfs-3"]);
+});
+
+test("a plugin whose record could not be read again is refused", async () => {
+  const { id } = await bench.install(plugins, "v1");
+  // Little in the image, much when what Go leaves empty has been filled in.
+  const pull = await plugins.upgrade(id, bench.request("vast"), operation());
+  const refused = coded("plugin.config_invalid");
+  await expect(pull.run(() => undefined, operation())).rejects.toThrow(refused);
+  const again = await bench.open();
+  expect(again.list()).toMatchObject([{ id, reference: "registry.test/vp:v1" }]);
+});

@@ -4,7 +4,12 @@ import { setTimeout as wait } from "node:timers/promises";
 import { EngineError } from "../../core/errors.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { RegistryCall } from "../../core/plugin.ts";
-import { mayBePlain, type RegistryAddress, type RegistrySettings } from "./addresses.ts";
+import {
+  isLoopback,
+  mayBePlain,
+  type RegistryAddress,
+  type RegistrySettings,
+} from "./addresses.ts";
 import { Authorizer, type TokenRequest } from "./authorization.ts";
 import { type TlsTrust, trustFor } from "./certificates.ts";
 import { type Answer, exchange, type FileBody, type Method } from "./exchange.ts";
@@ -208,9 +213,11 @@ export class RepositorySession {
   /** Where the registry may send us, with or without what we know of passwords. */
   #isAllowed(url: URL): boolean {
     if (url.username !== "" || url.password !== "") return false;
-    if (url.protocol === "https:") return true;
     const { settings, address } = this.#parts;
     const origin = new URL(this.#base ?? address.bases[0] ?? "https://invalid");
+    // This machine has services that trust whoever is on it.
+    if (isLoopback(url.hostname) && !isLoopback(origin.hostname)) return false;
+    if (url.protocol === "https:") return true;
     const isOwn = mayBePlain(origin.host, settings) || origin.protocol === "http:";
     return url.protocol === "http:" && isOwn && mayBePlain(url.host, settings);
   }

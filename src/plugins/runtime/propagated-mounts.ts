@@ -19,18 +19,22 @@ export async function shareMounts(
   propagated: string,
   operation: Operation,
 ): Promise<void> {
-  fs.mkdirSync(propagated, { recursive: true, mode: 0o755 });
+  // First: what is mounted there may not answer, and making the directory would look at it.
   if (host.isMountPoint(propagated)) return;
+  fs.mkdirSync(propagated, { recursive: true, mode: 0o755 });
   await host.bind({ source: propagated, target: propagated, mayHang: false }, operation);
 }
 
-/** Takes back `shareMounts`, however often it was done. True: nothing is mounted there any more. */
+/**
+ * Takes back `shareMounts`, however often it was done, with all that is mounted below. True:
+ * nothing is mounted there any more.
+ */
 export async function stopSharing(
   host: Pick<Host, "mounts" | "run">,
   propagated: string,
   operation: Operation,
 ): Promise<boolean> {
-  return await detach(host, ({ target }) => target === propagated, operation);
+  return await detachAll(host, ({ target }) => target === propagated, operation);
 }
 
 /** Whether a process serves it: a mount that is dead without it. */
@@ -50,10 +54,11 @@ export async function detachBelow(
   isWanted: (mount: MountInfo) => boolean = () => true,
 ): Promise<boolean> {
   const isBelow = ({ target }: MountInfo) => target.startsWith(`${directory}/`);
-  return await detach(host, (mount) => isBelow(mount) && isWanted(mount), operation);
+  return await detachAll(host, (mount) => isBelow(mount) && isWanted(mount), operation);
 }
 
-async function detach(
+/** The same, wherever it is. */
+export async function detachAll(
   host: Pick<Host, "mounts" | "run">,
   isWanted: (mount: MountInfo) => boolean,
   operation: Operation,
