@@ -106,7 +106,7 @@ describe("on a terminal", () => {
       "NAME                 KIND      VERSION   VOLUMES   STATE\n" +
         "rclone               socket    -         2         " +
         "UNREACHABLE 12m (connection refused)\n" +
-        "vieux/sshfs:latest   managed   latest    2         ready\n",
+        "vieux/sshfs:latest   managed   latest    2         running\n",
     );
   });
 
@@ -142,6 +142,25 @@ describe("on a terminal", () => {
         "\n\x1b[1A\x1b[2K\rd9d8ef149be4: Preparing\r\x1b[1B" +
         `\x1b[1A\x1b[2K\rd9d8ef149be4: Up ${bar}\r\x1b[1B`,
     );
+  });
+
+  test("an install that did not start says what is left, and the way out", async () => {
+    const replies = {
+      "GET /plugins/privileges": json(null),
+      "POST /plugins/pull": lines({ status: "Pulling from a/b", id: "latest" }),
+      "POST /plugins/a/b:latest/set": json({ message: 'setting "X" not found' }, 500),
+    };
+    const env = { NO_COLOR: "1" };
+    const where = { isTerminal: true, env: { DOCKER_CONFIG: folder, ...env } };
+    const { stderr, exit } = await run(["plugin", "install", "a/b", "X=1"], replies, where);
+    expect(exit).toBe(1);
+    const [first, second] = stderr.split("\n");
+    expect(first).toBe('Error response from daemon: setting "X" not found');
+    expect(second).toStartWith("a/b:latest is installed, and disabled.");
+    expect(second).toEndWith("or take it back with: holdfast plugin rm a/b:latest");
+    // Programs see Docker's.
+    const piped = await run(["plugin", "install", "a/b", "X=1"], replies);
+    expect(piped.stderr).toBe('Error response from daemon: setting "X" not found\n');
   });
 
   test("what a plugin wrote is not obeyed", async () => {

@@ -282,6 +282,12 @@ export interface ManagedPlugins {
   /** Begins an installation. Throws `plugin.exists`, `plugin.reference_invalid`, `registry.*`. */
   pull(request: PullRequest, operation: Operation): Promise<PluginPull>;
   /**
+   * Brings here what a pull or an upgrade needs of the registry, while all plugins go on. It stays
+   * until the returned object is disposed of. Tells Docker's lines up to "Download complete".
+   * Throws as the pull itself.
+   */
+  fetch(request: PullRequest, tell: TellProgress, operation: Operation): Promise<Disposable>;
+  /**
    * Begins an upgrade of a disabled plugin: its settings and the data in its propagated mount stay.
    * The version before is kept until the new one has started. Throws as `pull`, and
    * `plugin.enabled`.

@@ -30,6 +30,7 @@ export const noPlugins: PluginParts = {
     },
     privileges: refuse,
     pull: refuse,
+    fetch: refuse,
     upgrade: refuse,
     enable: refuse,
     disable: refuse,

@@ -86,6 +86,8 @@ describe("what a plugin lists", () => {
     expect(bench.engine.volumes.inspect("mine")).toMatchObject({ driver: "local" });
     const told = bench.log.filter(({ message }) => message.includes("whose names are none here"));
     expect(told).toMatchObject([{ level: "warn", fields: { driver: "vp", count: 2 } }]);
+    const hidden = bench.log.filter(({ message }) => message.includes("volumes of these names"));
+    expect(hidden).toMatchObject([{ level: "warn", fields: { driver: "vp", names: ["mine"] } }]);
   });
 
   test("and is half made or half removed after a crash is a volume again", async () => {

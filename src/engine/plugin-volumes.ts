@@ -11,7 +11,13 @@ import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
 import { unlessAborted } from "./pause.ts";
-import { followList, LISTED_COUNT_MAX, type PluginListParts, readList } from "./plugin-lists.ts";
+import {
+  followList,
+  LISTED_COUNT_MAX,
+  type PluginList,
+  type PluginListParts,
+  readList,
+} from "./plugin-lists.ts";
 import { PluginWords } from "./plugin-words.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
 import { endUnheld } from "./unheld-mounts.ts";
@@ -23,6 +29,9 @@ const TICK_MS = 30_000;
 const PAUSE_MS = 1_000;
 /** How long a list waits for plugins that answer as fast, in milliseconds. */
 const WAIT_MS_MAX = 20;
+
+/** How many names a line of the log has. */
+const TOLD_NAME_COUNT = 10;
 
 /** What is wrong with a volume because of its plugin. */
 export interface PluginVolumeState {
@@ -62,6 +71,8 @@ interface Listing {
   unlisted: Map<VolumeName, number>;
   /** That it lists what is no volume here is said once. */
   isTold: boolean;
+  /** Of how many volumes another driver has the names. Said again when they become more. */
+  hiddenCount: number;
 }
 
 export class PluginVolumes {
@@ -248,6 +259,7 @@ export class PluginVolumes {
       listing.tookMs = host.monotonicMs() - beganMs;
       listing.failure = undefined;
       this.#tellOnce(name, listing, list);
+      this.#tellHidden(name, listing, list);
       const isMaking = (each: string) => volumes.isMaking(each);
       const hasChanged = (each: string) => (this.#changed.get(each) ?? -1) >= beganMs;
       const parts = { ...this.#parts, isMaking };
@@ -308,6 +320,20 @@ export class PluginVolumes {
     }
   }
 
+  /** A name is one volume: what another driver has by it is there, and not to be seen. */
+  #tellHidden(driver: DriverName, listing: Listing, { records }: PluginList): void {
+    const hidden = this.#parts.state.read((view) =>
+      [...records.keys()].filter((name) => (view.volume(name)?.driver ?? driver) !== driver),
+    );
+    const isMore = hidden.length > listing.hiddenCount;
+    listing.hiddenCount = hidden.length;
+    if (!isMore) return;
+    this.#operation().log.warn(
+      "a plugin has volumes that are not shown: other drivers have volumes of these names",
+      { driver, count: hidden.length, names: hidden.slice(0, TOLD_NAME_COUNT) },
+    );
+  }
+
   #noteChange(name: string): void {
     for (const listing of this.#listings.values()) {
       if (listing.look === undefined) continue;
@@ -347,7 +373,7 @@ function newListing(): Listing {
       beganMs: Number.NEGATIVE_INFINITY,
       tookMs: undefined,
     },
-    ...{ failure: undefined, unlisted: new Map(), isTold: false },
+    ...{ failure: undefined, unlisted: new Map(), isTold: false, hiddenCount: 0 },
   };
 }
 

@@ -91,7 +91,7 @@ export class Plugins {
   }
 
   find(text: string): PluginView {
-    return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
+    return this.#view(this.#find(text), this.#volumeCounts());
   }
 
   /** What the plugin at `remote` asks for. */
@@ -113,15 +113,17 @@ export class Plugins {
   /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
   async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
     const { managed } = this.#parts;
-    const { id } = managed.find(text);
+    const { id } = this.#find(text);
     const upgrade = await managed.upgrade(id, request, operation);
     return this.#told(upgrade, request, (run, own) => this.#alone(upgrade.name, own, run));
   }
 
   /**
-   * Stops a plugin, upgrades it and starts it again; its volumes stay listed. One that was stopped
-   * stays so. When it throws, everything is as it was, or the message says what is not. Throws
-   * `plugin.in_use` while somebody has a volume of it: their data would go away under their feet.
+   * Brings the new version here, stops the plugin, upgrades it and starts it again; its volumes
+   * stay listed. A registry that is slow, refuses or wants more privileges stops nothing. One that
+   * was stopped stays so. When it throws, everything is as it was, or the message says what is not.
+   * Throws `plugin.in_use` while somebody has a volume of it: their data would go away under their
+   * feet.
    */
   async upgradeInPlace(
     text: string,
@@ -130,8 +132,12 @@ export class Plugins {
     operation: Operation,
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name, isEnabled } = managed.find(text);
+    const { id, name, isEnabled } = this.#find(text);
+    using stack = new DisposableStack();
     if (isEnabled) {
+      await this.#refuseHeld(name, operation);
+      stack.use(await managed.fetch(request, tell, operation));
+      // It took a while.
       await this.#refuseHeld(name, operation);
       // A daemon that dies before the end has it running again after its next start.
       await this.#alone(name, operation, () => managed.pause(id, operation));
@@ -139,7 +145,7 @@ export class Plugins {
     }
     try {
       const pull = await this.upgrade(text, request, operation);
-      await pull.run(tell, operation);
+      await pull.run(isEnabled ? fromUnpacking(tell) : tell, operation);
       if (isEnabled) await this.enable(text, operation);
     } catch (error) {
       throw isEnabled ? await this.#broughtBack(text, error, operation) : error;
@@ -150,7 +156,7 @@ export class Plugins {
   /** Starts it, and resolves when its socket answers. */
   async enable(text: string, operation: Operation): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, () => managed.enable(id, operation));
     events.plugin("enable", id, text);
     return this.find(id);
@@ -163,7 +169,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, async () => {
       if (!force) this.#refuseInUse(name);
       await managed.disable(id, operation);
@@ -174,7 +180,7 @@ export class Plugins {
 
   async set(text: string, words: readonly string[], operation: Operation): Promise<PluginView> {
     const { managed } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, () => managed.set(id, words, operation));
     return this.find(id);
   }
@@ -186,7 +192,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<void> {
     const { managed, events } = this.#parts;
-    const { id, name, isEnabled } = managed.find(text);
+    const { id, name, isEnabled } = this.#find(text);
     await this.#alone(name, operation, async () => {
       if (!force) this.#refuseInUse(name);
       await managed.remove(id, { force }, operation);
@@ -219,13 +225,13 @@ export class Plugins {
     operation: Operation,
   ): Promise<void> {
     const { managed } = this.#parts;
-    await managed.push(managed.find(text).id, call, tell, operation);
+    await managed.push(this.#find(text).id, call, tell, operation);
   }
 
   /** The last lines that it wrote, oldest first. */
   logs(text: string, countMax: number): Promise<readonly PluginLogLine[]> {
     const { managed } = this.#parts;
-    return managed.logs(managed.find(text).id, countMax);
+    return managed.logs(this.#find(text).id, countMax);
   }
 
   /** Plugins with a volume that somebody has: stopping them would take its data away. */
@@ -239,6 +245,25 @@ export class Plugins {
       }
       return names;
     });
+  }
+
+  /** As `ManagedPlugins.find`; who means a plugin that runs by itself is told so. */
+  #find(text: string): ManagedPlugin {
+    const { managed, plugins } = this.#parts;
+    try {
+      return managed.find(text);
+    } catch (error) {
+      const isUnknown = error instanceof EngineError && error.code === "plugin.not_found";
+      const status = isUnknown ? plugins.status(text) : undefined;
+      if (status?.kind !== "socket" || status.state === "gone") throw error;
+      const where = status.address === "" ? "" : ` at ${status.address}`;
+      throw new EngineError(
+        "plugin.not_found",
+        `plugin ${JSON.stringify(text)} not found: what has this name runs by itself${where}, ` +
+          "and is started, stopped and upgraded there",
+        { cause: error },
+      );
+    }
   }
 
   #view(plugin: ManagedPlugin, counts: ReadonlyMap<DriverName, number>): PluginView {
@@ -306,11 +331,10 @@ export class Plugins {
 
   /** The version before runs again, and the error says so; or says why it does not. */
   async #broughtBack(text: string, thrown: unknown, operation: Operation): Promise<EngineError> {
-    const { managed } = this.#parts;
     const error = toEngineError(thrown);
     let what = "the version before runs again";
     try {
-      if (!managed.find(text).isEnabled) {
+      if (!this.#find(text).isEnabled) {
         // Also for a caller who has gone: the plugin ran before.
         const own = { ...operation, signal: new AbortController().signal };
         await this.enable(text, own);
@@ -333,4 +357,13 @@ function nameOf({ name }: ManagedPlugin): DriverName {
 function shortList(names: readonly string[]): string {
   const more = names.length - 3;
   return names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Leaves out what was told of the download already. */
+function fromUnpacking(tell: TellProgress): TellProgress {
+  let isUnpacking = false;
+  return (progress) => {
+    isUnpacking ||= progress.status === "Extracting";
+    if (isUnpacking) tell(progress);
+  };
 }

@@ -231,6 +231,10 @@ export class MemoryPlugins {
         change(id, { isEnabled: false }, "disabled");
         return pull(id, request);
       },
+      fetch: async () => {
+        if (this.pullFailure !== undefined) throw this.pullFailure;
+        return { [Symbol.dispose]: () => undefined };
+      },
       upgrade: (id, request) => {
         if (this.#byId(id).isEnabled) throw new EngineError("plugin.enabled", "it is enabled");
         return pull(id, { ...request, name: this.#byId(id).name });

@@ -135,6 +135,11 @@ export class ScriptedPlugins implements ManagedPlugins {
     return this.#pullOf(image, request, name, () => this.#add(name, reference, image.config));
   }
 
+  async fetch(request: PullRequest): Promise<Disposable> {
+    this.#image(request.remote);
+    return { [Symbol.dispose]: () => undefined };
+  }
+
   async upgrade(id: string, request: PullRequest): Promise<PluginPull> {
     const before = this.find(id);
     if (before.isEnabled) {

@@ -105,6 +105,20 @@ test("of two installs of one name at once exactly one wins", async () => {
   await expect(bench.install(plugins)).rejects.toThrow(coded("plugin.exists"));
 });
 
+test("what was fetched ahead stays until it is let go of, and is refused like a pull", async () => {
+  const lines: PluginProgress[] = [];
+  const tell = (line: PluginProgress) => void lines.push(line);
+  const wrong = { ...bench.request("v2"), granted: [] };
+  await expect(plugins.fetch(wrong, tell, operation())).rejects.toThrow("incorrect privileges");
+  const kept = await plugins.fetch(bench.request("v2"), tell, operation());
+  const [layer] = blobs();
+  expect(layer).toBeDefined();
+  await bench.install(plugins, "v1");
+  expect(blobs()).toContain(layer ?? "");
+  kept[Symbol.dispose]();
+  expect(blobs()).not.toContain(layer ?? "");
+});
+
 test("blobs of an installation stay while another one ends", async () => {
   const { id } = await bench.install(plugins, "v2", { name: "other" });
   bench.onDownload = async () => {

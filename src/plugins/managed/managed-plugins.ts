@@ -27,7 +27,13 @@ import type {
 import { parsePluginReference } from "../../core/plugin-reference.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
-import { askedPrivileges, beginInstall, collectBlobs, createPlugin } from "./installs.ts";
+import {
+  askedPrivileges,
+  beginInstall,
+  collectBlobs,
+  createPlugin,
+  fetchAhead,
+} from "./installs.ts";
 import { Leftovers } from "./leftovers.ts";
 import type { ManagedParts, Workshop } from "./parts.ts";
 import { type PluginRecord, pluginOf } from "./record.ts";
@@ -45,6 +51,8 @@ export interface RunningPlugins extends ManagedPlugins, ManagedEndpoints {
    * crashes have left. Plugins that do not start are tried again by the runtime.
    */
   start(operation: Operation): Promise<void>;
+  /** Ends what waits for registries and uploads, and each such call that comes from now on. */
+  endTransfers(): void;
   /** Ends all plugins but these; what is called afterwards is refused. */
   stop(keep: ReadonlySet<PluginId>): Promise<void>;
 }
@@ -68,6 +76,8 @@ class InstalledPlugins implements RunningPlugins {
   readonly #shop: Workshop;
   readonly #unfollow: () => void;
   readonly #stopping = new AbortController();
+  /** Ends what waits for registries and uploads. */
+  readonly #closing = new AbortController();
   /** Resolves when what the last life left has been taken over. */
   #adopted: Promise<unknown> = Promise.resolve();
 
@@ -95,6 +105,10 @@ class InstalledPlugins implements RunningPlugins {
     collectBlobs(this.#shop);
   }
 
+  endTransfers(): void {
+    this.#closing.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+  }
+
   async stop(keep: ReadonlySet<PluginId>): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#unfollow();
@@ -115,12 +129,18 @@ class InstalledPlugins implements RunningPlugins {
     call: RegistryCall,
     operation: Operation,
   ): Promise<readonly PluginPrivilege[]> {
-    return await askedPrivileges(this.#shop, remote, call, operation);
+    return await askedPrivileges(this.#shop, remote, call, this.#endable(operation));
   }
 
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     this.#refuseStopping();
-    return await beginInstall(this.#shop, request, operation);
+    const { name, run } = await beginInstall(this.#shop, request, this.#endable(operation));
+    return { name, run: (tell, runOperation) => run(tell, this.#endable(runOperation)) };
+  }
+
+  async fetch(request: PullRequest, tell: TellProgress, operation: Operation): Promise<Disposable> {
+    this.#refuseStopping();
+    return await fetchAhead(this.#shop, request, tell, this.#endable(operation));
   }
 
   async upgrade(id: PluginId, request: PullRequest, operation: Operation): Promise<PluginPull> {
@@ -134,7 +154,7 @@ class InstalledPlugins implements RunningPlugins {
     operation: Operation,
   ): Promise<ManagedPlugin> {
     this.#refuseStopping();
-    return await createPlugin(this.#shop, name, context, operation);
+    return await createPlugin(this.#shop, name, context, this.#endable(operation));
   }
 
   enable(id: PluginId, operation: Operation): Promise<ManagedPlugin> {
@@ -235,7 +255,8 @@ class InstalledPlugins implements RunningPlugins {
     const { images, store, table } = this.#shop;
     const { name, version } = table.get(id);
     const image = { ...version, manifest: await store.read(version.digest) };
-    await images.push(parsePluginReference(name), image, call, tell, operation);
+    const reference = parsePluginReference(name);
+    await images.push(reference, image, call, tell, this.#endable(operation));
   }
 
   async logs(id: PluginId, countMax: number): Promise<readonly PluginLogLine[]> {
@@ -281,6 +302,12 @@ class InstalledPlugins implements RunningPlugins {
       const { code, message } = toEngineError(thrown);
       log.warn("the process of a plugin has not ended", { plugin: name, code, error: message });
     }
+  }
+
+  /** Of a transfer, which is not waited for at the end: nobody is told that it was done. */
+  #endable(operation: Operation): Operation {
+    const signal = AbortSignal.any([operation.signal, this.#closing.signal]);
+    return { ...operation, signal };
   }
 
   #refuseStopping(): void {

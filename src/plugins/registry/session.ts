@@ -13,7 +13,7 @@ import {
 import { Authorizer, type TokenRequest } from "./authorization.ts";
 import { type TlsTrust, trustFor } from "./certificates.ts";
 import { type Answer, exchange, type FileBody, type Method } from "./exchange.ts";
-import { failureReason, isPassing, passingStatuses, printable } from "./failures.ts";
+import { failureReason, isPassing, isSilence, passingStatuses, printable } from "./failures.ts";
 import {
   ATTEMPT_COUNT_MAX,
   REDIRECT_COUNT_MAX,
@@ -103,7 +103,8 @@ export class RepositorySession {
 
   /**
    * Resolves with an answer whose body is still to be read, or closed. Requests without a file are
-   * tried again when the server is busy or the connection was cut. Throws `registry.*`,
+   * tried again when the server is busy or the connection was cut, but not when nothing came: that
+   * has taken its time already, and somebody waits. Throws `registry.*`,
    * `config.invalid` for certificates that cannot be read, `storage.*` for a file.
    */
   async send(request: SessionRequest, operation: Operation): Promise<Answer> {
@@ -111,7 +112,7 @@ export class RepositorySession {
     const attempts = isFile(request.body) ? 1 : ATTEMPT_COUNT_MAX;
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#attempt(request).catch((error: unknown) => {
-        if (attempt < attempts && isPassing(error)) return undefined;
+        if (attempt < attempts && isPassing(error) && !isSilence(error)) return undefined;
         throw error;
       });
       if (outcome !== undefined && request.expected.includes(outcome.status)) return outcome;
