@@ -99,8 +99,9 @@ export class Images {
 
   /**
    * Brings the layers into the store and resolves with their files, in the manifest's order. Tells
-   * Docker's lines up to "Download complete". After a failure nothing half is left. Blobs are kept
-   * from `collect` by the caller (`BlobStore.pin`). Throws as `resolve`, and `storage.*`.
+   * Docker's lines up to "Download complete". After a failure nothing half is left. No record names
+   * the blobs yet: it is for the caller to collect none meanwhile (`PluginTable.building`). Throws
+   * as `resolve`, and `storage.*`.
    */
   async download(
     image: ResolvedImage,

@@ -20,7 +20,6 @@ export class BlobStore {
   readonly #partial: string;
   /** Names in `partial` that are being written. */
   readonly #open = new Set<string>();
-  readonly #pins = new Map<string, number>();
   #count = 0;
 
   /** `directory` is absolute; it is made when it is missing. Throws `storage.*`. */
@@ -107,32 +106,15 @@ export class BlobStore {
   }
 
   /**
-   * `collect` leaves these until the returned object is disposed of: blobs of an installation that
-   * is not yet written down.
-   */
-  pin(digests: readonly string[]): Disposable {
-    for (const digest of digests) this.#pins.set(digest, (this.#pins.get(digest) ?? 0) + 1);
-    return {
-      [Symbol.dispose]: () => {
-        for (const digest of digests) {
-          const count = (this.#pins.get(digest) ?? 0) - 1;
-          if (count > 0) this.#pins.set(digest, count);
-          else this.#pins.delete(digest);
-        }
-      },
-    };
-  }
-
-  /**
-   * Removes every blob that is neither in `keep` nor pinned, and returns their digests. Throws
-   * `storage.*`, with the others removed.
+   * Removes every blob that is not in `keep`, and returns their digests. Throws `storage.*`; those
+   * that came before are removed then.
    */
   collect(keep: ReadonlySet<string>): readonly string[] {
     const removed: string[] = [];
     try {
       for (const hex of fs.readdirSync(this.#whole)) {
         const digest = `sha256:${hex}`;
-        if (keep.has(digest) || this.#pins.has(digest)) continue;
+        if (keep.has(digest)) continue;
         fs.rmSync(path.join(this.#whole, hex), { force: true });
         removed.push(digest);
       }
