@@ -38,8 +38,12 @@ export class EngineError extends Error {
  */
 export function toEngineError(thrown: unknown): EngineError {
   if (thrown instanceof EngineError) return thrown;
-  const message = thrown instanceof Error ? thrown.message : String(thrown);
-  return new EngineError("internal.bug", message, { cause: thrown });
+  return new EngineError("internal.bug", messageOf(thrown), { cause: thrown });
+}
+
+/** What a thrown value says, whatever was thrown. */
+export function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
 }
 
 /** What node's file system functions throw. */
@@ -70,13 +74,13 @@ export function storageCode(thrown: unknown): ErrorCode {
  */
 export function storageError(thrown: unknown, doing: string): EngineError {
   if (thrown instanceof EngineError) return thrown;
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  return new EngineError(storageCode(thrown), `error while ${doing}: ${text}`, {
+  return new EngineError(storageCode(thrown), `error while ${doing}: ${messageOf(thrown)}`, {
     cause: thrown,
     details: { errno: errnoOf(thrown) },
   });
 }
 
-function errnoOf(thrown: unknown): string {
+/** The name or the code that a failed call has, for example "ENOENT" or "Z_DATA_ERROR"; "": none. */
+export function errnoOf(thrown: unknown): string {
   return thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
 }

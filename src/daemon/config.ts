@@ -3,7 +3,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseToml } from "smol-toml";
-import { EngineError, isErrno } from "../core/errors.ts";
+import { EngineError, isErrno, messageOf } from "../core/errors.ts";
 import type { ViolationPolicy } from "../engine/sharing-judge.ts";
 import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash/budget.ts";
 import { type TrashDefaults, trashDefaults } from "../engine/trash/policy.ts";
@@ -128,7 +128,7 @@ function readFile(file: string, isRequired: boolean): Given {
     table = parseToml(readFileSync(file, "utf8"));
   } catch (error) {
     if (!isRequired && isErrno(error, "ENOENT")) return new Map();
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     throw new EngineError("config.invalid", `configuration file ${file}: ${text}`, {
       cause: error,
     });

@@ -2,7 +2,7 @@
 //
 // mount(8) cannot make them: after `mount --bind` of what lies on a shared mount, the copies that
 // other namespaces got stay in the source's group for ever.
-import { EngineError, isErrno } from "../core/errors.ts";
+import { EngineError, errnoOf, isErrno, messageOf } from "../core/errors.ts";
 import type { BindRequest, Host, MountInfo, ProgramResult } from "../core/host.ts";
 import { peerGroupOf } from "../core/mount-of.ts";
 import {
@@ -77,7 +77,7 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
       } catch (thrown) {
         if (isErrno(thrown, "EBUSY")) return "busy";
         if (isErrno(thrown, "EINVAL") || isErrno(thrown, "ENOENT")) return "gone";
-        const words = thrown instanceof Error ? thrown.message : String(thrown);
+        const words = messageOf(thrown);
         throw new EngineError("volume.unmount_failed", `unmount ${target}: ${words}`, {
           details: { target, words },
           cause: thrown,
@@ -113,7 +113,7 @@ export function bindHere(
     return groupOf(descriptor);
   } catch (thrown) {
     if (thrown instanceof EngineError) throw thrown;
-    const words = thrown instanceof Error ? thrown.message : String(thrown);
+    const words = messageOf(thrown);
     const hint = isErrno(thrown, "ENOSYS") ? "; needs Linux 5.12" : "";
     throw mountFailed(places, `${words}${hint}`, thrown);
   } finally {
@@ -153,7 +153,7 @@ const wordsBeneath: Readonly<Record<string, string>> = {
 
 /** The same error in words; what is not in the table is itself. */
 function refusedBeneath(thrown: unknown): unknown {
-  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  const code = errnoOf(thrown);
   const words = wordsBeneath[code];
   return words === undefined ? thrown : new Error(`${words} (${code})`, { cause: thrown });
 }

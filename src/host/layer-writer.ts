@@ -1,6 +1,6 @@
 // Writes the entries of a layer below `/`, one after the other, without waiting.
 import { closeSync, lstatSync, writeSync } from "node:fs";
-import { EngineError, isErrno, storageError } from "../core/errors.ts";
+import { EngineError, errnoOf, isErrno, storageError } from "../core/errors.ts";
 import {
   attributesOf,
   showTarText,
@@ -226,7 +226,7 @@ function explaining(name: TarText, work: () => void): void {
     work();
   } catch (thrown) {
     if (thrown instanceof EngineError) throw thrown;
-    const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+    const code = errnoOf(thrown);
     const words = layerErrors[code];
     if (words !== undefined) throw tarInvalid(`${words} (${code}${callOf(thrown)})`, name);
     throw storageError(thrown, `unpacking ${showTarText(name)}`);

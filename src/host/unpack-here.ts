@@ -8,7 +8,7 @@ import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createZstdDecompress } from "node:zlib";
-import { EngineError, storageError } from "../core/errors.ts";
+import { EngineError, errnoOf, messageOf, storageError } from "../core/errors.ts";
 import type { LayerRequest } from "../core/host.ts";
 import { compressionOf, tarInvalid } from "../core/tar-header.ts";
 import { TarReader, type TarSink } from "../core/tar-reader.ts";
@@ -82,9 +82,8 @@ async function readPlain(archive: number, use: (chunk: Uint8Array) => void): Pro
   try {
     await pipeline(Readable.from(chunksOf(archive)), unpacker, useAll);
   } catch (thrown) {
-    const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
-    if (!/^(?:Z_|ZSTD_|ERR_)/.test(code) || !(thrown instanceof Error)) throw thrown;
-    throw tarInvalid(`its ${compression} is damaged: ${thrown.message}`);
+    if (!/^(?:Z_|ZSTD_|ERR_)/.test(errnoOf(thrown))) throw thrown;
+    throw tarInvalid(`its ${compression} is damaged: ${messageOf(thrown)}`);
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // It has a format number. A file of a newer format is left alone; one that is no JSON of this shape
 // is damaged. Both are told apart, because the second one is in the way and the first one is not.
-import { EngineError } from "../../core/errors.ts";
+import { EngineError, messageOf } from "../../core/errors.ts";
 import type { ManagedPlugin, PluginConfig, PluginId, PluginSettings } from "../../core/plugin.ts";
 import {
   CONFIG_BYTES_MAX,
@@ -126,7 +126,7 @@ export function parseRecord(text: string, id: PluginId): PluginRecord {
     return recordOf(new GoFields(JSON.parse(text), { struct: "record", path: "" }), id);
   } catch (error) {
     if (error instanceof NewerRecord) throw error;
-    const why = error instanceof Error ? error.message : String(error);
+    const why = messageOf(error);
     throw new EngineError("storage.failed", `plugin.json of ${id} is damaged: ${why}`, {
       cause: error,
     });

@@ -1,5 +1,5 @@
 // The installed plugins in memory, as their records on disk say; every change goes through here.
-import { EngineError, toEngineError } from "../../core/errors.ts";
+import { EngineError, messageOf, toEngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { PluginId } from "../../core/plugin.ts";
@@ -53,7 +53,7 @@ export class PluginTable {
 
   #skip(id: PluginId, thrown: unknown): void {
     const { files, log, randomHex } = this.#parts;
-    const error = thrown instanceof Error ? thrown.message : String(thrown);
+    const error = messageOf(thrown);
     if (thrown instanceof NewerRecord) {
       this.#hasUnread = true;
       log.error("a plugin of a newer Holdfast is left alone", { plugin: id, error });

@@ -1,7 +1,7 @@
 // Whom a TLS connection believes: the system's authorities, and Docker's certificate directories.
 import fs from "node:fs";
 import path from "node:path";
-import { EngineError, isErrno } from "../../core/errors.ts";
+import { EngineError, isErrno, messageOf } from "../../core/errors.ts";
 import { isInsecure, isLoopback, type RegistrySettings } from "./addresses.ts";
 
 /** What node:tls takes. Keys are in it: never printed. */
@@ -77,7 +77,7 @@ function pem(directory: string, name: string): string {
 }
 
 function unreadable(file: string, cause: unknown): EngineError {
-  const text = cause instanceof Error ? cause.message : String(cause);
+  const text = messageOf(cause);
   return new EngineError("config.invalid", `${file} cannot be read: ${text}`, { cause });
 }
 

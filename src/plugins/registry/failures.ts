@@ -1,5 +1,5 @@
 // What goes wrong on the way to a registry, in Docker's words, and what it means for the next step.
-import { EngineError, isErrno } from "../../core/errors.ts";
+import { EngineError, errnoOf, isErrno, messageOf } from "../../core/errors.ts";
 
 /**
  * "refused": nobody is there. "no-tls": it does not speak TLS. "tls": it does, and is not who it
@@ -108,7 +108,7 @@ function isReason(value: unknown): value is FailureReason {
 }
 
 function reasonOf({ url, isConnecting }: FailedRequest, thrown: unknown): FailureReason {
-  const code = codeOf(thrown);
+  const code = errnoOf(thrown);
   if (refusedCodes.has(code)) return "refused";
   if (code === "ETIMEDOUT") return "silent";
   if (code.startsWith("HPE_")) return "malformed";
@@ -116,14 +116,6 @@ function reasonOf({ url, isConnecting }: FailedRequest, thrown: unknown): Failur
   if (tlsCodes.test(code)) return "tls";
   // A server that knows no TLS may also just hang up on what it cannot read.
   return isConnecting && url.protocol === "https:" ? "no-tls" : "cut";
-}
-
-function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
-}
-
-function codeOf(thrown: unknown): string {
-  return thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
 }
 
 function textOf(request: FailedRequest, reason: FailureReason, thrown: unknown): string {
@@ -141,14 +133,14 @@ function textOf(request: FailedRequest, reason: FailureReason, thrown: unknown):
   }
   if (reason === "tls") return tlsText(thrown, hostname);
   if (reason === "malformed") return "malformed HTTP response";
-  if (reason === "no-tls" && noTls.test(`${codeOf(thrown)} ${given}`)) {
+  if (reason === "no-tls" && noTls.test(`${errnoOf(thrown)} ${given}`)) {
     return "http: server gave HTTP response to HTTPS client";
   }
   return reason === "cut" || reason === "no-tls" ? "unexpected EOF" : given;
 }
 
 function tlsText(thrown: unknown, hostname: string): string {
-  const code = codeOf(thrown);
+  const code = errnoOf(thrown);
   if (/ALTNAME|HOSTNAME/.test(code)) return `x509: certificate is not valid for ${hostname}`;
   if (/EXPIRED|NOT_YET_VALID/.test(code)) {
     return "x509: certificate has expired or is not yet valid";

@@ -4,7 +4,7 @@
 import type { Stats } from "node:fs";
 import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { EngineError, isErrno } from "../../core/errors.ts";
+import { EngineError, isErrno, messageOf } from "../../core/errors.ts";
 import type { PluginDevice } from "../../core/plugin.ts";
 
 /** As the OCI runtime specification has it. */
@@ -55,7 +55,7 @@ async function devicesAt(path: string): Promise<readonly DeviceNode[]> {
     nodes = facts.isDirectory() ? await nodesBelow(real, path) : [];
   } catch (error) {
     if (isErrno(error, "ENOENT")) throw missing(path, "no such file or directory");
-    throw missing(path, error instanceof Error ? error.message : String(error));
+    throw missing(path, messageOf(error));
   }
   if (nodes.length === 0) throw missing(path, "not a device node");
   return nodes;

@@ -1,5 +1,6 @@
 // When a plugin has come up: its socket accepts a connection.
 import { setTimeout as pause } from "node:timers/promises";
+import { errnoOf, messageOf } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { connectTo } from "../protocol/address.ts";
 
@@ -53,13 +54,8 @@ async function connect(socketPath: string): Promise<string | undefined> {
     socket.destroy();
     return undefined;
   } catch (error) {
-    const { message, code = "" }: NodeJS.ErrnoException = toError(error);
-    return connectWords[code] ?? message;
+    return connectWords[errnoOf(error)] ?? messageOf(error);
   } finally {
     clearTimeout(timer);
   }
-}
-
-function toError(thrown: unknown): Error {
-  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

@@ -1,4 +1,5 @@
 // Keeps an eye on the directories of socket plugins: told by the kernel, and by the clock.
+import { messageOf } from "../../core/errors.ts";
 import type { Log } from "../../core/operation.ts";
 import {
   type FoundPlugin,
@@ -80,7 +81,7 @@ export class SocketDiscovery {
       if (!this.#isStopped) found(plugins);
       this.#lastTrouble = "";
     } catch (error) {
-      const words = error instanceof Error ? error.message : String(error);
+      const words = messageOf(error);
       if (words !== this.#lastTrouble) {
         log.warn("the directories of plugins cannot be looked through", { error: words });
       }

@@ -2,7 +2,7 @@
 import type { Dirent } from "node:fs";
 import { readdir, readFile, realpath, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { isErrno } from "../../core/errors.ts";
+import { isErrno, messageOf } from "../../core/errors.ts";
 import { type DriverName, parseDriverName } from "../../core/names.ts";
 import type { PluginAddress } from "../protocol/address.ts";
 import { parseJsonSpec, parseSpec, SPEC_BYTES_MAX } from "./spec-file.ts";
@@ -112,7 +112,7 @@ async function lookAt(path: string, name: DriverName): Promise<FoundPlugin | und
     const socket = address.kind === "unix" ? await fileAt(address.path) : undefined;
     return { name, address, reason: "", life: `${path} ${text} ${socket?.life ?? ""}` };
   } catch (error) {
-    const words = error instanceof Error ? error.message : String(error);
+    const words = messageOf(error);
     return { name, address: undefined, reason: `${path}: ${words}`, life: `${path} ${file.life}` };
   }
 }

@@ -2,7 +2,7 @@
 import { createWriteStream, openSync, rmSync } from "node:fs";
 import { pipeline } from "node:stream/promises";
 import { createGunzip, createGzip } from "node:zlib";
-import { EngineError, storageError } from "../../core/errors.ts";
+import { EngineError, errnoOf, messageOf, storageError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import { compressionOf, type TarEntry, type TarText, tarInvalid } from "../../core/tar-header.ts";
 import { TarReader, type TarSink } from "../../core/tar-reader.ts";
@@ -214,8 +214,9 @@ function failureOf(thrown: unknown): unknown {
     if (thrown.code !== "plugin.image_invalid" || isDocker.test(thrown.message)) return thrown;
     return tarInvalid(`failed to read from tar: ${thrown.message}`, "", thrown);
   }
-  if (!(thrown instanceof Error)) return thrown;
-  const code = "code" in thrown ? String(thrown.code) : "";
-  if (code.startsWith("Z_")) return tarInvalid(`failed to read from tar: ${thrown.message}`);
-  return "syscall" in thrown ? storageError(thrown, "writing the layer of a plugin") : thrown;
+  if (errnoOf(thrown).startsWith("Z_")) {
+    return tarInvalid(`failed to read from tar: ${messageOf(thrown)}`);
+  }
+  const isSystems = thrown instanceof Error && "syscall" in thrown;
+  return isSystems ? storageError(thrown, "writing the layer of a plugin") : thrown;
 }
