@@ -50,7 +50,7 @@ export function tryParsePluginReference(text: string): PluginReference | undefin
   if (text === "" || text.length > REFERENCE_CHARACTERS_MAX) return undefined;
   const at = text.indexOf("@");
   const digest = at < 0 ? null : text.slice(at + 1);
-  if (digest !== null && !digestPattern.test(digest)) return undefined;
+  if (digest !== null && !isDigest(digest)) return undefined;
   const named = at < 0 ? text : text.slice(0, at);
   const colon = named.lastIndexOf(":");
   const hasTag = colon > named.lastIndexOf("/");
@@ -71,6 +71,11 @@ export function tryParsePluginReference(text: string): PluginReference | undefin
 export function canonicalPluginName(text: string): string | undefined {
   const reference = tryParsePluginReference(text);
   return reference === undefined || reference.digest !== null ? undefined : reference.familiar;
+}
+
+/** Whether it is `sha256:` and 64 lower-case hex digits: the only digests there are here. */
+export function isDigest(text: string): boolean {
+  return digestPattern.test(text);
 }
 
 /** Whether it is `HOST[:PORT]` as it stands in references. */

@@ -85,8 +85,13 @@ export interface PluginHost {
   lookAgain(): Promise<void>;
 }
 
-/** A managed plugin's id: 64 lower-case hex digits. */
+/** A managed plugin's id: 64 lower-case hex digits. It becomes a part of paths. */
 export type PluginId = string;
+
+/** Whether a text has the form of an id. */
+export function isPluginId(text: string): boolean {
+  return /^[0-9a-f]{64}$/.test(text);
+}
 
 /** What a plugin wants beyond the default, in Docker's form and order. */
 export interface PluginPrivilege {

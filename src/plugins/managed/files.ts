@@ -12,8 +12,7 @@
 // leftover, and goes with the next start.
 import fs from "node:fs";
 import { EngineError, isErrno, storageError } from "../../core/errors.ts";
-import type { PluginId } from "../../core/plugin.ts";
-import { isPluginId } from "./naming.ts";
+import { isPluginId, type PluginId } from "../../core/plugin.ts";
 import { isRootfsName, type PluginRecord, RECORD_BYTES_MAX, renderRecord } from "./record.ts";
 
 /** Of the plugins' own directories: root's alone, as of dockerd. */

@@ -5,13 +5,7 @@ import { goQuote, NAME_BYTES_MAX } from "../../core/names.ts";
 import type { PluginId } from "../../core/plugin.ts";
 import { canonicalPluginName, parsePluginReference } from "../../core/plugin-reference.ts";
 
-const wholeId = /^[0-9a-f]{64}$/;
 const partOfId = /^[0-9a-f]{1,63}$/;
-
-/** Whether a text has the form of an id. */
-export function isPluginId(text: string): text is PluginId {
-  return wholeId.test(text);
-}
 
 /**
  * The plugin that Docker takes a text for: whole ids first, then names, then beginnings of ids; a

@@ -3,7 +3,14 @@
 // It has a format number. A file of a newer format is left alone; one that is no JSON of this shape
 // is damaged. Both are told apart, because the second one is in the way and the first one is not.
 import { EngineError, messageOf } from "../../core/errors.ts";
-import type { ManagedPlugin, PluginConfig, PluginId, PluginSettings } from "../../core/plugin.ts";
+import {
+  isPluginId,
+  type ManagedPlugin,
+  type PluginConfig,
+  type PluginId,
+  type PluginSettings,
+} from "../../core/plugin.ts";
+import { isDigest } from "../../core/plugin-reference.ts";
 import {
   CONFIG_BYTES_MAX,
   deviceOf,
@@ -14,7 +21,6 @@ import {
   renderPluginConfig,
 } from "./config.ts";
 import { GoFields } from "./go-fields.ts";
-import { isPluginId } from "./naming.ts";
 
 export const RECORD_FORMAT = 1;
 /** Two versions, each with its config and settings in the words of the config. */
@@ -204,7 +210,7 @@ function required(fields: GoFields, name: string): string {
 
 function digestOf(fields: GoFields, name: string): string {
   const text = fields.text(name);
-  if (!/^sha256:[0-9a-f]{64}$/.test(text)) throw new Error(`${name} is no digest`);
+  if (!isDigest(text)) throw new Error(`${name} is no digest`);
   return text;
 }
 

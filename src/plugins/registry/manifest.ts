@@ -1,5 +1,6 @@
 // Manifests: what a registry says of one version of a plugin, read and written.
 import { EngineError } from "../../core/errors.ts";
+import { isDigest } from "../../core/plugin-reference.ts";
 import {
   CONFIG_BYTES_MAX,
   LAYER_COUNT_MAX,
@@ -40,8 +41,6 @@ const imageConfigTypes = new Set([
   "application/octet-stream",
   "",
 ]);
-
-const digestPattern = /^sha256:[0-9a-f]{64}$/;
 
 /** A blob, as manifests name them. */
 export interface Descriptor {
@@ -131,7 +130,7 @@ function descriptorOf(value: unknown, what: string): Descriptor {
   const mediaType = member(value, "mediaType");
   const isGood =
     typeof digest === "string" &&
-    digestPattern.test(digest) &&
+    isDigest(digest) &&
     typeof size === "number" &&
     Number.isSafeInteger(size) &&
     size >= 0;

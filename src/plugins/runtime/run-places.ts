@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { EngineError } from "../../core/errors.ts";
-import type { PluginId } from "../../core/plugin.ts";
+import { isPluginId, type PluginId } from "../../core/plugin.ts";
 
 /** Sockets have paths of at most 107 bytes: the id alone would take 64. */
 const SHORT_ID_DIGITS = 16;
@@ -63,7 +63,7 @@ export function runtimeDirectory({ runDirectory }: Pick<RunDirectories, "runDire
 
 /** Throws `internal.bug` for what is no id: it becomes part of paths. */
 export function runPlaces(directories: RunDirectories, id: PluginId): RunPlaces {
-  if (!/^[\da-f]{64}$/.test(id)) throw new EngineError("internal.bug", `no plugin's id: ${id}`);
+  if (!isPluginId(id)) throw new EngineError("internal.bug", `no plugin's id: ${id}`);
   const bundle = join(bundlesDirectory(directories), id);
   return {
     bundle,

@@ -6,7 +6,7 @@ import fs from "node:fs";
 import { dirname } from "node:path";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
-import type { PluginId, PluginLogLine } from "../../core/plugin.ts";
+import { isPluginId, type PluginId, type PluginLogLine } from "../../core/plugin.ts";
 import { OciRuntime } from "./oci-runtime.ts";
 import { PluginContainer } from "./plugin-container.ts";
 import { PluginLog } from "./plugin-log.ts";
@@ -170,8 +170,7 @@ export class PluginRuntime {
     const folders = [bundlesDirectory, runtimeDirectory, mountsDirectory].map((of) =>
       of(this.#parts),
     );
-    const names = folders.flatMap(namesIn).filter((name) => /^[\da-f]{64}$/.test(name));
-    return [...new Set(names)];
+    return [...new Set(folders.flatMap(namesIn).filter(isPluginId))];
   }
 
   #beginToLook(): void {

@@ -7,12 +7,12 @@ import fs from "node:fs";
 import { open, readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import { EngineError, isErrno, storageError } from "../../core/errors.ts";
+import { isDigest } from "../../core/plugin-reference.ts";
 import { type Ingest, openIngest, syncDirectory } from "./ingest.ts";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
 const READ_BYTES = 1024 * 1024;
-const digestPattern = /^sha256:([0-9a-f]{64})$/;
 
 /** Two stores of one directory disturb each other. */
 export class BlobStore {
@@ -40,8 +40,7 @@ export class BlobStore {
 
   /** Where a blob is or would be: absolute. Throws `plugin.image_invalid` for what is no digest. */
   path(digest: string): string {
-    const hex = digestPattern.exec(digest)?.[1];
-    if (hex !== undefined) return path.join(this.#whole, hex);
+    if (isDigest(digest)) return path.join(this.#whole, digest.slice("sha256:".length));
     throw new EngineError("plugin.image_invalid", "invalid checksum digest format");
   }
 
