@@ -1,13 +1,15 @@
 // Where a registry is, in which order its addresses are tried, and how far each is trusted.
-import { EngineError } from "../../core/errors.ts";
 
 /** What the administrator says of registries. */
 export interface RegistrySettings {
   /** `HOST[:PORT]` exactly as in references: no proof of identity is asked of these. */
   readonly insecure: readonly string[];
-  /** URLs, in order, that stand in for Docker Hub when something is pulled. */
+  /**
+   * Stand in for Docker Hub when something is pulled, in order: `http://…` or `https://…` without
+   * user, query, fragment, and slash at the end.
+   */
   readonly mirrors: readonly string[];
-  /** As `/etc/docker/certs.d`: `<HOST[:PORT]>/*.crt`, `*.cert` with `*.key`. */
+  /** Absolute; as `/etc/docker/certs.d`: `<HOST[:PORT]>/*.crt`, `*.cert` with `*.key`. */
   readonly certificates: string;
 }
 
@@ -24,7 +26,7 @@ export interface RegistryAddress {
 const HUB = "docker.io";
 const HUB_SERVER = "registry-1.docker.io";
 
-/** Never empty; the original is last. Throws `config.invalid` for a mirror that is no URL. */
+/** Never empty; the original is last. */
 export function addressesOf(
   host: string,
   settings: RegistrySettings,
@@ -40,16 +42,8 @@ export function originalOf(host: string, settings: RegistrySettings): RegistryAd
   return { host, bases: [`https://${server}`, ...plain], isMirror: false };
 }
 
-function mirrorOf(text: string): RegistryAddress {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const isGood =
-    url !== undefined &&
-    /^https?:$/.test(url.protocol) &&
-    [url.username, url.password, url.search, url.hash].every((part) => part === "");
-  if (!isGood) {
-    throw new EngineError("config.invalid", "a registry mirror is not an http or https URL");
-  }
-  return { host: url.host, bases: [url.href.replace(/\/+$/, "")], isMirror: true };
+function mirrorOf(base: string): RegistryAddress {
+  return { host: new URL(base).host, bases: [base], isMirror: true };
 }
 
 /** This machine itself, by a name that needs no look-up. `hostname` as in a URL. */
@@ -61,9 +55,14 @@ export function isLoopback(hostname: string): boolean {
   );
 }
 
+/** The same of a host, with its port where one is given. */
+export function isLoopbackHost(host: string): boolean {
+  return isLoopback(host.replace(/:\d+$/, "").toLowerCase());
+}
+
 /** Whether a host, with its port, may be spoken to without TLS. */
 export function mayBePlain(host: string, settings: RegistrySettings): boolean {
-  return isInsecure(host, settings) || isLoopback(host.replace(/:\d+$/, "").toLowerCase());
+  return isInsecure(host, settings) || isLoopbackHost(host);
 }
 
 /** Whether the administrator lists it. */

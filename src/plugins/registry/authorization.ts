@@ -7,8 +7,8 @@ import type { RegistryAuth } from "../../core/plugin.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { Answer } from "./exchange.ts";
 import { TOKEN_ANSWER_BYTES_MAX } from "./limits.ts";
+import { member, parseJson, readWhole, refusal } from "./read-answer.ts";
 import { Secret, withoutSecrets } from "./secret.ts";
-import { member, parseJson, readWhole, refusal } from "./words.ts";
 
 /** A request to a token server, which may not lead elsewhere. */
 export interface TokenRequest {

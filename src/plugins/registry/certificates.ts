@@ -2,7 +2,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { EngineError, isErrno, messageOf } from "../../core/errors.ts";
-import { isInsecure, isLoopback, type RegistrySettings } from "./addresses.ts";
+import { isInsecure, isLoopbackHost, type RegistrySettings } from "./addresses.ts";
 
 /** What node:tls takes. Keys are in it: never printed. */
 export interface TlsTrust {
@@ -31,9 +31,7 @@ export function trustFor(host: string, settings: RegistrySettings): TlsTrust {
   const directory = path.join(settings.certificates, host);
   const names = host.includes("/") || host.startsWith(".") ? [] : namesIn(directory);
   const own = names.filter((name) => name.endsWith(".crt")).map((name) => pem(directory, name));
-  const isBelieved =
-    isInsecure(host, settings) ||
-    (own.length === 0 && isLoopback(host.replace(/:\d+$/, "").toLowerCase()));
+  const isBelieved = isInsecure(host, settings) || (own.length === 0 && isLoopbackHost(host));
   const authorities = [...systemAuthorities(), ...own];
   return {
     ...(authorities.length === 0 ? {} : { ca: authorities }),

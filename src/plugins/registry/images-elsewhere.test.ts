@@ -8,8 +8,8 @@ import { callWith, registryBench, shortDeadlines } from "../../../test/support/r
 import { silentLog } from "../../core/operation.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
 import { digestOf } from "../store/blobs.ts";
+import { BlobProgress } from "./blob-progress.ts";
 import { downloadLayer } from "./layer-download.ts";
-import { BlobProgress } from "./layer-progress.ts";
 import { LAYER_TYPE } from "./manifest.ts";
 import { RepositorySession } from "./session.ts";
 

@@ -5,17 +5,18 @@ import type { Log, Operation } from "../../core/operation.ts";
 import type { LoginRequest, RegistryCall, RegistryLogin, TellProgress } from "../../core/plugin.ts";
 import type { PluginReference } from "../../core/plugin-reference.ts";
 import { type BlobStore, digestOf } from "../store/blobs.ts";
+import { notAsNamed } from "../store/ingest.ts";
 import {
   addressesOf,
   originalOf,
   type RegistryAddress,
   type RegistrySettings,
 } from "./addresses.ts";
+import { BlobProgress, shortId } from "./blob-progress.ts";
 import { uploadBlob } from "./blob-upload.ts";
 import type { Answer } from "./exchange.ts";
 import { isPassing, whileDoing } from "./failures.ts";
 import { downloadLayer } from "./layer-download.ts";
-import { BlobProgress, shortId } from "./layer-progress.ts";
 import {
   ATTEMPT_COUNT_MAX,
   CONFIG_BYTES_MAX,
@@ -27,8 +28,8 @@ import {
 import { logIn } from "./login.ts";
 import { acceptedManifestTypes, type Descriptor, parseManifest } from "./manifest.ts";
 import { eachInParallel } from "./parallel.ts";
+import { readWhole } from "./read-answer.ts";
 import { RepositorySession } from "./session.ts";
-import { readWhole } from "./words.ts";
 
 /** One version of a plugin, as far as it can be known without its layers. All of it is verified. */
 export interface ResolvedImage {
@@ -382,8 +383,5 @@ function named(reference: PluginReference, error: unknown): unknown {
 }
 
 function otherThan(expected: string, found: string): EngineError {
-  return new EngineError(
-    "plugin.image_invalid",
-    `what was read is not what was named: unexpected digest ${found}, expected ${expected}`,
-  );
+  return notAsNamed(`unexpected digest ${found}, expected ${expected}`);
 }

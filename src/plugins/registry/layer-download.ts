@@ -2,10 +2,10 @@
 // when nothing moves any more.
 import { EngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
-import type { Ingest } from "../store/ingest.ts";
+import { type Ingest, notAsNamed } from "../store/ingest.ts";
+import type { BlobProgress } from "./blob-progress.ts";
 import type { Answer } from "./exchange.ts";
 import { cutShort, isPassing } from "./failures.ts";
-import type { BlobProgress } from "./layer-progress.ts";
 import { PROGRESS_BYTES_MIN, type RegistryDeadlines, STALLED_ATTEMPT_COUNT_MAX } from "./limits.ts";
 import type { Descriptor } from "./manifest.ts";
 import type { RepositorySession } from "./session.ts";
@@ -121,18 +121,11 @@ function refuseOtherSize(answer: Answer, layer: Descriptor, from: number): void 
   const length = answer.header("content-length");
   if (length === undefined || Number(length) === layer.size - from) return;
   answer.close();
-  throw new EngineError(
-    "plugin.image_invalid",
-    `what was read is not what was named: ${layer.digest} has ${Number(length) + from} bytes, ` +
-      `expected ${layer.size}`,
-    { details: { expected: layer.digest } },
-  );
+  const text = `${layer.digest} has ${Number(length) + from} bytes, expected ${layer.size}`;
+  throw notAsNamed(text, { expected: layer.digest });
 }
 
 function longer(layer: Descriptor): EngineError {
-  return new EngineError(
-    "plugin.image_invalid",
-    `what was read is not what was named: ${layer.digest} has more than ${layer.size} bytes`,
-    { details: { expected: layer.digest } },
-  );
+  const text = `${layer.digest} has more than ${layer.size} bytes`;
+  return notAsNamed(text, { expected: layer.digest });
 }

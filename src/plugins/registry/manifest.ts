@@ -7,7 +7,7 @@ import {
   MANIFEST_BYTES_MAX,
   TOTAL_BYTES_MAX,
 } from "./limits.ts";
-import { member, parseJson } from "./words.ts";
+import { member, parseJson } from "./read-answer.ts";
 
 /** What marks a plugin. */
 export const PLUGIN_CONFIG_TYPE = "application/vnd.docker.plugin.v1+json";

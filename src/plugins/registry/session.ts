@@ -12,7 +12,7 @@ import {
 } from "./addresses.ts";
 import { Authorizer, type TokenRequest } from "./authorization.ts";
 import { type TlsTrust, trustFor } from "./certificates.ts";
-import { type Answer, exchange, type FileBody, type Method } from "./exchange.ts";
+import { type Answer, type Exchange, exchange, type FileBody, type Method } from "./exchange.ts";
 import { failureReason, isPassing, isSilence, passingStatuses, printable } from "./failures.ts";
 import {
   ATTEMPT_COUNT_MAX,
@@ -20,8 +20,8 @@ import {
   RETRY_AFTER_MS_MAX,
   type RegistryDeadlines,
 } from "./limits.ts";
+import { refusal } from "./read-answer.ts";
 import type { Secret } from "./secret.ts";
-import { refusal } from "./words.ts";
 
 export interface SessionParts {
   readonly address: RegistryAddress;
@@ -241,7 +241,7 @@ export class RepositorySession {
   }
 
   #exchange(request: SessionRequest, url: URL): Promise<Answer> {
-    const { call, deadlines } = this.#parts;
+    const { call } = this.#parts;
     const isOurs = this.#isOurs(url);
     const authorization = isOurs ? this.#authorizer.header : undefined;
     const meta = isOurs && !this.isMirror ? call.metaHeaders.filter(isSendable) : [];
@@ -249,40 +249,33 @@ export class RepositorySession {
       name,
       typeof value === "string" ? value : [...value],
     ]);
+    const headers = { ...Object.fromEntries(meta), ...Object.fromEntries(given) };
+    return this.#ask({ method: request.method, url, headers, authorization, body: request.body });
+  }
+
+  /** One request to anywhere, with what all of ours have. */
+  #ask({ method, url, headers, authorization, body }: OwnRequest): Promise<Answer> {
     return exchange({
-      method: request.method,
+      method,
       url,
       headers: {
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",
-        ...Object.fromEntries(meta),
-        ...Object.fromEntries(given),
+        ...headers,
         ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
       },
-      body: request.body,
+      body,
       trust: this.#trust(url),
-      deadlines,
+      deadlines: this.#parts.deadlines,
       signal: this.#signal,
     });
   }
 
-  async #askForToken({ method, url, authorization, body }: TokenRequest): Promise<Answer> {
-    const form = body === undefined ? {} : { "content-type": "application/x-www-form-urlencoded" };
+  async #askForToken(request: TokenRequest): Promise<Answer> {
+    const form = { "content-type": "application/x-www-form-urlencoded" };
+    const headers = request.body === undefined ? {} : form;
     for (let attempt = 1; ; attempt += 1) {
-      const answer = await exchange({
-        method,
-        url,
-        headers: {
-          "user-agent": USER_AGENT,
-          "accept-encoding": "identity",
-          ...form,
-          ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
-        },
-        body,
-        trust: this.#trust(url),
-        deadlines: this.#parts.deadlines,
-        signal: this.#signal,
-      });
+      const answer = await this.#ask({ ...request, headers });
       if (attempt === ATTEMPT_COUNT_MAX || !passingStatuses.has(answer.status)) return answer;
       answer.close();
       await this.pause(attempt, answer.header("retry-after"));
@@ -296,6 +289,10 @@ export class RepositorySession {
     this.#trusts.set(host, trust);
     return trust;
   }
+}
+
+interface OwnRequest extends Pick<Exchange, "method" | "url" | "headers" | "body"> {
+  readonly authorization: Secret | undefined;
 }
 
 function isFile(body: Uint8Array | FileBody | undefined): boolean {

@@ -2,7 +2,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { EngineError, storageError } from "../../core/errors.ts";
+import { EngineError, type ErrorDetails, storageError } from "../../core/errors.ts";
 
 const FILE_MODE = 0o600;
 
@@ -112,9 +112,7 @@ export class Ingest {
       this.#bytes === size
         ? `unexpected digest ${digest}, expected ${expected.digest}`
         : `${expected.digest} has ${this.#bytes} bytes, expected ${size}`;
-    throw new EngineError("plugin.image_invalid", `what was read is not what was named: ${text}`, {
-      details: { expected: expected.digest, found: digest },
-    });
+    throw notAsNamed(text, { expected: expected.digest, found: digest });
   }
 
   #end(): void {
@@ -122,6 +120,12 @@ export class Ingest {
     this.#hasEnded = true;
     this.#parts.ended();
   }
+}
+
+/** A blob that is not what its name, a manifest or a registry says of it. */
+export function notAsNamed(text: string, details: ErrorDetails = {}): EngineError {
+  const message = `what was read is not what was named: ${text}`;
+  return new EngineError("plugin.image_invalid", message, { details });
 }
 
 /** Makes names in a directory durable. Throws the system's error. */
