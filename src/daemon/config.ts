@@ -9,12 +9,9 @@ import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash/budg
 import { type TrashDefaults, trashDefaults } from "../engine/trash/policy.ts";
 import { parseRetention, RETENTION_RULE, type Retention } from "../engine/trash/retention.ts";
 import type { LogLevel } from "../host/logs.ts";
-import {
-  type PluginPlaces,
-  type RegistryPlaces,
-  readPluginPlaces,
-  readRegistryPlaces,
-} from "./plugin-settings.ts";
+import type { RegistrySettings } from "../plugins/registry/addresses.ts";
+import type { PluginDirectories } from "../plugins/sockets/find-plugins.ts";
+import { readPluginDirectories, readRegistrySettings } from "./plugin-settings.ts";
 import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 
 export interface DaemonConfig {
@@ -25,8 +22,8 @@ export interface DaemonConfig {
   /** Absolute path of the socket of the volume driver; undefined: none is wanted. */
   readonly pluginSocket: string | undefined;
   /** Where other plugins are looked for, and how registries are reached. */
-  readonly plugins: PluginPlaces;
-  readonly registry: RegistryPlaces;
+  readonly plugins: PluginDirectories;
+  readonly registry: RegistrySettings;
   /** See `holdGraces`. */
   readonly holdGraceMs: number;
   readonly violationPolicy: ViolationPolicy;
@@ -66,12 +63,12 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
     root: path.resolve(only("root", value("root")) ?? places.root),
     sockets: (value("host") ?? [places.host]).map(socketPath),
     pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
-    plugins: readPluginPlaces({
+    plugins: readPluginDirectories({
       sockets: only("plugin-sockets", value("plugin-sockets")),
       specs: value("plugin-specs"),
       isRoot: userId === 0,
     }),
-    registry: readRegistryPlaces({
+    registry: readRegistrySettings({
       insecure: value("insecure-registry"),
       mirrors: value("registry-mirror"),
       certificates: only("registry-certs", value("registry-certs")),

@@ -2,23 +2,9 @@
 import { isIP } from "node:net";
 import path from "node:path";
 import { EngineError } from "../core/errors.ts";
+import type { RegistrySettings } from "../plugins/registry/addresses.ts";
+import type { PluginDirectories } from "../plugins/sockets/find-plugins.ts";
 import { type Setting, settings } from "./settings.ts";
-
-export interface PluginPlaces {
-  /** Absolute directory of plugins' sockets; undefined: none is looked for. */
-  readonly sockets: string | undefined;
-  /** Absolute directories of `NAME.spec` and `NAME.json`, the first goes before. */
-  readonly specs: readonly string[];
-}
-
-export interface RegistryPlaces {
-  /** `HOST`, `HOST:PORT` or `ADDRESS/BITS`, in lower case; those of this machine are not in it. */
-  readonly insecure: readonly string[];
-  /** `http://…` or `https://…`, without a slash at the end. */
-  readonly mirrors: readonly string[];
-  /** Absolute directory that has `HOST[:PORT]/ca.crt` and its like. */
-  readonly certificates: string;
-}
 
 /** The files' places that Docker has; its page names them, `plugin-specs` shows them as a text. */
 const defaultSpecs: readonly string[] = ["/etc/docker/plugins", "/usr/lib/docker/plugins"];
@@ -27,11 +13,11 @@ const hostPattern =
   /^(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)*|\[[0-9a-f:]+\])$/;
 
 /** Throws `config.invalid`. */
-export function readPluginPlaces(given: {
+export function readPluginDirectories(given: {
   readonly sockets: string | undefined;
   readonly specs: readonly string[] | undefined;
   readonly isRoot: boolean;
-}): PluginPlaces {
+}): PluginDirectories {
   const { default: ofRoot, defaultOfUsers } = settings["plugin-sockets"];
   const sockets = given.sockets ?? (given.isRoot ? ofRoot : defaultOfUsers);
   const specs = given.specs ?? (given.isRoot ? defaultSpecs : ["none"]);
@@ -46,11 +32,11 @@ export function readPluginPlaces(given: {
 }
 
 /** Throws `config.invalid`. */
-export function readRegistryPlaces(given: {
+export function readRegistrySettings(given: {
   readonly insecure: readonly string[] | undefined;
   readonly mirrors: readonly string[] | undefined;
   readonly certificates: string | undefined;
-}): RegistryPlaces {
+}): RegistrySettings {
   const { insecure = [], mirrors = [], certificates } = given;
   return {
     insecure: insecure.map(registryHost),

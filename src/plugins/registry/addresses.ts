@@ -2,7 +2,11 @@
 
 /** What the administrator says of registries. */
 export interface RegistrySettings {
-  /** `HOST[:PORT]` exactly as in references: no proof of identity is asked of these. */
+  /**
+   * `HOST` or `HOST:PORT` as in references, in whatever case: no proof of identity is asked of
+   * these. Those of this machine need not be in it. The setting takes networks (`ADDRESS/BITS`)
+   * too, which nothing here compares with anything yet.
+   */
   readonly insecure: readonly string[];
   /**
    * Stand in for Docker Hub when something is pulled, in order: `http://…` or `https://…` without

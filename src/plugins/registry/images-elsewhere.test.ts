@@ -124,7 +124,7 @@ describe("unreachable", () => {
 
 describe("mirrors", () => {
   test("stand in for Docker Hub, without its passwords", async () => {
-    using mirrored = registryBench({ mirrors: [`http://${at.registry.host}/`] });
+    using mirrored = registryBench({ mirrors: [`http://${at.registry.host}`] });
     at.registry.add({ path: "library/plug", tag: "latest" }, [randomBytes(1000)]);
     const wanted = parsePluginReference("plug");
     const call = callWith({ ...someone, registryToken: "a-token" });

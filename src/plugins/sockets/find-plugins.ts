@@ -11,9 +11,9 @@ import { parseJsonSpec, parseSpec, SPEC_BYTES_MAX } from "./spec-file.ts";
 const ENTRIES_MAX = 1_000;
 
 export interface PluginDirectories {
-  /** Of NAME.sock; undefined: nowhere. */
+  /** Absolute, of NAME.sock; undefined: none is looked for. */
   readonly sockets: string | undefined;
-  /** Of NAME.spec and NAME.json, in the order in which they count. */
+  /** Absolute, of NAME.spec and NAME.json, in the order in which they count. */
   readonly specs: readonly string[];
 }
 
