@@ -41,8 +41,6 @@ export function parsePluginConfig(bytes: Uint8Array): PluginConfig {
  */
 export function pluginConfigOf(value: unknown): PluginConfig {
   const fields = new GoFields(value, { struct: CONFIG, path: "" });
-  const rootfs =
-    fields.get("rootfs") === undefined ? undefined : fields.object("rootfs", `${CONFIG}Rootfs`);
   const config: PluginConfig = {
     description: fields.text("Description"),
     documentation: fields.text("Documentation"),
@@ -59,10 +57,7 @@ export function pluginConfigOf(value: unknown): PluginConfig {
     env: fields.objects("Env", "PluginEnv", envOf),
     args: argsOf(fields.object("Args", `${CONFIG}Args`)),
     linux: linuxOf(fields.object("Linux", `${CONFIG}Linux`)),
-    rootfs:
-      rootfs === undefined
-        ? null
-        : { type: rootfs.text("type"), diffIds: rootfs.texts("diff_ids") ?? [] },
+    rootfs: fields.objectOrNull("rootfs", `${CONFIG}Rootfs`, rootfsOf),
   };
   refuseUnsound(config);
   return config;
@@ -93,12 +88,23 @@ function userOf(fields: GoFields): PluginConfig["user"] {
   return uid === 0 && gid === 0 ? null : { uid, gid };
 }
 
-/** One mount; also what settings hold. */
-export function mountOf(fields: GoFields): PluginMount {
+function rootfsOf(fields: GoFields): NonNullable<PluginConfig["rootfs"]> {
+  return { type: fields.text("type"), diffIds: fields.texts("diff_ids") ?? [] };
+}
+
+/** What everything that can be set has. */
+function settableOf(fields: GoFields): Pick<PluginMount, "name" | "description" | "settable"> {
   return {
     name: fields.text("Name"),
     description: fields.text("Description"),
     settable: fields.texts("Settable"),
+  };
+}
+
+/** One mount; also what settings hold. */
+export function mountOf(fields: GoFields): PluginMount {
+  return {
+    ...settableOf(fields),
     source: fields.textOrNull("Source"),
     destination: fields.text("Destination"),
     type: fields.text("Type"),
@@ -108,30 +114,15 @@ export function mountOf(fields: GoFields): PluginMount {
 
 /** One device; also what settings hold. */
 export function deviceOf(fields: GoFields): PluginDevice {
-  return {
-    name: fields.text("Name"),
-    description: fields.text("Description"),
-    settable: fields.texts("Settable"),
-    path: fields.textOrNull("Path"),
-  };
+  return { ...settableOf(fields), path: fields.textOrNull("Path") };
 }
 
 function envOf(fields: GoFields): PluginEnv {
-  return {
-    name: fields.text("Name"),
-    description: fields.text("Description"),
-    settable: fields.texts("Settable"),
-    value: fields.textOrNull("Value"),
-  };
+  return { ...settableOf(fields), value: fields.textOrNull("Value") };
 }
 
 function argsOf(fields: GoFields): PluginConfig["args"] {
-  return {
-    name: fields.text("Name"),
-    description: fields.text("Description"),
-    settable: fields.texts("Settable"),
-    value: fields.texts("Value"),
-  };
+  return { ...settableOf(fields), value: fields.texts("Value") };
 }
 
 function linuxOf(fields: GoFields): PluginConfig["linux"] {

@@ -83,6 +83,11 @@ export class GoFields {
     return new GoFields(value, { struct, path: `${this.#place.path}${name}.` });
   }
 
+  /** The same read; null: there is none. */
+  objectOrNull<T>(name: string, struct: string, read: (fields: GoFields) => T): T | null {
+    return this.get(name) === undefined ? null : read(this.object(name, struct));
+  }
+
   #list<T>(name: string, type: string, read: (value: unknown) => T): readonly T[] | null {
     const value = this.get(name);
     if (value === undefined) return null;

@@ -1,6 +1,6 @@
 // From an image to a version of a plugin: its blobs in the store, its layers unpacked.
 import type { Operation } from "../../core/operation.ts";
-import type { PluginConfig, TellProgress } from "../../core/plugin.ts";
+import type { PluginConfig, PullRequest, TellProgress } from "../../core/plugin.ts";
 import { shortId } from "../registry/blob-progress.ts";
 import type { ResolvedImage } from "../registry/images.ts";
 import { DOCKER_MANIFEST_TYPE, writeManifest } from "../registry/manifest.ts";
@@ -9,10 +9,11 @@ import type { Workshop } from "./parts.ts";
 import type { PluginVersion, RecordedLayer } from "./record.ts";
 
 /** No plugin is larger, unpacked: 16 GiB. */
-const UNPACKED_BYTES_MAX = 16 * 1024 ** 3;
+export const UNPACKED_BYTES_MAX = 16 * 1024 ** 3;
 /** What an archive may not fill, of what is free. */
 const FREE_SHARE_MAX = 0.9;
 const ENTRY_COUNT_MAX = 1_000_000;
+
 /**
  * Capabilities in the order of the alphabet: where Docker compares privileges it sorts those of the
  * config too, which `inspect` shows from then on (recording 07, after the upgrade).
@@ -23,23 +24,25 @@ export function withSortedCapabilities(config: PluginConfig): PluginConfig {
   return { ...config, linux: { ...config.linux, capabilities: [...capabilities].sort() } };
 }
 
+/** An image that was looked up for a request, with its config as it is kept. */
+export interface FoundImage {
+  readonly request: PullRequest;
+  readonly image: ResolvedImage;
+  readonly config: PluginConfig;
+}
+
 /**
- * Keeps the blobs of a resolved image and unpacks it into a new directory of `pluginDirectory`.
- * Throws `registry.*`, `plugin.image_invalid`, `storage.*`; what it has made by then stays.
+ * Brings an image's blobs here and unpacks it into a new directory of `pluginDirectory`. Throws
+ * `registry.*`, `plugin.image_invalid`, `storage.*`; what it has made by then stays.
  */
-export async function unpackImage(
+export async function fetchVersion(
   shop: Workshop,
-  request: {
-    readonly image: ResolvedImage;
-    readonly config: PluginConfig;
-    readonly pluginDirectory: string;
-    readonly fetch: (tell: TellProgress, operation: Operation) => Promise<unknown>;
-  },
+  { found, pluginDirectory }: { readonly found: FoundImage; readonly pluginDirectory: string },
   tell: TellProgress,
   operation: Operation,
 ): Promise<PluginVersion> {
-  const { image, config, pluginDirectory, fetch } = request;
-  await fetch(tell, operation);
+  const { request, image, config } = found;
+  await shop.images.download(image, request, tell, operation);
   await shop.store.put(image.manifest);
   await shop.store.put(image.config);
   const { layers } = image;

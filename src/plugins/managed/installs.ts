@@ -4,7 +4,6 @@ import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
   ManagedPlugin,
-  PluginConfig,
   PluginPrivilege,
   PluginPull,
   PullRequest,
@@ -16,7 +15,14 @@ import type { ResolvedImage } from "../registry/images.ts";
 import { LAYER_TYPE } from "../registry/manifest.ts";
 import { splitContext } from "../store/context.ts";
 import { CONFIG_BYTES_MAX, parsePluginConfig } from "./config.ts";
-import { packImage, unpackImage, unpackLayers, withSortedCapabilities } from "./image.ts";
+import {
+  type FoundImage,
+  fetchVersion,
+  packImage,
+  UNPACKED_BYTES_MAX,
+  unpackLayers,
+  withSortedCapabilities,
+} from "./image.ts";
 import { newPluginName } from "./naming.ts";
 import type { Workshop } from "./parts.ts";
 import { checkGranted, privilegesOf } from "./privileges.ts";
@@ -25,8 +31,6 @@ import { initialSettings } from "./settings.ts";
 
 const ID_BYTES = 32;
 const STAGING_BYTES = 8;
-/** The file system of a plugin that is made of a directory, before it is packed: 16 GiB. */
-const CONTEXT_BYTES_MAX = 16 * 1024 ** 3;
 const LAYER_FILE = "layer.tar.gz";
 
 /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
@@ -51,20 +55,14 @@ async function resolve(
   return await images.resolve(parsePluginReference(remote), call, operation);
 }
 
-/** An image that was looked up, with its config and whether its privileges were granted. */
-export interface Found {
-  readonly image: ResolvedImage;
-  readonly config: PluginConfig;
-}
-
 /** Looks an image up. Throws `plugin.reference_invalid`, `plugin.image_invalid`, `registry.*`. */
 export async function findImage(
   shop: Workshop,
   request: PullRequest,
   operation: Operation,
-): Promise<Found> {
+): Promise<FoundImage> {
   const image = await resolve(shop, request.remote, request, operation);
-  return { image, config: withSortedCapabilities(parsePluginConfig(image.config)) };
+  return { request, image, config: withSortedCapabilities(parsePluginConfig(image.config)) };
 }
 
 /** `ManagedPlugins.pull`. */
@@ -79,9 +77,9 @@ export async function beginInstall(
   return {
     name,
     run: (tell, runOperation) =>
-      build(shop, name, runOperation, async (staging) => {
+      build(shop, name, runOperation, async (pluginDirectory) => {
         checkGranted(privilegesOf(found.config), request.granted);
-        return await fetchVersion(shop, found, { request, staging }, tell, runOperation);
+        return await fetchVersion(shop, { found, pluginDirectory }, tell, runOperation);
       }),
   };
 }
@@ -117,27 +115,6 @@ function localName({ name, remote }: PullRequest): string {
   return newPluginName(remote.slice(0, remote.indexOf("@")));
 }
 
-/** Brings an image's blobs and file system here. */
-export async function fetchVersion(
-  shop: Workshop,
-  { image, config }: Found,
-  { request, staging }: { readonly request: PullRequest; readonly staging: string },
-  tell: TellProgress,
-  operation: Operation,
-): Promise<PluginVersion> {
-  return await unpackImage(
-    shop,
-    {
-      image,
-      config,
-      pluginDirectory: staging,
-      fetch: (tellMore, op) => shop.images.download(image, request, tellMore, op),
-    },
-    tell,
-    operation,
-  );
-}
-
 /** `ManagedPlugins.create`. */
 export async function createPlugin(
   shop: Workshop,
@@ -148,7 +125,7 @@ export async function createPlugin(
   const name = createdName(text);
   return await build(shop, name, operation, async (staging) => {
     const layerPath = `${staging}/${LAYER_FILE}`;
-    const limits = { configBytesMax: CONFIG_BYTES_MAX, bytesMax: CONTEXT_BYTES_MAX };
+    const limits = { configBytesMax: CONFIG_BYTES_MAX, bytesMax: UNPACKED_BYTES_MAX };
     const { config: bytes } = await splitContext(context, { layerPath, ...limits }, operation);
     const config = parsePluginConfig(bytes);
     const layer = { ...(await shop.store.adopt(layerPath)), mediaType: LAYER_TYPE };

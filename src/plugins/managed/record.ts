@@ -51,17 +51,21 @@ export interface PluginVersion {
   readonly config: PluginConfig;
 }
 
-export interface PluginRecord {
+/** A version with what somebody has set of it. */
+interface SetVersion {
+  readonly version: PluginVersion;
+  readonly settings: PluginSettings;
+}
+
+export interface PluginRecord extends SetVersion {
   readonly id: PluginId;
   readonly name: string;
   readonly isEnabled: boolean;
   /** Disabled for an upgrade alone: the next start enables it. */
   readonly isPaused: boolean;
   readonly installedAtMs: number;
-  readonly version: PluginVersion;
-  readonly settings: PluginSettings;
   /** What comes back when `version` does not start; null: it has started, or is the first one. */
-  readonly previous: { readonly version: PluginVersion; readonly settings: PluginSettings } | null;
+  readonly previous: SetVersion | null;
 }
 
 /** A record that this Holdfast cannot read, because a newer one wrote it. */
@@ -98,25 +102,21 @@ export function rootfsNamesOf({ version, previous }: PluginRecord): readonly str
 
 /** The text of the file. */
 export function renderRecord(record: PluginRecord): string {
-  const { id, name, isEnabled, isPaused, installedAtMs, version, settings, previous } = record;
+  const { id, name, isEnabled, isPaused, installedAtMs, previous } = record;
   const file = {
     format: RECORD_FORMAT,
     ...{ id, name, isEnabled, isPaused, installedAtMs },
-    version: renderVersion(version),
-    settings: renderSettings(settings),
-    previous:
-      previous === null
-        ? null
-        : {
-            version: renderVersion(previous.version),
-            settings: renderSettings(previous.settings),
-          },
+    ...renderSetVersion(record),
+    previous: previous === null ? null : renderSetVersion(previous),
   };
   return `${JSON.stringify(file, undefined, 2)}\n`;
 }
 
-function renderVersion({ config, ...version }: PluginVersion): object {
-  return { ...version, config: renderPluginConfig(config) };
+function renderSetVersion({ version: { config, ...version }, settings }: SetVersion): object {
+  return {
+    version: { ...version, config: renderPluginConfig(config) },
+    settings: renderSettings(settings),
+  };
 }
 
 function renderSettings({ mounts, env, args, devices }: PluginSettings): object {
@@ -144,23 +144,21 @@ function recordOf(fields: GoFields, id: PluginId): PluginRecord {
   if (format > RECORD_FORMAT) throw new NewerRecord(`plugin.json of ${id} has format ${format}`);
   if (format !== RECORD_FORMAT) throw new Error("it says no format");
   if (fields.text("id") !== id || !isPluginId(id)) throw new Error("it has another id");
-  const previous =
-    fields.get("previous") === undefined ? null : fields.object("previous", "previous");
   return {
     id,
     name: required(fields, "name"),
     isEnabled: fields.flag("isEnabled"),
     isPaused: fields.flag("isPaused"),
     installedAtMs: numberOf(fields, "installedAtMs"),
+    ...setVersionOf(fields),
+    previous: fields.objectOrNull("previous", "previous", setVersionOf),
+  };
+}
+
+function setVersionOf(fields: GoFields): SetVersion {
+  return {
     version: versionOf(fields.object("version", "version")),
     settings: settingsOf(fields.object("settings", "settings")),
-    previous:
-      previous === null
-        ? null
-        : {
-            version: versionOf(previous.object("version", "version")),
-            settings: settingsOf(previous.object("settings", "settings")),
-          },
   };
 }
 

@@ -16,7 +16,8 @@ import type {
   TellProgress,
 } from "../../core/plugin.ts";
 import { parsePluginConfig } from "./config.ts";
-import { collectBlobs, type Found, fetchVersion, findImage } from "./installs.ts";
+import { type FoundImage, fetchVersion } from "./image.ts";
+import { collectBlobs, findImage } from "./installs.ts";
 import type { Workshop } from "./parts.ts";
 import { checkGranted, privilegesOf } from "./privileges.ts";
 import { type PluginRecord, pluginOf, rootfsNamesOf } from "./record.ts";
@@ -34,9 +35,7 @@ export async function beginUpgrade(
   return {
     name,
     run: (tell, runOperation) =>
-      shop.table.locked(id, runOperation, () =>
-        upgrade(shop, { id, request, found }, tell, runOperation),
-      ),
+      shop.table.locked(id, runOperation, () => upgrade(shop, { id, found }, tell, runOperation)),
   };
 }
 
@@ -50,11 +49,7 @@ function checkDisabled(record: PluginRecord): PluginRecord {
 
 async function upgrade(
   shop: Workshop,
-  {
-    id,
-    request,
-    found,
-  }: { readonly id: PluginId; readonly request: PullRequest; readonly found: Found },
+  { id, found }: { readonly id: PluginId; readonly found: FoundImage },
   tell: TellProgress,
   operation: Operation,
 ): Promise<ManagedPlugin> {
@@ -62,17 +57,12 @@ async function upgrade(
   const before = checkDisabled(table.get(id));
   // Whatever was granted to the version before: this one has what is granted now, and is refused
   // what is not.
-  checkGranted(privilegesOf(found.config), request.granted);
+  checkGranted(privilegesOf(found.config), found.request.granted);
   const building = table.building();
   try {
     const packed = await packedConfig(shop, before);
-    const version = await fetchVersion(
-      shop,
-      found,
-      { request, staging: files.of(id) },
-      tell,
-      operation,
-    );
+    const pluginDirectory = files.of(id);
+    const version = await fetchVersion(shop, { found, pluginDirectory }, tell, operation);
     operation.signal.throwIfAborted();
     const { version: old, settings } = before;
     const after: PluginRecord = {
