@@ -21,6 +21,7 @@ const denials: readonly RegExp[] = [
   /\bno volume\b/i,
 ];
 
+/** Whether an `Err` may mean that there is no such volume; see above for what it is worth. */
 export function deniesVolume(words: string): boolean {
   return denials.some((denial) => denial.test(words));
 }

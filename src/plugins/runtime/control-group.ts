@@ -1,14 +1,13 @@
 // The control group of a plugin: whoever is in it is of the plugin, whatever has lost track of it.
 import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { isErrno } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { isAtOrBelow } from "../../core/mount-of.ts";
+import { becomesSo, kill } from "./processes.ts";
 
 /** Where runc, systemd and everybody else has them. */
 const HIERARCHIES = "/sys/fs/cgroup";
-const LOOK_AGAIN_MS = 10;
 /** A process that the kernel does not let die is left. */
 const PATIENCE_MS = 5_000;
 
@@ -21,15 +20,12 @@ export async function endControlGroup(
   host: Pick<Host, "mounts" | "monotonicMs">,
   cgroupPath: string,
 ): Promise<boolean> {
-  const untilMs = host.monotonicMs() + PATIENCE_MS;
-  for (;;) {
+  const isGone = () => {
     const folders = foldersOf(host, cgroupPath);
-    if (folders.length === 0) return true;
     for (const pid of folders.flatMap(processesIn)) kill(pid);
-    for (const folder of folders) removeEmpty(folder);
-    if (host.monotonicMs() > untilMs) return foldersOf(host, cgroupPath).length === 0;
-    if (foldersOf(host, cgroupPath).length > 0) await pause(LOOK_AGAIN_MS);
-  }
+    return folders.map(removeEmpty).every((isRemoved) => isRemoved);
+  };
+  return await becomesSo(host, isGone, PATIENCE_MS);
 }
 
 /**
@@ -58,20 +54,15 @@ function processesIn(folder: string): readonly number[] {
   return lines.map(Number).filter((pid) => pid > 1);
 }
 
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended in this moment.
-  }
-}
-
-function removeEmpty(folder: string): void {
+/** False: something is still in it. */
+function removeEmpty(folder: string): boolean {
   try {
     rmdirSync(folder);
+    return true;
   } catch (error) {
-    const isExpected = ["EBUSY", "ENOTEMPTY", "ENOENT"].some((code) => isErrno(error, code));
-    if (!isExpected) throw error;
+    if (isErrno(error, "ENOENT")) return true;
+    if (isErrno(error, "EBUSY") || isErrno(error, "ENOTEMPTY")) return false;
+    throw error;
   }
 }
 

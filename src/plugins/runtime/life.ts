@@ -19,6 +19,7 @@ export function nameOfLife({ pid, start }: Life): string {
   return `${pid} ${start}`;
 }
 
+/** In one piece: half of it would name no process. Throws the system's error. */
 export function writeLife({ lifeFile }: RunPlaces, life: Life): void {
   const beside = `${lifeFile}.new`;
   fs.writeFileSync(beside, JSON.stringify(life));
@@ -35,7 +36,10 @@ export function readLife({ lifeFile }: RunPlaces): Life | undefined {
   }
 }
 
-/** For whoever ends it and has no request: the host's directory of its propagated mount. */
+/**
+ * For whoever ends it and has no request: the host's directory of its propagated mount. Throws the
+ * system's error.
+ */
 export function writePropagated(places: RunPlaces, propagated: string | null): void {
   fs.writeFileSync(places.propagatedFile, JSON.stringify(propagated));
 }

@@ -125,6 +125,7 @@ export class OciRuntime {
   }
 }
 
+/** `plugin.start_failed` with a message that the caller gets as it is. */
 export function startFailed(message: string, details = {}): EngineError {
   return new EngineError("plugin.start_failed", message, { details });
 }

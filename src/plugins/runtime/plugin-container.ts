@@ -1,7 +1,6 @@
 // One plugin's container: made, ended, and cleaned up after, whatever a crash has left of it.
 import fs from "node:fs";
 import { join } from "node:path";
-import { setTimeout as pause } from "node:timers/promises";
 import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
@@ -19,6 +18,7 @@ import {
 import { type OciRuntime, startFailed } from "./oci-runtime.ts";
 import { ociSpec } from "./oci-spec.ts";
 import type { PluginLog } from "./plugin-log.ts";
+import { becomesSo } from "./processes.ts";
 import { detachBelow, isServed, shareMounts, stopSharing } from "./propagated-mounts.ts";
 import { exitDirectory, mountsDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
 import type { RunRequest } from "./run-request.ts";
@@ -29,7 +29,6 @@ import { endStrays } from "./stray-programs.ts";
 const TERM_MS_MAX = 10_000;
 /** From SIGKILL to the end: longer takes only what the kernel holds. */
 const KILL_MS_MAX = 5_000;
-const LOOK_AGAIN_MS = 10;
 /** From the plugin's end to that of conmon. */
 const MONITOR_MS_MAX = 1_000;
 
@@ -150,11 +149,8 @@ export class PluginContainer {
   /** conmon ends with what it looks after, when it has written the exit status down. */
   async #endMonitor(life: Life): Promise<void> {
     const { host } = this.#parts;
-    const untilMs = host.monotonicMs() + MONITOR_MS_MAX;
-    while (isMonitored(host, life)) {
-      if (host.monotonicMs() > untilMs) return await this.#endStrays();
-      await pause(LOOK_AGAIN_MS);
-    }
+    const hasEnded = await becomesSo(host, () => !isMonitored(host, life), MONITOR_MS_MAX);
+    if (!hasEnded) await this.#endStrays();
   }
 
   async #endStrays(): Promise<void> {
@@ -205,14 +201,9 @@ export class PluginContainer {
     fs.writeFileSync(places.specFile, JSON.stringify(spec), { mode: 0o600 });
   }
 
-  async #hasEnded(life: Life, patienceMs: number): Promise<boolean> {
+  #hasEnded(life: Life, patienceMs: number): Promise<boolean> {
     const { host } = this.#parts;
-    const untilMs = host.monotonicMs() + patienceMs;
-    while (isAlive(host, life)) {
-      if (host.monotonicMs() > untilMs) return false;
-      await pause(LOOK_AGAIN_MS);
-    }
-    return true;
+    return becomesSo(host, () => !isAlive(host, life), patienceMs);
   }
 }
 

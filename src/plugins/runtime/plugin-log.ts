@@ -33,7 +33,7 @@ export class PluginLog {
     return join(this.#folder, "log.1");
   }
 
-  /** To be called before each start: conmon adds to the file, and counts from 0. */
+  /** To be called before each start: conmon adds to the file, and counts from 0. Throws `storage.*`. */
   prepare(): void {
     try {
       fs.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
@@ -59,7 +59,7 @@ export class PluginLog {
     }
   }
 
-  /** The last `countMax` lines, oldest first. What cannot be read is not there. */
+  /** The last `countMax` lines, oldest first; none where nothing was written. Throws `storage.*`. */
   lines(countMax: number): readonly PluginLogLine[] {
     const parts = [this.#previous, this.#second, this.path].map(tailOf);
     const [previous, second, now] = parts;
@@ -68,6 +68,7 @@ export class PluginLog {
     return countMax > 0 ? parseLog(texts.join("")).slice(-countMax) : [];
   }
 
+  /** With all that was written. Throws the system's error. */
   remove(): void {
     fs.rmSync(this.#folder, { recursive: true, force: true });
   }

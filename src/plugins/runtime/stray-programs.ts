@@ -1,11 +1,10 @@
 // conmon and the runtime of a start that nobody waits for any more: they would go on behind us.
 import fs from "node:fs";
-import { setTimeout as pause } from "node:timers/promises";
 import type { Host } from "../../core/host.ts";
+import { becomesSo, kill } from "./processes.ts";
 import { bundlesDirectory, runtimeDirectory } from "./run-places.ts";
 
 const END_MS_MAX = 1_000;
-const LOOK_AGAIN_MS = 2;
 
 export interface StrayQuestion {
   readonly runDirectory: string;
@@ -25,11 +24,8 @@ export async function endStrays(
 ): Promise<void> {
   const pids = fs.readdirSync("/proc").map(Number).filter(isStray(question));
   for (const pid of pids) kill(pid);
-  const untilMs = host.monotonicMs() + END_MS_MAX;
-  while (pids.some((pid) => host.processStart(pid) !== undefined)) {
-    if (host.monotonicMs() > untilMs) return;
-    await pause(LOOK_AGAIN_MS);
-  }
+  const isOver = () => pids.every((pid) => host.processStart(pid) === undefined);
+  await becomesSo(host, isOver, END_MS_MAX);
 }
 
 function isStray({ runDirectory, bundle, keep }: StrayQuestion): (pid: number) => boolean {
@@ -50,13 +46,5 @@ function argumentsOf(pid: number): readonly string[] {
     return fs.readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
   } catch {
     return [];
-  }
-}
-
-function kill(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It ended in this moment.
   }
 }

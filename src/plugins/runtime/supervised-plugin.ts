@@ -1,5 +1,4 @@
 // One managed plugin over its lives: started, watched, started again after a pause, stopped.
-import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
@@ -7,6 +6,7 @@ import { howItEnded, isAlive, isMonitored, type Life, nameOfLife, readLife } fro
 import { startFailed } from "./oci-runtime.ts";
 import type { PluginContainer } from "./plugin-container.ts";
 import type { PluginLog } from "./plugin-log.ts";
+import { becomesSo } from "./processes.ts";
 import { untilReady } from "./readiness.ts";
 import { RestartPause } from "./restart-pause.ts";
 import type { RunPlaces } from "./run-places.ts";
@@ -17,7 +17,6 @@ const LAST_LINE_COUNT = 5;
 const LAST_CHARACTERS_MAX = 1_000;
 
 const WRITTEN_MS_MAX = 1_000;
-const LOOK_AGAIN_MS = 5;
 
 export interface SupervisedPluginParts {
   readonly places: RunPlaces;
@@ -187,11 +186,9 @@ export class SupervisedPlugin {
   /** conmon writes the rest of the log and the exit status when the process has ended. */
   async #untilWrittenDown(life: Life): Promise<void> {
     const { host, places } = this.#parts;
-    const untilMs = host.monotonicMs() + WRITTEN_MS_MAX;
-    while (!isAlive(host, life) && isMonitored(host, life) && howItEnded(places) === "") {
-      if (host.monotonicMs() > untilMs) return;
-      await pause(LOOK_AGAIN_MS);
-    }
+    const isDone = () =>
+      isAlive(host, life) || !isMonitored(host, life) || howItEnded(places) !== "";
+    await becomesSo(host, isDone, WRITTEN_MS_MAX);
   }
 
   /** Of this life: what an earlier one wrote would mislead. */
