@@ -70,56 +70,75 @@ async function withVolume(bench: PluginRuntimeBench): Promise<RunRequest> {
   return request;
 }
 
+/** Work that a daemon dies in the middle of, and what the next one is to make of it. */
+interface Death {
+  readonly bench: PluginRuntimeBench;
+  /** Before the steps are counted. */
+  readonly prepare?: (dying: PluginRuntime) => Promise<void>;
+  readonly work: (dying: PluginRuntime) => Promise<void>;
+  readonly after: (next: PluginRuntime, step: number) => Promise<void>;
+}
+
+/** Dies at each step of the work, until it has no more. */
+async function dieAtEachStep({ bench, prepare, work, after }: Death): Promise<void> {
+  let isOver = false;
+  for (let step = 0; step < stepCountMax && !isOver; step++) {
+    const dying = bench.another(mortalHost());
+    await prepare?.(dying);
+    isOver = await diesAfter(step, dying, () => work(dying));
+    const next = bench.another();
+    await after(next, step);
+    await next.stopAll(new Set(), operation);
+  }
+  expect(isOver).toBe(true);
+}
+
 describe("a daemon that dies", () => {
   whenPossible(needed, "at any step of a start: the next one runs the plugin", async () => {
     await using bench = makePluginRuntimeBench();
     const request = await withVolume(bench);
-    let isOver = false;
-    for (let step = 0; step < stepCountMax && !isOver; step++) {
-      const dying = bench.another(mortalHost());
-      isOver = await diesAfter(step, dying, () => dying.start(request, operation));
-      const next = bench.another();
-      await next.adopt([request], operation);
-      await isWell(bench, next, request);
-      await next.stopAll(new Set(), operation);
-    }
-    expect(isOver).toBe(true);
+    await dieAtEachStep({
+      bench,
+      work: (dying) => dying.start(request, operation),
+      async after(next) {
+        await next.adopt([request], operation);
+        await isWell(bench, next, request);
+      },
+    });
   });
 
   whenPossible(needed, "at any step of a start: the next one ends what is not wanted", async () => {
     await using bench = makePluginRuntimeBench();
     const request = await withVolume(bench);
-    let isOver = false;
-    for (let step = 0; step < stepCountMax && !isOver; step++) {
-      const dying = bench.another(mortalHost());
-      isOver = await diesAfter(step, dying, () => dying.start(request, operation));
-      const next = bench.another();
-      await next.adopt([], operation);
-      expect({ step, traces: tracesOf(bench, request.id) }).toEqual({ step, traces: [] });
-      await next.stopAll(new Set(), operation);
-    }
-    expect(isOver).toBe(true);
+    await dieAtEachStep({
+      bench,
+      work: (dying) => dying.start(request, operation),
+      async after(next, step) {
+        await next.adopt([], operation);
+        expect({ step, traces: tracesOf(bench, request.id) }).toEqual({ step, traces: [] });
+      },
+    });
     expect(readdirSync(request.propagated ?? "")).toContain("kept");
   });
 
   whenPossible(needed, "at any step of a stop: the next one does as it is told", async () => {
     await using bench = makePluginRuntimeBench();
     const request = await withVolume(bench);
-    let isOver = false;
-    for (let step = 0; step < stepCountMax && !isOver; step++) {
-      const dying = bench.another(mortalHost());
-      await dying.start(request, operation);
-      const { socketPath } = dying.state(request.id);
-      await callPlugin(socketPath, "VolumeDriver.Mount", { Name: "kept", ID: "x" });
-      isOver = await diesAfter(step, dying, () => dying.stop(request.id, operation));
-      const next = bench.another();
-      // Its record says by then that it is disabled, or says not yet.
-      await next.adopt(step % 2 === 0 ? [] : [request], operation);
-      if (step % 2 === 1) await isWell(bench, next, request);
-      expect({ step, traces: tracesOf(bench, request.id) }).toEqual({ step, traces: [] });
-      await next.stopAll(new Set(), operation);
-    }
-    expect(isOver).toBe(true);
+    await dieAtEachStep({
+      bench,
+      async prepare(dying) {
+        await dying.start(request, operation);
+        const { socketPath } = dying.state(request.id);
+        await callPlugin(socketPath, "VolumeDriver.Mount", { Name: "kept", ID: "x" });
+      },
+      work: (dying) => dying.stop(request.id, operation),
+      async after(next, step) {
+        // Its record says by then that it is disabled, or says not yet.
+        await next.adopt(step % 2 === 0 ? [] : [request], operation);
+        if (step % 2 === 1) await isWell(bench, next, request);
+        expect({ step, traces: tracesOf(bench, request.id) }).toEqual({ step, traces: [] });
+      },
+    });
   });
 });
 

@@ -1,7 +1,8 @@
 // Holdfast with plugins, a registry, and a real dockerd behind which its volumes are used.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { type Ended, eventually, runToEnd } from "../support/child.ts";
 import { HoldsBench, type HoldsBenchOptions, type OwnVolume } from "../support/holds-bench.ts";
+import { pluginProcess } from "../support/plugin-process.ts";
 import { unmountBelow } from "../support/plugin-stage.ts";
 import { testImage } from "../support/test-image.ts";
 
@@ -110,7 +111,7 @@ export class Stage implements AsyncDisposable {
   /** The first process of a managed plugin, on the host. */
   async processOf(plugin: string): Promise<number> {
     const id = await this.docker("plugin", "inspect", "--format", "{{.Id}}", plugin);
-    return await this.until(`${plugin} has a process`, () => firstProcess(id));
+    return await this.until(`${plugin} has a process`, () => pluginProcess(id));
   }
 
   log(): string {
@@ -135,18 +136,4 @@ export class Stage implements AsyncDisposable {
     await bench.daemon.stop();
     await unmountBelow(folder);
   }
-}
-
-/** The process that is number 1 in its container, by its control group. */
-function firstProcess(id: string): number | undefined {
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    try {
-      const isFirst = /^NSpid:.*\t1$/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
-      if (isFirst && readFileSync(`/proc/${pid}/cgroup`, "utf8").includes(id.slice(0, 16)))
-        return Number(pid);
-    } catch {
-      // It has ended since it was listed.
-    }
-  }
-  return undefined;
 }

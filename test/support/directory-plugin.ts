@@ -1,7 +1,7 @@
 // A volume plugin of plain directories, as little as engines need: for tests of what engines do.
-import { mkdirSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage } from "node:http";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { serveOnSocket } from "./socket-server.ts";
 
 export interface DirectoryPlugin extends AsyncDisposable {
   /** The calls so far, as `VolumeDriver.Mount wiki`. */
@@ -36,31 +36,13 @@ export async function startDirectoryPlugin(
     "VolumeDriver.List": () => ({ Volumes: [...volumes].map((Name) => ({ Name })) }),
     "VolumeDriver.Unmount": () => ({}),
   };
-  const server = createServer(async (request, response) => {
-    const name = nameIn(await bodyOf(request));
-    const call = (request.url ?? "").slice(1);
+  const served = await serveOnSocket(socketPath, ({ path: call, body }) => {
+    const name = nameIn(body);
     calls.push(`${call} ${name}`.trim());
-    response.end(JSON.stringify(answers[call]?.(name) ?? { Err: `no call ${call}` }));
+    const answer = answers[call]?.(name) ?? { Err: `no call ${call}` };
+    return { status: 200, body: JSON.stringify(answer) };
   });
-  rmSync(socketPath, { force: true });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(socketPath, resolve);
-  await promise;
-  return {
-    calls,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      await closed.promise;
-    },
-  };
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
+  return { calls, [Symbol.asyncDispose]: () => served[Symbol.asyncDispose]() };
 }
 
 function nameIn(body: string): string {

@@ -122,6 +122,12 @@ export class ManagedBench {
     return await pull.run((line) => void lines.push(line), this.operation());
   }
 
+  /** Upgrades a plugin that is disabled. */
+  async upgrade(plugins: RunningPlugins, id: string, tag: string): Promise<void> {
+    const pull = await plugins.upgrade(id, this.request(tag), this.operation());
+    await pull.run(() => undefined, this.operation());
+  }
+
   /** A process that ends by itself, and is waited with. */
   crash(id: string): void {
     this.running.delete(id);

@@ -19,6 +19,7 @@ import {
   startDaemon,
   temporaryDirectory,
 } from "./daemon.ts";
+import { pluginProcess } from "./plugin-process.ts";
 import { unmountBelow } from "./plugin-stage.ts";
 
 const commandTimeoutMs = 120_000;
@@ -101,8 +102,7 @@ export class PluginHouse implements AsyncDisposable {
 
   /** The process of a plugin on the host; undefined: it does not run. */
   pidOf(id: string): number | undefined {
-    const pid = Number.parseInt(textOf(join(this.runDirectory, "bundles", id, "pid")), 10);
-    return pid > 0 && textOf(`/proc/${pid}/cgroup`).includes(this.#groupOf(id)) ? pid : undefined;
+    return pluginProcess(id);
   }
 
   /** Every process of a plugin, conmon and the runtime too. */

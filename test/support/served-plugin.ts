@@ -1,7 +1,6 @@
 // A plugin that is a function, served on a Unix socket as a real one is.
-import { rmSync } from "node:fs";
-import { createServer, type IncomingMessage } from "node:http";
 import { asCallPlugin, type PluginCalls } from "./model-plugin.ts";
+import { serveOnSocket } from "./socket-server.ts";
 
 /** Answers a request of this content type with an error, as a strict framework would. */
 export interface ServedPluginOptions {
@@ -15,32 +14,8 @@ export async function servePlugin(
   { refusedType }: ServedPluginOptions = {},
 ): Promise<AsyncDisposable> {
   const call = asCallPlugin(calls);
-  const server = createServer(async (request, response) => {
-    const body = await bodyOf(request);
-    const isRefused = refusedType !== undefined && request.headers["content-type"] === refusedType;
-    const method = (request.url ?? "").slice(1);
-    const reply = isRefused
-      ? { status: 415, body: "unsupported media type" }
-      : await call({ method, body });
-    response.statusCode = reply.status;
-    response.end(reply.body);
+  return await serveOnSocket(socketPath, ({ path: method, contentType, body }) => {
+    const isRefused = refusedType !== undefined && contentType === refusedType;
+    return isRefused ? { status: 415, body: "unsupported media type" } : call({ method, body });
   });
-  rmSync(socketPath, { force: true });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(socketPath, resolve);
-  await promise;
-  return {
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      await closed.promise;
-    },
-  };
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
 }

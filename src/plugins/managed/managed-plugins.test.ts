@@ -28,11 +28,6 @@ const blobs = () => readdirSync(join(bench.directory, "blobs/sha256"));
 const coded = (code: string, message?: string) =>
   expect.objectContaining({ code, ...(message === undefined ? {} : { message }) });
 
-async function upgrade(id: string, tag: string): Promise<void> {
-  const pull = await plugins.upgrade(id, bench.request(tag), operation());
-  await pull.run(() => undefined, operation());
-}
-
 test("an installed plugin is what Docker shows of it", async () => {
   const { id } = await bench.install(plugins, "v1", { name: "myvp" });
   expect(id).toMatch(/^[0-9a-f]{64}$/);
@@ -187,7 +182,7 @@ test("an upgrade keeps settings and data, and the version before until it has ru
   const { id } = await bench.install(plugins);
   writeFileSync(join(bench.directory, id, "propagated-mount/data"), "kept");
   await plugins.set(id, ["DEBUG=1", "state.source=/tmp"], operation());
-  await upgrade(id, "v2");
+  await bench.upgrade(plugins, id, "v2");
   expect(plugins.find(id)).toMatchObject({
     reference: "registry.test/vp:v2",
     previous: { reference: "registry.test/vp:v1" },
@@ -207,7 +202,7 @@ test("a new version that does not start is taken back, and the message says so",
   const { id } = await bench.install(plugins);
   await plugins.set(id, ["DEBUG=1"], operation());
   const before = plugins.find(id);
-  await upgrade(id, "broken");
+  await bench.upgrade(plugins, id, "broken");
   await expect(plugins.enable(id, operation())).rejects.toThrow(
     coded(
       "plugin.start_failed",
@@ -223,7 +218,7 @@ test("a new version that does not start is taken back, and the message says so",
 
 test("an upgrade that asks for more must be granted more", async () => {
   const { id } = await bench.install(plugins);
-  await expect(upgrade(id, "greedy")).rejects.toThrow(coded("plugin.privileges"));
+  await expect(bench.upgrade(plugins, id, "greedy")).rejects.toThrow(coded("plugin.privileges"));
   expect(plugins.find(id).reference).toBe("registry.test/vp:v1");
   const more = await plugins.privileges(
     "registry.test/vp:greedy",
@@ -355,9 +350,9 @@ whenPossible(["root", "mount"], "nothing is deleted through a mount", async () =
 
 test("the directory of a version that went does not come again", async () => {
   const { id } = await bench.install(plugins, "v1");
-  await upgrade(id, "broken");
+  await bench.upgrade(plugins, id, "broken");
   await expect(plugins.enable(id, operation())).rejects.toThrow("is back");
-  await upgrade(id, "v2");
+  await bench.upgrade(plugins, id, "v2");
   const names = readdirSync(join(bench.directory, id)).filter((name) => name.startsWith("rootfs"));
   expect(names.sort()).toEqual(["rootfs", "rootfs-3"]);
 });

@@ -21,11 +21,6 @@ afterEach(() => rmSync(root, { recursive: true, force: true }));
 const operation = () => bench.operation();
 const coded = (code: string) => expect.objectContaining({ code });
 
-async function upgrade(id: string, tag: string): Promise<void> {
-  const pull = await plugins.upgrade(id, bench.request(tag), operation());
-  await pull.run(() => undefined, operation());
-}
-
 test("what an upgrade stopped runs after the next start, one version or the other", async () => {
   const { id } = await bench.install(plugins);
   const reopen = async () => {
@@ -38,12 +33,12 @@ test("what an upgrade stopped runs after the next start, one version or the othe
   expect([...bench.running.keys()]).toEqual([]);
   expect(await reopen()).toMatchObject({ isEnabled: true, reference: "registry.test/vp:v1" });
   await plugins.pause(id, operation());
-  await upgrade(id, "v2");
+  await bench.upgrade(plugins, id, "v2");
   const upgraded = { isEnabled: true, reference: "registry.test/vp:v2", previous: null };
   expect(await reopen()).toMatchObject(upgraded);
   for (const tag of ["broken", "v1"]) {
     await plugins.pause(id, operation());
-    await upgrade(id, tag);
+    await bench.upgrade(plugins, id, tag);
     // "v1" would start, but for the machine.
     bench.onRuntimeCall = async (what) => {
       if (what.startsWith("start")) throw new EngineError("host.program_missing", "no runc");
@@ -55,7 +50,7 @@ test("what an upgrade stopped runs after the next start, one version or the othe
   expect(bench.told.at(-1)).toContain("is enabled again");
   // The end of the daemon decides nothing.
   await plugins.pause(id, operation());
-  await upgrade(id, "v1");
+  await bench.upgrade(plugins, id, "v1");
   const ending = new AbortController();
   bench.onRuntimeCall = async (what) => {
     if (!what.startsWith("start")) return;
