@@ -80,7 +80,7 @@ export function storageError(thrown: unknown, doing: string): EngineError {
   });
 }
 
-/** The name or the code that a failed call has, for example "ENOENT" or "Z_DATA_ERROR"; "": none. */
+/** The code that a failed call has, for example "ENOENT" or "Z_DATA_ERROR"; "": none. */
 export function errnoOf(thrown: unknown): string {
   return thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
 }

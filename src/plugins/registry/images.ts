@@ -13,9 +13,9 @@ import {
   type RegistrySettings,
 } from "./addresses.ts";
 import { BlobProgress, shortId } from "./blob-progress.ts";
-import { uploadBlob } from "./blob-upload.ts";
 import type { Answer } from "./exchange.ts";
 import { isPassing, whileDoing } from "./failures.ts";
+import { pushImage, type StoredImage } from "./image-push.ts";
 import { downloadLayer } from "./layer-download.ts";
 import {
   ATTEMPT_COUNT_MAX,
@@ -42,14 +42,6 @@ export interface ResolvedImage {
   readonly config: Uint8Array;
   /** Lowest first; one may occur more than once. */
   readonly layers: readonly Descriptor[];
-}
-
-/** What is sent; its config and its layers are in the store. */
-export interface StoredImage {
-  readonly manifest: Uint8Array;
-  readonly mediaType: string;
-  readonly configDigest: string;
-  readonly layers: readonly { readonly digest: string }[];
 }
 
 export interface ImagesParts {
@@ -153,97 +145,16 @@ export class Images {
     tell: TellProgress,
     operation: Operation,
   ): Promise<{ readonly digest: string; readonly size: number }> {
-    const address = originalOf(reference.host, this.#parts.settings);
+    const { store, host, settings } = this.#parts;
+    const address = originalOf(reference.host, settings);
     const session = this.#session(reference, { address, call, actions: "pull,push" });
     tell({ status: `The push refers to repository [${repositoryOf(reference)}]` });
     try {
-      return await this.#pushTo(session, { reference, image, tell }, operation);
+      return await pushImage({ store, host, session }, { reference, image, tell }, operation);
     } catch (error) {
       operation.signal.throwIfAborted();
       throw whileDoing(PUSHING, error);
     }
-  }
-
-  async #pushTo(
-    session: RepositorySession,
-    { reference, image, tell }: Push,
-    operation: Operation,
-  ): Promise<{ readonly digest: string; readonly size: number }> {
-    const { store, host } = this.#parts;
-    const digest = digestOf(image.manifest);
-    const size = image.manifest.byteLength;
-    const blobs = [...new Set([...image.layers.map((layer) => layer.digest), image.configDigest])];
-    const words = { doing: "Uploading", first: "", tell, host };
-    const ofManifest = new BlobProgress({ digest, size, ...words });
-    const all = blobs.map((blob) => {
-      const blobSize = store.size(blob);
-      return {
-        size: blobSize,
-        digest: blob,
-        isSent: false,
-        progress: new BlobProgress({ digest: blob, size: blobSize, ...words }),
-      };
-    });
-    const lines = [ofManifest, ...all.map(({ progress }) => progress)];
-    for (const line of lines) line.say("Preparing");
-    await this.#reach(session, image.configDigest, operation);
-    // Docker begins once more when it learns that the registry knows no TLS.
-    if (session.isPlain) for (const line of lines) line.say("Preparing");
-    await eachInParallel(all, PARALLEL_LAYERS, operation, async (blob, part) => {
-      const { progress } = blob;
-      const moved = (bytes: number) => progress.moved(bytes);
-      const path = store.path(blob.digest);
-      const upload = { digest: blob.digest, size: blob.size, path, session, moved };
-      blob.isSent = (await uploadBlob(upload, part)) === "sent";
-      if (progress.hasFigures) sayComplete(progress, blob.size);
-    });
-    await this.#putManifest(session, { reference, image, digest }, operation);
-    sayComplete(ofManifest, size);
-    for (const blob of all) {
-      if (blob.isSent && !blob.progress.hasFigures) sayComplete(blob.progress, blob.size);
-    }
-    for (const line of lines) line.say("Upload complete");
-    const aux = { tag: reference.tag ?? "", digest, size };
-    tell({ status: "", isOfLayer: true, aux });
-    return { digest, size };
-  }
-
-  /** A first request that changes nothing: who is there, and does it let us in? */
-  async #reach(session: RepositorySession, digest: string, operation: Operation): Promise<void> {
-    const expected = [200, 404];
-    const answer = await session.send(
-      { method: "HEAD", to: `blobs/${digest}`, expected },
-      operation,
-    );
-    answer.close();
-  }
-
-  async #putManifest(
-    session: RepositorySession,
-    {
-      reference,
-      image,
-      digest,
-    }: { reference: PluginReference; image: StoredImage; digest: string },
-    operation: Operation,
-  ): Promise<void> {
-    const answer = await session.send(
-      {
-        method: "PUT",
-        to: `manifests/${reference.tag ?? digest}`,
-        headers: { "content-type": image.mediaType },
-        body: image.manifest,
-        expected: [200, 201, 202],
-      },
-      operation,
-    );
-    answer.close();
-    const said = answer.header("docker-content-digest");
-    if (said === undefined || said === digest) return;
-    throw new EngineError(
-      "registry.failed",
-      `the registry keeps ${said.slice(0, 71)} instead of ${digest}`,
-    );
   }
 
   async #resolveAt(
@@ -353,16 +264,6 @@ interface SmallRequest {
   readonly to: string;
   readonly headers: Readonly<Record<string, readonly string[]>>;
   readonly bytesMax: number;
-}
-
-interface Push {
-  readonly reference: PluginReference;
-  readonly image: StoredImage;
-  readonly tell: TellProgress;
-}
-
-function sayComplete(progress: BlobProgress, size: number): void {
-  progress.say("Upload complete", { current: size, total: size });
 }
 
 /** As Docker shows it, without tag and digest. */

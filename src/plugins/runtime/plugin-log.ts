@@ -33,7 +33,9 @@ export class PluginLog {
     return join(this.#folder, "log.1");
   }
 
-  /** To be called before each start: conmon adds to the file, and counts from 0. Throws `storage.*`. */
+  /**
+   * To be called before each start: conmon adds to the file, and counts from 0. Throws `storage.*`.
+   */
   prepare(): void {
     try {
       fs.mkdirSync(this.#folder, { recursive: true, mode: 0o700 });
@@ -59,7 +61,7 @@ export class PluginLog {
     }
   }
 
-  /** The last `countMax` lines, oldest first; none where nothing was written. Throws `storage.*`. */
+  /** The last `countMax` lines, oldest first; none where there is no log. Throws `storage.*`. */
   lines(countMax: number): readonly PluginLogLine[] {
     const parts = [this.#previous, this.#second, this.path].map(tailOf);
     const [previous, second, now] = parts;
