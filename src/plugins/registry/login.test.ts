@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { copyFileSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
+import { eventually } from "../../../test/support/child.ts";
 import { whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
 import { makeAuthority, startRegistry, startTokenServer } from "../../../test/support/registry.ts";
@@ -74,6 +75,10 @@ whenPossible(withTls, "a registry with TLS must be who it should be", async () =
       "401 Unauthorized",
   );
   copyFileSync(other.certificate, join(folder, "ca.crt"));
+  // The last request of the wrong login: lines of the log may come after the answer.
+  const isLogged = () =>
+    /authenticating user.*"GET \/v2\//s.test(registry.log()) ? true : undefined;
+  await eventually(isLogged, { timeoutMs: 10_000, otherwise: () => registry.log() });
   const before = registry.log().length;
   expect(await refusal(at, host, wrong)).toBe(
     `registry.unreachable: Get "https://${host}/v2/": x509: certificate signed by unknown ` +
