@@ -117,8 +117,11 @@ export interface BindRequest {
   readonly source: string;
   /** Absolute; an existing directory. */
   readonly target: string;
-  /** The source lies on storage that may not answer: a helper process does it. */
-  readonly mayHang: boolean;
+  /**
+   * The source lies on storage that may not answer: a helper process does it. "unknown": only what
+   * the mount table shows to lie on a disk or in memory of this machine is bound without one.
+   */
+  readonly mayHang: boolean | "unknown";
   /**
    * The source is a path inside this directory, as a process sees it whose `/` it is: symbolic links
    * and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path crosses into

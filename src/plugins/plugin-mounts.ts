@@ -111,7 +111,7 @@ export class PluginMounts {
     const { host, plugin } = this.#parts;
     try {
       // The storage is a plugin's: nobody knows whether it answers.
-      await host.bind({ source: path, target: place, mayHang: true, beneath }, operation);
+      await host.bind({ source: path, target: place, mayHang: "unknown", beneath }, operation);
     } catch (error) {
       const words = error instanceof EngineError ? String(error.details["words"] ?? "") : "";
       if (!/\b(?:ENOENT|ENOTDIR|ELOOP)\b/.test(words)) throw error;
