@@ -1,5 +1,5 @@
 // What is counted for the metrics: errors as they are answered, changes by reading the history.
-import type { ErrorCode } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
 import type { HistoryAction } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 

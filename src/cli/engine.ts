@@ -1,5 +1,6 @@
 // `holdfast engine ls` and `holdfast engine forget`: the container engines that may have volumes.
-import { EngineError, type ErrorCode, errorTable } from "../core/errors.ts";
+import { type ErrorCode, errorTable } from "../core/error-table.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Invocation } from "./command.ts";
 import { DaemonRefusal } from "./failure.ts";
 import { renderRows } from "./format.ts";

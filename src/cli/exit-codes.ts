@@ -1,5 +1,5 @@
 // Exit codes of Holdfast's own nouns (STYLE.md, section 6); Docker's verbs have Docker's.
-import { type ErrorKind, errorTable } from "../core/errors.ts";
+import { type ErrorKind, errorTable } from "../core/error-table.ts";
 import { CliFailure } from "./failure.ts";
 
 /** A bug in this program. */

@@ -1,5 +1,5 @@
 // What must not happen by mistake is confirmed by typing the name, or by an option that says it.
-import { errorTable } from "../core/errors.ts";
+import { errorTable } from "../core/error-table.ts";
 import { exitOfKind } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";

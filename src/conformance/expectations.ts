@@ -1,7 +1,8 @@
 // What the checks say again and again, in words that make a broken promise readable.
 import { deepEqual, equal, fail, notEqual } from "node:assert/strict";
 import type { DriverOptions, Retirement, VolumeRecord } from "../core/driver.ts";
-import { EngineError, type ErrorCode } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
+import { EngineError } from "../core/errors.ts";
 import type { HolderId, TrashId, VolumeName } from "../core/names.ts";
 import type { DriverBench } from "./driver-bench.ts";
 

@@ -15,11 +15,11 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
       '"adopted": it was there before; it may be somebody else\'s data and is never destroyed.',
     why: "a definition; the check of `destroy` with a planted volume proves what follows from it",
   },
+  { promise: "Recovery compares it.", why: "a promise of the engine" },
   {
     promise: "What a plugin says of it in words of its own (Docker's `Status`); missing: nothing.",
-    why: "the plugin's words; the checks of its protocol look at their form",
+    why: "whatever a plugin says; only the engine's inspect shows it",
   },
-  { promise: "Recovery compares it.", why: "a promise of the engine" },
   { promise: '"global": every host sees the same volumes.', why: "a check sees one host only" },
   {
     promise:

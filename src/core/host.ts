@@ -123,8 +123,8 @@ export interface BindRequest {
    */
   readonly mayHang: boolean | "unknown";
   /**
-   * The source is a path inside this directory, as a process sees it whose `/` it is: symbolic links
-   * and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path crosses into
+   * The source is a path inside this directory, as a process sees it whose `/` it is: symbolic
+   * links and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path crosses into
    * another mount a helper process goes on, whatever `mayHang` says.
    */
   readonly beneath?: string | undefined;
@@ -213,7 +213,7 @@ export interface Host {
    * Unpacks a layer (OCI image specification: whiteouts, hard links, devices, owners, extended
    * attributes) in a helper process that has `into` as its root directory, so that no name in the
    * archive can lead out of it. Resolves with the digest of the plain tar, `sha256:…`. Throws
-   * `plugin.image_invalid` and `storage.*`; what was unpacked by then stays, for the caller to remove.
+   * `plugin.image_invalid` and `storage.*`; what was unpacked by then stays.
    */
   unpackLayer(request: LayerRequest, operation: Operation): Promise<{ readonly diffId: string }>;
   /**

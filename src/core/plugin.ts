@@ -4,13 +4,13 @@
 // `ManagedPlugins` is Docker's `plugin install` and its family. A socket plugin runs by itself and
 // is found by its socket; a managed one lives below the data root and is run by an OCI runtime.
 import type { VolumeDriver } from "./driver.ts";
-import type { DriverName } from "./names.ts";
+import type { DriverName, HolderId, VolumeName } from "./names.ts";
 import type { Operation } from "./operation.ts";
 
 /**
  * "ready": it answers. "starting": it was found or started and has not answered yet. "restarting":
- * its process ended by itself and is started again after a pause. "unreachable": it does not answer,
- * or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
+ * its process ended by itself and is started again after a pause. "unreachable": it does not
+ * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
  * its installation is no longer there, and volumes of it are known.
  */
 export const pluginStates = [
@@ -57,6 +57,11 @@ export interface PluginHost {
    * plugin that comes back with another process is told as "starting" and "ready" once more.
    */
   follow(listener: (status: PluginStatus) => void): () => void;
+  /**
+   * Ends the mount that a holder has of a volume, without the plugin: it is not here any more.
+   * Succeeds when there is none. Throws `volume.unmount_failed`.
+   */
+  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
   /**
    * Finds plugins that were put there a moment ago, where the caller has just been told of one:
    * directories are watched, and this is only faster. Resolves within 100 ms.
@@ -151,7 +156,7 @@ export interface ManagedPlugin {
   /** Canonical, with its tag: `vieux/sshfs:latest`. No two have the same. */
   readonly name: string;
   readonly isEnabled: boolean;
-  /** Where it came from, canonical; "" of one that was made by `plugin create`. */
+  /** Where it came from, canonical; its own name where it was made by `plugin create`. */
   readonly reference: string;
   readonly config: PluginConfig;
   readonly settings: PluginSettings;
@@ -192,7 +197,7 @@ export interface PluginProgress {
   readonly isOfLayer?: boolean;
 }
 
-/** Is told of every step; must not throw. Figures of a layer come at most some ten times a second. */
+/** Is told of every step; must not throw. Figures of a layer come some ten times a second. */
 export type TellProgress = (progress: PluginProgress) => void;
 
 export interface PullRequest extends RegistryCall {
@@ -234,8 +239,8 @@ export interface ManagedPlugins {
   /** Sorted by name. */
   list(): readonly ManagedPlugin[];
   /**
-   * By full id, by name with or without the tag `latest`, or by the unique beginning of an id. Throws
-   * `plugin.not_found`, `plugin.ambiguous`.
+   * By full id, by name with or without the tag `latest`, or by the unique beginning of an id.
+   * Throws `plugin.not_found`, `plugin.ambiguous`.
    */
   find(text: string): ManagedPlugin;
   /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */

@@ -6,7 +6,7 @@
 // so nobody sees what a power cut could still take. Two writes of one turn do not see each other:
 // whoever needs that holds the volume's lease until `write` has resolved.
 import type { DriverOptions } from "./driver.ts";
-import type { ErrorCode } from "./errors.ts";
+import type { ErrorCode } from "./error-table.ts";
 import type { DriverName, HolderId, OperationId, TrashId, VolumeName } from "./names.ts";
 import type { Caller } from "./operation.ts";
 

@@ -1,7 +1,7 @@
 // Puts plugins together: registries, blobs, the runtime, managed plugins, and all drivers of
 // plugins.
 import { createHash } from "node:crypto";
-import { realpathSync } from "node:fs";
+import { readdirSync, realpathSync, rmdirSync } from "node:fs";
 import path from "node:path";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
@@ -44,13 +44,14 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
   const { config, host, log, operation, wrap } = parts;
   const root = realpathSync(config.root);
   const directory = path.join(root, "plugins");
+  const runDirectory = runDirectoryOf(root);
   const store = new BlobStore(path.join(directory, "blobs"));
   const managed = await makeManagedPlugins({
     directory,
     images: new Images({ store, settings: config.registry, host, log }),
     store,
     runtime: new PluginRuntime({
-      runDirectory: runDirectoryOf(root),
+      runDirectory,
       logDirectory: path.join(directory, "logs"),
       ...{ host, log, operation },
     }),
@@ -85,8 +86,21 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await starting;
       await managed.stop(new Set(keep.map(({ id }) => id)));
+      removeEmpty(runDirectory);
     },
   };
+}
+
+/** Directories alone, so that a data root that is gone leaves nothing there. Never throws. */
+function removeEmpty(directory: string): void {
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true })) {
+      if (entry.isDirectory()) removeEmpty(path.join(directory, entry.name));
+    }
+    rmdirSync(directory);
+  } catch {
+    // Something is in it: a plugin runs on, or was not ended.
+  }
 }
 
 /** Emptied by a boot, like the processes themselves. */

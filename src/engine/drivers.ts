@@ -35,7 +35,7 @@ export class Drivers {
 
   /** The driver of a volume; where it is not here, one whose calls throw `driver.not_found`. */
   of({ driver }: Pick<VolumeEntry, "driver">): VolumeDriver {
-    return this.get(driver) ?? absentDriver(driver);
+    return this.get(driver) ?? absentDriver(driver, this.#plugins);
   }
 
   /**
@@ -129,8 +129,8 @@ function notFound(driver: string): EngineError {
   });
 }
 
-/** Stands in for the driver of a row whose plugin is not here. */
-function absentDriver(name: DriverName): VolumeDriver {
+/** Stands in for the driver of a row whose plugin is not here: of what it has, only mounts end. */
+function absentDriver(name: DriverName, plugins: Pick<PluginHost, "release">): VolumeDriver {
   const refuse = async (): Promise<never> => {
     throw notFound(name);
   };
@@ -147,6 +147,6 @@ function absentDriver(name: DriverName): VolumeDriver {
     forget: refuse,
     destroy: refuse,
     mount: refuse,
-    unmount: refuse,
+    unmount: async (volume, holder) => plugins.release(name, volume, holder),
   };
 }

@@ -2,7 +2,8 @@
 //
 // Whoever calls has the volume's lease.
 import type { VolumeDriver } from "../core/driver.ts";
-import { EngineError, type ErrorCode, toEngineError } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";

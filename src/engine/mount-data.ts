@@ -38,6 +38,8 @@ export async function mountData(mount: DataMount, operation: Operation): Promise
         { cause: error, details },
       );
     }
+    // A plugin's own words say more.
+    if (driver.isPlugin) throw error;
     if (code !== "volume.not_found" && code !== "volume.data_missing") throw error;
     missing.add(entry.name);
     throw new EngineError(

@@ -20,6 +20,7 @@ export const noPlugins: PluginParts = {
     status: () => undefined,
     follow: () => () => undefined,
     lookAgain: async () => undefined,
+    release: () => undefined,
   },
   managed: {
     list: () => [],

@@ -133,16 +133,22 @@ describe("rm -f", () => {
     await remove(bench, true);
   });
 
-  test("is not stuck behind a hold that nobody has, and whose plugin is away", async () => {
-    await using bench = await withWiki();
-    const holder = parseHolderId("c1");
-    await bench.engine.holds.mount("wiki", holder, bench.operation());
-    bench.plugins.become("mp:latest", "gone", "its socket is gone");
-    await bench.engine.holds.unmount("wiki", holder, bench.operation());
-    expect((await failureOf(remove(bench))).code).toBe("volume.in_use");
-    await remove(bench, true);
-    expect(names(bench)).toEqual([]);
-  });
+  for (const state of ["gone", "unreachable"] as const) {
+    test(`is not stuck behind a hold that nobody has, of a plugin that is ${state}`, async () => {
+      await using bench = await startedEngine();
+      const plugin = bench.plugins.install("mp:latest");
+      await create(bench, named("wiki", { driver: "mp" }));
+      const holder = parseHolderId("c1");
+      await bench.engine.holds.mount("wiki", holder, bench.operation());
+      bench.plugins.become("mp:latest", state, "no answer");
+      // Nothing that is asked of it would ever be answered.
+      plugin.gate = new Promise(() => undefined);
+      await bench.engine.holds.unmount("wiki", holder, bench.operation());
+      expect((await failureOf(remove(bench))).code).toBe("volume.in_use");
+      await remove(bench, true);
+      expect(names(bench)).toEqual([]);
+    }, 15_000);
+  }
 
   test("of a built-in driver's volume is nothing else than rm", async () => {
     await using bench = await startedEngine({
@@ -167,6 +173,17 @@ test("the hold of a plugin that is back is ended at the plugin too", async () =>
   bench.plugins.become("mp:latest", "ready");
   await bench.engine.holds.refresh(bench.operation());
   expect(held()).toEqual([]);
+});
+
+test("a client's mount of a plugin that is not here any more ends without it", async () => {
+  await using bench = await startedEngine({ plugins: (all) => void all.socket("vp") });
+  await create(bench, named("wiki", { driver: "vp" }));
+  const holder = parseHolderId("c1");
+  await bench.engine.volumes.mount("wiki", holder, bench.operation());
+  bench.plugins.forget("vp");
+  await bench.engine.volumes.unmount("wiki", holder, bench.operation());
+  expect(bench.plugins.released).toEqual(["vp wiki c1"]);
+  expect(names(bench)).toEqual(["wiki"]);
 });
 
 test("prune plans leave plugins' volumes alone, and say so where they are asked for", async () => {

@@ -270,7 +270,7 @@ describe("a plugin that does not answer", () => {
 });
 
 describe("held volumes", () => {
-  test("are mounted again when their plugin has another process, else they are not mounted", async () => {
+  test("are mounted again when their plugin has another process", async () => {
     const { bench, plugin } = await withPlugin();
     await using _bench = bench;
     await create(bench, named("wiki", { driver: "vp" }));

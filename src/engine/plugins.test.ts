@@ -1,4 +1,4 @@
-// Plugins as callers know them: what is in use, what is told, and upgrades that are whole or undone.
+// Plugins as callers know them: what is in use, what is told, upgrades that are whole or undone.
 import { describe, expect, test } from "bun:test";
 import {
   create,
@@ -112,7 +112,7 @@ describe("an upgrade in place", () => {
     expect(bench.engine.plugins.find("mp").plugin.isEnabled).toBe(false);
   });
 
-  test("is refused while somebody has a volume of it, and leaves a stopped one stopped", async () => {
+  test("is refused while somebody has a volume, and starts none that was stopped", async () => {
     await using bench = await withVolume();
     const holder = parseHolderId("c1");
     await bench.engine.volumes.mount("wiki", holder, bench.operation());

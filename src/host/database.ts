@@ -10,7 +10,8 @@ import {
   type SqlValue,
   type Statement,
 } from "../core/database.ts";
-import { EngineError, type ErrorCode, storageCode } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
+import { EngineError, storageCode } from "../core/errors.ts";
 import { logSync, noLogSync } from "./log-sync.ts";
 
 /** How long a lock of a foreign process (a curious `sqlite3`) may stop this thread. */

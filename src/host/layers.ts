@@ -1,5 +1,6 @@
 // Unpacks layers through a helper process, and makes its answer ours.
-import { EngineError, type ErrorCode, errorTable } from "../core/errors.ts";
+import { type ErrorCode, errorTable } from "../core/error-table.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host, LayerRequest, ProgramResult } from "../core/host.ts";
 import { ownExecutable, UNPACK_LAYER_COMMAND } from "./own-executable.ts";
 import { findProgram, runWith, type StartProgram } from "./programs.ts";

@@ -116,11 +116,8 @@ export class Connection implements OutputHolder {
     }
     this.#parser.feed(chunk);
     this.#body?.wake();
-    if (this.#state === "reading") {
-      this.#advance();
-    } else if (this.#parser.waitingBytes > WAITING_INPUT_BYTES_MAX) {
-      this.#socket.pause();
-    }
+    if (this.#state === "reading") this.#advance();
+    else if (this.#parser.waitingBytes > WAITING_INPUT_BYTES_MAX) this.#socket.pause();
     const isTooMuch = this.#input.count(this.#parser.waitingBytes);
     if (isTooMuch && this.#state === "reading") {
       this.refuse(new HttpRefusal(503, "too many large requests at once, try again later"));

@@ -29,7 +29,7 @@ export interface ParsedRequest {
 /** What a handler gets. */
 export interface HttpRequest extends ParsedRequest {
   /**
-   * The body, while it comes, of a request that the server was told to stream: in pieces of whatever
+   * The body, while it comes, of a request that the server was told to stream: in pieces of any
    * size, each once; who stops reading may go on later. Throws `operation.cancelled` if it does not
    * come whole. What is not read when the request is answered is lost, and then the connection ends
    * unless that was little. undefined: there is no body, or all of it is in `body`.

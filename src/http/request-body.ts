@@ -26,8 +26,8 @@ interface Reader {
 const done: IteratorResult<Uint8Array, undefined> = { done: true, value: undefined };
 
 /**
- * Who stops reading may go on later. Throws `operation.cancelled` when the body does not come whole: the client has gone, is too slow,
- * or sends what is no body; and when it has been answered already.
+ * Who stops reading may go on later. Throws `operation.cancelled` if the body does not come whole:
+ * the client has gone, is too slow, or sends what is no body; and when it was answered already.
  */
 export class RequestBody implements AsyncIterableIterator<Uint8Array, undefined> {
   readonly #parser: RequestParser;

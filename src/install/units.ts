@@ -58,8 +58,8 @@ TimeoutStartSec=2min
 TimeoutStopSec=30
 # Only the daemon itself is ended. What serves a mount (a FUSE helper such as sshfs) runs in this
 # control group too, and so does conmon, the parent of a managed plugin (the plugin itself runs in
-# /holdfast/ID): they must outlive a restart and an upgrade, because containers use their volumes.
-# For the same reason the kernel's killing one of them does not stop the service.
+# one below /holdfast): they must outlive a restart and an upgrade, because containers use their
+# volumes. For the same reason the kernel's killing one of them does not stop the service.
 KillMode=process
 OOMPolicy=continue
 OOMScoreAdjust=-500

@@ -1,7 +1,8 @@
 // The breaker rests after failures in a row, counts only failures to answer, and tries again.
 import { describe, expect, test } from "bun:test";
 import type { VolumeDriver } from "../core/driver.ts";
-import { EngineError, type ErrorCode } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
+import { EngineError } from "../core/errors.ts";
 import {
   makeOperationId,
   makeTrashId,

@@ -4,7 +4,8 @@
 // said has answered, and the next caller is to read those words too. The ways out are never
 // refused (`waysOut`): a volume that rests can be removed.
 import type { Every, VolumeDriver } from "../core/driver.ts";
-import { EngineError, type ErrorCode, toEngineError } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { type Around, type CallSite, type DriverCall, surround } from "./around.ts";
 

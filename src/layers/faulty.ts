@@ -1,6 +1,7 @@
 // A driver over misbehaving storage, for engine tests: calls fail before or after their effect.
 import type { Every, VolumeDriver } from "../core/driver.ts";
-import { EngineError, type ErrorCode } from "../core/errors.ts";
+import type { ErrorCode } from "../core/error-table.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import { type Around, type CallSite, surround } from "./around.ts";
 

@@ -41,11 +41,6 @@ export interface PluginHostParts {
 
 /** `PluginHost` with a beginning and an end; before `start` it knows no plugin. */
 export interface RunningPluginHost extends PluginHost {
-  /**
-   * Ends our own mount of a plugin's volume for one holder, of a plugin that is not here any more
-   * and cannot be told. Succeeds when there is none. Throws `volume.unmount_failed`.
-   */
-  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
   start(): void;
   stop(): Promise<void>;
 }

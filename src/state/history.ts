@@ -1,6 +1,6 @@
 // The history: its rows, and pages of it from the disk.
 import type { Database, SqlValue, Statement } from "../core/database.ts";
-import { type ErrorCode, errorTable } from "../core/errors.ts";
+import { type ErrorCode, errorTable } from "../core/error-table.ts";
 import { makeOperationId, parseDriverName, parseVolumeName } from "../core/names.ts";
 import {
   HISTORY_ROWS_MAX,

@@ -31,11 +31,11 @@ export const holdfastWithoutTrash: EngineKind = {
     startEngine((root, folder) => startHoldfast(root, folder, { HOLDFAST_TRASH: "off" })),
 };
 
-/** With a registry, a directory for the plugin's state, and what stands in for recorded archives. */
+/** With a registry, a directory for the plugin's state, and stand-ins for recorded archives. */
 export const holdfastWithPlugins: EngineKind = {
   ...holdfast,
   requirements: ["root", "plugin-runtime", "docker-registry"],
-  start: startWithPlugins,
+  start: () => startWithPlugins(holdfast),
 };
 
 /** Debian's dockerd: what passes against it too is Docker's behaviour, no opinion of ours. */
@@ -43,6 +43,12 @@ export const dockerd: EngineKind = {
   name: "dockerd 20.10",
   requirements: ["root", "dockerd", "unshare"],
   start: () => startEngine(startThrowaway),
+};
+
+export const dockerdWithPlugins: EngineKind = {
+  ...dockerd,
+  requirements: [...dockerd.requirements, "plugin-compiler", "docker-registry"],
+  start: () => startWithPlugins(dockerd),
 };
 
 export const engineKinds: readonly EngineKind[] = [holdfast, dockerd];
@@ -61,13 +67,13 @@ function startHoldfast(
   return startDaemon({ root, environment });
 }
 
-async function startWithPlugins(): Promise<Engine> {
+async function startWithPlugins(kind: EngineKind): Promise<Engine> {
   const folder = temporaryDirectory();
   await using stack = new AsyncDisposableStack();
   stack.defer(() => rmSync(folder, { recursive: true, force: true }));
   const standIns = await makeStandIns(join(folder, "plug"));
   const registry = stack.use(await startRegistry());
-  const engine = stack.use(await startEngine(startHoldfast));
+  const engine = stack.use(await kind.start());
   const encoded = encodeURIComponent(registry.host);
   const places: readonly Pair[] = [
     [registry.host, "127.0.0.1:5000"],

@@ -1,8 +1,9 @@
 // Every difference between the recordings and Holdfast, each with its reason and what is expected.
 //
 // Recordings 11, 13 and 21 (API 1.43) are the reference: a difference there is a deviation, with an
-// entry in docs/deviations.md. The others were made with an older engine (API 1.41): where the two engines differ, the entry names the quirk and expects what 1.43 does. An
-// entry whose exchange is answered as recorded again fails the replay.
+// entry in docs/deviations.md. The others were made with an older engine (API 1.41): where the two
+// engines differ, the entry names the quirk and expects what 1.43 does. An entry whose exchange is
+// answered as recorded again fails the replay.
 import { pluginDeviations, pluginHeadings, pluginQuirks } from "./explained-plugins.ts";
 import type { Exchange, RecordingName } from "./recordings.ts";
 import { requestLine } from "./selection.ts";

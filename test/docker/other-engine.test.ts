@@ -9,7 +9,6 @@ describe("routes of a container engine", () => {
       "/containers/json?all=1",
       "/images/json",
       "/networks",
-      "/plugins",
       "/v1.41/containers/json",
     ]) {
       const answer = await api.send("GET", path);
@@ -40,7 +39,6 @@ describe("routes of a container engine", () => {
       "/images/wiki:1/json": "No such image: wiki:1",
       "/images/wiki@sha256:00/json": "No such image: wiki@sha256:00",
       "/networks/wiki": "network wiki not found",
-      "/plugins/a/b/json": 'plugin "a/b" not found',
     };
     for (const [path, message] of Object.entries(missing)) {
       const answer = await api.send("GET", path);
@@ -59,8 +57,6 @@ describe("routes of a container engine", () => {
       ["POST", "/build"],
       ["POST", "/session"],
       ["GET", "/exec/x/json"],
-      ["POST", "/plugins/pull"],
-      ["GET", "/plugins/privileges"],
       ["POST", "/auth"],
     ];
     for (const [method, path] of refused) {

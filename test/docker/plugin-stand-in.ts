@@ -55,6 +55,9 @@ export async function makeStandIns(folder: string): Promise<StandInPlugins> {
     const place = join(folder, name);
     if (name === "norootfs") mkdirSync(place);
     else makeRootfs(join(place, "rootfs"), program);
+    // These had layers of their own: dockerd refuses to store one twice.
+    const hasOwnLayer = name === "vp" || name === "vpnosock";
+    if (hasOwnLayer) writeFileSync(join(place, "rootfs/etc/name"), `${name}\n`);
     writeFileSync(join(place, "config.json"), JSON.stringify(configOf(name, folder), null, 2));
     const archive = join(folder, `${name}.tar`);
     const parts = name === "norootfs" ? ["config.json"] : ["config.json", "rootfs"];

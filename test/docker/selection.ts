@@ -118,6 +118,12 @@ export const standIns: readonly StandIn[] = [
   },
   {
     recording: "06",
+    index: 55,
+    did: "the plugin was asked for the volume, which is done in the background",
+    untilListed: "/propagated-mount/pv1",
+  },
+  {
+    recording: "06",
     index: 94,
     did: "the volume whose removal its plugin refused came back with its list",
     untilListed: '"pv3"',
@@ -139,6 +145,12 @@ export const standIns: readonly StandIn[] = [
     index: 106,
     did: "docker plugin create bad:nosock was not recorded",
     deeds: [createOf("bad:nosock")],
+  },
+  {
+    recording: "13",
+    index: 8,
+    did: "the plugin was asked for the volume, which is done in the background",
+    untilListed: "/propagated-mount/m1",
   },
   {
     recording: "11",

@@ -182,16 +182,16 @@ function endProgram(program: string, bench: PluginRuntimeBench): void {
   for (const pid of programsOf(program, bench)) process.kill(pid, "SIGKILL");
 }
 
-function programsOf(program: string, { runDirectory, host }: PluginRuntimeBench): number[] {
+function programsOf(program: string, { runDirectory }: PluginRuntimeBench): number[] {
   return readdirSync("/proc")
     .map(Number)
-    .filter((pid) => pid > 1 && host.programOf(pid) === program)
-    .filter((pid) => argumentsOf(pid).includes(runDirectory));
+    .filter((pid) => pid > 1 && textOf(`/proc/${pid}/comm`).trim() === program)
+    .filter((pid) => textOf(`/proc/${pid}/cmdline`).includes(runDirectory));
 }
 
-function argumentsOf(pid: number): string {
+function textOf(file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+    return readFileSync(file, "utf8");
   } catch {
     return "";
   }

@@ -1,11 +1,19 @@
 // Managed plugins really run: they come up, are stopped, crash, and are taken over, with runc.
 import { describe, expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../../src/core/errors.ts";
 import type { PluginEnv } from "../../src/core/plugin.ts";
 import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
 import type { PluginRuntime } from "../../src/plugins/runtime/runtime.ts";
+import { eventually } from "../support/child.ts";
 import { whenPossible } from "../support/needs.ts";
 import { testOperation } from "../support/operation.ts";
 import { callPlugin, testPluginConfig } from "../support/plugin-rootfs.ts";
@@ -65,7 +73,7 @@ describe("a plugin that is well", () => {
     expect(readdirSync(request.propagated ?? "")).toContain("v");
     await runtime.stop(request.id, operation);
     runtime.forget(request.id);
-    expect(existsSync(join(bench.folder, "logs", request.id))).toBe(false);
+    expect(existsSync(join(bench.logDirectory, request.id))).toBe(false);
   });
 
   whenPossible(needed, "mounts what reaches the host once, until it is stopped", async () => {
@@ -124,11 +132,29 @@ describe("a plugin that is well", () => {
     expect(await read("/proc/self/oom_score_adj")).toBe("0\n");
     expect(await read("/etc/hosts")).toBe(readFileSync("/etc/hosts", "utf8"));
     expect((await read("/proc/net/dev")).trim().split("\n").slice(2)).toHaveLength(1);
-    expect(await read("/proc/self/cgroup")).toContain(`:/holdfast/${request.id}`);
+    expect(await read("/proc/self/cgroup")).toMatch(/:\/holdfast\/[\da-f]{12}-a{16}$/m);
     const groups = await read("/proc/self/mountinfo");
     expect(groups).toContain(" /run/docker/plugins ");
     await runtime.stop(request.id, operation);
     expect(tracesOf(bench, request.id)).toEqual([]);
+  });
+
+  whenPossible(needed, "may write much: the end of it is kept", async () => {
+    await using bench = makePluginRuntimeBench();
+    const { runtime } = bench;
+    const request = await bench.plugin({ environment: { LOG_LINES: "60000" } });
+    await runtime.start(request, operation);
+    const { socketPath } = runtime.state(request.id);
+    await callPlugin(socketPath, "Test.Log", { Name: "the last word" });
+    const last = async () => (await runtime.logs(request.id, 1))[0]?.text;
+    await eventually(async () => ((await last()) === "the last word" ? true : undefined), {
+      timeoutMs: 10_000,
+      otherwise: () => "the last line does not arrive",
+    });
+    const folder = join(bench.logDirectory, request.id);
+    const sizes = readdirSync(folder).map((name) => statSync(join(folder, name)).size);
+    expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(3 * 1024 * 1024);
+    await runtime.stop(request.id, operation);
   });
 
   whenPossible(needed, "is not believed when its socket is a link to another one", async () => {
@@ -169,8 +195,8 @@ describe("a plugin that does not come up", () => {
     expect(failure.code).toBe("plugin.start_failed");
     expect(failure.message).toBe(
       "failed to create shim task: OCI runtime create failed: runc create failed: unable to " +
-        'start container process: exec: "/bin/nothere": stat /bin/nothere: no such file or directory: ' +
-        "unknown",
+        'start container process: exec: "/bin/nothere": stat /bin/nothere: no such file or ' +
+        "directory: unknown",
     );
     expect(tracesOf(bench, nothere.id)).toEqual([]);
     expect(runtime.state(nothere.id)).toMatchObject({ state: "stopped", reason: failure.message });
@@ -215,7 +241,7 @@ describe("a plugin that does not come up", () => {
     const { runtime } = bench;
     const request = await bench.plugin({ environment: { LISTEN: "never" } });
     const starting = failureOf(runtime.start(request, operation));
-    await bench.until(() => existsSync(join(bench.folder, "logs", request.id, "log")), "a log");
+    await bench.until(() => existsSync(join(bench.logDirectory, request.id, "log")), "a log");
     await runtime.stop(request.id, operation);
     expect((await starting).message).toBe("it was stopped while it started");
     expect(tracesOf(bench, request.id)).toEqual([]);

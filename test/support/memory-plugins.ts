@@ -140,6 +140,8 @@ export class MemoryPlugins {
   pullFailure: EngineError | undefined;
   /** What `lookAgain` does. */
   lookAgain: () => void = () => undefined;
+  /** What was released of plugins that are gone: `PLUGIN VOLUME HOLDER`. */
+  readonly released: string[] = [];
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -196,6 +198,7 @@ export class MemoryPlugins {
         this.#listeners.add(listener);
         return () => void this.#listeners.delete(listener);
       },
+      release: (plugin, volume, holder) => void this.released.push(`${plugin} ${volume} ${holder}`),
       lookAgain: async () => this.lookAgain(),
     };
   }

@@ -5,6 +5,7 @@ import type { Host } from "../../src/core/host.ts";
 import { silentLog } from "../../src/core/operation.ts";
 import type { PluginSettings } from "../../src/core/plugin.ts";
 import { linuxHost } from "../../src/host/linux.ts";
+import { runPlaces } from "../../src/plugins/runtime/run-places.ts";
 import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
 import { PluginRuntime } from "../../src/plugins/runtime/runtime.ts";
 import { eventually } from "./child.ts";
@@ -27,6 +28,7 @@ export interface PluginWish {
 export interface PluginRuntimeBench extends AsyncDisposable {
   readonly folder: string;
   readonly runDirectory: string;
+  readonly logDirectory: string;
   readonly host: Host;
   readonly runtime: PluginRuntime;
   /** What is to be run. */
@@ -44,8 +46,8 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
   const runDirectory = join(folder, "r");
   const host = linuxHost();
   const made: PluginRuntime[] = [];
+  const logDirectory = join(folder, "logs: all");
   const another = (its: Host = host) => {
-    const logDirectory = join(folder, "logs");
     const parts = {
       runDirectory,
       logDirectory,
@@ -61,6 +63,7 @@ export function makePluginRuntimeBench(): PluginRuntimeBench {
   return {
     folder,
     runDirectory,
+    logDirectory,
     host,
     runtime,
     another,
@@ -102,10 +105,11 @@ export function tracesOf(
   const mounts = host
     .mounts()
     .filter(({ target }) => target.startsWith(`${folder}/${id.slice(0, 1)}/`));
+  const { cgroupPath } = runPlaces({ runDirectory, logDirectory: "" }, id);
   const groups = host
     .mounts()
     .filter(({ fileSystem }) => fileSystem.startsWith("cgroup"))
-    .map(({ target }) => join(target, "holdfast", id));
+    .map(({ target }) => join(target, cgroupPath));
   const places = ["bundles", "runtime", "exits", "mounts"].map((name) => join(runDirectory, name));
   const files = [...places.map((place) => join(place, id)), join(runDirectory, id.slice(0, 16))];
   return [...mounts.map(({ target }) => target), ...[...groups, ...files].filter(existsSync)];

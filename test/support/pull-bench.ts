@@ -1,6 +1,7 @@
 // A faulty registry and a client of it, fresh for each test, and what tests ask of the two.
 import { afterEach, beforeEach, expect } from "bun:test";
-import { EngineError, type ErrorCode } from "../../src/core/errors.ts";
+import type { ErrorCode } from "../../src/core/error-table.ts";
+import { EngineError } from "../../src/core/errors.ts";
 import { type PluginReference, parsePluginReference } from "../../src/core/plugin-reference.ts";
 import type { ResolvedImage } from "../../src/plugins/registry/images.ts";
 import { type FaultRegistry, startFaultRegistry } from "./fault-registry.ts";

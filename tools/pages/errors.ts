@@ -1,5 +1,5 @@
 // docs/reference/errors.md: the error table as a page.
-import { type ErrorEntry, errorTable } from "../../src/core/errors.ts";
+import { type ErrorEntry, errorTable } from "../../src/core/error-table.ts";
 
 export function renderErrors(): string {
   const rows = Object.entries<ErrorEntry>(errorTable)
@@ -11,7 +11,7 @@ export function renderErrors(): string {
   return [
     "# Errors",
     "",
-    "Generated from `src/core/errors.ts` by `npm run generate`.",
+    "Generated from `src/core/error-table.ts` by `npm run generate`.",
     "",
     "`code` is stable: act on it, never on the message. Holdfast's own routes answer it beside",
     "the message; Docker's routes answer Docker's texts. `retry` says whether the same call may",

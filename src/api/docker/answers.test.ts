@@ -1,7 +1,8 @@
 // Answers: which status every error has on Docker's routes, and JSON as Go spells it.
 import { expect, test } from "bun:test";
 import { testFacts } from "../../../test/support/api-bench.ts";
-import { EngineError, type ErrorCode, errorTable } from "../../core/errors.ts";
+import { type ErrorCode, errorTable } from "../../core/error-table.ts";
+import { EngineError } from "../../core/errors.ts";
 import { dockerHeaders, dockerStatus, goJson, mapJson } from "./answers.ts";
 
 test("every code has moby's status", () => {

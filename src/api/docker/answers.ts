@@ -1,5 +1,6 @@
 // Answers in Docker's form: headers, JSON as Go writes it, error bodies and their status.
-import type { EngineError, ErrorCode, ErrorKind } from "../../core/errors.ts";
+import type { ErrorCode, ErrorKind } from "../../core/error-table.ts";
+import type { EngineError } from "../../core/errors.ts";
 import type { Header, HttpResponse } from "../../http/message.ts";
 import { API_VERSION, type DaemonFacts } from "../facts.ts";
 

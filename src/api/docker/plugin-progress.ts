@@ -1,4 +1,4 @@
-// The lines of Docker's progress streams, one JSON object each, as Go's streamformatter writes them.
+// The lines of Docker's progress streams, one JSON object each, as Go's streamformatter has them.
 import type { PluginProgress } from "../../core/plugin.ts";
 import { goJson } from "./answers.ts";
 

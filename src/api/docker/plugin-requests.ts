@@ -14,7 +14,7 @@ const privilege: GoStruct = {
   fields: { Name: "string", Description: "string", Value: "[]string" },
 };
 
-/** Credentials and headers for the registry. Credentials that cannot be read are none, as in moby. */
+/** Credentials and headers for the registry. What cannot be read is no credentials, as in moby. */
 export function registryCall(request: HttpRequest): RegistryCall {
   const metaHeaders = [...request.headers]
     .filter(([name]) => name.startsWith(META_PREFIX))

@@ -306,7 +306,7 @@ describe("a create", () => {
     ]);
     expect(said(await send(api, "POST /plugins/create?name=X", "tar"))).toEqual([
       400,
-      "invalid reference format",
+      "invalid reference format: repository name must be lowercase",
     ]);
   });
 

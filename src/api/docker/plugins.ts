@@ -171,7 +171,7 @@ function pushPlugin(parts: PluginRouteParts, context: RouteContext, name: string
   );
 }
 
-/** POST /plugins/{name}/enable. `timeout` must be a number, and is no more: calls have their own. */
+/** POST /plugins/{name}/enable. `timeout` must be a number, and is no more: calls have theirs. */
 async function enablePlugin(
   parts: PluginRouteParts,
   { request, operation }: RouteContext,

@@ -130,7 +130,7 @@ async function usageJson(parts: SystemRouteParts, context: RouteContext): Promis
   return usages.map(volumeUsageJson).join(",");
 }
 
-/** POST /auth: there is no registry client here to ask. */
+/** POST /auth: credentials are checked when a plugin is pulled or pushed. */
 export function auth(): never {
   throw new EngineError(
     "engine.not_a_container_engine",

@@ -7,7 +7,7 @@ import { eventually } from "../../../test/support/child.ts";
 import { DirectoryDocker } from "../../../test/support/directory-docker.ts";
 import { containerWith, memoryEngine } from "../../../test/support/memory-engine.ts";
 import { newerImage, OnePlugin } from "../../../test/support/one-plugin.ts";
-import { errorTable } from "../../core/errors.ts";
+import { errorTable } from "../../core/error-table.ts";
 import { noPlugins } from "../../engine/no-plugins.ts";
 import { trashDefaults } from "../../engine/trash/policy.ts";
 import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";

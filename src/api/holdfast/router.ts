@@ -1,5 +1,6 @@
 // Holdfast's own routes: what Docker has no word for.
-import { EngineError, type ErrorKind } from "../../core/errors.ts";
+import type { ErrorKind } from "../../core/error-table.ts";
+import { EngineError } from "../../core/errors.ts";
 import type { AnyResponse, Header } from "../../http/message.ts";
 import type { ApiFace, ApiParts } from "../handler.ts";
 import { warnings } from "../warnings.ts";

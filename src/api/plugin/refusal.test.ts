@@ -1,7 +1,8 @@
 // The text of errors: one line, without what dockerd says itself, with the way out.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
-import { EngineError, type ErrorCode, errorTable } from "../../core/errors.ts";
+import { type ErrorCode, errorTable } from "../../core/error-table.ts";
+import { EngineError } from "../../core/errors.ts";
 import { refusalText } from "./refusal.ts";
 
 const text = (code: ErrorCode, message: string) =>

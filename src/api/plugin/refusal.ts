@@ -1,5 +1,6 @@
 // Errors as the text that a container engine shows behind its own words, in one line.
-import type { EngineError, ErrorCode } from "../../core/errors.ts";
+import type { ErrorCode } from "../../core/error-table.ts";
+import type { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
 import { shortened, withKnownOptions } from "./create-options.ts";
 

@@ -3,7 +3,7 @@ import { expect, test } from "bun:test";
 import fc from "fast-check";
 import { volumeRow } from "../../../test/support/trash-bench.ts";
 import { RETIRED_DESCRIPTION_BYTES_MAX } from "../../core/driver.ts";
-import { errorTable } from "../../core/errors.ts";
+import { errorTable } from "../../core/error-table.ts";
 import { makeOperationId, makeTrashId, parseHolderId, parseVolumeName } from "../../core/names.ts";
 import { type HistoryEntry, historyActions, type RetiredEntry } from "../../core/state-store.ts";
 import {

@@ -1,6 +1,6 @@
 // What lies beside removed data, so that it can be restored when everything else is lost.
 import { RETIRED_DESCRIPTION_BYTES_MAX, type Retirement } from "../../core/driver.ts";
-import { type ErrorCode, errorTable } from "../../core/errors.ts";
+import { type ErrorCode, errorTable } from "../../core/error-table.ts";
 import {
   type DriverName,
   isVolumeName,

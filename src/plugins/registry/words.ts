@@ -1,5 +1,6 @@
 // What registries say: bounded answers, JSON that may be anything, refusals with their reasons.
-import { EngineError, type ErrorCode } from "../../core/errors.ts";
+import type { ErrorCode } from "../../core/error-table.ts";
+import { EngineError } from "../../core/errors.ts";
 import type { Answer } from "./exchange.ts";
 import { printable, silence } from "./failures.ts";
 import { REFUSAL_BYTES_MAX, REFUSAL_CHARACTERS_MAX } from "./limits.ts";

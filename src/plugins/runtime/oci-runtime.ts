@@ -114,7 +114,7 @@ export class OciRuntime {
       ...["--runtime", this.#path(), "--bundle", places.bundle],
       ...["--container-pidfile", places.pidFile, "--conmon-pidfile", places.monitorPidFile],
       ...["--exit-dir", exitDirectory(this.#parts)],
-      ...["--log-path", `k8s-file:${places.logDirectory}/log`],
+      ...["--log-path", `k8s-file:${places.logLink}/log`],
       ...["--log-size-max", String(LOG_BYTES_MAX)],
       // Its own socket in the bundle by a short path, instead of one below /run/crio.
       "--full-attach",

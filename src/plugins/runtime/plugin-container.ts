@@ -189,6 +189,7 @@ export class PluginContainer {
       socketDirectory: places.socketDirectory,
       cgroupPath: places.cgroupPath,
     });
+    fs.symlinkSync(places.logDirectory, places.logLink);
     fs.writeFileSync(places.specFile, JSON.stringify(spec), { mode: 0o600 });
   }
 

@@ -1,4 +1,5 @@
 // Where the running part of a plugin lies: its bundle, its sockets, its log.
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { EngineError } from "../../core/errors.ts";
 import type { PluginId } from "../../core/plugin.ts";
@@ -31,7 +32,12 @@ export interface RunPlaces {
   /** The host's side of the plugin's /run/docker/plugins: the plugin may write here. */
   readonly socketDirectory: string;
   readonly logDirectory: string;
-  /** In every hierarchy of control groups. */
+  /** A link to it: conmon takes a path apart at colons, and the data root may have some. */
+  readonly logLink: string;
+  /**
+   * In every hierarchy of control groups. Of this run directory alone: all that is in it may be
+   * ended. Not with the whole id, or those who look for containers take the plugin for one.
+   */
   readonly cgroupPath: string;
 }
 
@@ -69,7 +75,13 @@ export function runPlaces(directories: RunDirectories, id: PluginId): RunPlaces 
     propagatedFile: join(mountsDirectory(directories), id),
     exitFile: join(exitDirectory(directories), id),
     socketDirectory: join(directories.runDirectory, id.slice(0, SHORT_ID_DIGITS)),
+    logLink: join(bundle, "logs"),
     logDirectory: join(directories.logDirectory, id),
-    cgroupPath: `/holdfast/${id}`,
+    cgroupPath: `/holdfast/${wordOf(directories.runDirectory)}-${id.slice(0, SHORT_ID_DIGITS)}`,
   };
+}
+
+/** Other daemons have other run directories, and may have the same plugins. */
+function wordOf(runDirectory: string): string {
+  return createHash("sha256").update(runDirectory).digest("hex").slice(0, 12);
 }

@@ -84,6 +84,8 @@ export class PluginRuntime {
    * are done; those that are started are "starting" or "restarting" until they have come up.
    */
   async adopt(requests: readonly RunRequest[], operation: Operation): Promise<void> {
+    // Whoever has no plugins makes no directories for them.
+    if (requests.length === 0 && !fs.existsSync(this.#parts.runDirectory)) return;
     this.#beginToLook();
     const wanted = new Set(requests.map(({ id }) => id));
     const monitors = requests.map((one) => this.#pluginOf(one.id).container.remaining(one));

@@ -1,0 +1,400 @@
+// Every failure Holdfast can report, in one closed table.
+
+/** Ten words for ever; edges (HTTP status, exit code, log level) translate kinds only. */
+export type ErrorKind =
+  | "invalid" // The request can never succeed as it stands.
+  | "not_found"
+  | "conflict" // The state forbids it now; another state would allow it.
+  | "denied"
+  | "unsupported" // This driver or host cannot do it at all.
+  | "exhausted" // Space, quota, handles.
+  | "unavailable" // A part we depend on does not answer.
+  | "cancelled"
+  | "corrupt" // Stored data is not what was stored. Never retried, always reported.
+  | "internal"; // A bug in this program.
+
+/** What a code means for whoever gets it. */
+export interface ErrorEntry {
+  readonly kind: ErrorKind;
+  /** Whether the same call may succeed later without anything being changed by the caller. */
+  readonly retry: boolean;
+  /** What a person can do about it, in a sentence. */
+  readonly recovery: string;
+}
+
+/**
+ * The table. `docs/reference/errors.md` is generated from it; a code nobody throws fails a test.
+ */
+export const errorTable = {
+  "request.invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct the field that the message names and send the request again.",
+  },
+  "request.no_route": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Use a route that `/holdfast/v1/openapi.json` lists.",
+  },
+  "filter.invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Use one of the filters that the route documents, with a value it accepts.",
+  },
+  "volume.name_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Choose a name of 2 to 255 characters of [a-zA-Z0-9_.-], beginning with [a-zA-Z0-9].",
+  },
+  "volume.option_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct the option that the message names.",
+  },
+  "volume.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List what exists with `holdfast volume ls`.",
+  },
+  "volume.exists_differently": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Use another name, or the driver that has the volume.",
+  },
+  "volume.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Remove the containers that are named, have other holders unmount it; try again.",
+  },
+  "volume.shared_elsewhere": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop that container, or wait for its end: the volume allows one at a time.",
+  },
+  "volume.not_visible": {
+    kind: "unavailable",
+    retry: false,
+    recovery:
+      "Run `mount --make-rshared /` before the container engine starts, then restart the engine.",
+  },
+  "volume.unknown": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The driver cannot say whether the volume is there; look at its storage.",
+  },
+  "volume.data_missing": {
+    kind: "corrupt",
+    retry: false,
+    recovery:
+      "The directory of a volume that was used is gone; bring it back before using it again.",
+  },
+  "volume.data_foreign": {
+    kind: "conflict",
+    retry: false,
+    recovery:
+      "Something other than a plain directory is in the volume's place; look at it by hand.",
+  },
+  "volume.mount_failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery:
+      "Read the mount program's own words in the message; correct the options or the server.",
+  },
+  "volume.unmount_failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "End the processes that still use the mount, then try again.",
+  },
+  "volume.moving": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Repeat the adopt or release that was cut short; it is also tried again by itself.",
+  },
+  "volume.protected": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Lift the protection with `holdfast volume unprotect`, which wants the name again.",
+  },
+  "volume.name_taken": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Give another name, with `--as` where something is restored.",
+  },
+  "confirmation.missing": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Give the name again, as the confirmation that this one is meant.",
+  },
+  "trash.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List what can be restored with `holdfast trash ls`.",
+  },
+  "trash.ambiguous": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Give the id of one of them; `holdfast trash ls` shows them.",
+  },
+  "trash.purging": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Its destruction has begun and cannot be undone; restore from a backup.",
+  },
+  "prune.plan_not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Make a new plan with `holdfast volume prune --plan`.",
+  },
+  "adoption.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Stop and remove the containers that the message names (`docker rm`, `docker-compose " +
+      "down`): their data stays. Make them anew afterwards.",
+  },
+  "adoption.other_file_system": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Copy the data into a new volume; the message has the commands.",
+  },
+  "adoption.refused": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Copying the data into a new volume works wherever adopting does not.",
+  },
+  "driver.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Use a driver that `holdfast info` lists.",
+  },
+  "driver.unsupported": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Make a volume with a driver that can, and copy the data into it.",
+  },
+  "driver.timed_out": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The storage did not answer in time; look at its server, then try again.",
+  },
+  "driver.suspended": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The driver failed repeatedly and is given a rest; it is tried again by itself.",
+  },
+  "plugin.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List what is installed with `holdfast plugin ls`.",
+  },
+  "plugin.ambiguous": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Give the plugin's name, or more of its id.",
+  },
+  "plugin.exists": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Give it another name with `--alias`, or remove the other one first.",
+  },
+  "plugin.reference_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Give a reference as [HOST[:PORT]/]PATH[:TAG], in lower case.",
+  },
+  "plugin.config_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct what the message names in the plugin's config.json.",
+  },
+  "plugin.image_invalid": {
+    kind: "corrupt",
+    retry: false,
+    recovery:
+      "What the registry or the tar holds is no sound plugin; have its author push it again.",
+  },
+  "plugin.privileges": {
+    kind: "denied",
+    retry: false,
+    recovery: "Look at what the plugin asks for, and grant exactly that.",
+  },
+  "plugin.setting_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Set what `holdfast plugin inspect` shows as settable, as NAME=VALUE.",
+  },
+  "plugin.enabled": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop it first with `holdfast plugin disable`.",
+  },
+  "plugin.disabled": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Start it with `holdfast plugin enable`.",
+  },
+  "plugin.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Remove its volumes first, or use force: they stay listed, and wait for the plugin.",
+  },
+  "plugin.start_failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Read the plugin's own words in the message and in `holdfast plugin logs`.",
+  },
+  "plugin.unreachable": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Start the plugin, or look at its log; it is tried again by itself.",
+  },
+  "plugin.failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "These are the plugin's own words; its documentation or log may say more.",
+  },
+  "registry.unreachable": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Look at the network and the registry's name, then try again.",
+  },
+  "registry.denied": {
+    kind: "denied",
+    retry: false,
+    recovery: "Log in with `docker login`, or ask for access to the repository.",
+  },
+  "registry.not_found": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Look at the repository's name and tag.",
+  },
+  "registry.failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The registry answered what is none; its operator's log may say more.",
+  },
+  "containers.unreachable": {
+    kind: "unavailable",
+    retry: true,
+    recovery:
+      "Start that container engine again; one that is gone for good is forgotten with " +
+      "`holdfast engine forget`.",
+  },
+  "prune.running": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Wait until the other prune has ended.",
+  },
+  "storage.full": {
+    kind: "exhausted",
+    retry: true,
+    recovery: "Free space below the data root; removing volumes still works.",
+  },
+  "storage.read_only": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Make the file system of the data root writable again.",
+  },
+  "storage.failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Look at the disk below the data root (kernel log, SMART) before going on.",
+  },
+  "state.locked": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop the daemon or program that has it, or give this daemon another --root.",
+  },
+  "state.too_new": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Run the newer Holdfast that wrote this state, or restore a copy from before.",
+  },
+  "host.program_missing": {
+    kind: "unavailable",
+    retry: false,
+    recovery: "Install the Debian package that the message names.",
+  },
+  "host.denied": {
+    kind: "denied",
+    retry: false,
+    recovery: "Run the daemon as root, or choose a --root that it may write.",
+  },
+  "config.invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Correct the option, variable or configuration line that the message names.",
+  },
+  "install.impossible": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Build the executable with `npm run build`, then run `dist/holdfast install`.",
+  },
+  "install.held": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Remove the containers that use volumes first; or add --force, and their mounts go on " +
+      "without anybody who watches them.",
+  },
+  "install.failed": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Correct what the message says, and run the command again: it goes on from there.",
+  },
+  "engine.not_a_container_engine": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Send container, image and network requests to Docker; Holdfast keeps volumes.",
+  },
+  "engine.unknown": {
+    kind: "not_found",
+    retry: false,
+    recovery: "List the container engines with `holdfast engine ls`.",
+  },
+  "engine.in_use": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Remove those containers first, or have it forgotten all the same with " +
+      "`holdfast engine forget --force`.",
+  },
+  "engine.no_swarm": {
+    kind: "unavailable",
+    retry: false,
+    recovery: "Cluster volumes need a swarm manager; use an ordinary volume.",
+  },
+  "engine.no_such_object": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Holdfast has volumes only; ask a container engine for anything else.",
+  },
+  "engine.overloaded": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Too many ask for the same at once; try again when some have ended.",
+  },
+  "engine.stopping": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "The daemon is shutting down; try again when it is back.",
+  },
+  "operation.cancelled": {
+    kind: "cancelled",
+    retry: true,
+    recovery: "Send the request again if it is still wanted.",
+  },
+  "operation.timed_out": {
+    kind: "unavailable",
+    retry: true,
+    recovery: "Another operation on the same volume takes long; see `holdfast events`.",
+  },
+  "internal.bug": {
+    kind: "internal",
+    retry: false,
+    recovery: "Report it with the report id and the log lines that carry it.",
+  },
+} as const satisfies Readonly<Record<string, ErrorEntry>>;
+
+/** A precise, stable name of a failure: tests and scripts act on it, never on the message. */
+export type ErrorCode = keyof typeof errorTable;
