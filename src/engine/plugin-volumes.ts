@@ -23,6 +23,12 @@ const PAUSE_MS = 1_000;
 /** How long a list waits for plugins that answer as fast, in milliseconds. */
 const WAIT_MS_MAX = 20;
 
+/**
+ * A plugin is asked for what was just made when nothing more was for so long, in milliseconds: who
+ * makes many is not held up.
+ */
+const MADE_PAUSE_MS = 100;
+
 /** What is wrong with a volume because of its plugin. */
 export interface PluginVolumeState {
   readonly word: "unreachable" | "disabled" | "gone" | "not listed";
@@ -72,6 +78,9 @@ export class PluginVolumes {
   /** Names that were made, removed or renamed while some plugin was being asked, and when. */
   readonly #changed = new Map<string, number>();
   readonly #work = new Set<Promise<void>>();
+  /** Volumes that were just made. */
+  readonly #made = new Set<string>();
+  #stopMade: () => void = () => undefined;
   #unfollow: () => void = () => undefined;
   #stopTimer: () => void = () => undefined;
 
@@ -84,8 +93,7 @@ export class PluginVolumes {
       this.#noteChange(actor);
       if (action === "rename") this.#noteChange(attributes["from"] ?? "");
       if (action === "destroy") this.#words.forget(actor);
-      const entry = action === "create" ? this.#entry(actor) : undefined;
-      if (entry !== undefined) void this.refreshOne(entry);
+      if (action === "create") this.#noteMade(actor);
     });
   }
 
@@ -102,6 +110,7 @@ export class PluginVolumes {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#unfollow();
     this.#stopTimer();
+    this.#stopMade();
     await Promise.all(this.#work);
   }
 
@@ -192,6 +201,21 @@ export class PluginVolumes {
       // Its process has ended, or another one has begun.
       volumes.held.lost(name);
     }
+  }
+
+  #noteMade(name: string): void {
+    const { startTimer = startIdleTimer, drivers } = this.#parts;
+    const entry = this.#entry(name);
+    if (entry === undefined || !drivers.isOfPlugin(entry.driver)) return;
+    this.#made.add(name);
+    this.#stopMade();
+    this.#stopMade = startTimer(MADE_PAUSE_MS, () => {
+      for (const made of this.#made) {
+        const row = this.#entry(made);
+        if (row !== undefined) void this.refreshOne(row);
+      }
+      this.#made.clear();
+    });
   }
 
   #schedule(): void {
