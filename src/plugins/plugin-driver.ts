@@ -154,11 +154,11 @@ async function mount(
   const { mounts, holders } = parts;
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
-  if (mounts.isMounted(place)) {
-    // Of an earlier mount, or of an earlier life: the plugin counts it already.
-    if (!(await mounts.isAlive(place, operation))) await mountAnew(parts, holding, operation);
-  } else {
+  if (mounts.makePlace(place) || !mounts.isMounted(place)) {
     await mountFirst(parts, holding, operation);
+  } else if (!(await mounts.isAlive(place, operation))) {
+    // Of an earlier mount, or of an earlier life: the plugin counts it already.
+    await mountAnew(parts, holding, operation);
   }
   const known = holders.get(volume);
   if (known === undefined) holders.set(volume, new Set([holder]));
@@ -174,7 +174,6 @@ async function mountFirst(
   const { access, mounts } = parts;
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
-  mounts.makePlace(place);
   const body = { Name: volume, ID: holder };
   let path: string;
   try {

@@ -4,7 +4,7 @@
 // plugin has been told: while it is there, the plugin may count a mount. What is mounted at it
 // outlives the daemon.
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
+import { existsSync, lstatSync, mkdirSync, rmdirSync } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
@@ -64,11 +64,21 @@ export class PluginMounts {
     return lstatSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 
-  makePlace(place: string): void {
-    try {
-      mkdirSync(place, { recursive: true, mode: 0o700 });
-    } catch (error) {
-      throw storageError(error, `making the mount point ${place}`);
+  /**
+   * Returns whether it was not there: then nothing is mounted on it. Asks nothing that is mounted.
+   */
+  makePlace(place: string): boolean {
+    const { directory } = this.#parts;
+    for (;;) {
+      try {
+        mkdirSync(place, { mode: 0o700 });
+        return true;
+      } catch (error) {
+        if (isErrno(error, "EEXIST")) return false;
+        const isFirst = isErrno(error, "ENOENT") && !existsSync(directory);
+        if (!isFirst) throw storageError(error, `making the mount point ${place}`);
+      }
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
     }
   }
 
