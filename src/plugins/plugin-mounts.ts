@@ -4,7 +4,7 @@
 // plugin has been told: while it is there, the plugin may count a mount. What is mounted at it
 // outlives the daemon.
 import { createHash } from "node:crypto";
-import { existsSync, lstatSync, mkdirSync, rmdirSync } from "node:fs";
+import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
@@ -68,18 +68,18 @@ export class PluginMounts {
    * Returns whether it was not there: then nothing is mounted on it. Asks nothing that is mounted.
    */
   makePlace(place: string): boolean {
-    const { directory } = this.#parts;
-    for (;;) {
+    const make = (isFirst: boolean): boolean => {
       try {
-        mkdirSync(place, { mode: 0o700 });
+        // With all directories above it is another call, which looks at what is there already.
+        mkdirSync(place, { recursive: isFirst, mode: 0o700 });
         return true;
       } catch (error) {
         if (isErrno(error, "EEXIST")) return false;
-        const isFirst = isErrno(error, "ENOENT") && !existsSync(directory);
-        if (!isFirst) throw storageError(error, `making the mount point ${place}`);
+        if (isErrno(error, "ENOENT") && !isFirst) return make(true);
+        throw storageError(error, `making the mount point ${place}`);
       }
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
-    }
+    };
+    return make(false);
   }
 
   /** The place must not be mounted. */
