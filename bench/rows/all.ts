@@ -7,6 +7,7 @@ import { crowdGroup } from "./crowd.ts";
 import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
 import { holdsGroup } from "./holds.ts";
+import { pluginsGroup } from "./plugins.ts";
 import { purgeGroup } from "./purge.ts";
 import { inspectGroup, listGroup } from "./read.ts";
 import { restGroup } from "./rest.ts";
@@ -30,6 +31,7 @@ export const groups: readonly Group[] = [
   trashGroup,
   crowdGroup,
   purgeGroup,
+  pluginsGroup,
 ];
 
 /**
