@@ -7,6 +7,7 @@ import { crowdGroup } from "./crowd.ts";
 import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
 import { holdsGroup } from "./holds.ts";
+import { pluginInstallGroup } from "./plugin-install.ts";
 import { pluginsGroup } from "./plugins.ts";
 import { purgeGroup } from "./purge.ts";
 import { inspectGroup, listGroup } from "./read.ts";
@@ -32,6 +33,7 @@ export const groups: readonly Group[] = [
   crowdGroup,
   purgeGroup,
   pluginsGroup,
+  pluginInstallGroup,
 ];
 
 /**

@@ -17,7 +17,7 @@ const VOLUMES_OF_DEAD = 100;
 /** How long volumes of plugins may take to be listed. */
 const KNOWN_MS_MAX = 60_000;
 /** dockerd's list is given up on after this: a plugin that trickles may keep it for ever. */
-const DOCKERD_LIST_MS_MAX = 180_000;
+const DOCKERD_LIST_MS_MAX = 60_000;
 const PLUGIN = "fast";
 
 const lists = { unit: "ms", judged: "figure", target: { bound: "at_most", value: 100 } } as const;
