@@ -69,7 +69,8 @@ function stateWords({ restarts, ...plugin }: OwnPlugin, nowMs: number): string {
   if (restarts === 0) return conditionText(plugin, nowMs);
   const { state, since, reason } = plugin;
   const first = conditionText({ state, since, reason: null }, nowMs);
-  return `${first}, started ${restarts} times${reason === null ? "" : ` (${oneLine(reason)})`}`;
+  const count = restarts === 1 ? "once" : `${restarts} times`;
+  return `${first}, started ${count}${reason === null ? "" : ` (${oneLine(reason)})`}`;
 }
 
 /** Names for completion: short of what stands behind `:latest`, as people type them. */

@@ -110,6 +110,17 @@ describe("on a terminal", () => {
     );
   });
 
+  test.each([
+    [1, "once"],
+    [3, "3 times"],
+  ])("ls says how often a plugin was started again: %d", async (restarts, words) => {
+    const plugin = { ...managed, state: "restarting", restarts, reason: "it ended" };
+    const replies = { "GET /holdfast/v1/plugins": json({ plugins: [plugin] }) };
+    const env = { NO_COLOR: "1" };
+    const { stdout } = await run(["plugin", "ls"], replies, { isTerminal: true, env });
+    expect(stdout).toEndWith(`RESTARTING 12m, started ${words} (it ended)\n`);
+  });
+
   test("ls is Docker's table where the daemon is Docker's", async () => {
     const replies = { "GET /plugins": json([]) };
     const { stdout } = await run(["plugin", "ls"], replies, { isTerminal: true });

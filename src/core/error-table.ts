@@ -64,7 +64,8 @@ export const errorTable = {
   "volume.in_use": {
     kind: "conflict",
     retry: true,
-    recovery: "Remove the containers that are named, have other holders unmount it; try again.",
+    recovery:
+      "Remove the containers that are named, and have other holders unmount it; then try again.",
   },
   "volume.shared_elsewhere": {
     kind: "conflict",
@@ -210,8 +211,7 @@ export const errorTable = {
   "plugin.image_invalid": {
     kind: "corrupt",
     retry: false,
-    recovery:
-      "What the registry or the tar holds is no sound plugin; have its author push it again.",
+    recovery: "The registry or the tar holds no sound plugin; have its author push it again.",
   },
   "plugin.privileges": {
     kind: "denied",

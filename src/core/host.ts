@@ -124,8 +124,8 @@ export interface BindRequest {
   readonly mayHang: boolean | "unknown";
   /**
    * The source is a path inside this directory, as a process sees it whose `/` it is: symbolic
-   * links and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path crosses into
-   * another mount a helper process goes on, whatever `mayHang` says.
+   * links and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path
+   * crosses into another mount a helper process goes on, whatever `mayHang` says.
    */
   readonly beneath?: string | undefined;
 }

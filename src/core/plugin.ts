@@ -10,8 +10,8 @@ import type { Operation } from "./operation.ts";
 /**
  * "ready": it answers. "starting": it was found or started and has not answered yet. "restarting":
  * its process ended by itself and is started again after a pause. "unreachable": it does not
- * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its socket or
- * its installation is no longer there, and volumes of it are known.
+ * answer, or answers what is none. "disabled": a managed one that somebody stopped. "gone": its
+ * socket or its installation is no longer there, and volumes of it are known.
  */
 export const pluginStates = [
   "ready",
@@ -243,6 +243,11 @@ export interface ManagedPlugins {
    * Throws `plugin.not_found`, `plugin.ambiguous`.
    */
   find(text: string): ManagedPlugin;
+  /**
+   * Whether the registry `server` (`HOST[:PORT]`, a URL, or "" for Docker Hub) believes a login.
+   * Throws `request.invalid`, `registry.*`.
+   */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void>;
   /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
   privileges(
     remote: string,

@@ -131,6 +131,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
     ...{ guard, trashDefaults, makeRoom: (operation) => trash.makeRoom(operation) },
+    isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());

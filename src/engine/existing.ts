@@ -1,8 +1,11 @@
-// Whether a name is taken for a create, and by what.
+// Whether a name is taken for a create, and by what; and what a create does to a volume that is.
 import { EngineError } from "../core/errors.ts";
+import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { resolved } from "./aliases.ts";
 import type { Drivers } from "./drivers.ts";
+import { driverOptions } from "./engine-options.ts";
+import type { EventLog } from "./event-log.ts";
 import { isMoving, moving } from "./moving.ts";
 
 export interface ExistingParts {
@@ -29,4 +32,18 @@ export function existingVolume(
     `driver '${entry.driver}' already has volume '${name}': volume name must be unique`,
     { details: { driver: entry.driver } },
   );
+}
+
+/**
+ * A plugin's volume that it has forgotten, with the options that the row has: Docker has such a
+ * create made too. The caller has its lease. Throws what the plugin says.
+ */
+export async function makeAgain(
+  { drivers, events }: { readonly drivers: Drivers; readonly events: EventLog },
+  entry: VolumeEntry,
+  operation: Operation,
+): Promise<void> {
+  const { name, driver } = entry;
+  await drivers.of(entry).create({ name, options: driverOptions(entry.options) }, operation);
+  events.volume("create", name, { driver });
 }

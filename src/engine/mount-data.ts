@@ -16,9 +16,9 @@ export interface DataMount {
 
 /**
  * The path of the data. A driver that does not know a volume of ours has lost its data: the volume
- * itself is there, so that is `volume.data_missing`. Throws `volume.data_foreign`,
- * `volume.exists_differently` when the
- * options are not those that the volume was made with, and what the driver throws.
+ * itself is there, so that is `volume.data_missing`, of a plugin `plugin.failed`. Throws
+ * `volume.data_foreign`, `volume.exists_differently` when the options are not those that the volume
+ * was made with, and what the driver throws.
  */
 export async function mountData(mount: DataMount, operation: Operation): Promise<string> {
   const { driver, entry, holder, missing } = mount;
@@ -39,7 +39,7 @@ export async function mountData(mount: DataMount, operation: Operation): Promise
       );
     }
     // A plugin's own words say more.
-    if (driver.isPlugin) throw error;
+    if (driver.isPlugin) throw code === "volume.not_found" ? forgotten(entry, error) : error;
     if (code !== "volume.not_found" && code !== "volume.data_missing") throw error;
     missing.add(entry.name);
     throw new EngineError(
@@ -48,6 +48,17 @@ export async function mountData(mount: DataMount, operation: Operation): Promise
       { cause: error, details: { path: entry.mountpoint } },
     );
   }
+}
+
+/** A plugin that was started anew may have forgotten what it had, and its data be where it was. */
+function forgotten({ name, driver }: VolumeEntry, cause: unknown): EngineError {
+  const { message, details } = toEngineError(cause);
+  return new EngineError(
+    "plugin.failed",
+    `plugin ${driver} no longer has volume ${name}, which \`holdfast volume create\` makes there ` +
+      `anew: ${message}`,
+    { cause, details },
+  );
 }
 
 /**

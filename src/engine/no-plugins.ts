@@ -27,6 +27,7 @@ export const noPlugins: PluginParts = {
     find(text) {
       throw new EngineError("plugin.not_found", `plugin ${JSON.stringify(text)} not found`);
     },
+    login: refuse,
     privileges: refuse,
     pull: refuse,
     upgrade: refuse,

@@ -116,6 +116,33 @@ describe("what a plugin lists", () => {
     expect(stateOf(bench, "ready")).toBeUndefined();
   });
 
+  test("no longer is made there again by a create, with the options that the row has", async () => {
+    const made: unknown[] = [];
+    const { bench, plugin } = await withPlugin((all) =>
+      all.socket("vp", ({ create: make }) => ({
+        create: async (spec, operation) => {
+          made.push(spec);
+          return await make(spec, operation);
+        },
+      })),
+    );
+    await using _bench = bench;
+    const options = { colour: "blue", sharing: "none" };
+    const entry = await create(bench, named("wiki", { driver: "vp", options }));
+    plugin.hidden.add("wiki");
+    await looked(bench, plugin);
+    expect(stateOf(bench, "wiki")).toBe("not listed");
+    for (const driver of ["vp", ""]) {
+      expect(await create(bench, named("wiki", { driver }))).toEqual(entry);
+    }
+    const spec = { name: "wiki", options: { colour: "blue" } };
+    expect(made).toEqual([spec, spec]);
+    expect(stateOf(bench, "wiki")).toBeUndefined();
+    bench.plugins.become("vp", "unreachable");
+    expect(await create(bench, named("wiki", { driver: "vp" }))).toEqual(entry);
+    expect(made).toHaveLength(2);
+  });
+
   test("has its place corrected, and keeps it where the plugin does not say", async () => {
     const { bench, plugin } = await withPlugin();
     await using _bench = bench;

@@ -64,7 +64,7 @@ interface Listing {
   /** Why the last List failed; undefined: it did not. */
   failure: string | undefined;
   /** Volumes with a row that the last List did not have, and since when. */
-  unlisted: ReadonlyMap<VolumeName, number>;
+  unlisted: Map<VolumeName, number>;
   /** That it lists what is no volume here is said once. */
   isTold: boolean;
 }
@@ -207,6 +207,7 @@ export class PluginVolumes {
     const { startTimer = startIdleTimer, drivers } = this.#parts;
     const entry = this.#entry(name);
     if (entry === undefined || !drivers.isOfPlugin(entry.driver)) return;
+    this.#listings.get(entry.driver)?.unlisted.delete(entry.name);
     this.#made.add(name);
     this.#stopMade();
     this.#stopMade = startTimer(MADE_PAUSE_MS, () => {

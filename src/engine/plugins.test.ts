@@ -55,6 +55,15 @@ describe("a plugin with volumes", () => {
     expect(told(bench)).toEqual(["plugin disable 11111111 mp", "plugin remove 11111111 mp"]);
   });
 
+  test("is told as gone from when it went", async () => {
+    await using bench = await startedEngine({ plugins: (all) => void all.socket("vp") });
+    await create(bench, named("wiki", { driver: "vp" }));
+    const before = bench.engine.plugins.sockets()[0]?.status.sinceMs ?? 0;
+    bench.plugins.become("vp", "gone", "its socket is gone");
+    const gone = { state: "gone", reason: "its socket is gone", sinceMs: before + 1 };
+    expect(bench.engine.plugins.sockets()).toMatchObject([{ status: gone, volumeCount: 1 }]);
+  });
+
   test("is one that a clean stop leaves running while somebody has one of them", async () => {
     await using bench = await withVolume();
     const used = () => [...bench.engine.pluginsInUse()];

@@ -82,13 +82,19 @@ export class Plugins {
       ...managed.list().map(({ name }) => name),
     ]);
     const absent = [...counts.keys()].filter((name) => isOfPlugin(name) && !known.has(name));
-    return [...found, ...absent.map((name) => pluginVolumes.absent(name))]
+    const gone = absent.map((name) => plugins.status(name) ?? pluginVolumes.absent(name));
+    return [...found, ...gone]
       .map((status) => ({ status, volumeCount: counts.get(status.name) ?? 0 }))
       .sort((left, right) => (left.status.name < right.status.name ? -1 : 1));
   }
 
   find(text: string): PluginView {
     return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
+  }
+
+  /** Whether a registry believes a login. */
+  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    return this.#parts.managed.login(server, call, operation);
   }
 
   /** What the plugin at `remote` asks for. */

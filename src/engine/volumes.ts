@@ -18,7 +18,7 @@ import { checkDescription } from "./description.ts";
 import type { Drivers } from "./drivers.ts";
 import { checkEngineOptions, checkPluginOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
-import { existingVolume } from "./existing.ts";
+import { existingVolume, makeAgain } from "./existing.ts";
 import { HeldMounts } from "./held-mounts.ts";
 import type { History } from "./history.ts";
 import { Holders } from "./holders.ts";
@@ -66,6 +66,8 @@ export interface VolumeEngineParts {
   readonly makeRoom: (operation: Operation) => Promise<boolean>;
   /** Volumes that were used and whose data the start did not find. */
   readonly missing: readonly VolumeName[];
+  /** Whether a volume is a plugin's that answers, and says that it does not have it. */
+  readonly isUnlisted: (entry: VolumeEntry) => boolean;
 }
 
 export class VolumeEngine {
@@ -93,17 +95,17 @@ export class VolumeEngine {
   }
 
   /**
-   * Creates a volume, or returns the existing one of that name whatever else was asked (Docker's
-   * idempotency). Resolves when it is on disk. Throws `volume.exists_differently` when another
-   * driver has the name, `driver.not_found`, `plugin.*`, `volume.name_invalid`,
-   * `volume.option_invalid`, `request.invalid` (labels and options are too long), `storage.*`.
+   * Creates a volume, or returns the existing one of that name whatever else was asked, as Docker
+   * does; where its plugin no longer lists it, it is made there anew. Resolves when it is on disk.
+   * Throws `volume.exists_differently` when another driver has the name, `driver.not_found`,
+   * `plugin.*`, `volume.name_invalid`, `volume.option_invalid`, `request.invalid`, `storage.*`.
    */
   async create(request: CreateRequest, operation: Operation): Promise<VolumeEntry> {
     const { leases, drivers } = this.#parts;
     const isNamed = request.name !== undefined && request.name !== "";
     const text = isNamed ? String(request.name) : this.#parts.host.randomHex(ANONYMOUS_NAME_BYTES);
     const existing = this.#existing(text, request.driver);
-    if (existing !== undefined) return existing;
+    if (existing !== undefined) return await this.#listed(existing, operation);
     const driver = await drivers.find(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
     if (driver.isPlugin) checkPluginOptions(request.options);
@@ -130,6 +132,16 @@ export class VolumeEngine {
     const entry = await making.finally(() => this.#making.delete(name));
     this.#parts.events.volume("create", name, { driver: driver.name });
     this.#parts.purger.noteChange();
+    return entry;
+  }
+
+  /** A volume that is there, and of a plugin that has forgotten it one that is there again. */
+  async #listed(existing: VolumeEntry, operation: Operation): Promise<VolumeEntry> {
+    const { isUnlisted } = this.#parts;
+    if (!isUnlisted(existing)) return existing;
+    await using _lease = await this.lease(existing.name, operation);
+    const entry = this.inspect(existing.name);
+    if (isUnlisted(entry)) await makeAgain(this.#parts, entry, operation);
     return entry;
   }
 

@@ -170,6 +170,22 @@ describe("a client", () => {
     expect(await trickle.untilEnd()).toContain("HTTP/1.1 408 ");
   });
 
+  test("that stalls after much has come gets 408 as soon", async () => {
+    let byteCount = 0;
+    await serve(async (request) => {
+      for await (const piece of request.bodyStream ?? []) byteCount += piece.length;
+      return ok("done");
+    });
+    const client = await fixture.open();
+    const much = "x".repeat(1_000_000);
+    client.send(up("Content-Length: 2000000\r\n", much));
+    await turnsUntil(() => byteCount === much.length);
+    fixture.pass(timeouts.bodyMs - 1);
+    expect(client.hasEnded).toBe(false);
+    fixture.pass(1);
+    expect(await client.untilEnd()).toContain("HTTP/1.1 408 ");
+  });
+
   test("that goes away, or ends its side, in the middle: the handler is told", async () => {
     await serve(echo);
     const gone = await fixture.open();
@@ -273,6 +289,16 @@ describe("a handler", () => {
     fixture.failures.length = 0;
     early.send(up("Content-Length: 5\r\n", "ab"));
     await early.until(bodyIs("early"));
+    await turnsUntil(() => fixture.failures.length === 1);
+    expectCancelled();
+  });
+
+  test("that reads when the server is closed is told", async () => {
+    await serve(echo);
+    const client = await fixture.open();
+    client.send(up("Content-Length: 5\r\nExpect: 100-continue\r\n"));
+    await client.until((text) => text.includes("100 Continue"));
+    await fixture.server.close({ drainMs: 0 });
     await turnsUntil(() => fixture.failures.length === 1);
     expectCancelled();
   });

@@ -151,7 +151,7 @@ describe("a plugin that", () => {
     await host.lookAgain();
     expect(await driver.get(wiki, testOperation())).toMatchObject({ state: "unknown" });
     await untilState(host, "plug", "unreachable");
-    expect(host.status("plug")?.reason).toContain("ECONNREFUSED");
+    expect(host.status("plug")?.reason).toBe("connection refused");
     expect(host.driver("plug")).toBeDefined();
     const startedAtMs = performance.now();
     const { code } = await failure(driver.create({ name: wiki, options: {} }, testOperation()));

@@ -18,6 +18,9 @@ const startTimeoutMs = 10_000;
 export interface SshServer extends AsyncDisposable {
   /** The options of sshfs(1) that reach it. */
   readonly clientOptions: string;
+  readonly port: number;
+  /** The user's key is `user` in it. */
+  readonly folder: string;
   /** SIGSTOP to the server and all its sessions: connections stay open, and nothing answers. */
   freeze(): Promise<void>;
   /** SIGCONT. */
@@ -85,6 +88,7 @@ export async function startSshServer(folder: string): Promise<SshServer> {
   }
   return {
     clientOptions: `port=${port},IdentityFile=${userKey},UserKnownHostsFile=${knownHosts}`,
+    ...{ port, folder },
     freeze: () => signal("SIGSTOP"),
     thaw: () => signal("SIGCONT"),
     [Symbol.asyncDispose]: dispose,

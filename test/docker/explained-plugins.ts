@@ -7,6 +7,7 @@ const badRequest = "400 Bad Request";
 /** The headings that docs/deviations.md must have. */
 export const pluginHeadings = {
   callersMistake: "A mistake in a request about plugins is the caller's",
+  missingTag: "A plugin's tag that is not there, in a registry without TLS",
   noRegistry: "A registry that cannot be read is an error",
   privilegesFirst: "Privileges are looked at before anything is downloaded",
   ownSockets: "Where the sockets of managed plugins are",
@@ -119,7 +120,7 @@ export const pluginDeviations: readonly Explained[] = [
     bodyLike: /found but disabled/,
   }),
   deviation("07", [85], "noRegistry", unreadable),
-  deviation("07", [86], "noRegistry", {
+  deviation("07", [86], "missingTag", {
     message: "error resolving plugin reference: 127.0.0.1:5000/vp:nosuch: not found",
   }),
   deviation("07", [109], "ownSockets", {

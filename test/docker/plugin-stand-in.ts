@@ -50,6 +50,10 @@ export async function makeStandIns(folder: string): Promise<StandInPlugins> {
   const program = join(folder, "volplug");
   const source = join(import.meta.dir, "recorded-plugin.c");
   await command("gcc", ["-Os", "-s", "-static", "-o", program, source]);
+  // What the CLI refuses by itself.
+  mkdirSync(join(folder, "noconfig"));
+  mkdirSync(join(folder, "badjson"));
+  writeFileSync(join(folder, "badjson/config.json"), "{nope");
   const uploads = new Map<PluginFolder, Uint8Array>();
   for (const name of pluginFolders) {
     const place = join(folder, name);

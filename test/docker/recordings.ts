@@ -6,7 +6,7 @@ import type { WireRequest } from "./wire.ts";
 
 export const recordingFolder = resolve(import.meta.dir, "../fixtures/recordings");
 
-/** The recordings of volumes and plugins, by number: file and the API version of the engine. */
+/** Recordings of volumes and plugins, by number: file and the API version of the engine. */
 export const recordings = {
   "01": { file: "01-volume-create.json", api: "1.41" },
   "02": { file: "02-volume-ls-inspect.json", api: "1.41" },

@@ -80,6 +80,30 @@ const mutations: readonly Mutation[] = [
     says: "header not expected: api-version: v2",
   },
   {
+    what: "another step of a layer in a progress stream",
+    index: 77,
+    change: ({ body }) => ({ body: body.replace('"Complete"', '"Completed"') }),
+    says: "body: expected",
+  },
+  {
+    what: "a failure missing at the end of a progress stream",
+    index: 77,
+    change: ({ body }) => ({ body: body.slice(0, body.indexOf('{"errorDetail"')) }),
+    says: "body: expected",
+  },
+  {
+    what: "lines of a progress stream that end otherwise",
+    index: 77,
+    change: ({ body }) => ({ body: body.replaceAll("\r\n", "\n") }),
+    says: "body is not JSON",
+  },
+  {
+    what: "another name of a plugin in a header",
+    index: 77,
+    change: ({ headers }) => ({ headers: new Map([...headers, ["docker-plugin-name", "x"]]) }),
+    says: "header not expected: docker-plugin-name: x",
+  },
+  {
     what: "no line feed at the end",
     index: 57,
     change: ({ body }) => ({ body: body.trimEnd() }),

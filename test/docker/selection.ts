@@ -82,6 +82,8 @@ export interface StandIn {
   readonly index: number;
   readonly did: string;
   readonly deeds?: readonly Deed[];
+  /** Where commands are typed again, so is this one: only its exchange was not recorded. */
+  readonly isTyped?: true;
   /** Afterwards it is waited until the list of volumes has this text. */
   readonly untilListed?: string;
   readonly create?: readonly MadeByHand[];
@@ -138,12 +140,14 @@ export const standIns: readonly StandIn[] = [
     recording: "07",
     index: 4,
     did: "docker plugin create 127.0.0.1:5000/vp:v2 was not recorded",
+    isTyped: true,
     deeds: [createOf("127.0.0.1:5000/vp:v2")],
   },
   {
     recording: "07",
     index: 106,
     did: "docker plugin create bad:nosock was not recorded",
+    isTyped: true,
     deeds: [createOf("bad:nosock")],
   },
   {

@@ -5,7 +5,7 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "../support/daemon.ts";
 import { type Requirement, skipLoudly, whenPossible } from "../support/needs.ts";
-import { dockerd, type EngineKind, holdfastWithoutTrash } from "./engines.ts";
+import { dockerd, type EngineKind, holdfastWithoutTrash, holdfastWithPlugins } from "./engines.ts";
 import { deviationHeadings, explainedForHoldfast } from "./explained.ts";
 import { loadCommands, type RecordingName, recordings } from "./recordings.ts";
 import {
@@ -21,6 +21,7 @@ const recordedMajor = 28;
 const transcriptTimeoutMs = 120_000;
 
 const transcripts: readonly RecordingName[] = ["01", "02", "03", "11"];
+const ofPlugins: readonly RecordingName[] = ["06", "07", "13"];
 
 /** Skipped by name where the CLI is another one: its texts and flags are not those recorded. */
 function withRecordedCli(
@@ -51,6 +52,7 @@ const explained = explainedForHoldfast.filter(
 
 const typings: readonly Typing[] = [
   { kind: holdfastWithoutTrash, recordings: transcripts, options: { explained } },
+  { kind: holdfastWithPlugins, recordings: ofPlugins, options: { explained } },
   {
     kind: dockerd,
     recordings: transcripts.filter((one) => recordings[one].api === "1.41"),
@@ -102,9 +104,10 @@ test("a command that prints or ends otherwise is reported", () => {
   const command = loadCommands("01").find(({ line }) => line === "docker volume create v1");
   if (command === undefined) throw new Error("the recording has no such command");
   const { exit, stdout, stderr } = command;
-  expect(printedDifferently(command, { exit, stdout, stderr }, "/r")).toEqual([]);
+  const reading = { root: "/r", places: [] };
+  expect(printedDifferently(command, { exit, stdout, stderr }, reading)).toEqual([]);
   const changed = { exit: 2, stdout: "v2\n", stderr: "?" };
-  expect(printedDifferently(command, changed, "/r")).toHaveLength(3);
+  expect(printedDifferently(command, changed, reading)).toHaveLength(3);
 });
 
 test("a recorded line is taken apart without a shell", () => {

@@ -3,11 +3,20 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Ended, runToEnd } from "../support/child.ts";
 import { Hand, isGenerated, recordedVolumes, volumeOf } from "./by-hand.ts";
-import { recordedRoot } from "./comparable.ts";
 import { type Explained, isAbout } from "./explained.ts";
+import { type PrintReading, printed } from "./printed-form.ts";
 import { type Command, type RecordingName, recordings } from "./recordings.ts";
 import type { Target } from "./replay.ts";
-import { leaveOut, ruleFor, seededFrom, standIns } from "./selection.ts";
+import {
+  type Deed,
+  doneBefore,
+  leaveOut,
+  ruleFor,
+  type StandIn,
+  seededFrom,
+  standIns,
+} from "./selection.ts";
+import type { WireRequest } from "./wire.ts";
 
 const commandTimeoutMs = 30_000;
 
@@ -29,6 +38,7 @@ const commandsLeftOut: readonly CommandRule[] = [
   { reason: "asks a shell to put one command into another", line: /\$\(/ },
   { reason: "prints the versions of the engine", line: /^docker version$/ },
   { reason: "prints sizes of images", line: /^docker system (df|prune)/ },
+  { reason: "is no command of Docker's", line: /^(grep|kill) / },
 ];
 
 export interface TypingOptions {
@@ -38,6 +48,9 @@ export interface TypingOptions {
   /** A directory for the CLI's configuration, made when missing. */
   readonly configFolder: string;
 }
+
+/** The exit status of timeout(1), under which the recorder ran commands. */
+const timedOut = 124;
 
 /** Types every command of a recording again. The engine must be fresh: without any volume. */
 export async function typeAgain(
@@ -50,6 +63,8 @@ export async function typeAgain(
   const seed = seededFrom[recording];
   const exchanges = commands.flatMap((command) => command.exchanges);
   if (seed !== undefined) await hand.make(recordedVolumes(exchanges[seed]));
+  const hands: Hands = { hand, target };
+  await doAll(doneBefore[recording] ?? [], hands);
   const leftOut = new Map<string, number>();
   const problems: string[] = [];
   let compared = 0;
@@ -67,7 +82,7 @@ export async function typeAgain(
       compared += 1;
       problems.push(...(await typed(command, target, environment)));
     }
-    await bringIntoStep(command, reason !== undefined, hand);
+    await bringIntoStep(command, reason !== undefined, hands);
   }
   return { compared, leftOut, problems };
 }
@@ -78,23 +93,32 @@ async function typed(
   target: Target,
   environment: Readonly<Record<string, string>>,
 ): Promise<readonly string[]> {
-  const { words, input } = parseLine(command.line);
+  const { words, input } = parseLine(toOurPlaces(command.line, target));
   const [program = "", ...parameters] = words;
   const ended = await runToEnd(program, parameters, {
     input,
     environment,
     timeoutMs: commandTimeoutMs,
   });
-  return printedDifferently(command, ended, target.root);
+  const places = target.plugins?.places ?? [];
+  return printedDifferently(command, ended, { root: target.root, places });
+}
+
+function toOurPlaces(text: string, { plugins }: Target): string {
+  return (plugins?.places ?? []).reduce(
+    (all, [ours, recorded]) => all.replaceAll(recorded, ours),
+    text,
+  );
 }
 
 /** One line for each of exit status, output and errors that is not as recorded. */
 export function printedDifferently(
   command: Command,
   ended: Ended,
-  root: string,
+  reading: PrintReading,
 ): readonly string[] {
-  const [expected, actual] = [printed(command), printed(ended, root)];
+  const { line } = command;
+  const [expected, actual] = [printed(command, line), printed(ended, line, reading)];
   const fields = ["exit", "stdout", "stderr"] as const;
   return fields
     .filter((field) => expected[field] !== actual[field])
@@ -110,6 +134,7 @@ function whyLeftOut(command: Command, options: TypingOptions): string | undefine
   const rules = [...commandsLeftOut, ...(options.without ?? [])];
   const byLine = rules.find(({ line }) => line.test(command.line));
   if (byLine !== undefined) return byLine.reason;
+  if (command.exit === timedOut) return "the recorded engine did not answer it in time";
   for (const exchange of command.exchanges) {
     const rule = ruleFor(leaveOut, exchange);
     if (rule !== undefined) return rule.reason;
@@ -121,12 +146,34 @@ function whyLeftOut(command: Command, options: TypingOptions): string | undefine
   return undefined;
 }
 
+/** Who acts by hand, and where. */
+interface Hands {
+  readonly hand: Hand;
+  readonly target: Target;
+}
+
+async function doAll(deeds: readonly Deed[], { hand, target }: Hands): Promise<void> {
+  for (const { method, path, upload } of deeds) {
+    const body = upload === undefined ? undefined : target.plugins?.uploadOf(upload);
+    const request: WireRequest = { method, path: toOurPlaces(path, target) };
+    await hand.do(body === undefined ? request : { ...request, body });
+  }
+}
+
+async function doStandIn(standIn: StandIn, hands: Hands): Promise<void> {
+  if (standIn.isTyped === true) return;
+  await hands.hand.standIn(standIn);
+  await doAll(standIn.deeds ?? [], hands);
+  if (standIn.untilListed !== undefined) await hands.hand.untilListed(standIn.untilListed);
+}
+
 /** Does by hand what a left-out command did, and gives a generated name the recorded one. */
-async function bringIntoStep(command: Command, wasLeftOut: boolean, hand: Hand): Promise<void> {
+async function bringIntoStep(command: Command, wasLeftOut: boolean, hands: Hands): Promise<void> {
+  const { hand } = hands;
   for (const exchange of command.exchanges) {
     const { recording, index, request, answer } = exchange;
     const standIn = standIns.find((one) => one.recording === recording && one.index === index);
-    if (standIn !== undefined) await hand.standIn(standIn);
+    if (standIn !== undefined) await doStandIn(standIn, hands);
     const isOwn = wasLeftOut && ruleFor(leaveOut, exchange) === undefined;
     const removed = /^\/v[\d.]+\/volumes\/([^/?]+)$/.exec(request.path)?.[1];
     if (isOwn && request.method === "DELETE" && answer.status === 204 && removed !== undefined) {
@@ -138,8 +185,13 @@ async function bringIntoStep(command: Command, wasLeftOut: boolean, hand: Hand):
     const sent = typeof request.body === "string" ? request.body : "";
     const isNamed = sent.includes(`"Name":"${volume.name}"`);
     if (!isNamed && isGenerated(volume.name)) await hand.giveName(volume, recordedNames());
-    else if (wasLeftOut) await hand.make([volume]);
+    else if (wasLeftOut && isLocal(answer.body)) await hand.make([volume]);
   }
+}
+
+/** A plugin has its volumes itself. */
+function isLocal(body: string): boolean {
+  return body.includes('"Driver":"local"');
 }
 
 /** The generated names that the recordings speak of. */
@@ -163,28 +215,4 @@ export function parseLine(line: string): Line {
 function words(text: string): readonly string[] {
   const found = text.match(/(?:[^\s']+|'[^']*')+/g) ?? [];
   return found.map((word) => word.replaceAll("'", ""));
-}
-
-/** The CLI prints labels in the random order of a Go map. */
-const labelList = /[\w.]+=\w*(?:,[\w.]+=\w*)+/g;
-
-/** Times, the root and generated names set aside; labels and names of a prune in one order. */
-function printed(ended: Ended, root?: string): Ended {
-  const moved = (text: string) =>
-    root === undefined ? text : text.replaceAll(`${root}/volumes`, `${recordedRoot}/volumes`);
-  const stdout = moved(ended.stdout)
-    .replaceAll(/"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(Z|[+-]\d\d:\d\d)"/g, '"<time>"')
-    .replace(/^[0-9a-f]{64}\n$/, "<id>\n")
-    .replaceAll(labelList, (labels) => labels.split(",").sort().join(","))
-    .replace(/(Deleted Volumes:\n)((?:.+\n)*)/, (_, title, names) => title + sortedLines(names));
-  return { exit: ended.exit, stdout, stderr: moved(ended.stderr) };
-}
-
-function sortedLines(text: string): string {
-  return text
-    .split("\n")
-    .filter(Boolean)
-    .sort()
-    .map((line) => `${line}\n`)
-    .join("");
 }

@@ -3,8 +3,12 @@
 /** What a shell would act on. A document that needs one of these is no tour. */
 const shellOnly = /[|&;<>(){}*?[\]~`$\\!#]/;
 
-/** `$?` alone is known: `echo $?` shows the exit code of the command before. */
+/**
+ * `echo $?` shows the exit code of the command before, `&` at the end has a program run beside the
+ * tour, and `%1` is the first of these.
+ */
 const exitCodeWord = "$?";
+export const backgroundWord = "&";
 
 /**
  * The words of a line. Single and double quotes keep what they hold as it is. Throws, naming the
@@ -13,13 +17,14 @@ const exitCodeWord = "$?";
 export function commandWords(line: string): readonly string[] {
   const words: string[] = [];
   const pattern = /\s*((?:[^\s'"]|'[^']*'|"[^"$`\\]*")+)/y;
-  const text = line.trim();
+  const [, text = "", background] = /^(.*?)( &)?$/s.exec(line.trim()) ?? [];
   while (pattern.lastIndex < text.length) {
     const at = pattern.lastIndex;
     const [, word] = pattern.exec(text) ?? [];
     if (word === undefined) throw new Error(`the quote at ${at} cannot be read in: ${line}`);
     words.push(unquote(word, line));
   }
+  if (background !== undefined) words.push(backgroundWord);
   return words;
 }
 

@@ -1,6 +1,8 @@
 // What may vary between a document and a run, and what may not.
 import { describe, expect, test } from "bun:test";
+import { commandWords } from "./command-words.ts";
 import { differences } from "./comparison.ts";
+import { screenLines } from "./screen.ts";
 import { ShownIds } from "./shown-ids.ts";
 
 const heading = "ID        NAME      SIZE      REMOVED          BY        PURGES";
@@ -13,6 +15,8 @@ describe("of the trash, of plans and of the history", () => {
     ["holdfast volume prune --apply p-7f3a1b", "holdfast volume prune --apply p-000000"],
     ["c-4 rename", "c-17 rename"],
     ["update    holdfast (root)   note", "update    holdfast (kim)    note"],
+    ["pgdata    disks     UNREACHABLE 2s (no)   -", "pgdata    disks     UNREACHABLE 12m (no)   -"],
+    ["   [3ms]  bundle  1 modules", " [1.89s]  bundle  1 modules"],
   ];
   test.each(same)("%s may differ", (shown, is) => {
     expect(differences([shown], is)).toEqual([]);
@@ -30,10 +34,34 @@ describe("of the trash, of plans and of the history", () => {
     ["--apply p-7f3a1b", "--apply p-7f3a"],
     ["c-4 rename", "c-4 remove"],
     ["holdfast (root)", "dockerd"],
+    ["disks     UNREACHABLE 2s (no)", "disks     DISABLED 2s (no)"],
+    ["   [3ms]  bundle  1 modules", "   [3ms]  bundle  2 modules"],
   ];
   test.each(different)("%s is told from %s", (shown, is) => {
     expect(differences([heading, shown], `${heading}\n${is}\n`)).toHaveLength(1);
   });
+});
+
+test("`…` stands for as many lines as there are, and for nothing else", () => {
+  const shown = ["first", "…", "last"];
+  for (const between of ["", "a\n", "a\nb\nc\n"]) {
+    expect(differences(shown, `first\n${between}last\n`)).toEqual([]);
+  }
+  expect(differences(shown, "first\na\nanother\n")).toHaveLength(1);
+  expect(differences(shown, "another\na\nlast\n")).toHaveLength(1);
+  expect(differences(shown, "first\n")).toHaveLength(1);
+});
+
+test("what a program has drawn over is not there any more", () => {
+  const drawn =
+    "Pulling\r\n\u001b[2K1: Waiting\r\n2: Waiting\r\n" +
+    "\u001b[2A\u001b[2K\r1: Complete\r\u001b[2B3: [y/N] \r\u001b[Kdone";
+  expect(screenLines(drawn)).toEqual(["Pulling", "1: Complete", "2: Waiting", "done"]);
+});
+
+test("a program beside a tour is known by its last word alone", () => {
+  expect(commandWords("bun disks.ts /srv/x &")).toEqual(["bun", "disks.ts", "/srv/x", "&"]);
+  expect(() => commandWords("bun disks.ts & ls")).toThrow("needs one");
 });
 
 describe("ids of a tour", () => {

@@ -1,4 +1,5 @@
 // What a document shows against what a command printed: line by line, without what always varies.
+// A shown line `…` stands for as many lines as the document leaves out.
 import { idPattern } from "./shown-ids.ts";
 
 /** Texts that differ from run to run, and what stands for them in a comparison. */
@@ -6,6 +7,9 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)/g, "<time>"],
   [/\d{8}T\d{9}Z/g, "<time>"],
   [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
+  [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
+  // How long something took.
+  [/(?<=\[|\bin )\d+(?:\.\d+)?m?s\b/g, "<duration>"],
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
@@ -15,14 +19,14 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\b(holdfast|curl) \([a-z_][a-z0-9_-]*\)/g, "$1 (<user>)"],
   // Which one is meant is kept by ShownIds; here counts of which kind it is.
   [idPattern, "$1$2$3<id>"],
-  [/\b(?:[0-9a-f]{64}|[0-9a-f]{32})\b/g, "<id>"],
+  [/\b(?:[0-9a-f]{64}|[0-9a-f]{32}|[0-9a-f]{12})\b/g, "<id>"],
 ];
 
 /** The differences in sentences; none when the document is true. */
 export function differences(shown: readonly string[], printed: string): readonly string[] {
   const text = printed.replace(/\n+$/, "");
   const actual = text === "" ? [] : text.split("\n");
-  const expected = withoutEmptyEnd(shown);
+  const expected = filledIn(withoutEmptyEnd(shown), actual);
   // Where something varies in width, the columns of the whole table move.
   const isWidthFree = [...expected, ...actual].some((line) => normalise(line) !== line);
   const comparable = (line: string | undefined): string | undefined =>
@@ -35,6 +39,15 @@ export function differences(shown: readonly string[], printed: string): readonly
   return found;
 }
 
+/** What is left out, taken from what was printed. */
+function filledIn(shown: readonly string[], printed: readonly string[]): readonly string[] {
+  const index = shown.indexOf("…");
+  if (index < 0) return shown;
+  const after = shown.slice(index + 1);
+  const between = printed.slice(index, Math.max(index, printed.length - after.length));
+  return [...shown.slice(0, index), ...between, ...after];
+}
+
 function normalise(line: string): string {
   return varying.reduce((text, [pattern, mark]) => text.replace(pattern, mark), line);
 }
@@ -42,7 +55,7 @@ function normalise(line: string): string {
 /** A table's last column may be padded. */
 function strip(line: string, isWidthFree: boolean): string {
   const trimmed = line.trimEnd();
-  return isWidthFree ? trimmed.replace(/(?<=\S) {2,}/g, "  ") : trimmed;
+  return isWidthFree ? trimmed.trimStart().replace(/ {2,}/g, "  ") : trimmed;
 }
 
 function withoutEmptyEnd(lines: readonly string[]): readonly string[] {

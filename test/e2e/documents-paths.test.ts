@@ -6,7 +6,7 @@ import { basename, dirname, join, normalize } from "node:path";
 import { readConfig } from "../../src/daemon/config.ts";
 import { listFiles } from "../../tools/source-files.ts";
 import { sourceRoot } from "../../tools/source-root.ts";
-import { readFences } from "./tour.ts";
+import { readFences, readFiles } from "./tour.ts";
 
 /** What the build makes: a fresh clone does not have it yet. */
 const built = new Set(["dist/holdfast"]);
@@ -34,8 +34,11 @@ const examples = new Set(["x.test.ts", "src/drivers/x"]);
 /** Each finding is a sentence; none when the text is right. */
 function findings(document: string, text: string): readonly string[] {
   const prose = withoutFences(text);
+  const shown = readFiles(text);
   const paths = [...prose.matchAll(/`([^`\n]+)`/g)].flatMap(([, quoted = ""]) =>
-    isThere(quoted) ? [] : `${document} names \`${quoted}\`, which is not there`,
+    isThere(quoted) || shown.has(quoted)
+      ? []
+      : `${document} names \`${quoted}\`, which is not there`,
   );
   const links = [...prose.matchAll(/\]\(([^)\s]+)\)/g)].flatMap(([, target = ""]) => {
     const broken = whyBroken(document, text, target);

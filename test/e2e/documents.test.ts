@@ -7,7 +7,7 @@ import { sourceRoot } from "../../tools/source-root.ts";
 import { isRequirement, type Requirement, whenPossible } from "../support/needs.ts";
 import { ShownIds } from "./shown-ids.ts";
 import { Stage } from "./stage.ts";
-import { readTours, type Tour, type TourBlock, tourPlaces } from "./tour.ts";
+import { readFiles, readTours, type Tour, type TourBlock, tourPlaces } from "./tour.ts";
 import { untruths } from "./untruths.ts";
 
 const executable = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist", "holdfast");
@@ -37,10 +37,10 @@ for (const each of tours) {
     const count = tourPlaces.flatMap((place) => readTours(each.document, each.text, place)).length;
     expect(count).toBeGreaterThan(0);
   });
-  for (const tour of each.tours) describeTour(tour);
+  for (const tour of each.tours) describeTour(tour, readFiles(each.text));
 }
 
-function describeTour(tour: Tour): void {
+function describeTour(tour: Tour, files: ReadonlyMap<string, string>): void {
   const [first] = tour.blocks;
   describe(`${tour.document}:${first?.line}`, () => {
     let stage: Stage | undefined;
@@ -53,7 +53,7 @@ function describeTour(tour: Tour): void {
         [...new Set(tour.blocks.slice(0, index + 1).flatMap(requirementsOf))],
         name,
         async () => {
-          stage ??= await Stage.open(executable);
+          stage ??= await Stage.open(executable, files);
           expect(await untruths(block, stage, ids)).toEqual([]);
         },
         blockTimeoutMs,
@@ -74,6 +74,8 @@ function requirementsOf(block: TourBlock): readonly Requirement[] {
 function requirementsOfWords(words: readonly string[]): readonly Requirement[] {
   const [program, ...rest] = words;
   if (program === "curl") return ["curl"];
+  if (program === "docker-registry") return ["docker-registry"];
+  if (program === "rclone") return ["root", "rclone", "fuse"];
   if (program !== "docker") return [];
   // Debian's 20.10 has no such option.
   const isNewer = rest.includes("prune") && (rest.includes("--all") || rest.includes("-a"));

@@ -1,5 +1,6 @@
 // Runs a program on a terminal of its own, as whoever reads a document does.
 import { stripVTControlCharacters } from "node:util";
+import { screenLines } from "./screen.ts";
 
 /** Wide enough that nothing wraps. */
 const columnCount = 1_000;
@@ -9,10 +10,6 @@ const timeoutMs = 60_000;
 
 /** The end of what asks. */
 const question = /(?:\[y\/N\]|to go on:) $/;
-
-/** A line that a program took back: to its start, and clear. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the terminal's own.
-const clearedLine = /[^\n]*\r\u001b\[K/g;
 
 export interface Printed {
   /** Both streams in their order, without colours, line feeds only. */
@@ -25,6 +22,8 @@ export interface TerminalProgram {
   readonly environment: Readonly<Record<string, string>>;
   /** What is typed, with Enter, at each question: `[y/N]`, or a name that is to be typed. */
   readonly answers: readonly string[];
+  /** Where it runs; the tests' own directory unless given. */
+  readonly directory?: string;
 }
 
 /** Runs it to its end. Throws when that takes longer than a minute. */
@@ -34,6 +33,7 @@ export async function runOnTerminal(program: TerminalProgram): Promise<Printed> 
   const closed = Promise.withResolvers<void>();
   const process = Bun.spawn([...program.command], {
     env: { ...program.environment },
+    ...(program.directory === undefined ? {} : { cwd: program.directory }),
     terminal: {
       cols: columnCount,
       rows: 50,
@@ -55,8 +55,6 @@ export async function runOnTerminal(program: TerminalProgram): Promise<Printed> 
   if (process.signalCode !== null) {
     throw new Error(`${program.command.join(" ")} was ended by ${process.signalCode}`);
   }
-  const bytes = Buffer.concat(chunks).toString("utf8");
-  // What was cleared again is not there any more.
-  const left = bytes.replaceAll(clearedLine, "");
-  return { text: stripVTControlCharacters(left).replaceAll("\r", ""), exit };
+  const lines = screenLines(Buffer.concat(chunks).toString("utf8"));
+  return { text: stripVTControlCharacters(lines.join("\n")), exit };
 }

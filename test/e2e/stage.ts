@@ -3,12 +3,17 @@
 // The machine's own engine and files are never touched: shown paths become paths below one
 // temporary directory, programs come from a short list, and this file plays the service manager.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { type RunningDockerd, startDockerd } from "../support/dockerd.ts";
+import { type RunningRegistry, startRegistry } from "../support/registry.ts";
+import { type BackgroundPlace, BackgroundPrograms } from "./background.ts";
+import { backgroundWord } from "./command-words.ts";
 import { untilMeasured } from "./measured.ts";
 import { type Printed, runOnTerminal } from "./on-terminal.ts";
+import { publishPlugins } from "./published-plugins.ts";
 
 /** What documents show, and where it lies below the stage. */
 const shownPaths: readonly (readonly [shown: string, below: string])[] = [
@@ -16,31 +21,56 @@ const shownPaths: readonly (readonly [shown: string, below: string])[] = [
   ["/var/lib/holdfast", "root"],
   ["/var/lib/docker", "docker"],
   ["/var/backups", "backups"],
+  ["/run/docker/plugins", "plugins"],
   ["/srv", "srv"],
 ];
 
 /** Programs that change files; every path they get must lie below the stage. */
 const filePrograms = new Set(["cat", "cp", "fallocate", "ls", "mkdir", "mv", "rm", "stat"]);
 
-const clients = new Set(["curl", "docker", "holdfast"]);
+/** Libraries of the machine, which may be copied. */
+const library = /^\/lib(?:64)?\/[\w./+-]+$/;
+
+const clients = new Set(["bun", "curl", "docker", "holdfast"]);
+
+/** Programs that may run beside a tour. */
+const servers = new Set(["bun", "docker-registry", "node", "rclone"]);
+
+/** Where a document's registry listens; here it is a free port. */
+const shownRegistry = "127.0.0.1:5000";
 
 /** Runs the words of one command after the other, and keeps what `export` and a failure leave. */
 export class Stage implements AsyncDisposable {
   readonly #place = temporaryDirectory();
   readonly #executable: string;
   readonly #exported = new Map<string, string>();
+  readonly #background = new BackgroundPrograms();
+  #registryPort: number;
+  #registryProgram: RunningRegistry | undefined;
   #daemon: RunningDaemon | undefined;
   #dockerd: RunningDockerd | undefined;
   #lastExit = 0;
 
-  private constructor(executable: string) {
+  private constructor(executable: string, registryPort: number) {
     this.#executable = executable;
-    for (const name of ["home", "backups", "srv"]) mkdirSync(join(this.#place, name));
+    this.#registryPort = registryPort;
+    const names = ["home", "backups", "srv", "plugins", "work"];
+    for (const name of names) mkdirSync(join(this.#place, name));
   }
 
-  /** `executable` is the compiled Holdfast, as an absolute path. */
-  static async open(executable: string): Promise<Stage> {
-    const stage = new Stage(executable);
+  /**
+   * `executable` is the compiled Holdfast, as an absolute path; `files` lie where programs run.
+   */
+  static async open(
+    executable: string,
+    files: ReadonlyMap<string, string> = new Map(),
+  ): Promise<Stage> {
+    const stage = new Stage(executable, await freePort());
+    for (const [name, text] of files) {
+      const path = join(stage.#place, "work", name);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, text.replaceAll(shownRegistry, stage.#registry));
+    }
     await stage.#start();
     return stage;
   }
@@ -55,7 +85,9 @@ export class Stage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#background[Symbol.asyncDispose]();
     await this.#dockerd?.stop();
+    await this.#registryProgram?.[Symbol.asyncDispose]();
     await this.#daemon?.stop();
     for (const target of mountsBelow(this.#place)) spawnSync("umount", ["--lazy", "--", target]);
     // Never remove what a mount shows: it may be another directory of this machine.
@@ -73,9 +105,27 @@ export class Stage implements AsyncDisposable {
     if (program === "echo" && rest.join(" ") === "$?") {
       return { text: `${this.#lastExit}\n`, exit: 0 };
     }
-    if (program !== "systemctl") return undefined;
-    await this.#systemctl(rest.join(" "));
+    if (program === "kill") await this.#background.kill(rest, this.#backgroundPlace());
+    else if (program === "systemctl") await this.#systemctl(rest.join(" "));
+    else if (words.at(-1) === backgroundWord) await this.#beside(words.slice(0, -1));
+    else return undefined;
     return { text: "", exit: 0 };
+  }
+
+  async #beside(words: readonly string[]): Promise<void> {
+    const [program = "", ...rest] = words;
+    if (!servers.has(program)) throw new Error(`a tour may not run ${program} beside itself`);
+    const port = program === "docker-registry" ? this.#registryPort : undefined;
+    await this.#background.start([programOf(program), ...rest], this.#backgroundPlace(), port);
+  }
+
+  #backgroundPlace(): BackgroundPlace {
+    return {
+      directory: join(this.#place, "work"),
+      environment: this.#environment(),
+      pluginFolder: join(this.#place, "plugins"),
+      socketPath: join(this.#place, "holdfast.sock"),
+    };
   }
 
   #export(word: string): void {
@@ -100,6 +150,8 @@ export class Stage implements AsyncDisposable {
       case "start docker":
         this.#dockerd ??= await startDockerd({ dataRoot: join(this.#place, "docker") });
         return;
+      case "start docker-registry":
+        return this.#startRegistry();
       default:
         throw new Error(`nobody plays systemctl ${words}`);
     }
@@ -108,7 +160,16 @@ export class Stage implements AsyncDisposable {
   async #start(): Promise<void> {
     const root = join(this.#place, "root");
     const socketPath = join(this.#place, "holdfast.sock");
-    this.#daemon = await startDaemon({ root, socketPath, command: [this.#executable] });
+    const pluginSockets = join(this.#place, "plugins");
+    const command = [this.#executable] as const;
+    this.#daemon = await startDaemon({ root, socketPath, pluginSockets, command });
+  }
+
+  async #startRegistry(): Promise<void> {
+    this.#registryProgram = await startRegistry();
+    this.#registryPort = Number(this.#registryProgram.host.split(":").at(-1));
+    const holdfast = { command: [this.#executable], environment: this.#environment() } as const;
+    await publishPlugins(this.#registry, join(this.#place, "published"), holdfast);
   }
 
   async #execute(words: readonly string[], answers: readonly string[]): Promise<Printed> {
@@ -119,23 +180,36 @@ export class Stage implements AsyncDisposable {
     if (program === "docker" && !this.#exported.has("DOCKER_HOST")) {
       throw new Error("a tour with docker begins with export DOCKER_HOST=…");
     }
-    const environment = {
+    const environment = this.#environment();
+    if (program === "holdfast") await untilMeasured(rest, join(this.#place, "holdfast.sock"));
+    const path = program === "holdfast" ? this.#executable : programOf(program);
+    const directory = join(this.#place, "work");
+    return runOnTerminal({ command: [path, ...rest], environment, answers, directory });
+  }
+
+  #environment(): Readonly<Record<string, string>> {
+    return {
       PATH: `${dirname(this.#executable)}:${process.env["PATH"] ?? ""}`,
       HOME: join(this.#place, "home"),
       LANG: "C.UTF-8",
       HOLDFAST_HOST: `unix://${join(this.#place, "holdfast.sock")}`,
+      HOLDFAST_PLUGIN_SOCKETS: join(this.#place, "plugins"),
       ...Object.fromEntries(this.#exported),
     };
-    if (program === "holdfast") await untilMeasured(rest, join(this.#place, "holdfast.sock"));
-    const path = program === "holdfast" ? this.#executable : program;
-    return runOnTerminal({ command: [path, ...rest], environment, answers });
   }
 
   #checkPaths(words: readonly string[]): void {
-    for (const word of words.filter((each) => !each.startsWith("-"))) {
-      if (word.startsWith(`${this.#place}/`) && !word.includes("/../")) continue;
+    const paths = words.filter((each) => !each.startsWith("-"));
+    for (const [index, word] of paths.entries()) {
+      const isBelow = word.startsWith(`${this.#place}/`) || !word.startsWith("/");
+      const isRead = index < paths.length - 1 && library.test(word);
+      if ((isBelow || isRead) && !word.split("/").includes("..")) continue;
       throw new Error(`a tour may not touch ${word}`);
     }
+  }
+
+  get #registry(): string {
+    return `127.0.0.1:${this.#registryPort}`;
   }
 
   #toOwn(word: string): string {
@@ -147,7 +221,10 @@ export class Stage implements AsyncDisposable {
   }
 
   #paths(): readonly (readonly [shown: string, own: string])[] {
-    const below = shownPaths.map(([shown, path]) => [shown, join(this.#place, path)] as const);
+    const below: (readonly [string, string])[] = [
+      ...shownPaths.map(([shown, path]) => [shown, join(this.#place, path)] as const),
+      [shownRegistry, this.#registry],
+    ];
     if (this.#dockerd === undefined) return below;
     return [...below, ["/run/docker.sock", this.#dockerd.socketPath]];
   }
@@ -160,4 +237,18 @@ function mountsBelow(place: string): readonly string[] {
     .map((line) => line.split(" ")[4] ?? "")
     .filter((target) => target.startsWith(`${place}/`))
     .toReversed();
+}
+
+/** Bun is the one that runs the tests: there may be no other. */
+function programOf(name: string): string {
+  return name === "bun" ? process.execPath : name;
+}
+
+/** One that nobody listens at, at the moment. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  return typeof address === "object" && address !== null ? address.port : 0;
 }

@@ -12,6 +12,7 @@ import { type PluginRecord, parseRecord, rootfsNamesOf } from "../../src/plugins
 import { eventually, runToEnd } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { whenPossible } from "../support/needs.ts";
+import { pluginProcess } from "../support/plugin-process.ts";
 import { makePluginRootfs } from "../support/plugin-rootfs.ts";
 import { startRegistry } from "../support/registry.ts";
 
@@ -23,15 +24,19 @@ const momentsMs = [15, 60, 110, 170];
 
 const folder = temporaryDirectory();
 const directory = join(folder, "root/plugins");
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  // Ends the plugins, too.
+  await daemon?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
 
-let daemon: RunningDaemon;
+let daemon: RunningDaemon | undefined;
 const start = async () => {
   daemon = await startDaemon({ root: join(folder, "root") });
 };
 
 const docker = (...words: readonly string[]) =>
-  runToEnd("docker", ["--host", `unix://${daemon.socketPath}`, ...words], {
+  runToEnd("docker", ["--host", `unix://${daemon?.socketPath}`, ...words], {
     timeoutMs: commandTimeoutMs,
   });
 
@@ -43,21 +48,10 @@ function records(): readonly PluginRecord[] {
 }
 
 /** Ids of plugins whose process lives. */
-function running(): readonly string[] {
-  const groups = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => {
-      try {
-        const isPlugin = readFileSync(`/proc/${pid}/comm`, "utf8") === "plugin\n";
-        return isPlugin ? readFileSync(`/proc/${pid}/cgroup`, "utf8") : "";
-      } catch {
-        return ""; // It has ended since it was listed.
-      }
-    });
-  return records()
+const running = (): readonly string[] =>
+  records()
     .map(({ id }) => id)
-    .filter((id) => groups.some((text) => text.includes(id)));
-}
+    .filter((id) => pluginProcess(id) !== undefined);
 
 /** What is wrong with what is on disk and what runs; undefined: nothing. */
 function fault(): string | undefined {
@@ -81,7 +75,7 @@ function fault(): string | undefined {
 async function becomesWhole(): Promise<void> {
   await eventually(() => (fault() === undefined ? true : undefined), {
     timeoutMs: patienceMs,
-    otherwise: () => `${fault()}\n${daemon.output().slice(-2_000)}`,
+    otherwise: () => `${fault()}\n${daemon?.output().slice(-2_000)}`,
   });
 }
 
@@ -123,7 +117,7 @@ whenPossible(
         expect(shown()).toEqual([...before]);
         const command = docker(...words);
         await delay(moment);
-        await daemon.kill();
+        await daemon?.kill();
         const { exit } = await command;
         await start();
         await becomesWhole();
@@ -135,7 +129,6 @@ whenPossible(
         expect([words, shown()]).toEqual([words, after]);
       }
     }
-    await daemon.stop();
   },
   testTimeoutMs,
 );

@@ -1,12 +1,13 @@
 // The whole life of a managed plugin, with the docker command line against our socket: made,
 // pushed, installed, used, upgraded and removed; over clean ends and kills of the daemon.
 import { afterEach, beforeEach, expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { exchange } from "../docker/wire.ts";
 import { type Ended, eventually, runToEnd } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { whenPossible } from "../support/needs.ts";
+import { pluginProcess } from "../support/plugin-process.ts";
 import { makePluginRootfs } from "../support/plugin-rootfs.ts";
 import { type RunningRegistry, startRegistry } from "../support/registry.ts";
 
@@ -82,21 +83,8 @@ const inspect = async (format: string) =>
 
 /** The process id of the plugin on the host, once it runs. */
 async function processOf(id: string): Promise<number> {
-  const find = () => {
-    for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-      try {
-        const groups = readFileSync(`/proc/${pid}/cgroup`, "utf8");
-        if (groups.includes(id) && readFileSync(`/proc/${pid}/comm`, "utf8") === "plugin\n") {
-          return Number(pid);
-        }
-      } catch {
-        // It has ended since it was listed.
-      }
-    }
-    return undefined;
-  };
   const otherwise = () => `the plugin ${id} does not run`;
-  return await eventually(find, { timeoutMs: patienceMs, otherwise });
+  return await eventually(() => pluginProcess(id), { timeoutMs: patienceMs, otherwise });
 }
 
 const holder = (method: string) =>

@@ -1,6 +1,6 @@
 // What an OCI runtime is told of a plugin is what a real Docker Engine tells it; and what differs.
 import { describe, expect, test } from "bun:test";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { PluginDevice, PluginMount } from "../../src/core/plugin.ts";
 import { findDevices } from "../../src/plugins/runtime/devices.ts";
@@ -94,6 +94,8 @@ whenPossible(["root", "dockerd", "docker-cli", "plugin-compiler"], "as Docker do
     for (const [name, [kind, changes]] of Object.entries(wishes)) {
       const context = join(folder, name);
       await makePluginRootfs(context, kind, changes);
+      // dockerd refuses a second plugin with the same files, to the second.
+      writeFileSync(join(context, "rootfs/etc/name"), name);
       for (const words of [
         ["create", `t/${name}`, context],
         ["enable", `t/${name}`],

@@ -56,6 +56,8 @@ describe("a plugin that is well", () => {
     const told: string[] = [];
     runtime.follow((id) => told.push(runtime.state(id).state));
     await runtime.start(request, operation);
+    const modes = ["..", "."].map((name) => statSync(join(bench.runDirectory, name)).mode & 0o777);
+    expect(modes).toEqual([0o755, 0o700]);
     const { state, socketPath, life } = runtime.state(request.id);
     expect({ state, hasLife: life !== "" }).toEqual({ state: "running", hasLife: true });
     expect(await callPlugin(socketPath, "VolumeDriver.Create", { Name: "v" })).toEqual({ Err: "" });

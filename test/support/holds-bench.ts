@@ -44,12 +44,19 @@ export class HoldsBench implements AsyncDisposable {
 
   constructor(options: HoldsBenchOptions = {}) {
     this.#options = options;
-    mkdirSync(this.pluginFolder, { recursive: true });
+    for (const folder of [this.pluginFolder, this.otherPlugins]) {
+      mkdirSync(folder, { recursive: true });
+    }
   }
 
   /** What dockerd sees as /run/docker/plugins. */
   get pluginFolder(): string {
     return join(this.folder, "plugins");
+  }
+
+  /** Where Holdfast looks for plugins on sockets; dockerd does not see them. */
+  get otherPlugins(): string {
+    return join(this.folder, "others");
   }
 
   get root(): string {
@@ -78,6 +85,7 @@ export class HoldsBench implements AsyncDisposable {
     this.#daemon = await startDaemon({
       root: this.root,
       pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
+      pluginSockets: this.otherPlugins,
       parameters: [...parameters, ...(this.#options.parameters ?? [])],
     });
   }
@@ -90,6 +98,11 @@ export class HoldsBench implements AsyncDisposable {
     });
     const dockerd = this.#dockerd;
     await loadTestImage((...parameters) => dockerd.docker(...parameters));
+  }
+
+  /** Thrown away: its containers need not be asked to end, which takes ten seconds each. */
+  async killDockerd(): Promise<void> {
+    await this.#dockerd?.kill();
   }
 
   /** A Podman whose driver `holdfast` this daemon is, with the test image. Ended with the bench. */
@@ -179,8 +192,7 @@ export class HoldsBench implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#podman?.[Symbol.asyncDispose]();
-    // Thrown away: its containers need not be asked to end, which takes ten seconds each.
-    await this.#dockerd?.kill();
+    await this.killDockerd();
     await this.#daemon?.stop();
     for (const target of [...this.holdMounts(), join(this.root, "holds")]) {
       await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });

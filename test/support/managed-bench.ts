@@ -129,6 +129,7 @@ export class ManagedBench {
 
   #images(store: BlobStore): ManagedParts["images"] {
     return {
+      login: async () => undefined,
       resolve: async (reference) => imageOf(reference),
       download: async ({ reference, layers }) => {
         await this.onDownload();

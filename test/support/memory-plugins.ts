@@ -192,6 +192,7 @@ export class MemoryPlugins {
       statuses: () =>
         [...this.#plugins.values()]
           .map(({ status }) => status)
+          .filter(({ state }) => state !== "gone")
           .sort((left, right) => (left.name < right.name ? -1 : 1)),
       status: (name) => this.#plugins.get(name)?.status,
       follow: (listener) => {
@@ -220,6 +221,7 @@ export class MemoryPlugins {
     return {
       list: () => [...this.#installed.values()],
       find: (text) => this.#find(text),
+      login: async () => undefined,
       privileges: async () => [],
       pull: (request) => {
         this.install(request.name ?? request.remote);

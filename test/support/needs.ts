@@ -46,6 +46,8 @@ const probes = {
   openssl: () => program("openssl"),
   rclone: () => program("rclone"),
   busybox: () => program("busybox"),
+  /** Documents name its libraries. */
+  x64: () => (process.arch === "x64" ? undefined : `a machine of another kind: ${process.arch}`),
   /** Managed plugins can be run, and the tests' own can be made. */
   "plugin-runtime": () => program("conmon") ?? program("runc") ?? pluginCompiler(),
   /** Managed plugins of the tests can be made (test/support/plugin-rootfs.ts). */

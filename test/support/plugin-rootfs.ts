@@ -135,7 +135,7 @@ function variable(name: string, value: string): PluginEnv {
 let compiled: Promise<string> | undefined;
 
 /** The program, made once for each process of tests. */
-function compiledPlugin(): Promise<string> {
+export function compiledPlugin(): Promise<string> {
   compiled ??= compile();
   return compiled;
 }

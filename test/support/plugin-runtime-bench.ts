@@ -43,7 +43,7 @@ export interface PluginRuntimeBench extends AsyncDisposable {
 
 export function makePluginRuntimeBench(): PluginRuntimeBench {
   const folder = mkdtempSync("/dev/shm/hfp-");
-  const runDirectory = join(folder, "r");
+  const runDirectory = join(folder, "r", "own");
   const host = linuxHost();
   const made: PluginRuntime[] = [];
   const logDirectory = join(folder, "logs: all");

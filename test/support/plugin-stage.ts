@@ -77,6 +77,12 @@ export async function unmountBelow(folder: string): Promise<void> {
   }
 }
 
+/** What is mounted below a directory now, as paths. */
+export function mountsBelow(folder: string): readonly string[] {
+  const targets = readMountTable().map(({ target }) => target);
+  return targets.filter((target) => target.startsWith(`${folder}/`));
+}
+
 /** Resolves when the plugin is in this state. */
 export async function untilState(
   host: RunningPluginHost,

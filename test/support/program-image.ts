@@ -50,7 +50,7 @@ export async function loadProgramImage(
   const folder = mkdtempSync(join(tmpdir(), "holdfast-image-"));
   try {
     const root = join(folder, "root");
-    await makeTree(root, image);
+    await makeProgramTree(root, image);
     const archive = join(folder, "image.tar");
     await makeTar(root, archive);
     const loaded = await run("import", archive, image.name);
@@ -60,7 +60,11 @@ export async function loadProgramImage(
   }
 }
 
-async function makeTree(root: string, image: ProgramImage): Promise<void> {
+/** The root file system alone, in a directory that need not be there. Needs root, for owners. */
+export async function makeProgramTree(
+  root: string,
+  image: Omit<ProgramImage, "name">,
+): Promise<void> {
   for (const name of mergedFolders) mergeAsHere(root, name);
   makeBasicTree(root, image.accountName);
   for (const path of [...image.programs, ...(image.paths ?? [])]) copyIn(root, path);

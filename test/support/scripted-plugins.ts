@@ -115,6 +115,13 @@ export class ScriptedPlugins implements ManagedPlugins {
     throw new EngineError("plugin.not_found", `plugin "${text}" not found`);
   }
 
+  /** Of the tests' registry, which believes one password. */
+  async login(server: string, call: RegistryCall): Promise<void> {
+    this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
+    if (call.auth?.password === "right") return;
+    throw new EngineError("registry.denied", `login attempt to ${server} failed`);
+  }
+
   async privileges(remote: string, call: RegistryCall): Promise<readonly PluginPrivilege[]> {
     this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
     return this.#image(remote).privileges;

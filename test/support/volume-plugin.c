@@ -9,6 +9,7 @@
 // CHILD=1 (leaves a child that ignores SIGTERM).
 // Options of a volume: crash=CALL and hang=CALL (Mount, Unmount, Remove, Get, Path, List, Create),
 // fail=CALL (answers an error), type=tmpfs (Mount mounts one), size=… of it,
+// sshcmd=USER@HOST:/PATH (Mount runs sshfs, which gets all other options, as vieux/sshfs does),
 // path=symlink (answers a path through an absolute symbolic link to its directory),
 // path=/ANYTHING (answers that), path=@TEXT (answers a link of its own with that target).
 // Beyond the protocol: Test.Read with Name: the text of that file, as the plugin sees it;
@@ -27,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -244,17 +246,57 @@ static const char *make_volume(const struct request *request) {
   return file == NULL || fclose(file) != 0 ? strerror(errno) : NULL;
 }
 
+/** Becomes sshfs, with all options but sshcmd handed on. */
+static void exec_sshfs(const char *name, const char *source, const char *path) {
+  static char lines[OPTIONS_MAX][TEXT_MAX];
+  const char *words[2 * OPTIONS_MAX + 4] = {"sshfs", source, path};
+  char options[TEXT_MAX];
+  place_of(options, "/.options", name);
+  FILE *file = fopen(options, "re");
+  int count = 3;
+  for (int index = 0; file != NULL && index < OPTIONS_MAX; index++) {
+    if (fgets(lines[index], TEXT_MAX, file) == NULL) break;
+    lines[index][strcspn(lines[index], "\n")] = '\0';
+    if (strncmp(lines[index], "sshcmd=", 7) == 0) continue;
+    size_t length = strlen(lines[index]);
+    if (lines[index][length - 1] == '=') lines[index][length - 1] = '\0';
+    words[count++] = "-o";
+    words[count++] = lines[index];
+  }
+  signal(SIGPIPE, SIG_DFL);
+  execvp("sshfs", (char *const *)words);
+  perror("sshfs");
+  _exit(127);
+}
+
+/** sshfs ends when its mount is there, and leaves a process that serves it. */
+static bool mount_sshfs(FILE *out, const char *name, const char *source, const char *path) {
+  char words[64];
+  int status = 0;
+  pid_t child = fork();
+  if (child == 0) exec_sshfs(name, source, path);
+  if (child > 0 && waitpid(child, &status, 0) == child && status == 0) return true;
+  snprintf(words, sizeof words, "sshfs ended with %d: see the log", WEXITSTATUS(status));
+  put_error(out, words);
+  return false;
+}
+
+/** False: what went wrong has been written. */
+static bool mount_storage(FILE *out, const char *name, const char *path) {
+  char text[TEXT_MAX], size[TEXT_MAX], words[TEXT_MAX + 8];
+  if (option_of(name, "sshcmd", text)) return mount_sshfs(out, name, text, path);
+  if (!option_of(name, "type", text) || strcmp(text, "tmpfs") != 0) return true;
+  snprintf(words, sizeof words, "size=%s", option_of(name, "size", size) ? size : "1m");
+  if (mount("tmpfs", path, "tmpfs", 0, words) == 0) return true;
+  put_error(out, strerror(errno));
+  return false;
+}
+
 static void mount_volume(FILE *out, const char *name) {
-  char path[TEXT_MAX], type[TEXT_MAX], size[TEXT_MAX], words[TEXT_MAX + 8];
+  char path[TEXT_MAX];
   int *mounts = mounts_of(name);
   place_of(path, "", name);
-  if (*mounts == 0 && option_of(name, "type", type) && strcmp(type, "tmpfs") == 0) {
-    snprintf(words, sizeof words, "size=%s", option_of(name, "size", size) ? size : "1m");
-    if (mount("tmpfs", path, "tmpfs", 0, words) != 0) {
-      put_error(out, strerror(errno));
-      return;
-    }
-  }
+  if (*mounts == 0 && !mount_storage(out, name, path)) return;
   *mounts += 1;
   answered_path(name, path);
   fputs("{\"Err\":\"\",\"Mountpoint\":", out);
@@ -263,7 +305,7 @@ static void mount_volume(FILE *out, const char *name) {
 }
 
 static void unmount_volume(FILE *out, const char *name) {
-  char path[TEXT_MAX], type[TEXT_MAX];
+  char path[TEXT_MAX], text[TEXT_MAX];
   int *mounts = mounts_of(name);
   place_of(path, "", name);
   if (*mounts == 0) {
@@ -271,9 +313,13 @@ static void unmount_volume(FILE *out, const char *name) {
     return;
   }
   *mounts -= 1;
-  bool has_mount = option_of(name, "type", type) && strcmp(type, "tmpfs") == 0;
+  bool is_tmpfs = option_of(name, "type", text) && strcmp(text, "tmpfs") == 0;
+  bool has_mount = is_tmpfs || option_of(name, "sshcmd", text);
   if (*mounts == 0 && has_mount && umount2(path, MNT_DETACH) != 0) put_error(out, strerror(errno));
   else fputs("{\"Err\":\"\"}", out);
+  // The first process of a process namespace has everybody's orphans.
+  while (waitpid(-1, NULL, WNOHANG) > 0) {
+  }
 }
 
 static void remove_volume(FILE *out, const char *name) {

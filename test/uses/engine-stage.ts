@@ -4,6 +4,8 @@
 // and an image of our own.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { type BackgroundPlace, BackgroundPrograms } from "../e2e/background.ts";
+import { backgroundWord } from "../e2e/command-words.ts";
 import { untilMeasured } from "../e2e/measured.ts";
 import { type Printed, runOnTerminal } from "../e2e/on-terminal.ts";
 import { holdfastCommand } from "../support/daemon.ts";
@@ -28,6 +30,7 @@ const lastPath = /volume '[^']*':/g;
 
 export class EngineStage implements AsyncDisposable {
   readonly #bench = new HoldsBench();
+  readonly #background = new BackgroundPrograms();
   readonly #place: "docker" | "podman";
   readonly #podman: Podman | undefined;
   readonly #exported = new Map<string, string>();
@@ -50,7 +53,10 @@ export class EngineStage implements AsyncDisposable {
 
   /** What the command prints, in the words of the document. Throws where it may not be run. */
   async run(words: readonly string[], answers: readonly string[]): Promise<string> {
-    const { text } = await this.#play(words, answers);
+    const { text } = await this.#play(
+      words.map((word) => this.#toOwn(word)),
+      answers,
+    );
     return text
       .replaceAll(this.#bench.root, "/var/lib/holdfast")
       .replaceAll(runsFromSource, "holdfast (")
@@ -59,12 +65,14 @@ export class EngineStage implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#background[Symbol.asyncDispose]();
     await this.#podman?.[Symbol.asyncDispose]();
     await this.#bench[Symbol.asyncDispose]();
   }
 
   async #open(files: ReadonlyMap<string, string>): Promise<void> {
     mkdirSync(this.#project);
+    mkdirSync(join(this.#bench.folder, "srv"));
     for (const [name, text] of files) writeFileSync(join(this.#project, basename(name)), text);
     if (this.#podman !== undefined) {
       await this.#bench.startDaemon();
@@ -76,6 +84,13 @@ export class EngineStage implements AsyncDisposable {
     }
   }
 
+  /** Paths of documents that are others here: where plugins and their data are. */
+  #toOwn(word: string): string {
+    return word
+      .replaceAll("/run/docker/plugins", this.#bench.otherPlugins)
+      .replaceAll("/srv", join(this.#bench.folder, "srv"));
+  }
+
   /** Its name is the Compose project's. */
   get #project(): string {
     return join(this.#bench.folder, "shop");
@@ -83,7 +98,15 @@ export class EngineStage implements AsyncDisposable {
 
   async #play(words: readonly string[], answers: readonly string[]): Promise<Printed> {
     const [program = "", ...rest] = words;
+    const isBeside = words.at(-1) === backgroundWord;
     switch (program) {
+      case "rclone":
+        if (!isBeside) throw new Error("rclone runs beside the tour");
+        await this.#background.start(words.slice(0, -1), this.#backgroundPlace(), undefined);
+        return { text: "", exit: 0 };
+      case "kill":
+        await this.#background.kill(rest, this.#backgroundPlace());
+        return { text: "", exit: 0 };
       case "export":
         for (const [, name = "", value = ""] of rest.map(
           (word) => /^(\w+)=(.*)$/.exec(word) ?? [],
@@ -106,6 +129,15 @@ export class EngineStage implements AsyncDisposable {
       default:
         throw new Error(`a tour with an engine may not run ${program}`);
     }
+  }
+
+  #backgroundPlace(): BackgroundPlace {
+    return {
+      directory: this.#project,
+      environment: { PATH: process.env["PATH"] ?? "", HOME: this.#bench.folder },
+      pluginFolder: this.#bench.otherPlugins,
+      socketPath: this.#bench.daemon.socketPath,
+    };
   }
 
   async #compose(words: readonly string[]): Promise<Printed> {

@@ -34,10 +34,13 @@ function play(
     let stage: EngineStage | undefined;
     const ids = new ShownIds();
     afterAll(async () => await stage?.[Symbol.asyncDispose](), timeoutMs);
-    const usesCompose = blocks.some(({ steps }) =>
-      steps.some(({ words }) => words[0] === "docker-compose"),
-    );
-    const needed = [...requirements[place], ...(usesCompose ? (["docker-compose"] as const) : [])];
+    const uses = (program: string) =>
+      blocks.some(({ steps }) => steps.some(({ words }) => words[0] === program));
+    const needed: readonly Requirement[] = [
+      ...requirements[place],
+      ...(uses("docker-compose") ? (["docker-compose"] as const) : []),
+      ...(uses("rclone") ? (["rclone", "fuse"] as const) : []),
+    ];
     for (const block of blocks) {
       whenPossible(
         needed,

@@ -1,6 +1,10 @@
 // Docker's routes of plugins over a socket: statuses, headers, streams, uploads, clients that go.
 import { describe, expect, test } from "bun:test";
+import { readFileSync } from "node:fs";
 import { connect } from "node:net";
+import { join } from "node:path";
+import { EventStream, parseEvent, shapeOf } from "../../../test/docker/event-stream.ts";
+import { recordingFolder } from "../../../test/docker/recordings.ts";
 import { exchange, type WireAnswer } from "../../../test/docker/wire.ts";
 import { eventually } from "../../../test/support/child.ts";
 import { type PluginApi, startPluginApi } from "../../../test/support/plugin-api.ts";
@@ -240,6 +244,18 @@ describe("a pull", () => {
   });
 });
 
+test("a login is asked of its registry, and told as Docker does", async () => {
+  await using api = await started();
+  const login = { username: "kim", password: "right", serveraddress: "r.io" };
+  const { status, body } = await send(api, "POST /auth", JSON.stringify(login));
+  expect([status, body]).toEqual([200, '{"IdentityToken":"","Status":"Login Succeeded"}\n']);
+  expect(api.plugins.calls).toEqual([
+    { auth: { username: "kim", password: "right" }, metaHeaders: [] },
+  ]);
+  const wrong = await send(api, "POST /auth", JSON.stringify({ ...login, password: "wrong" }));
+  expect(said(wrong)).toEqual([500, "login attempt to r.io failed"]);
+});
+
 describe("privileges", () => {
   test("are told in Docker's form; none are null, and no registry is an error", async () => {
     await using api = await started();
@@ -320,6 +336,28 @@ describe("a create", () => {
     expect(await names(api)).toEqual([]);
     expect(api.plugins.uploads).toEqual([]);
   });
+});
+
+test("events of plugins have the recorded form", async () => {
+  await using api = await started();
+  await create(api, "vp");
+  await send(api, "POST /plugins/vp/enable?timeout=0");
+  await send(api, "DELETE /plugins/vp?force=1");
+  await send(api, "POST /plugins/pull?remote=r.io/vp:min");
+  const text = readFileSync(join(recordingFolder, "events-api143.jsonl"), "utf8");
+  const recorded = text.split("\n").filter(Boolean).map(parseEvent);
+  const stream = await EventStream.open(api.socketPath, "since=0");
+  const lines = await stream.linesUpTo(5);
+  stream[Symbol.dispose]();
+  const told = lines.map(parseEvent);
+  expect(told.map(({ Action }) => Action)).toEqual([
+    ...["create", "enable", "disable", "remove"],
+    "pull",
+  ]);
+  for (const event of told) {
+    const alike = recorded.find(({ Type, Action }) => Type === "plugin" && Action === event.Action);
+    expect([event.Action, shapeOf(event)]).toEqual([event.Action, shapeOf(alike)]);
+  }
 });
 
 test("what happens to plugins is told, and filtered by id and by name", async () => {

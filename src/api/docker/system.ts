@@ -6,6 +6,7 @@ import { API_VERSION, API_VERSION_MIN, type DaemonFacts } from "../facts.ts";
 import type { RouteContext } from "../handler.ts";
 import { warnings } from "../warnings.ts";
 import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
+import { registryLogin } from "./plugin-requests.ts";
 import { parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
 import { volumeUsageJson } from "./wire.ts";
@@ -130,10 +131,12 @@ async function usageJson(parts: SystemRouteParts, context: RouteContext): Promis
   return usages.map(volumeUsageJson).join(",");
 }
 
-/** POST /auth: credentials are checked when a plugin is pulled or pushed. */
-export function auth(): never {
-  throw new EngineError(
-    "engine.not_a_container_engine",
-    "Holdfast does not check registry credentials; log in with your container engine",
-  );
+/** POST /auth: what `docker login` asks before it keeps credentials for later pulls and pushes. */
+export async function checkLogin(
+  { engine, headers }: SystemRouteParts,
+  { request, operation }: RouteContext,
+): Promise<HttpResponse> {
+  const { server, call } = registryLogin(request);
+  await engine.plugins.login(server, call, operation);
+  return textAnswer(200, headers.json, '{"IdentityToken":"","Status":"Login Succeeded"}');
 }

@@ -23,6 +23,7 @@ import type {
   TellProgress,
 } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
+import { registryNamed } from "../registry/addresses.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
 import { askedPrivileges, beginInstall, collectBlobs, createPlugin } from "./installs.ts";
@@ -104,6 +105,10 @@ class InstalledPlugins implements RunningPlugins {
 
   find(text: string): ManagedPlugin {
     return pluginOf(this.#shop.table.find(text));
+  }
+
+  async login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
+    await this.#shop.images.login(registryNamed(server), call, operation);
   }
 
   async privileges(

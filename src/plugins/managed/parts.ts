@@ -11,7 +11,7 @@ import type { PluginTable } from "./table.ts";
 export interface ManagedParts {
   /** `<root>/plugins`: absolute, without links; made when it is missing. */
   readonly directory: string;
-  readonly images: Pick<Images, "resolve" | "download" | "push">;
+  readonly images: Pick<Images, "login" | "resolve" | "download" | "push">;
   readonly store: Pick<BlobStore, "put" | "read" | "path" | "adopt" | "collect" | "clearPartial">;
   readonly runtime: Pick<
     PluginRuntime,

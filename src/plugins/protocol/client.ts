@@ -149,7 +149,9 @@ export class PluginClient {
   #explained({ method, address }: PluginCall, error: unknown): EngineError {
     if (!(error instanceof EngineError)) {
       const place = address.kind === "unix" ? address.path : hostHeader(address);
-      const words = `connect to ${place}: ${wordsOf(error)}`;
+      // The usual reason stands in columns of tables, beside a name that says where.
+      const isRefused = codeOf(error) === "ECONNREFUSED";
+      const words = isRefused ? "connection refused" : `connect to ${place}: ${wordsOf(error)}`;
       return this.#unreachable(words, { method, wasSent: false }, error);
     }
     if (error.code !== "plugin.failed" || error.details["plugin"] !== undefined) return error;

@@ -21,7 +21,7 @@ export interface TokenRequest {
 
 export interface AuthorizerParts {
   readonly auth: RegistryAuth | undefined;
-  /** What is going to be done: `repository(plugin):vieux/sshfs:pull`. */
+  /** What is going to be done: `repository(plugin):vieux/sshfs:pull`; "": nothing. */
   readonly scope: string;
   /** Whether a realm may be asked, by where it is. */
   readonly isAllowed: (realm: URL) => boolean;
@@ -113,7 +113,8 @@ export class Authorizer {
     const realm = this.#realmOf(challenge);
     const service = challenge.parameters.get("service");
     const asked = (challenge.parameters.get("scope") ?? "").split(" ").filter((one) => one !== "");
-    const scopes = [...new Set([...asked, this.#parts.scope])].toSorted();
+    const wanted = [...asked, this.#parts.scope].filter((one) => one !== "");
+    const scopes = [...new Set(wanted)].toSorted();
     const answer =
       this.#identity === undefined
         ? await this.#byGet(realm, service, scopes)

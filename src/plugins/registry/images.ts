@@ -1,5 +1,5 @@
 // Plugins in registries: what one is, its layers on the way here, its blobs on the way there.
-import { EngineError } from "../../core/errors.ts";
+import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { RegistryCall, TellProgress } from "../../core/plugin.ts";
@@ -94,6 +94,26 @@ export class Images {
       }
     }
     throw new EngineError("internal.bug", "a registry without an address");
+  }
+
+  /**
+   * Whether a registry, as `registryNamed` gives it, believes what a caller says for it. Throws
+   * `registry.*`, in Docker's words where it does not.
+   */
+  async login(host: string, call: RegistryCall, operation: Operation): Promise<void> {
+    const address = originalOf(host, this.#parts.settings);
+    const session = this.#session({ path: "" }, { address, call, actions: "" });
+    try {
+      const answer = await session.send({ method: "GET", to: "", expected: [200] }, operation);
+      answer.close();
+    } catch (error) {
+      const { code, details } = toEngineError(error);
+      if (code !== "registry.denied" || call.auth === undefined) throw error;
+      const base = `http${session.isPlain ? "" : "s"}://${String(details["host"] ?? host)}/v2/`;
+      const status = `${String(details["status"] ?? 401)} Unauthorized`;
+      const text = `login attempt to ${base} failed with status: ${status}`;
+      throw new EngineError(code, text, { cause: error, details });
+    }
   }
 
   /**
@@ -324,7 +344,7 @@ export class Images {
   }
 
   #session(
-    { path }: PluginReference,
+    { path }: Pick<PluginReference, "path">,
     how: {
       readonly address: RegistryAddress;
       readonly call: RegistryCall;

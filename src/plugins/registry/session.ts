@@ -19,7 +19,7 @@ import { refusal } from "./words.ts";
 
 export interface SessionParts {
   readonly address: RegistryAddress;
-  /** `vieux/sshfs` */
+  /** `vieux/sshfs`; "" for the registry as a whole, whoever may do what there. */
   readonly path: string;
   /** `pull`, or `pull,push`. */
   readonly actions: string;
@@ -62,7 +62,7 @@ export class RepositorySession {
     const { path, actions, address, call, deadlines } = parts;
     this.#authorizer = new Authorizer({
       auth: address.isMirror ? undefined : call.auth,
-      scope: `repository(plugin):${path}:${actions}`,
+      scope: path === "" ? "" : `repository(plugin):${path}:${actions}`,
       isAllowed: (realm) => this.#isAllowed(realm),
       ask: (request) => this.#askForToken(request),
       answerMs: deadlines.answerMs,
@@ -203,7 +203,9 @@ export class RepositorySession {
   }
 
   #urlOf(to: string | URL): URL {
-    return to instanceof URL ? to : new URL(`${this.#base ?? ""}/v2/${this.#parts.path}/${to}`);
+    if (to instanceof URL) return to;
+    const { path } = this.#parts;
+    return new URL(`${this.#base ?? ""}/v2/${path === "" ? "" : `${path}/`}${to}`);
   }
 
   /** Whether what we know of passwords is meant for it. */

@@ -19,7 +19,7 @@ import {
 import { type OciRuntime, startFailed } from "./oci-runtime.ts";
 import { ociSpec } from "./oci-spec.ts";
 import type { PluginLog } from "./plugin-log.ts";
-import { detachBelow, shareMounts, stopSharing } from "./propagated-mounts.ts";
+import { detachBelow, isServed, shareMounts, stopSharing } from "./propagated-mounts.ts";
 import { exitDirectory, mountsDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
 import type { RunRequest } from "./run-request.ts";
 import { endStrays } from "./stray-programs.ts";
@@ -120,8 +120,8 @@ export class PluginContainer {
 
   /**
    * Ends and removes what is there of the container, however far it got. What it mounted in its
-   * propagated mount stays, or is detached: whoever has a mount of it keeps that. Throws
-   * `plugin.failed` when something of it cannot be ended.
+   * propagated mount stays, except what its own processes served, or is detached: whoever has a
+   * mount of it keeps that. Throws `plugin.failed` when something of it cannot be ended.
    */
   async clean(operation: Operation, mounts: "keep" | "detach" = "keep"): Promise<void> {
     const { id, places, host, runtime } = this.#parts;
@@ -137,6 +137,7 @@ export class PluginContainer {
     if (this.#descriptor !== undefined) fs.closeSync(this.#descriptor);
     this.#descriptor = undefined;
     if (mounts === "detach") await this.#endMounts(operation);
+    else await this.#endServed(operation);
     await detachBelow(host, places.socketDirectory, operation);
     if (life !== undefined) await this.#endMonitor(life);
     // The bundle last: who finds it cleans up.
@@ -158,6 +159,13 @@ export class PluginContainer {
   async #endStrays(): Promise<void> {
     const { host, places, runDirectory } = this.#parts;
     await endStrays(host, { runDirectory, bundle: places.bundle });
+  }
+
+  /** Whoever served them has ended: a plugin that finds them dead at its next start gives up. */
+  async #endServed(operation: Operation): Promise<void> {
+    const { host, places } = this.#parts;
+    const propagated = readPropagated(places);
+    if (propagated !== null) await detachBelow(host, propagated, operation, isServed);
   }
 
   async #endMounts(operation: Operation): Promise<void> {

@@ -1,6 +1,6 @@
 // The host's side of a plugin's propagated mount: what the plugin mounts in it arrives here.
 import fs from "node:fs";
-import type { Host } from "../../core/host.ts";
+import type { Host, MountInfo } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 
 /** The program only detaches: it waits for no storage. */
@@ -31,19 +31,25 @@ export async function stopSharing(
   for (let done = 0; done < count; done++) await detach(host, propagated, operation);
 }
 
+/** Whether a process serves it: a mount that is dead without it. */
+export function isServed({ fileSystem }: Pick<MountInfo, "fileSystem">): boolean {
+  return /^fuse(?:\.|$)/.test(fileSystem);
+}
+
 /**
- * Takes everything that is mounted below a directory out of sight. Whoever has a file open there
- * or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
+ * Takes what is mounted below a directory, all of it or some, out of sight. Whoever has a file
+ * open there or a mount of it elsewhere keeps it: neither dead storage nor users can hinder it.
  */
 export async function detachBelow(
   host: Pick<Host, "mounts" | "run">,
   directory: string,
   operation: Operation,
+  isWanted: (mount: MountInfo) => boolean = () => true,
 ): Promise<void> {
   const targets = host
     .mounts()
-    .map(({ target }) => target)
-    .filter((target) => target.startsWith(`${directory}/`));
+    .filter((mount) => mount.target.startsWith(`${directory}/`) && isWanted(mount))
+    .map(({ target }) => target);
   // Later ones lie on earlier ones.
   for (const target of targets.reverse()) await detach(host, target, operation);
 }

@@ -3,6 +3,7 @@
 // What runs outlives the daemon. A later one takes it over by what lies in the run directory, and
 // ends what nobody asked for. A plugin that ends by itself is started again after a pause.
 import fs from "node:fs";
+import { dirname } from "node:path";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { PluginId, PluginLogLine } from "../../core/plugin.ts";
@@ -167,6 +168,8 @@ export class PluginRuntime {
   #beginToLook(): void {
     if (this.#timer !== undefined) return;
     const exits = exitDirectory(this.#parts);
+    // Of all of /run/holdfast: a group of users may pass through to the clients' socket there.
+    fs.mkdirSync(dirname(this.#parts.runDirectory), { recursive: true, mode: 0o755 });
     fs.mkdirSync(exits, { recursive: true, mode: 0o700 });
     this.#timer = setInterval(() => {
       for (const { supervised } of this.#plugins.values()) supervised.look();

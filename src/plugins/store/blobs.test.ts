@@ -85,7 +85,7 @@ test("what nobody names goes, what is pinned stays until it is let go", async ()
 });
 
 test("what a crash left half goes, what is being written stays", async () => {
-  await store.ingest();
+  const left = await store.ingest();
   const next = new BlobStore(folder);
   const ingest = await next.ingest();
   await ingest.write(Buffer.from("x"));
@@ -93,6 +93,7 @@ test("what a crash left half goes, what is being written stays", async () => {
   next.clearPartial();
   expect(partial()).toEqual(["1"]);
   expect(await ingest.commit()).toBe(digestOf(Buffer.from("x")));
+  await left.discard();
 });
 
 test("damage on the disk is seen when it is read", async () => {
