@@ -2,11 +2,11 @@
 import { mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { descendants } from "../../test/support/child.ts";
 import { type RunningRegistry, startRegistry } from "../../test/support/registry.ts";
 import type { Engine } from "../engines.ts";
 import { settle } from "../file-system.ts";
 import { measureRounds, type Step } from "../measure.ts";
+import { childrenOf } from "../memory.ts";
 import { type Filling, installPlugin, pushPlugin, removePlugin } from "../plugin-images.ts";
 import { programPath } from "../processes.ts";
 import { type Group, type Row, type RowPlan, rowFrom } from "../rows.ts";
@@ -62,8 +62,8 @@ const memory: RowPlan = {
   against: "reference",
   how:
     "A plugin of one file that cannot be compressed. Resident memory of the daemon and all its " +
-    `descendants, looked at each ${LOOK_MS} ms, and the kernel's own account of the daemon's ` +
-    "highest (VmHWM): the largest sum, less the sum of a daemon that has been started and has " +
+    `descendants, looked at each ${LOOK_MS} ms: the largest sum, or the highest of the daemon alone ` +
+    "by the kernel's account (VmHWM), less the sum of a daemon that has been started and has " +
     "rested. Pages that several of them share count as often.",
 };
 
@@ -143,27 +143,26 @@ async function measurePull(stage: Stage, workbench: Workbench): Promise<Row> {
 
 /** The most that a daemon and its descendants have resident during the work, less what before. */
 async function growthMib({ pid }: Engine, work: () => Promise<void>): Promise<number> {
-  const before = (await looked(pid)).total;
+  const before = await residentOfAll(pid);
   const looking = new AbortController();
   let most = before;
   const watch = async (): Promise<void> => {
     while (!looking.signal.aborted) {
-      const { total, own } = await looked(pid);
-      most = Math.max(most, total, total - own + highest(pid));
+      most = Math.max(most, await residentOfAll(pid));
       await pause(LOOK_MS);
     }
   };
   const watching = watch();
   await work().finally(() => looking.abort());
   await watching;
-  return (most - before) / 1024 ** 2;
+  return (Math.max(most, highest(pid)) - before) / 1024 ** 2;
 }
 
-/** Resident bytes, of all and of the process itself. */
-async function looked(pid: number): Promise<{ readonly total: number; readonly own: number }> {
-  const own = residentBytes(pid);
-  const others = (await descendants(pid)).filter((each) => each !== pid);
-  return { own, total: others.reduce((sum, each) => sum + residentBytes(each), own) };
+/** Resident bytes of a process and its descendants. */
+async function residentOfAll(pid: number): Promise<number> {
+  const children = await childrenOf(pid).catch(() => []);
+  const below = await Promise.all(children.map(residentOfAll));
+  return below.reduce((sum, bytes) => sum + bytes, residentBytes(pid));
 }
 
 /** 0 of a process that has ended. */
