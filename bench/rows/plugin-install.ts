@@ -36,7 +36,9 @@ const solid: RowPlan = {
   ...times,
   id: "plugin-install-solid",
   work: "install of a plugin of 50 MB, one file that cannot be compressed, not enabled",
-  how: `${how}; the figure is the time until both are answered to their end. The plugin is removed after each round.`,
+  how:
+    `${how}; the figure is the time until both are answered to their end. The plugin is removed ` +
+    "after each round.",
 };
 
 const tree: RowPlan = {
@@ -62,8 +64,8 @@ const memory: RowPlan = {
   against: "reference",
   how:
     "A plugin of one file that cannot be compressed. Resident memory of the daemon and all its " +
-    `descendants, looked at each ${LOOK_MS} ms: the largest sum, or the highest of the daemon alone ` +
-    "by the kernel's account (VmHWM), less the sum of a daemon that has been started and has " +
+    `descendants, looked at each ${LOOK_MS} ms: the largest sum, or the highest of the daemon ` +
+    "alone by the kernel's account (VmHWM), less the sum of a daemon that has been started and has " +
     "rested. Pages that several of them share count as often.",
 };
 

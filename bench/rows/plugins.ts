@@ -70,7 +70,7 @@ const create: RowPlan = {
 const mount: RowPlan = {
   ...added,
   id: "plugins-mount",
-  work: "mount and unmount through a plugin, the shortest way, time added to the plugin's own",
+  work: "mount and unmount through a plugin, time added to the plugin's own",
   how:
     "Holdfast: `PUT` and `DELETE` of a holder at its own API, each on disk before it is answered. " +
     "dockerd has no such call: the shortest way is `HEAD /containers/<name>/archive?path=/data` " +

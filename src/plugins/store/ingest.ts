@@ -1,7 +1,6 @@
 // A blob on its way into the store: written beside, hashed while it is written, then renamed.
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import path from "node:path";
 import { EngineError, storageError } from "../../core/errors.ts";
 
 const FILE_MODE = 0o600;
@@ -77,18 +76,16 @@ export class Ingest {
   }
 
   /**
-   * Puts the blob into its place, durably, and resolves with its digest. Throws
-   * `plugin.image_invalid` when it is not the one expected, and `storage.*`; then it is still to be
-   * discarded.
+   * Puts the blob into its place and resolves with its digest; on disk it is when the store has
+   * settled it. Throws `plugin.image_invalid` when it is not the one expected, and `storage.*`; then
+   * it is still to be discarded.
    */
   async commit(expected?: ExpectedBlob): Promise<string> {
     const digest = `sha256:${this.#hash.copy().digest("hex")}`;
     if (expected !== undefined) this.#verify(expected, digest);
     const target = this.#parts.place(digest);
     try {
-      await this.#file.sync();
       await rename(this.#parts.partial, target);
-      await syncDirectory(path.dirname(target));
       await this.#file.close();
     } catch (error) {
       throw storageError(error, "keeping a blob");
@@ -124,9 +121,9 @@ export class Ingest {
   }
 }
 
-/** Makes names in a directory durable. Throws the system's error. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
+/** Makes a file, or the names in a directory, durable. Throws the system's error. */
+export async function syncPlace(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
     await handle.sync();
   } finally {
