@@ -65,8 +65,8 @@ const memory: RowPlan = {
   how:
     "A plugin of one file that cannot be compressed. Resident memory of the daemon and all its " +
     `descendants, looked at each ${LOOK_MS} ms: the largest sum, or the highest of the daemon ` +
-    "alone by the kernel's account (VmHWM), less the sum of a daemon that has been started and has " +
-    "rested. Pages that several of them share count as often.",
+    "alone by the kernel's account (VmHWM), less the sum of a daemon that has been started and " +
+    "has rested. Pages that several of them share count as often.",
 };
 
 interface Stage {

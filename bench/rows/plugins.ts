@@ -72,7 +72,7 @@ const mount: RowPlan = {
   id: "plugins-mount",
   work: "mount and unmount through a plugin, time added to the plugin's own",
   how:
-    "Holdfast: `PUT` and `DELETE` of a holder at its own API, each on disk before it is answered. " +
+    "Holdfast: `PUT` and `DELETE` of a holder at its own API, each on disk before it answers. " +
     "dockerd has no such call: the shortest way is `HEAD /containers/<name>/archive?path=/data` " +
     "of a container that is not started, which mounts its file system and the volume, looks and " +
     `unmounts both; nothing is written down. ${own}`,
