@@ -1,4 +1,5 @@
 // What an operator should act on, as sentences: what the start found, and what is wrong now.
+import type { PluginStatus } from "../core/plugin.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { DaemonFacts } from "./facts.ts";
 
@@ -32,10 +33,15 @@ function pluginWarnings({ plugins }: Engine): readonly string[] {
     .list()
     .flatMap(({ status, volumeCount }) => (status === undefined ? [] : [{ status, volumeCount }]));
   return [...managed, ...plugins.sockets()]
-    .filter(({ status, volumeCount }) => status.state !== "ready" && volumeCount > 0)
+    .filter(({ status, volumeCount }) => volumeCount > 0 && !isFine(status))
     .map(({ status: { name, state, reason }, volumeCount }) => {
       const volumes = volumeCount === 1 ? "a volume" : `${volumeCount} volumes`;
       const why = reason === "" ? "" : ` (${reason})`;
       return `Plugin ${name}, which has ${volumes}, is ${state}${why}.`;
     });
+}
+
+/** Who has just been found or started is about to answer. */
+function isFine({ state, reason }: PluginStatus): boolean {
+  return state === "ready" || (state === "starting" && reason === "");
 }

@@ -28,10 +28,14 @@ interface FailureDetails {
 /** The daemon answered, and said no. */
 export class DaemonRefusal extends CliFailure {
   readonly status: number;
+  /** The daemon's own words. */
+  readonly reason: string;
+
   constructor(status: number, message: string, details: FailureDetails = {}) {
     super(`Error response from daemon: ${message}`, 1, details);
     this.name = "DaemonRefusal";
     this.status = status;
+    this.reason = message;
   }
 }
 

@@ -38,6 +38,57 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Stop it first with: holdfast plugin disable PLUGIN",
   },
   {
+    // A removal, or what looks whether a volume is there before it.
+    when: /daemon: (?:get|remove) .*plugin \S+ (?:found but disabled|not found|does not answer)/,
+    way:
+      "Bring its plugin back, or free the name with: holdfast volume rm --force NAME. What the " +
+      "plugin still has is listed again when it is back.",
+  },
+  {
+    when: /plugin \S+ does not answer: /,
+    way: "See how it does with: holdfast plugin ls. It is tried again by itself.",
+  },
+  {
+    when: /plugin \S+ already exists$/,
+    way: "Give another name (--alias), or renew the plugin with: holdfast plugin upgrade",
+  },
+  {
+    when: /daemon: plugin \S+ is being installed$/,
+    way: "Wait for that, or give another name with --alias.",
+  },
+  {
+    when: /access denied, repository does not exist|no basic auth credentials/,
+    way: "Check the name, or log in first, as the user who asks here, with: docker login REGISTRY",
+  },
+  {
+    when: /server gave HTTP response to HTTPS client$/,
+    way: "Start the daemon with --insecure-registry HOST:PORT for a registry without TLS.",
+  },
+  {
+    when: /x509: certificate/,
+    way: "Put its authority's certificate into /etc/docker/certs.d/HOST:PORT/ca.crt.",
+  },
+  {
+    when: /error resolving plugin reference: \S+: not found$/,
+    way: "Check the name and the tag; without one it is :latest.",
+  },
+  {
+    when: /error resolving plugin reference: failed to do request: /,
+    way: "Check the registry's name and that it can be reached from the daemon's host.",
+  },
+  {
+    when: /not found in the plugin configuration$|" is not settable$|one must be specified$/,
+    way: "See what can be set with: holdfast plugin inspect -f '{{json .Settings}}' PLUGIN",
+  },
+  {
+    when: /incorrect privileges$/,
+    way: "It asks for something else by now: start again, and read what it wants.",
+  },
+  {
+    when: /OCI runtime create failed|daemon: dial unix \S+: connect: /,
+    way: "See what it wrote with: holdfast plugin logs PLUGIN",
+  },
+  {
     when: /found but disabled$/,
     way: "Start it with: holdfast plugin enable PLUGIN",
   },

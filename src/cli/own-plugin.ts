@@ -63,9 +63,12 @@ export function renderWidePlugins(plugins: readonly OwnPlugin[], terminal: Termi
   return [bold(first), ...coloured].map((line) => `${line}\n`).join("");
 }
 
-/** `ready`, `UNREACHABLE 12m (connection refused)`, `RESTARTING 4s, 3 times (it ended with 1)`. */
+/**
+ * `running`, `ready` of what runs by itself, `UNREACHABLE 12m (connection refused)`,
+ * `RESTARTING 4s, started 3 times (it ended with 1)`.
+ */
 function stateWords({ restarts, ...plugin }: OwnPlugin, nowMs: number): string {
-  if (plugin.state === "ready") return plugin.state;
+  if (plugin.state === "ready") return plugin.kind === "managed" ? "running" : "ready";
   if (restarts === 0) return conditionText(plugin, nowMs);
   const { state, since, reason } = plugin;
   const first = conditionText({ state, since, reason: null }, nowMs);

@@ -106,7 +106,7 @@ describe("on a terminal", () => {
       "NAME                 KIND      VERSION   VOLUMES   STATE\n" +
         "rclone               socket    -         2         " +
         "UNREACHABLE 12m (connection refused)\n" +
-        "vieux/sshfs:latest   managed   latest    2         ready\n",
+        "vieux/sshfs:latest   managed   latest    2         running\n",
     );
   });
 
@@ -142,6 +142,25 @@ describe("on a terminal", () => {
         "\n\x1b[1A\x1b[2K\rd9d8ef149be4: Preparing\r\x1b[1B" +
         `\x1b[1A\x1b[2K\rd9d8ef149be4: Up ${bar}\r\x1b[1B`,
     );
+  });
+
+  test("an install that did not start says what is left, and the way out", async () => {
+    const replies = {
+      "GET /plugins/privileges": json(null),
+      "POST /plugins/pull": lines({ status: "Pulling from a/b", id: "latest" }),
+      "POST /plugins/a/b:latest/set": json({ message: 'setting "X" not found' }, 500),
+    };
+    const env = { NO_COLOR: "1" };
+    const where = { isTerminal: true, env: { DOCKER_CONFIG: folder, ...env } };
+    const { stderr, exit } = await run(["plugin", "install", "a/b", "X=1"], replies, where);
+    expect(exit).toBe(1);
+    const [first, second] = stderr.split("\n");
+    expect(first).toBe('Error response from daemon: setting "X" not found');
+    expect(second).toStartWith("a/b:latest is installed, and disabled.");
+    expect(second).toEndWith("or take it back with: holdfast plugin rm a/b:latest");
+    // Programs see Docker's.
+    const piped = await run(["plugin", "install", "a/b", "X=1"], replies);
+    expect(piped.stderr).toBe('Error response from daemon: setting "X" not found\n');
   });
 
   test("what a plugin wrote is not obeyed", async () => {
@@ -312,4 +331,23 @@ test("names are completed without what is behind :latest", async () => {
   const replies = { "GET /holdfast/v1/plugins": json({ plugins: [sockets, managed] }) };
   const { stdout } = await run(["__complete", "plugin", "rm", ""], replies);
   expect(stdout).toBe("vieux/sshfs\n");
+});
+
+test("what a plugin asks for is shown, and not obeyed by the terminal", async () => {
+  const hidden = "/srv\r\u001b[1A\u001b[2K";
+  const asked = [
+    { Name: "mount", Description: "", Value: [hidden] },
+    { Name: "device", Description: "", Value: ["/dev/fuse]\n - nothing: [", "\u202e\u0085x"] },
+    { Name: "host pid namespace", Description: "", Value: ["true"] },
+  ];
+  const { stdout } = await run(
+    ["plugin", "install", "x/y"],
+    { "GET /plugins/privileges": json(asked) },
+    { input: "n" },
+  );
+  expect(stdout).toContain(
+    ' - mount: ["/srv\\r\\u001b[1A\\u001b[2K"]\n' +
+      ' - device: ["/dev/fuse]\\n - nothing: [" "\\u{202e}\\u{85}x"]\n' +
+      " - host pid namespace: [true]\n",
+  );
 });

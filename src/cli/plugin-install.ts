@@ -36,16 +36,29 @@ export async function installPlugin(invocation: Invocation): Promise<number> {
   const request: ApiRequest = { method: "POST", path, body: privileges, headers };
   const head = await client.lines(request, await printer(invocation));
   const installed = head.headers.get("docker-plugin-name") ?? (name || remote.familiar);
-  if (words.length > 0) {
-    await client.send({ method: "POST", path: pluginPath(installed, "/set"), body: words });
-  }
-  if (!options.flag("disable")) {
-    const enablePath = pluginPath(installed, "/enable?timeout=0");
-    await client.send({ method: "POST", path: enablePath, silenceMs });
+  try {
+    if (words.length > 0) {
+      await client.send({ method: "POST", path: pluginPath(installed, "/set"), body: words });
+    }
+    if (!options.flag("disable")) {
+      const enablePath = pluginPath(installed, "/enable?timeout=0");
+      await client.send({ method: "POST", path: enablePath, silenceMs });
+    }
+  } catch (error) {
+    throw error instanceof DaemonRefusal ? leftDisabled(error, installed) : error;
   }
   if (options.flag("json")) await terminal.out(`${JSON.stringify({ Name: installed })}\n`);
   else await terminal.out(`Installed plugin ${typed}\n`);
   return 0;
+}
+
+/** Docker leaves it there too, and does not say so. */
+function leftDisabled({ status, reason, code }: DaemonRefusal, name: string): DaemonRefusal {
+  const recovery =
+    `${name} is installed, and disabled. Look at it with plugin inspect and plugin logs, correct ` +
+    `it with: holdfast plugin set, then: holdfast plugin enable ${name}; or take it back with: ` +
+    `holdfast plugin rm ${name}`;
+  return new DaemonRefusal(status, reason, { code, recovery });
 }
 
 export async function upgradePlugin(invocation: Invocation): Promise<number> {
@@ -141,12 +154,23 @@ async function askPrivileges(
   const privileges = await client.json<readonly ApiPrivilege[] | null>(request);
   if (options.flag("grant-all-permissions") || (privileges ?? []).length === 0) return privileges;
   const lines = (privileges ?? []).map(
-    ({ Name, Value }) => ` - ${Name}: [${(Value ?? []).join(" ")}]\n`,
+    ({ Name, Value }) => ` - ${shown(Name)}: [${(Value ?? []).map(shown).join(" ")}]\n`,
   );
   const head = `Plugin ${JSON.stringify(typed)} is requesting the following privileges:\n`;
   await terminal.out(`${head}${lines.join("")}`);
   if (await confirm("Do you grant the above permissions?", invocation)) return privileges;
   throw new CliFailure(`permission denied while installing plugin ${remote.full}`);
+}
+
+/**
+ * What is granted must be what is read: a plugin writes these words, and a terminal would obey
+ * some of them. In quotes where they are no plain word.
+ */
+function shown(text: string): string {
+  if (/^[^\p{C}"[\]]*$/u.test(text) && !/^\s|\s$|\s\s|[^\S ]/.test(text)) return text;
+  return JSON.stringify(text).replaceAll(/\p{C}/gu, (character) => {
+    return `\\u{${(character.codePointAt(0) ?? 0).toString(16)}}`;
+  });
 }
 
 async function confirm(question: string, { terminal }: Invocation): Promise<boolean> {

@@ -2,7 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
 import { ownPath } from "./own-client.ts";
-import type { OwnPlugin } from "./own-plugin.ts";
+import { type OwnPlugin, readOwnPlugins } from "./own-plugin.ts";
 import { keyValues } from "./volume.ts";
 
 export interface VerifyRequest {
@@ -54,7 +54,7 @@ export async function verifyPlugin(invocation: Invocation): Promise<number> {
   }
   const [plugin = ""] = positional;
   const isSocket = /^\.{0,2}\//.test(plugin) || plugin.endsWith(".sock");
-  const managed = isSocket ? undefined : await findManaged(plugin, invocation);
+  const managed = isSocket ? undefined : await findPlugin(plugin, invocation);
   const report = await parts.verifyPlugin({
     plugin,
     options: keyValues(options.all("opt")) ?? {},
@@ -85,11 +85,16 @@ async function printReport(report: VerifyReport, invocation: Invocation): Promis
 }
 
 /** A daemon that does not run, or has no such plugin, is no reason to stop: it may be a socket. */
-async function findManaged(name: string, { client }: Invocation): Promise<OwnPlugin | undefined> {
+async function findPlugin(name: string, { client }: Invocation): Promise<OwnPlugin | undefined> {
   try {
-    return await client.json<OwnPlugin>({ method: "GET", path: ownPath(["plugins", name]) });
+    const own = ownPath(["plugins", name]);
+    return await client.json<OwnPlugin>({ method: "GET", path: own }).catch(async (error) => {
+      if (!(error instanceof DaemonRefusal)) throw error;
+      const plugins = (await readOwnPlugins(client)) ?? [];
+      return plugins.find((plugin) => plugin.name === name);
+    });
   } catch (error) {
-    if (error instanceof DaemonRefusal || error instanceof DaemonUnreachable) return undefined;
+    if (error instanceof DaemonUnreachable) return undefined;
     throw error;
   }
 }

@@ -73,6 +73,11 @@ export function canonicalPluginName(text: string): string | undefined {
   return reference === undefined || reference.digest !== null ? undefined : reference.familiar;
 }
 
+/** Whether it is `HOST[:PORT]` as it stands in references. */
+export function isRegistryHost(text: string): boolean {
+  return text.length <= REPOSITORY_CHARACTERS_MAX && hostPattern.test(text);
+}
+
 function splitRepository(repository: string): { readonly host: string; readonly path: string } {
   const slash = repository.indexOf("/");
   const first = slash < 0 ? "" : repository.slice(0, slash);

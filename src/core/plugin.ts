@@ -40,6 +40,12 @@ export interface PluginStatus {
   readonly address: string;
 }
 
+/** A mount that a plugin may count. */
+export interface CountedMount {
+  readonly volume: VolumeName;
+  readonly holder: HolderId;
+}
+
 /** The plugins that are volume drivers, whoever runs them. Nothing in it waits for a plugin. */
 export interface PluginHost {
   /**
@@ -61,7 +67,17 @@ export interface PluginHost {
    * Ends the mount that a holder has of a volume, without the plugin: it is not here any more.
    * Succeeds when there is none. Throws `volume.unmount_failed`.
    */
-  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void;
+  release(
+    plugin: DriverName,
+    volume: VolumeName,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<void>;
+  /**
+   * What a plugin was asked to mount and was not told to unmount yet, by earlier lives of the
+   * daemon too. Throws `storage.*`.
+   */
+  counted(plugin: DriverName): readonly CountedMount[];
   /**
    * Finds plugins that were put there a moment ago, where the caller has just been told of one:
    * directories are watched, and this is only faster. Resolves within 100 ms.
@@ -184,6 +200,20 @@ export interface RegistryCall {
   readonly metaHeaders: readonly (readonly [name: string, value: string])[];
 }
 
+/** A login to be tried. */
+export interface LoginRequest {
+  /** `HOST[:PORT]` or a URL, as a caller gives it; "": Docker Hub. */
+  readonly server: string;
+  /** undefined: anonymous. */
+  readonly auth: RegistryAuth | undefined;
+}
+
+/** A login that a registry accepts. */
+export interface RegistryLogin {
+  /** What goes in place of the password from now on; "": nothing does. Secret. */
+  readonly identityToken: string;
+}
+
 /** One line of a progress stream, in Docker's words. */
 export interface PluginProgress {
   readonly status: string;
@@ -243,11 +273,6 @@ export interface ManagedPlugins {
    * Throws `plugin.not_found`, `plugin.ambiguous`.
    */
   find(text: string): ManagedPlugin;
-  /**
-   * Whether the registry `server` (`HOST[:PORT]`, a URL, or "" for Docker Hub) believes a login.
-   * Throws `request.invalid`, `registry.*`.
-   */
-  login(server: string, call: RegistryCall, operation: Operation): Promise<void>;
   /** What the plugin at `remote` asks for. Throws `plugin.reference_invalid`, `registry.*`. */
   privileges(
     remote: string,
@@ -256,6 +281,12 @@ export interface ManagedPlugins {
   ): Promise<readonly PluginPrivilege[]>;
   /** Begins an installation. Throws `plugin.exists`, `plugin.reference_invalid`, `registry.*`. */
   pull(request: PullRequest, operation: Operation): Promise<PluginPull>;
+  /**
+   * Brings here what a pull or an upgrade needs of the registry, while all plugins go on. It stays
+   * until the returned object is disposed of. Tells Docker's lines up to "Download complete".
+   * Throws as the pull itself.
+   */
+  fetch(request: PullRequest, tell: TellProgress, operation: Operation): Promise<Disposable>;
   /**
    * Begins an upgrade of a disabled plugin: its settings and the data in its propagated mount stay.
    * The version before is kept until the new one has started. Throws as `pull`, and
@@ -270,6 +301,12 @@ export interface ManagedPlugins {
   enable(id: PluginId, operation: Operation): Promise<ManagedPlugin>;
   /** Stops it: SIGTERM, 10 s, SIGKILL. Throws `plugin.disabled`. */
   disable(id: PluginId, operation: Operation): Promise<ManagedPlugin>;
+  /**
+   * Stops it for an upgrade, as `disable`: the next start of the daemon enables it again, unless
+   * `enable` or `disable` has come since. A version that does not start then gives way to the one
+   * before.
+   */
+  pause(id: PluginId, operation: Operation): Promise<ManagedPlugin>;
   /** `KEY=VALUE` and their like, all or none. Throws `plugin.setting_invalid`, `plugin.enabled`. */
   set(id: PluginId, words: readonly string[], operation: Operation): Promise<ManagedPlugin>;
   /** Stops it, if `force` says so, and removes it with its files. Throws `plugin.enabled`. */
@@ -283,6 +320,11 @@ export interface ManagedPlugins {
     context: AsyncIterable<Uint8Array>,
     operation: Operation,
   ): Promise<ManagedPlugin>;
+  /**
+   * Asks a registry whether it accepts a login; nothing of it is kept. Throws `request.invalid` for
+   * an address that is none, and `registry.*` (`registry.denied`: it does not), in Docker's words.
+   */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin>;
   /** Sends it to the registry that its name says. Throws `registry.*`. */
   push(id: PluginId, call: RegistryCall, tell: TellProgress, operation: Operation): Promise<void>;
   /** The last `countMax` lines that it wrote, oldest first. Bounded: some MB are kept. */

@@ -115,6 +115,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     volumeCount: state.read((view) => view.volumeCount),
     warnings: warnings({ engine, facts }),
     async stop() {
+      plugins.endTransfers();
       const cutOffCount = await servers.close();
       await rest.disposeAsync();
       return cutOffCount;

@@ -1,5 +1,5 @@
 // The plugin that `holdfast verify plugin` is asked about: where it listens, and its driver.
-import { mkdirSync, symlinkSync } from "node:fs";
+import { existsSync, mkdirSync, symlinkSync } from "node:fs";
 import path from "node:path";
 import type { VerifyPluginRequest } from "../cli/verify.ts";
 import type { CallPlugin } from "../conformance/plugin-bench.ts";
@@ -21,6 +21,9 @@ import { findPlugins, type PluginDirectories } from "../plugins/sockets/find-plu
 const CALL_MS_MAX = 30_000;
 const ANSWER_BYTES_MAX = 4 * 1024 * 1024;
 
+/** A path below it is the daemon's own way to a socket with a long name. */
+const OWN_WAY = "/proc/self/";
+
 export interface PluginTarget {
   readonly name: string;
   readonly address: PluginAddress;
@@ -30,7 +33,8 @@ export interface PluginTarget {
 }
 
 /**
- * A managed plugin that runs, one that Docker's directories name, or a socket. `scratch` is an
+ * A managed plugin that runs, a socket that the daemon knows by its name, a plugin that Docker's
+ * directories name, or a socket by its path. `scratch` is an
  * empty directory of ours. Throws `plugin.not_found`, `plugin.disabled`, `plugin.unreachable`.
  */
 export async function findPluginTarget(
@@ -38,6 +42,9 @@ export async function findPluginTarget(
   { directories, scratch }: { readonly directories: PluginDirectories; readonly scratch: string },
 ): Promise<PluginTarget> {
   if (managed?.kind === "managed") return managedTarget(managed);
+  // The daemon may look elsewhere than Docker does.
+  const known = managed?.address?.startsWith(`unix://${OWN_WAY}`) ? undefined : managed?.address;
+  if (known?.startsWith("unix:///")) return socketTarget(known.slice("unix://".length), scratch);
   const found = (await findPlugins(directories, [])).get(plugin);
   if (found?.address !== undefined) {
     return { name: plugin, address: found.address, directories, endpoint: undefined };
@@ -72,8 +79,7 @@ function managedTarget(managed: NonNullable<VerifyPluginRequest["managed"]>): Pl
   if (state === "disabled") {
     throw new EngineError("plugin.disabled", `plugin ${name} is disabled`);
   }
-  // A path below /proc/self is the daemon's own way to a socket with a long name.
-  const isOthers = address?.startsWith("unix:///proc/self/") === true;
+  const isOthers = address?.startsWith(`unix://${OWN_WAY}`) === true;
   if (address === null || directory === null || id === null || isOthers) {
     const why = isOthers ? "the name of its socket is too long" : (reason ?? state);
     throw new EngineError("plugin.unreachable", `plugin ${name} cannot be reached: ${why}`);
@@ -91,6 +97,9 @@ function managedTarget(managed: NonNullable<VerifyPluginRequest["managed"]>): Pl
 /** A directory in which nothing but this socket is found. */
 function socketTarget(given: string, scratch: string): PluginTarget {
   const socket = path.resolve(given);
+  if (!existsSync(socket)) {
+    throw new EngineError("plugin.not_found", `there is no socket ${socket}: no plugin listens`);
+  }
   const sockets = path.join(scratch, "sockets");
   mkdirSync(sockets);
   const name = path.basename(socket, ".sock");

@@ -37,6 +37,8 @@ export interface DaemonPlugins {
    * Runs what is enabled, in the background: a plugin that hangs keeps nobody from being served.
    */
   start(): void;
+  /** Ends what waits for registries: the end of the daemon does not wait for downloads. */
+  endTransfers(): void;
   /** Ends all but those whose volumes somebody has. */
   stop(inUse: ReadonlySet<DriverName>): Promise<void>;
 }
@@ -70,6 +72,8 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
     ...{ host, wrap, operation, log },
   });
   pluginHost.start();
+  // Who calls as soon as we are ready finds what lies there.
+  await pluginHost.lookAgain();
   const stopping = new AbortController();
   let starting = Promise.resolve();
   return {
@@ -82,6 +86,7 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
         log.error("not all plugins could be started", { code, error: message });
       });
     },
+    endTransfers: () => managed.endTransfers(),
     async stop(inUse) {
       await pluginHost.stop();
       const keep = managed.list().filter(({ name }) => (inUse as ReadonlySet<string>).has(name));

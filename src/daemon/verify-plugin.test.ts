@@ -81,6 +81,22 @@ test("a plugin that wants another content type is caught", async () => {
   expect(broken(report)).toEqual(["The content type of a request MUST NOT matter."]);
 });
 
+test("one that wants options is given the advice to say them", async () => {
+  const sound = calls();
+  const choosy: PluginCalls = {
+    ...sound,
+    "VolumeDriver.Create": (body) => {
+      if (body.Opts?.["remote"] === undefined) throw new Error("remote is needed");
+      return sound["VolumeDriver.Create"]?.(body);
+    },
+  };
+  await using _plugin = await servePlugin(socket, choosy);
+  expect((await verify()).text).toContain(
+    "\nMost checks had no volume: where Create wants options",
+  );
+  expect((await verify({ remote: "x" })).text).not.toContain("Most checks");
+});
+
 test("what is only wished for fails nothing", async () => {
   const sound = calls();
   const ids = new Set<string>();
@@ -113,5 +129,7 @@ test("what is not there is told", async () => {
     );
     return error instanceof EngineError ? `${error.code}: ${error.message}` : String(error);
   };
+  const nowhere = join(folder, "nosuch.sock");
+  expect(await code(nowhere)).toStartWith(`plugin.not_found: there is no socket ${nowhere}`);
   expect(await code("nosuchplugin")).toStartWith('plugin.not_found: plugin "nosuchplugin" not');
 });

@@ -24,6 +24,9 @@ import { VerifyPlaces } from "./verify-places.ts";
 /** How long the plugin may take to answer for the first time, in milliseconds. */
 const READY_MS_MAX = 15_000;
 
+/** How a check words it (src/conformance/plugin-bench.ts). */
+const CREATE_FAILS = "Create must succeed, but it fails";
+
 /** What one run has found. */
 interface PluginOutcomes {
   readonly name: string;
@@ -53,7 +56,8 @@ export async function verifyPlugin(
   } finally {
     leftPlaces = await places.remove({ mayStillMount });
   }
-  return reportOf({ ...outcomes, leftBehind: [...outcomes.leftBehind, ...leftPlaces] });
+  const leftBehind = [...outcomes.leftBehind, ...leftPlaces];
+  return reportOf({ ...outcomes, leftBehind }, request.options);
 }
 
 interface Stage {
@@ -143,7 +147,23 @@ function verifyOperation(): Operation {
   return { id: makeOperationId("verify-plugin"), caller: systemCaller, signal, log: silentLog };
 }
 
-function reportOf({ name, must, should, driver, leftBehind }: PluginOutcomes): VerifyReport {
+/** What to do where hardly anything could be checked: many plugins make nothing without options. */
+function adviceOn(
+  outcomes: readonly CheckOutcome[],
+  options: Readonly<Record<string, string>>,
+): readonly string[] {
+  const broken = brokenOnes(outcomes);
+  const uncreated = broken.filter(({ error }) => String(error).includes(CREATE_FAILS));
+  if (Object.keys(options).length > 0 || uncreated.length * 2 <= broken.length) return [];
+  const advice =
+    "Most checks had no volume: where Create wants options, give them with -o KEY=VALUE.";
+  return [advice, ""];
+}
+
+function reportOf(
+  { name, must, should, driver, leftBehind }: PluginOutcomes,
+  options: Readonly<Record<string, string>>,
+): VerifyReport {
   const all = [...must, ...(driver ?? [])];
   const notFollowed = brokenOnes(should).length;
   const lines = [
@@ -156,6 +176,7 @@ function reportOf({ name, must, should, driver, leftBehind }: PluginOutcomes): V
     "What it promises as a driver of Holdfast",
     ...(driver === undefined ? ["not checked: that needs root"] : outcomeLines(driver)),
     "",
+    ...adviceOn(must, options),
     `plugin ${name}: ${tally(all)}; ${notFollowed} of ${should.length} wishes not met`,
     ...leftBehind.map((what) => `left behind: ${what}`),
   ];

@@ -147,6 +147,6 @@ function absentDriver(name: DriverName, plugins: Pick<PluginHost, "release">): V
     forget: refuse,
     destroy: refuse,
     mount: refuse,
-    unmount: async (volume, holder) => plugins.release(name, volume, holder),
+    unmount: (volume, holder, operation) => plugins.release(name, volume, holder, operation),
   };
 }

@@ -111,6 +111,7 @@ export class Holders {
     // Also for a holder without a row: its mount may have been left by one that failed.
     try {
       await driver.unmount(entry.name, holder, operation);
+      this.#leftovers.settle(entry.name, holder);
     } catch (error) {
       // A client that has let go must not have the volume for as long as its plugin is away.
       if (held?.kind !== "client" || !isOfAbsentPlugin(driver, error)) throw error;
@@ -118,8 +119,9 @@ export class Holders {
         ...{ volume: entry.name, driver: entry.driver, holder },
         error: toEngineError(error).message,
       });
+      // It counts the mount still: it is told before a removal, or when it is back.
+      this.#leftovers.add(entry.name, holder);
     }
-    this.#leftovers.settle(entry.name, holder);
     if (held === undefined) return;
     await state.write((transaction) => {
       transaction.removeHolder(entry.name, holder);

@@ -14,7 +14,10 @@ import { isFree } from "./aliases.ts";
 import { unmade } from "./creation.ts";
 import { historyEntry } from "./history-entry.ts";
 
-/** How many volumes of one plugin are looked at; of more the first that it lists. */
+/**
+ * How many volumes of one plugin are looked at, of more the first that it lists; and how many rows
+ * are made of them.
+ */
 export const LISTED_COUNT_MAX = 100_000;
 /** How many rows are changed in one commit, whose leases are held together. */
 const BATCH_COUNT = 2_000;
@@ -84,9 +87,17 @@ function namesToChange(
   { driver, list }: Pick<ListToFollow, "driver" | "list">,
 ): readonly VolumeName[] {
   const names: VolumeName[] = [];
+  // Rows stay: a plugin that lists other names each time must not fill the state with them.
+  let room = LISTED_COUNT_MAX;
+  for (const row of view.volumes()) if (row.driver === driver.name) room -= 1;
   for (const [name, record] of list.records) {
     const row = view.volume(name);
-    if (row === undefined ? isFree(view, name) : isBehind(row, driver, record)) names.push(name);
+    if (row !== undefined) {
+      if (isBehind(row, driver, record)) names.push(name);
+    } else if (room > 0 && isFree(view, name)) {
+      names.push(name);
+      room -= 1;
+    }
   }
   if (list.isCut) return names;
   for (const row of view.volumes()) {

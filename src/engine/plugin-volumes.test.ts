@@ -86,6 +86,8 @@ describe("what a plugin lists", () => {
     expect(bench.engine.volumes.inspect("mine")).toMatchObject({ driver: "local" });
     const told = bench.log.filter(({ message }) => message.includes("whose names are none here"));
     expect(told).toMatchObject([{ level: "warn", fields: { driver: "vp", count: 2 } }]);
+    const hidden = bench.log.filter(({ message }) => message.includes("volumes of these names"));
+    expect(hidden).toMatchObject([{ level: "warn", fields: { driver: "vp", names: ["mine"] } }]);
   });
 
   test("and is half made or half removed after a crash is a volume again", async () => {
@@ -163,8 +165,13 @@ describe("what a plugin lists", () => {
     plugin.hidden.add("last");
     for (let index = 0; index <= LISTED_COUNT_MAX; index++) plugin.extra.push(found(`v-${index}`));
     await looked(bench, plugin);
-    expect(names(bench)).toHaveLength(LISTED_COUNT_MAX + 1);
+    expect(names(bench)).toHaveLength(LISTED_COUNT_MAX);
     expect(stateOf(bench, "last")).toBeUndefined();
+    // Others each time do not fill the state.
+    const others = Array.from({ length: 100 }, (_, index) => found(`w-${index}`));
+    plugin.extra.splice(0, plugin.extra.length, ...others);
+    await looked(bench, plugin);
+    expect(names(bench)).toHaveLength(LISTED_COUNT_MAX);
     const told = bench.log.filter(({ message }) => message.includes("more volumes than"));
     expect(told).toMatchObject([{ level: "warn", fields: { driver: "vp" } }]);
     // What was found at once does not fill the history.

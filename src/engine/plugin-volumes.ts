@@ -11,9 +11,16 @@ import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
 import { unlessAborted } from "./pause.ts";
-import { followList, LISTED_COUNT_MAX, type PluginListParts, readList } from "./plugin-lists.ts";
+import {
+  followList,
+  LISTED_COUNT_MAX,
+  type PluginList,
+  type PluginListParts,
+  readList,
+} from "./plugin-lists.ts";
 import { PluginWords } from "./plugin-words.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
+import { endUnheld } from "./unheld-mounts.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How often plugins are asked, in milliseconds. */
@@ -28,6 +35,8 @@ const WAIT_MS_MAX = 20;
  * makes many is not held up.
  */
 const MADE_PAUSE_MS = 100;
+/** How many names a line of the log has. */
+const TOLD_NAME_COUNT = 10;
 
 /** What is wrong with a volume because of its plugin. */
 export interface PluginVolumeState {
@@ -67,6 +76,8 @@ interface Listing {
   unlisted: Map<VolumeName, number>;
   /** That it lists what is no volume here is said once. */
   isTold: boolean;
+  /** Of how many volumes another driver has the names. Said again when they become more. */
+  hiddenCount: number;
 }
 
 export class PluginVolumes {
@@ -101,7 +112,11 @@ export class PluginVolumes {
   start(): void {
     const { plugins } = this.#parts;
     this.#unfollow = plugins.follow((status) => this.#follow(status));
-    for (const { name, state } of plugins.statuses()) if (state === "ready") void this.#look(name);
+    for (const { name, state } of plugins.statuses()) {
+      if (state !== "ready" || this.#parts.drivers.builtIn.has(name)) continue;
+      void this.#look(name);
+      void this.#track(endUnheld(this.#parts, name, this.#operation()));
+    }
     this.#schedule();
   }
 
@@ -197,6 +212,7 @@ export class PluginVolumes {
       if (listing?.look === undefined) void this.#look(name);
       else listing.isWantedAgain = true;
       void this.#track(volumes.held.tellAll(this.#operation(), name));
+      void this.#track(endUnheld(this.#parts, name, this.#operation()));
     } else if (state !== "unreachable") {
       // Its process has ended, or another one has begun.
       volumes.held.lost(name);
@@ -265,6 +281,7 @@ export class PluginVolumes {
       listing.tookMs = host.monotonicMs() - beganMs;
       listing.failure = undefined;
       this.#tellOnce(name, listing, list);
+      this.#tellHidden(name, listing, list);
       const isMaking = (each: string) => volumes.isMaking(each);
       const hasChanged = (each: string) => (this.#changed.get(each) ?? -1) >= beganMs;
       const parts = { ...this.#parts, isMaking };
@@ -325,6 +342,20 @@ export class PluginVolumes {
     }
   }
 
+  /** A name is one volume: what another driver has by it is there, and not to be seen. */
+  #tellHidden(driver: DriverName, listing: Listing, { records }: PluginList): void {
+    const hidden = this.#parts.state.read((view) =>
+      [...records.keys()].filter((name) => (view.volume(name)?.driver ?? driver) !== driver),
+    );
+    const isMore = hidden.length > listing.hiddenCount;
+    listing.hiddenCount = hidden.length;
+    if (!isMore) return;
+    this.#operation().log.warn(
+      "a plugin has volumes that are not shown: other drivers have volumes of these names",
+      { driver, count: hidden.length, names: hidden.slice(0, TOLD_NAME_COUNT) },
+    );
+  }
+
   #noteChange(name: string): void {
     for (const listing of this.#listings.values()) {
       if (listing.look === undefined) continue;
@@ -364,7 +395,7 @@ function newListing(): Listing {
       beganMs: Number.NEGATIVE_INFINITY,
       tookMs: undefined,
     },
-    ...{ failure: undefined, unlisted: new Map(), isTold: false },
+    ...{ failure: undefined, unlisted: new Map(), isTold: false, hiddenCount: 0 },
   };
 }
 

@@ -18,6 +18,8 @@ const PAUSE_MS = 1_000;
 const ASKED_COUNT_MAX = 8;
 /** Longest status that is remembered, in characters of JSON. */
 const STATUS_LENGTH_MAX = 65_536;
+/** And of all that are remembered together. */
+const STATUSES_LENGTH_MAX = 16_777_216;
 
 export interface PluginWordsParts {
   readonly state: StateStore;
@@ -30,6 +32,8 @@ interface Word {
   readonly driver: string;
   readonly askedMs: number;
   readonly record: VolumeRecord | undefined;
+  /** Of the status, in characters of JSON. */
+  readonly length: number;
 }
 
 const nothing: Readonly<Record<string, unknown>> = {};
@@ -38,6 +42,8 @@ export class PluginWords {
   readonly #parts: PluginWordsParts;
   readonly #words = new Map<string, Word>();
   readonly #asking = new Map<string, Promise<void>>();
+  /** Of all statuses together. */
+  #length = 0;
 
   constructor(parts: PluginWordsParts) {
     this.#parts = parts;
@@ -76,6 +82,7 @@ export class PluginWords {
 
   /** The volume is gone. */
   forget(name: string): void {
+    this.#length -= this.#words.get(name)?.length ?? 0;
     this.#words.delete(name);
   }
 
@@ -85,8 +92,8 @@ export class PluginWords {
       const asking = this.#parts.drivers.of(entry).get(entry.name, operation);
       const presence = await unlessAborted(asking, operation.signal);
       if (!this.#isThere(entry)) return;
-      const record = presence.state === "found" ? bounded(presence.record) : undefined;
-      this.#remember(entry, { driver: entry.driver, askedMs, record });
+      const found = presence.state === "found" ? bounded(presence.record) : nothingFound;
+      this.#remember(entry, { driver: entry.driver, askedMs, ...found });
     } catch (error) {
       operation.log.debug("a plugin did not describe a volume", {
         ...{ volume: entry.name, driver: entry.driver, error: toEngineError(error).message },
@@ -101,15 +108,22 @@ export class PluginWords {
   }
 
   #remember({ name }: VolumeEntry, word: Word): void {
-    this.#words.delete(name);
+    this.forget(name);
     this.#words.set(name, word);
-    const [oldest] = this.#words.keys();
-    if (this.#words.size > WORDS_COUNT_MAX && oldest !== undefined) this.#words.delete(oldest);
+    this.#length += word.length;
+    for (const oldest of this.#words.keys()) {
+      const isFull = this.#words.size > WORDS_COUNT_MAX || this.#length > STATUSES_LENGTH_MAX;
+      if (!isFull) return;
+      this.forget(oldest);
+    }
   }
 }
 
-function bounded(record: VolumeRecord): VolumeRecord {
+const nothingFound = { record: undefined, length: 0 };
+
+function bounded(record: VolumeRecord): Pick<Word, "record" | "length"> {
   const { status } = record;
-  if (status === undefined || JSON.stringify(status).length <= STATUS_LENGTH_MAX) return record;
-  return { ...record, status: undefined };
+  const length = status === undefined ? 0 : JSON.stringify(status).length;
+  if (length <= STATUS_LENGTH_MAX) return { record, length };
+  return { record: { ...record, status: undefined }, length: 0 };
 }

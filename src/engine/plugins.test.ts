@@ -95,15 +95,13 @@ describe("an upgrade in place", () => {
     ]);
   });
 
-  test("that cannot be downloaded has the version before running again", async () => {
+  test("that cannot be downloaded stops nothing", async () => {
     await using bench = await withVolume();
     bench.plugins.pullFailure = new EngineError("registry.unreachable", "no route to host");
     const { code, message } = await failureOf(upgrade(bench));
-    expect([code, message]).toEqual([
-      "registry.unreachable",
-      "no route to host; the version before runs again",
-    ]);
+    expect([code, message]).toEqual(["registry.unreachable", "no route to host"]);
     expect(bench.engine.plugins.find("mp").status?.state).toBe("ready");
+    expect(told(bench)).toEqual([]);
     expect(names(bench)).toEqual(["wiki"]);
   });
 
@@ -178,4 +176,20 @@ test("an engine without plugins has none, and says so", async () => {
   expect(bench.engine.plugins.list()).toEqual([]);
   expect(bench.engine.plugins.sockets()).toEqual([]);
   expect(bench.engine.pluginVolumes.refresh()).toBeUndefined();
+});
+
+test("a plugin that runs by itself is no managed one, which its name tells", async () => {
+  await using bench = await startedEngine({ plugins: (all) => void all.socket("rclone") });
+  const { plugins } = bench.engine;
+  const calls = [
+    () => plugins.disable("rclone", unforced, bench.operation()),
+    () => plugins.remove("rclone", unforced, bench.operation()),
+  ];
+  for (const call of calls) {
+    const { code, message } = await failureOf(call());
+    expect(code).toBe("plugin.not_found");
+    expect(message).toStartWith('plugin "rclone" not found: what has this name runs by itself');
+  }
+  const { message } = await failureOf(plugins.disable("nobody", unforced, bench.operation()));
+  expect(message).toBe('plugin "nobody" not found');
 });

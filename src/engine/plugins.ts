@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedPlugin,
   ManagedPlugins,
   PluginHost,
@@ -17,6 +18,7 @@ import type {
   PluginStatus,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../core/plugin.ts";
 import type { StateStore } from "../core/state-store.ts";
@@ -89,12 +91,7 @@ export class Plugins {
   }
 
   find(text: string): PluginView {
-    return this.#view(this.#parts.managed.find(text), this.#volumeCounts());
-  }
-
-  /** Whether a registry believes a login. */
-  login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    return this.#parts.managed.login(server, call, operation);
+    return this.#view(this.#find(text), this.#volumeCounts());
   }
 
   /** What the plugin at `remote` asks for. */
@@ -109,20 +106,24 @@ export class Plugins {
   /** Begins an installation; Docker's event `pull` is told when the rest begins. */
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     const pull = await this.#parts.managed.pull(request, operation);
-    return this.#told(pull, request);
+    // A second one of this name is refused at once, and does not wait for all that the first pulls.
+    return this.#told(pull, request, (run) => run());
   }
 
   /** Begins an upgrade of a plugin that is stopped. Throws `plugin.enabled`. */
   async upgrade(text: string, request: PullRequest, operation: Operation): Promise<PluginPull> {
     const { managed } = this.#parts;
-    const { id } = managed.find(text);
-    return this.#told(await managed.upgrade(id, request, operation), request);
+    const { id } = this.#find(text);
+    const upgrade = await managed.upgrade(id, request, operation);
+    return this.#told(upgrade, request, (run, own) => this.#alone(upgrade.name, own, run));
   }
 
   /**
-   * Stops a plugin, upgrades it and starts it again; its volumes stay listed. One that was stopped
-   * stays so. When it throws, everything is as it was, or the message says what is not. Throws
-   * `plugin.in_use` while somebody has a volume of it: their data would go away under their feet.
+   * Brings the new version here, stops the plugin, upgrades it and starts it again; its volumes
+   * stay listed. A registry that is slow, refuses or wants more privileges stops nothing. One that
+   * was stopped stays so. When it throws, everything is as it was, or the message says what is not.
+   * Throws `plugin.in_use` while somebody has a volume of it: their data would go away under their
+   * feet.
    */
   async upgradeInPlace(
     text: string,
@@ -131,15 +132,20 @@ export class Plugins {
     operation: Operation,
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name, isEnabled } = managed.find(text);
+    const { id, name, isEnabled } = this.#find(text);
+    using stack = new DisposableStack();
     if (isEnabled) {
       await this.#refuseHeld(name, operation);
-      await this.#alone(name, operation, () => managed.disable(id, operation));
+      stack.use(await managed.fetch(request, tell, operation));
+      // It took a while.
+      await this.#refuseHeld(name, operation);
+      // A daemon that dies before the end has it running again after its next start.
+      await this.#alone(name, operation, () => managed.pause(id, operation));
       events.plugin("disable", id, text);
     }
     try {
       const pull = await this.upgrade(text, request, operation);
-      await pull.run(tell, operation);
+      await pull.run(isEnabled ? fromUnpacking(tell) : tell, operation);
       if (isEnabled) await this.enable(text, operation);
     } catch (error) {
       throw isEnabled ? await this.#broughtBack(text, error, operation) : error;
@@ -150,7 +156,7 @@ export class Plugins {
   /** Starts it, and resolves when its socket answers. */
   async enable(text: string, operation: Operation): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, () => managed.enable(id, operation));
     events.plugin("enable", id, text);
     return this.find(id);
@@ -163,7 +169,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<PluginView> {
     const { managed, events } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, async () => {
       if (!force) this.#refuseInUse(name);
       await managed.disable(id, operation);
@@ -174,7 +180,7 @@ export class Plugins {
 
   async set(text: string, words: readonly string[], operation: Operation): Promise<PluginView> {
     const { managed } = this.#parts;
-    const { id, name } = managed.find(text);
+    const { id, name } = this.#find(text);
     await this.#alone(name, operation, () => managed.set(id, words, operation));
     return this.find(id);
   }
@@ -186,7 +192,7 @@ export class Plugins {
     operation: Operation,
   ): Promise<void> {
     const { managed, events } = this.#parts;
-    const { id, name, isEnabled } = managed.find(text);
+    const { id, name, isEnabled } = this.#find(text);
     await this.#alone(name, operation, async () => {
       if (!force) this.#refuseInUse(name);
       await managed.remove(id, { force }, operation);
@@ -207,6 +213,11 @@ export class Plugins {
     return this.find(plugin.id);
   }
 
+  /** Whether a registry accepts a login: see `ManagedPlugins.login`. */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#parts.managed.login(request, operation);
+  }
+
   async push(
     text: string,
     call: RegistryCall,
@@ -214,13 +225,13 @@ export class Plugins {
     operation: Operation,
   ): Promise<void> {
     const { managed } = this.#parts;
-    await managed.push(managed.find(text).id, call, tell, operation);
+    await managed.push(this.#find(text).id, call, tell, operation);
   }
 
   /** The last lines that it wrote, oldest first. */
   logs(text: string, countMax: number): Promise<readonly PluginLogLine[]> {
     const { managed } = this.#parts;
-    return managed.logs(managed.find(text).id, countMax);
+    return managed.logs(this.#find(text).id, countMax);
   }
 
   /** Plugins with a volume that somebody has: stopping them would take its data away. */
@@ -234,6 +245,25 @@ export class Plugins {
       }
       return names;
     });
+  }
+
+  /** As `ManagedPlugins.find`; who means a plugin that runs by itself is told so. */
+  #find(text: string): ManagedPlugin {
+    const { managed, plugins } = this.#parts;
+    try {
+      return managed.find(text);
+    } catch (error) {
+      const isUnknown = error instanceof EngineError && error.code === "plugin.not_found";
+      const status = isUnknown ? plugins.status(text) : undefined;
+      if (status?.kind !== "socket" || status.state === "gone") throw error;
+      const where = status.address === "" ? "" : ` at ${status.address}`;
+      throw new EngineError(
+        "plugin.not_found",
+        `plugin ${JSON.stringify(text)} not found: what has this name runs by itself${where}, ` +
+          "and is started, stopped and upgraded there",
+        { cause: error },
+      );
+    }
   }
 
   #view(plugin: ManagedPlugin, counts: ReadonlyMap<DriverName, number>): PluginView {
@@ -251,13 +281,17 @@ export class Plugins {
   }
 
   /** Docker tells of a pull when it begins, also of one that is refused in the end. */
-  #told(pull: PluginPull, { remote }: PullRequest): PluginPull {
+  #told(
+    pull: PluginPull,
+    { remote }: PullRequest,
+    around: (run: () => Promise<ManagedPlugin>, operation: Operation) => Promise<ManagedPlugin>,
+  ): PluginPull {
     const { events } = this.#parts;
     return {
       name: pull.name,
       run: (tell, operation) => {
         events.plugin("pull", remote, pull.name);
-        return this.#alone(pull.name, operation, () => pull.run(tell, operation));
+        return around(() => pull.run(tell, operation), operation);
       },
     };
   }
@@ -297,11 +331,10 @@ export class Plugins {
 
   /** The version before runs again, and the error says so; or says why it does not. */
   async #broughtBack(text: string, thrown: unknown, operation: Operation): Promise<EngineError> {
-    const { managed } = this.#parts;
     const error = toEngineError(thrown);
     let what = "the version before runs again";
     try {
-      if (!managed.find(text).isEnabled) {
+      if (!this.#find(text).isEnabled) {
         // Also for a caller who has gone: the plugin ran before.
         const own = { ...operation, signal: new AbortController().signal };
         await this.enable(text, own);
@@ -324,4 +357,13 @@ function nameOf({ name }: ManagedPlugin): DriverName {
 function shortList(names: readonly string[]): string {
   const more = names.length - 3;
   return names.slice(0, 3).join(", ") + (more > 0 ? ` and ${more} more` : "");
+}
+
+/** Leaves out what was told of the download already. */
+function fromUnpacking(tell: TellProgress): TellProgress {
+  let isUnpacking = false;
+  return (progress) => {
+    isUnpacking ||= progress.status === "Extracting";
+    if (isUnpacking) tell(progress);
+  };
 }

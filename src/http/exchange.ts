@@ -1,4 +1,5 @@
 // One request on its way through a handler, and the news that its client has gone.
+import { EngineError } from "../core/errors.ts";
 import type { HttpRequest, ParsedRequest, Peer } from "./message.ts";
 
 export class Exchange implements HttpRequest {
@@ -32,7 +33,7 @@ export class Exchange implements HttpRequest {
   get connectionClosed(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#isAborted) {
-      this.#controller.abort();
+      this.#controller.abort(clientGone());
     }
     return this.#controller.signal;
   }
@@ -50,6 +51,11 @@ export class Exchange implements HttpRequest {
 
   abort(): void {
     this.#isAborted = true;
-    this.#controller?.abort();
+    this.#controller?.abort(clientGone());
   }
+}
+
+/** What becomes of work that nobody waits for any more: not our mistake. */
+function clientGone(): EngineError {
+  return new EngineError("operation.cancelled", "the client has gone");
 }

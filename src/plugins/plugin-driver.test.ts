@@ -10,6 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { runToEnd } from "../../test/support/child.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import { testOperation } from "../../test/support/operation.ts";
 import {
@@ -23,6 +24,7 @@ import {
 import { toEngineError } from "../core/errors.ts";
 import { parseDriverName, parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { ManagedEndpoint } from "../core/plugin.ts";
+import { linuxHost } from "../host/linux.ts";
 import { readMountTable } from "../host/mount-table.ts";
 
 const wiki = parseVolumeName("wiki");
@@ -135,9 +137,35 @@ describe("mounts", () => {
     await plugin[Symbol.asyncDispose]();
     rmSync(join(stage.sockets, "plug.sock"), { force: true });
     await untilState(host, "plug", "gone");
-    host.release(driver.name, wiki, one);
-    host.release(driver.name, wiki, one);
+    await host.release(driver.name, wiki, one, testOperation());
+    await host.release(driver.name, wiki, one, testOperation());
     expect([existsSync(path), readdirSync(stage.mounts)]).toEqual([false, []]);
+  });
+
+  whenPossible(["root", "mount"], "of storage that is nowhere else end elsewhere", async () => {
+    await using stage = pluginStage();
+    const storage = join(stage.folder, "volumes/plug/wiki");
+    await stage.start("plug");
+    const ended: string[] = [];
+    const real = linuxHost();
+    const host = stage.open({
+      host: {
+        ...real,
+        // It may wait for the storage, and this process has others to serve.
+        unbind: () => "busy",
+        async unmount(target, operation) {
+          ended.push(target);
+          await real.unmount(target, operation);
+        },
+      },
+    });
+    const driver = await readyDriver(host, "plug");
+    await driver.create({ name: wiki, options: {} }, testOperation());
+    await runToEnd("mount", ["-t", "tmpfs", "tmpfs", storage], { timeoutMs: 10_000 });
+    const path = await driver.mount(wiki, one, testOperation());
+    await runToEnd("umount", ["-l", storage], { timeoutMs: 10_000 });
+    await driver.unmount(wiki, one, testOperation());
+    expect([ended, existsSync(path)]).toEqual([[path], false]);
   });
 
   whenPossible(["root", "mount"], "one for each holder, until it unmounts", async () => {

@@ -13,7 +13,12 @@ import { deniesVolume } from "./plugin-words.ts";
 import type { JsonObject } from "./protocol/fields.ts";
 import type { ListedVolume } from "./protocol/list-answer.ts";
 import type { PluginMethod } from "./protocol/methods.ts";
-import { type AnsweredVolume, readMountpoint, readVolume } from "./protocol/volume-answer.ts";
+import {
+  type AnsweredVolume,
+  isPath,
+  readMountpoint,
+  readVolume,
+} from "./protocol/volume-answer.ts";
 
 /** Where a managed plugin's file system is on the host. */
 export interface PluginRoot {
@@ -35,6 +40,9 @@ export interface PluginAccess {
   root(): PluginRoot | undefined;
 }
 
+/** How many holders of one volume are told of once more. */
+const DOUBTFUL_COUNT_MAX = 64;
+
 export interface PluginDriverParts {
   readonly name: DriverName;
   readonly scope: "local" | "global";
@@ -42,12 +50,14 @@ export interface PluginDriverParts {
   readonly mounts: PluginMounts;
   /** Who has mounted what in this life of the daemon. */
   readonly holders: Map<VolumeName, Set<HolderId>>;
+  /** Whose unmount the plugin has refused, or answered with nonsense: it may count them still. */
+  readonly doubtful: Map<VolumeName, Set<HolderId>>;
   readonly host: Pick<Host, "nowMs">;
 }
 
 /** See core/driver.ts for what each member promises, and for what `isPlugin` takes back. */
 export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
-  const { name, scope, access, host, holders } = parts;
+  const { name, scope, access, host, holders, doubtful } = parts;
   return {
     name,
     scope,
@@ -83,10 +93,12 @@ export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
     async forget(volume, operation) {
       operation.signal.throwIfAborted();
       holders.delete(volume);
+      doubtful.delete(volume);
     },
     async destroy(volume, operation) {
       operation.signal.throwIfAborted();
       refuseHeld(parts, volume);
+      await tellDoubtful(parts, volume, operation);
       try {
         await access.call("VolumeDriver.Remove", { Name: volume }, ignored, operation);
       } catch (error) {
@@ -95,6 +107,7 @@ export function pluginDriver(parts: PluginDriverParts): VolumeDriver {
         if (presence.state !== "absent") throw error;
       }
       holders.delete(volume);
+      doubtful.delete(volume);
     },
     mount: (volume, holder, operation) => mount(parts, { volume, holder }, operation),
     unmount: (volume, holder, operation) => unmount(parts, { volume, holder }, operation),
@@ -154,12 +167,19 @@ async function mount(
   const { mounts, holders } = parts;
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
-  if (mounts.makePlace(place) || !mounts.isMounted(place)) {
+  if (!mounts.isNoted(place)) {
     await mountFirst(parts, holding, operation);
-  } else if (!(await mounts.isAlive(place, operation))) {
+  } else if (mounts.isMounted(place)) {
     // Of an earlier mount, or of an earlier life: the plugin counts it already.
-    await mountAnew(parts, holding, operation);
+    if (!(await mounts.isAlive(place, operation))) await mountAnew(parts, holding, operation);
+  } else {
+    // A crash or a silence came in between. Nobody else has it: an end too many harms nobody, and
+    // a mount too many would never end.
+    const isDoubtful = mounts.counted(volume).length <= 1;
+    if (isDoubtful) await tellUnmounted(parts, holding, operation);
+    await mountFirst(parts, holding, operation);
   }
+  parts.doubtful.get(volume)?.delete(holder);
   const known = holders.get(volume);
   if (known === undefined) holders.set(volume, new Set([holder]));
   else known.add(holder);
@@ -173,7 +193,7 @@ async function mountFirst(
 ): Promise<void> {
   const { access, mounts } = parts;
   const { volume, holder } = holding;
-  const place = mounts.place(volume, holder);
+  const place = mounts.makePlace(volume, holder);
   const body = { Name: volume, ID: holder };
   let path: string;
   try {
@@ -245,7 +265,7 @@ async function unmount(
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
   if (mounts.isKnown(place)) {
-    mounts.unbind(place);
+    await mounts.unbind(place, operation);
     await tellUnmounted(parts, holding, operation);
     mounts.removePlace(place);
   }
@@ -259,7 +279,7 @@ async function unmount(
  * disabled has no process that could count anything.
  */
 async function tellUnmounted(
-  { access, name }: PluginDriverParts,
+  { access, name, doubtful }: PluginDriverParts,
   { volume, holder }: Holding,
   operation: Operation,
 ): Promise<void> {
@@ -270,11 +290,30 @@ async function tellUnmounted(
     const { code, message } = toEngineError(error);
     if (code === "plugin.disabled") return;
     if (code !== "plugin.failed") throw error;
+    const others = doubtful.get(volume) ?? new Set();
+    if (others.size < DOUBTFUL_COUNT_MAX) doubtful.set(volume, others.add(holder));
     operation.log.warn("a plugin does not like an unmount", {
       plugin: name,
       volume,
       error: message,
     });
+  }
+}
+
+/**
+ * Before a removal, when nobody has it any more: a plugin removes nothing that it counts as
+ * mounted, be it from an earlier life of the daemon.
+ */
+async function tellDoubtful(
+  parts: PluginDriverParts,
+  volume: VolumeName,
+  operation: Operation,
+): Promise<void> {
+  const doubtful = parts.doubtful.get(volume) ?? [];
+  parts.doubtful.delete(volume);
+  for (const holder of doubtful) await tellUnmounted(parts, { volume, holder }, operation);
+  for (const { holder } of parts.mounts.counted(volume)) {
+    await unmount(parts, { volume, holder }, operation);
   }
 }
 
@@ -295,7 +334,7 @@ function recordOf(
     options: {},
     createdAtMs,
     origin: "made",
-    mountpoint: mountpoint.startsWith("/") ? shownPath(access.root(), mountpoint) : "",
+    mountpoint: isPath(mountpoint) ? shownPath(access.root(), mountpoint) : "",
     identity: "",
     ...(status === undefined ? {} : { status }),
   };

@@ -273,6 +273,24 @@ describe("names", () => {
       "plugin plug:latest does not answer: exit status 1",
     );
   });
+
+  test("have their own socket: what lies in its place is not asked", async () => {
+    await using stage = pluginStage();
+    const managed = statedEndpoints();
+    const host = stage.open({ managed });
+    const other = await stage.start("other");
+    await stage.start("inner");
+    const socketPath = join(stage.sockets, "inner.sock");
+    managed.say([endpoint({ socketPath })]);
+    const driver = await readyDriver(host, "plug:latest");
+    await driver.create({ name: wiki, options: {} }, testOperation());
+    rmSync(socketPath);
+    symlinkSync(join(stage.sockets, "other.sock"), socketPath);
+    expect(await failure(driver.destroy(wiki, testOperation()))).toMatchObject({
+      code: "plugin.unreachable",
+    });
+    expect(other.calls.filter((call) => call.startsWith("VolumeDriver.Remove"))).toEqual([]);
+  });
 });
 
 whenPossible(["openssl"], "a plugin behind TLS, verified and not", async () => {

@@ -4,6 +4,7 @@ import type { Host } from "../core/host.ts";
 import type { DriverName, HolderId, VolumeName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type {
+  CountedMount,
   ManagedEndpoint,
   ManagedEndpoints,
   PluginHost,
@@ -54,7 +55,8 @@ export function makePluginHost(parts: PluginHostParts): RunningPluginHost {
     status: (name) => host.status(name),
     follow: (listener) => host.follow(listener),
     lookAgain: () => host.lookAgain(),
-    release: (plugin, volume, holder) => host.release(plugin, volume, holder),
+    release: (...what) => host.release(...what),
+    counted: (plugin) => host.counted(plugin),
     start: () => host.start(),
     stop: () => host.stop(),
   };
@@ -124,12 +126,21 @@ class Plugins implements RunningPluginHost {
     clearTimeout(timer);
   }
 
-  release(plugin: DriverName, volume: VolumeName, holder: HolderId): void {
+  async release(
+    plugin: DriverName,
+    volume: VolumeName,
+    holder: HolderId,
+    operation: Operation,
+  ): Promise<void> {
     const mounts = this.#mountsOf(plugin);
     const place = mounts.place(volume, holder);
     if (!mounts.isKnown(place)) return;
-    mounts.unbind(place);
+    await mounts.unbind(place, operation);
     mounts.removePlace(place);
+  }
+
+  counted(plugin: DriverName): readonly CountedMount[] {
+    return this.#mountsOf(plugin).counted();
   }
 
   *#all(): Iterable<PluginLife> {
@@ -147,9 +158,9 @@ class Plugins implements RunningPluginHost {
   #makeDriver(life: PluginLife): VolumeDriver {
     const { host, wrap } = this.#parts;
     const { name } = life.status;
-    const { scope, holders } = life;
+    const { scope, holders, doubtful } = life;
     const mounts = this.#mountsOf(name);
-    return wrap(pluginDriver({ name, scope, access: life, mounts, holders, host }));
+    return wrap(pluginDriver({ name, scope, access: life, mounts, holders, doubtful, host }));
   }
 
   #mountsOf(plugin: DriverName): PluginMounts {
@@ -211,7 +222,7 @@ function sightOf(endpoint: ManagedEndpoint): PluginSight {
   return {
     state: isRunning ? "listening" : state === "running" ? "starting" : state,
     life,
-    address: isRunning ? { kind: "unix", path: socketPath } : undefined,
+    address: isRunning ? { kind: "unix", path: socketPath, isPlain: true } : undefined,
     root: { rootfs, propagated },
     reason,
     restartCount,

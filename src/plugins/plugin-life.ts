@@ -52,6 +52,7 @@ export class PluginLife implements PluginAccess {
   readonly #parts: PluginLifeParts;
   readonly #client: PluginClient;
   readonly holders = new Map<VolumeName, Set<HolderId>>();
+  readonly doubtful = new Map<VolumeName, Set<HolderId>>();
   scope: "local" | "global" = "local";
   /** Made for this life, by whoever wants it; a plugin that has come back gets another one. */
   driver: VolumeDriver | undefined;

@@ -1,17 +1,28 @@
 // Our own mounts of what plugins mount: one for each volume and holder, below the data root.
 //
-// A place is a directory named by a hash. It is made before the plugin is asked and goes after the
-// plugin has been told: while it is there, the plugin may count a mount. What is mounted at it
-// outlives the daemon.
+// A place is a directory named by hashes, with a note beside it of what it is for. Both are made
+// before the plugin is asked and go after the plugin has been told: while they are there, the
+// plugin may count a mount. What is mounted at a place outlives the daemon.
 import { createHash } from "node:crypto";
-import { lstatSync, mkdirSync, rmdirSync } from "node:fs";
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
-import type { HolderId, VolumeName } from "../core/names.ts";
+import { type HolderId, parseHolderId, parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { CountedMount } from "../core/plugin.ts";
 
 /** How long a mount that is there already may take to show that it is alive, in milliseconds. */
 const LOOK_MS_MAX = 5_000;
+/** A note is a place's name with this behind it. */
+const NOTE = ".json";
 /** More mounts than that are not stacked at one place. */
 const STACKED_MAX = 16;
 
@@ -48,44 +59,75 @@ export class PluginMounts {
 
   /** The path that a holder has a volume at. */
   place(volume: VolumeName, holder: HolderId): string {
-    const { directory, plugin } = this.#parts;
-    const text = JSON.stringify([plugin, volume, holder]);
-    const hash = createHash("sha256").update(text).digest("hex").slice(0, 32);
-    return `${directory}/${hash}`;
+    return `${this.#parts.directory}/${this.#prefix(volume)}${wordOf([holder])}`;
+  }
+
+  /** What the plugin may count, of whatever life of the daemon. Throws `storage.*`. */
+  counted(volume?: VolumeName): readonly CountedMount[] {
+    const { directory } = this.#parts;
+    const prefix = volume === undefined ? "" : this.#prefix(volume);
+    try {
+      const notes = readdirSync(directory).filter(
+        (name) => name.startsWith(prefix) && name.endsWith(NOTE),
+      );
+      return notes.flatMap((name) => this.#countedIn(`${directory}/${name}`));
+    } catch (error) {
+      if (isErrno(error, "ENOENT")) return [];
+      throw storageError(error, `reading the notes in ${directory}`);
+    }
+  }
+
+  #prefix(volume: VolumeName): string {
+    return wordOf([this.#parts.plugin, volume]);
+  }
+
+  #note(volume: VolumeName, holder: HolderId): string {
+    return JSON.stringify([this.#parts.plugin, volume, holder]);
+  }
+
+  #countedIn(file: string): readonly CountedMount[] {
+    try {
+      const note: unknown = JSON.parse(readFileSync(file, "utf8"));
+      if (!Array.isArray(note) || note[0] !== this.#parts.plugin) return [];
+      return [{ volume: parseVolumeName(note[1]), holder: parseHolderId(note[2]) }];
+    } catch {
+      // A crash came while it was written, before anybody was asked; or it went in this moment.
+      return [];
+    }
   }
 
   isMounted(place: string): boolean {
     return this.#parts.host.isMountPoint(place);
   }
 
+  /** Whether anything was begun at the place: nothing is mounted there else. */
+  isNoted(place: string): boolean {
+    return isThere(`${place}${NOTE}`);
+  }
+
   /** Whether the plugin may still count a mount for the place. Asks nothing that is mounted. */
   isKnown(place: string): boolean {
-    if (this.isMounted(place)) return true;
+    if (this.isNoted(place) || this.isMounted(place)) return true;
     return lstatSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 
-  /**
-   * Returns whether it was not there: then nothing is mounted on it. Asks nothing that is mounted.
-   */
-  makePlace(place: string): boolean {
-    const make = (isFirst: boolean): boolean => {
-      try {
-        // With all directories above it is another call, which looks at what is there already.
-        mkdirSync(place, { recursive: isFirst, mode: 0o700 });
-        return true;
-      } catch (error) {
-        if (isErrno(error, "EEXIST")) return false;
-        if (isErrno(error, "ENOENT") && !isFirst) return make(true);
-        throw storageError(error, `making the mount point ${place}`);
-      }
-    };
-    return make(false);
+  makePlace(volume: VolumeName, holder: HolderId): string {
+    const place = this.place(volume, holder);
+    try {
+      mkdirSync(this.#parts.directory, { recursive: true, mode: 0o700 });
+      writeFileSync(`${place}${NOTE}`, this.#note(volume, holder), { mode: 0o600 });
+      mkdirSync(place, { recursive: true, mode: 0o700 });
+      return place;
+    } catch (error) {
+      throw storageError(error, `making the mount point ${place}`);
+    }
   }
 
   /** The place must not be mounted. */
   removePlace(place: string): void {
     try {
-      rmdirSync(place);
+      if (isThere(place)) rmdirSync(place);
+      rmSync(`${place}${NOTE}`, { force: true });
     } catch (error) {
       if (!isErrno(error, "ENOENT")) throw storageError(error, `removing ${place}`);
     }
@@ -134,14 +176,28 @@ export class PluginMounts {
   }
 
   /** Throws `volume.unmount_failed`, also while a process uses it through this very mount. */
-  unbind(place: string): void {
+  async unbind(place: string, operation: Operation): Promise<void> {
     const { host } = this.#parts;
     for (let count = 0; count < STACKED_MAX && host.isMountPoint(place); count++) {
+      if (this.#isLast(place)) {
+        await host.unmount(place, operation);
+        continue;
+      }
       if (host.unbind(place) === "gone") continue;
       throw new EngineError("volume.unmount_failed", `unmount ${place}: target is busy`, {
         details: { target: place },
       });
     }
+  }
+
+  /**
+   * Whether nobody else has it mounted, as far as can be seen here: whoever ends the last mount of
+   * a file system waits until all is written that was not, on storage that may never answer.
+   */
+  #isLast(place: string): boolean {
+    const mounts = this.#parts.host.mounts();
+    const here = mounts.filter(({ target }) => target === place).map(({ device }) => device);
+    return here.some((device) => mounts.filter((mount) => mount.device === device).length === 1);
   }
 
   /** Ends what is dead, whoever still has files of it open: nobody can do anything with them. */
@@ -160,4 +216,12 @@ export class PluginMounts {
       });
     }
   }
+}
+
+function wordOf(names: readonly string[]): string {
+  return createHash("sha256").update(JSON.stringify(names)).digest("hex").slice(0, 16);
+}
+
+function isThere(path: string): boolean {
+  return lstatSync(path, { throwIfNoEntry: false }) !== undefined;
 }

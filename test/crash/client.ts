@@ -86,6 +86,10 @@ export interface OwnVolume {
   readonly protection: { readonly reason: string } | null;
   readonly aliases: readonly string[];
   readonly holders: readonly { readonly id: string }[];
+  readonly state: string;
+  /** Since when, where its plugin is what is wrong with it. */
+  readonly stateSince: string | null;
+  readonly stateReason: string | null;
 }
 
 export interface TrashItem {

@@ -3,7 +3,7 @@
 //
 // Steps are the single changes of the plugins' directory, calls of the runtime and programs.
 // Processes outlive the daemon.
-import { expect, test } from "bun:test";
+import { afterAll, beforeAll, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -13,7 +13,9 @@ import type { ManagedPlugin } from "../../src/core/plugin.ts";
 import type { RunningPlugins } from "../../src/plugins/managed/managed-plugins.ts";
 import { parseRecord, rootfsNamesOf } from "../../src/plugins/managed/record.ts";
 import { temporaryDirectory } from "../support/daemon.ts";
+import { type EngineBench, startedEngine } from "../support/engine-bench.ts";
 import { benchImages, ManagedBench } from "../support/managed-bench.ts";
+import { pluginsOver } from "../support/plugin-api.ts";
 import { recordedConfigJson } from "../support/recorded-plugin.ts";
 import { Mortal } from "./mortal.ts";
 
@@ -28,6 +30,9 @@ interface Scenario {
   /** The verb ends with a refusal, and is done all the same. */
   readonly isRefused?: boolean;
 }
+
+/** Whose rows and events nobody looks at. */
+let engine: EngineBench;
 
 class Stage {
   readonly bench: ManagedBench;
@@ -60,6 +65,12 @@ class Stage {
     const request = this.bench.request(tag);
     const pull = await this.plugins.upgrade(this.id, request, this.operation);
     await pull.run(() => undefined, this.operation);
+  }
+
+  async upgradeInPlace(tag: string): Promise<void> {
+    const { bench, operation } = this;
+    const plugins = pluginsOver(engine, this.plugins);
+    await plugins.upgradeInPlace("vp", bench.request(tag), () => undefined, operation);
   }
 }
 
@@ -115,6 +126,23 @@ const scenarios: readonly Scenario[] = [
     isRefused: true,
   },
   {
+    verb: "upgrade in place",
+    prepare: enabled,
+    act: (stage) => stage.upgradeInPlace("v2"),
+  },
+  {
+    verb: "upgrade in place to what does not start",
+    prepare: enabled,
+    act: (stage) => stage.upgradeInPlace("broken"),
+    isRefused: true,
+  },
+  {
+    verb: "upgrade in place to what is not there",
+    prepare: enabled,
+    act: (stage) => stage.upgradeInPlace("none"),
+    isRefused: true,
+  },
+  {
     verb: "remove after an upgrade",
     prepare: async (stage) => {
       await stage.install();
@@ -123,6 +151,12 @@ const scenarios: readonly Scenario[] = [
     act: (stage) => stage.remove(false),
   },
 ];
+
+beforeAll(async () => {
+  engine = await startedEngine();
+});
+
+afterAll(() => engine[Symbol.asyncDispose]());
 
 async function enabled(stage: Stage): Promise<void> {
   await stage.install();
@@ -252,6 +286,7 @@ function checkWhole(bench: ManagedBench, plugins: RunningPlugins, at = "the end"
   for (const { id, reference, previous } of list) {
     const folder = join(bench.directory, id);
     const record = parseRecord(readFileSync(join(folder, "plugin.json"), "utf8"), id);
+    expect([at, record.isPaused]).toEqual([at, false]);
     const names = ["plugin.json", "propagated-mount", ...rootfsNamesOf(record)].sort();
     expect([at, readdirSync(folder).sort()]).toEqual([at, names]);
     const versions =

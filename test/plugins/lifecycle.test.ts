@@ -1,7 +1,8 @@
 // The whole life of a managed plugin, with the docker command line against our socket: made,
 // pushed, installed, used, upgraded and removed; over clean ends and kills of the daemon.
 import { afterEach, beforeEach, expect } from "bun:test";
-import { existsSync, readdirSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, readdirSync, realpathSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { exchange } from "../docker/wire.ts";
 import { type Ended, eventually, runToEnd } from "../support/child.ts";
@@ -26,10 +27,19 @@ beforeEach(async () => {
 
 afterEach(async () => {
   // What a killed daemon has left running ends with the next one that is stopped.
-  if (daemon !== undefined) await daemon.stop();
+  if (daemon !== undefined) {
+    await daemon.stop();
+    expect(existsSync(runDirectory())).toBe(false);
+  }
   if (registry !== undefined) await registry[Symbol.asyncDispose]();
   rmSync(folder, { recursive: true, force: true });
 });
+
+/** Where the running parts of this data root's plugins lie. */
+function runDirectory(): string {
+  const root = realpathSync(join(folder, "root"));
+  return `/run/holdfast/${createHash("sha256").update(root).digest("hex").slice(0, 12)}`;
+}
 
 async function begin(): Promise<void> {
   registry = await startRegistry();
@@ -184,6 +194,7 @@ whenPossible(
     expect(existsSync(`/proc/${pid}`)).toBe(false);
     await start();
     expect(await processOf(id)).not.toBe(pid);
+    expect(existsSync(runDirectory())).toBe(true);
     await docker("volume", "rm", "wiki");
     await docker("plugin", "rm", "--force", "vp");
   },

@@ -17,17 +17,17 @@ import {
 
 const id = "0123456789abcdef".repeat(4);
 
-function specOf(
+async function specOf(
   kind: TestPluginKind,
   changes: ConfigChanges = {},
   home = "/home",
   architecture = "x64",
-): OciSpec {
+): Promise<OciSpec> {
   const config = testPluginConfig(kind, changes);
   const settings = testPluginSettings(config);
   const propagated = kind === "propagated" ? `${home}/propagated-mount` : null;
   const request = { id, name: "a:b", rootfs: `${home}/rootfs`, propagated, config, settings };
-  const devices = findDevices(settings.devices);
+  const devices = await findDevices(settings.devices);
   const facts = { architecture, devices, socketDirectory: "/sockets", cgroupPath: "/holdfast/x" };
   return ociSpec(request, facts);
 }
@@ -75,10 +75,12 @@ function withoutDifferences(spec: unknown, home: string): unknown {
   // Docker leaves the control group to runc, and has no seccomp profile for plugins.
   const { cgroupsPath, seccomp, ...restOfLinux } = facts as Partial<OciSpec["linux"]>;
   expect(typeof cgroupsPath).toBe(typeof seccomp === "undefined" ? "undefined" : "string");
-  const places = mounts.map((one) => ({
-    ...one,
-    source: one.destination === "/run/docker/plugins" ? "SOCKETS" : moved(one.source, home),
-  }));
+  // Docker shares what is mounted there with the host.
+  const places = mounts.map((one) =>
+    one.destination === "/run/docker/plugins"
+      ? { ...one, source: "SOCKETS", options: ["rbind"] }
+      : { ...one, source: moved(one.source, home) },
+  );
   const rootPath = moved(root.path, home);
   return { ...others, process: restOfProcess, root: rootPath, mounts: places, linux: restOfLinux };
 }
@@ -112,7 +114,7 @@ whenPossible(["root", "dockerd", "docker-cli", "plugin-compiler"], "as Docker do
       const bundle = join("/proc", String(dockerd.pid), "root", tasks, "plugins.moby", theirId);
       const theirs: unknown = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8"));
       const home = join(folder, "root/plugins", theirId);
-      const ours: unknown = JSON.parse(JSON.stringify(specOf(kind, changes, home)));
+      const ours: unknown = JSON.parse(JSON.stringify(await specOf(kind, changes, home)));
       expect({ name, spec: withoutDifferences(ours, home) }).toEqual({
         name,
         spec: withoutDifferences(theirs, home),
@@ -123,15 +125,39 @@ whenPossible(["root", "dockerd", "docker-cli", "plugin-compiler"], "as Docker do
   }
 });
 
+describe("a mount", () => {
+  const withMount = (one: PluginMount) => specOf("rootfs", { mounts: [one] });
+
+  test("without a source is refused: nobody was asked about it", async () => {
+    for (const type of ["bind", "proc", "overlay", "tmpfs"]) {
+      const one = { ...mount("/x", type, "", []), source: null };
+      await expect(withMount(one)).rejects.toThrow("mount source is not specified");
+    }
+  });
+
+  test("shows what was granted, and nothing beside it", async () => {
+    const { mounts } = await withMount(mount("/x", "bind", "", ["rbind"]));
+    expect(mounts.find(({ destination }) => destination === "/x")?.type).toBe("tmpfs");
+    for (const source of [".", "../../.."]) {
+      const refused = withMount(mount("/x", "none", source, ["rbind"]));
+      await expect(refused).rejects.toThrow("no absolute path");
+    }
+    for (const option of ["lowerdir=/etc", "lowerdir=..", "upperdir=x", "journal_path=/dev/sda"]) {
+      const refused = withMount(mount("/x", "overlay", "overlay", ["ro", option]));
+      await expect(refused).rejects.toThrow("nobody was asked about");
+    }
+  });
+});
+
 describe("the seccomp profile", () => {
   const names = (spec: OciSpec) => spec.linux.seccomp?.syscalls.flatMap((rule) => rule.names) ?? [];
 
-  test("withholds calls that no capability of the plugin stands for", () => {
-    const plain = names(specOf("rootfs"));
+  test("withholds calls that no capability of the plugin stands for", async () => {
+    const plain = names(await specOf("rootfs"));
     for (const name of ["keyctl", "bpf", "mount", "clone3", "open_by_handle_at", "reboot"]) {
       expect(plain).toContain(name);
     }
-    const admin = names(specOf("propagated"));
+    const admin = names(await specOf("propagated"));
     for (const name of ["keyctl", "bpf", "mount", "clone3", "unshare"]) {
       expect(admin).not.toContain(name);
     }
@@ -139,20 +165,33 @@ describe("the seccomp profile", () => {
     expect(admin).toContain("io_uring_setup");
   });
 
-  test("is for processors that it knows", () => {
-    const arm = specOf("rootfs", {}, "/home", "arm64").linux.seccomp;
+  test("is for processors that it knows", async () => {
+    const arm = (await specOf("rootfs", {}, "/home", "arm64")).linux.seccomp;
     expect(arm?.architectures).toEqual(["SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"]);
-    expect(specOf("rootfs", {}, "/home", "riscv64").linux.seccomp).toBeUndefined();
+    const riscv = await specOf("rootfs", {}, "/home", "riscv64");
+    expect(riscv.linux.seccomp).toBeUndefined();
   });
 });
 
 describe("devices", () => {
-  test("are what lies at the path", () => {
-    expect(findDevices([device("/dev/null"), device("/dev/full")])).toEqual([
+  test("are what lies at the path", async () => {
+    expect(await findDevices([device("/dev/null"), device("/dev/full")])).toEqual([
       { path: "/dev/null", type: "c", major: 1, minor: 3, fileMode: 0o666, uid: 0, gid: 0 },
       { path: "/dev/full", type: "c", major: 1, minor: 7, fileMode: 0o666, uid: 0, gid: 0 },
     ]);
-    expect(findDevices([{ ...device(""), path: null }])).toEqual([]);
-    expect(() => findDevices([device("/etc/hostname")])).toThrow("not a device node");
+    expect(await findDevices([{ ...device(""), path: null }])).toEqual([]);
+    const refused = findDevices([device("/etc/hostname")]);
+    await expect(refused).rejects.toThrow("not a device node");
+  });
+
+  test("are not looked for everywhere", async () => {
+    const folder = mkdtempSync("/dev/shm/hfo-");
+    try {
+      for (let count = 0; count < 5_000; count++) writeFileSync(join(folder, String(count)), "");
+      const refused = findDevices([device(folder)]);
+      await expect(refused).rejects.toThrow("too many files are in it");
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 });

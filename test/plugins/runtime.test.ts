@@ -224,6 +224,9 @@ describe("a plugin that does not come up", () => {
       "connect: no such file or directory: it has ended (exit status 4); its last words: cannot " +
         "start: EXIT_AT_START=4",
     );
+    // What an earlier life has written is none of them.
+    const again = await failureOf(runtime.start(request, operation));
+    expect(again.message).toEndWith("; its last words: cannot start: EXIT_AT_START=4");
     expect(tracesOf(bench, request.id)).toEqual([]);
     const devices = [{ name: "", description: "", settable: null, path: "/dev/nothere" }];
     const settings = { ...request.settings, devices };

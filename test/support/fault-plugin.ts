@@ -11,10 +11,12 @@ import { join } from "node:path";
  * each 20 ms. "flood": no end of bytes, "flood_head": no end of headers. "cut": half of the answer.
  * "refuse": status 500 with an `Err`. "page": status 502 with a text. "not_http": other bytes.
  * "empty": `{}`. "no_json", "no_object", "wrong_types", "wrong_time", "other_name": lies in JSON.
- * Or a text as `Err`, an answer of your own, or the right answer after a while.
+ * Or a text as `Err`, an answer of your own, the right answer after a while, or "mute": what is
+ * asked for is done, and nothing is said.
  */
 export type Misbehaviour =
   | (typeof misbehaviours)[number]
+  | "mute"
   | { readonly err: string }
   | { readonly answer: unknown }
   | { readonly delayMs: number };
@@ -55,6 +57,8 @@ export interface FaultPlugin extends AsyncDisposable {
   misbehave(call: string, how: Misbehaviour | undefined): void;
   /** The IDs of those that have the volume mounted, as this life of the plugin counts them. */
   mountsOf(volume: string): readonly string[];
+  /** Ends every connection: whoever waits for an answer gets none. */
+  hangUp(): void;
   /** Ends as a killed process does: its socket file stays, and nobody listens. */
   die(): Promise<void>;
 }
@@ -87,7 +91,8 @@ export async function startFaultPlugin(
     readRequests(socket, (request) => {
       requests.push(request);
       const how = orders.get(request.call) ?? orders.get("*");
-      const isDone = how === undefined || (typeof how === "object" && "delayMs" in how);
+      const isLate = typeof how === "object" && "delayMs" in how;
+      const isDone = how === undefined || how === "mute" || isLate;
       void reply(socket, { answer: isDone ? volumes.answer(request) : {}, how });
     });
   });
@@ -109,6 +114,9 @@ export async function startFaultPlugin(
       else orders.set(call, how);
     },
     mountsOf: (volume) => volumes.mountsOf(volume),
+    hangUp() {
+      for (const socket of connections) socket.destroy();
+    },
     async die() {
       await close();
       await leaveDeadSocket(socketPath);
@@ -232,6 +240,7 @@ async function reply(
   const head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n";
   switch (how) {
     case "hang":
+    case "mute":
       return;
     case "crash":
       socket.destroy();

@@ -60,6 +60,8 @@ export interface FaultRegistry extends AsyncDisposable {
   addBlob(bytes: Uint8Array): string;
   /** For the next `times` requests (all, when it says none) whose `METHOD path` matches. */
   misbehave(which: RegExp, fault: Fault, times?: number): void;
+  /** Takes all of that back, and ends what hangs. */
+  behave(): void;
 }
 
 interface Stored {
@@ -84,6 +86,10 @@ export async function startFaultRegistry(): Promise<FaultRegistry> {
     addBlob: (bytes) => registry.addBlob(bytes),
     misbehave: (which, fault, times = Number.POSITIVE_INFINITY) => {
       registry.faults.push({ which, fault, times });
+    },
+    behave: () => {
+      registry.faults.length = 0;
+      registry.end();
     },
     [Symbol.asyncDispose]: async () => {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));

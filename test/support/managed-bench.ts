@@ -44,6 +44,7 @@ export const benchImages: Readonly<Record<string, BenchImage>> = {
   v1: { layer: "one" },
   v2: { layer: "two", config: { description: "v2" } },
   broken: { layer: "broken", config: { description: "broken" }, isBroken: true },
+  vast: { layer: "vast", config: { env: Array.from({ length: 100_000 }, () => ({})) } },
   greedy: {
     layer: "greedy",
     config: { linux: { capabilities: ["CAP_SYS_ADMIN", "CAP_NET_ADMIN"] } },
@@ -128,13 +129,13 @@ export class ManagedBench {
 
   #images(store: BlobStore): ManagedParts["images"] {
     return {
-      login: async () => undefined,
       resolve: async (reference) => imageOf(reference),
       download: async ({ reference, layers }) => {
         await this.onDownload();
         await store.put(Buffer.from(benchImage(reference).layer));
         return layers.map(({ digest }) => ({ digest, path: store.path(digest) }));
       },
+      login: async () => ({ identityToken: "" }),
       push: async (_reference, { manifest }) => ({
         digest: digestOf(manifest),
         size: manifest.length,
@@ -160,6 +161,11 @@ export class ManagedBench {
         await this.onRuntimeCall("stop");
         this.running.delete(id);
         changed(id);
+      },
+      resume: async (request) => {
+        await this.onRuntimeCall("resume");
+        this.running.set(request.id, request);
+        changed(request.id);
       },
       adopt: async (requests) => {
         await this.onRuntimeCall("adopt");

@@ -199,8 +199,11 @@ export class MemoryPlugins {
         this.#listeners.add(listener);
         return () => void this.#listeners.delete(listener);
       },
-      release: (plugin, volume, holder) => void this.released.push(`${plugin} ${volume} ${holder}`),
+      release: async (plugin, volume, holder) => {
+        this.released.push(`${plugin} ${volume} ${holder}`);
+      },
       lookAgain: async () => this.lookAgain(),
+      counted: () => [],
     };
   }
 
@@ -221,13 +224,16 @@ export class MemoryPlugins {
     return {
       list: () => [...this.#installed.values()],
       find: (text) => this.#find(text),
-      login: async () => undefined,
       privileges: async () => [],
       pull: (request) => {
         this.install(request.name ?? request.remote);
         const id = this.#find(request.name ?? request.remote).id;
         change(id, { isEnabled: false }, "disabled");
         return pull(id, request);
+      },
+      fetch: async () => {
+        if (this.pullFailure !== undefined) throw this.pullFailure;
+        return { [Symbol.dispose]: () => undefined };
       },
       upgrade: (id, request) => {
         if (this.#byId(id).isEnabled) throw new EngineError("plugin.enabled", "it is enabled");
@@ -239,6 +245,7 @@ export class MemoryPlugins {
         this.become(this.#byId(id).name, "starting");
         return change(id, { isEnabled: true }, "ready");
       },
+      pause: async (id) => change(id, { isEnabled: false }, "disabled"),
       disable: async (id) => change(id, { isEnabled: false }, "disabled"),
       set: async (id, words) => change(id, { settings: { ...noSettings, env: words } }),
       remove: async (id) => {
@@ -250,6 +257,7 @@ export class MemoryPlugins {
         const { id } = this.#find(name);
         return change(id, { isEnabled: false }, "disabled");
       },
+      login: async () => ({ identityToken: "" }),
       push: async () => undefined,
       logs: async () => [],
     };

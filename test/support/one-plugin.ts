@@ -51,8 +51,16 @@ export class OnePlugin {
     },
     enable: async () => this.#put({ isEnabled: true }),
     disable: async () => this.#put({ isEnabled: false }),
-    upgrade: async (_, request) => {
+    pause: async () => this.#put({ isEnabled: false }),
+    fetch: async (request, tell) => {
       this.requests.push(request);
+      if (request.remote !== newerImage) throw new EngineError("registry.not_found", "not found");
+      tell({ status: "Pulling from vp", id: "v2" });
+      await Promise.resolve();
+      checkGranted(request);
+      return { [Symbol.dispose]: () => undefined };
+    },
+    upgrade: async (_, request) => {
       if (request.remote !== newerImage) throw new EngineError("registry.not_found", "not found");
       return { name: this.plugin.name, run: (tell) => this.#run(request, tell) };
     },
@@ -60,10 +68,10 @@ export class OnePlugin {
       [1, 2, 3].slice(-countMax).map((at) => ({ atMs: at, stream: "stderr", text: `line ${at}` })),
   };
 
-  async #run({ granted }: PullRequest, tell: TellProgress): Promise<ManagedPlugin> {
+  async #run(request: PullRequest, tell: TellProgress): Promise<ManagedPlugin> {
     tell({ status: "Pulling from vp", id: "v2" });
     await Promise.resolve();
-    if (granted.length !== 1) throw new EngineError("plugin.privileges", "incorrect privileges");
+    checkGranted(request);
     return this.#put({ reference: newerImage });
   }
 
@@ -71,4 +79,8 @@ export class OnePlugin {
     this.plugin = { ...this.plugin, ...change };
     return this.plugin;
   }
+}
+
+function checkGranted({ granted }: PullRequest): void {
+  if (granted.length !== 1) throw new EngineError("plugin.privileges", "incorrect privileges");
 }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { isPluginUpload } from "../../src/api/docker/plugins.ts";
 import { makeHandler } from "../../src/api/handler.ts";
 import { localLeases } from "../../src/cluster/local-leases.ts";
-import type { Engine } from "../../src/engine/engine.ts";
+import type { ManagedPlugins } from "../../src/core/plugin.ts";
 import { noPlugins } from "../../src/engine/no-plugins.ts";
 import { Plugins } from "../../src/engine/plugins.ts";
 import { HttpServer } from "../../src/http/server.ts";
@@ -28,7 +28,7 @@ export async function startPluginApi(): Promise<PluginApi> {
   const socketPath = join(folder, "api.sock");
   const server = new HttpServer({
     handler: makeHandler({
-      engine: withPlugins(bench, plugins),
+      engine: { ...bench.engine, plugins: pluginsOver(bench, plugins) },
       facts: testFacts,
       operation: () => bench.operation(),
     }),
@@ -50,13 +50,13 @@ export async function startPluginApi(): Promise<PluginApi> {
   };
 }
 
-function withPlugins({ engine, host }: EngineBench, managed: ScriptedPlugins): Engine {
+/** What the engine makes of these plugins; nobody has a volume of them. */
+export function pluginsOver({ engine, host }: EngineBench, managed: ManagedPlugins): Plugins {
   const { state, events, pluginVolumes } = engine;
-  const plugins = new Plugins({
+  return new Plugins({
     ...{ managed, plugins: noPlugins.host, state, events, pluginVolumes },
     leases: localLeases(host),
     guard: { settle: async () => undefined },
     isOfPlugin: () => false,
   });
-  return { ...engine, plugins };
 }

@@ -39,6 +39,7 @@ const variables = [
   "IGNORE_TERM",
   "LOG_LINES",
   "CHILD",
+  "FORK_AT_TERM",
 ];
 
 /** Where the plugin of a kind keeps volumes, as it sees it. */

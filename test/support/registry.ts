@@ -158,10 +158,18 @@ export interface TokenServer extends AsyncDisposable {
   tokenFor(path: string): string;
 }
 
-/** `identityToken` is believed as a refresh token. */
+/**
+ * `identityToken` is believed as a refresh token. `lasts`: it is given to whoever logs in, too, as
+ * by registries that want passwords to be kept by nobody.
+ */
 export async function startTokenServer(
   authority: TestAuthority,
-  known: { readonly username: string; readonly password: string; readonly identityToken: string },
+  known: {
+    readonly username: string;
+    readonly password: string;
+    readonly identityToken: string;
+    readonly lasts?: boolean;
+  },
 ): Promise<TokenServer> {
   const pair = await authority.issue("tokens");
   const names = { service: "test registry", issuer: "test tokens" };
@@ -182,7 +190,12 @@ export async function startTokenServer(
         : authorization === wanted;
     response.writeHead(isKnown ? 200 : 401, { "content-type": "application/json" });
     const refused = { errors: [{ code: "UNAUTHORIZED", message: `no, ${authorization ?? ""}` }] };
-    response.end(JSON.stringify(isKnown ? { access_token: make(scopes) } : refused));
+    const lasting = url.searchParams.get("offline_token") === "true";
+    const given = {
+      access_token: make(scopes),
+      ...(lasting && known.lasts === true ? { refresh_token: known.identityToken } : {}),
+    };
+    response.end(JSON.stringify(isKnown ? given : refused));
   };
   const server = createServer((request, response) => void serve(request, response));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -4,6 +4,7 @@
 import { EngineError } from "../../src/core/errors.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import type {
+  LoginRequest,
   ManagedPlugin,
   ManagedPlugins,
   PluginConfig,
@@ -12,6 +13,7 @@ import type {
   PluginPull,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
 } from "../../src/core/plugin.ts";
 import { canonicalPluginName, parsePluginReference } from "../../src/core/plugin-reference.ts";
 
@@ -92,6 +94,8 @@ export class ScriptedPlugins implements ManagedPlugins {
   readonly images = new Map<string, ScriptedImage>();
   /** What callers said for the registry, in order. */
   readonly calls: RegistryCall[] = [];
+  /** What callers wanted to log in with, in order; only the password "right" is. */
+  readonly logins: LoginRequest[] = [];
   /** How many bytes the uploads had, in order. */
   readonly uploads: number[] = [];
   readonly #plugins = new Map<string, ManagedPlugin>();
@@ -116,12 +120,6 @@ export class ScriptedPlugins implements ManagedPlugins {
   }
 
   /** Of the tests' registry, which believes one password. */
-  async login(server: string, call: RegistryCall): Promise<void> {
-    this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
-    if (call.auth?.password === "right") return;
-    throw new EngineError("registry.denied", `login attempt to ${server} failed`);
-  }
-
   async privileges(remote: string, call: RegistryCall): Promise<readonly PluginPrivilege[]> {
     this.calls.push({ auth: call.auth, metaHeaders: call.metaHeaders });
     return this.#image(remote).privileges;
@@ -135,6 +133,11 @@ export class ScriptedPlugins implements ManagedPlugins {
     const image = this.#image(request.remote);
     const reference = parsePluginReference(request.remote).familiar;
     return this.#pullOf(image, request, name, () => this.#add(name, reference, image.config));
+  }
+
+  async fetch(request: PullRequest): Promise<Disposable> {
+    this.#image(request.remote);
+    return { [Symbol.dispose]: () => undefined };
   }
 
   async upgrade(id: string, request: PullRequest): Promise<PluginPull> {
@@ -161,6 +164,10 @@ export class ScriptedPlugins implements ManagedPlugins {
       );
     }
     return this.#put({ ...before, isEnabled: true });
+  }
+
+  pause(id: string): Promise<ManagedPlugin> {
+    return this.disable(id);
   }
 
   async disable(id: string): Promise<ManagedPlugin> {
@@ -203,6 +210,12 @@ export class ScriptedPlugins implements ManagedPlugins {
     if (bytes === 0) throw new EngineError("plugin.image_invalid", "no rootfs found: EOF");
     this.uploads.push(bytes);
     return this.#add(canonical, "", fullConfig);
+  }
+
+  async login(request: LoginRequest): Promise<RegistryLogin> {
+    this.logins.push(request);
+    if (request.auth?.password === "right") return { identityToken: "a token" };
+    throw new EngineError("registry.denied", "unauthorized: no");
   }
 
   async push(

@@ -6,14 +6,17 @@
 //
 // Environment: DATA (/volumes), SOCKET (plugin.sock), EXIT_AT_START=n (exit status),
 // EXIT_AFTER_MS=n (exit status 3), LISTEN=never, LISTEN_AFTER_MS=n, IGNORE_TERM=1, LOG_LINES=n,
-// CHILD=1 (leaves a child that ignores SIGTERM).
+// CHILD=1 (leaves a child that ignores SIGTERM), FORK_AT_TERM=n (on SIGTERM makes n children that
+// ignore it and make more of them).
 // Options of a volume: crash=CALL and hang=CALL (Mount, Unmount, Remove, Get, Path, List, Create),
-// fail=CALL (answers an error), type=tmpfs (Mount mounts one), size=… of it,
+// fail=CALL (answers an error); of what hangs there is a file `.hangs-VOLUME` in DATA,
+// type=tmpfs (Mount mounts one), size=… of it,
 // sshcmd=USER@HOST:/PATH (Mount runs sshfs, which gets all other options, as vieux/sshfs does),
 // path=symlink (answers a path through an absolute symbolic link to its directory),
 // path=/ANYTHING (answers that), path=@TEXT (answers a link of its own with that target).
 // Beyond the protocol: Test.Read with Name: the text of that file, as the plugin sees it;
-// Test.Exit with Name: ends with that status; Test.Log with Name: writes it, as one line.
+// Test.Exit with Name: ends with that status; Test.Log with Name: writes it, as one line;
+// Test.Mount with Name: mounts a tmpfs there; Test.Mounts with Name: so many of them, in DATA.
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
@@ -390,6 +393,24 @@ static void read_for_test(FILE *out, const char *path) {
   fputc('}', out);
 }
 
+static void mount_for_test(FILE *out, const char *path) {
+  if (mount("tmpfs", path, "tmpfs", 0, "size=1m") != 0) put_error(out, strerror(errno));
+  else fputs("{\"Err\":\"\"}", out);
+}
+
+static void mount_many(FILE *out, int count) {
+  char path[TEXT_MAX];
+  for (int index = 0; index < count; index++) {
+    snprintf(path, sizeof path, "%s/many-%d", data, index);
+    if ((mkdir(path, 0755) != 0 && errno != EEXIST) ||
+        mount("tmpfs", path, "tmpfs", 0, "size=4k") != 0) {
+      put_error(out, strerror(errno));
+      return;
+    }
+  }
+  fputs("{\"Err\":\"\"}", out);
+}
+
 /** crash=, hang= and fail= of the volume: true when the answer has been written. */
 static bool misbehave(FILE *out, const char *call, const struct request *request) {
   char wanted[TEXT_MAX];
@@ -399,6 +420,9 @@ static bool misbehave(FILE *out, const char *call, const struct request *request
     _exit(3);
   }
   if (option_of(name, "hang", wanted) && strcmp(wanted, call) == 0) {
+    char path[TEXT_MAX];
+    snprintf(path, sizeof path, "%s/.hangs-%.255s", data, name);
+    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
     pthread_mutex_unlock(&lock);
     for (;;) pause();
   }
@@ -448,6 +472,8 @@ static void answer(FILE *out, const char *path, struct request *request) {
   if (strcmp(path, "/Plugin.Activate") == 0) fputs("{\"Implements\":[\"VolumeDriver\"]}", out);
   else if (strcmp(path, "/Test.Read") == 0) read_for_test(out, request->name);
   else if (strcmp(path, "/Test.Exit") == 0) _exit(atoi(request->name));
+  else if (strcmp(path, "/Test.Mount") == 0) mount_for_test(out, request->name);
+  else if (strcmp(path, "/Test.Mounts") == 0) mount_many(out, atoi(request->name));
   else if (strcmp(path, "/Test.Log") == 0) {
     fprintf(stderr, "%s\n", request->name);
     fputs("{\"Err\":\"\"}", out);
@@ -514,6 +540,16 @@ static void *exit_later(void *argument) {
 
 static void end_well(int number) {
   (void)number;
+  int count = atoi(setting("FORK_AT_TERM", "0"));
+  for (int child = 0; child < count; child++) {
+    if (fork() != 0) continue;
+    signal(SIGTERM, SIG_IGN);
+    setsid();
+    for (int more = 0; more < 4; more++) {
+      if (fork() == 0) break;
+    }
+    for (;;) pause();
+  }
   _exit(0);
 }
 

@@ -2,7 +2,7 @@
 import type { PluginPrivilege, RegistryAuth, RegistryCall } from "../../core/plugin.ts";
 import { canonicalPluginName } from "../../core/plugin-reference.ts";
 import type { HttpRequest } from "../../http/message.ts";
-import { type GoStruct, readBody, readStructs, textField, textsField } from "./go-json.ts";
+import { type GoStruct, readStructs, textField, textsField } from "./go-json.ts";
 
 const META_PREFIX = "x-meta-";
 /** What is read and thrown away of a refused upload, in bytes; of a longer one the client hears. */
@@ -13,25 +13,6 @@ const privilege: GoStruct = {
   typeName: "types.PluginPrivilege",
   fields: { Name: "string", Description: "string", Value: "[]string" },
 };
-
-const authConfig: GoStruct = {
-  name: "AuthConfig",
-  typeName: "types.AuthConfig",
-  fields: {
-    ...{ username: "string", password: "string", identitytoken: "string", registrytoken: "string" },
-    serveraddress: "string",
-  },
-};
-
-/** What `docker login` says, and for which registry. Throws `request.invalid`. */
-export function registryLogin(request: HttpRequest): {
-  readonly server: string;
-  readonly call: RegistryCall;
-} {
-  const fields = readBody(request, authConfig);
-  const auth = credentials((key) => textField(fields[key]));
-  return { server: textField(fields["serveraddress"]), call: { auth, metaHeaders: [] } };
-}
 
 /** Credentials and headers for the registry. What cannot be read is no credentials, as in moby. */
 export function registryCall(request: HttpRequest): RegistryCall {
@@ -91,14 +72,10 @@ function registryAuth(header: string | undefined): RegistryAuth | undefined {
   }
   if (typeof value !== "object" || value === null) return undefined;
   const given = new Map(Object.entries(value).map(([key, item]) => [key.toLowerCase(), item]));
-  return credentials((key) => {
+  const text = (key: string): string => {
     const item: unknown = given.get(key);
     return typeof item === "string" ? item : "";
-  });
-}
-
-/** undefined: it says none. */
-function credentials(text: (key: string) => string): RegistryAuth | undefined {
+  };
   const [username, password] = [text("username"), text("password")];
   const [identityToken, registryToken] = [text("identitytoken"), text("registrytoken")];
   const auth = {

@@ -244,18 +244,6 @@ describe("a pull", () => {
   });
 });
 
-test("a login is asked of its registry, and told as Docker does", async () => {
-  await using api = await started();
-  const login = { username: "kim", password: "right", serveraddress: "r.io" };
-  const { status, body } = await send(api, "POST /auth", JSON.stringify(login));
-  expect([status, body]).toEqual([200, '{"IdentityToken":"","Status":"Login Succeeded"}\n']);
-  expect(api.plugins.calls).toEqual([
-    { auth: { username: "kim", password: "right" }, metaHeaders: [] },
-  ]);
-  const wrong = await send(api, "POST /auth", JSON.stringify({ ...login, password: "wrong" }));
-  expect(said(wrong)).toEqual([500, "login attempt to r.io failed"]);
-});
-
 describe("privileges", () => {
   test("are told in Docker's form; none are null, and no registry is an error", async () => {
     await using api = await started();

@@ -8,7 +8,7 @@ import { followEvents } from "./events.ts";
 import { otherEngine } from "./other-engine.ts";
 import { answerOfPlugins, refusalOfPull } from "./plugins.ts";
 import { percentDecode } from "./query.ts";
-import { checkLogin, diskUsage, info, ping, pingHead, version } from "./system.ts";
+import { auth, diskUsage, info, ping, pingHead, version } from "./system.ts";
 import { type ApiVersion, splitVersion } from "./version.ts";
 import {
   createVolume,
@@ -38,7 +38,7 @@ export function makeDockerApi(api: ApiParts): ApiFace {
     "HEAD /_ping": () => pingHead(parts),
     "GET /version": () => version(parts),
     "GET /info": () => info(parts),
-    "POST /auth": (context) => checkLogin(parts, context),
+    "POST /auth": (context) => auth(parts, context),
     "GET /events": (context) => followEvents(parts, context),
     "GET /system/df": (context, apiVersion) => diskUsage(parts, context, apiVersion),
     "GET /volumes": (context) => listVolumes(parts, context),

@@ -1,8 +1,10 @@
-// Docker's routes about the engine itself: version, info, df.
-import { expect, test } from "bun:test";
+// Docker's routes about the engine itself: version, info, df, credentials.
+import { describe, expect, test } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { exchange } from "../../../test/docker/wire.ts";
 import { startedApi } from "../../../test/support/api-bench.ts";
+import { type PluginApi, startPluginApi } from "../../../test/support/plugin-api.ts";
 
 test("version says who we are and which versions we speak", async () => {
   await using api = await startedApi();
@@ -53,4 +55,37 @@ test("df has volumes with sizes, and the other sections as they are asked for", 
   expect([unknown.status, unknown.json]).toEqual([400, { message: "unknown object type: bogus" }]);
   expect((await api.send("GET", "/v1.41/system/df?type=bogus")).status).toBe(200);
   expect((await api.send("GET", "/system/df?type=__proto__")).status).toBe(400);
+});
+
+describe("POST /auth", () => {
+  const login = (api: PluginApi, body: unknown) =>
+    exchange(api.socketPath, {
+      method: "POST",
+      path: "/v1.41/auth",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+
+  test("asks the registry, and says what it gave", async () => {
+    await using api = await startPluginApi();
+    const given = { username: "u", Password: "right", email: "e", serveraddress: "r.io" };
+    const { status, body } = await login(api, given);
+    expect([status, body]).toEqual([
+      200,
+      '{"IdentityToken":"a token","Status":"Login Succeeded"}\n',
+    ]);
+    expect(api.plugins.logins).toEqual([
+      { server: "r.io", auth: { username: "u", password: "right", identityToken: "" } },
+    ]);
+  });
+
+  test("is a 401 with the registry's words where it refuses, and shows no password", async () => {
+    await using api = await startPluginApi();
+    const { status, body } = await login(api, { username: "u", password: "hunter2" });
+    expect([status, body]).toEqual([401, '{"message":"unauthorized: no"}\n']);
+    const mistaken = await login(api, { username: "u", password: ["hunter2"] });
+    expect(mistaken.status).toBe(400);
+    expect(mistaken.body).toContain("AuthConfig.password of type string");
+    expect(mistaken.body).not.toContain("hunter2");
+  });
 });

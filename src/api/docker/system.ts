@@ -5,8 +5,8 @@ import type { HttpResponse } from "../../http/message.ts";
 import { API_VERSION, API_VERSION_MIN, type DaemonFacts } from "../facts.ts";
 import type { RouteContext } from "../handler.ts";
 import { warnings } from "../warnings.ts";
-import { type DockerHeaders, jsonAnswer, textAnswer } from "./answers.ts";
-import { registryLogin } from "./plugin-requests.ts";
+import { type DockerHeaders, jsonAnswer, messageAnswer, textAnswer } from "./answers.ts";
+import { type GoStruct, readBody, textField } from "./go-json.ts";
 import { parseQuery } from "./query.ts";
 import { type ApiVersion, atLeast } from "./version.ts";
 import { volumeUsageJson } from "./wire.ts";
@@ -131,12 +131,41 @@ async function usageJson(parts: SystemRouteParts, context: RouteContext): Promis
   return usages.map(volumeUsageJson).join(",");
 }
 
-/** POST /auth: what `docker login` asks before it keeps credentials for later pulls and pushes. */
-export async function checkLogin(
-  { engine, headers }: SystemRouteParts,
+const authConfig: GoStruct = {
+  name: "AuthConfig",
+  typeName: "types.AuthConfig",
+  fields: {
+    username: "string",
+    password: "string",
+    auth: "string",
+    email: "string",
+    serveraddress: "string",
+    identitytoken: "string",
+    registrytoken: "string",
+  },
+};
+
+/** POST /auth: the registry is asked, and nothing is kept. */
+export async function auth(
+  parts: SystemRouteParts,
   { request, operation }: RouteContext,
 ): Promise<HttpResponse> {
-  const { server, call } = registryLogin(request);
-  await engine.plugins.login(server, call, operation);
-  return textAnswer(200, headers.json, '{"IdentityToken":"","Status":"Login Succeeded"}');
+  const fields = readBody(request, authConfig);
+  const login = {
+    server: textField(fields["serveraddress"]),
+    auth: {
+      username: textField(fields["username"]),
+      password: textField(fields["password"]),
+      identityToken: textField(fields["identitytoken"]),
+    },
+  };
+  const { json } = parts.headers;
+  try {
+    const { identityToken } = await parts.engine.plugins.login(login, operation);
+    return jsonAnswer(200, json, { IdentityToken: identityToken, Status: "Login Succeeded" });
+  } catch (error) {
+    // Everywhere else a registry's refusal is moby's 500.
+    if (!(error instanceof EngineError) || error.code !== "registry.denied") throw error;
+    return messageAnswer(401, json, error.message);
+  }
 }

@@ -113,7 +113,7 @@ test("what is refused at once has its status, and later the last line has it", a
   expect(odd.json).toMatchObject({ message: 'granted[0] "network": an object is needed' });
   const stream = await api.follow(path, "POST", { body: { remote, granted: [] } });
   expect(JSON.parse((await ended(stream)).at(-1) ?? "")).toMatchObject({
-    error: "incorrect privileges; the version before runs again",
+    error: "incorrect privileges",
     code: "plugin.privileges",
   });
   expect(one.plugin).toMatchObject({ reference: "127.0.0.1:5000/vp:v1", isEnabled: true });

@@ -56,12 +56,15 @@ export function endpointOf(
 }
 
 function stateOf(
-  { isEnabled }: PluginRecord,
+  { isEnabled, isPaused }: PluginRecord,
   { state, sinceMs, reason }: RunState,
   recordSinceMs: number,
 ): Pick<ManagedEndpoint, "state" | "sinceMs" | "reason"> {
   if (state !== "stopped") return { state, sinceMs, reason };
-  if (!isEnabled) return { state: "disabled", sinceMs: recordSinceMs, reason: "" };
+  if (!isEnabled) {
+    const reason = isPaused ? "it was stopped for an upgrade" : "";
+    return { state: "disabled", sinceMs: recordSinceMs, reason };
+  }
   // It is to run and does not: its start is under way or has failed.
   return { state: "restarting", sinceMs: Math.max(sinceMs, recordSinceMs), reason };
 }

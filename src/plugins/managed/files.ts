@@ -43,6 +43,8 @@ export interface Entries {
 /** Paths and changes below `<root>/plugins`. Everything throws `storage.*` and `host.denied`. */
 export class PluginFiles {
   readonly directory: string;
+  /** The highest numbers that were given to versions, by the directories of their plugins. */
+  readonly #numbers = new Map<string, number>();
 
   /** `directory` is absolute, without links and without a trailing slash. */
   constructor(directory: string) {
@@ -105,13 +107,18 @@ export class PluginFiles {
     return staging;
   }
 
-  /** Makes an empty directory for a version that is to be unpacked; returns its name. */
+  /**
+   * Makes an empty directory for a version that is to be unpacked; returns its name. No name comes
+   * twice in this life: somebody may still be removing what had it (see `Leftovers`).
+   */
   makeRootfs(pluginDirectory: string): string {
     return doing(`making a directory in ${pluginDirectory}`, () => {
       const taken = fs.readdirSync(pluginDirectory).filter(isRootfsName);
-      const last = Math.max(0, ...taken.map((name) => Number(name.split("-")[1] ?? 1)));
+      const numbers = taken.map((name) => Number(name.split("-")[1] ?? 1));
+      const last = Math.max(this.#numbers.get(pluginDirectory) ?? 0, ...numbers);
       const name = last === 0 ? FIRST_ROOTFS : `${FIRST_ROOTFS}-${last + 1}`;
       fs.mkdirSync(`${pluginDirectory}/${name}`, { mode: INSIDE_MODE });
+      if (last > 0) this.#numbers.set(pluginDirectory, last + 1);
       return name;
     });
   }
@@ -124,14 +131,19 @@ export class PluginFiles {
     await syncDirectory(this.directory);
   }
 
-  /** Replaces a record, or writes the first one; durable when it returns. */
+  /**
+   * Replaces a record, or writes the first one; durable when it returns. Throws
+   * `plugin.config_invalid` for one that could not be read again.
+   */
   async write(pluginDirectory: string, record: PluginRecord): Promise<void> {
     const file = `${pluginDirectory}/${NEW_RECORD}`;
+    const text = renderRecord(record);
+    refuseUnreadable(text);
     try {
       fs.rmSync(file, { force: true });
       const descriptor = fs.openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, RECORD_MODE);
       try {
-        fs.writeFileSync(descriptor, renderRecord(record));
+        fs.writeFileSync(descriptor, text);
         await sync(descriptor);
       } finally {
         fs.closeSync(descriptor);
@@ -182,6 +194,15 @@ export class PluginFiles {
       return bsize * bavail;
     });
   }
+}
+
+/** The next start would put the plugin aside as damaged, with its data. */
+function refuseUnreadable(text: string): void {
+  if (Buffer.byteLength(text) <= RECORD_BYTES_MAX) return;
+  throw new EngineError(
+    "plugin.config_invalid",
+    `the config and the settings of a plugin have at most ${RECORD_BYTES_MAX} bytes, written out`,
+  );
 }
 
 function doing<T>(what: string, work: () => T): T {

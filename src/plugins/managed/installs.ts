@@ -86,6 +86,29 @@ export async function beginInstall(
   };
 }
 
+/** `ManagedPlugins.fetch`. */
+export async function fetchAhead(
+  shop: Workshop,
+  request: PullRequest,
+  tell: TellProgress,
+  operation: Operation,
+): Promise<Disposable> {
+  const building = shop.table.building();
+  const end = () => {
+    building[Symbol.dispose]();
+    collectBlobs(shop);
+  };
+  try {
+    const { image, config } = await findImage(shop, request, operation);
+    checkGranted(privilegesOf(config), request.granted);
+    await shop.images.download(image, request, tell, operation);
+    return { [Symbol.dispose]: end };
+  } catch (error) {
+    end();
+    throw error;
+  }
+}
+
 /** The name given, else that of the remote, without the digest that a plugin's name never has. */
 function localName({ name, remote }: PullRequest): string {
   if (name !== undefined && name !== "") return newPluginName(name);
@@ -162,6 +185,7 @@ async function build(
       id: host.randomHex(ID_BYTES),
       name,
       isEnabled: false,
+      isPaused: false,
       installedAtMs: host.nowMs(),
       version,
       settings: initialSettings(version.config),

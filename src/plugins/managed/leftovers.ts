@@ -43,6 +43,7 @@ export class Leftovers {
   async destroy(directories: readonly string[]): Promise<void> {
     for (const directory of directories) {
       const failure = await this.#try(directory);
+      if (failure === undefined) this.#staying.delete(directory);
       if (failure === undefined || this.#stopping.signal.aborted) continue;
       const { code, message: error } = failure;
       const { log } = this.#parts.operation();

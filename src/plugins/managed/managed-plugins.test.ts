@@ -98,11 +98,25 @@ test("of two installs of one name at once exactly one wins", async () => {
   ]);
   expect(results.map(({ status }) => status).sort()).toEqual(["fulfilled", "rejected"]);
   const lost = results.find((each) => each.status === "rejected");
-  expect(lost?.reason).toEqual(coded("plugin.exists", "plugin vp:latest already exists"));
+  expect(lost?.reason).toEqual(coded("plugin.exists", "plugin vp:latest is being installed"));
   expect(plugins.list()).toHaveLength(1);
   expect(entries()).toHaveLength(2);
   expect(blobs()).toHaveLength(3);
   await expect(bench.install(plugins)).rejects.toThrow(coded("plugin.exists"));
+});
+
+test("what was fetched ahead stays until it is let go of, and is refused like a pull", async () => {
+  const lines: PluginProgress[] = [];
+  const tell = (line: PluginProgress) => void lines.push(line);
+  const wrong = { ...bench.request("v2"), granted: [] };
+  await expect(plugins.fetch(wrong, tell, operation())).rejects.toThrow("incorrect privileges");
+  const kept = await plugins.fetch(bench.request("v2"), tell, operation());
+  const [layer] = blobs();
+  expect(layer).toBeDefined();
+  await bench.install(plugins, "v1");
+  expect(blobs()).toContain(layer ?? "");
+  kept[Symbol.dispose]();
+  expect(blobs()).not.toContain(layer ?? "");
 });
 
 test("blobs of an installation stay while another one ends", async () => {
@@ -337,4 +351,23 @@ whenPossible(["root", "mount"], "nothing is deleted through a mount", async () =
     otherwise: () => `what was left is still there: ${entries()}`,
   });
   expect(readFileSync(join(outside, "data"), "utf8")).toBe("kept");
+});
+
+test("the directory of a version that went does not come again", async () => {
+  const { id } = await bench.install(plugins, "v1");
+  await upgrade(id, "broken");
+  await expect(plugins.enable(id, operation())).rejects.toThrow("is back");
+  await upgrade(id, "v2");
+  const names = readdirSync(join(bench.directory, id)).filter((name) => name.startsWith("rootfs"));
+  expect(names.sort()).toEqual(["rootfs", "rootfs-3"]);
+});
+
+test("a plugin whose record could not be read again is refused", async () => {
+  const { id } = await bench.install(plugins, "v1");
+  // Little in the image, much when what Go leaves empty has been filled in.
+  const pull = await plugins.upgrade(id, bench.request("vast"), operation());
+  const refused = coded("plugin.config_invalid");
+  await expect(pull.run(() => undefined, operation())).rejects.toThrow(refused);
+  const again = await bench.open();
+  expect(again.list()).toMatchObject([{ id, reference: "registry.test/vp:v1" }]);
 });

@@ -6,10 +6,11 @@
 //          for is ended, and the plugin is disabled as before
 // disable  the record says so first, then the process is ended, or else by the next start
 // remove   the record goes first, then the process, then the files: the next start goes on
-// upgrade  see upgrades.ts
+// upgrade  see upgrades.ts and resume.ts
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {
+  LoginRequest,
   ManagedEndpoint,
   ManagedEndpoints,
   ManagedPlugin,
@@ -20,16 +21,23 @@ import type {
   PluginPull,
   PullRequest,
   RegistryCall,
+  RegistryLogin,
   TellProgress,
 } from "../../core/plugin.ts";
 import { parsePluginReference } from "../../core/plugin-reference.ts";
-import { registryNamed } from "../registry/addresses.ts";
 import { endpointOf, isVolumeDriver, runRequestOf } from "./endpoints.ts";
 import { PluginFiles } from "./files.ts";
-import { askedPrivileges, beginInstall, collectBlobs, createPlugin } from "./installs.ts";
+import {
+  askedPrivileges,
+  beginInstall,
+  collectBlobs,
+  createPlugin,
+  fetchAhead,
+} from "./installs.ts";
 import { Leftovers } from "./leftovers.ts";
 import type { ManagedParts, Workshop } from "./parts.ts";
 import { type PluginRecord, pluginOf } from "./record.ts";
+import { resumePaused } from "./resume.ts";
 import { applySettings } from "./settings.ts";
 import { PluginTable } from "./table.ts";
 import { beginUpgrade, startFailure, tidyVersions } from "./upgrades.ts";
@@ -43,6 +51,8 @@ export interface RunningPlugins extends ManagedPlugins, ManagedEndpoints {
    * crashes have left. Plugins that do not start are tried again by the runtime.
    */
   start(operation: Operation): Promise<void>;
+  /** Ends what waits for registries and uploads, and each such call that comes from now on. */
+  endTransfers(): void;
   /** Ends all plugins but these; what is called afterwards is refused. */
   stop(keep: ReadonlySet<PluginId>): Promise<void>;
 }
@@ -66,6 +76,8 @@ class InstalledPlugins implements RunningPlugins {
   readonly #shop: Workshop;
   readonly #unfollow: () => void;
   readonly #stopping = new AbortController();
+  /** Ends what waits for registries and uploads. */
+  readonly #closing = new AbortController();
   /** Resolves when what the last life left has been taken over. */
   #adopted: Promise<unknown> = Promise.resolve();
 
@@ -86,10 +98,15 @@ class InstalledPlugins implements RunningPlugins {
     await adopting;
     // What a removed plugin has left may have been in use by its process until now.
     await leftovers.destroy(left);
+    await resumePaused(this.#shop, operation);
     for (const { id } of table.records()) {
       await table.locked(id, operation, () => tidyVersions(this.#shop, id));
     }
     collectBlobs(this.#shop);
+  }
+
+  endTransfers(): void {
+    this.#closing.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
   }
 
   async stop(keep: ReadonlySet<PluginId>): Promise<void> {
@@ -107,21 +124,23 @@ class InstalledPlugins implements RunningPlugins {
     return pluginOf(this.#shop.table.find(text));
   }
 
-  async login(server: string, call: RegistryCall, operation: Operation): Promise<void> {
-    await this.#shop.images.login(registryNamed(server), call, operation);
-  }
-
   async privileges(
     remote: string,
     call: RegistryCall,
     operation: Operation,
   ): Promise<readonly PluginPrivilege[]> {
-    return await askedPrivileges(this.#shop, remote, call, operation);
+    return await askedPrivileges(this.#shop, remote, call, this.#endable(operation));
   }
 
   async pull(request: PullRequest, operation: Operation): Promise<PluginPull> {
     this.#refuseStopping();
-    return await beginInstall(this.#shop, request, operation);
+    const { name, run } = await beginInstall(this.#shop, request, this.#endable(operation));
+    return { name, run: (tell, runOperation) => run(tell, this.#endable(runOperation)) };
+  }
+
+  async fetch(request: PullRequest, tell: TellProgress, operation: Operation): Promise<Disposable> {
+    this.#refuseStopping();
+    return await fetchAhead(this.#shop, request, tell, this.#endable(operation));
   }
 
   async upgrade(id: PluginId, request: PullRequest, operation: Operation): Promise<PluginPull> {
@@ -135,7 +154,7 @@ class InstalledPlugins implements RunningPlugins {
     operation: Operation,
   ): Promise<ManagedPlugin> {
     this.#refuseStopping();
-    return await createPlugin(this.#shop, name, context, operation);
+    return await createPlugin(this.#shop, name, context, this.#endable(operation));
   }
 
   enable(id: PluginId, operation: Operation): Promise<ManagedPlugin> {
@@ -150,7 +169,7 @@ class InstalledPlugins implements RunningPlugins {
       } catch (thrown) {
         throw await startFailure(this.#shop, record, thrown);
       }
-      const enabled = { ...record, isEnabled: true, previous: null };
+      const enabled = { ...record, isEnabled: true, isPaused: false, previous: null };
       try {
         await table.put(enabled);
       } catch (error) {
@@ -163,12 +182,25 @@ class InstalledPlugins implements RunningPlugins {
   }
 
   disable(id: PluginId, operation: Operation): Promise<ManagedPlugin> {
+    return this.#stop(id, operation, { isPaused: false });
+  }
+
+  pause(id: PluginId, operation: Operation): Promise<ManagedPlugin> {
+    return this.#stop(id, operation, { isPaused: true });
+  }
+
+  #stop(
+    id: PluginId,
+    operation: Operation,
+    how: { readonly isPaused: boolean },
+  ): Promise<ManagedPlugin> {
     return this.#change(id, operation, async (record) => {
-      if (!record.isEnabled) {
+      // Whoever disables what an upgrade has paused wants it to stay so.
+      if (!record.isEnabled && (how.isPaused || !record.isPaused)) {
         const text = `plugin is already disabled: plugin ${record.name} found but disabled`;
         throw new EngineError("plugin.disabled", text);
       }
-      const disabled = { ...record, isEnabled: false };
+      const disabled = { ...record, isEnabled: false, ...how };
       await this.#shop.table.put(disabled);
       // From here on it is done, whoever gives up waiting: a process that does not end is told of.
       await this.#end(record);
@@ -210,6 +242,10 @@ class InstalledPlugins implements RunningPlugins {
     });
   }
 
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    return this.#shop.images.login(request, operation);
+  }
+
   async push(
     id: PluginId,
     call: RegistryCall,
@@ -219,7 +255,8 @@ class InstalledPlugins implements RunningPlugins {
     const { images, store, table } = this.#shop;
     const { name, version } = table.get(id);
     const image = { ...version, manifest: await store.read(version.digest) };
-    await images.push(parsePluginReference(name), image, call, tell, operation);
+    const reference = parsePluginReference(name);
+    await images.push(reference, image, call, tell, this.#endable(operation));
   }
 
   async logs(id: PluginId, countMax: number): Promise<readonly PluginLogLine[]> {
@@ -265,6 +302,12 @@ class InstalledPlugins implements RunningPlugins {
       const { code, message } = toEngineError(thrown);
       log.warn("the process of a plugin has not ended", { plugin: name, code, error: message });
     }
+  }
+
+  /** Of a transfer, which is not waited for at the end: nobody is told that it was done. */
+  #endable(operation: Operation): Operation {
+    const signal = AbortSignal.any([operation.signal, this.#closing.signal]);
+    return { ...operation, signal };
   }
 
   #refuseStopping(): void {

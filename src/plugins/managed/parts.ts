@@ -18,7 +18,7 @@ export interface ManagedParts {
   >;
   readonly runtime: Pick<
     PluginRuntime,
-    "start" | "stop" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
+    "start" | "stop" | "resume" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
   >;
   readonly host: Host;
   /** Gives memory back that a download has left behind. It takes a moment. */

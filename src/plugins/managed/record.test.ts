@@ -30,6 +30,7 @@ const record: PluginRecord = {
   id,
   name: "myvp:latest",
   isEnabled: true,
+  isPaused: false,
   installedAtMs: 1_795_336_749_000,
   version,
   settings: initialSettings(config),

@@ -49,6 +49,8 @@ export interface PluginRecord {
   readonly id: PluginId;
   readonly name: string;
   readonly isEnabled: boolean;
+  /** Disabled for an upgrade alone: the next start enables it. */
+  readonly isPaused: boolean;
   readonly installedAtMs: number;
   readonly version: PluginVersion;
   readonly settings: PluginSettings;
@@ -90,10 +92,10 @@ export function rootfsNamesOf({ version, previous }: PluginRecord): readonly str
 
 /** The text of the file. */
 export function renderRecord(record: PluginRecord): string {
-  const { id, name, isEnabled, installedAtMs, version, settings, previous } = record;
+  const { id, name, isEnabled, isPaused, installedAtMs, version, settings, previous } = record;
   const file = {
     format: RECORD_FORMAT,
-    ...{ id, name, isEnabled, installedAtMs },
+    ...{ id, name, isEnabled, isPaused, installedAtMs },
     version: renderVersion(version),
     settings: renderSettings(settings),
     previous:
@@ -142,6 +144,7 @@ function recordOf(fields: GoFields, id: PluginId): PluginRecord {
     id,
     name: required(fields, "name"),
     isEnabled: fields.flag("isEnabled"),
+    isPaused: fields.flag("isPaused"),
     installedAtMs: numberOf(fields, "installedAtMs"),
     version: versionOf(fields.object("version", "version")),
     settings: settingsOf(fields.object("settings", "settings")),

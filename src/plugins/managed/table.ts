@@ -95,7 +95,10 @@ export class PluginTable {
 
   /** Throws `plugin.exists` where a plugin has the name, or is being installed with it. */
   checkFree(name: string): void {
-    if (this.#named(name) !== undefined || this.#reserved.has(name)) throw nameTaken(name);
+    if (this.#named(name) !== undefined) throw nameTaken(name);
+    if (!this.#reserved.has(name)) return;
+    const text = `plugin ${name} is being installed`;
+    throw new EngineError("plugin.exists", text, { details: { name } });
   }
 
   /** Keeps a name for an installation. Throws `plugin.exists`. */

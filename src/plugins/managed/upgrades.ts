@@ -3,7 +3,8 @@
 //
 // plugin.json names both from the upgrade on. When the new version has started, one write enables
 // it and forgets the old one; when it has not, one write puts the old one back. A crash before
-// either leaves the plugin disabled, with both: the next enable decides.
+// either leaves the plugin disabled, with both: the next enable decides, or the next start where
+// the upgrade had stopped it (resume.ts).
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Operation } from "../../core/operation.ts";
 import type {

@@ -2,6 +2,7 @@
 import { readFile } from "node:fs/promises";
 import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
+import { openPlainSocket } from "./plain-socket.ts";
 
 /** Files are read at each connection: certificates are renewed while the daemon runs. */
 export interface TlsFiles {
@@ -12,7 +13,12 @@ export interface TlsFiles {
 }
 
 export type PluginAddress =
-  | { readonly kind: "unix"; readonly path: string }
+  | {
+      readonly kind: "unix";
+      readonly path: string;
+      /** Whoever listens there may have put anything in its place: see `openPlainSocket`. */
+      readonly isPlain?: boolean;
+    }
   | { readonly kind: "tcp"; readonly host: string; readonly port: number }
   | {
       readonly kind: "tls";
@@ -71,11 +77,13 @@ export function hostHeader(address: PluginAddress): string {
 export async function connectTo(address: PluginAddress, signal: AbortSignal): Promise<Socket> {
   const secrets = address.kind === "tls" ? await readSecrets(address.tls) : {};
   signal.throwIfAborted();
+  const isPlain = address.kind === "unix" && address.isPlain === true;
+  using plain = isPlain ? openPlainSocket(address.path) : undefined;
   const { promise, resolve, reject } = Promise.withResolvers<Socket>();
   const abort = () => reject(signal.reason);
   signal.addEventListener("abort", abort, { once: true });
   // Nothing may be awaited before the listeners are there: a refusal comes in the next tick.
-  const socket = openSocket(address, secrets);
+  const socket = openSocket(plain === undefined ? address : { kind: "unix", ...plain }, secrets);
   socket.on("error", reject);
   socket.once("close", () => reject(new Error("the connection was closed")));
   socket.once(address.kind === "tls" ? "secureConnect" : "connect", () => resolve(socket));

@@ -11,6 +11,8 @@ export interface HttpAnswer {
 
 /** Of the status line with all headers, and of a line between chunks. */
 const HEAD_BYTES_MAX = 64 * 1024;
+/** Of all that comes, for each byte that a body may have: chunks may be small, not endless. */
+const RAW_SHARE_MAX = 8;
 const FIRST_CAPACITY = 4 * 1024;
 const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
@@ -37,6 +39,7 @@ export class AnswerReader {
   #stage: Stage = { kind: "head" };
   #status = 0;
   #isOpen = false;
+  #rawBytes = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
@@ -50,6 +53,10 @@ export class AnswerReader {
 
   /** Returns the answer when it is complete. Throws `plugin.failed` for what is none. */
   push(bytes: Uint8Array): HttpAnswer | undefined {
+    this.#rawBytes += bytes.length;
+    if (this.#rawBytes > RAW_SHARE_MAX * this.#bytesMax + HEAD_BYTES_MAX) {
+      throw badAnswer("the answer has next to nothing in it, and no end");
+    }
     let left = bytes;
     while (left.length > 0) {
       const { taken, isDone } = this.#take(left);

@@ -8,6 +8,7 @@ import { testOperation } from "../../../test/support/operation.ts";
 import { sourceRoot } from "../../../tools/source-root.ts";
 import { EngineError, toEngineError } from "../../core/errors.ts";
 import { connectTo, parsePluginAddress } from "./address.ts";
+import { AnswerReader } from "./answer-reader.ts";
 import { PluginClient } from "./client.ts";
 import type { JsonObject } from "./fields.ts";
 import { LISTED_COUNT_MAX, readList } from "./list-answer.ts";
@@ -115,6 +116,21 @@ describe("an answer", () => {
     for (const how of ["no_json", "no_object", "not_http", "flood_head", "flood"] as const) {
       plugin.misbehave("*", how);
       expect([how, (await failure(get())).code]).toEqual([how, "plugin.failed"]);
+    }
+  });
+
+  test("that brings next to nothing and goes on is a failure before its time is over", () => {
+    const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    for (const [head, part] of [
+      ["", "HTTP/1.1 100 Continue\r\n\r\n"],
+      [chunked, `1;${"x".repeat(1_000)}\r\n \r\n`],
+    ] as const) {
+      const reader = new AnswerReader(1_024);
+      reader.push(Buffer.from(head));
+      const pour = () => {
+        for (let count = 0; count < 100_000; count++) reader.push(Buffer.from(part));
+      };
+      expect(pour).toThrow("no end");
     }
   });
 

@@ -10,7 +10,7 @@ import { parseTimeMs } from "./volume-answer.ts";
 /** More volumes than that are no list of volumes. */
 export const LISTED_COUNT_MAX = 200_000;
 /** Of one volume, and of all that is beside the list, in bytes. */
-const PART_BYTES_MAX = 4 * 1024 * 1024;
+const PART_BYTES_MAX = 512 * 1024;
 /** How many bytes are looked at between two looks at the clock. */
 const SLICE_BYTES = 16 * 1024;
 

@@ -55,11 +55,19 @@ export function readVolume(answer: JsonObject, name: string): AnsweredVolume | u
   };
 }
 
+/** Linux's PATH_MAX: no call takes a longer one. */
+const PATH_BYTES_MAX = 4096;
+
+/** Whether it is an absolute path, as far as that can be seen. */
+export function isPath(text: string): boolean {
+  return text.startsWith("/") && !text.includes("\0") && Buffer.byteLength(text) < PATH_BYTES_MAX;
+}
+
 /** Where the data is, by the plugin's own file system. Throws `plugin.failed` for no such path. */
 export function readMountpoint(answer: JsonObject): string {
   const path = textField(answer, "Mountpoint");
   if (path === "") throw badAnswer("Mountpoint in the answer is empty");
-  if (!path.startsWith("/") || path.includes("\0")) {
+  if (!isPath(path)) {
     throw badAnswer(`Mountpoint in the answer is no absolute path: ${path.slice(0, 255)}`);
   }
   return path;

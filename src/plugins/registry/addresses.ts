@@ -33,18 +33,6 @@ export function addressesOf(
   return host === HUB ? [...settings.mirrors.map(mirrorOf), original] : [original];
 }
 
-/**
- * The registry that somebody logs in at, as they say it: `HOST[:PORT]`, a URL, or "" for Docker
- * Hub. Throws `request.invalid`.
- */
-export function registryNamed(text: string): string {
-  const host = text.replace(/^https?:\/\//i, "").replace(/\/.*$/s, "");
-  if (host === "" || /^(?:(?:index|registry-1)\.)?docker\.io$/i.test(host)) return HUB;
-  const isHost = /^(?:[a-z\d.-]+|\[[a-f\d:]+\])(?::\d{1,5})?$/i.test(host);
-  if (isHost && URL.canParse(`https://${host}`)) return host;
-  throw new EngineError("request.invalid", "unable to parse server address: it is no host name");
-}
-
 /** Where the repository itself is; what is pushed goes nowhere else. */
 export function originalOf(host: string, settings: RegistrySettings): RegistryAddress {
   const server = host === HUB ? HUB_SERVER : host;

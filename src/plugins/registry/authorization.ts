@@ -21,8 +21,8 @@ export interface TokenRequest {
 
 export interface AuthorizerParts {
   readonly auth: RegistryAuth | undefined;
-  /** What is going to be done: `repository(plugin):vieux/sshfs:pull`; "": nothing. */
-  readonly scope: string;
+  /** What is going to be done: `repository(plugin):vieux/sshfs:pull`; undefined: a login alone. */
+  readonly scope: string | undefined;
   /** Whether a realm may be asked, by where it is. */
   readonly isAllowed: (realm: URL) => boolean;
   readonly ask: (request: TokenRequest) => Promise<Answer>;
@@ -39,7 +39,7 @@ export class Authorizer {
   readonly #parts: AuthorizerParts;
   readonly #user: string | undefined;
   readonly #password: Secret | undefined;
-  readonly #identity: Secret | undefined;
+  #identity: Secret | undefined;
   #header: Secret | undefined;
   #pending: Promise<boolean> | undefined;
 
@@ -59,14 +59,17 @@ export class Authorizer {
     return this.#header;
   }
 
+  /** What a token server gave, or was given, in place of a password. */
+  get identity(): Secret | undefined {
+    return this.#identity;
+  }
+
   /** A text of the registry without what we told it. */
   hide(text: string): string {
-    const bearer = this.#header?.reveal().replace(/^\w+ /, "");
-    const all = [
-      this.#password,
-      this.#identity,
-      bearer === undefined ? bearer : new Secret(bearer),
-    ];
+    // A password may come back as it was sent, too.
+    const sent = [this.#header, this.#basic()].map((header) => header?.reveal());
+    const bare = sent.filter((one) => one !== undefined).map((one) => one.replace(/^\w+ /, ""));
+    const all = [this.#password, this.#identity, ...bare.map((one) => new Secret(one))];
     return withoutSecrets(
       text,
       all.filter((one) => one !== undefined),
@@ -113,8 +116,8 @@ export class Authorizer {
     const realm = this.#realmOf(challenge);
     const service = challenge.parameters.get("service");
     const asked = (challenge.parameters.get("scope") ?? "").split(" ").filter((one) => one !== "");
-    const wanted = [...asked, this.#parts.scope].filter((one) => one !== "");
-    const scopes = [...new Set(wanted)].toSorted();
+    const { scope } = this.#parts;
+    const scopes = [...new Set(scope === undefined ? asked : [...asked, scope])].toSorted();
     const answer =
       this.#identity === undefined
         ? await this.#byGet(realm, service, scopes)
@@ -124,7 +127,10 @@ export class Authorizer {
       throw await refusal(answer, { hide: (text) => this.hide(text), answerMs });
     }
     const bytes = await readWhole(answer, { bytesMax: TOKEN_ANSWER_BYTES_MAX, answerMs });
-    return tokenOf(answer.url, parseJson(bytes));
+    const parsed = parseJson(bytes);
+    const identity = member(parsed, "refresh_token");
+    if (scope === undefined && isGiven(identity)) this.#identity = new Secret(identity);
+    return tokenOf(answer.url, parsed);
   }
 
   #byGet(realm: URL, service: string | undefined, scopes: readonly string[]): Promise<Answer> {
@@ -132,6 +138,10 @@ export class Authorizer {
     if (service !== undefined) url.searchParams.set("service", service);
     for (const scope of scopes) url.searchParams.append("scope", scope);
     if (this.#user !== undefined) url.searchParams.set("account", this.#user);
+    if (this.#parts.scope === undefined) {
+      url.searchParams.set("offline_token", "true");
+      url.searchParams.set("client_id", CLIENT_ID);
+    }
     const authorization = this.#basic();
     return this.#parts.ask({ method: "GET", url, authorization, body: undefined });
   }
@@ -141,7 +151,7 @@ export class Authorizer {
     const form = new URLSearchParams({
       grant_type: "refresh_token",
       client_id: CLIENT_ID,
-      scope: grant.scopes.join(" "),
+      ...(grant.scopes.length === 0 ? {} : { scope: grant.scopes.join(" ") }),
       refresh_token: grant.identity.reveal(),
       ...(grant.service === undefined ? {} : { service: grant.service }),
     });

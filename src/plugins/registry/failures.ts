@@ -70,6 +70,11 @@ export function isPassing(error: unknown): boolean {
   return typeof status === "number" && passingStatuses.has(status);
 }
 
+/** Whether the other side said nothing for as long as it may. */
+export function isSilence(error: unknown): boolean {
+  return failureReason(error) === "silent";
+}
+
 /** The same error with what was being done in front, as Docker puts it. */
 export function whileDoing(doing: string, thrown: unknown): unknown {
   if (!(thrown instanceof EngineError) || thrown.message.startsWith(doing)) return thrown;

@@ -141,8 +141,7 @@ describe("mirrors", () => {
     const session = (host: string, isMirror: boolean) =>
       new RepositorySession({
         address: { host, bases: [`http://${host}`], isMirror },
-        path: "some/plug",
-        actions: "pull",
+        repository: { path: "some/plug", actions: "pull" },
         call: callWith(),
         settings: at.client.settings,
         deadlines: shortDeadlines,

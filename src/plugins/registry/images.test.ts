@@ -116,6 +116,15 @@ describe("a transfer that is cut", () => {
     expect(ranges().at(-1)).toBe("bytes=500000-");
   });
 
+  test("that says nothing is not asked again: that took its time already", async () => {
+    at.registry.add(at.name, [randomBytes(10)]);
+    at.registry.misbehave(/manifests/, { do: "silence" });
+    const error = await at.resolve().catch((thrown: unknown) => thrown);
+    expect(String(error)).toContain("timeout awaiting response");
+    const asked = at.registry.seen.filter(({ path }) => path.includes("/manifests/"));
+    expect(asked).toHaveLength(1);
+  });
+
   test("before its answer is tried again, for a manifest too", async () => {
     at.registry.add(at.name, [randomBytes(10)]);
     at.registry.misbehave(/blobs/, { do: "hang-up" }, 2);

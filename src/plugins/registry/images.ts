@@ -1,8 +1,8 @@
 // Plugins in registries: what one is, its layers on the way here, its blobs on the way there.
-import { EngineError, toEngineError } from "../../core/errors.ts";
+import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
-import type { RegistryCall, TellProgress } from "../../core/plugin.ts";
+import type { LoginRequest, RegistryCall, RegistryLogin, TellProgress } from "../../core/plugin.ts";
 import type { PluginReference } from "../../core/plugin-reference.ts";
 import { type BlobStore, digestOf } from "../store/blobs.ts";
 import {
@@ -24,6 +24,7 @@ import {
   type RegistryDeadlines,
   registryDeadlines,
 } from "./limits.ts";
+import { logIn } from "./login.ts";
 import { acceptedManifestTypes, type Descriptor, parseManifest } from "./manifest.ts";
 import { eachInParallel } from "./parallel.ts";
 import { RepositorySession } from "./session.ts";
@@ -94,26 +95,6 @@ export class Images {
       }
     }
     throw new EngineError("internal.bug", "a registry without an address");
-  }
-
-  /**
-   * Whether a registry, as `registryNamed` gives it, believes what a caller says for it. Throws
-   * `registry.*`, in Docker's words where it does not.
-   */
-  async login(host: string, call: RegistryCall, operation: Operation): Promise<void> {
-    const address = originalOf(host, this.#parts.settings);
-    const session = this.#session({ path: "" }, { address, call, actions: "" });
-    try {
-      const answer = await session.send({ method: "GET", to: "", expected: [200] }, operation);
-      answer.close();
-    } catch (error) {
-      const { code, details } = toEngineError(error);
-      if (code !== "registry.denied" || call.auth === undefined) throw error;
-      const base = `http${session.isPlain ? "" : "s"}://${String(details["host"] ?? host)}/v2/`;
-      const status = `${String(details["status"] ?? 401)} Unauthorized`;
-      const text = `login attempt to ${base} failed with status: ${status}`;
-      throw new EngineError(code, text, { cause: error, details });
-    }
   }
 
   /**
@@ -343,16 +324,26 @@ export class Images {
     }
   }
 
+  /** See `ManagedPlugins.login`. */
+  login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
+    const { settings, log } = this.#parts;
+    return logIn({ settings, log, deadlines: this.#deadlines }, request, operation);
+  }
+
   #session(
-    { path }: Pick<PluginReference, "path">,
-    how: {
+    { path }: PluginReference,
+    {
+      actions,
+      ...how
+    }: {
       readonly address: RegistryAddress;
       readonly call: RegistryCall;
       readonly actions: string;
     },
   ): RepositorySession {
     const { settings, log } = this.#parts;
-    return new RepositorySession({ ...how, path, settings, log, deadlines: this.#deadlines });
+    const repository = { path, actions };
+    return new RepositorySession({ ...how, repository, settings, log, deadlines: this.#deadlines });
   }
 }
 

@@ -2,11 +2,15 @@
 import { describe, expect, test } from "bun:test";
 import { inspect } from "node:util";
 import { EngineError } from "../../core/errors.ts";
+import { silentLog } from "../../core/operation.ts";
 import { addressesOf, isLoopback, mayBePlain, originalOf } from "./addresses.ts";
+import { Authorizer } from "./authorization.ts";
 import { trustFor } from "./certificates.ts";
 import { parseChallenges } from "./challenge.ts";
+import { registryDeadlines } from "./limits.ts";
 import { LAYER_TYPE, PLUGIN_CONFIG_TYPE, parseManifest, writeManifest } from "./manifest.ts";
 import { Secret, withoutSecrets } from "./secret.ts";
+import { RepositorySession } from "./session.ts";
 
 const settings = { insecure: ["reg.example:5000"], mirrors: [], certificates: "/nowhere" };
 
@@ -93,6 +97,26 @@ describe("addresses", () => {
   });
 });
 
+test("a registry elsewhere sends nobody to what is on this machine, nor away from TLS", () => {
+  const call = { auth: undefined, metaHeaders: [] };
+  const repository = { path: "a", actions: "pull" };
+  const how = { repository, call, settings, log: silentLog, deadlines: registryDeadlines };
+  const from = new URL("https://reg.example/v2/a/blobs/x");
+  const sessionAt = (host: string) =>
+    new RepositorySession({ ...how, address: originalOf(host, settings) });
+  const session = sessionAt("reg.example");
+  for (const to of [
+    "https://127.0.0.1/x",
+    "https://LOCALHOST:8443/",
+    "https://[::1]/",
+    "http://b/",
+  ]) {
+    expect(() => session.resolve(to, from)).toThrow("is not to be trusted");
+  }
+  expect(session.resolve("https://storage.example/x", from).host).toBe("storage.example");
+  expect(sessionAt("127.0.0.1:5000").resolve("http://127.0.0.1:9/", from).port).toBe("9");
+});
+
 describe("manifests", () => {
   const type = "application/vnd.docker.distribution.manifest.v2+json";
   const oci = "application/vnd.oci.image.manifest.v1+json";
@@ -167,5 +191,18 @@ describe("secrets", () => {
   test("are taken out of a stranger's words", () => {
     const secrets = [new Secret("hunter2"), new Secret("no")];
     expect(withoutSecrets("no, hunter2 is wrong", secrets)).toBe("no, **** is wrong");
+    // Codes and messages of registries are put into small letters.
+    const odd = [new Secret("Pass (w)ord+1")];
+    const said = "pass (w)ord+1, pass%20(w)ord%2b1, pass w ord";
+    expect(withoutSecrets(said, odd)).toBe("****, ****, pass w ord");
+  });
+
+  test("are taken out as a header has them, whoever it went to", () => {
+    const auth = { username: "someone", password: "Pass-Word" };
+    const never = () => Promise.reject(new Error("it asks nobody"));
+    const how = { scope: "", isAllowed: () => false, ask: never, answerMs: 1 };
+    const pair = Buffer.from("someone:Pass-Word").toString("base64");
+    const hidden = new Authorizer({ ...how, auth }).hide(`no: basic ${pair.toLowerCase()}`);
+    expect(hidden).toBe("no: basic ****");
   });
 });

@@ -32,10 +32,18 @@ export class Secret {
 /** Shorter ones would blank half of a message. */
 const MASKED_CHARACTERS_MIN = 4;
 
-/** A text of somebody else, without these secrets. */
+/**
+ * A text of somebody else, without these secrets: as they are, as in an address, and in letters of
+ * whichever case, because some texts are put into another one.
+ */
 export function withoutSecrets(text: string, secrets: readonly Secret[]): string {
   return secrets
     .map((secret) => secret.reveal())
     .filter((value) => value.length >= MASKED_CHARACTERS_MIN)
-    .reduce((all, value) => all.replaceAll(value, "****"), text);
+    .flatMap((value) => [value, encodeURIComponent(value.toWellFormed())])
+    .reduce((all, value) => all.replaceAll(literally(value), "****"), text);
+}
+
+function literally(text: string): RegExp {
+  return new RegExp(text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, "\\$&"), "gi");
 }

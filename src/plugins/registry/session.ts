@@ -4,34 +4,49 @@ import { setTimeout as wait } from "node:timers/promises";
 import { EngineError } from "../../core/errors.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { RegistryCall } from "../../core/plugin.ts";
-import { mayBePlain, type RegistryAddress, type RegistrySettings } from "./addresses.ts";
+import {
+  isLoopback,
+  mayBePlain,
+  type RegistryAddress,
+  type RegistrySettings,
+} from "./addresses.ts";
 import { Authorizer, type TokenRequest } from "./authorization.ts";
 import { type TlsTrust, trustFor } from "./certificates.ts";
 import { type Answer, exchange, type FileBody, type Method } from "./exchange.ts";
-import { failureReason, isPassing, passingStatuses, printable } from "./failures.ts";
+import { failureReason, isPassing, isSilence, passingStatuses, printable } from "./failures.ts";
 import {
   ATTEMPT_COUNT_MAX,
   REDIRECT_COUNT_MAX,
   RETRY_AFTER_MS_MAX,
   type RegistryDeadlines,
 } from "./limits.ts";
+import type { Secret } from "./secret.ts";
 import { refusal } from "./words.ts";
 
 export interface SessionParts {
   readonly address: RegistryAddress;
-  /** `vieux/sshfs`; "" for the registry as a whole, whoever may do what there. */
-  readonly path: string;
-  /** `pull`, or `pull,push`. */
-  readonly actions: string;
+  /** undefined: the registry itself, to log in. */
+  readonly repository: SessionRepository | undefined;
   readonly call: RegistryCall;
   readonly settings: RegistrySettings;
   readonly deadlines: RegistryDeadlines;
   readonly log: Log;
 }
 
+/** What is going to be done with which repository. */
+export interface SessionRepository {
+  /** `vieux/sshfs` */
+  readonly path: string;
+  /** `pull`, or `pull,push`. */
+  readonly actions: string;
+}
+
 export interface SessionRequest {
   readonly method: Method;
-  /** Below `/v2/<path>/`, or an address that the registry gave. */
+  /**
+   * Below `/v2/<path>/`, or below `/v2/` where there is no repository; or an address that the
+   * registry gave.
+   */
   readonly to: string | URL;
   readonly headers?: Readonly<Record<string, string | readonly string[]>>;
   readonly body?: Uint8Array | FileBody;
@@ -59,10 +74,13 @@ export class RepositorySession {
 
   constructor(parts: SessionParts) {
     this.#parts = parts;
-    const { path, actions, address, call, deadlines } = parts;
+    const { repository, address, call, deadlines } = parts;
     this.#authorizer = new Authorizer({
       auth: address.isMirror ? undefined : call.auth,
-      scope: path === "" ? "" : `repository(plugin):${path}:${actions}`,
+      scope:
+        repository === undefined
+          ? undefined
+          : `repository(plugin):${repository.path}:${repository.actions}`,
       isAllowed: (realm) => this.#isAllowed(realm),
       ask: (request) => this.#askForToken(request),
       answerMs: deadlines.answerMs,
@@ -78,9 +96,15 @@ export class RepositorySession {
     return this.#base?.startsWith("http:") ?? false;
   }
 
+  /** See `Authorizer.identity`. */
+  get identity(): Secret | undefined {
+    return this.#authorizer.identity;
+  }
+
   /**
    * Resolves with an answer whose body is still to be read, or closed. Requests without a file are
-   * tried again when the server is busy or the connection was cut. Throws `registry.*`,
+   * tried again when the server is busy or the connection was cut, but not when nothing came: that
+   * has taken its time already, and somebody waits. Throws `registry.*`,
    * `config.invalid` for certificates that cannot be read, `storage.*` for a file.
    */
   async send(request: SessionRequest, operation: Operation): Promise<Answer> {
@@ -88,7 +112,7 @@ export class RepositorySession {
     const attempts = isFile(request.body) ? 1 : ATTEMPT_COUNT_MAX;
     for (let attempt = 1; ; attempt += 1) {
       const outcome = await this.#attempt(request).catch((error: unknown) => {
-        if (attempt < attempts && isPassing(error)) return undefined;
+        if (attempt < attempts && isPassing(error) && !isSilence(error)) return undefined;
         throw error;
       });
       if (outcome !== undefined && request.expected.includes(outcome.status)) return outcome;
@@ -189,9 +213,11 @@ export class RepositorySession {
   /** Where the registry may send us, with or without what we know of passwords. */
   #isAllowed(url: URL): boolean {
     if (url.username !== "" || url.password !== "") return false;
-    if (url.protocol === "https:") return true;
     const { settings, address } = this.#parts;
     const origin = new URL(this.#base ?? address.bases[0] ?? "https://invalid");
+    // This machine has services that trust whoever is on it.
+    if (isLoopback(url.hostname) && !isLoopback(origin.hostname)) return false;
+    if (url.protocol === "https:") return true;
     const isOwn = mayBePlain(origin.host, settings) || origin.protocol === "http:";
     return url.protocol === "http:" && isOwn && mayBePlain(url.host, settings);
   }
@@ -204,8 +230,9 @@ export class RepositorySession {
 
   #urlOf(to: string | URL): URL {
     if (to instanceof URL) return to;
-    const { path } = this.#parts;
-    return new URL(`${this.#base ?? ""}/v2/${path === "" ? "" : `${path}/`}${to}`);
+    const { repository } = this.#parts;
+    const folder = repository === undefined ? "" : `${repository.path}/`;
+    return new URL(`${this.#base ?? ""}/v2/${folder}${to}`);
   }
 
   /** Whether what we know of passwords is meant for it. */

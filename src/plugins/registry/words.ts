@@ -69,7 +69,7 @@ export async function refusal(
   const bytes = await readWhole(answer, bounds).catch(() => new Uint8Array());
   const words = oneLine(hide(wordsOf(parseJson(bytes))));
   return new EngineError(codeOf(status), textOf(status, url, words), {
-    details: { status, host: url.host },
+    details: { status, host: url.host, words },
   });
 }
 
@@ -94,9 +94,11 @@ function textOf(status: number, url: URL, words: string): string {
 function wordsOf(parsed: unknown): string {
   const errors = member(parsed, "errors");
   const all = Array.isArray(errors) ? errors.slice(0, 3) : [];
-  const texts = all.map((one) =>
-    [member(one, "code"), member(one, "message")].filter(isText).join(": ").toLowerCase(),
-  );
+  const texts = all.map((one) => {
+    const code = member(one, "code");
+    const spelled = isText(code) ? code.replaceAll("_", " ").toLowerCase() : undefined;
+    return [spelled, member(one, "message")].filter(isText).join(": ");
+  });
   if (texts.length > 0) return texts.join("; ");
   const single = ["details", "error_description", "error", "message"].map((name) =>
     member(parsed, name),

@@ -4,7 +4,10 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { isErrno } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
+import { isAtOrBelow } from "../../core/mount-of.ts";
 
+/** Where runc, systemd and everybody else has them. */
+const HIERARCHIES = "/sys/fs/cgroup";
 const LOOK_AGAIN_MS = 10;
 /** A process that the kernel does not let die is left. */
 const PATIENCE_MS = 5_000;
@@ -29,10 +32,14 @@ export async function endControlGroup(
   }
 }
 
-/** Those that are there, the deepest first. */
+/**
+ * Those that are there, the deepest first. Hierarchies that lie elsewhere are not believed: plugins
+ * can mount some, and on them what names processes that are not theirs.
+ */
 function foldersOf({ mounts }: Pick<Host, "mounts">, cgroupPath: string): readonly string[] {
   return mounts()
     .filter(({ fileSystem, root }) => fileSystem.startsWith("cgroup") && root === "/")
+    .filter(({ target }) => isAtOrBelow(target, HIERARCHIES))
     .map(({ target }) => join(target, cgroupPath))
     .filter((folder) => existsSync(folder))
     .flatMap(withThoseBelow);

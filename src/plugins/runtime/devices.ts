@@ -1,5 +1,8 @@
 // Devices of the host that a plugin is given: what lies at a path that was granted.
-import { readdirSync, realpathSync, type Stats, statSync } from "node:fs";
+//
+// Not on the daemon's own thread: a path that was granted may be any, on any storage.
+import type { Stats } from "node:fs";
+import { readdir, realpath, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { EngineError, isErrno } from "../../core/errors.ts";
 import type { PluginDevice } from "../../core/plugin.ts";
@@ -16,25 +19,40 @@ export interface DeviceNode {
   readonly gid: number;
 }
 
-/** A directory that was granted has no more than this. */
-const DEVICE_COUNT_MAX = 1024;
+/** A directory that was granted has no more than this in it: `/` is no directory of devices. */
+const ENTRY_COUNT_MAX = 4_096;
+const LOOK_MS_MAX = 5_000;
 
 /**
  * Each under the path that was granted, links resolved; all that lie in a directory (/dev/dri), as
  * Docker does. A device without a path is none. Throws `plugin.start_failed` in Docker's words.
  */
-export function findDevices(devices: readonly PluginDevice[]): readonly DeviceNode[] {
-  return devices.flatMap(({ path }) => (path === null ? [] : devicesAt(path)));
+export async function findDevices(
+  devices: readonly PluginDevice[],
+): Promise<readonly DeviceNode[]> {
+  const paths = devices.flatMap(({ path }) => path ?? []);
+  return (await Promise.all(paths.map((path) => inTime(path, devicesAt(path))))).flat();
 }
 
-function devicesAt(path: string): readonly DeviceNode[] {
+/** What is waited for goes on all the same. */
+async function inTime<T>(path: string, work: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(missing(path, "i/o timeout")), LOOK_MS_MAX);
+  try {
+    return await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function devicesAt(path: string): Promise<readonly DeviceNode[]> {
   let nodes: readonly DeviceNode[];
   try {
-    const real = realpathSync(path);
-    const stat = statSync(real);
-    const one = nodeOf(path, stat);
+    const real = await realpath(path);
+    const facts = await stat(real);
+    const one = nodeOf(path, facts);
     if (one !== undefined) return [one];
-    nodes = stat.isDirectory() ? nodesBelow(real, path) : [];
+    nodes = facts.isDirectory() ? await nodesBelow(real, path) : [];
   } catch (error) {
     if (isErrno(error, "ENOENT")) throw missing(path, "no such file or directory");
     throw missing(path, error instanceof Error ? error.message : String(error));
@@ -43,29 +61,37 @@ function devicesAt(path: string): readonly DeviceNode[] {
   return nodes;
 }
 
-function nodesBelow(folder: string, shown: string): readonly DeviceNode[] {
-  const entries = readdirSync(folder, { withFileTypes: true, recursive: true });
-  return entries
-    .filter((entry) => entry.isCharacterDevice() || entry.isBlockDevice())
-    .slice(0, DEVICE_COUNT_MAX)
-    .flatMap((entry) => {
-      const path = join(entry.parentPath, entry.name);
-      return nodeOf(join(shown, path.slice(folder.length)), statSync(path)) ?? [];
-    });
+async function nodesBelow(folder: string, shown: string): Promise<readonly DeviceNode[]> {
+  const nodes: DeviceNode[] = [];
+  let entryCount = 0;
+  const waiting = [folder];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    const entries = await readdir(next, { withFileTypes: true });
+    entryCount += entries.length;
+    if (entryCount > ENTRY_COUNT_MAX) throw new Error("too many files are in it");
+    for (const entry of entries) {
+      const path = join(next, entry.name);
+      if (entry.isDirectory()) waiting.push(path);
+      if (!entry.isCharacterDevice() && !entry.isBlockDevice()) continue;
+      const node = nodeOf(join(shown, path.slice(folder.length)), await stat(path));
+      if (node !== undefined) nodes.push(node);
+    }
+  }
+  return nodes;
 }
 
-function nodeOf(path: string, stat: Stats): DeviceNode | undefined {
-  const isCharacter = stat.isCharacterDevice();
-  if (!isCharacter && !stat.isBlockDevice()) return undefined;
+function nodeOf(path: string, facts: Stats): DeviceNode | undefined {
+  const isCharacter = facts.isCharacterDevice();
+  if (!isCharacter && !facts.isBlockDevice()) return undefined;
   return {
     type: isCharacter ? "c" : "b",
     path,
     // glibc's makedev(3): twelve bits of the major number, then twenty of the minor, interleaved.
-    major: Math.floor(stat.rdev / 0x100) % 0x1000,
-    minor: (stat.rdev % 0x100) + Math.floor(stat.rdev / 0x10_0000) * 0x100,
-    fileMode: stat.mode & 0o777,
-    uid: stat.uid,
-    gid: stat.gid,
+    major: Math.floor(facts.rdev / 0x100) % 0x1000,
+    minor: (facts.rdev % 0x100) + Math.floor(facts.rdev / 0x10_0000) * 0x100,
+    fileMode: facts.mode & 0o777,
+    uid: facts.uid,
+    gid: facts.gid,
   };
 }
 

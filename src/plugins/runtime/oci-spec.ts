@@ -2,8 +2,10 @@
 //
 // test/plugins/oci-spec.test.ts holds it against the bundle of a real Docker Engine, and names what
 // differs: a seccomp profile, a control group of our own, no protection from the OOM killer.
+import type { PluginMount } from "../../core/plugin.ts";
 import { capabilitiesOf } from "./capabilities.ts";
 import type { DeviceNode } from "./devices.ts";
+import { startFailed } from "./oci-runtime.ts";
 import type { RunRequest } from "./run-request.ts";
 import { type Seccomp, seccompOf } from "./seccomp.ts";
 
@@ -105,6 +107,7 @@ const maskedPaths = [
 
 const readonlyPaths = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
+/** Throws `plugin.start_failed` for a mount that would show more of the host than was granted. */
 export function ociSpec(request: RunRequest, facts: SpecFacts): OciSpec {
   const { config, settings } = request;
   const capabilities = capabilitiesOf(config);
@@ -143,11 +146,10 @@ function mountsOf({ config, settings, propagated }: RunRequest, facts: SpecFacts
     const options = ["rbind", "rw", "rshared"];
     mounts.push(mountOf(config.propagatedMount, "bind", propagated, options));
   }
-  for (const { destination, type, source, options } of settings.mounts) {
-    mounts.push(mountOf(destination, type, source ?? "", options ?? []));
-  }
+  mounts.push(...settings.mounts.map(grantedMount));
   const { socketDirectory } = facts;
-  mounts.push(mountOf(SOCKETS_INSIDE, "bind", socketDirectory, ["rbind", "rshared"]));
+  // Docker shares it. What a plugin mounts there must not lie between us and its socket.
+  mounts.push(mountOf(SOCKETS_INSIDE, "bind", socketDirectory, ["rbind", "rprivate"]));
   if (config.network.type !== "") {
     for (const path of ["/etc/hosts", "/etc/resolv.conf"]) {
       mounts.push(mountOf(path, "bind", path, ["rbind", "ro"]));
@@ -155,6 +157,31 @@ function mountsOf({ config, settings, propagated }: RunRequest, facts: SpecFacts
   }
   return mounts;
 }
+
+/** Nobody has been asked about more than the source: nothing else may say what is seen. */
+function grantedMount({ destination, type, source, options }: PluginMount): OciMount {
+  // Docker's words. Without a source nobody was asked at all: /proc, /dev or a directory of ours.
+  if (source === null) throw startFailed("mount source is not specified");
+  const given = options ?? [];
+  const isBind = type === "bind" || given.some((option) => /^r?bind$/.test(option));
+  // vieux/sshfs has one until somebody sets it, and works. Docker's shows the runtime's own files.
+  if (isBind && source === "") return mountOf(destination, "tmpfs", "tmpfs", emptyDirectory);
+  if (isBind && !source.startsWith("/")) {
+    throw startFailed(`the source of the mount at ${destination} is no absolute path: ${source}`);
+  }
+  const hidden = isBind ? undefined : given.find((option) => namesPlace.test(option));
+  if (hidden !== undefined) {
+    throw startFailed(
+      `the mount at ${destination} has the option ${hidden}, a place that nobody was asked about`,
+    );
+  }
+  return mountOf(destination, type, source, given);
+}
+
+const emptyDirectory = ["nosuid", "nodev", "mode=700", "size=16m"];
+
+/** As `lowerdir=/etc` of overlay. */
+const namesPlace = /\/|dir\+?=/;
 
 function rulesOf({ config }: RunRequest, devices: readonly DeviceNode[]): readonly DeviceRule[] {
   const granted = devices.map(({ type, major, minor }) => ruleOf(true, major, minor, type));

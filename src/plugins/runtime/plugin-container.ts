@@ -22,6 +22,7 @@ import type { PluginLog } from "./plugin-log.ts";
 import { detachBelow, isServed, shareMounts, stopSharing } from "./propagated-mounts.ts";
 import { exitDirectory, mountsDirectory, type RunPlaces, runtimeDirectory } from "./run-places.ts";
 import type { RunRequest } from "./run-request.ts";
+import { endSocketDirectory } from "./socket-directory.ts";
 import { endStrays } from "./stray-programs.ts";
 
 /** From SIGTERM to SIGKILL; Docker's, too. */
@@ -62,7 +63,7 @@ export class PluginContainer {
     const { id, places, host, runtime, log } = this.#parts;
     await this.clean(operation);
     try {
-      this.#prepare(request);
+      await this.#prepare(request);
       // Before they are made: who cleans up finds what to end.
       writePropagated(places, request.propagated);
       if (request.propagated !== null) await shareMounts(host, request.propagated, operation);
@@ -138,10 +139,10 @@ export class PluginContainer {
     this.#descriptor = undefined;
     if (mounts === "detach") await this.#endMounts(operation);
     else await this.#endServed(operation);
-    await detachBelow(host, places.socketDirectory, operation);
+    await endSocketDirectory(host, places.socketDirectory, operation);
     if (life !== undefined) await this.#endMonitor(life);
     // The bundle last: who finds it cleans up.
-    for (const path of [state, places.exitFile, places.socketDirectory, places.bundle]) {
+    for (const path of [state, places.exitFile, places.bundle]) {
       fs.rmSync(path, { recursive: true, force: true });
     }
   }
@@ -172,13 +173,16 @@ export class PluginContainer {
     const { host, places } = this.#parts;
     const propagated = readPropagated(places);
     if (propagated !== null) {
-      await detachBelow(host, propagated, operation);
-      await stopSharing(host, propagated, operation);
+      // All at once: single ones may lie behind what does not answer.
+      const isEnded = await stopSharing(host, propagated, operation);
+      const isBare = await detachBelow(host, propagated, operation);
+      // Whoever cleans up next finds what to end.
+      if (!isEnded || !isBare) return;
     }
     fs.rmSync(places.propagatedFile, { force: true });
   }
 
-  #prepare(request: RunRequest): void {
+  async #prepare(request: RunRequest): Promise<void> {
     const { places } = this.#parts;
     const { socket } = request.config.interface;
     if (socket === "" || socket === "." || socket === ".." || /[/\0]/.test(socket)) {
@@ -193,7 +197,7 @@ export class PluginContainer {
     }
     const spec = ociSpec(request, {
       architecture: process.arch,
-      devices: findDevices(request.settings.devices),
+      devices: await findDevices(request.settings.devices),
       socketDirectory: places.socketDirectory,
       cgroupPath: places.cgroupPath,
     });

@@ -1,8 +1,7 @@
 // When a plugin has come up: its socket accepts a connection.
-import { lstatSync } from "node:fs";
-import { createConnection } from "node:net";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Host } from "../../core/host.ts";
+import { connectTo } from "../protocol/address.ts";
 
 /** Docker tries for about as long: after 0.5 s, and three times more. */
 const READY_MS_MAX = 10_000;
@@ -28,7 +27,7 @@ export async function untilReady(parts: ReadinessParts): Promise<string | undefi
   const untilMs = host.monotonicMs() + READY_MS_MAX;
   for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(pauseMs * 1.5, PAUSE_MS_MAX)) {
     // In this order: a plugin that answers and ends in the same moment has ended.
-    const failure = await connectTo(socketPath);
+    const failure = await connect(socketPath);
     if (!isAlive()) return failure ?? "connection refused";
     if (failure === undefined) return undefined;
     if (host.monotonicMs() > untilMs) return failure;
@@ -44,21 +43,23 @@ const connectWords: Readonly<Record<string, string>> = {
   ENOTSOCK: "connection refused",
 };
 
-/** What the plugin puts there may be a link to a socket of somebody else: not followed. */
-async function connectTo(socketPath: string): Promise<string | undefined> {
-  const stat = lstatSync(socketPath, { throwIfNoEntry: false });
-  if (stat === undefined) return connectWords["ENOENT"];
-  if (!stat.isSocket()) return "connection refused";
-  return new Promise((resolve) => {
-    const socket = createConnection({ path: socketPath });
-    const settle = (words: string | undefined) => {
-      socket.destroy();
-      resolve(words);
-    };
-    socket.setTimeout(CONNECT_MS_MAX, () => settle("i/o timeout"));
-    socket.once("connect", () => settle(undefined));
-    socket.once("error", (error: NodeJS.ErrnoException) => {
-      settle(connectWords[error.code ?? ""] ?? error.message);
-    });
-  });
+async function connect(socketPath: string): Promise<string | undefined> {
+  const late = new Error("i/o timeout");
+  const giveUp = new AbortController();
+  const timer = setTimeout(() => giveUp.abort(late), CONNECT_MS_MAX);
+  try {
+    const address = { kind: "unix", path: socketPath, isPlain: true } as const;
+    const socket = await connectTo(address, giveUp.signal);
+    socket.destroy();
+    return undefined;
+  } catch (error) {
+    const { message, code = "" }: NodeJS.ErrnoException = toError(error);
+    return connectWords[code] ?? message;
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function toError(thrown: unknown): Error {
+  return thrown instanceof Error ? thrown : new Error(String(thrown));
 }

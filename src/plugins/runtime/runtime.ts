@@ -69,6 +69,15 @@ export class PluginRuntime {
     await this.#pluginOf(id).supervised.stop(operation);
   }
 
+  /**
+   * Begins to start it, and tries again until it comes up: for what is to run and need not come up
+   * at once.
+   */
+  async resume(request: RunRequest): Promise<void> {
+    this.#beginToLook();
+    await this.#pluginOf(request.id).supervised.adopt(request);
+  }
+
   state(id: PluginId): RunState {
     return this.#plugins.get(id)?.supervised.state ?? stoppedState;
   }

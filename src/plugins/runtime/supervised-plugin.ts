@@ -140,6 +140,7 @@ export class SupervisedPlugin {
     const { reason } = this.#state;
     this.#become({ ...stoppedState, state: "starting", reason });
     signal.throwIfAborted();
+    const begunMs = host.nowMs();
     const life = await container.launch(request, { ...operation, signal });
     try {
       const failure = await untilReady({
@@ -148,7 +149,7 @@ export class SupervisedPlugin {
         isAlive: () => isAlive(host, life),
         signal,
       });
-      if (failure !== undefined) throw await this.#notReady(request, life, failure);
+      if (failure !== undefined) throw await this.#notReady(request, life, { failure, begunMs });
     } catch (error) {
       if (isAlive(host, life)) await container.end(life, operation);
       await container.clean(operation);
@@ -169,11 +170,15 @@ export class SupervisedPlugin {
   }
 
   /** Docker's text for a socket that cannot be reached; and what became of the process. */
-  async #notReady(request: RunRequest, life: Life, failure: string): Promise<EngineError> {
+  async #notReady(
+    request: RunRequest,
+    life: Life,
+    { failure, begunMs }: { readonly failure: string; readonly begunMs: number },
+  ): Promise<EngineError> {
     const { host, places, container } = this.#parts;
     await this.#untilWrittenDown(life);
     const dial = `dial unix ${container.socketPath(request)}: connect: ${failure}`;
-    const lastLines = this.#lastLines();
+    const lastLines = this.#lastLines(begunMs);
     if (isAlive(host, life)) return startFailed(dial, { lastLines });
     const said = lastLines === "" ? "" : `; its last words: ${lastLines}`;
     return startFailed(`${dial}: it has ended${ending(places)}${said}`, { lastLines });
@@ -189,9 +194,11 @@ export class SupervisedPlugin {
     }
   }
 
-  #lastLines(): string {
-    const lines = this.#parts.log.lines(LAST_LINE_COUNT).map(({ text }) => text.trim());
-    const text = lines.filter((line) => line !== "").join("; ");
+  /** Of this life: what an earlier one wrote would mislead. */
+  #lastLines(sinceMs: number): string {
+    const lines = this.#parts.log.lines(LAST_LINE_COUNT).filter(({ atMs }) => atMs >= sinceMs);
+    const words = lines.map(({ text: line }) => line.trim()).filter((line) => line !== "");
+    const text = words.join("; ");
     // It goes to terminals.
     return text.replace(/\p{Cc}/gu, " ").slice(-LAST_CHARACTERS_MAX);
   }
