@@ -10,6 +10,7 @@ import type { PluginHost, PluginStatus } from "../core/plugin.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
+import { MadeLately } from "./made-lately.ts";
 import { unlessAborted } from "./pause.ts";
 import {
   followList,
@@ -30,11 +31,6 @@ const PAUSE_MS = 1_000;
 /** How long a list waits for plugins that answer as fast, in milliseconds. */
 const WAIT_MS_MAX = 20;
 
-/**
- * A plugin is asked for what was just made when nothing more was for so long, in milliseconds: who
- * makes many is not held up.
- */
-const MADE_PAUSE_MS = 100;
 /** How many names a line of the log has. */
 const TOLD_NAME_COUNT = 10;
 
@@ -89,9 +85,7 @@ export class PluginVolumes {
   /** Names that were made, removed or renamed while some plugin was being asked, and when. */
   readonly #changed = new Map<string, number>();
   readonly #work = new Set<Promise<void>>();
-  /** Volumes that were just made. */
-  readonly #made = new Set<string>();
-  #stopMade: () => void = () => undefined;
+  readonly #made: MadeLately;
   #unfollow: () => void = () => undefined;
   #stopTimer: () => void = () => undefined;
 
@@ -99,6 +93,10 @@ export class PluginVolumes {
     this.#parts = parts;
     this.#startedAtMs = parts.host.nowMs();
     this.#words = new PluginWords({ ...parts, operation: () => this.#operation() });
+    this.#made = new MadeLately(parts.startTimer ?? startIdleTimer, (name) => {
+      const entry = this.#entry(name);
+      if (entry !== undefined) void this.refreshOne(entry);
+    });
     parts.events.watch(({ type, actor, action, attributes }) => {
       if (type !== "volume") return;
       this.#noteChange(actor);
@@ -125,7 +123,7 @@ export class PluginVolumes {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#unfollow();
     this.#stopTimer();
-    this.#stopMade();
+    this.#made.stop();
     await Promise.all(this.#work);
   }
 
@@ -220,19 +218,10 @@ export class PluginVolumes {
   }
 
   #noteMade(name: string): void {
-    const { startTimer = startIdleTimer, drivers } = this.#parts;
     const entry = this.#entry(name);
-    if (entry === undefined || !drivers.isOfPlugin(entry.driver)) return;
+    if (entry === undefined || !this.#parts.drivers.isOfPlugin(entry.driver)) return;
     this.#listings.get(entry.driver)?.unlisted.delete(entry.name);
     this.#made.add(name);
-    this.#stopMade();
-    this.#stopMade = startTimer(MADE_PAUSE_MS, () => {
-      for (const made of this.#made) {
-        const row = this.#entry(made);
-        if (row !== undefined) void this.refreshOne(row);
-      }
-      this.#made.clear();
-    });
   }
 
   #schedule(): void {
