@@ -10,7 +10,7 @@ import { topmostAt } from "./mount-table.ts";
 /** Whose data lies on a disk or in memory of this machine. */
 const localFileSystems: ReadonlySet<string> = new Set([
   ...["bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "xfs", "zfs"],
-  ...["ramfs", "tmpfs"],
+  ...["devtmpfs", "ramfs", "tmpfs"],
 ]);
 
 /**
