@@ -110,11 +110,11 @@ describe("an upgrade in place", () => {
     const failed = (text: string) => new EngineError("plugin.start_failed", text);
     bench.plugins.startFailures.push(failed("new one is broken"));
     expect((await failureOf(upgrade(bench))).message).toBe(
-      "new one is broken; the version before runs again",
+      "new one is broken; plugin mp:latest runs again",
     );
     bench.plugins.startFailures.push(failed("new one is broken"), failed("no memory"));
     expect((await failureOf(upgrade(bench))).message).toBe(
-      "new one is broken; the version before could not be started again: no memory",
+      "new one is broken; plugin mp:latest could not be started again: no memory",
     );
     expect(bench.engine.plugins.find("mp").plugin.isEnabled).toBe(false);
   });

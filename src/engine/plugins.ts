@@ -148,7 +148,7 @@ export class Plugins {
       await pull.run(isEnabled ? fromUnpacking(tell) : tell, operation);
       if (isEnabled) await this.enable(text, operation);
     } catch (error) {
-      throw isEnabled ? await this.#broughtBack(text, error, operation) : error;
+      throw isEnabled ? await this.#broughtBack(name, error, operation) : error;
     }
     return this.find(text);
   }
@@ -329,18 +329,18 @@ export class Plugins {
     );
   }
 
-  /** The version before runs again, and the error says so; or says why it does not. */
-  async #broughtBack(text: string, thrown: unknown, operation: Operation): Promise<EngineError> {
+  /** Has the version before run again, and the error say so; or say why it does not. */
+  async #broughtBack(name: string, thrown: unknown, operation: Operation): Promise<EngineError> {
     const error = toEngineError(thrown);
-    let what = "the version before runs again";
+    let what = `plugin ${name} runs again`;
     try {
-      if (!this.#find(text).isEnabled) {
+      if (!this.#find(name).isEnabled) {
         // Also for a caller who has gone: the plugin ran before.
         const own = { ...operation, signal: new AbortController().signal };
-        await this.enable(text, own);
+        await this.enable(name, own);
       }
     } catch (failure) {
-      what = `the version before could not be started again: ${toEngineError(failure).message}`;
+      what = `plugin ${name} could not be started again: ${toEngineError(failure).message}`;
     }
     return new EngineError(error.code, `${error.message}; ${what}`, {
       cause: error,
