@@ -166,7 +166,8 @@ export const errorTable = {
   "driver.not_found": {
     kind: "not_found",
     retry: false,
-    recovery: "Use a driver that `holdfast info` lists.",
+    recovery:
+      "Use a driver that `holdfast info` or `holdfast plugin ls` lists, or install its plugin again.",
   },
   "driver.unsupported": {
     kind: "unsupported",
