@@ -66,7 +66,7 @@ describe("a plugin with volumes", () => {
 
   test("is one that a clean stop leaves running while somebody has one of them", async () => {
     await using bench = await withVolume();
-    const used = () => [...bench.engine.pluginsInUse()];
+    const used = () => [...bench.engine.plugins.held()];
     await create(bench, named("local"));
     const holder = parseHolderId("c1");
     await bench.engine.volumes.mount("local", holder, bench.operation());
