@@ -6,7 +6,7 @@ import { printedSeed } from "../crash/random.ts";
 import { runToEnd } from "../support/child.ts";
 import { whenPossible } from "../support/needs.ts";
 
-const strikeCount = 20;
+const strikeCount = 14;
 const testTimeoutMs = 240_000;
 
 whenPossible(

@@ -148,8 +148,10 @@ describe("a plugin that is well", () => {
     await runtime.start(request, operation);
     const { socketPath } = runtime.state(request.id);
     await callPlugin(socketPath, "Test.Log", { Name: "the last word" });
-    const last = async () => (await runtime.logs(request.id, 1))[0]?.text;
-    await eventually(async () => ((await last()) === "the last word" ? true : undefined), {
+    // Standard output and errors are two pipes: what was written first may be read last.
+    const lines = async () => (await runtime.logs(request.id, 60_001)).map(({ text }) => text);
+    const isThere = async () => (await lines()).includes("the last word");
+    await eventually(async () => ((await isThere()) ? true : undefined), {
       timeoutMs: 10_000,
       otherwise: () => "the last line does not arrive",
     });

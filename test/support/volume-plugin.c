@@ -9,7 +9,8 @@
 // CHILD=1 (leaves a child that ignores SIGTERM), FORK_AT_TERM=n (on SIGTERM makes n children that
 // ignore it and make more of them).
 // Options of a volume: crash=CALL and hang=CALL (Mount, Unmount, Remove, Get, Path, List, Create),
-// fail=CALL (answers an error); of what hangs there is a file `.hangs-VOLUME` in DATA,
+// mute=CALL (does it, and hangs), fail=CALL (answers an error); of what hangs there is a file
+// `.hangs-VOLUME` in DATA,
 // type=tmpfs (Mount mounts one), size=… of it,
 // sshcmd=USER@HOST:/PATH (Mount runs sshfs, which gets all other options, as vieux/sshfs does),
 // path=symlink (answers a path through an absolute symbolic link to its directory),
@@ -411,6 +412,15 @@ static void mount_many(FILE *out, int count) {
   fputs("{\"Err\":\"\"}", out);
 }
 
+/** Says that it is here, and never anything again. */
+static void hang(const char *name) {
+  char path[TEXT_MAX];
+  snprintf(path, sizeof path, "%s/.hangs-%.255s", data, name);
+  close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  pthread_mutex_unlock(&lock);
+  for (;;) pause();
+}
+
 /** crash=, hang= and fail= of the volume: true when the answer has been written. */
 static bool misbehave(FILE *out, const char *call, const struct request *request) {
   char wanted[TEXT_MAX];
@@ -419,13 +429,7 @@ static bool misbehave(FILE *out, const char *call, const struct request *request
     fprintf(stderr, "crash at %s of %s\n", call, name);
     _exit(3);
   }
-  if (option_of(name, "hang", wanted) && strcmp(wanted, call) == 0) {
-    char path[TEXT_MAX];
-    snprintf(path, sizeof path, "%s/.hangs-%.255s", data, name);
-    close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
-    pthread_mutex_unlock(&lock);
-    for (;;) pause();
-  }
+  if (option_of(name, "hang", wanted) && strcmp(wanted, call) == 0) hang(name);
   if (!option_of(name, "fail", wanted) || strcmp(wanted, call) != 0) return false;
   snprintf(wanted, sizeof wanted, "%s of %.255s fails as it was told to", call, name);
   put_error(out, wanted);
@@ -452,6 +456,8 @@ static void answer_volume_call(FILE *out, const char *call, struct request *requ
     return;
   }
   if (misbehave(out, call, request)) return;
+  char mute[TEXT_MAX];
+  bool is_mute = option_of(request->name, "mute", mute) && strcmp(mute, call) == 0;
   if (strcmp(call, "Mount") == 0) mount_volume(out, request->name);
   else if (strcmp(call, "Unmount") == 0) unmount_volume(out, request->name);
   else if (strcmp(call, "Remove") == 0) remove_volume(out, request->name);
@@ -466,6 +472,7 @@ static void answer_volume_call(FILE *out, const char *call, struct request *requ
   } else {
     put_error(out, "no such call");
   }
+  if (is_mute) hang(request->name);
 }
 
 static void answer(FILE *out, const char *path, struct request *request) {
