@@ -175,11 +175,13 @@ whenPossible(
     const cases = await startAll(stack);
     await house.start();
     await untilReady(cases);
-    for (const one of cases) {
-      await house.client.expect(201, "POST", "/volumes/create", one.volume("idle"));
-      await house.client.expect(201, "POST", "/volumes/create", one.volume("held"));
-      await house.client.expect(200, "PUT", holderPath(one.held, "c1"));
-    }
+    await Promise.all(
+      cases.map(async (one) => {
+        await house.client.expect(201, "POST", "/volumes/create", one.volume("idle"));
+        await house.client.expect(201, "POST", "/volumes/create", one.volume("held"));
+        await house.client.expect(200, "PUT", holderPath(one.held, "c1"));
+      }),
+    );
     const before = await rows();
     const memoryBefore = memoryBytes();
     for (const one of cases) one.misbehave();
@@ -269,23 +271,26 @@ async function nothingForgotten(
   }
 }
 
+async function isUsable(one: Case): Promise<void> {
+  const { client } = house;
+  for (const holder of ["c1", "c2"]) {
+    await client.send("DELETE", holderPath(one.held, holder));
+    await client.send("DELETE", holderPath(one.idle, holder));
+  }
+  const fresh = `${one.driver}-fresh`;
+  // A plugin may have said that it has made it, and has not.
+  await client.send("DELETE", `/volumes/${fresh}`);
+  for (const name of one.isBusy ? [one.idle, fresh] : [one.idle, one.held, fresh]) {
+    await client.expect(201, "POST", "/volumes/create", { Name: name, Driver: one.driver });
+    await client.expect(200, "PUT", holderPath(name, "c3"));
+    await client.expect(204, "DELETE", holderPath(name, "c3"));
+    await client.expect(204, "DELETE", `/volumes/${name}`);
+  }
+}
+
 async function allUsable(cases: readonly Case[]): Promise<void> {
   const { client } = house;
-  for (const one of cases) {
-    for (const holder of ["c1", "c2"]) {
-      await client.send("DELETE", holderPath(one.held, holder));
-      await client.send("DELETE", holderPath(one.idle, holder));
-    }
-    // A plugin may have said that it has made it, and has not.
-    await client.send("DELETE", `/volumes/${one.driver}-fresh`);
-    const fresh = `${one.driver}-fresh`;
-    for (const name of one.isBusy ? [one.idle, fresh] : [one.idle, one.held, fresh]) {
-      await client.expect(201, "POST", "/volumes/create", { Name: name, Driver: one.driver });
-      await client.expect(200, "PUT", holderPath(name, "c3"));
-      await client.expect(204, "DELETE", holderPath(name, "c3"));
-      await client.expect(204, "DELETE", `/volumes/${name}`);
-    }
-  }
+  await Promise.all(cases.map(isUsable));
   const busy = cases.filter(({ isBusy }) => isBusy).map(({ held }) => held);
   for (const name of busy) {
     await client.expect(500, "DELETE", `/volumes/${name}`);
