@@ -46,9 +46,8 @@ whenPossible(["root"], "a sound plugin keeps all, and nothing of the checks stay
   expect(report.isWhole).toBe(true);
   expect(report.text).toContain("kept    `Plugin.Activate` MUST answer an `Implements` list");
   expect(report.text).toContain("kept    Two holders see the same data.");
-  expect(report.text).toMatch(
-    /\n- {7}\d+ are not applicable\n\nplugin disks: \d+ promises kept, 0 broken, \d+ not applicable; 0/,
-  );
+  expect(report.text).toMatch(/\n- {7}\d+ are not applicable\n\nplugin disks: /);
+  expect(report.text).toMatch(/: \d+ promises kept, 0 broken, \d+ not applicable; 0/);
   expect(report.text.match(/^-/gm)).toHaveLength(1);
   expect(readdirSync(join(folder, "volumes"))).toEqual(["precious"]);
   expect(placesLeft()).toEqual(before);

@@ -96,11 +96,6 @@ function usedBytes(): number {
   return (blocks - bfree) * bsize;
 }
 
-function memoryBytes(): number {
-  const status = readFileSync(`/proc/${house.daemon.pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
-}
-
 /** The good one can be installed, runs, and can be removed. */
 async function nextWorks(): Promise<void> {
   expect((await install("good")).stdout).toContain("Installed plugin");
@@ -110,13 +105,13 @@ async function nextWorks(): Promise<void> {
 }
 
 async function refused(name: string, words: RegExp): Promise<void> {
-  const before = { used: usedBytes(), memory: memoryBytes() };
+  const before = { used: usedBytes(), memory: house.memoryBytes() };
   const { exit, stdout, stderr } = await install(name);
   expect([exit, stdout + stderr]).toEqual([1, expect.stringMatching(words)]);
   expect(house.records()).toEqual([]);
   await house.becomesWhole(`after the refusal of ${name}`);
   expect(usedBytes() - before.used).toBeLessThan(diskSlackBytes);
-  expect(memoryBytes() - before.memory).toBeLessThan(memoryBytesMax);
+  expect(house.memoryBytes() - before.memory).toBeLessThan(memoryBytesMax);
   outsideIsUntouched();
 }
 

@@ -4,7 +4,6 @@
 // Nobody else waits for them, nothing is forgotten, memory is bounded, and when they behave again
 // that is noticed by itself.
 import { afterAll, expect } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pluginMethods } from "../../src/plugins/protocol/methods.ts";
 import { holderPath } from "../crash/client.ts";
@@ -110,18 +109,11 @@ async function startAll(stack: AsyncDisposableStack): Promise<readonly Case[]> {
   return cases;
 }
 
-/** Names of socket plugins that answer. */
-async function ready(): Promise<readonly string[]> {
-  const body = await house.client.expect(200, "GET", "/info");
-  // GET /info of Docker.
-  return (body as { readonly Plugins: { readonly Volume: readonly string[] } }).Plugins.Volume;
-}
-
 async function untilReady(cases: readonly Case[]): Promise<void> {
   let missing: readonly string[] = [];
   await eventually(
     async () => {
-      const names = await ready();
+      const names = await house.drivers();
       missing = ["good", ...cases.map(({ driver }) => driver)].filter(
         (name) => !names.includes(name),
       );
@@ -159,11 +151,6 @@ async function neighbours(known: readonly string[], round: number): Promise<numb
   return slowestMs;
 }
 
-function memoryBytes(): number {
-  const status = readFileSync(`/proc/${house.daemon.pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
-}
-
 /** Calls that hang until the plugin hangs up. */
 const endless = ["Create", "Mount", "Remove", "Unmount"].map((name) => `VolumeDriver.${name}`);
 
@@ -183,7 +170,7 @@ whenPossible(
       }),
     );
     const before = await rows();
-    const memoryBefore = memoryBytes();
+    const memoryBefore = house.memoryBytes();
     for (const one of cases) one.misbehave();
     const pending = new Set<Case>();
     const outcomes = new Map<Case, number>();
@@ -197,7 +184,7 @@ whenPossible(
     let memoryMax = 0;
     for (let round = 0; round < rounds; round++) {
       expect(await neighbours(kept, round)).toBeLessThan(neighbourMsMax);
-      memoryMax = Math.max(memoryMax, memoryBytes());
+      memoryMax = Math.max(memoryMax, house.memoryBytes());
     }
     expect((await house.docker("volume", "ls", "--quiet")).split("\n")).toContain(kept[0] ?? "");
     expect(memoryMax - memoryBefore).toBeLessThan(memoryBytesMax);

@@ -111,12 +111,7 @@ function list() {
 }
 
 async function untilReady(): Promise<void> {
-  const isReady = async () => {
-    const body = await house.client.expect(200, "GET", "/info");
-    // GET /info of Docker.
-    const { Volume: names } = (body as { readonly Plugins: { readonly Volume: string[] } }).Plugins;
-    return names.includes("bad") ? true : undefined;
-  };
+  const isReady = async () => ((await house.drivers()).includes("bad") ? true : undefined);
   const otherwise = () => `the plugin is never ready:\n${house.daemon.output().slice(-2_000)}`;
   await eventually(isReady, { timeoutMs: patienceMs, otherwise });
 }

@@ -9,11 +9,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { EngineError } from "../../src/core/errors.ts";
 import type { PluginEnv } from "../../src/core/plugin.ts";
 import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
 import type { PluginRuntime } from "../../src/plugins/runtime/runtime.ts";
 import { eventually } from "../support/child.ts";
+import { failureOf } from "../support/engine-bench.ts";
 import { sideBySide, whenPossible } from "../support/needs.ts";
 import { testOperation } from "../support/operation.ts";
 import { callPlugin, testPluginConfig } from "../support/plugin-rootfs.ts";
@@ -25,15 +25,6 @@ import {
 
 const needed = ["root", "plugin-runtime"] as const;
 const operation = testOperation();
-
-async function failureOf(work: Promise<unknown>): Promise<EngineError> {
-  const thrown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof EngineError) return thrown;
-  throw new Error(`no failure: ${String(thrown)}`);
-}
 
 function variable(name: string): PluginEnv {
   return { name, description: "", settable: null, value: "" };

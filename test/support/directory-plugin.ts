@@ -1,7 +1,8 @@
 // A volume plugin of plain directories, as little as engines need: for tests of what engines do.
-import { mkdirSync, rmSync } from "node:fs";
-import { createServer, type IncomingMessage } from "node:http";
+import { mkdirSync } from "node:fs";
+import { createServer } from "node:http";
 import { join } from "node:path";
+import { bodyOf, listenOn } from "./served-plugin.ts";
 
 export interface DirectoryPlugin extends AsyncDisposable {
   /** The calls so far, as `VolumeDriver.Mount wiki`. */
@@ -42,25 +43,8 @@ export async function startDirectoryPlugin(
     calls.push(`${call} ${name}`.trim());
     response.end(JSON.stringify(answers[call]?.(name) ?? { Err: `no call ${call}` }));
   });
-  rmSync(socketPath, { force: true });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  server.listen(socketPath, resolve);
-  await promise;
-  return {
-    calls,
-    async [Symbol.asyncDispose]() {
-      server.closeAllConnections();
-      const closed = Promise.withResolvers<void>();
-      server.close(() => closed.resolve());
-      await closed.promise;
-    },
-  };
-}
-
-async function bodyOf(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of request) chunks.push(chunk);
-  return Buffer.concat(chunks).toString("utf8");
+  const served = await listenOn(socketPath, server);
+  return { calls, [Symbol.asyncDispose]: () => served[Symbol.asyncDispose]() };
 }
 
 function nameIn(body: string): string {

@@ -118,8 +118,8 @@ export function whenPossible(
 }
 
 /**
- * As `whenPossible`; those that stand one behind the other run side by side. For tests that wait for
- * seconds that are real, and have nothing in common.
+ * As `whenPossible`; those that stand one behind the other run side by side. For tests that wait
+ * for real seconds, and have nothing in common.
  */
 export function sideBySide(
   requirements: readonly Requirement[],

@@ -1,6 +1,6 @@
 // A plugin that is a function, served on a Unix socket as a real one is.
 import { rmSync } from "node:fs";
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, type IncomingMessage, type Server } from "node:http";
 import { asCallPlugin, type PluginCalls } from "./model-plugin.ts";
 
 /** Answers a request of this content type with an error, as a strict framework would. */
@@ -25,6 +25,11 @@ export async function servePlugin(
     response.statusCode = reply.status;
     response.end(reply.body);
   });
+  return await listenOn(socketPath, server);
+}
+
+/** Serves on a Unix socket until it is disposed of. */
+export async function listenOn(socketPath: string, server: Server): Promise<AsyncDisposable> {
   rmSync(socketPath, { force: true });
   const { promise, resolve } = Promise.withResolvers<void>();
   server.listen(socketPath, resolve);
@@ -39,7 +44,7 @@ export async function servePlugin(
   };
 }
 
-async function bodyOf(request: IncomingMessage): Promise<string> {
+export async function bodyOf(request: IncomingMessage): Promise<string> {
   const chunks: Buffer[] = [];
   for await (const chunk of request) chunks.push(chunk);
   return Buffer.concat(chunks).toString("utf8");
