@@ -13,12 +13,19 @@ import { verifyPlugin } from "./verify-plugin.ts";
 
 let folder: string;
 let socket: string;
+const { TMPDIR: usualPlace } = process.env;
 beforeEach(() => {
   folder = mkdtempSync(join("/dev/shm", "hf-verify-plugin-"));
+  // Others on this machine may verify something at the same time.
+  process.env["TMPDIR"] = folder;
   socket = join(folder, "disks.sock");
   mkdirSync(join(folder, "volumes"));
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
+afterEach(() => {
+  if (usualPlace === undefined) delete process.env["TMPDIR"];
+  else process.env["TMPDIR"] = usualPlace;
+  rmSync(folder, { recursive: true, force: true });
+});
 
 function calls(): PluginCalls {
   return modelPluginCalls(join(folder, "volumes"));
