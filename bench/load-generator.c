@@ -25,8 +25,9 @@
 #include <unistd.h>
 
 enum { BUFFER_BYTES = 128 * 1024, CONNECTIONS_MAX = 256, REQUEST_BYTES_MAX = 4096 };
+enum { CALLS_MAX = 4 };
 
-enum mode { MODE_CREATE, MODE_INSPECT, MODE_LIST, MODE_REMOVE, MODE_HOLD, MODE_MOUNT };
+enum mode { MODE_CREATE, MODE_INSPECT, MODE_LIST, MODE_REMOVE, MODE_HOLD, MODE_MOUNT, MODE_CALLS };
 
 struct settings {
   enum mode mode;
@@ -40,6 +41,8 @@ struct settings {
   long names;
   long groups;
   long expect;
+  const char *calls[CALLS_MAX];
+  int call_count;
 };
 
 struct worker {
@@ -190,6 +193,7 @@ static int exchange(struct worker *worker, const char *request, size_t size, int
   }
   worker->body_bytes = 0;
   keep = keep || status != expected;
+  if (strncmp(request, "HEAD ", 5) == 0) return status;
   if (chunked) take_chunks(worker, keep);
   else if (length > 0) take_body(worker, (size_t)length, keep);
   else if (length < 0 && status != 204 && status != 304) fail("a reply has no length");
@@ -271,10 +275,49 @@ static void operate_plugin(struct worker *worker, long index) {
     remember_wrong(worker, "the call failed", status);
 }
 
+// `METHOD PATH` or `METHOD PATH BODY` as a request; each `@` in it becomes the number.
+static int written_call_of(char *request, const char *call, long index) {
+  char text[REQUEST_BYTES_MAX / 2];
+  size_t size = 0;
+  for (const char *at = call; *at; at++) {
+    if (size + 24 > sizeof text) fail("a call is too long");
+    if (*at == '@') size += (size_t)sprintf(text + size, "%ld", index);
+    else text[size++] = *at;
+  }
+  text[size] = 0;
+  char *path = strchr(text, ' ');
+  if (!path) fail("a call has no path: %s", call);
+  *path++ = 0;
+  char *body = strchr(path, ' ');
+  if (!body) return written_plain(request, text, path);
+  *body++ = 0;
+  return snprintf(request, REQUEST_BYTES_MAX,
+                  "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+                  "Content-Length: %zu\r\n\r\n%s",
+                  text, path, strlen(body), body);
+}
+
+// All calls, one after the other, are one operation. Any status of success is right.
+static void operate_calls(struct worker *worker, long index) {
+  char request[REQUEST_BYTES_MAX];
+  for (int i = 0; i < settings.call_count; i++) {
+    int size = written_call_of(request, settings.calls[i], settings.first + index);
+    int status = exchange(worker, request, (size_t)size, 200, true);
+    if (status < 200 || status > 299) {
+      remember_wrong(worker, settings.calls[i], status);
+      return;
+    }
+  }
+}
+
 // One request of the mode, and the check of its reply.
 static void operate(struct worker *worker, long index) {
   if (settings.mode == MODE_HOLD || settings.mode == MODE_MOUNT) {
     operate_plugin(worker, index);
+    return;
+  }
+  if (settings.mode == MODE_CALLS) {
+    operate_calls(worker, index);
     return;
   }
   char request[REQUEST_BYTES_MAX];
@@ -381,7 +424,8 @@ static enum mode parsed_mode(const char *word) {
   if (strcmp(word, "remove") == 0) return MODE_REMOVE;
   if (strcmp(word, "hold") == 0) return MODE_HOLD;
   if (strcmp(word, "mount") == 0) return MODE_MOUNT;
-  fail("--mode is create, inspect, list, remove, hold or mount, not %s", word);
+  if (strcmp(word, "calls") == 0) return MODE_CALLS;
+  fail("--mode is create, inspect, list, remove, hold, mount or calls, not %s", word);
   return MODE_LIST;
 }
 
@@ -389,7 +433,8 @@ static void parse(int count, char **words) {
   static const struct option options[] = {
       {"mode", 1, 0, 'm'},  {"socket", 1, 0, 's'}, {"prefix", 1, 0, 'p'},  {"path", 1, 0, 'u'},
       {"count", 1, 0, 'n'}, {"first", 1, 0, 'f'},  {"connections", 1, 0, 'c'}, {"names", 1, 0, 'k'},
-      {"seconds", 1, 0, 't'}, {"groups", 1, 0, 'g'}, {"expect", 1, 0, 'e'}, {0, 0, 0, 0}};
+      {"seconds", 1, 0, 't'}, {"groups", 1, 0, 'g'}, {"expect", 1, 0, 'e'}, {"call", 1, 0, 'r'},
+      {0, 0, 0, 0}};
   settings.expect = -1;
   int option;
   while ((option = getopt_long(count, words, "", options, NULL)) != -1) {
@@ -405,6 +450,10 @@ static void parse(int count, char **words) {
       case 't': settings.seconds = atof(optarg); break;
       case 'g': settings.groups = atol(optarg); break;
       case 'e': settings.expect = atol(optarg); break;
+      case 'r':
+        if (settings.call_count == CALLS_MAX) fail("--call may be given %d times", CALLS_MAX);
+        settings.calls[settings.call_count++] = optarg;
+        break;
       default: fail("unknown option");
     }
   }
@@ -414,6 +463,7 @@ static void parse(int count, char **words) {
   if (settings.count <= 0 && settings.seconds <= 0) fail("give --count or --seconds");
   if ((settings.mode == MODE_INSPECT || settings.mode == MODE_MOUNT) && settings.names < 1)
     fail("--mode inspect and --mode mount need --names");
+  if (settings.mode == MODE_CALLS && settings.call_count == 0) fail("--mode calls needs --call");
   if (settings.mode == MODE_HOLD) settings.names = 1;
 }
 

@@ -30,7 +30,7 @@ export interface ProcessTimes {
 
 /** One burst of load: a number of operations, or operations for a time. */
 export interface Burst {
-  readonly mode: "create" | "inspect" | "list" | "remove" | "hold" | "mount";
+  readonly mode: "create" | "inspect" | "list" | "remove" | "hold" | "mount" | "calls";
   readonly socket: string;
   readonly connections: number;
   readonly amount: { readonly count: number } | { readonly seconds: number };
@@ -49,6 +49,11 @@ export interface Burst {
   readonly path?: string;
   /** How many volumes the first list of each connection must hold. */
   readonly expect?: number;
+  /**
+   * Of the mode `calls`: each `METHOD PATH` or `METHOD PATH BODY`, with `@` for the number of the
+   * operation. All of them, one after the other, are one operation.
+   */
+  readonly calls?: readonly string[];
 }
 
 /** The compiled programs. */
@@ -113,6 +118,7 @@ export function burstArguments(burst: Burst): readonly string[] {
     ["groups", burst.groups],
     ["path", burst.path],
     ["expect", burst.expect],
+    ...(burst.calls ?? []).map((call) => ["call", call] as const),
   ];
   return options.flatMap(([name, value]) => (value === undefined ? [] : [`--${name}=${value}`]));
 }

@@ -39,6 +39,18 @@ export interface Sizes {
   };
   /** Volumes of the plan of a prune and of the list, and as many in the trash. */
   readonly crowd: number;
+  readonly plugins: {
+    /** Lists of a burst, and processes of a round, that have a 99th percentile. */
+    readonly lists: number;
+    readonly processes: number;
+    /** Operations of a burst. */
+    readonly calls: number;
+    /** What a plugin that is installed holds, and one whose pull is watched. */
+    readonly installedBytes: number;
+    readonly pulledBytes: number;
+    /** Files of the plugin that has many. */
+    readonly files: number;
+  };
   /** Pairs of processes per round. */
   readonly processes: number;
   /** How long an engine is left alone before its memory is read. */
@@ -63,6 +75,14 @@ export const fullSizes: Sizes = {
   trash: { files: 1_000_000, bytes: 10e9, purged: 30_000 },
   beside: { sequentialMib: 2048, randomWrites: 3000, files: 20_000 },
   crowd: 10_000,
+  plugins: {
+    lists: 300,
+    processes: 30,
+    calls: 300,
+    installedBytes: 50e6,
+    pulledBytes: 1e9,
+    files: 3000,
+  },
   processes: 20,
   idleMs: 5000,
 };
@@ -82,6 +102,14 @@ export const quickSizes: Sizes = {
   trash: { files: 20_000, bytes: 1e9, purged: 10_000 },
   beside: { sequentialMib: 128, randomWrites: 200, files: 2000 },
   crowd: 2000,
+  plugins: {
+    lists: 100,
+    processes: 10,
+    calls: 150,
+    installedBytes: 20e6,
+    pulledBytes: 200e6,
+    files: 1000,
+  },
   processes: 5,
   idleMs: 500,
 };

@@ -64,7 +64,7 @@ const lines = [
   {
     packages: ["runc"],
     provides: { program: "runc" },
-    purposes: ["test"],
+    purposes: ["test", "bench"],
     neededFor: "running Podman's containers, and managed plugins",
   },
   {

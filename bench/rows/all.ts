@@ -7,6 +7,8 @@ import { crowdGroup } from "./crowd.ts";
 import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
 import { holdsGroup } from "./holds.ts";
+import { pluginInstallGroup } from "./plugin-install.ts";
+import { pluginsGroup } from "./plugins.ts";
 import { purgeGroup } from "./purge.ts";
 import { inspectGroup, listGroup } from "./read.ts";
 import { restGroup } from "./rest.ts";
@@ -30,6 +32,8 @@ export const groups: readonly Group[] = [
   trashGroup,
   crowdGroup,
   purgeGroup,
+  pluginsGroup,
+  pluginInstallGroup,
 ];
 
 /**

@@ -44,9 +44,10 @@ export interface Database {
   exec(sql: string): void;
   /**
    * Runs `work` between BEGIN IMMEDIATE and COMMIT, and rolls back when it throws. Durable when it
-   * returns. `work` is synchronous; transactions do not nest.
+   * returns; with `isLazy` only the end of this process is outlived, and a power cut when the next
+   * transaction has ended that is not lazy. `work` is synchronous; transactions do not nest.
    */
-  transaction<T>(work: () => T): T;
+  transaction<T>(work: () => T, how?: { readonly isLazy: boolean }): T;
   /** Ends all statements and closes the file. Closing twice is allowed; all else then throws. */
   close(): void;
 }

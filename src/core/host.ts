@@ -117,8 +117,11 @@ export interface BindRequest {
   readonly source: string;
   /** Absolute; an existing directory. */
   readonly target: string;
-  /** The source lies on storage that may not answer: a helper process does it. */
-  readonly mayHang: boolean;
+  /**
+   * The source lies on storage that may not answer: a helper process does it. "unknown": only what
+   * the mount table shows to lie on a disk or in memory of this machine is bound without one.
+   */
+  readonly mayHang: boolean | "unknown";
   /**
    * The source is a path inside this directory, as a process sees it whose `/` it is: symbolic
    * links and `..` in it cannot lead out of it (openat2(2), RESOLVE_IN_ROOT). Where the path
@@ -209,10 +212,10 @@ export interface Host {
   /**
    * Unpacks a layer (OCI image specification: whiteouts, hard links, devices, owners, extended
    * attributes) in a helper process that has `into` as its root directory, so that no name in the
-   * archive can lead out of it. Resolves with the digest of the plain tar, `sha256:…`. Throws
-   * `plugin.image_invalid` and `storage.*`; what was unpacked by then stays.
+   * archive can lead out of it. Durable when it resolves. Throws `plugin.image_invalid` and
+   * `storage.*`; what was unpacked by then stays, for the caller to remove.
    */
-  unpackLayer(request: LayerRequest, operation: Operation): Promise<{ readonly diffId: string }>;
+  unpackLayer(request: LayerRequest, operation: Operation): Promise<void>;
   /**
    * Ends a mount made by `bind`, here and in the namespaces that got it from here; copies made from
    * it stay, and belong to no group any more: the kernel soon gives its number to another one.

@@ -262,9 +262,13 @@ export interface StateStore {
   read<T>(work: (view: StateView) => Settled<T>): T;
   /**
    * Resolves when all of it is on disk. Rejects, with none of it done, when `work` throws (that
-   * error) or the commit fails (`storage.full`, `storage.read_only`, `storage.failed`).
+   * error) or the commit fails (`storage.full`, `storage.read_only`, `storage.failed`). What is
+   * lazy resolves when it outlives this process, and is on disk with the next that is not.
    */
-  write<T>(work: (transaction: StateTransaction) => Settled<T>): Promise<T>;
+  write<T>(
+    work: (transaction: StateTransaction) => Settled<T>,
+    how?: { readonly isLazy: boolean },
+  ): Promise<T>;
   /** Reads the disk. O(changes looked at): some 100 ms for all of them. */
   history(query: HistoryQuery): HistoryPage;
   /** Commits what waits, writes the copy and lets go of the file. */

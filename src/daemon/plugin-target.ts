@@ -67,7 +67,8 @@ export function rawCaller(address: PluginAddress): CallPlugin {
     const plain = requestText({ method, host: hostHeader(address), body });
     const typed = `\r\nContent-Type: ${contentType}\r\nAccept:`;
     const text = contentType === undefined ? plain : plain.replace("\r\nAccept:", typed);
-    const answer = await exchange(socket, text, { answerBytesMax: ANSWER_BYTES_MAX, signal });
+    const { answer } = await exchange(socket, text, { answerBytesMax: ANSWER_BYTES_MAX, signal });
+    socket.destroy();
     return { status: answer.status, body: Buffer.from(answer.body).toString("utf8") };
   };
 }

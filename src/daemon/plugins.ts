@@ -1,5 +1,6 @@
 // Puts plugins together: registries, blobs, the runtime, managed plugins, and all drivers of
 // plugins.
+
 import { createHash } from "node:crypto";
 import { readdirSync, realpathSync, rmdirSync } from "node:fs";
 import path from "node:path";
@@ -9,6 +10,7 @@ import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type { PluginParts } from "../engine/no-plugins.ts";
+import { returnMemory } from "../host/memory.ts";
 import { makeManagedPlugins } from "../plugins/managed/managed-plugins.ts";
 import { makePluginHost } from "../plugins/plugin-host.ts";
 import { Images } from "../plugins/registry/images.ts";
@@ -57,7 +59,7 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
       logDirectory: path.join(directory, "logs"),
       ...{ host, log, operation },
     }),
-    ...{ host, log, operation },
+    ...{ host, log, operation, returnMemory },
   });
   const pluginHost = makePluginHost({
     directories: config.plugins,

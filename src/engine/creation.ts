@@ -79,7 +79,9 @@ async function createBracketed(
   const { state, host } = parts;
   const spec = { name: wanted.name, options: driverOptions(wanted.options) };
   const started: VolumeEntry = { ...wanted, createdAtMs: host.nowMs(), phase: "creating" };
-  await state.write((transaction) => transaction.putVolume(started));
+  // Of what a power cut leaves at a plugin, its List tells.
+  const how = { isLazy: driver.isPlugin === true };
+  await state.write((transaction) => transaction.putVolume(started), how);
   try {
     const { createdAtMs, mountpoint, identity, origin } = await driver.create(spec, operation);
     const entry: VolumeEntry = {

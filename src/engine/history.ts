@@ -216,8 +216,8 @@ export function tellingState(state: StateStore, told: () => void): StateStore {
     origin: state.origin,
     id: state.id,
     read: (work) => state.read(work),
-    async write(work) {
-      const result = await state.write(work);
+    async write(work, how) {
+      const result = await state.write(work, how);
       told();
       return result;
     },

@@ -187,8 +187,8 @@ export class Holds {
     }
     // A volume with a mount of its own may lie on a server that does not answer.
     hold.mayHang = host.isMountPoint(data);
-    const { path: target, mayHang } = hold;
-    hold.group = await host.bind({ source: data, target, mayHang }, operation);
+    const mayHang = hold.mayHang ? "unknown" : false;
+    hold.group = await host.bind({ source: data, target: hold.path, mayHang }, operation);
   }
 
   /** An engine that does not see the mount would give the container an empty directory. */

@@ -10,6 +10,7 @@ import type { PluginHost, PluginStatus } from "../core/plugin.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
+import { MadeLately } from "./made-lately.ts";
 import { unlessAborted } from "./pause.ts";
 import {
   followList,
@@ -83,21 +84,23 @@ export class PluginVolumes {
   /** Names that were made, removed or renamed while some plugin was being asked, and when. */
   readonly #changed = new Map<string, number>();
   readonly #work = new Set<Promise<void>>();
+  readonly #made: MadeLately;
   #unfollow: () => void = () => undefined;
   #stopTimer: () => void = () => undefined;
 
   constructor(parts: PluginVolumesParts) {
     this.#parts = parts;
     this.#words = new PluginWords({ ...parts, operation: () => this.#operation() });
+    this.#made = new MadeLately(parts.startTimer ?? startIdleTimer, (name) => {
+      const entry = this.#entry(name);
+      if (entry !== undefined) void this.refreshOne(entry);
+    });
     parts.events.watch(({ type, actor, action, attributes }) => {
       if (type !== "volume") return;
       this.#noteChange(actor);
       if (action === "rename") this.#noteChange(attributes["from"] ?? "");
       if (action === "destroy") this.#words.forget(actor);
-      const entry = action === "create" ? this.#entry(actor) : undefined;
-      if (entry === undefined) return;
-      this.#listings.get(entry.driver)?.unlisted.delete(entry.name);
-      void this.refreshOne(entry);
+      if (action === "create") this.#noteMade(actor);
     });
   }
 
@@ -116,6 +119,7 @@ export class PluginVolumes {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#unfollow();
     this.#stopTimer();
+    this.#made.stop();
     await Promise.all(this.#work);
   }
 
@@ -198,6 +202,13 @@ export class PluginVolumes {
       // Its process has ended, or another one has begun.
       volumes.held.lost(name);
     }
+  }
+
+  #noteMade(name: string): void {
+    const entry = this.#entry(name);
+    if (entry === undefined || !this.#parts.drivers.isOfPlugin(entry.driver)) return;
+    this.#listings.get(entry.driver)?.unlisted.delete(entry.name);
+    this.#made.add(name);
   }
 
   #schedule(): void {

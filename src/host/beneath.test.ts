@@ -176,6 +176,35 @@ whenPossible(
   },
 );
 
+whenPossible(
+  ["root", "mount", "fuse"],
+  "what is not known is bound without a helper on storage of this machine only",
+  async () => {
+    const places = [{ beneath }, {}];
+    for (const more of places) {
+      const source = "beneath" in more ? "/etc/data" : join(beneath, "etc/data");
+      await host.bind({ source, target, mayHang: "unknown", ...more }, testOperation());
+      expect(readFileSync(join(target, "whose"), "utf8")).toBe("inside");
+      expect(host.unbind(target)).toBe("gone");
+    }
+    expect(started).toEqual([]);
+    // A link that leads to another mount, and a mount of what does not answer.
+    link("away", "/dev/shm");
+    const away = { source: join(beneath, "away"), target, mayHang: "unknown" } as const;
+    await host.bind(away, testOperation());
+    expect(host.unbind(target)).toBe("gone");
+    expect(started).toHaveLength(1);
+    await using stuck = await makeStuckFolder();
+    const asked = { source: join(stuck.path, "volume"), target, mayHang: "unknown" } as const;
+    const controller = new AbortController();
+    const waiting = host.bind(asked, testOperation(controller.signal));
+    await stuck.untilAsked();
+    controller.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "operation.cancelled" });
+    stuck.release();
+  },
+);
+
 describe("while somebody exchanges", () => {
   const places = ["inside", "nothing"];
   for (const [name, to] of [

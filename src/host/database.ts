@@ -67,12 +67,12 @@ export const openDatabase: OpenDatabase = (path, options) => {
     exec(sql) {
       translated(() => sqlite.run(sql));
     },
-    transaction(work) {
+    transaction(work, { isLazy } = { isLazy: false }) {
       begin.run();
       try {
         const result = work();
         commit.run();
-        log.sync();
+        if (!isLazy) log.sync();
         return result;
       } catch (thrown) {
         // SQLite has rolled back by itself after some failures of the disk.

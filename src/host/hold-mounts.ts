@@ -14,6 +14,7 @@ import {
   setPropagation,
   unmountTopmost,
 } from "./libc.ts";
+import { openLocalPlace } from "./local-places.ts";
 import { groupOf, isMountPoint } from "./mount-facts.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
 import { HOLD_MOUNT_COMMAND, ownExecutable } from "./own-executable.ts";
@@ -57,11 +58,17 @@ export function makeHoldMounts({ start, table }: HoldMountsParts): Pick<Host, "b
     if (result.exitCode !== 0) throw mountFailed(places, wordsOf(result));
   };
 
+  const bindAtOnce = (places: Places, mayHang: false | "unknown") => {
+    if (mayHang === false) return bindHere(places, { mayCross: false });
+    // What an abandoned helper still makes there is undone when it ends: nothing may lie on it.
+    return programs.isBusy(places.target) ? "elsewhere" : bindLocal(places, table());
+  };
+
   return {
     async bind({ source, target: asked, mayHang, beneath }, { signal }) {
       const places = { source, target: trueTarget(asked), beneath };
       throwIfAborted(signal, "mount");
-      const known = mayHang ? "elsewhere" : bindHere(places, { mayCross: false });
+      const known = mayHang === true ? "elsewhere" : bindAtOnce(places, mayHang);
       if (typeof known === "number") return known;
       if (known === "elsewhere") await bindByHelper(places, signal);
       const made = topmostAt(table(), places.target);
@@ -98,28 +105,59 @@ export function bindHere(
 ): number | undefined | "elsewhere" {
   const { source, beneath } = places;
   let place: number | undefined;
-  let descriptor: number | undefined;
   try {
     if (beneath !== undefined) {
       place = openBeneath(beneath, source, mayCross);
       if (place === undefined) return "elsewhere";
     }
-    descriptor = openTreeClone(place ?? source);
+    return bindOpen(place ?? source, places.target);
+  } catch (thrown) {
+    throw mountFailed(places, wordsOfCall(thrown), thrown);
+  } finally {
+    if (place !== undefined) closeDescriptor(place);
+  }
+}
+
+/** Returns the peer group where the kernel tells. Throws the system's errors. */
+function bindOpen(place: string | number, target: string): number | undefined {
+  const descriptor = openTreeClone(place);
+  try {
     // A clone is in the group of its source. Leaving it first is what gives it one of its own,
     // and it has that before anybody gets a copy.
     setPropagation(descriptor, "private");
     setPropagation(descriptor, "shared");
-    moveMount(descriptor, places.target);
+    moveMount(descriptor, target);
     return groupOf(descriptor);
-  } catch (thrown) {
-    if (thrown instanceof EngineError) throw thrown;
-    const words = thrown instanceof Error ? thrown.message : String(thrown);
-    const hint = isErrno(thrown, "ENOSYS") ? "; needs Linux 5.12" : "";
-    throw mountFailed(places, `${words}${hint}`, thrown);
   } finally {
     // What was not moved to its place ends with it.
-    if (descriptor !== undefined) closeDescriptor(descriptor);
-    if (place !== undefined) closeDescriptor(place);
+    closeDescriptor(descriptor);
+  }
+}
+
+function wordsOfCall(thrown: unknown): string {
+  const words = thrown instanceof Error ? thrown.message : String(thrown);
+  return isErrno(thrown, "ENOSYS") ? `${words}; needs Linux 5.12` : words;
+}
+
+/** As `bindHere`, of what lies on storage of this machine; all else is "elsewhere". */
+function bindLocal(places: Places, mounts: readonly MountInfo[]): number | undefined | "elsewhere" {
+  const { source, target, beneath } = places;
+  const open = openLocalPlace(beneath ?? source, mounts);
+  if (open === undefined) return "elsewhere";
+  let place: number | undefined;
+  try {
+    place = beneath === undefined ? open : openPlaceInRoot(open, source, false);
+  } catch {
+    return "elsewhere";
+  } finally {
+    if (place !== open) closeDescriptor(open);
+  }
+  try {
+    return bindOpen(place, target);
+  } catch (thrown) {
+    throw mountFailed(places, wordsOfCall(thrown), thrown);
+  } finally {
+    closeDescriptor(place);
   }
 }
 

@@ -1,6 +1,5 @@
 // Layers of every kind into real directories: whole ones, hostile ones, and what they leave.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { createHash } from "node:crypto";
 import {
   existsSync,
   linkSync,
@@ -114,8 +113,7 @@ describe("a tree with all kinds of files", () => {
     for (const [name, pack] of packings) {
       place[Symbol.dispose]();
       place = makeLayerPlace();
-      const diffId = await place.unpack(pack(before));
-      expect(diffId).toBe(`sha256:${createHash("sha256").update(before).digest("hex")}`);
+      await place.unpack(pack(before));
       await archiveTree(place.into, join(place.folder, "after"));
       expect([name, readFileSync(join(place.folder, "after")).equals(before)]).toEqual([
         name,

@@ -35,7 +35,6 @@ export function makeLayers(start: StartProgram): Pick<Host, "unpackLayer"> {
         const { into } = request;
         operation.log.warn("extended attributes were left out", { into, entries: answer.ignored });
       }
-      return { diffId: answer.diffId };
     },
   };
 }
@@ -66,7 +65,7 @@ function parse(text: string): UnpackAnswer | undefined {
     if (typeof answer !== "object" || answer === null) return undefined;
     const isFailure = "code" in answer && Object.hasOwn(errorTable, String(answer.code));
     // The helper is this same executable: it prints what the type says.
-    return isFailure || "diffId" in answer ? (answer as UnpackAnswer) : undefined;
+    return isFailure || "ignored" in answer ? (answer as UnpackAnswer) : undefined;
   } catch {
     return undefined;
   }

@@ -182,6 +182,7 @@ const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
 const O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC = 0o10000000n | 0o200000n | 0o400000n | 0o2000000n;
 const RESOLVE_NO_XDEV = 1n;
 const RESOLVE_NO_MAGICLINKS = 2n;
+const RESOLVE_BENEATH = 8n;
 const RESOLVE_IN_ROOT = 16n;
 const AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT_DONT_SYNC = 0x100 | 0x800 | 0x4000;
 const STATX_MNT_ID_UNIQUE = 0x4000;
@@ -229,6 +230,12 @@ export function openPlace(path: string): number {
  */
 export function openPlaceInRoot(root: number, path: string, mayCross: boolean): number {
   const resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS | (mayCross ? 0n : RESOLVE_NO_XDEV);
+  return openat2(root, path, [O_PATH_DIRECTORY_CLOEXEC, resolve]);
+}
+
+/** The directory at a path inside an open one, on the same mount: whatever leads out is EXDEV. */
+export function openPlaceBeneath(root: number, path: string): number {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_XDEV;
   return openat2(root, path, [O_PATH_DIRECTORY_CLOEXEC, resolve]);
 }
 

@@ -46,6 +46,11 @@ export class TargetPrograms {
     throwIfAborted(signal, "mount");
   }
 
+  /** Whether the target's last program has not ended. */
+  isBusy(target: string): boolean {
+    return this.#running.has(target);
+  }
+
   /** Starts the target's one program at once. Throws `driver.timed_out` while there is another. */
   async run(
     target: string,

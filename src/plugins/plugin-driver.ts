@@ -167,13 +167,15 @@ async function mount(
   const { mounts, holders } = parts;
   const { volume, holder } = holding;
   const place = mounts.place(volume, holder);
-  if (mounts.isMounted(place)) {
+  if (!mounts.isNoted(place)) {
+    await mountFirst(parts, holding, operation);
+  } else if (mounts.isMounted(place)) {
     // Of an earlier mount, or of an earlier life: the plugin counts it already.
     if (!(await mounts.isAlive(place, operation))) await mountAnew(parts, holding, operation);
   } else {
     // A crash or a silence came in between. Nobody else has it: an end too many harms nobody, and
     // a mount too many would never end.
-    const isDoubtful = mounts.isKnown(place) && mounts.counted(volume).length <= 1;
+    const isDoubtful = mounts.counted(volume).length <= 1;
     if (isDoubtful) await tellUnmounted(parts, holding, operation);
     await mountFirst(parts, holding, operation);
   }

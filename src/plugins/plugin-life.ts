@@ -268,6 +268,7 @@ export class PluginLife implements PluginAccess {
   }
 
   #endAttempts(): void {
+    this.#client.forget();
     clearTimeout(this.#timer);
     this.#attempt = undefined;
     this.#failureCount = 0;

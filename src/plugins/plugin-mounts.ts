@@ -100,9 +100,14 @@ export class PluginMounts {
     return this.#parts.host.isMountPoint(place);
   }
 
+  /** Whether anything was begun at the place: nothing is mounted there else. */
+  isNoted(place: string): boolean {
+    return isThere(`${place}${NOTE}`);
+  }
+
   /** Whether the plugin may still count a mount for the place. Asks nothing that is mounted. */
   isKnown(place: string): boolean {
-    if (this.isMounted(place) || isThere(`${place}${NOTE}`)) return true;
+    if (this.isNoted(place) || this.isMounted(place)) return true;
     return lstatSync(place, { throwIfNoEntry: false })?.isDirectory() === true;
   }
 
@@ -158,7 +163,7 @@ export class PluginMounts {
     const { host, plugin } = this.#parts;
     try {
       // The storage is a plugin's: nobody knows whether it answers.
-      await host.bind({ source: path, target: place, mayHang: true, beneath }, operation);
+      await host.bind({ source: path, target: place, mayHang: "unknown", beneath }, operation);
     } catch (error) {
       const words = error instanceof EngineError ? String(error.details["words"] ?? "") : "";
       if (!/\b(?:ENOENT|ENOTDIR|ELOOP)\b/.test(words)) throw error;

@@ -21,6 +21,8 @@ import { aliasOfNothing, holderOfNothing, nameOfAlias } from "./transaction.ts";
 /** One write that waits for the commit. */
 export interface PendingWrite {
   readonly changes: readonly Change[];
+  /** It need not be on disk when it is settled. */
+  readonly isLazy: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }

@@ -43,11 +43,11 @@ export class GroupCommit {
     this.#parts = parts;
   }
 
-  add(changes: PendingWrite["changes"]): Promise<void> {
+  add(changes: PendingWrite["changes"], isLazy = false): Promise<void> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     // Everything that has arrived is handled before the commit that all of it shares.
     if (this.#waiting.length === 0) setImmediate(() => this.flush());
-    this.#waiting.push({ changes, resolve, reject });
+    this.#waiting.push({ changes, isLazy, resolve, reject });
     return promise;
   }
 
@@ -109,7 +109,8 @@ export class GroupCommit {
     const rows = planned.flatMap((write) => write.rows);
     if (rows.length > 0) {
       try {
-        this.#write(rows);
+        const isLazy = planned.every(({ write }) => write.isLazy);
+        this.#write(rows, isLazy);
       } catch (error) {
         if (isLasting(error)) this.#failure = error;
         return error;
@@ -121,7 +122,7 @@ export class GroupCommit {
     return undefined;
   }
 
-  #write(rows: readonly PlannedRow[]): void {
+  #write(rows: readonly PlannedRow[], isLazy: boolean): void {
     const { database, memory, room, writer } = this.#parts;
     if (isLarge(rows)) room.tryCheckpoint();
     const { oldest, next } = historyAfter(rows, memory.next.history);
@@ -130,10 +131,13 @@ export class GroupCommit {
     const extraRows = room.isShort()
       ? 2 * (next - oldest) + Math.ceil(trashBytes(rows) / HISTORY_ROW_BYTES)
       : 0;
-    const trimmed = database.transaction(() => {
-      for (const row of rows) writer.write(row);
-      return writer.trimHistory(next, extraRows);
-    });
+    const trimmed = database.transaction(
+      () => {
+        for (const row of rows) writer.write(row);
+        return writer.trimHistory(next, extraRows);
+      },
+      { isLazy },
+    );
     writer.trimmed(trimmed);
   }
 

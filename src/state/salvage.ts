@@ -155,7 +155,8 @@ function buildBeside(salvage: Salvage, content: CopyContent | undefined, isLost:
     if (content !== undefined) {
       const writer = new RowWriter(database, 1);
       const plan = new BatchPlan(new Memory());
-      const planned = plan.add({ changes: changesOf(content), resolve() {}, reject() {} });
+      const changes = changesOf(content);
+      const planned = plan.add({ changes, isLazy: false, resolve() {}, reject() {} });
       if (planned instanceof Error) throw planned;
       database.transaction(() => {
         for (const row of planned.rows) writer.write(row);

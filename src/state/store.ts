@@ -37,12 +37,12 @@ export function createStore(parts: StoreParts): StateStore {
     origin: parts.origin,
     id: parts.id,
     read: (work) => work(memory),
-    write(work) {
+    write(work, { isLazy } = { isLazy: false }) {
       if (closing !== undefined) return Promise.reject(stopping());
       const recorder = new Recorder(memory);
       try {
         const result = work(recorder);
-        return commits.add(recorder.finish()).then(() => result);
+        return commits.add(recorder.finish(), isLazy).then(() => result);
       } catch (error) {
         recorder.finish();
         return Promise.reject(error);

@@ -82,7 +82,6 @@ export class ManagedBench {
       mountsBelow: async () => ({ mounts: [], isWhole: true }),
       async unpackLayer({ archive, into }) {
         writeFileSync(join(into, "version"), readFileSync(archive, "utf8"));
-        return { diffId: "" };
       },
     });
   }

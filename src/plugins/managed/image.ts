@@ -13,6 +13,8 @@ const UNPACKED_BYTES_MAX = 16 * 1024 ** 3;
 /** What an archive may not fill, of what is free. */
 const FREE_SHARE_MAX = 0.9;
 const ENTRY_COUNT_MAX = 1_000_000;
+/** Of the layers of an image: from here on what their download leaves in memory counts. */
+const LARGE_BYTES = 128 * 1024 ** 2;
 /**
  * Capabilities in the order of the alphabet: where Docker compares privileges it sorts those of the
  * config too, which `inspect` shows from then on (recording 07, after the upgrade).
@@ -40,10 +42,15 @@ export async function unpackImage(
 ): Promise<PluginVersion> {
   const { image, config, pluginDirectory, fetch } = request;
   await fetch(tell, operation);
+  const layerBytes = image.layers.reduce((sum, { size }) => sum + size, 0);
+  // The helper that unpacks is about to need some.
+  if (layerBytes >= LARGE_BYTES) shop.returnMemory?.();
   await shop.store.put(image.manifest);
   await shop.store.put(image.config);
   const { layers } = image;
   const rootfs = await unpackLayers(shop, { layers, pluginDirectory }, tell, operation);
+  const digests = layers.map(({ digest }) => digest);
+  await shop.store.settle([image.manifestDigest, image.configDigest, ...digests]);
   return {
     reference: image.reference.familiar,
     digest: image.manifestDigest,
@@ -91,9 +98,11 @@ export async function packImage(
   const config = { ...request.config, rootfs: { type: "layers", diffIds: [layer.digest] } };
   const bytes = new TextEncoder().encode(JSON.stringify(renderPluginConfig(config)));
   const blob = { digest: await store.put(bytes), size: bytes.length };
+  const digest = await store.put(writeManifest(blob, [layer]));
+  await store.settle([blob.digest, digest]);
   return {
     reference: name,
-    digest: await store.put(writeManifest(blob, [layer])),
+    digest,
     mediaType: DOCKER_MANIFEST_TYPE,
     configDigest: blob.digest,
     layers: [layer],

@@ -11,13 +11,18 @@ import type { PluginTable } from "./table.ts";
 export interface ManagedParts {
   /** `<root>/plugins`: absolute, without links; made when it is missing. */
   readonly directory: string;
-  readonly images: Pick<Images, "resolve" | "download" | "push" | "login">;
-  readonly store: Pick<BlobStore, "put" | "read" | "path" | "adopt" | "collect" | "clearPartial">;
+  readonly images: Pick<Images, "login" | "resolve" | "download" | "push">;
+  readonly store: Pick<
+    BlobStore,
+    "put" | "read" | "path" | "adopt" | "settle" | "collect" | "clearPartial"
+  >;
   readonly runtime: Pick<
     PluginRuntime,
     "start" | "stop" | "resume" | "state" | "follow" | "adopt" | "logs" | "forget" | "stopAll"
   >;
   readonly host: Host;
+  /** Gives memory back that a download has left behind. It takes a moment. */
+  readonly returnMemory?: (() => void) | undefined;
   readonly log: Log;
   /** A fresh operation on the daemon's own account. */
   readonly operation: () => Operation;

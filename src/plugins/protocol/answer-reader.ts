@@ -38,11 +38,17 @@ export class AnswerReader {
   #line = new GrowingBuffer(HEAD_BYTES_MAX, "the head of the answer");
   #stage: Stage = { kind: "head" };
   #status = 0;
+  #isOpen = false;
   #rawBytes = 0;
 
   constructor(bytesMax: number) {
     this.#bytesMax = bytesMax;
     this.#body = new GrowingBuffer(bytesMax, "the answer");
+  }
+
+  /** Whether the answer, which is complete, lets the connection go on. */
+  get isOpen(): boolean {
+    return this.#isOpen;
   }
 
   /** Returns the answer when it is complete. Throws `plugin.failed` for what is none. */
@@ -54,8 +60,11 @@ export class AnswerReader {
     let left = bytes;
     while (left.length > 0) {
       const { taken, isDone } = this.#take(left);
-      if (isDone) return this.#answer();
       left = left.subarray(taken);
+      if (!isDone) continue;
+      // What nobody has asked for is no answer of the next request.
+      this.#isOpen &&= left.length === 0;
+      return this.#answer();
     }
     return undefined;
   }
@@ -114,6 +123,8 @@ export class AnswerReader {
     const [, digits] = /^HTTP\/1\.[01] ([1-5][0-9]{2})(?: |$)/.exec(first) ?? [];
     if (digits === undefined) throw badAnswer("the answer is not HTTP/1.1");
     this.#status = Number(digits);
+    const isClosed = /\bclose\b/i.test(headerOf(lines, "connection"));
+    this.#isOpen = first.startsWith("HTTP/1.1 ") && !isClosed;
     // "100 Continue" and its like: the answer proper is still to come.
     if (this.#status < 200) return false;
     if (this.#status === 204 || this.#status === 304) return true;
@@ -123,6 +134,7 @@ export class AnswerReader {
     }
     const length = headerOf(lines, "content-length");
     if (length === "") {
+      this.#isOpen = false;
       this.#stage = { kind: "until_close" };
       return false;
     }

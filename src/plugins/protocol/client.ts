@@ -5,6 +5,7 @@ import { connectTo, hostHeader, type PluginAddress } from "./address.ts";
 import { badAnswer, type HttpAnswer } from "./answer-reader.ts";
 import { exchange, requestText } from "./exchange.ts";
 import { type JsonObject, parseObject, textField } from "./fields.ts";
+import { KeptConnections } from "./kept-connections.ts";
 import { type ListedVolume, readList } from "./list-answer.ts";
 import { type PluginMethod, pluginMethods } from "./methods.ts";
 import { Places } from "./places.ts";
@@ -48,9 +49,15 @@ export class PluginClient {
   readonly #parts: PluginClientParts;
   readonly #calls = new Places(PLUGIN_CALLS_MAX);
   readonly #lists = new Places(LISTS_MAX);
+  readonly #kept = new KeptConnections();
 
   constructor(parts: PluginClientParts) {
     this.#parts = parts;
+  }
+
+  /** Another process listens from now on, or nobody. */
+  forget(): void {
+    this.#kept.forget();
   }
 
   /** What `read` makes of the answer's object. An `Err` in it is thrown before. */
@@ -107,10 +114,12 @@ export class PluginClient {
     const { signal } = limit;
     const { answerBytesMax } = pluginMethods[method];
     const text = requestText({ method, host: hostHeader(address), body: bodyText(body) });
-    const socket = await connectPatiently(address, signal);
+    const socket = this.#kept.take(address) ?? (await connectPatiently(address, signal));
     limit.wasSent = true;
     try {
-      return await exchange(socket, text, { answerBytesMax, signal });
+      const { answer, isOpen } = await exchange(socket, text, { answerBytesMax, signal });
+      if (isOpen) this.#kept.give(address, socket);
+      return answer;
     } catch (error) {
       if (error instanceof EngineError) throw error;
       throw this.#unreachable(`${method}: ${wordsOf(error)}`, { method, wasSent: true }, error);

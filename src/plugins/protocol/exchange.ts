@@ -1,7 +1,4 @@
-// One request and its answer, on a connection of its own, exactly as Docker writes it.
-//
-// A connection is never used twice: whether a request on one that the other side was just closing
-// has arrived cannot be known, and what may have arrived must not be sent again.
+// One request and its answer, exactly as Docker writes it.
 import type { Socket } from "node:net";
 import { AnswerReader, type HttpAnswer } from "./answer-reader.ts";
 
@@ -24,15 +21,23 @@ export function requestText({ method, host, body }: PluginRequest): string {
   );
 }
 
+/** What came back. */
+export interface Exchanged {
+  readonly answer: HttpAnswer;
+  /** The connection is open, and the other side has not said that it will close it. */
+  readonly isOpen: boolean;
+}
+
 /**
- * Sends the text and reads the whole answer; the connection has ended then. Rejects with the
- * system's error, with `plugin.failed` for what is no answer, and with the signal's reason.
+ * Sends the text and reads the whole answer. Unless the answer says that the connection goes on, it
+ * has ended then. Rejects with the system's error, with `plugin.failed` for what is no answer, and
+ * with the signal's reason.
  */
 export async function exchange(
   socket: Socket,
   text: string,
   { answerBytesMax, signal }: { readonly answerBytesMax: number; readonly signal: AbortSignal },
-): Promise<HttpAnswer> {
+): Promise<Exchanged> {
   const { promise, resolve, reject } = Promise.withResolvers<HttpAnswer>();
   const reader = new AnswerReader(answerBytesMax);
   const settle = (read: () => HttpAnswer | undefined, otherwise?: string): void => {
@@ -44,20 +49,27 @@ export async function exchange(
       reject(error);
     }
   };
+  const data = (chunk: Uint8Array) => settle(() => reader.push(chunk));
   const ended = () => settle(() => reader.end(), "the connection was closed without an answer");
   const abort = () => reject(signal.reason);
-  socket.on("data", (chunk: Uint8Array) => settle(() => reader.push(chunk)));
+  socket.on("data", data);
   socket.on("end", ended);
   socket.on("close", ended);
   socket.on("error", reject);
   signal.addEventListener("abort", abort, { once: true });
   if (signal.aborted) abort();
   else socket.write(text);
+  let isOpen = false;
   try {
-    return await promise;
+    const answer = await promise;
+    isOpen = reader.isOpen && socket.writable;
+    return { answer, isOpen };
   } finally {
     signal.removeEventListener("abort", abort);
-    socket.removeAllListeners("data");
-    socket.destroy();
+    socket.off("data", data);
+    socket.off("end", ended);
+    socket.off("close", ended);
+    if (isOpen) socket.off("error", reject);
+    else socket.destroy();
   }
 }

@@ -1,13 +1,14 @@
 // The blobs of plugins: each a file named by its digest, shared by the plugins that name it.
 //
-// <directory>/sha256/<64 hex>   a whole blob: what stands here was verified and is durable
+// <directory>/sha256/<64 hex>   a whole blob: what stands here was verified; it is durable when it
+//                               was settled, which is before any plugin names it
 // <directory>/partial/<n>       one that is being written; of no use to anybody after a crash
 import { createHash } from "node:crypto";
 import fs from "node:fs";
 import { open, readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import { EngineError, isErrno, storageError } from "../../core/errors.ts";
-import { type Ingest, openIngest, syncDirectory } from "./ingest.ts";
+import { type Ingest, openIngest, syncPlace } from "./ingest.ts";
 
 const DIRECTORY_MODE = 0o700;
 const FILE_MODE = 0o600;
@@ -99,10 +100,23 @@ export class BlobStore {
       const target = this.path(found.digest);
       fs.chmodSync(file, FILE_MODE);
       await rename(file, target);
-      await syncDirectory(this.#whole);
+      await syncPlace(this.#whole);
       return found;
     } catch (error) {
       throw storageError(error, "keeping a blob");
+    }
+  }
+
+  /**
+   * Resolves when these blobs are on disk. Once for all of a plugin: each sync waits for the disk,
+   * and in between it had time to be written. Throws `storage.*`.
+   */
+  async settle(digests: readonly string[]): Promise<void> {
+    try {
+      for (const digest of new Set(digests)) await syncPlace(this.path(digest));
+      await syncPlace(this.#whole);
+    } catch (error) {
+      throw storageError(error, "keeping blobs");
     }
   }
 

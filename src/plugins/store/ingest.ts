@@ -1,10 +1,11 @@
 // A blob on its way into the store: written beside, hashed while it is written, then renamed.
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
-import path from "node:path";
 import { EngineError, storageError } from "../../core/errors.ts";
 
 const FILE_MODE = 0o600;
+/** How much is received before the disk is made to begin: it would wait for the end else. */
+const FLUSH_BYTES = 8 * 1024 ** 2;
 
 /** What the bytes must turn out to be. */
 export interface ExpectedBlob {
@@ -39,6 +40,10 @@ export class Ingest {
   #hash: Hash = createHash("sha256");
   #bytes = 0;
   #hasEnded = false;
+  /** The disk works while more is received. */
+  #flushing: Promise<void> | undefined;
+  #flushedBytes = 0;
+  #flushFailure: unknown;
 
   constructor(parts: IngestParts, file: FileHandle) {
     this.#parts = parts;
@@ -63,12 +68,14 @@ export class Ingest {
       throw storageError(error, "writing a blob");
     }
     this.#bytes += chunk.byteLength;
+    if (this.#bytes - this.#flushedBytes >= FLUSH_BYTES) this.#flush();
   }
 
   /** Begins again from nothing. Throws `storage.*`. */
   async restart(): Promise<void> {
     this.#hash = createHash("sha256");
     this.#bytes = 0;
+    this.#flushedBytes = 0;
     try {
       await this.#file.truncate(0);
     } catch (error) {
@@ -77,18 +84,19 @@ export class Ingest {
   }
 
   /**
-   * Puts the blob into its place, durably, and resolves with its digest. Throws
-   * `plugin.image_invalid` when it is not the one expected, and `storage.*`; then it is still to be
-   * discarded.
+   * Puts the blob into its place and resolves with its digest; on disk it is when the store has
+   * settled it. Throws `plugin.image_invalid` when it is not the one expected, and `storage.*`;
+   * then it is still to be discarded.
    */
   async commit(expected?: ExpectedBlob): Promise<string> {
     const digest = `sha256:${this.#hash.copy().digest("hex")}`;
     if (expected !== undefined) this.#verify(expected, digest);
     const target = this.#parts.place(digest);
     try {
-      await this.#file.sync();
+      await this.#flushing;
+      // The system tells of a failure once.
+      if (this.#flushFailure !== undefined) throw this.#flushFailure;
       await rename(this.#parts.partial, target);
-      await syncDirectory(path.dirname(target));
       await this.#file.close();
     } catch (error) {
       throw storageError(error, "keeping a blob");
@@ -100,9 +108,23 @@ export class Ingest {
   /** Leaves nothing of it. Never throws: what stays goes at the next start. */
   async discard(): Promise<void> {
     if (this.#hasEnded) return;
+    await this.#flushing;
     await this.#file.close().catch(() => undefined);
     await rm(this.#parts.partial, { force: true }).catch(() => undefined);
     this.#end();
+  }
+
+  #flush(): void {
+    if (this.#flushing !== undefined) return;
+    this.#flushedBytes = this.#bytes;
+    this.#flushing = this.#file
+      .datasync()
+      .catch((error: unknown) => {
+        this.#flushFailure ??= error;
+      })
+      .finally(() => {
+        this.#flushing = undefined;
+      });
   }
 
   #verify(expected: ExpectedBlob, digest: string): void {
@@ -124,9 +146,9 @@ export class Ingest {
   }
 }
 
-/** Makes names in a directory durable. Throws the system's error. */
-export async function syncDirectory(directory: string): Promise<void> {
-  const handle = await open(directory, "r");
+/** Makes a file, or the names in a directory, durable. Throws the system's error. */
+export async function syncPlace(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
     await handle.sync();
   } finally {

@@ -1,0 +1,56 @@
+// Directories that lie on storage of this machine: only those are opened in the daemon's process.
+//
+// The mount table says so, and reading it asks no storage. Anything that may be on a server, or is
+// answered by a process (FUSE), is for a helper that the daemon can abandon.
+import { readFileSync } from "node:fs";
+import type { MountInfo } from "../core/host.ts";
+import { closeDescriptor, openPlace, openPlaceBeneath } from "./libc.ts";
+import { topmostAt } from "./mount-table.ts";
+
+/** Whose data lies on a disk or in memory of this machine. */
+const localFileSystems: ReadonlySet<string> = new Set([
+  ...["bcachefs", "btrfs", "ext2", "ext3", "ext4", "f2fs", "jfs", "xfs", "zfs"],
+  ...["devtmpfs", "ramfs", "tmpfs"],
+]);
+
+/**
+ * The directory, open for its place only; undefined: it may lie elsewhere, or cannot be opened. A
+ * mount that comes while this looks, and links that lead to other mounts, count as elsewhere.
+ */
+export function openLocalPlace(path: string, mounts: readonly MountInfo[]): number | undefined {
+  // What the kernel would resolve cannot be compared with the table.
+  if (!path.startsWith("/") || /\/\.\.?(?:\/|$)/.test(path)) return undefined;
+  const mount = localMountOf(path, mounts);
+  if (mount === undefined) return undefined;
+  const { target, mountId } = mount;
+  let root: number | undefined;
+  try {
+    root = openPlace(target);
+    if (mountIdOf(root) !== mountId) return undefined;
+    return openPlaceBeneath(root, `.${path.slice(target === "/" ? 0 : target.length)}`);
+  } catch {
+    // Whoever tries by other means learns why.
+    return undefined;
+  } finally {
+    if (root !== undefined) closeDescriptor(root);
+  }
+}
+
+/** The mount that the path lies on, when every one on the way to it is of this machine. */
+function localMountOf(path: string, mounts: readonly MountInfo[]): MountInfo | undefined {
+  const onTheWay = mounts.filter(
+    ({ target }) => target === "/" || target === path || path.startsWith(`${target}/`),
+  );
+  if (!onTheWay.every(({ fileSystem }) => localFileSystems.has(fileSystem))) return undefined;
+  const nearest = onTheWay.reduce(
+    (longest, { target }) => (target.length > longest.length ? target : longest),
+    "",
+  );
+  return topmostAt(onTheWay, nearest);
+}
+
+/** As the mount table counts mounts. Asks no storage. */
+function mountIdOf(descriptor: number): number {
+  const text = readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8");
+  return Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1]);
+}
