@@ -80,7 +80,7 @@ function one(value: number): readonly Sample[] {
 function volumeMetrics({ engine }: MetricsParts): readonly Metric[] {
   const { state, volumes } = engine;
   const byDriver = (): readonly Sample[] => {
-    const found = new Map(engine.driverNames.map((driver) => [driver, 0]));
+    const found = new Map(engine.drivers.names().map((driver) => [driver, 0]));
     state.read((view) => {
       for (const { driver } of view.volumes()) found.set(driver, (found.get(driver) ?? 0) + 1);
     });
@@ -144,12 +144,10 @@ function trashMetrics({ engine }: MetricsParts): readonly Metric[] {
 /** Plugins are few, and each has a name that somebody chose. */
 function pluginMetrics({ engine }: MetricsParts): readonly Metric[] {
   const { plugins } = engine;
-  const statuses = (): readonly PluginStatus[] => [
-    ...plugins.list().flatMap(({ status }) => (status === undefined ? [] : [status])),
-    ...plugins.sockets().map(({ status }) => status),
-  ];
   const each = (of: (status: PluginStatus) => number) => (): readonly Sample[] =>
-    statuses().map((status) => [{ plugin: status.name, kind: status.kind }, of(status)]);
+    plugins
+      .ofVolumes()
+      .map(({ status }) => [{ plugin: status.name, kind: status.kind }, of(status)]);
   const labels = ["plugin", "kind"];
   return [
     gauge(

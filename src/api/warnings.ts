@@ -29,10 +29,8 @@ export function warnings(parts: {
 
 /** Plugins that do not answer, and have volumes that nobody can mount now. */
 function pluginWarnings({ plugins }: Engine): readonly string[] {
-  const managed = plugins
-    .list()
-    .flatMap(({ status, volumeCount }) => (status === undefined ? [] : [{ status, volumeCount }]));
-  return [...managed, ...plugins.sockets()]
+  return plugins
+    .ofVolumes()
     .filter(({ status, volumeCount }) => volumeCount > 0 && !isFine(status))
     .map(({ status: { name, state, reason }, volumeCount }) => {
       const volumes = volumeCount === 1 ? "a volume" : `${volumeCount} volumes`;

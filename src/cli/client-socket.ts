@@ -11,7 +11,7 @@ const waiting = new WeakMap<ClientSocket, () => void>();
 /** Writes what the socket takes now; the rest follows by `flush`. */
 export function send(socket: ClientSocket, bytes: Uint8Array): void {
   const rest = unsent.get(socket) ?? new Uint8Array(0);
-  unsent.set(socket, rest.length === 0 ? bytes : joined([rest, bytes]));
+  unsent.set(socket, rest.length === 0 ? bytes : Buffer.concat([rest, bytes]));
   flush(socket);
 }
 
@@ -43,7 +43,7 @@ export function chunkOf(bytes: Uint8Array): Uint8Array {
   if (bytes.length === 0) return bytes;
   const encoder = new TextEncoder();
   const size = encoder.encode(`${bytes.length.toString(16)}\r\n`);
-  return joined([size, bytes, encoder.encode("\r\n")]);
+  return Buffer.concat([size, bytes, encoder.encode("\r\n")]);
 }
 
 /** The headers that say how the body comes. */
@@ -58,14 +58,4 @@ export function bodyHeaders(
   if (body === undefined) return method === "POST" ? "Content-Length: 0\r\n" : "";
   const lengthBytes = new TextEncoder().encode(body).length;
   return `Content-Type: application/json\r\nContent-Length: ${lengthBytes}\r\n`;
-}
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -53,6 +53,16 @@ describe("on a terminal a refusal is followed by what was meant", () => {
     expect((await runWords(line, far.host, terminal)).stderr).not.toContain("Did you mean");
   });
 
+  test("not for a volume whose plugin is gone: nobody has typed its driver", async () => {
+    const message =
+      'get x: error while checking if volume "x" exists in driver "loca": error looking up ' +
+      'volume plugin loca: plugin "loca" not found';
+    await using daemon = await refusing(message);
+    const { stderr } = await runWords(["volume", "rm", "x"], daemon.host, terminal);
+    expect(stderr).toContain("Install its plugin again, or free the name");
+    expect(stderr).not.toContain("Did you mean");
+  });
+
   test("not when the daemon does not answer any more", async () => {
     await using daemon = await FakeDaemon.start(({ method }, socket) => {
       if (method === "DELETE") return json({ message: "get gon: no such volume" }, 404);

@@ -31,7 +31,11 @@ const filtersOf: Readonly<Record<string, readonly string[]>> = {
 const questions: readonly { readonly about: RegExp; readonly known: keyof Known }[] = [
   { about: /^Error response from daemon: get (\S+): no such volume$/, known: "volumes" },
   { about: /daemon: plugin "([^"]*)" not found$/, known: "plugins" },
-  { about: /error looking up volume plugin (\S+): plugin "[^"]*" not found/, known: "drivers" },
+  {
+    // Of a create: who removes a volume has not typed its driver.
+    about: /: create \S+: error looking up volume plugin (\S+): plugin "[^"]*" not found/,
+    known: "drivers",
+  },
   { about: /invalid option: "([^"]*)"/, known: "options" },
   { about: /invalid filter '([^'=]*)'$/, known: "filters" },
 ];

@@ -7,10 +7,15 @@ const lookingUp = "error looking up volume plugin p:latest: plugin";
 
 test.each([
   [`get v: error while checking if volume "v" exists: ${lookingUp} p:latest found but disabled`],
-  [`remove v: ${lookingUp} "p:latest" not found`],
   ["remove v: plugin rclone does not answer: connect ECONNREFUSED"],
 ])("a volume whose plugin is away can be freed: %s", (message) => {
   expect(wayOut(daemon + message)).toContain("holdfast volume rm --force NAME");
+});
+
+test("a volume whose plugin is removed can be freed, and is no question of its driver", () => {
+  const where = 'get v: error while checking if volume "v" exists in driver "p:latest"';
+  const way = wayOut(`${daemon}${where}: ${lookingUp} "p:latest" not found`);
+  expect(way).toStartWith("Install its plugin again, or free the name with: holdfast volume rm");
 });
 
 test.each([

@@ -1,5 +1,9 @@
 // The way out of what a daemon may say, for people: one sentence per known message.
 
+const freeTheName =
+  "or free the name with: holdfast volume rm --force NAME. What the plugin still has is listed " +
+  "again when it is back.";
+
 const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   {
     when: /volume is in use - \[/,
@@ -39,10 +43,12 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     // A removal, or what looks whether a volume is there before it.
-    when: /daemon: (?:get|remove) .*plugin \S+ (?:found but disabled|not found|does not answer)/,
-    way:
-      "Bring its plugin back, or free the name with: holdfast volume rm --force NAME. What the " +
-      "plugin still has is listed again when it is back.",
+    when: /daemon: (?:get|remove) .*plugin "[^"]*" not found/,
+    way: `Install its plugin again, ${freeTheName}`,
+  },
+  {
+    when: /daemon: (?:get|remove) .*plugin \S+ (?:found but disabled|does not answer)/,
+    way: `Bring its plugin back, ${freeTheName}`,
   },
   {
     when: /plugin \S+ does not answer: /,
@@ -94,7 +100,7 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     when: /error looking up volume plugin \S+: plugin "[^"]*" not found/,
-    way: "See the known drivers with: holdfast info -f '{{.Plugins.Volume}}'",
+    way: "See the known drivers with: holdfast info and holdfast plugin ls",
   },
   {
     when: /^Error response from daemon: .*invalid option: "(?:[^"\\]|\\.)*"$/,

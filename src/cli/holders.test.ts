@@ -60,7 +60,8 @@ describe("the state of a plugin's volume", () => {
     expect(stateText({ ...volume, ...unreachable }, nowMs)).toBe(
       "UNREACHABLE 12m (connection refused)",
     );
-    expect(stateText({ ...volume, state: "disabled" }, nowMs)).toBe("DISABLED");
+    const disabled = { state: "disabled", stateSince, stateReason: null };
+    expect(stateText({ ...volume, ...disabled }, nowMs)).toBe("DISABLED 12m");
     const protection = { reason: "prod" };
     const gone = { state: "gone", stateSince: "2026-11-20T11:00:00Z", stateReason: null };
     expect(stateText({ ...volume, ...gone, protection }, nowMs)).toBe("GONE 2d, protected: prod");

@@ -19,7 +19,7 @@ export interface OwnHolder {
 export interface OwnVolume {
   readonly name: string;
   readonly state: string;
-  /** Of a plugin's volume: since when it is so, and why; undefined: of an older daemon. */
+  /** Where its plugin is what is wrong: since when, and why. undefined: of an older daemon. */
   readonly stateSince?: string | null;
   readonly stateReason?: string | null;
   readonly firstUsedAt: string | null;
@@ -65,9 +65,6 @@ export async function readOwnVolumes(
   }
 }
 
-/** What is wrong with the plugin is what is wrong with its volumes. */
-const statesOfPlugins: readonly string[] = ["unreachable", "disabled", "gone", "not listed"];
-
 /**
  * `idle`; `UNREACHABLE 12m (connection refused)`; `idle, protected: prod orders, ask first`, which
  * is cut where it is long.
@@ -75,8 +72,7 @@ const statesOfPlugins: readonly string[] = ["unreachable", "disabled", "gone", "
 export function stateText(volume: OwnVolume, nowMs: number): string {
   const { protection, stateSince = null, stateReason = null } = volume;
   const condition = { state: volume.state, since: stateSince, reason: stateReason };
-  const isOfPlugin = statesOfPlugins.includes(volume.state);
-  const state = isOfPlugin ? conditionText(condition, nowMs) : volume.state;
+  const state = stateSince === null ? volume.state : conditionText(condition, nowMs);
   if (!protection) return state;
   const { reason } = protection;
   const isLong = reason.length > REASON_LENGTH_MAX;

@@ -34,7 +34,7 @@ export async function installPlugin(invocation: Invocation): Promise<number> {
   const query = `name=${encodeURIComponent(name)}&remote=${encodeURIComponent(remote.full)}`;
   const path = `/plugins/pull?${query}`;
   const request: ApiRequest = { method: "POST", path, body: privileges, headers };
-  const head = await client.lines(request, await printer(invocation));
+  const head = await client.lines(request, await progressPrinter(invocation));
   const installed = head.headers.get("docker-plugin-name") ?? (name || remote.familiar);
   try {
     if (words.length > 0) {
@@ -82,7 +82,7 @@ export async function upgradePlugin(invocation: Invocation): Promise<number> {
   const pull = await preparePull(typed, invocation);
   const privileges = await askPrivileges(pull, invocation);
   const { headers } = pull;
-  const print = await printer(invocation);
+  const print = await progressPrinter(invocation);
   if (plugin.Enabled) {
     const granted = (privileges ?? []).map(({ Name, Description = "", Value }) => ({
       name: Name,
@@ -98,13 +98,11 @@ export async function upgradePlugin(invocation: Invocation): Promise<number> {
     const path = pluginPath(plugin.Name, `/upgrade?remote=${encodeURIComponent(remote.full)}`);
     await client.lines({ method: "POST", path, body: privileges, headers }, print);
   }
-  const done = isJson ? JSON.stringify({ Name: plugin.Name }) : upgradedText(plugin.Name, typed);
-  await terminal.out(`${done}\n`);
+  const { Name } = plugin;
+  await terminal.out(
+    isJson ? `${JSON.stringify({ Name })}\n` : `Upgraded plugin ${Name} to ${typed}\n`,
+  );
   return 0;
-}
-
-function upgradedText(name: string, remote: string): string {
-  return `Upgraded plugin ${name} to ${remote}`;
 }
 
 /** Only our daemon can upgrade what runs. */
@@ -177,9 +175,4 @@ async function confirm(question: string, { terminal }: Invocation): Promise<bool
   await terminal.out(`${question} [y/N] `);
   const answer = (await terminal.readLine()) ?? "";
   return answer.trim().toLowerCase() === "y";
-}
-
-async function printer({ options, terminal }: Invocation) {
-  const isTerminal = await terminal.isOutTerminal();
-  return progressPrinter(terminal, { isTerminal, isJson: options.flag("json") });
 }

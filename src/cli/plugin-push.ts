@@ -22,13 +22,12 @@ export async function createPlugin(invocation: Invocation): Promise<number> {
 }
 
 export async function pushPlugin(invocation: Invocation): Promise<number> {
-  const { options, positional, client, terminal } = invocation;
+  const { positional, client, terminal } = invocation;
   const [typed = ""] = positional;
   const { familiar, digest, host } = parseReference(typed);
   if (digest !== null) throw new CliFailure(`invalid name: ${typed}`);
   const headers = await registryHeaders(host, terminal);
-  const isTerminal = await terminal.isOutTerminal();
-  const print = progressPrinter(terminal, { isTerminal, isJson: options.flag("json") });
+  const print = await progressPrinter(invocation);
   await client.lines({ method: "POST", path: pluginPath(familiar, "/push"), headers }, print);
   return 0;
 }

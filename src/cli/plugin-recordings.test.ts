@@ -4,7 +4,11 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, loadCommands, recordings } from "../../test/docker/recordings.ts";
 import { FakeDaemon, type Outcome, runWords, shellWords } from "../../test/support/fake-daemon.ts";
-import { normaliseWords, recordedAnswers } from "../../test/support/recorded-answers.ts";
+import {
+  expectAsRecorded,
+  normaliseWords,
+  recordedAnswers,
+} from "../../test/support/recorded-answers.ts";
 
 const names = ["06", "07", "13"] as const;
 
@@ -74,17 +78,7 @@ describe("docker plugin, recorded", () => {
       if (!isWhole(command)) continue;
       test(`${name}: ${command.line}`, async () => {
         const outcome = await replay(command, recordings[name].api);
-        expect({
-          stdout: normalise(outcome.stdout),
-          stderr: normalise(outcome.stderr),
-          exit: outcome.exit,
-          odd: outcome.odd,
-        }).toEqual({
-          stdout: normalise(command.stdout),
-          stderr: normalise(command.stderr),
-          exit: command.exit,
-          odd: [],
-        });
+        expectAsRecorded(command, outcome, normalise);
         comparedCount++;
       });
     }

@@ -1,9 +1,9 @@
 // `holdfast plugin enable`, `disable`, `rm` and `set`: Docker's calls; the name as it was typed.
 import type { ApiRequest } from "./client.ts";
 import type { Invocation } from "./command.ts";
-import { CliFailure, DaemonUnreachable } from "./failure.ts";
+import { CliFailure } from "./failure.ts";
+import { forEach } from "./own-client.ts";
 import { PLUGIN_SILENCE_MS_MAX, pluginPath } from "./plugin-api.ts";
-import { SeveralFailures } from "./several-failures.ts";
 
 const silenceMs = PLUGIN_SILENCE_MS_MAX;
 
@@ -33,18 +33,10 @@ export async function setPlugin({ positional, client }: Invocation): Promise<num
 export async function removePlugins(invocation: Invocation): Promise<number> {
   const { options, positional } = invocation;
   const query = options.flag("force") ? "?force=1" : "";
-  const failures: CliFailure[] = [];
-  for (const name of positional) {
-    try {
-      const path = pluginPath(name, query);
-      await sendOne(invocation, name, { method: "DELETE", path, silenceMs });
-    } catch (error) {
-      if (!(error instanceof CliFailure)) throw error;
-      failures.push(error);
-      if (error instanceof DaemonUnreachable) break;
-    }
-  }
-  if (failures.length > 0) throw new SeveralFailures(failures);
+  await forEach(positional, async (name) => {
+    const path = pluginPath(name, query);
+    await sendOne(invocation, name, { method: "DELETE", path, silenceMs });
+  });
   return 0;
 }
 

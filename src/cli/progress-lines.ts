@@ -1,7 +1,7 @@
 // Docker's progress of pulls and pushes: bars on a terminal, and one line for each step elsewhere.
+import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
-import type { Terminal } from "./terminal.ts";
 
 /** One line of the stream, as the API sends it. */
 interface ProgressLine {
@@ -17,21 +17,23 @@ interface ProgressLine {
 const BAR_WIDTH = 50;
 
 /**
- * Prints each line that it is given. Throws a `CliFailure` with the daemon's words for a line that
- * tells of a failure. With `isJson` the lines are printed as they are.
+ * Prints each line that it is given; with --json as it is. Throws a `CliFailure` with the daemon's
+ * words for a line that tells of a failure.
  */
-export function progressPrinter(
-  terminal: Terminal,
-  how: { readonly isTerminal: boolean; readonly isJson: boolean },
-): (line: string) => Promise<void> {
+export async function progressPrinter({
+  options,
+  terminal,
+}: Invocation): Promise<(line: string) => Promise<void>> {
+  const isTerminal = await terminal.isOutTerminal();
+  const isJson = options.flag("json");
   const lineOf = new Map<string, number>();
   return async (text) => {
     const line = parseLine(text);
     const failure = line.errorDetail?.message ?? line.error;
     if (failure !== undefined) throw new CliFailure(failure);
-    if (how.isJson) await terminal.out(`${text.trim()}\n`);
+    if (isJson) await terminal.out(`${text.trim()}\n`);
     else if (line.aux !== undefined) return;
-    else if (how.isTerminal) await terminal.out(inPlace(line, lineOf));
+    else if (isTerminal) await terminal.out(inPlace(line, lineOf));
     else await terminal.out(plainly(line));
   };
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { type Command, loadCommands, recordings } from "../../test/docker/recordings.ts";
 import { FakeDaemon, type Outcome, runWords, shellWords } from "../../test/support/fake-daemon.ts";
 import {
+  expectAsRecorded,
   normaliseWords as normalise,
   recordedAnswers,
 } from "../../test/support/recorded-answers.ts";
@@ -49,17 +50,7 @@ describe("docker volume, recorded", () => {
       }
       test(`${name}: ${command.line}`, async () => {
         const outcome = await replay(command, recordings[name].api);
-        expect({
-          stdout: normalise(outcome.stdout),
-          stderr: normalise(outcome.stderr),
-          exit: outcome.exit,
-          odd: outcome.odd,
-        }).toEqual({
-          stdout: normalise(command.stdout),
-          stderr: normalise(command.stderr),
-          exit: command.exit,
-          odd: [],
-        });
+        expectAsRecorded(command, outcome);
         comparedCount++;
       });
     }

@@ -44,10 +44,15 @@ export function tarHeader(head: TarEntryHead): Uint8Array {
   if (head.groupId > ID_MAX) extra.push(["gid", String(head.groupId)]);
   const own = block(head, tarTypes[head.type]);
   if (extra.length === 0) return own;
-  const records = concat(extra.map(([key, value]) => paxRecord(key, value)));
+  const records = Buffer.concat(extra.map(([key, value]) => paxRecord(key, value)));
   const { name } = head;
   const ofPax = { ...head, name: `PaxHeaders/${name.slice(-50)}`, sizeBytes: records.length };
-  return concat([block({ ...ofPax, target: "" }, "x"), records, tarPadding(records.length), own]);
+  return Buffer.concat([
+    block({ ...ofPax, target: "" }, "x"),
+    records,
+    tarPadding(records.length),
+    own,
+  ]);
 }
 
 /** What fills the last block of so many bytes. */
@@ -92,19 +97,9 @@ function paxRecord(key: string, value: string): Uint8Array {
   const rest = bytesOf(` ${key}=${value}\n`);
   let length = rest.length + String(rest.length).length;
   if (rest.length + String(length).length !== length) length += 1;
-  return concat([bytesOf(String(length)), rest]);
+  return Buffer.concat([bytesOf(String(length)), rest]);
 }
 
 function bytesOf(text: string): Uint8Array {
   return new TextEncoder().encode(text);
-}
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

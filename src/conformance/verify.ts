@@ -50,7 +50,7 @@ export function renderDriverReport(report: DriverReport): string {
 }
 
 /** A line for each promise, the reason below one that is broken. */
-export function outcomeLines(outcomes: readonly CheckOutcome[]): readonly string[] {
+function outcomeLines(outcomes: readonly CheckOutcome[]): readonly string[] {
   return outcomes.flatMap((outcome) => {
     const [first = "", ...more] = wrap(outcome.promise, widthMax - indent.length);
     const lines = [`${marks[outcome.outcome]}  ${first}`, ...more.map((line) => indent + line)];
@@ -58,6 +58,14 @@ export function outcomeLines(outcomes: readonly CheckOutcome[]): readonly string
     const reason = wrap(reasonOf(outcome.error), widthMax - indent.length - 2);
     return [...lines, ...reason.map((line) => `${indent}! ${line}`)];
   });
+}
+
+/** As `outcomeLines`; of what is not applicable there is one line, with the count. */
+export function applicableLines(outcomes: readonly CheckOutcome[]): readonly string[] {
+  const applicable = outcomes.filter(({ outcome }) => outcome !== "not_applicable");
+  const restCount = outcomes.length - applicable.length;
+  const rest = restCount === 0 ? [] : [`${marks.not_applicable}  ${restCount} are not applicable`];
+  return [...outcomeLines(applicable), ...rest];
 }
 
 /** `12 promises kept, 1 broken, 3 not applicable` */

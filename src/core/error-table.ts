@@ -166,7 +166,7 @@ export const errorTable = {
   "driver.not_found": {
     kind: "not_found",
     retry: false,
-    recovery: "Use a driver that `holdfast info` lists.",
+    recovery: "Use a driver of `holdfast info` or `plugin ls`, or install its plugin again.",
   },
   "driver.unsupported": {
     kind: "unsupported",

@@ -98,7 +98,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     adopting: { foreign: dockerVolumes, places: dataPlaces },
     trash: config.trash,
   });
-  inUse = () => engine.pluginsInUse();
+  inUse = () => engine.plugins.held();
   undo.defer(() => engine.stop());
   plugins.start();
 

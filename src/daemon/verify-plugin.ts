@@ -6,7 +6,7 @@ import type { VerifyPluginRequest, VerifyReport } from "../cli/verify.ts";
 import { brokenOnes, type CheckOutcome, runChecks } from "../conformance/check.ts";
 import { openPluginBench, type PluginBenchParts } from "../conformance/plugin-bench.ts";
 import { pluginAdvice, pluginChecks } from "../conformance/plugin-checks.ts";
-import { outcomeLines, tally, verifyDriver } from "../conformance/verify.ts";
+import { applicableLines, tally, verifyDriver } from "../conformance/verify.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
@@ -168,13 +168,13 @@ function reportOf(
   const notFollowed = brokenOnes(should).length;
   const lines = [
     "What a plugin must do",
-    ...outcomeLines(must),
+    ...applicableLines(must),
     "",
     "What it should do",
-    ...outcomeLines(should).map((line) => line.replace(/^BROKEN/, "NOT SO")),
+    ...applicableLines(should).map((line) => line.replace(/^BROKEN/, "NOT SO")),
     "",
     "What it promises as a driver of Holdfast",
-    ...(driver === undefined ? ["not checked: that needs root"] : outcomeLines(driver)),
+    ...(driver === undefined ? ["not checked: that needs root"] : applicableLines(driver)),
     "",
     ...adviceOn(must, options),
     `plugin ${name}: ${tally(all)}; ${notFollowed} of ${should.length} wishes not met`,

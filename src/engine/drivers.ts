@@ -5,7 +5,7 @@
 import type { Presence, VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { type DriverName, parseDriverName } from "../core/names.ts";
-import type { PluginHost, PluginState } from "../core/plugin.ts";
+import type { PluginHost, PluginState, PluginStatus } from "../core/plugin.ts";
 import { canonicalPluginName } from "../core/plugin-reference.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 
@@ -13,10 +13,17 @@ export class Drivers {
   /** What is in this program: only these have a trash, recovery and adoption. */
   readonly builtIn: ReadonlyMap<string, VolumeDriver>;
   readonly #plugins: PluginHost;
+  readonly #startedAtMs: number;
 
-  constructor(builtIn: readonly VolumeDriver[], plugins: PluginHost) {
-    this.builtIn = new Map(builtIn.map((driver) => [driver.name as string, driver]));
-    this.#plugins = plugins;
+  constructor(parts: {
+    readonly builtIn: readonly VolumeDriver[];
+    readonly plugins: PluginHost;
+    /** When this life of the engine began, in milliseconds since the epoch. */
+    readonly startedAtMs: number;
+  }) {
+    this.builtIn = new Map(parts.builtIn.map((driver) => [driver.name as string, driver]));
+    this.#plugins = parts.plugins;
+    this.#startedAtMs = parts.startedAtMs;
   }
 
   /**
@@ -79,6 +86,16 @@ export class Drivers {
   pluginState(driver: string): PluginState | "built in" | "absent" {
     if (this.builtIn.has(driver)) return "built in";
     return this.#plugins.status(driver)?.state ?? (this.get(driver) ? "ready" : "absent");
+  }
+
+  /** The status of a row's plugin: "gone" from the start on, if this life has not found it yet. */
+  pluginStatus(driver: DriverName): PluginStatus {
+    return (
+      this.#plugins.status(driver) ?? {
+        ...{ name: driver, kind: "socket", state: "gone", sinceMs: this.#startedAtMs },
+        ...{ reason: `plugin "${driver}" not found`, restartCount: 0, address: "" },
+      }
+    );
   }
 
   /** Whether a caller who says `given` means the driver `recorded`: `plug` is `plug:latest` too. */

@@ -5,7 +5,6 @@ import { EngineError } from "../core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
-import type { DriverName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
@@ -94,10 +93,6 @@ export interface Engine {
   readonly drivers: Drivers;
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
-  /** Docker's `Plugins.Volume`: see `Drivers.names`. Sorted; changes. */
-  readonly driverNames: readonly string[];
-  /** Plugins that a clean stop leaves running: see `Plugins.held`. */
-  pluginsInUse(): ReadonlySet<DriverName>;
   readonly recovery: RecoveryReport;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
@@ -114,8 +109,9 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
 
 async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
   const { host, state, history, leases, systemOperation } = parts;
-  const drivers = new Drivers(parts.drivers, (parts.plugins ?? noPlugins).host);
   const nowMs = () => host.nowMs();
+  const { host: plugins } = parts.plugins ?? noPlugins;
+  const drivers = new Drivers({ builtIn: parts.drivers, plugins, startedAtMs: nowMs() });
   const recovering = { state, drivers: drivers.builtIn, host, places: parts.adopting.places };
   const recovery = await recover(recovering, systemOperation());
   const events = new EventLog(nowMs);
@@ -149,8 +145,9 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
-  const pruning = makePruning({ ...parts, drivers, volumes, events, guard });
-  const managing = makePlugins({ ...parts, drivers, volumes, events, guard });
+  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
+  const pruning = makePruning(later);
+  const managing = makePlugins(later);
   managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
@@ -166,9 +163,6 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ trash, purger },
     events,
     ...{ state, drivers, recovery, ...managing },
-    get driverNames() {
-      return drivers.names();
-    },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
@@ -179,37 +173,28 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   };
 }
 
+/** What parts of the engine are made of that come after the volumes. */
+interface LaterParts extends Omit<EngineParts, "drivers"> {
+  readonly drivers: Drivers;
+  readonly volumes: VolumeEngine;
+  readonly events: EventLog;
+  readonly guard: UseGuard;
+}
+
 /** What is asked of plugins, and what callers do with them. */
-function makePlugins(
-  parts: Omit<EngineParts, "drivers"> & {
-    readonly drivers: Drivers;
-    readonly volumes: VolumeEngine;
-    readonly events: EventLog;
-    readonly guard: UseGuard;
-  },
-): Pick<Engine, "plugins" | "pluginVolumes" | "pluginsInUse"> {
+function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes"> {
   const { state, leases, host, drivers, volumes, events, guard, systemOperation } = parts;
   const { host: plugins, managed } = parts.plugins ?? noPlugins;
   const pluginVolumes = new PluginVolumes({
     ...{ state, leases, host, drivers, events, volumes, plugins },
     operation: systemOperation,
   });
-  const isOfPlugin = (driver: string) => drivers.isOfPlugin(driver);
-  const managing = new Plugins({
-    ...{ managed, plugins, state, leases, events, guard, pluginVolumes, isOfPlugin },
-  });
-  return { pluginVolumes, plugins: managing, pluginsInUse: () => managing.held() };
+  const managing = new Plugins({ managed, plugins, drivers, state, leases, events, guard });
+  return { pluginVolumes, plugins: managing };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
-function makePruning(
-  parts: Omit<EngineParts, "drivers"> & {
-    readonly drivers: Drivers;
-    readonly volumes: VolumeEngine;
-    readonly events: EventLog;
-    readonly guard: UseGuard;
-  },
-): Pick<Engine, "usage" | "pruner" | "plans"> {
+function makePruning(parts: LaterParts): Pick<Engine, "usage" | "pruner" | "plans"> {
   const { state, leases, host, drivers, volumes, events, guard } = parts;
   const usage = new Usage({ state, drivers, volumes });
   const trashDefaults = parts.trash.defaults;

@@ -8,6 +8,7 @@ import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HolderEntry, HolderKind, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
 import type { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
@@ -19,8 +20,7 @@ export interface HoldersParts {
   readonly state: StateStore;
   readonly events: EventLog;
   readonly host: Host;
-  /** Where it is not here, its calls throw `driver.not_found`. */
-  readonly driverOf: (entry: VolumeEntry) => VolumeDriver;
+  readonly drivers: Pick<Drivers, "of">;
   /** What holders of an earlier life have mounted. */
   readonly held: HeldMounts;
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
@@ -58,7 +58,7 @@ export class Holders {
     const { holder, kind } = who;
     refuseMoving(entry);
     this.#refuseOtherKind(entry, who);
-    const driver = this.#parts.driverOf(entry);
+    const driver = this.#parts.drivers.of(entry);
     await this.#parts.held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
     const path = await mountData({ driver, entry, holder, missing }, operation);
@@ -103,7 +103,7 @@ export class Holders {
   async unmount(entry: VolumeEntry, leaver: Leaver, operation: Operation): Promise<void> {
     const { holder, name } = leaver;
     const { state, events, host } = this.#parts;
-    const driver = this.#parts.driverOf(entry);
+    const driver = this.#parts.drivers.of(entry);
     await this.#tell(driver, entry, operation);
     const held = state.read((view) =>
       view.holders(entry.name).find((one) => one.holder === holder),
@@ -166,7 +166,7 @@ export class Holders {
 
   /** Ends what failed mounts may have left. Throws what the driver throws. */
   async endLeftovers(entry: VolumeEntry, operation: Operation): Promise<void> {
-    await this.#leftovers.end(this.#parts.driverOf(entry), entry.name, operation);
+    await this.#leftovers.end(this.#parts.drivers.of(entry), entry.name, operation);
   }
 
   /** The volume is gone. */

@@ -77,7 +77,7 @@ describe("the name of a driver", () => {
       },
     });
     bench.plugins.become("dead", "unreachable");
-    expect(bench.engine.driverNames).toEqual(["local", "scratch", "vp"]);
+    expect(bench.engine.drivers.names()).toEqual(["local", "scratch", "vp"]);
   });
 });
 

@@ -80,7 +80,6 @@ export class PluginVolumes {
   readonly #parts: PluginVolumesParts;
   readonly #listings = new Map<string, Listing>();
   readonly #words: PluginWords;
-  readonly #startedAtMs: number;
   readonly #stopping = new AbortController();
   /** Names that were made, removed or renamed while some plugin was being asked, and when. */
   readonly #changed = new Map<string, number>();
@@ -91,7 +90,6 @@ export class PluginVolumes {
 
   constructor(parts: PluginVolumesParts) {
     this.#parts = parts;
-    this.#startedAtMs = parts.host.nowMs();
     this.#words = new PluginWords({ ...parts, operation: () => this.#operation() });
     this.#made = new MadeLately(parts.startTimer ?? startIdleTimer, (name) => {
       const entry = this.#entry(name);
@@ -108,10 +106,8 @@ export class PluginVolumes {
 
   /** Follows plugins from now on, and asks those that are ready. */
   start(): void {
-    const { plugins } = this.#parts;
-    this.#unfollow = plugins.follow((status) => this.#follow(status));
-    for (const { name, state } of plugins.statuses()) {
-      if (state !== "ready" || this.#parts.drivers.builtIn.has(name)) continue;
+    this.#unfollow = this.#parts.plugins.follow((status) => this.#follow(status));
+    for (const name of this.#ready()) {
       void this.#look(name);
       void this.#track(endUnheld(this.#parts, name, this.#operation()));
     }
@@ -133,8 +129,7 @@ export class PluginVolumes {
    */
   refresh(): Promise<void> | undefined {
     const swift: Promise<void>[] = [];
-    for (const { name, state } of this.#parts.plugins.statuses()) {
-      if (state !== "ready" || this.#parts.drivers.builtIn.has(name)) continue;
+    for (const name of this.#ready()) {
       const look = this.#look(name, PAUSE_MS);
       if (look !== undefined && this.#isSwift(name)) swift.push(look);
     }
@@ -164,9 +159,9 @@ export class PluginVolumes {
 
   /** What is wrong with the volume; undefined: nothing, or it is not a plugin's. */
   stateOf({ name, driver }: VolumeEntry): PluginVolumeState | undefined {
-    const { drivers, plugins } = this.#parts;
+    const { drivers } = this.#parts;
     if (!drivers.isOfPlugin(driver)) return undefined;
-    const { state, sinceMs, reason } = plugins.status(driver) ?? this.absent(driver);
+    const { state, sinceMs, reason } = drivers.pluginStatus(driver);
     if (state === "gone" || state === "disabled") return { word: state, sinceMs, reason };
     if (state !== "ready") {
       // Who has just been started is about to answer.
@@ -176,14 +171,6 @@ export class PluginVolumes {
     const unlistedMs = this.#listings.get(driver)?.unlisted.get(name);
     if (unlistedMs === undefined) return undefined;
     return { word: "not listed", sinceMs: unlistedMs, reason: "its plugin does not list it" };
-  }
-
-  /** The status of a plugin that nobody has found in this life. */
-  absent(driver: DriverName): PluginStatus {
-    return {
-      ...{ name: driver, kind: "socket", state: "gone", sinceMs: this.#startedAtMs },
-      ...{ reason: `plugin "${driver}" not found`, restartCount: 0, address: "" },
-    };
   }
 
   /** Docker's `Warnings` of a list: plugins whose volumes are listed as they were. */
@@ -225,19 +212,26 @@ export class PluginVolumes {
   }
 
   #schedule(): void {
-    const { startTimer = startIdleTimer, plugins } = this.#parts;
+    const { startTimer = startIdleTimer } = this.#parts;
     this.#stopTimer = startTimer(TICK_MS, () => {
-      for (const { name, state } of plugins.statuses()) {
-        if (state === "ready") void this.#look(name, PAUSE_MS);
-      }
+      for (const name of this.#ready()) void this.#look(name, PAUSE_MS);
       this.#schedule();
     });
   }
 
+  /** Plugins that can be asked; none that has the name of a built-in driver. */
+  #ready(): readonly DriverName[] {
+    const { plugins, drivers } = this.#parts;
+    return plugins
+      .statuses()
+      .filter(({ name, state }) => state === "ready" && !drivers.builtIn.has(name))
+      .map(({ name }) => name);
+  }
+
   /** Begins a look, unless one is under way or has begun within `pauseMs`. */
   #look(name: DriverName, pauseMs = 0): Promise<void> | undefined {
-    const { host, drivers } = this.#parts;
-    if (this.#stopping.signal.aborted || drivers.builtIn.has(name)) return undefined;
+    const { host } = this.#parts;
+    if (this.#stopping.signal.aborted) return undefined;
     const listing = this.#listings.get(name) ?? newListing();
     this.#listings.set(name, listing);
     if (listing.look !== undefined) return listing.look;
@@ -263,8 +257,7 @@ export class PluginVolumes {
     const operation = this.#operation();
     const { beganMs } = listing;
     const driver = drivers.get(name);
-    // The name may be a managed plugin's without its tag, which goes first.
-    if (driver === undefined || driver.name !== name) return;
+    if (driver === undefined) return;
     try {
       const list = await unlessAborted(readList(driver, operation), operation.signal);
       listing.tookMs = host.monotonicMs() - beganMs;

@@ -66,7 +66,7 @@ describe("a plugin with volumes", () => {
 
   test("is one that a clean stop leaves running while somebody has one of them", async () => {
     await using bench = await withVolume();
-    const used = () => [...bench.engine.pluginsInUse()];
+    const used = () => [...bench.engine.plugins.held()];
     await create(bench, named("local"));
     const holder = parseHolderId("c1");
     await bench.engine.volumes.mount("local", holder, bench.operation());
@@ -110,11 +110,11 @@ describe("an upgrade in place", () => {
     const failed = (text: string) => new EngineError("plugin.start_failed", text);
     bench.plugins.startFailures.push(failed("new one is broken"));
     expect((await failureOf(upgrade(bench))).message).toBe(
-      "new one is broken; the version before runs again",
+      "new one is broken; plugin mp:latest runs again",
     );
     bench.plugins.startFailures.push(failed("new one is broken"), failed("no memory"));
     expect((await failureOf(upgrade(bench))).message).toBe(
-      "new one is broken; the version before could not be started again: no memory",
+      "new one is broken; plugin mp:latest could not be started again: no memory",
     );
     expect(bench.engine.plugins.find("mp").plugin.isEnabled).toBe(false);
   });

@@ -22,8 +22,8 @@ import type {
   TellProgress,
 } from "../core/plugin.ts";
 import type { StateStore } from "../core/state-store.ts";
+import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
-import type { PluginVolumes } from "./plugin-volumes.ts";
 import type { UseGuard } from "./use-guard.ts";
 
 /** A managed plugin with what is known of it now. */
@@ -35,8 +35,8 @@ export interface PluginView {
   readonly volumeCount: number;
 }
 
-/** A plugin that runs by itself. */
-export interface SocketPluginView {
+/** A plugin that is a volume driver. */
+export interface DriverPluginView {
   readonly status: PluginStatus;
   readonly volumeCount: number;
 }
@@ -48,9 +48,7 @@ export interface PluginsParts {
   readonly leases: LeaseService;
   readonly events: EventLog;
   readonly guard: Pick<UseGuard, "settle">;
-  readonly pluginVolumes: Pick<PluginVolumes, "absent">;
-  /** Whether a driver is no built-in one. */
-  readonly isOfPlugin: (driver: string) => boolean;
+  readonly drivers: Pick<Drivers, "isOfPlugin" | "pluginStatus">;
 }
 
 /**
@@ -75,19 +73,28 @@ export class Plugins {
    * Plugins that run by themselves, sorted by name: those that are found, and those that are not
    * and whose volumes are known. O(volumes).
    */
-  sockets(): readonly SocketPluginView[] {
-    const { plugins, managed, pluginVolumes, isOfPlugin } = this.#parts;
+  sockets(): readonly DriverPluginView[] {
+    const { plugins, managed, drivers } = this.#parts;
     const counts = this.#volumeCounts();
     const found = plugins.statuses().filter(({ kind }) => kind === "socket");
     const known = new Set<string>([
       ...plugins.statuses().map(({ name }) => name),
       ...managed.list().map(({ name }) => name),
     ]);
-    const absent = [...counts.keys()].filter((name) => isOfPlugin(name) && !known.has(name));
-    const gone = absent.map((name) => plugins.status(name) ?? pluginVolumes.absent(name));
-    return [...found, ...gone]
+    const absent = [...counts.keys()].filter(
+      (name) => drivers.isOfPlugin(name) && !known.has(name),
+    );
+    return [...found, ...absent.map((name) => drivers.pluginStatus(name))]
       .map((status) => ({ status, volumeCount: counts.get(status.name) ?? 0 }))
       .sort((left, right) => (left.status.name < right.status.name ? -1 : 1));
+  }
+
+  /** All that are volume drivers: managed ones, then `sockets`. O(volumes). */
+  ofVolumes(): readonly DriverPluginView[] {
+    const managed = this.list().flatMap(({ status, volumeCount }) =>
+      status === undefined ? [] : [{ status, volumeCount }],
+    );
+    return [...managed, ...this.sockets()];
   }
 
   find(text: string): PluginView {
@@ -148,7 +155,7 @@ export class Plugins {
       await pull.run(isEnabled ? fromUnpacking(tell) : tell, operation);
       if (isEnabled) await this.enable(text, operation);
     } catch (error) {
-      throw isEnabled ? await this.#broughtBack(text, error, operation) : error;
+      throw isEnabled ? await this.#broughtBack(name, error, operation) : error;
     }
     return this.find(text);
   }
@@ -234,13 +241,16 @@ export class Plugins {
     return managed.logs(this.#find(text).id, countMax);
   }
 
-  /** Plugins with a volume that somebody has: stopping them would take its data away. */
+  /**
+   * Plugins with a volume that somebody has: stopping them would take its data away, and a clean
+   * stop leaves them running.
+   */
   held(): ReadonlySet<DriverName> {
-    const { state, isOfPlugin } = this.#parts;
+    const { state, drivers } = this.#parts;
     return state.read((view) => {
       const names = new Set<DriverName>();
       for (const { name, driver } of view.volumes()) {
-        if (names.has(driver) || !isOfPlugin(driver)) continue;
+        if (names.has(driver) || !drivers.isOfPlugin(driver)) continue;
         if (view.holders(name).length > 0) names.add(driver);
       }
       return names;
@@ -329,18 +339,18 @@ export class Plugins {
     );
   }
 
-  /** The version before runs again, and the error says so; or says why it does not. */
-  async #broughtBack(text: string, thrown: unknown, operation: Operation): Promise<EngineError> {
+  /** Has the version before run again, and the error say so; or say why it does not. */
+  async #broughtBack(name: string, thrown: unknown, operation: Operation): Promise<EngineError> {
     const error = toEngineError(thrown);
-    let what = "the version before runs again";
+    let what = `plugin ${name} runs again`;
     try {
-      if (!this.#find(text).isEnabled) {
+      if (!this.#find(name).isEnabled) {
         // Also for a caller who has gone: the plugin ran before.
         const own = { ...operation, signal: new AbortController().signal };
-        await this.enable(text, own);
+        await this.enable(name, own);
       }
     } catch (failure) {
-      what = `the version before could not be started again: ${toEngineError(failure).message}`;
+      what = `plugin ${name} could not be started again: ${toEngineError(failure).message}`;
     }
     return new EngineError(error.code, `${error.message}; ${what}`, {
       cause: error,

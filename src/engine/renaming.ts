@@ -33,9 +33,9 @@ export async function renameVolume(
   { entry: asked, to, keepAlias }: Renaming,
   operation: Operation,
 ): Promise<VolumeEntry> {
-  const { state, volumes, guard, events } = parts;
+  const { state, drivers, volumes, guard, events } = parts;
   const from = asked.name;
-  const driver = renamingDriver(volumes.driverOf(asked));
+  const driver = renamingDriver(drivers.of(asked));
   refuseProtected(asked, "rename");
   await volumes.settle(asked, "rename", operation);
   await using _leases = await leasesOf(parts.leases, [from, to], operation);

@@ -86,12 +86,7 @@ export class VolumeEngine {
     this.#parts = parts;
     this.#missing = new Set(parts.missing);
     this.held = new HeldMounts({ ...parts, missing: this.#missing });
-    this.holders = new Holders({
-      ...parts,
-      held: this.held,
-      missing: this.#missing,
-      driverOf: (entry) => this.#parts.drivers.of(entry),
-    });
+    this.holders = new Holders({ ...parts, held: this.held, missing: this.#missing });
   }
 
   /**
@@ -372,11 +367,6 @@ export class VolumeEngine {
   #existing(name: string, driver: string | undefined): VolumeEntry | undefined {
     // Of one that is being made the row is there already, and may be taken back.
     return this.#making.has(name) ? undefined : existingVolume(this.#parts, name, driver);
-  }
-
-  /** Where it is not here, its calls throw `driver.not_found`. */
-  driverOf(entry: VolumeEntry): VolumeDriver {
-    return this.#parts.drivers.of(entry);
   }
 }
 

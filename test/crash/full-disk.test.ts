@@ -5,7 +5,12 @@ import { existsSync, mkdirSync, rmdirSync, rmSync, statfsSync, writeFileSync } f
 import { join } from "node:path";
 import { DESCRIPTION_BYTES_MAX } from "../../src/core/state-store.ts";
 import { eventually, runToEnd } from "../support/child.ts";
-import { holdfastCommand, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import {
+  holdfastCommand,
+  startDaemon,
+  temporaryDirectory,
+  withoutPlugins,
+} from "../support/daemon.ts";
 import { whenPossible } from "../support/needs.ts";
 import { Client, holderPath, ownPath } from "./client.ts";
 import { mustRun } from "./loop-image.ts";
@@ -162,16 +167,7 @@ whenPossible(requirements, "a disk without inodes", () =>
 async function expectRefusedStart(root: string, message: RegExp): Promise<void> {
   const [program, ...first] = holdfastCommand();
   const socket = `${temporaryDirectory()}/holdfast.sock`;
-  const place = [
-    "--root",
-    root,
-    "--host",
-    `unix://${socket}`,
-    "--plugin-socket",
-    "none",
-    "--plugin-sockets",
-    "none",
-  ];
+  const place = ["--root", root, "--host", `unix://${socket}`, ...withoutPlugins];
   const words = [...first, "daemon", ...place];
   const ended = await runToEnd(program, words, { timeoutMs: 30_000 });
   rmSync(join(socket, ".."), { recursive: true, force: true });

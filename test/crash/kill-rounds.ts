@@ -9,6 +9,7 @@ import {
   type RunningDaemon,
   startDaemon,
   temporaryDirectory,
+  withoutPlugins,
 } from "../support/daemon.ts";
 import { needs } from "../support/needs.ts";
 import { Client } from "./client.ts";
@@ -143,16 +144,7 @@ async function loadAndKill(parts: {
 async function killDuringStart(root: string, afterMs: number): Promise<void> {
   const [program, ...first] = holdfastCommand();
   const socket = `unix://${root}/start.sock`;
-  const place = [
-    "--root",
-    root,
-    "--host",
-    socket,
-    "--plugin-socket",
-    "none",
-    "--plugin-sockets",
-    "none",
-  ];
+  const place = ["--root", root, "--host", socket, ...withoutPlugins];
   const child = startChild(program, [...first, "daemon", ...place]);
   await delay(afterMs);
   if (!hasEnded(child)) child.kill("SIGKILL");

@@ -3,22 +3,18 @@ import { expect, test } from "bun:test";
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { type Ended, runToEnd } from "../support/child.ts";
-import { holdfastCommand, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import {
+  holdfastCommand,
+  startDaemon,
+  temporaryDirectory,
+  withoutPlugins,
+} from "../support/daemon.ts";
 import { Client } from "./client.ts";
 
 async function secondDaemon(folder: string, root: string): Promise<Ended> {
   const [program, ...first] = holdfastCommand();
   const host = `unix://${join(folder, "second.sock")}`;
-  const place = [
-    "--root",
-    root,
-    "--host",
-    host,
-    "--plugin-socket",
-    "none",
-    "--plugin-sockets",
-    "none",
-  ];
+  const place = ["--root", root, "--host", host, ...withoutPlugins];
   const words = [...first, "daemon", ...place];
   return await runToEnd(program, words, { timeoutMs: 30_000 });
 }

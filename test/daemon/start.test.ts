@@ -17,7 +17,12 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { exchange } from "../docker/wire.ts";
 import { type Ended, runToEnd } from "../support/child.ts";
-import { holdfastCommand, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import {
+  holdfastCommand,
+  startDaemon,
+  temporaryDirectory,
+  withoutPlugins,
+} from "../support/daemon.ts";
 import { needs, skipLoudly, whenPossible } from "../support/needs.ts";
 
 const endTimeoutMs = 20_000;
@@ -44,16 +49,7 @@ function refused(
 
 function place(name = "root"): readonly string[] {
   const socket = `unix://${join(folder, "h.sock")}`;
-  return [
-    "--root",
-    join(folder, name),
-    "--host",
-    socket,
-    "--plugin-socket",
-    "none",
-    "--plugin-sockets",
-    "none",
-  ];
+  return ["--root", join(folder, name), "--host", socket, ...withoutPlugins];
 }
 
 function mode(path: string): string {

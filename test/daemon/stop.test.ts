@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { makeStuckFolder } from "../../src/host/stuck-folder.fixture.ts";
 import { exchange } from "../docker/wire.ts";
 import { eventually } from "../support/child.ts";
-import { holdfastCommand, temporaryDirectory } from "../support/daemon.ts";
+import { holdfastCommand, temporaryDirectory, withoutPlugins } from "../support/daemon.ts";
 import { whenPossible } from "../support/needs.ts";
 import { connectRaw } from "../support/raw-http-client.ts";
 
@@ -24,8 +24,7 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
 
 function place(): readonly string[] {
-  const plugin = ["--plugin-socket", "none", "--plugin-sockets", "none"];
-  return ["--root", join(folder, "root"), "--host", `unix://${socket}`, ...plugin];
+  return ["--root", join(folder, "root"), "--host", `unix://${socket}`, ...withoutPlugins];
 }
 
 /** A daemon of which only the test decides how it ends. Ready when this resolves. */

@@ -4,7 +4,6 @@
 // Nobody else waits for them, nothing is forgotten, memory is bounded, and when they behave again
 // that is noticed by itself.
 import { afterAll, expect } from "bun:test";
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { pluginMethods } from "../../src/plugins/protocol/methods.ts";
 import { holderPath } from "../crash/client.ts";
@@ -110,18 +109,11 @@ async function startAll(stack: AsyncDisposableStack): Promise<readonly Case[]> {
   return cases;
 }
 
-/** Names of socket plugins that answer. */
-async function ready(): Promise<readonly string[]> {
-  const body = await house.client.expect(200, "GET", "/info");
-  // GET /info of Docker.
-  return (body as { readonly Plugins: { readonly Volume: readonly string[] } }).Plugins.Volume;
-}
-
 async function untilReady(cases: readonly Case[]): Promise<void> {
   let missing: readonly string[] = [];
   await eventually(
     async () => {
-      const names = await ready();
+      const names = await house.drivers();
       missing = ["good", ...cases.map(({ driver }) => driver)].filter(
         (name) => !names.includes(name),
       );
@@ -159,11 +151,6 @@ async function neighbours(known: readonly string[], round: number): Promise<numb
   return slowestMs;
 }
 
-function memoryBytes(): number {
-  const status = readFileSync(`/proc/${house.daemon.pid}/status`, "utf8");
-  return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
-}
-
 /** Calls that hang until the plugin hangs up. */
 const endless = ["Create", "Mount", "Remove", "Unmount"].map((name) => `VolumeDriver.${name}`);
 
@@ -175,13 +162,15 @@ whenPossible(
     const cases = await startAll(stack);
     await house.start();
     await untilReady(cases);
-    for (const one of cases) {
-      await house.client.expect(201, "POST", "/volumes/create", one.volume("idle"));
-      await house.client.expect(201, "POST", "/volumes/create", one.volume("held"));
-      await house.client.expect(200, "PUT", holderPath(one.held, "c1"));
-    }
+    await Promise.all(
+      cases.map(async (one) => {
+        await house.client.expect(201, "POST", "/volumes/create", one.volume("idle"));
+        await house.client.expect(201, "POST", "/volumes/create", one.volume("held"));
+        await house.client.expect(200, "PUT", holderPath(one.held, "c1"));
+      }),
+    );
     const before = await rows();
-    const memoryBefore = memoryBytes();
+    const memoryBefore = house.memoryBytes();
     for (const one of cases) one.misbehave();
     const pending = new Set<Case>();
     const outcomes = new Map<Case, number>();
@@ -195,7 +184,7 @@ whenPossible(
     let memoryMax = 0;
     for (let round = 0; round < rounds; round++) {
       expect(await neighbours(kept, round)).toBeLessThan(neighbourMsMax);
-      memoryMax = Math.max(memoryMax, memoryBytes());
+      memoryMax = Math.max(memoryMax, house.memoryBytes());
     }
     expect((await house.docker("volume", "ls", "--quiet")).split("\n")).toContain(kept[0] ?? "");
     expect(memoryMax - memoryBefore).toBeLessThan(memoryBytesMax);
@@ -269,23 +258,26 @@ async function nothingForgotten(
   }
 }
 
+async function isUsable(one: Case): Promise<void> {
+  const { client } = house;
+  for (const holder of ["c1", "c2"]) {
+    await client.send("DELETE", holderPath(one.held, holder));
+    await client.send("DELETE", holderPath(one.idle, holder));
+  }
+  const fresh = `${one.driver}-fresh`;
+  // A plugin may have said that it has made it, and has not.
+  await client.send("DELETE", `/volumes/${fresh}`);
+  for (const name of one.isBusy ? [one.idle, fresh] : [one.idle, one.held, fresh]) {
+    await client.expect(201, "POST", "/volumes/create", { Name: name, Driver: one.driver });
+    await client.expect(200, "PUT", holderPath(name, "c3"));
+    await client.expect(204, "DELETE", holderPath(name, "c3"));
+    await client.expect(204, "DELETE", `/volumes/${name}`);
+  }
+}
+
 async function allUsable(cases: readonly Case[]): Promise<void> {
   const { client } = house;
-  for (const one of cases) {
-    for (const holder of ["c1", "c2"]) {
-      await client.send("DELETE", holderPath(one.held, holder));
-      await client.send("DELETE", holderPath(one.idle, holder));
-    }
-    // A plugin may have said that it has made it, and has not.
-    await client.send("DELETE", `/volumes/${one.driver}-fresh`);
-    const fresh = `${one.driver}-fresh`;
-    for (const name of one.isBusy ? [one.idle, fresh] : [one.idle, one.held, fresh]) {
-      await client.expect(201, "POST", "/volumes/create", { Name: name, Driver: one.driver });
-      await client.expect(200, "PUT", holderPath(name, "c3"));
-      await client.expect(204, "DELETE", holderPath(name, "c3"));
-      await client.expect(204, "DELETE", `/volumes/${name}`);
-    }
-  }
+  await Promise.all(cases.map(isUsable));
   const busy = cases.filter(({ isBusy }) => isBusy).map(({ held }) => held);
   for (const name of busy) {
     await client.expect(500, "DELETE", `/volumes/${name}`);

@@ -9,12 +9,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
-import { EngineError } from "../../src/core/errors.ts";
 import type { PluginEnv } from "../../src/core/plugin.ts";
 import type { RunRequest } from "../../src/plugins/runtime/run-request.ts";
 import type { PluginRuntime } from "../../src/plugins/runtime/runtime.ts";
 import { eventually } from "../support/child.ts";
-import { whenPossible } from "../support/needs.ts";
+import { failureOf } from "../support/engine-bench.ts";
+import { sideBySide, whenPossible } from "../support/needs.ts";
 import { testOperation } from "../support/operation.ts";
 import { callPlugin, testPluginConfig } from "../support/plugin-rootfs.ts";
 import {
@@ -25,15 +25,6 @@ import {
 
 const needed = ["root", "plugin-runtime"] as const;
 const operation = testOperation();
-
-async function failureOf(work: Promise<unknown>): Promise<EngineError> {
-  const thrown = await work.then(
-    () => undefined,
-    (error: unknown) => error,
-  );
-  if (thrown instanceof EngineError) return thrown;
-  throw new Error(`no failure: ${String(thrown)}`);
-}
 
 function variable(name: string): PluginEnv {
   return { name, description: "", settable: null, value: "" };
@@ -160,33 +151,6 @@ describe("a plugin that is well", () => {
     expect(sizes.reduce((sum, size) => sum + size, 0)).toBeLessThan(3 * 1024 * 1024);
     await runtime.stop(request.id, operation);
   });
-
-  whenPossible(needed, "is not believed when its socket is a link to another one", async () => {
-    await using bench = makePluginRuntimeBench();
-    const { runtime } = bench;
-    const real = await bench.plugin({ digit: "b" });
-    await runtime.start(real, operation);
-    const request = await bench.plugin({ environment: { LISTEN: "never" } });
-    const starting = failureOf(runtime.start(request, operation));
-    const folder = join(bench.runDirectory, "a".repeat(16));
-    await bench.until(() => existsSync(folder), "its directory of sockets");
-    symlinkSync(runtime.state(real.id).socketPath, join(folder, "plugin.sock"));
-    expect((await starting).message).toEndWith("connect: connection refused");
-  });
-
-  whenPossible(needed, "is killed when it does not obey", async () => {
-    await using bench = makePluginRuntimeBench();
-    const { runtime } = bench;
-    const environment = { IGNORE_TERM: "1", CHILD: "1" };
-    const request = await bench.plugin({ environment, config: { pidHost: true } });
-    await runtime.start(request, operation);
-    const startedAtMs = performance.now();
-    await runtime.stop(request.id, operation);
-    const tookMs = performance.now() - startedAtMs;
-    expect(tookMs).toBeGreaterThan(9_900);
-    expect(tookMs).toBeLessThan(13_000);
-    expect(tracesOf(bench, request.id)).toEqual([]);
-  });
 });
 
 describe("a plugin that does not come up", () => {
@@ -204,14 +168,6 @@ describe("a plugin that does not come up", () => {
     );
     expect(tracesOf(bench, nothere.id)).toEqual([]);
     expect(runtime.state(nothere.id)).toMatchObject({ state: "stopped", reason: failure.message });
-
-    const silent = await bench.plugin({ environment: { LISTEN: "never" } });
-    const startedAtMs = performance.now();
-    const refused = await failureOf(runtime.start(silent, operation));
-    expect(performance.now() - startedAtMs).toBeGreaterThan(9_000);
-    const socketPath = join(bench.runDirectory, "a".repeat(16), "plugin.sock");
-    expect(refused.message).toBe(`dial unix ${socketPath}: connect: no such file or directory`);
-    expect(tracesOf(bench, silent.id)).toEqual([]);
   });
 
   whenPossible(needed, "is told of with its last words when it has ended", async () => {
@@ -246,12 +202,59 @@ describe("a plugin that does not come up", () => {
   whenPossible(needed, "can be stopped while it starts", async () => {
     await using bench = makePluginRuntimeBench();
     const { runtime } = bench;
-    const request = await bench.plugin({ environment: { LISTEN: "never" } });
+    const environment = { LISTEN: "never", LOG_LINES: "1" };
+    const request = await bench.plugin({ environment });
     const starting = failureOf(runtime.start(request, operation));
-    await bench.until(() => existsSync(join(bench.logDirectory, request.id, "log")), "a log");
+    // From here on it obeys SIGTERM.
+    const log = join(bench.logDirectory, request.id, "log");
+    await bench.until(() => existsSync(log) && statSync(log).size > 0, "its first words");
     await runtime.stop(request.id, operation);
     expect((await starting).message).toBe("it was stopped while it started");
     expect(tracesOf(bench, request.id)).toEqual([]);
+  });
+});
+
+describe("what is given its ten seconds", () => {
+  sideBySide(
+    needed,
+    "a plugin is not believed when its socket is a link to another one",
+    async () => {
+      await using bench = makePluginRuntimeBench();
+      const { runtime } = bench;
+      const real = await bench.plugin({ digit: "b" });
+      await runtime.start(real, operation);
+      const request = await bench.plugin({ environment: { LISTEN: "never" } });
+      const starting = failureOf(runtime.start(request, operation));
+      const folder = join(bench.runDirectory, "a".repeat(16));
+      await bench.until(() => existsSync(folder), "its directory of sockets");
+      symlinkSync(runtime.state(real.id).socketPath, join(folder, "plugin.sock"));
+      expect((await starting).message).toEndWith("connect: connection refused");
+    },
+  );
+
+  sideBySide(needed, "a plugin is killed when it does not obey", async () => {
+    await using bench = makePluginRuntimeBench();
+    const { runtime } = bench;
+    const environment = { IGNORE_TERM: "1", CHILD: "1" };
+    const request = await bench.plugin({ environment, config: { pidHost: true } });
+    await runtime.start(request, operation);
+    const startedAtMs = performance.now();
+    await runtime.stop(request.id, operation);
+    const tookMs = performance.now() - startedAtMs;
+    expect(tookMs).toBeGreaterThan(9_900);
+    expect(tookMs).toBeLessThan(13_000);
+    expect(tracesOf(bench, request.id)).toEqual([]);
+  });
+
+  sideBySide(needed, "a plugin that never listens is refused in Docker's words", async () => {
+    await using bench = makePluginRuntimeBench();
+    const silent = await bench.plugin({ environment: { LISTEN: "never" } });
+    const startedAtMs = performance.now();
+    const refused = await failureOf(bench.runtime.start(silent, operation));
+    expect(performance.now() - startedAtMs).toBeGreaterThan(9_000);
+    const socketPath = join(bench.runDirectory, "a".repeat(16), "plugin.sock");
+    expect(refused.message).toBe(`dial unix ${socketPath}: connect: no such file or directory`);
+    expect(tracesOf(bench, silent.id)).toEqual([]);
   });
 });
 

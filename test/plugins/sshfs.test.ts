@@ -44,6 +44,16 @@ async function holder(stage: Stage, method: "PUT" | "DELETE"): Promise<string> {
   return method === "DELETE" ? "" : String(JSON.parse(body).path);
 }
 
+/** The container `c1` has the volume `remote`; answers where its data is. */
+async function containerWith(stage: Stage, server: SshServer): Promise<string> {
+  const data = join(stage.folder, "data");
+  mkdirSync(data);
+  await install(stage, server.folder);
+  await stage.bench.createVolume("remote", "driver=vieux/sshfs", ...optionsFor(server, data));
+  await stage.container("c1", "remote");
+  return data;
+}
+
 whenPossible(
   needed,
   "what a user gets",
@@ -86,11 +96,7 @@ whenPossible(
   async () => {
     await using stage = await Stage.open();
     await using server = await startSshServer(join(stage.folder, "ssh"));
-    const data = join(stage.folder, "data");
-    mkdirSync(data);
-    await install(stage, server.folder);
-    await stage.bench.createVolume("remote", "driver=vieux/sshfs", ...optionsFor(server, data));
-    await stage.container("c1", "remote");
+    const data = await containerWith(stage, server);
     expect(
       await stage.shell("c1", "echo one > /data/page && grep -o fuse.sshfs /proc/mounts"),
     ).toBe("fuse.sshfs");
@@ -116,11 +122,7 @@ whenPossible(
   async () => {
     await using stage = await Stage.open();
     await using server = await startSshServer(join(stage.folder, "ssh"));
-    const data = join(stage.folder, "data");
-    mkdirSync(data);
-    await install(stage, server.folder);
-    await stage.bench.createVolume("remote", "driver=vieux/sshfs", ...optionsFor(server, data));
-    await stage.container("c1", "remote");
+    const data = await containerWith(stage, server);
     await stage.shell("c1", "echo one > /data/page");
     const pid = await stage.processOf("vieux/sshfs");
     await stage.bench.daemon.kill();

@@ -50,7 +50,10 @@ whenPossible(
     await stage.bench.docker("stop", "c1");
     await stage.bench.holders("wiki", "c1 stopped rw");
     expect(await upgrade("v2")).toMatchObject({ exit: 0, stderr: "" });
-    expect([await shown(), (await stage.plugin("vp"))?.state]).toEqual(["v2", "ready"]);
+    expect([await shown(), (await stage.untilState("vp", "ready")).name]).toEqual([
+      "v2",
+      "vp:latest",
+    ]);
     await stage.bench.docker("start", "c1");
     expect(await stage.shell("c1", `echo two > /data/page; ${read}`)).toBe("two");
 
@@ -59,7 +62,10 @@ whenPossible(
     const refused = await upgrade("bad");
     expect(refused.exit).not.toBe(0);
     expect(refused.stderr).toContain("no such file or directory");
-    expect([await shown(), (await stage.plugin("vp"))?.state]).toEqual(["v2", "ready"]);
+    expect([await shown(), (await stage.untilState("vp", "ready")).name]).toEqual([
+      "v2",
+      "vp:latest",
+    ]);
     await stage.bench.docker("start", "c1");
     expect(await stage.shell("c1", read)).toBe("two");
     await stage.bench.docker("rm", "--force", "c1");

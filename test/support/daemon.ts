@@ -54,6 +54,9 @@ export function holdfastCommand(): readonly [string, ...string[]] {
   return given === undefined ? [process.execPath, join(repository, "src/main.ts")] : [given];
 }
 
+/** The words of a daemon that is no plugin of engines, and looks for no plugins. */
+export const withoutPlugins = ["--plugin-socket=none", "--plugin-sockets=none"] as const;
+
 /** A directory in memory where the machine has one: the disk is slow for many small files. */
 export function temporaryDirectory(): string {
   const parent = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();

@@ -118,6 +118,20 @@ export function whenPossible(
 }
 
 /**
+ * As `whenPossible`; those that stand one behind the other run side by side. For tests that wait
+ * for real seconds, and have nothing in common.
+ */
+export function sideBySide(
+  requirements: readonly Requirement[],
+  name: string,
+  run: () => Promise<void>,
+): void {
+  const { skip } = needs(...requirements);
+  if (skip === undefined) test.concurrent(name, run);
+  else skipLoudly(name, skip, run);
+}
+
+/**
  * For what no requirement says: a test that has no sense here, `because` of what the caller saw.
  */
 export function skipLoudly(name: string, because: string, run: () => void | Promise<void>): void {

@@ -52,11 +52,10 @@ export async function startPluginApi(): Promise<PluginApi> {
 
 /** What the engine makes of these plugins; nobody has a volume of them. */
 export function pluginsOver({ engine, host }: EngineBench, managed: ManagedPlugins): Plugins {
-  const { state, events, pluginVolumes } = engine;
+  const { state, events, drivers } = engine;
   return new Plugins({
-    ...{ managed, plugins: noPlugins.host, state, events, pluginVolumes },
+    ...{ managed, plugins: noPlugins.host, state, events, drivers },
     leases: localLeases(host),
     guard: { settle: async () => undefined },
-    isOfPlugin: () => false,
   });
 }

@@ -124,6 +124,19 @@ export class PluginHouse implements AsyncDisposable {
       .map(({ pid }) => pid);
   }
 
+  /** Drivers that answer: built-in ones, and socket plugins. */
+  async drivers(): Promise<readonly string[]> {
+    const info = await this.client.expect(200, "GET", "/info");
+    // GET /info of Docker.
+    return (info as { readonly Plugins: { readonly Volume: readonly string[] } }).Plugins.Volume;
+  }
+
+  /** What the daemon has in memory. */
+  memoryBytes(): number {
+    const status = readFileSync(`/proc/${this.daemon.pid}/status`, "utf8");
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) * 1024;
+  }
+
   /** Throws, with all of it, unless what is here becomes what the records say, and no more. */
   async becomesWhole(when = ""): Promise<void> {
     let faults: readonly string[] = [];

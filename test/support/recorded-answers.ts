@@ -1,7 +1,8 @@
 // A daemon that answers with what was recorded of a real one, each answer once.
+import { expect } from "bun:test";
 import { compareVersions } from "../../src/cli/client.ts";
 import type { Command } from "../docker/recordings.ts";
-import type { FakeReply, FakeRequest } from "./fake-daemon.ts";
+import type { FakeReply, FakeRequest, Outcome } from "./fake-daemon.ts";
 
 /** Docker's name, and a slip of the keyboard in its texts. */
 export function normaliseWords(text: string): string {
@@ -53,6 +54,20 @@ export function recordedAnswers(
     return { status: exchange.answer.status, headers, body: exchange.answer.body };
   };
   return { answer, unexpected, unused: () => left.map(({ request }) => request.path) };
+}
+
+/** Compares all that a command has printed, and that the daemon was asked what was recorded. */
+export function expectAsRecorded(
+  command: Command,
+  { stdout, stderr, exit, odd }: Outcome & { readonly odd: readonly string[] },
+  normalise: (text: string) => string = normaliseWords,
+): void {
+  expect({ stdout: normalise(stdout), stderr: normalise(stderr), exit, odd }).toEqual({
+    stdout: normalise(command.stdout),
+    stderr: normalise(command.stderr),
+    exit: command.exit,
+    odd: [],
+  });
 }
 
 function isSameBody(recorded: unknown, sent: string): boolean {

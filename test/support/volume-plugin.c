@@ -563,6 +563,9 @@ static void end_well(int number) {
 static void obey_environment(void) {
   pthread_t thread;
   const char *status = getenv("EXIT_AT_START");
+  // The first process of a process namespace gets no signal that it does not handle.
+  signal(SIGTERM, atoi(setting("IGNORE_TERM", "0")) == 1 ? SIG_IGN : end_well);
+  signal(SIGPIPE, SIG_IGN);
   for (int line = 1; line <= atoi(setting("LOG_LINES", "0")); line++) printf("line %d\n", line);
   fflush(stdout);
   if (status != NULL && *status != '\0') {
@@ -573,9 +576,6 @@ static void obey_environment(void) {
     signal(SIGTERM, SIG_IGN);
     for (;;) pause();
   }
-  // The first process of a process namespace gets no signal that it does not handle.
-  signal(SIGTERM, atoi(setting("IGNORE_TERM", "0")) == 1 ? SIG_IGN : end_well);
-  signal(SIGPIPE, SIG_IGN);
   long exit_ms = atol(setting("EXIT_AFTER_MS", "0"));
   if (exit_ms > 0) pthread_create(&thread, NULL, exit_later, (void *)exit_ms);
   if (strcmp(setting("LISTEN", ""), "never") == 0) {

@@ -69,7 +69,7 @@ export function info(parts: SystemRouteParts): HttpResponse {
     Images: 0,
     Driver: "none",
     DriverStatus: [["Volumes", String(engine.state.read((view) => view.volumeCount))]],
-    Plugins: { Volume: engine.driverNames, Network: [], Authorization: null, Log: [] },
+    Plugins: { Volume: engine.drivers.names(), Network: [], Authorization: null, Log: [] },
     MemoryLimit: false,
     SwapLimit: false,
     Debug: false,

@@ -77,9 +77,16 @@ export function listVolumes(
   const filter = listFilter(filters);
   const { lists, holds, pluginVolumes } = parts.engine;
   const isAsking = filter.dangling !== undefined && lists.keys.length > 0;
-  const waits = [isAsking ? holds.refresh(context.operation) : undefined, pluginVolumes.refresh()];
-  if (waits.every((wait) => wait === undefined)) return listed(parts, filter);
-  return Promise.all(waits).then(() => listed(parts, filter));
+  const asking = isAsking ? holds.refresh(context.operation) : undefined;
+  return after([asking, pluginVolumes.refresh()], () => listed(parts, filter));
+}
+
+/** At once, where there is nothing to wait for: most answers need no other turn of the loop. */
+function after(
+  waits: readonly (Promise<void> | undefined)[],
+  answer: () => HttpResponse,
+): HttpResponse | Promise<HttpResponse> {
+  return waits.every((wait) => wait === undefined) ? answer() : Promise.all(waits).then(answer);
 }
 
 function listed({ engine, headers }: VolumeRouteParts, filter: VolumeFilter): HttpResponse {
@@ -110,13 +117,9 @@ export function inspectVolume(
 ): HttpResponse | Promise<HttpResponse> {
   const { volumes, lists, holds, pluginVolumes } = parts.engine;
   const entry = volumes.inspect(name);
-  const isAsking = lists.keys.length > 0;
-  const waits = [
-    isAsking ? holds.refresh(context.operation) : undefined,
-    pluginVolumes.refreshOne(entry),
-  ];
-  if (waits.every((wait) => wait === undefined)) return inspected(parts, entry, name);
-  return Promise.all(waits).then(() => inspected(parts, volumes.inspect(name), name));
+  const asking = lists.keys.length > 0 ? holds.refresh(context.operation) : undefined;
+  const waits = [asking, pluginVolumes.refreshOne(entry)];
+  return after(waits, () => inspected(parts, volumes.inspect(name), name));
 }
 
 function inspected(

@@ -4,7 +4,7 @@ import { toEngineError } from "../../core/errors.ts";
 import type { PluginPrivilege, PluginProgress, PullRequest } from "../../core/plugin.ts";
 import { tryParsePluginReference } from "../../core/plugin-reference.ts";
 import type { Engine } from "../../engine/engine.ts";
-import type { PluginView, SocketPluginView } from "../../engine/plugins.ts";
+import type { DriverPluginView, PluginView } from "../../engine/plugins.ts";
 import type { StreamWriter } from "../../http/message.ts";
 import { progressLine } from "../docker/plugin-progress.ts";
 import { registryCall } from "../docker/plugin-requests.ts";
@@ -118,7 +118,7 @@ function managedObject({ plugin, status, volumeCount }: PluginView, root: string
   };
 }
 
-function socketObject({ status, volumeCount }: SocketPluginView) {
+function socketObject({ status, volumeCount }: DriverPluginView) {
   const { name, state, sinceMs, reason, restartCount, address } = status;
   return {
     name: String(name),

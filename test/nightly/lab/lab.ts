@@ -1,6 +1,7 @@
 // The lab: an NFS server, a machine with an NFS client, and Holdfast on that machine.
 import { readFileSync } from "node:fs";
 import { eventually } from "../../support/child.ts";
+import { withoutPlugins } from "../../support/daemon.ts";
 import type { AgentAnswer } from "./agent-protocol.ts";
 import { bootClientMachine, type ClientMachine } from "./client-machine.ts";
 import { type NfsServer, startNfsServer } from "./nfs-server.ts";
@@ -68,16 +69,7 @@ async function startLabDaemon(
   const socket = `/run/holdfast-${count}.sock`;
   const root = `/mnt/${name}`;
   const log = `/tmp/daemon-${count}.log`;
-  const place = [
-    "--root",
-    root,
-    "--host",
-    `unix://${socket}`,
-    "--plugin-socket",
-    "none",
-    "--plugin-sockets",
-    "none",
-  ];
+  const place = ["--root", root, "--host", `unix://${socket}`, ...withoutPlugins];
   const words = [...command, "daemon", ...place];
   const { code: pid, errors } = await machine.ask({ does: "start", command: words, log });
   if (pid < 0) throw new Error(errors);
