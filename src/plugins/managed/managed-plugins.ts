@@ -145,7 +145,8 @@ class InstalledPlugins implements RunningPlugins {
 
   async upgrade(id: PluginId, request: PullRequest, operation: Operation): Promise<PluginPull> {
     this.#refuseStopping();
-    return await beginUpgrade(this.#shop, id, request, operation);
+    const { name, run } = await beginUpgrade(this.#shop, id, request, this.#endable(operation));
+    return { name, run: (tell, runOperation) => run(tell, this.#endable(runOperation)) };
   }
 
   async create(
@@ -243,7 +244,7 @@ class InstalledPlugins implements RunningPlugins {
   }
 
   login(request: LoginRequest, operation: Operation): Promise<RegistryLogin> {
-    return this.#shop.images.login(request, operation);
+    return this.#shop.images.login(request, this.#endable(operation));
   }
 
   async push(

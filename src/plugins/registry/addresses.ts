@@ -1,11 +1,12 @@
 // Where a registry is, in which order its addresses are tried, and how far each is trusted.
+import { BlockList, isIP } from "node:net";
 
 /** What the administrator says of registries. */
 export interface RegistrySettings {
   /**
    * `HOST` or `HOST:PORT` as in references, in whatever case: no proof of identity is asked of
-   * these. Those of this machine need not be in it. The setting takes networks (`ADDRESS/BITS`)
-   * too, which nothing here compares with anything yet.
+   * these; or a network, `ADDRESS/BITS`, with which hosts are compared that are addresses
+   * themselves (names are not looked up). Those of this machine need not be in it.
    */
   readonly insecure: readonly string[];
   /**
@@ -69,7 +70,22 @@ export function mayBePlain(host: string, settings: RegistrySettings): boolean {
   return isInsecure(host, settings) || isLoopbackHost(host);
 }
 
-/** Whether the administrator lists it. */
+/** Whether the administrator lists it, or a network that it is in. */
 export function isInsecure(host: string, settings: RegistrySettings): boolean {
-  return settings.insecure.some((entry) => entry.toLowerCase() === host.toLowerCase());
+  const [networks, hosts] = [true, false].map((isNetwork) =>
+    settings.insecure.filter((entry) => entry.includes("/") === isNetwork),
+  );
+  const isListed = hosts?.some((entry) => entry.toLowerCase() === host.toLowerCase());
+  return isListed === true || networks?.some((network) => isIn(host, network)) === true;
+}
+
+function isIn(host: string, network: string): boolean {
+  const bare = host.replace(/:\d+$/, "");
+  const address = bare.startsWith("[") ? bare.slice(1, -1) : bare;
+  const [start = "", bits] = network.split("/");
+  const family = isIP(start) === 6 ? "ipv6" : "ipv4";
+  if (isIP(address) === 0 || isIP(address) !== isIP(start)) return false;
+  const list = new BlockList();
+  list.addSubnet(start, Number(bits), family);
+  return list.check(address, family);
 }

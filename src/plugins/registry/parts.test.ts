@@ -81,6 +81,14 @@ describe("addresses", () => {
     expect(isLoopback("128.0.0.1")).toBe(false);
   });
 
+  test("a network stands for the addresses in it", () => {
+    const networks = { ...settings, insecure: ["10.0.0.0/8", "fd00::/8"] };
+    const inside = ["10.0.0.1:5000", "10.255.0.1", "[fd00::1]:5000"];
+    const outside = ["11.0.0.1:5000", "[fe80::1]:5000", "10.example", "10.0.0.1.example:5000"];
+    expect(inside.filter((host) => !mayBePlain(host, networks))).toEqual([]);
+    expect(outside.filter((host) => mayBePlain(host, networks))).toEqual([]);
+  });
+
   test("everybody else must prove who they are", () => {
     expect(trustFor("reg.example", settings).rejectUnauthorized).toBe(true);
     expect(trustFor("10.0.0.1:5000", settings).rejectUnauthorized).toBe(true);
