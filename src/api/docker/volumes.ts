@@ -90,9 +90,15 @@ function after(
 }
 
 function listed({ engine, headers }: VolumeRouteParts, filter: VolumeFilter): HttpResponse {
-  const { pluginVolumes } = engine;
-  const json = (entry: VolumeEntry) => volumeJson(pluginVolumes.described(entry));
-  const volumes = engine.volumes.list(filter).map(json).join(",");
+  const { pluginVolumes, drivers } = engine;
+  let builtIn: string | undefined;
+  let volumes = "";
+  for (const entry of engine.volumes.list(filter)) {
+    // Most have the same driver as the one before them: asking for each is a tenth of the time.
+    if (entry.driver !== builtIn && !drivers.isOfPlugin(entry.driver)) builtIn = entry.driver;
+    const shown = entry.driver === builtIn ? entry : pluginVolumes.described(entry);
+    volumes += volumes === "" ? volumeJson(shown) : `,${volumeJson(shown)}`;
+  }
   const { warnings } = pluginVolumes;
   const sentences = warnings.length > 0 ? goJson(warnings) : "null";
   return textAnswer(200, headers.json, `{"Volumes":[${volumes}],"Warnings":${sentences}}`);
