@@ -1,4 +1,5 @@
 // What is read of a config.json, what is refused, and that Docker would show the same of it.
+
 import { expect, test } from "bun:test";
 import {
   recordedConfig,
@@ -6,12 +7,8 @@ import {
   recordedLayer,
   recordedMinimal,
 } from "../../../test/support/recorded-plugin.ts";
-import {
-  CONFIG_BYTES_MAX,
-  parsePluginConfig,
-  pluginConfigOf,
-  renderPluginConfig,
-} from "./config.ts";
+import { renderPluginConfig } from "../../core/plugin-json.ts";
+import { CONFIG_BYTES_MAX, parsePluginConfig, pluginConfigOf } from "./config.ts";
 
 const encode = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
 

@@ -1,10 +1,10 @@
 // From an image to a version of a plugin: its blobs in the store, its layers unpacked.
 import type { Operation } from "../../core/operation.ts";
 import type { PluginConfig, PullRequest, TellProgress } from "../../core/plugin.ts";
+import { renderPluginConfig } from "../../core/plugin-json.ts";
 import { shortId } from "../registry/blob-progress.ts";
 import type { ResolvedImage } from "../registry/images.ts";
 import { DOCKER_MANIFEST_TYPE, writeManifest } from "../registry/manifest.ts";
-import { renderPluginConfig } from "./config.ts";
 import type { Workshop } from "./parts.ts";
 import type { PluginVersion, RecordedLayer } from "./record.ts";
 

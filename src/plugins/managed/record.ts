@@ -2,6 +2,7 @@
 //
 // It has a format number. A file of a newer format is left alone; one that is no JSON of this shape
 // is damaged. Both are told apart, because the second one is in the way and the first one is not.
+
 import { EngineError, messageOf } from "../../core/errors.ts";
 import {
   isPluginId,
@@ -10,16 +11,9 @@ import {
   type PluginId,
   type PluginSettings,
 } from "../../core/plugin.ts";
+import { renderDevice, renderMount, renderPluginConfig } from "../../core/plugin-json.ts";
 import { isDigest } from "../../core/plugin-reference.ts";
-import {
-  CONFIG_BYTES_MAX,
-  deviceOf,
-  mountOf,
-  pluginConfigOf,
-  renderDevice,
-  renderMount,
-  renderPluginConfig,
-} from "./config.ts";
+import { CONFIG_BYTES_MAX, deviceOf, mountOf, pluginConfigOf } from "./config.ts";
 import { GoFields } from "./go-fields.ts";
 
 export const RECORD_FORMAT = 1;
