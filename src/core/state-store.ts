@@ -3,8 +3,9 @@
 // One file, durable on every acknowledged change. Reads are served from memory and never touch the
 // disk. `write` runs its work at once, records the changes, and resolves when they are on disk; all
 // writes of one turn of the event loop share one commit. Views change only when the commit is done,
-// so nobody sees what a power cut could still take, but for what was written lazily. Two writes of one turn do not see each other:
-// whoever needs that holds the volume's lease until `write` has resolved.
+// so nobody sees what a power cut could still take, but for what was written lazily. Two writes of
+// one turn do not see each other: whoever needs that holds the volume's lease until `write` has
+// resolved.
 import type { DriverOptions } from "./driver.ts";
 import type { ErrorCode } from "./error-table.ts";
 import type { DriverName, HolderId, OperationId, TrashId, VolumeName } from "./names.ts";
