@@ -123,6 +123,71 @@ export interface VolumeDriver {
   readonly snapshots?: SnapshotCapable | undefined;
   /** Only where the storage itself can refuse a host. */
   readonly fence?: FenceCapable | undefined;
+  /** Storage that may fall silent, and is looked at for that. */
+  readonly health?: HealthCapable | undefined;
+  readonly update?: UpdateCapable | undefined;
+  /** What is written reaches the storage later than its writer is told. */
+  readonly flush?: FlushCapable | undefined;
+}
+
+/**
+ * "ready": it answers. "degraded": it answers, and something is not as it should be. "unreachable":
+ * nothing answers, and what uses it waits. "read-only": it answers, and refuses writes that it
+ * should take. "stale": what is mounted will never answer again; only another mount helps.
+ */
+export type StorageState = "ready" | "degraded" | "unreachable" | "read-only" | "stale";
+
+export interface StorageHealth {
+  readonly state: StorageState;
+  /** One line, without secrets; "" where there is nothing to say. */
+  readonly reason: string;
+  /** How long the storage took to answer, in milliseconds; null: it was not asked, or did not. */
+  readonly tookMs: number | null;
+  /** What is not on the storage yet; undefined: everything is, or nobody knows. */
+  readonly unsaved?: Unsaved | undefined;
+}
+
+/** Written by its users, and not on the server yet. */
+export interface Unsaved {
+  readonly fileCount: number;
+  readonly bytes: number;
+}
+
+export interface HealthCapable {
+  /**
+   * What fails together, in a word or two for people (`10.0.0.5`, `s3:bucket`). "" for volumes that
+   * are on this machine, which are not looked at. Pure.
+   */
+  server(options: DriverOptions): string;
+  /**
+   * Looks at the storage: what is mounted, if anything is, and else whether the server answers. It
+   * does so in a helper process; of those at most one per volume is stuck, and while it is the
+   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Throws only
+   * `volume.not_found`.
+   */
+  check(name: VolumeName, operation: Operation): Promise<StorageHealth>;
+  /**
+   * Replaces what is mounted and "stale": it is taken away lazily and mounted anew, at the same
+   * path. Nothing is done where nothing is mounted or what is mounted answers. Afterwards new
+   * openings of the path see the storage again; what had files open there has lost them. Throws
+   * what `mount` throws; then nothing is mounted there, or the stale mount still is.
+   */
+  heal(name: VolumeName, operation: Operation): Promise<void>;
+}
+
+export interface UpdateCapable {
+  /**
+   * Gives a volume other options: another address, another secret. Checks and tests them as
+   * `create` does. Data and identity stay. What is mounted is mounted anew with them as soon as
+   * nothing is lost by it: at the latest at the next mount. Repeating it changes nothing. When it
+   * throws, the options are as before.
+   */
+  update(spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
+}
+
+export interface FlushCapable {
+  /** Resolves when what was written before is on the server. `told` hears what is left. */
+  flush(name: VolumeName, operation: Operation, told?: (left: Unsaved) => void): Promise<void>;
 }
 
 export interface RebuildCapable {
@@ -315,6 +380,10 @@ export const driverDeadlinesMs = {
   open: 120_000,
   clone: 600_000,
   remove: 60_000,
+  check: 10_000,
+  heal: 120_000,
+  update: 120_000,
+  flush: 3_600_000,
 } as const;
 
 /** Every member by name: adding one to T breaks each decorator that has not thought about it. */

@@ -141,6 +141,33 @@ export interface LayerRequest {
   readonly entryCountMax: number;
 }
 
+/** A helper command of our own executable (src/host/own-executable.ts). */
+export interface AssistRequest {
+  readonly command: "storage-step" | "measure-storage" | "recognise-data";
+  /** Absolute. What the helper works on and beneath. */
+  readonly directory: string;
+  readonly input: unknown;
+  /** Hears each line of JSON that it prints before the last one: how far it is. */
+  readonly told?: ((line: unknown) => void) | undefined;
+}
+
+export interface KeptRequest {
+  readonly program: string;
+  readonly args: readonly string[];
+  /** Added to the environment of all programs. May hold no secrets: root can read it. */
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** Absolute; appended to, made with mode 0600. */
+  readonly log: string;
+  /** For its standard input, which is closed behind it. May be a secret. */
+  readonly input?: Uint8Array | undefined;
+}
+
+/** A process and when it began (`processStart`): together they never mean another one. */
+export interface KeptProcess {
+  readonly pid: number;
+  readonly start: string;
+}
+
 /** What is asked of a mount that a process may see. */
 export interface SightQuestion {
   readonly group: number;
@@ -201,6 +228,45 @@ export interface Host {
   mount(request: MountRequest, operation: Operation): Promise<void>;
   /** Unmounts what is mounted at `target` (the topmost). Succeeds when nothing is. */
   unmount(target: string, operation: Operation): Promise<void>;
+  /**
+   * Takes away everything that is mounted at `target`, whoever still uses it (MNT_DETACH): for
+   * storage that will never answer again. Who has it open keeps what is left of it. Waits for
+   * nothing. Succeeds when nothing is mounted. Throws `volume.unmount_failed`.
+   */
+  detach(target: string): void;
+  /**
+   * Has the kernel fail all that waits for the FUSE file system of this device (`0:53`), now and
+   * from now on (fusectl). False: there is no such connection.
+   */
+  abortFuse(device: string): boolean;
+  /**
+   * Asks the storage at `directory` for a sign of life in a helper process. Resolves with how long
+   * it took in milliseconds; what the storage answers instead is thrown as `storage.failed` with
+   * `details.isGone` (it will never answer again: a dead FUSE process, a stale handle) and its
+   * words. One question at a time for each directory: while an abandoned one has not ended this
+   * throws `driver.timed_out` at once.
+   */
+  askStorage(directory: string, operation: Operation): Promise<number>;
+  /**
+   * Runs one of our own helper commands on storage that may not answer, at most one at a time for
+   * each `directory`, which it may not leave. `input` is JSON on its standard input; resolves with
+   * the JSON that it printed. Throws what the helper threw, by code, and `driver.timed_out`.
+   */
+  assist(request: AssistRequest, operation: Operation): Promise<unknown>;
+  /**
+   * Starts a program that outlives the daemon: in a session of its own, its output in a file. It is
+   * not waited for. Throws `host.program_missing`, `storage.*`.
+   */
+  startKept(request: KeptRequest): KeptProcess;
+  /**
+   * Signals a process, if it is still that one. False: it is gone. Never throws.
+   */
+  signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): boolean;
+  /**
+   * Keeps a mount point from being written to while nothing is mounted on it (the immutable flag,
+   * where the file system has one; else mode 0). Throws `storage.*`.
+   */
+  seal(directory: string, isSealed: boolean): void;
 
   /**
    * Mounts `source` at `target` too, as a mount with a peer group that no other mount has, so that

@@ -36,7 +36,7 @@ export const layerRules: readonly LayerRule[] = [
   },
   {
     layer: "drivers/*",
-    mayImport: ["core/"],
+    mayImport: ["core/", "remote/"],
     modules: "any",
     why: "drivers never know each other: a shared need becomes a contract in core/ or a plain copy",
   },
@@ -46,6 +46,8 @@ export const layerRules: readonly LayerRule[] = [
     modules: [],
     why: "drivers/all.ts only lists the drivers",
   },
+  { layer: "remote", ...onlyCore },
+  { layer: "secrets", ...onlyCore },
   { layer: "layers", ...onlyCore },
   { layer: "engine", ...onlyCore },
   { layer: "plugins", ...onlyCore },
