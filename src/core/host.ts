@@ -233,7 +233,7 @@ export interface Host {
    * storage that will never answer again. Who has it open keeps what is left of it. Waits for
    * nothing. Succeeds when nothing is mounted. Throws `volume.unmount_failed`.
    */
-  detach(target: string): void;
+  detach(target: string, operation: Operation): Promise<void>;
   /**
    * Has the kernel fail all that waits for the FUSE file system of this device (`0:53`), now and
    * from now on (fusectl). False: there is no such connection.
