@@ -96,8 +96,8 @@ export function nfsAddress({ server, port = NFS_PORT }: NfsOptions) {
 /** What mount.nfs calls the directory. */
 export function nfsDevice({ server, path }: NfsOptions, subpath: string): string {
   const host = server.includes(":") ? `[${server}]` : server;
-  const below = subpath === "" ? "" : `/${subpath}`;
-  return `${host}:${path.replace(/\/+$/, "")}${below}` + (path === "/" && below === "" ? "/" : "");
+  const top = path.replace(/\/+$/, "");
+  return `${host}:${subpath === "" ? top || "/" : `${top}/${subpath}`}`;
 }
 
 /** The words after `-o`. */

@@ -41,7 +41,7 @@ export function credentialLines(secret: SecretValue, user: string | undefined): 
         "or give `-o user=NAME` and a secret of one line, the password",
     );
   }
-  found.username = user ?? found.username;
+  if (user !== undefined) found.username = user;
   if (found.username === undefined) {
     throw new EngineError(
       "remote.denied",
