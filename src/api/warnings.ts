@@ -24,7 +24,18 @@ export function warnings(parts: {
   if (moving.length > 0) {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
-  return [...sentences, ...pluginWarnings(parts.engine)];
+  return [...sentences, ...pluginWarnings(parts.engine), ...hiddenPlugins(parts.engine)];
+}
+
+/** Who has put a plugin there is told why its name means something else. */
+function hiddenPlugins({ drivers }: Engine): readonly string[] {
+  return drivers
+    .hidden()
+    .map(
+      (name) =>
+        `The plugin ${name} cannot be used: ${name} is a built-in driver here. Give its socket, or ` +
+        "its specification, another name.",
+    );
 }
 
 /** Plugins that do not answer, and have volumes that nobody can mount now. */

@@ -15,6 +15,8 @@ export function gatherFacts(parts: {
   readonly id: string;
   readonly origin: StateOrigin;
   readonly recovery: RecoveryReport;
+  /** Names of built-in drivers that plugins have: see `settleNames`. */
+  readonly ofPlugins?: readonly string[];
 }): DaemonFacts {
   return {
     version,
@@ -32,6 +34,7 @@ export function gatherFacts(parts: {
     warnings: [
       ...warnings(parts.origin, parts.recovery),
       ...damagedStates(parts.root, parts.origin),
+      ...namesOfPlugins(parts.ofPlugins ?? []),
     ],
   };
 }
@@ -117,6 +120,15 @@ function damagedStates(root: string, origin: StateOrigin): readonly string[] {
     .map((file) => path.join(root, file))
     .filter((file) => file !== justNow)
     .map((file) => `A damaged state was put aside as ${file}: look at it, then remove it.`);
+}
+
+/** Nothing is wrong with it: who looks for the built-in driver is told why it is not there. */
+function namesOfPlugins(names: readonly string[]): readonly string[] {
+  return names.map(
+    (name) =>
+      `The driver ${name} is a plugin here, and the built-in one of that name is not offered: ` +
+      "it is from the start on that finds neither volumes of the plugin nor the plugin.",
+  );
 }
 
 function distribution(): string {

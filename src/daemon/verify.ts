@@ -16,14 +16,16 @@ import { builtInDrivers } from "../drivers/all.ts";
 import { linuxHost } from "../host/linux.ts";
 import { openBenchFiles } from "./bench-files.ts";
 import { readConfig } from "./config.ts";
+import { runParent } from "./run-directory.ts";
 import { VerifyPlaces } from "./verify-places.ts";
+import { withOwnSubpaths } from "./verify-subpaths.ts";
 
 /**
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
  * daemon would have, and removes it again; options of a bind mount are given a fresh directory on
  * their device. A running daemon and its volumes are not touched, nor is anything else on a bind
- * mount's device; other devices are written to as they are. What cannot be removed is named in the
- * report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
+ * mount's device; other devices of `local` are written to as they are. On a server each volume of the
+ * checks has a new directory of its own. What cannot be removed is named in the report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
  */
 export async function verifyBuiltInDriver(
   request: VerifyRequest,
@@ -67,7 +69,10 @@ async function runAllChecks(
 ): Promise<DriverReport> {
   const parent = request.root === undefined ? configuredRoot() : path.resolve(request.root);
   const scratch = places.make(parent);
-  const drivers = builtInDrivers({ root: path.join(scratch, "root"), host, isFirstStart: true });
+  const root = path.join(scratch, "root");
+  // Credentials lie in memory, whatever the root lies on.
+  const runDirectory = places.make(runParent());
+  const drivers = builtInDrivers({ root, runDirectory, host, isFirstStart: true });
   const driver = drivers.find((each) => each.name === request.driver);
   if (driver === undefined) {
     const known = drivers.map((each) => each.name).join(", ");
@@ -77,15 +82,18 @@ async function runAllChecks(
     );
   }
   driver.validate(request.options);
-  const options = withOwnDevice(request.options, places);
   const files = openBenchFiles(path.join(scratch, "outside"));
   const { randomHex } = host;
-  // `size` of 0 means no limit, so that every driver of ours takes it.
-  return verifyDriver(driver, {
-    files,
-    optionSets: [options, { ...options, size: "0" }],
-    randomHex,
-  });
+  const parts = { files, randomHex };
+  if (driver.name !== "local") {
+    const own = withOwnSubpaths(driver, `holdfast-verify-${randomHex(8)}-`);
+    const { options } = request;
+    const test = options["test"] === "off" ? "on" : "off";
+    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test }] });
+  }
+  const options = withOwnDevice(request.options, places);
+  // `size` of 0 means no limit.
+  return verifyDriver(driver, { ...parts, optionSets: [options, { ...options, size: "0" }] });
 }
 
 /** A check that was given up on goes on all the same. */

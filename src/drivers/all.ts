@@ -6,6 +6,8 @@ import { localDriver } from "./local/driver.ts";
 /** Every built-in driver, working below `root`. */
 export function builtInDrivers(parts: {
   readonly root: string;
+  /** Absolute, in memory: for what a boot may take. */
+  readonly runDirectory: string;
   readonly host: Host;
   /** The state knows of no volumes yet. */
   readonly isFirstStart: boolean;
