@@ -8,6 +8,7 @@ import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
 import { showUsage } from "./df.ts";
 import { examine } from "./doctor.ts";
+import { listDrivers } from "./drivers.ts";
 import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
@@ -60,6 +61,7 @@ export const rarely = {
   inspectFully,
   hintAtTrash,
   inspectTrash,
+  listDrivers,
   listEngines,
   listTrash,
   parseInspectFormat,

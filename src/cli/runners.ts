@@ -40,6 +40,7 @@ export const runners: Readonly<Record<string, Load>> = {
   events: async () => (await import("./rarely.ts")).rarely.followEvents,
   "engine ls": async () => (await import("./rarely.ts")).rarely.listEngines,
   "engine forget": async () => (await import("./rarely.ts")).rarely.forgetEngine,
+  drivers: async () => (await import("./rarely.ts")).rarely.listDrivers,
   df: async () => (await import("./rarely.ts")).rarely.showUsage,
   info: async () => (await import("./rarely.ts")).rarely.showInfo,
   version: async () => (await import("./rarely.ts")).rarely.showVersion,

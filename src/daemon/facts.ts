@@ -4,6 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";
 import type { StateOrigin } from "../core/state-store.ts";
+import { driverManuals } from "../drivers/all.ts";
 import type { RecoveryReport } from "../engine/recovery-stage.ts";
 import { gitCommit, version } from "./build-facts.ts";
 
@@ -31,6 +32,7 @@ export function gatherFacts(parts: {
     arch: process.arch === "x64" ? "amd64" : process.arch,
     cpuCount: os.availableParallelism(),
     memoryBytes: os.totalmem(),
+    driverManuals: driverManuals(),
     warnings: [
       ...warnings(parts.origin, parts.recovery),
       ...damagedStates(parts.root, parts.origin),

@@ -130,6 +130,12 @@ export class Drivers {
     return [...new Set([...this.builtIn.keys(), ...sockets.map(({ name }) => name)])].sort();
   }
 
+  /** As `names`, with managed plugins that are ready. Sorted. */
+  all(): readonly string[] {
+    const ready = this.#plugins.statuses().filter(({ state }) => state === "ready");
+    return [...new Set([...this.builtIn.keys(), ...ready.map(({ name }) => name)])].sort();
+  }
+
   /** Plugins that nobody can reach by their names, because built-in drivers have them. Sorted. */
   hidden(): readonly string[] {
     return this.#plugins

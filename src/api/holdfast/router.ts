@@ -8,6 +8,7 @@ import { adoptionHandlers } from "./adoptions.ts";
 import { readBody } from "./body.ts";
 import { LineStream, type RouteHandler } from "./call.ts";
 import { contract, type RouteName } from "./contract.ts";
+import { driverHandlers } from "./drivers.ts";
 import { engineHandlers } from "./engines.ts";
 import { historyHandlers } from "./history.ts";
 import { openApiDocument } from "./open-api.ts";
@@ -98,6 +99,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...prunePlanHandlers(engine),
     ...historyHandlers(engine, words),
     ...engineHandlers(engine),
+    ...driverHandlers(engine, facts.driverManuals),
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
     ...pluginHandlers(engine, facts.root),
     openapi: () => openApiDocument(facts.version),
