@@ -31,6 +31,7 @@ import { watchIdle } from "./idle.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { makeDaemonPlugins } from "./plugins.ts";
+import { makeDaemonSecrets } from "./secrets.ts";
 import { makeServers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
@@ -87,9 +88,9 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   });
   let inUse = (): ReadonlySet<DriverName> => new Set();
   undo.defer(() => plugins.stop(inUse()));
+  const secrets = makeDaemonSecrets({ config, host, log: logger.bind({ part: "secrets" }) });
   const engine = await startEngine({
-    host,
-    state,
+    ...{ host, state, secrets },
     leases: localLeases(clock),
     plugins: plugins.parts,
     drivers: builtInDrivers({ root: config.root, host, isFirstStart }).map(care("volume")),
