@@ -10,6 +10,7 @@ import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { settleNames } from "../engine/driver-names.ts";
 import { type HoldingParts, startEngine } from "../engine/engine.ts";
@@ -33,6 +34,7 @@ import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { makeDaemonPlugins } from "./plugins.ts";
 import { runDirectoryOf } from "./run-directory.ts";
+import { makeDaemonSecrets } from "./secrets.ts";
 import { makeServers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
@@ -87,14 +89,14 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   });
   let inUse = (): ReadonlySet<DriverName> => new Set();
   undo.defer(() => plugins.stop(inUse()));
+  const secrets = makeDaemonSecrets({ config, host, log: logger.bind({ part: "secrets" }) });
   const { drivers, ofPlugins } = await settleNames(
-    driversOf({ config, host, isFirstStart, care: care("volume") }),
+    driversOf({ config, host, secrets, isFirstStart, care: care("volume") }),
     { state, plugins: plugins.parts.host },
     operations.ofSystem(),
   );
   const engine = await startEngine({
-    host,
-    state,
+    ...{ host, state, secrets },
     leases: localLeases(clock),
     plugins: plugins.parts,
     drivers,
@@ -150,6 +152,7 @@ function careOf(log: Log, clock: Pick<Host, "monotonicMs">) {
 function driversOf(parts: {
   readonly config: DaemonConfig;
   readonly host: Host;
+  readonly secrets: SecretStore;
   readonly isFirstStart: boolean;
   readonly care: (driver: VolumeDriver) => VolumeDriver;
 }): readonly VolumeDriver[] {

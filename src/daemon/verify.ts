@@ -12,11 +12,14 @@ import {
 import type { DriverOptions } from "../core/driver.ts";
 import { EngineError, storageError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
+import { silentLog } from "../core/operation.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { linuxHost } from "../host/linux.ts";
 import { openBenchFiles } from "./bench-files.ts";
-import { readConfig } from "./config.ts";
+import { type DaemonConfig, readConfig } from "./config.ts";
 import { runParent } from "./run-directory.ts";
+import { makeDaemonSecrets } from "./secrets.ts";
 import { VerifyPlaces } from "./verify-places.ts";
 import { withOwnSubpaths } from "./verify-subpaths.ts";
 
@@ -67,12 +70,18 @@ async function runAllChecks(
   places: VerifyPlaces,
   host: Host,
 ): Promise<DriverReport> {
-  const parent = request.root === undefined ? configuredRoot() : path.resolve(request.root);
+  const parent = request.root === undefined ? configured().root : path.resolve(request.root);
   const scratch = places.make(parent);
   const root = path.join(scratch, "root");
   // Credentials lie in memory, whatever the root lies on.
   const runDirectory = places.make(runParent());
-  const drivers = builtInDrivers({ root, runDirectory, host, isFirstStart: true });
+  const drivers = builtInDrivers({
+    root,
+    runDirectory,
+    host,
+    secrets: readSecrets(host),
+    isFirstStart: true,
+  });
   const driver = drivers.find((each) => each.name === request.driver);
   if (driver === undefined) {
     const known = drivers.map((each) => each.name).join(", ");
@@ -125,6 +134,14 @@ function isDirectory(directory: string): boolean {
   }
 }
 
-function configuredRoot(): string {
-  return readConfig({ args: [], environment: process.env, userId: process.getuid?.() ?? 0 }).root;
+/** Those that a daemon would have: opened when one is wanted, and only read. */
+function readSecrets(host: Host): Pick<SecretStore, "read"> {
+  return {
+    read: async (name) =>
+      await makeDaemonSecrets({ config: configured(), host, log: silentLog }).read(name),
+  };
+}
+
+function configured(): DaemonConfig {
+  return readConfig({ args: [], environment: process.env, userId: process.getuid?.() ?? 0 });
 }

@@ -2,6 +2,7 @@
 import type { VolumeDriver } from "../core/driver.ts";
 import type { DriverManual } from "../core/driver-manual.ts";
 import type { Host } from "../core/host.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import type { OptionRule } from "../remote/kind.ts";
 import { localDriver } from "./local/driver.ts";
 import { localRules } from "./local/rules.ts";
@@ -12,6 +13,7 @@ export function builtInDrivers(parts: {
   /** Absolute, in memory: for what a boot may take. */
   readonly runDirectory: string;
   readonly host: Host;
+  readonly secrets: Pick<SecretStore, "read">;
   /** The state knows of no volumes yet. */
   readonly isFirstStart: boolean;
 }): readonly VolumeDriver[] {

@@ -6,6 +6,7 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
@@ -24,6 +25,7 @@ import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
+import { Secrets } from "./secrets.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { fateAnyTime } from "./trash/fate-text.ts";
 import { fateOf, isKeptInTrash, isPurgedAtOnce, type TrashDefaults } from "./trash/policy.ts";
@@ -40,6 +42,7 @@ export interface EngineParts {
   readonly host: Host;
   readonly state: StateStore;
   readonly leases: LeaseService;
+  readonly secrets: SecretStore;
   /** Built in. */
   readonly drivers: readonly VolumeDriver[];
   /** Missing: there are none. */
@@ -93,6 +96,7 @@ export interface Engine {
   readonly drivers: Drivers;
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
+  readonly secrets: Secrets;
   readonly recovery: RecoveryReport;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
@@ -162,6 +166,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...pruning,
     ...{ trash, purger },
     events,
+    secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
     ...{ state, drivers, recovery, ...managing },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));

@@ -34,6 +34,9 @@ export type VolumeAction =
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";
 
+/** Docker's, of Swarm's secrets; ours are Holdfast's own. */
+export type SecretAction = "create" | "update" | "remove";
+
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
 export type EngineEvent = EventMoment &
   (
@@ -48,6 +51,12 @@ export type EngineEvent = EventMoment &
         readonly action: PluginAction;
         /** The plugin's id; of "pull" what was pulled. */
         readonly actor: PluginId;
+      }
+    | {
+        readonly type: "secret";
+        readonly action: SecretAction;
+        /** The secret's name. */
+        readonly actor: string;
       }
   );
 
@@ -100,6 +109,11 @@ export class EventLog {
   /** A plugin's event; `name` is what the caller calls it. */
   plugin(action: PluginAction, actor: PluginId, name: string): void {
     this.#publish({ type: "plugin", action, actor, attributes: { name } });
+  }
+
+  /** A secret's event. Its value is in none. */
+  secret(action: SecretAction, name: string): void {
+    this.#publish({ type: "secret", action, actor: name, attributes: { name } });
   }
 
   /** The end of a prune, also of one that removed nothing. */

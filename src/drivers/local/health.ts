@@ -49,7 +49,7 @@ export function localHealth({ layout, host }: LocalHealthParts): HealthCapable {
       if (mount === undefined) return;
       operation.signal.throwIfAborted();
       const target = layout.data(name);
-      host.detach(target);
+      await host.detach(target, operation);
       await host.mount({ ...mount, target }, operation);
     },
   };
