@@ -21,6 +21,7 @@ import { engineOptions } from "./engine-options.ts";
 import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
+import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
 import { admission, type ContainerUse } from "./sharing.ts";
 import type { SharingJudge, Violation } from "./sharing-judge.ts";
@@ -160,7 +161,7 @@ export class Holds {
     const hold = known ?? newHold(place, { monotonicMs: host.monotonicMs() });
     try {
       const { owner } = engineOptions(entry.options);
-      if (owner !== undefined) host.own(data, owner);
+      if (owner !== undefined) await ownData(host, data, owner, operation);
       await this.#bind(hold, data, operation);
       this.#prove(hold, operation);
     } catch (error) {
