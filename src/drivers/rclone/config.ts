@@ -1,6 +1,5 @@
 // rclone's configuration of one mount: the sections of a secret and the settings in options.
 import { EngineError } from "../../core/errors.ts";
-import { goQuote } from "../../core/names.ts";
 import { backendOf, checkPrefix, prefixOf, type RcloneOptions } from "./options.ts";
 
 /** A file for `--config`, and what the remote is called in it. */
@@ -9,6 +8,8 @@ export interface RcloneConfig {
   readonly text: string;
   /** `NAME:PATH` as rclone takes it, with the path below the share. */
   readonly remote: string;
+  /** The backend's type. */
+  readonly backend: string;
   /** Values that no message may have. */
   readonly secrets: readonly string[];
 }
@@ -41,6 +42,7 @@ export function rcloneConfig(
   const values = [...bare, ...[...sections.values()].flatMap((each) => [...each])];
   return {
     text: [...sections].map(([name, entries]) => writeSection(name, entries)).join("\n"),
+    backend: section.get("type") ?? "",
     remote: `${options.remote}:${joined(options.path, subpath)}`,
     // Short ones are words of any message, and those from options are no secrets.
     secrets: values
@@ -81,29 +83,3 @@ function readSecret(text: string): { bare: Section; sections: Map<string, Sectio
   }
   return { bare, sections };
 }
-
-/** A message of rclone without what is secret in it, as one line. */
-export function masked(message: string, secrets: readonly string[]): string {
-  const plain = secrets.reduce((text, secret) => text.replaceAll(secret, "****"), message);
-  return plain.replace(/\s+/g, " ").trim();
-}
-
-/** What rclone says it failed with, without its time stamps: the last line that says something. */
-export function lastWords(stderr: string): string {
-  const lines = stderr.split("\n").map((line) => line.replace(/^\d{4}\/\S+ \S+ /, "").trim());
-  return lines.filter((line) => line !== "").at(-1) ?? "it said nothing";
-}
-
-/** What rclone's words mean. */
-export function rcloneFailure(words: string, remote: string): EngineError {
-  const message = `rclone cannot reach ${goQuote(remote)}: ${words}`;
-  const found = meanings.find(([pattern]) => pattern.test(words));
-  return new EngineError(found?.[1] ?? "remote.unreachable", message);
-}
-
-/** Asked in this order. */
-const meanings = [
-  [/revealing password|is it obscured/i, "remote.denied"],
-  [/401|403|unauthori[sz]ed|forbidden|access ?denied|InvalidAccessKeyId|SignatureDoesNotMatch|unable to authenticate|logon (failure|is invalid)|invalid_grant|permission denied|authentication failed|bad username|no credential|NoCredentialProviders|EmptyStaticCreds/i, "remote.denied"],
-  [/NoSuchBucket|bucket not found|(directory|object) not found|no such (file|bucket|container)|ContainerNotFound|bad network name|specified share name/i, "remote.not_found"],
-] as const satisfies readonly (readonly [RegExp, EngineError["code"]])[];
