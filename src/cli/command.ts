@@ -66,7 +66,9 @@ export interface Command {
   readonly options: readonly OptionSpec[];
   readonly examples: readonly Example[];
   /** What completion offers for arguments. */
-  readonly completes?: "volumes" | "trash" | "plugins" | "engines" | "commands" | "nothing";
+  readonly completes?:
+    | ("volumes" | "trash" | "plugins" | "engines" | "secrets")
+    | ("commands" | "nothing");
   readonly apiVersionMin?: string;
   readonly hidden?: boolean;
 }

@@ -11,6 +11,7 @@ import { examine } from "./doctor.ts";
 import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
+import { readHidden } from "./hidden-input.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
@@ -22,6 +23,9 @@ import { createPlugin, pushPlugin } from "./plugin-push.ts";
 import { disablePlugin, enablePlugin, removePlugins, setPlugin } from "./plugin-switch.ts";
 import { planPrune } from "./prune-plan.ts";
 import { reportFailure } from "./report-failure.ts";
+import { inspectSecrets, removeSecrets } from "./secret.ts";
+import { createSecret } from "./secret-create.ts";
+import { listSecrets } from "./secret-ls.ts";
 import { hintAtTrash } from "./trash-hint.ts";
 import { listTrash } from "./trash-ls.ts";
 import { purgeTrash } from "./trash-purge.ts";
@@ -38,6 +42,11 @@ import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  createSecret,
+  inspectSecrets,
+  listSecrets,
+  readHidden,
+  removeSecrets,
   verifyPlugin,
   upgradePlugin,
   showPluginLog,

@@ -4,6 +4,7 @@ import { historyRoutes } from "./history-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
+import { secretRoutes } from "./secret-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
 import { volumeRoutes } from "./volume-contract.ts";
 
@@ -69,6 +70,7 @@ export const contract = {
   },
   ...adoptionRoutes,
   ...pluginRoutes,
+  ...secretRoutes,
   openapi: {
     method: "GET",
     path: "openapi.json",
