@@ -74,6 +74,7 @@ export interface Command {
     | "plugins"
     | "engines"
     | "drivers"
+    | "secrets"
     | "commands"
     | "nothing";
   readonly apiVersionMin?: string;

@@ -8,6 +8,7 @@ import { parseBytes, parseSpanMs } from "./human.ts";
 import { jsonOption as json } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
 import { pluginCommands } from "./plugin-commands.ts";
+import { secretCommands } from "./secret-commands.ts";
 import { trashCommands } from "./trash-commands.ts";
 import { upkeepCommands } from "./upkeep-commands.ts";
 
@@ -359,6 +360,7 @@ export const commands: readonly Command[] = [
   ...volumeCommands,
   ...upkeepCommands,
   ...trashCommands,
+  ...secretCommands,
   ...pluginCommands,
   ...systemCommands,
   ...engineCommands,
@@ -371,6 +373,7 @@ export const commands: readonly Command[] = [
 export const commandGroups: readonly CommandGroup[] = [
   { word: "volume", summary: "Manage volumes" },
   { word: "trash", summary: "Manage what was removed" },
+  { word: "secret", summary: "Manage what volumes log in with" },
   { word: "plugin", summary: "Manage plugins" },
   { word: "engine", summary: "Manage the container engines that use volumes" },
   { word: "verify", summary: "Check promises on your own storage" },

@@ -8,6 +8,7 @@ import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { pluginNames } from "./own-plugin.ts";
+import { secretNames } from "./secret.ts";
 import { findTarget } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
 import { trashWords } from "./trash.ts";
@@ -87,6 +88,7 @@ const sources: Readonly<Record<string, (client: DaemonClient) => Promise<readonl
   drivers: driverNames,
   engines: engineKeys,
   plugins: pluginNames,
+  secrets: secretNames,
   trash: trashWords,
   volumes: volumeNames,
 };

@@ -12,6 +12,7 @@ import { listDrivers } from "./drivers.ts";
 import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
+import { readHidden } from "./hidden-input.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
@@ -23,6 +24,9 @@ import { createPlugin, pushPlugin } from "./plugin-push.ts";
 import { disablePlugin, enablePlugin, removePlugins, setPlugin } from "./plugin-switch.ts";
 import { planPrune } from "./prune-plan.ts";
 import { reportFailure } from "./report-failure.ts";
+import { inspectSecrets, removeSecrets } from "./secret.ts";
+import { createSecret } from "./secret-create.ts";
+import { listSecrets } from "./secret-ls.ts";
 import { hintAtTrash } from "./trash-hint.ts";
 import { listTrash } from "./trash-ls.ts";
 import { purgeTrash } from "./trash-purge.ts";
@@ -39,6 +43,11 @@ import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  createSecret,
+  inspectSecrets,
+  listSecrets,
+  readHidden,
+  removeSecrets,
   verifyPlugin,
   upgradePlugin,
   showPluginLog,

@@ -5,6 +5,7 @@ import { historyRoutes } from "./history-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
+import { secretRoutes } from "./secret-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
 import { volumeRoutes } from "./volume-contract.ts";
 
@@ -71,6 +72,7 @@ export const contract = {
   ...driverRoutes,
   ...adoptionRoutes,
   ...pluginRoutes,
+  ...secretRoutes,
   openapi: {
     method: "GET",
     path: "openapi.json",

@@ -15,6 +15,7 @@ import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
 import { OWN_PREFIX, type RouteContract } from "./route-contract.ts";
+import { secretHandlers } from "./secrets.ts";
 import { trashHandlers } from "./trash.ts";
 import { upkeepHandlers } from "./upkeep.ts";
 import { oneVolume } from "./volume-object.ts";
@@ -102,6 +103,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...driverHandlers(engine, facts.driverManuals),
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
     ...pluginHandlers(engine, facts.root),
+    ...secretHandlers(engine),
     openapi: () => openApiDocument(facts.version),
   };
 }
