@@ -61,7 +61,7 @@ export class Holders {
     const driver = this.#parts.drivers.of(entry);
     await this.#parts.held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
-    const path = await mountData({ driver, entry, holder, missing }, operation);
+    const path = await mountData({ driver, entry, holder, missing, host }, operation);
     if (this.isHeldBy(entry.name, holder)) {
       this.#leftovers.settle(entry.name, holder);
       return path;

@@ -18,7 +18,7 @@ import {
   type ListedContainer,
 } from "./container-lists.ts";
 import { engineOptions } from "./engine-options.ts";
-import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
+import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
 import { pause } from "./pause.ts";
@@ -179,7 +179,10 @@ export class Holds {
 
   async #bind(hold: Hold, data: string, operation: Operation): Promise<void> {
     const { host } = this.#parts;
-    if (hold.group !== null && groupAt(host, hold.path) === hold.group) return;
+    const before = hold.group === null ? [] : host.mounts();
+    Object.assign(hold, layersAt(before, hold.path));
+    const isThere = hold.group !== null;
+    if (isThere && showsData(before, { path: hold.path, data, isNew: false })) return;
     try {
       mkdirSync(hold.path, { mode: 0o700 });
     } catch (error) {
@@ -188,7 +191,11 @@ export class Holds {
     // A volume with a mount of its own may lie on a server that does not answer.
     hold.mayHang = host.isMountPoint(data);
     const mayHang = hold.mayHang ? "unknown" : false;
-    hold.group = await host.bind({ source: data, target: hold.path, mayHang }, operation);
+    // What is there may be dead: nothing in this process may go near it.
+    const request = { source: data, target: hold.path, mayHang: isThere || mayHang } as const;
+    const group = await host.bind(request, operation);
+    if (hold.group !== null) hold.lowerGroups = [...hold.lowerGroups, hold.group];
+    hold.group = group;
   }
 
   /** An engine that does not see the mount would give the container an empty directory. */

@@ -8,6 +8,7 @@ import { isMountPoint } from "./mount-facts.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow } from "./mounts-below.ts";
+import { sitsBelow } from "./mount-sitters.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
@@ -40,6 +41,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     programOf: programNames(),
     seesMount,
     isInNamespace,
+    sitsBelow,
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),
