@@ -8,7 +8,7 @@ import { toEngineError } from "../core/errors.ts";
 import type { Host, PeerMount } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { VolumeEntry } from "../core/state-store.ts";
 import type { ContainerLists } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
@@ -25,7 +25,6 @@ const RESTART_PAUSE_MS = 1_000;
 const RESTART_AGAIN_MS = 600_000;
 
 export interface HealthCareParts {
-  readonly state: StateStore;
   readonly host: Host;
   readonly drivers: Pick<Drivers, "get">;
   readonly lists: ContainerLists;
@@ -71,18 +70,22 @@ export class StorageCare implements HealthCare {
   }
 
   async mount(name: VolumeName, operation: Operation): Promise<void> {
-    const volumes = this.#parts.volumes();
-    await volumes.held.tellAgain(name, operation);
-    await using _lease = await volumes.lease(name, operation);
-    await this.#follow(volumes.inspect(name), false, operation);
+    // What is mounted is brought to the holds as after each mount.
+    await this.#parts.volumes().held.tellAgain(name, operation);
   }
 
   /**
-   * Brings what is mounted at the volume's mount point to its holds, by a caller that has its
-   * lease, after the volume was mounted anew. Throws `volume.mount_failed`.
+   * After a mount, by whoever has the volume's lease: brings what is mounted at the volume's mount
+   * point to those of its holds that have another mount. Never rejects: what fails is logged, and
+   * tried again at the next mount.
    */
   async follow(entry: VolumeEntry, operation: Operation): Promise<void> {
-    await this.#follow(entry, false, operation);
+    try {
+      await this.#follow(entry, false, operation);
+    } catch (error) {
+      const facts = { volume: entry.name, error: toEngineError(error).message };
+      operation.log.warn("what is mounted now could not be brought to all holders", facts);
+    }
   }
 
   /** The end of this life. */
@@ -93,6 +96,7 @@ export class StorageCare implements HealthCare {
   async #follow(entry: VolumeEntry, isNew: boolean, operation: Operation): Promise<void> {
     const { host, settler } = this.#parts;
     const { name, mountpoint: data } = entry;
+    if (settler.holdsOf(name).length === 0) return;
     const mounts = host.mounts();
     if (!mounts.some(({ target }) => target === data)) return;
     const behind = settler

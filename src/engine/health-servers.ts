@@ -3,7 +3,7 @@
 // A server that has not answered for a moment is asked about one volume first. When two of its
 // volumes are silent (or the only one is) and none answers, all of its volumes are taken for
 // unreachable, and one after the other is asked until the first one answers.
-import { inferState, type HealthChange, looksMs, type Now, type Watch } from "./health-table.ts";
+import { type HealthChange, inferState, looksMs, type Now, type Watch } from "./health-table.ts";
 
 /** How many volumes are asked at once, of one server that has just answered, and of all. */
 export const checksAtOnce = { ofServer: 4, ofAll: 8 } as const;

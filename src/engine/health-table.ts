@@ -77,7 +77,11 @@ export function newWatch(of: Pick<Watch, "name" | "driver" | "server" | "isHeld"
 }
 
 /** Notes an answer of the volume itself. Returns what has changed, if anything has. */
-export function noteAnswer(watch: Watch, health: StorageHealth, now: Now): HealthChange | undefined {
+export function noteAnswer(
+  watch: Watch,
+  health: StorageHealth,
+  now: Now,
+): HealthChange | undefined {
   const { state, reason, tookMs, unsaved } = health;
   watch.answer = state;
   watch.silentSinceMs = state === "unreachable" ? (watch.silentSinceMs ?? now.monotonicMs) : null;

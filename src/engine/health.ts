@@ -24,8 +24,8 @@ import {
   type HealthChange,
   inferState,
   lookMs,
-  newWatch,
   type Now,
+  newWatch,
   noteAnswer,
   type Watch,
 } from "./health-table.ts";
@@ -76,6 +76,13 @@ export interface VolumeHealth {
   readonly reason: string;
   readonly tookMs: number | null;
   readonly unsaved: Unsaved | undefined;
+}
+
+/** What is wrong with some volumes of one server. */
+export interface Trouble {
+  readonly server: string;
+  readonly state: StorageState;
+  readonly names: readonly VolumeName[];
 }
 
 export class Health {
@@ -133,12 +140,15 @@ export class Health {
     return counts;
   }
 
-  /** Volumes that are not ready, by server, sorted. */
-  troubles(): ReadonlyMap<string, readonly VolumeName[]> {
+  /** Volumes that are not ready, by server and state, sorted. */
+  troubles(): ReadonlyMap<string, Trouble> {
     const troubled = [...this.#watches.values()].filter(({ state }) => state !== "ready");
-    const names = troubled.map(({ server, state, name }) => [`${state} ${server}`, name] as const);
-    const found = new Map<string, VolumeName[]>();
-    for (const [key, name] of names.sort()) found.set(key, [...(found.get(key) ?? []), name]);
+    const found = new Map<string, Trouble & { readonly names: VolumeName[] }>();
+    for (const { server, state, name } of troubled.sort(byServer)) {
+      const trouble = found.get(`${state} ${server}`) ?? { server, state, names: [] };
+      trouble.names.push(name);
+      found.set(`${state} ${server}`, trouble);
+    }
     return found;
   }
 
@@ -268,7 +278,8 @@ export class Health {
       controller.abort(new EngineError("driver.timed_out", silent));
       stopTimer = this.#clock.startTimer(GIVE_UP_MS, giveUp);
     });
-    const check = driver.health?.check(name, { ...operation, signal }) ?? Promise.resolve(undefined);
+    const check =
+      driver.health?.check(name, { ...operation, signal }) ?? Promise.resolve(undefined);
     const answer = check.catch((error: unknown): StorageHealth | undefined => {
       const { code, message } = toEngineError(error);
       if (code === "volume.not_found" || this.#stopping.signal.aborted) return undefined;
@@ -361,4 +372,9 @@ export class Health {
 
 function keyOf({ driver, server }: Pick<Watch, "driver" | "server">): string {
   return `${driver} ${server}`;
+}
+
+function byServer(one: Watch, other: Watch): number {
+  if (one.server !== other.server) return one.server < other.server ? -1 : 1;
+  return one.name < other.name ? -1 : 1;
 }

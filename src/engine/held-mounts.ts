@@ -7,7 +7,7 @@ import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
-import { mountData } from "./mount-data.ts";
+import { type DataMount, mountData } from "./mount-data.ts";
 
 /** How many volumes are mounted again at once: a dead server keeps one of these waiting. */
 const MOUNTS_AT_ONCE = 8;
@@ -17,6 +17,7 @@ export interface HeldMountsParts {
   readonly leases: LeaseService;
   readonly drivers: Pick<Drivers, "get" | "isReady">;
   readonly host: Pick<Host, "mounts">;
+  readonly follow: DataMount["follow"];
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
   readonly missing: Set<VolumeName>;
 }
@@ -56,11 +57,11 @@ export class HeldMounts {
    */
   async tell(driver: VolumeDriver, entry: VolumeEntry, operation: Operation): Promise<void> {
     if (this.#told.has(entry.name)) return;
-    const { state, missing, host } = this.#parts;
+    const { state, missing, host, follow } = this.#parts;
     const holders = state.read((view) => view.holders(entry.name));
     try {
       for (const { holder } of holders) {
-        await mountData({ driver, entry, holder, missing, host }, operation);
+        await mountData({ driver, entry, holder, missing, host, follow }, operation);
       }
     } catch (error) {
       this.#failed.add(entry.name);

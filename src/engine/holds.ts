@@ -18,6 +18,7 @@ import {
   type ListedContainer,
 } from "./container-lists.ts";
 import { engineOptions } from "./engine-options.ts";
+import type { StorageCare } from "./health-care.ts";
 import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
@@ -41,6 +42,8 @@ export interface HoldsParts {
   readonly settler: HoldSettler;
   readonly judge: SharingJudge;
   readonly graces: HoldGraces;
+  /** Who must restart to see a volume again. */
+  readonly care: Pick<StorageCare, "mustRestart">;
   /** Absolute; where the holds' mounts are. Exists. */
   readonly directory: string;
 }
@@ -108,10 +111,11 @@ export class Holds {
 
   /** Who has a volume, as far as is known without asking anybody now. */
   holdersOf(volume: VolumeName, view: StateView): readonly VolumeHolder[] {
-    const { settler, lists, judge } = this.#parts;
+    const { settler, lists, judge, care } = this.#parts;
     const holds = settler.holdsOf(volume);
     const violations = judge.violationsOf(volume);
-    return volumeHolders({ volume, view, holds, list: lists.latest, violations });
+    const mustRestart = care.mustRestart(volume);
+    return volumeHolders({ volume, view, holds, list: lists.latest, violations, mustRestart });
   }
 
   /** Containers that break a volume's sharing mode now. */

@@ -12,6 +12,8 @@ export interface DataMount {
   readonly entry: VolumeEntry;
   readonly holder: HolderId;
   readonly host: Pick<Host, "mounts">;
+  /** Brings what is mounted now to those who have the volume. Never rejects. */
+  readonly follow: (entry: VolumeEntry, operation: Operation) => Promise<void>;
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
   readonly missing: Set<VolumeName>;
 }
@@ -28,7 +30,9 @@ export async function mountData(mount: DataMount, operation: Operation): Promise
   try {
     await settleOptions(driver, entry, operation);
     const path = await driver.mount(entry.name, holder, operation);
-    await refuseBare(mount, path, operation);
+    const isRemote = (driver.health?.server(driverOptions(entry.options)) ?? "") !== "";
+    if (isRemote) await refuseBare(mount, path, operation);
+    if (isRemote) await mount.follow(entry, operation);
     missing.delete(entry.name);
     return path;
   } catch (error) {
@@ -74,14 +78,13 @@ async function refuseBare(
   path: string,
   operation: Operation,
 ): Promise<void> {
-  const server = driver.health?.server(driverOptions(entry.options)) ?? "";
-  if (server === "" || host.mounts().some(({ target }) => target === path)) return;
+  if (host.mounts().some(({ target }) => target === path)) return;
   await driver.unmount(entry.name, holder, operation);
   throw new EngineError(
     "volume.mount_failed",
     `error while mounting volume '${path}': its driver reported success, and nothing is mounted ` +
       "there",
-    { details: { target: path, server } },
+    { details: { target: path } },
   );
 }
 
