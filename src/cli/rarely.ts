@@ -33,6 +33,7 @@ import { purgeTrash } from "./trash-purge.ts";
 import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
 import { verify, verifyPlugin } from "./verify.ts";
 import { showVersion } from "./version.ts";
+import { flushVolume } from "./volume-flush.ts";
 import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
@@ -65,6 +66,7 @@ export const rarely = {
   complete,
   examine,
   explainWithoutCommand,
+  flushVolume,
   followEvents,
   forgetEngine,
   inspectFully,

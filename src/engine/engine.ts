@@ -12,6 +12,8 @@ import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
+import { Health, type HealthClock } from "./health.ts";
+import { StorageCare } from "./health-care.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
@@ -52,6 +54,8 @@ export interface EngineParts {
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
   readonly trash: TrashingParts;
+  /** A test's own clock for the health of storage. */
+  readonly healthClock?: HealthClock | undefined;
 }
 
 /** What the trash is told, and its timers where they are a test's own. */
@@ -98,6 +102,8 @@ export interface Engine {
   readonly pluginVolumes: PluginVolumes;
   readonly secrets: Secrets;
   readonly recovery: RecoveryReport;
+  readonly health: Health;
+  readonly care: StorageCare;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
 }
@@ -131,15 +137,21 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
     ...{ guard, trashDefaults, makeRoom: (operation) => trash.makeRoom(operation) },
+    follow: (entry, operation) => care.follow(entry, operation),
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
+  });
+  const care = new StorageCare({ host, drivers, lists, settler, volumes: () => volumes });
+  const health = new Health({
+    ...{ state, host, drivers, events, care, held: volumes.held },
+    ...{ operation: systemOperation, clock: parts.healthClock },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
-  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory, care });
   const upkeep = new Upkeep({
-    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames },
+    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });
   const adoptions = new Adoptions({
     ...{ state, host, volumes, events, guard, unfinished, purger, trashDefaults },
@@ -155,6 +167,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
+  health.start();
   return {
     ...{ volumes, upkeep, history },
     fateOf: (entry) =>
@@ -167,10 +180,12 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ trash, purger },
     events,
     secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
-    ...{ state, drivers, recovery, ...managing },
+    ...{ state, drivers, recovery, ...managing, health, care },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
+      await health.stop();
+      await care.stop();
       await managing.pluginVolumes.stop();
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();

@@ -14,7 +14,8 @@ const CLOCK_STEP_MS = 1_000;
 
 /**
  * The first five are Docker's. "violation": a container has broken a volume's sharing mode. Of the
- * trash: "restore", "purge" (it is destroyed) and "evict" (space is wanted; its purge follows).
+ * trash: "restore", "purge" (it is destroyed) and "evict" (space is wanted; its purge follows). Of
+ * its storage: "degraded" (it is not as it should be) and "recovered".
  */
 export type VolumeAction =
   | "create"
@@ -29,7 +30,9 @@ export type VolumeAction =
   | "rename"
   | "update"
   | "protect"
-  | "unprotect";
+  | "unprotect"
+  | "degraded"
+  | "recovered";
 
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";
