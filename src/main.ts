@@ -10,6 +10,9 @@ async function main(words: readonly string[]): Promise<number> {
   if (first === "unpack-layer") {
     return (await import("./daemon/unpack-layer.ts")).runUnpackLayer(rest);
   }
+  if (first === "measure-peer") {
+    return (await import("./daemon/measure-peer.ts")).runMeasurePeer(rest);
+  }
   if (first === "help" && rest[0] === "daemon" && rest.length === 1) return main(["daemon", "-h"]);
   return runCli(words, processTerminal(), {
     version: async () => (await import("./daemon/build-facts.ts")).version,
