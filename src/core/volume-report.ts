@@ -40,6 +40,7 @@ export const abilities = [
   "fsync-directory",
   "direct-io",
   "small-files",
+  "on-this-machine",
   "survives-power-cut",
   "waits-for-server",
 ] as const;

@@ -47,7 +47,9 @@ export function loadStorageCalls(): StorageCalls {
   return {
     lock(descriptor, kind) {
       const result =
-        kind === "flock" ? calls.flock(descriptor, LOCK_EX_NB) : setRange(descriptor, kind, F_WRLCK);
+        kind === "flock"
+          ? calls.flock(descriptor, LOCK_EX_NB)
+          : setRange(descriptor, kind, F_WRLCK);
       if (result === 0) return true;
       const error = systemError(kind === "flock" ? "flock" : "fcntl");
       if (["EWOULDBLOCK", "EAGAIN", "EACCES"].includes(error.code)) return false;

@@ -6,7 +6,12 @@ import { randomBytes } from "node:crypto";
 import { join } from "node:path";
 import { errnoOf, storageError } from "../../core/errors.ts";
 import { mountOf } from "../../core/mount-of.ts";
-import { type Ability, abilities, type MeasureRequest, type Measurement } from "../../core/volume-report.ts";
+import {
+  type Ability,
+  abilities,
+  type Measurement,
+  type MeasureRequest,
+} from "../../core/volume-report.ts";
 import { loadFileCalls } from "../libc-files.ts";
 import { loadStorageCalls } from "../libc-storage.ts";
 import { readMountTable } from "../mount-table.ts";
@@ -14,7 +19,15 @@ import { MEASURE_PEER_COMMAND, ownExecutable } from "../own-executable.ts";
 import { fileMeasures, writableOf } from "./files.ts";
 import { hostMark, makeDirectory, removeLeftovers } from "./leftovers.ts";
 import { nameMeasures } from "./names.ts";
-import { type Bench, type Measures, no, type Outcome, outcomeOf, pathBytes, unknown } from "./outcome.ts";
+import {
+  type Bench,
+  type Measures,
+  no,
+  type Outcome,
+  outcomeOf,
+  pathBytes,
+  unknown,
+} from "./outcome.ts";
 import { type Peer, startPeer } from "./peer.ts";
 import { speedMeasures } from "./speed.ts";
 import { sharedMeasures } from "./together.ts";
@@ -100,11 +113,11 @@ async function makeStage(directory: string, request: MeasureRequest): Promise<St
     directory: place,
     at: (name) => join(place, name),
     ...{ isQuick: request.isQuick, isRoot, fileSystem, files, calls },
-    peer: async () => valueOf(peer),
+    peer: async () => resultOf(peer),
     async elsewhere() {
       if (second === undefined || !("value" in made)) return undefined;
       const at = (name: string) => join(secondRoot, made.value, name);
-      return { peer: valueOf(second), at };
+      return { peer: resultOf(second), at };
     },
   };
   const ending = starting.move();
@@ -158,7 +171,7 @@ async function attempt<T>(work: Promise<T> | (() => T)): Promise<Attempt<T>> {
   }
 }
 
-function valueOf<T>(attempted: Attempt<T>): T {
+function resultOf<T>(attempted: Attempt<T>): T {
   if ("value" in attempted) return attempted.value;
   throw attempted.thrown;
 }

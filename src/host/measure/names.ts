@@ -9,7 +9,7 @@ const NAME_BYTES_MAX = 255;
 
 /** What users of Linux write into names, and what other systems have no place for. */
 const oddNames = [
-  ...["mail:2,S", "back\\slash", "star*", "question?", "quote\"", "less<more>", "pipe|"],
+  ...["mail:2,S", "back\\slash", "star*", "question?", 'quote"', "less<more>", "pipe|"],
   ...["ends with a dot.", "ends with a space ", "aux", "new\nline", "ärger", "日本"],
 ];
 

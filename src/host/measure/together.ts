@@ -1,12 +1,5 @@
 // What storage does when two processes use it at once, on one mount or through two clients.
-import {
-  closeSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeFileSync,
-  writeSync,
-} from "node:fs";
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import type { LockKind } from "../libc-storage.ts";
 import { type Bench, type Measures, no, type Outcome, unknown, yes } from "./outcome.ts";
 import type { Peer } from "./peer.ts";
@@ -134,7 +127,10 @@ async function appended(bench: Bench, other: Other, name: string): Promise<Outco
   writeFileSync(bench.at(name), "");
   const atMs = Date.now() + START_MS;
   const job = { count: APPEND_COUNT, atMs };
-  const theirs = other.peer.ask({ do: "append", job: { ...job, path: other.at(name), letter: "b" } });
+  const theirs = other.peer.ask({
+    do: "append",
+    job: { ...job, path: other.at(name), letter: "b" },
+  });
   appendLines({ ...job, path: bench.at(name), letter: "a" });
   await theirs;
   const lines = readFileSync(bench.at(name), "latin1").split("\n");
@@ -161,7 +157,10 @@ async function closeToOpen(bench: Bench, other: Other): Promise<Outcome> {
   const longest = Math.max(...delays);
   if (longest === 0) return { ...yes("at once"), figure: 0 };
   const value = `after ${(longest / 1000).toFixed(1)} s`;
-  return { ...no(value, "who opens it right after a close sees what was there before"), figure: longest };
+  return {
+    ...no(value, "who opens it right after a close sees what was there before"),
+    figure: longest,
+  };
 }
 
 /** In place: a rename would be another file, which is looked up anew. */
@@ -172,7 +171,10 @@ function writeNew(path: string, text: string): void {
 }
 
 /** After how many milliseconds; 0: at the first look; undefined: not in time. */
-async function untilSeen(look: () => Promise<unknown>, wanted: unknown): Promise<number | undefined> {
+async function untilSeen(
+  look: () => Promise<unknown>,
+  wanted: unknown,
+): Promise<number | undefined> {
   const startedMs = performance.now();
   for (let looks = 0; ; looks++) {
     if ((await look()) === wanted) return looks === 0 ? 0 : performance.now() - startedMs;
