@@ -311,6 +311,16 @@ function notImplemented(syscall: string): SystemError {
   return Object.assign(new Error(`ENOSYS: ${syscall}`), { code: "ENOSYS", syscall });
 }
 
+const O_DIRECTORY_NOFOLLOW_CLOEXEC = 0o200000n | 0o400000n | 0o2000000n;
+
+/**
+ * The directory `name` inside of an open one, for reading. What is mounted on it is EXDEV, and has
+ * not been asked anything.
+ */
+export function openUnmounted(parent: number, name: string): number {
+  return openat2(parent, name, [O_DIRECTORY_NOFOLLOW_CLOEXEC, RESOLVE_NO_XDEV]);
+}
+
 /** Closes a descriptor that no part of node: knows. */
 export function closeDescriptor(descriptor: number): void {
   libc().close(descriptor);

@@ -12,6 +12,7 @@ import {
   type Measurement,
   type MeasureRequest,
 } from "../../core/volume-report.ts";
+import type { AssistCall } from "../assist-frame.ts";
 import { loadFileCalls } from "../libc-files.ts";
 import { loadStorageCalls } from "../libc-storage.ts";
 import { readMountTable } from "../mount-table.ts";
@@ -47,20 +48,12 @@ const QUICK_RUN_MS_MAX = 6_000;
 /** What can be said of storage that takes no directory. */
 const withoutWriting: ReadonlySet<Ability> = new Set(["writable", "free-space", "free-files"]);
 
-export interface MeasureCall {
-  /** Absolute: the data of a volume, mounted. */
-  readonly directory: string;
-  readonly input: unknown;
-  /** Hears each `Measurement` as soon as it is made. */
-  tell(line: unknown): void;
-}
-
 /**
  * Measures what can be tried (the last abilities follow from how it is mounted, and are not) and
  * returns that, each once. What the storage refuses is an answer. Throws `storage.*` when the
  * volume itself cannot be entered. To be called once in a process.
  */
-export async function measureStorage({ directory, input, tell }: MeasureCall) {
+export async function measureStorage({ directory, input, tell }: AssistCall) {
   const request = readRequest(input);
   await using stage = await makeStage(directory, request);
   const startedMs = performance.now();
