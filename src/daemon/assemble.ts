@@ -10,6 +10,7 @@ import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
+import { storageJudge } from "../doctor/volume/judge.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { type HoldingParts, startEngine } from "../engine/engine.ts";
 import { holdGraces } from "../engine/hold-table.ts";
@@ -97,6 +98,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
     trash: config.trash,
+    judge: storageJudge,
   });
   inUse = () => engine.plugins.held();
   undo.defer(() => engine.stop());

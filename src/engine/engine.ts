@@ -7,6 +7,7 @@ import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { StorageJudge } from "../core/volume-report.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
@@ -31,9 +32,11 @@ import { Purger } from "./trash/purger.ts";
 import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { UnfitData } from "./unfit-data.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
+import { VolumeDoctor } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -49,6 +52,8 @@ export interface EngineParts {
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
   readonly trash: TrashingParts;
+  /** Missing: nothing is known of any storage. */
+  readonly judge?: StorageJudge | undefined;
 }
 
 /** What the trash is told, and its timers where they are a test's own. */
@@ -93,6 +98,8 @@ export interface Engine {
   readonly drivers: Drivers;
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
+  readonly doctor: VolumeDoctor;
+  readonly unfitData: UnfitData;
   readonly recovery: RecoveryReport;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
@@ -148,6 +155,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const later: LaterParts = { ...parts, drivers, volumes, events, guard };
   const pruning = makePruning(later);
   const managing = makePlugins(later);
+  const examining = makeDoctor(later);
   managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
@@ -162,11 +170,11 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...pruning,
     ...{ trash, purger },
     events,
-    ...{ state, drivers, recovery, ...managing },
+    ...{ state, drivers, recovery, ...managing, ...examining },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
-      await managing.pluginVolumes.stop();
+      await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
@@ -191,6 +199,18 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
   });
   const managing = new Plugins({ managed, plugins, drivers, state, leases, events, guard });
   return { pluginVolumes, plugins: managing };
+}
+
+const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
+
+/** What looks at the storage of volumes, and at what is on it. */
+function makeDoctor(parts: LaterParts): Pick<Engine, "doctor" | "unfitData"> {
+  const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
+  const common = { state, host, drivers, volumes, events, operation };
+  const judge = parts.judge ?? nothingKnown;
+  const doctor = new VolumeDoctor({ ...common, judge });
+  void doctor.endLeftovers();
+  return { doctor, unfitData: new UnfitData({ ...common, judge, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
