@@ -24,6 +24,7 @@ export function warnings(parts: {
   if (moving.length > 0) {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
+  sentences.push(...parts.engine.unfitData.warnings.map((words) => `${words}.`));
   return [
     ...[...sentences, ...storageWarnings(parts.engine)],
     ...[...pluginWarnings(parts.engine), ...hiddenPlugins(parts.engine)],

@@ -128,6 +128,8 @@ export interface VolumeDriver {
   readonly update?: UpdateCapable | undefined;
   /** What is written reaches the storage later than its writer is told. */
   readonly flush?: FlushCapable | undefined;
+  /** The same storage can be looked at as another client would see it. */
+  readonly elsewhere?: ElsewhereCapable | undefined;
 }
 
 /**
@@ -174,6 +176,22 @@ export interface HealthCapable {
    * what `mount` throws; then nothing is mounted there, or the stale mount still is.
    */
   heal(name: VolumeName, operation: Operation): Promise<void>;
+}
+
+/** A second mount, which ends when it is disposed of. */
+export interface SecondMount extends AsyncDisposable {
+  /** Absolute: the same directory as the volume's data, through a client of its own. */
+  readonly path: string;
+}
+
+export interface ElsewhereCapable {
+  /**
+   * Mounts what the volume's data is on once more, through caches and locks that have nothing to do
+   * with those of its own mount: for measuring what other hosts see. The volume is mounted already.
+   * Throws what `mount` throws; then nothing is left of it. A crash leaves at most a mount that the
+   * next call takes away.
+   */
+  mount(name: VolumeName, operation: Operation): Promise<SecondMount>;
 }
 
 export interface UpdateCapable {

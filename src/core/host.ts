@@ -27,6 +27,8 @@ export interface MountInfo {
   readonly propagation: readonly string[];
   readonly fileSystem: string;
   readonly source: string;
+  /** Of the file system, whoever mounted it: `hard`, `vers=4.2`. Missing: not known. */
+  readonly superOptions?: readonly string[];
 }
 
 /** What is to be mounted, in the words of mount(8). */

@@ -11,6 +11,7 @@ import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
+import { storageJudge } from "../doctor/volume/judge.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { settleNames } from "../engine/driver-names.ts";
 import { type HoldingParts, startEngine } from "../engine/engine.ts";
@@ -104,6 +105,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
     trash: config.trash,
+    judge: storageJudge,
   });
   inUse = () => engine.plugins.held();
   undo.defer(() => engine.stop());

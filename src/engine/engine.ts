@@ -8,6 +8,7 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { StorageJudge } from "../core/volume-report.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
@@ -35,9 +36,11 @@ import { Purger } from "./trash/purger.ts";
 import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { UnfitData } from "./unfit-data.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
+import { VolumeDoctor } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -56,6 +59,8 @@ export interface EngineParts {
   readonly trash: TrashingParts;
   /** A test's own clock for the health of storage. */
   readonly healthClock?: HealthClock | undefined;
+  /** Missing: nothing is known of any storage. */
+  readonly judge?: StorageJudge | undefined;
 }
 
 /** What the trash is told, and its timers where they are a test's own. */
@@ -101,6 +106,8 @@ export interface Engine {
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
   readonly secrets: Secrets;
+  readonly doctor: VolumeDoctor;
+  readonly unfitData: UnfitData;
   readonly recovery: RecoveryReport;
   readonly health: Health;
   readonly care: StorageCare;
@@ -164,6 +171,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const later: LaterParts = { ...parts, drivers, volumes, events, guard };
   const pruning = makePruning(later);
   const managing = makePlugins(later);
+  const examining = makeDoctor(later);
   managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
@@ -180,13 +188,13 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ trash, purger },
     events,
     secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
-    ...{ state, drivers, recovery, ...managing, health, care },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
       await health.stop();
       await care.stop();
-      await managing.pluginVolumes.stop();
+      await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
@@ -211,6 +219,18 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
   });
   const managing = new Plugins({ managed, plugins, drivers, state, leases, events, guard });
   return { pluginVolumes, plugins: managing };
+}
+
+const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
+
+/** What looks at the storage of volumes, and at what is on it. */
+function makeDoctor(parts: LaterParts): Pick<Engine, "doctor" | "unfitData"> {
+  const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
+  const common = { state, host, drivers, volumes, events, operation };
+  const judge = parts.judge ?? nothingKnown;
+  const doctor = new VolumeDoctor({ ...common, judge });
+  void doctor.endLeftovers();
+  return { doctor, unfitData: new UnfitData({ ...common, judge, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */

@@ -135,7 +135,7 @@ function inspected(
 ): HttpResponse {
   const [use, care] = engine.state.read((view) => [
     useObject(engine, entry, view),
-    careObject(entry, asked, view),
+    careObject(engine, { entry, asked }, view),
   ]);
   const { entry: described, status } = engine.pluginVolumes.words(entry);
   const named = underName(described, asked);

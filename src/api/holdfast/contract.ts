@@ -1,5 +1,6 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { adoptionRoutes } from "./adoption-contract.ts";
+import { doctorRoutes } from "./doctor-contract.ts";
 import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
@@ -26,6 +27,7 @@ export const contract = {
     },
   },
   ...volumeRoutes,
+  ...doctorRoutes,
   ...trashRoutes,
   ...prunePlanRoutes,
   ...historyRoutes,

@@ -1,6 +1,7 @@
 // The routes of volumes as data: looking, mounting, removing, protecting, renaming, changing.
 import { sharingModes } from "../../engine/engine-options.ts";
 import { storageStates, volumeStates } from "../volume-state.ts";
+import { volumeReport } from "./doctor-contract.ts";
 import { change } from "./history-contract.ts";
 import {
   confirm,
@@ -105,6 +106,10 @@ export const volume = {
     /** What becomes of it when it is removed, in words. */
     trash: text,
     holders: { type: "array", items: holder },
+    /** What is wrong with where its data is, in sentences without their full stops. */
+    warnings: { type: "array", items: text },
+    /** The last report of its doctor since the daemon's start; of a single volume only. */
+    doctor: volumeReport,
     /** The last changes since it was created, the newest first; of a single volume only. */
     history: { type: "array", items: change },
   },

@@ -30,6 +30,7 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
       aliases: aliases.get(entry.name) ?? [],
       trash: engine.fateOf(entry),
       holders,
+      warnings: engine.unfitData.warningsOf(entry.name),
     };
   };
 }
