@@ -111,9 +111,8 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   undo.defer(() => engine.stop());
   plugins.start();
 
-  const { origin, id } = state;
   const found = { recovery: engine.recovery, ofPlugins };
-  const facts = gatherFacts({ root: config.root, id, origin, ...found });
+  const facts = gatherFacts({ root: config.root, id: state.id, origin: state.origin, ...found });
   const servers = makeServers({ engine, facts, operations, logger, host });
   undo.defer(async () => void (await servers.close()));
   undo.defer(watchIdle({ requestCount: () => operations.count, onIdle: returnMemory }));

@@ -147,11 +147,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     follow: (entry, operation) => care.follow(entry, operation),
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
   });
-  const care = new StorageCare({ host, drivers, lists, settler, volumes: () => volumes });
-  const health = new Health({
-    ...{ state, host, drivers, events, care, held: volumes.held },
-    ...{ operation: systemOperation, clock: parts.healthClock },
-  });
+  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
+  const { care, health } = watchStorage({ ...later, lists, settler });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
@@ -168,25 +165,16 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
-  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
   const pruning = makePruning(later);
   const managing = makePlugins(later);
   const examining = makeDoctor(later);
-  managing.pluginVolumes.start();
-  adoptions.start();
-  trash.start();
-  health.start();
+  for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
-    ...{ volumes, upkeep, history },
+    ...{ volumes, upkeep, history, adoptions, holds, lists },
     fateOf: (entry) =>
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
-    adoptions,
-    holds,
-    lists,
     lastUse: new LastUse({ state, nowMs }),
-    ...pruning,
-    ...{ trash, purger },
-    events,
+    ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
     ...{ state, drivers, recovery, ...managing, health, care, ...examining },
     async stop() {
@@ -207,6 +195,19 @@ interface LaterParts extends Omit<EngineParts, "drivers"> {
   readonly volumes: VolumeEngine;
   readonly events: EventLog;
   readonly guard: UseGuard;
+}
+
+/** What looks at storage that may fall silent, and what is done about it. */
+function watchStorage(
+  parts: LaterParts & { readonly lists: ContainerLists; readonly settler: HoldSettler },
+): Pick<Engine, "care" | "health"> {
+  const { state, host, drivers, events, volumes, lists, settler } = parts;
+  const care = new StorageCare({ host, drivers, lists, settler, volumes: () => volumes });
+  const health = new Health({
+    ...{ state, host, drivers, events, care, held: volumes.held },
+    ...{ operation: parts.systemOperation, clock: parts.healthClock },
+  });
+  return { care, health };
 }
 
 /** What is asked of plugins, and what callers do with them. */
