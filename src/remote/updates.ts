@@ -67,7 +67,7 @@ async function test<Options>(
 ): Promise<void> {
   const { sessions, parts } = shop;
   await withFreshPlace(shop, operation, async (place) => {
-    const request = { volume: name, place, options, mark: null, isTested: true, mustExist: true };
-    await tryOut({ ...request, commit: () => undefined, sessions, parts }, operation);
+    const request = { volume: name, place, options, mark: null, isTested: true };
+    await tryOut({ ...request, mustExist: true, commit: () => undefined, sessions, parts }, operation);
   });
 }
