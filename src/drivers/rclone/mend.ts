@@ -96,9 +96,7 @@ async function mendFile(
   const handle = await openData(file.data);
   try {
     const have = united([...noted(note.Rs), ...dataSpans(handle.fd, size)]);
-    const missing = gaps(have, end);
-    const unsure = gaps(noted(note.Rs), end);
-    if (unsure.length > 0) {
+    if (gaps(noted(note.Rs), end).length > 0) {
       const original = join(work, "original");
       await rm(original, { force: true });
       if ((await originals.fetch(file.path, original, operation)) === "gone") return "hopeless";
@@ -106,8 +104,8 @@ async function mendFile(
       if ((await sizeOf(original)) !== began) return "hopeless";
       const source = await open(original, "r");
       try {
-        for (const span of missing) await copySpan(source, handle, span, operation);
-        for (const span of edges(have, noted(note.Rs), end)) await fillEdges(source, handle, span);
+        const theirs = [...gaps(have, end), ...(await unwritten(handle, have, noted(note.Rs)))];
+        for (const span of theirs) await copySpan(source, handle, span, end, operation);
       } finally {
         await source.close();
       }
@@ -128,58 +126,57 @@ async function openData(path: string): Promise<FileHandle> {
   }
 }
 
-interface Edge {
-  readonly block: Span;
-  readonly side: "first" | "last";
-}
-
-/** Blocks at the edges of what was written and not noted: a writer may have filled them in part. */
-function edges(have: readonly Span[], known: readonly Span[], end: number): readonly Edge[] {
-  return have.flatMap((span) => {
-    const last = Math.floor((span.end - 1) / BLOCK_BYTES) * BLOCK_BYTES;
-    const first = Math.floor(span.start / BLOCK_BYTES) * BLOCK_BYTES;
-    const sides = [
-      { block: { start: first, end: first + BLOCK_BYTES }, side: "first" as const },
-      { block: { start: last, end: last + BLOCK_BYTES }, side: "last" as const },
-    ];
-    return sides
-      .map(({ block, side }) => ({
-        block: { start: block.start, end: Math.min(block.end, span.end, end) },
-        side,
-      }))
-      .filter(({ block }) => block.end > block.start && !covers(known, block));
+/**
+ * What a writer may have left out in blocks at the edges of what was written and not noted: the
+ * zeros before its first byte that is none, and those behind its last one. A block of nothing but
+ * zeros was written as such.
+ */
+async function unwritten(
+  handle: FileHandle,
+  have: readonly Span[],
+  known: readonly Span[],
+): Promise<readonly Span[]> {
+  const found: Span[] = [];
+  for (const { start, end } of have) {
+    const first = { start, end: Math.min(end, blockOf(start) + BLOCK_BYTES) };
+    const last = { start: Math.max(start, blockOf(end - 1)), end };
+    const leading = await firstByte(handle, first, 1);
+    const trailing = await firstByte(handle, last, -1);
+    if (leading !== undefined) found.push({ start, end: leading });
+    if (trailing !== undefined) found.push({ start: trailing + 1, end });
+  }
+  return found.flatMap((span) => {
+    return gaps(known, span.end).map((gap) => ({ ...gap, start: Math.max(gap.start, span.start) }));
   });
 }
 
-function covers(spans: readonly Span[], { start, end }: Span): boolean {
-  return spans.some((span) => span.start <= start && span.end >= end);
+function blockOf(at: number): number {
+  return Math.floor(at / BLOCK_BYTES) * BLOCK_BYTES;
 }
 
-/** Zeros before the first byte that is none, or behind the last one, are the server's bytes. */
-async function fillEdges(
-  source: FileHandle,
-  into: FileHandle,
-  { block, side }: Edge,
-): Promise<void> {
-  const length = block.end - block.start;
-  const ours = Buffer.alloc(length);
-  const theirs = Buffer.alloc(length);
-  await into.read(ours, 0, length, block.start);
-  await source.read(theirs, 0, length, block.start);
-  const first = ours.findIndex((byte) => byte !== 0);
-  const last = ours.findLastIndex((byte) => byte !== 0);
-  // Zeros throughout were written as such.
-  if (first < 0) return;
-  const [from, to] = side === "first" ? [0, first] : [last + 1, length];
-  if (to > from) await into.write(theirs, from, to - from, block.start + from);
+/** Where the first byte is that is not zero, from the front or (-1) from the back. */
+async function firstByte(
+  handle: FileHandle,
+  { start, end }: Span,
+  from: 1 | -1,
+): Promise<number | undefined> {
+  const bytes = Buffer.alloc(end - start);
+  await handle.read(bytes, 0, bytes.length, start);
+  const isByte = (byte: number) => byte !== 0;
+  const at = from === 1 ? bytes.findIndex(isByte) : bytes.findLastIndex(isByte);
+  return at < 0 ? undefined : start + at;
 }
 
 async function copySpan(
   source: FileHandle,
   into: FileHandle,
-  { start, end }: Span,
+  span: Span,
+  limit: number,
   operation: Operation,
 ): Promise<void> {
+  const { start } = span;
+  const end = Math.min(span.end, limit);
+  if (start >= end) return;
   const buffer = Buffer.alloc(Math.min(CHUNK_BYTES, end - start));
   for (let at = start; at < end; ) {
     operation.signal.throwIfAborted();
