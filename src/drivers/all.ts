@@ -4,8 +4,15 @@ import type { DriverManual } from "../core/driver-manual.ts";
 import type { Host } from "../core/host.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { OptionRule } from "../remote/kind.ts";
+import { commonOptions } from "../remote/options.ts";
 import { localDriver } from "./local/driver.ts";
 import { localRules } from "./local/rules.ts";
+import { nfsDriver } from "./nfs/driver.ts";
+import { nfsRules } from "./nfs/options.ts";
+import { rcloneDriver } from "./rclone/driver.ts";
+import { rcloneRules } from "./rclone/options.ts";
+import { smbDriver } from "./smb/driver.ts";
+import { smbRules } from "./smb/options.ts";
 
 /** Every built-in driver, working below `root`. */
 export function builtInDrivers(parts: {
@@ -17,21 +24,32 @@ export function builtInDrivers(parts: {
   /** The state knows of no volumes yet. */
   readonly isFirstStart: boolean;
 }): readonly VolumeDriver[] {
-  return [localDriver(parts)];
+  return [localDriver(parts), nfsDriver(parts), smbDriver(parts), rcloneDriver(parts)];
 }
 
 /** What they take, in the same order. */
 export function driverManuals(): readonly DriverManual[] {
+  const remote = (rules: readonly OptionRule[]) => optionsOf([...rules, ...commonOptions]);
   return [
-    manual("local", "A directory on this host, or whatever mount can mount on it", localRules),
+    {
+      driver: "local",
+      summary: "A directory on this host, or whatever mount can mount on it",
+      options: optionsOf(localRules),
+    },
+    { driver: "nfs", summary: "A directory that a server exports", options: remote(nfsRules) },
+    { driver: "smb", summary: "A share of Windows, Samba or a NAS", options: remote(smbRules) },
+    {
+      driver: "rclone",
+      summary: "S3, WebDAV and every other cloud that rclone knows",
+      options: remote(rcloneRules),
+    },
   ];
 }
 
-function manual(driver: string, summary: string, rules: readonly OptionRule[]): DriverManual {
-  const options = rules.map(({ name, value, help, isRequired, defaultValue, rule }) => ({
+function optionsOf(rules: readonly OptionRule[]): DriverManual["options"] {
+  return rules.map(({ name, value, help, isRequired, defaultValue, rule }) => ({
     ...{ name, value, help, isRequired: isRequired ?? false },
     defaultValue: defaultValue ?? null,
     rule: rule?.words ?? null,
   }));
-  return { driver, summary, options };
 }
