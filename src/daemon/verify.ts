@@ -73,8 +73,9 @@ async function runAllChecks(
   const parent = request.root === undefined ? configured().root : path.resolve(request.root);
   const scratch = places.make(parent);
   const root = path.join(scratch, "root");
-  // Credentials lie in memory, whatever the root lies on.
-  const runDirectory = places.make(runParent());
+  // Credentials lie in memory, whatever the root lies on. `local` has none.
+  const isLocal = request.driver === "local";
+  const runDirectory = isLocal ? path.join(scratch, "run") : places.make(runParent());
   const drivers = builtInDrivers({
     root,
     runDirectory,
@@ -94,7 +95,7 @@ async function runAllChecks(
   const files = openBenchFiles(path.join(scratch, "outside"));
   const { randomHex } = host;
   const parts = { files, randomHex };
-  if (driver.name !== "local") {
+  if (!isLocal) {
     const own = withOwnSubpaths(driver, `holdfast-verify-${randomHex(8)}-`);
     const { options } = request;
     const test = options["test"] === "off" ? "on" : "off";
