@@ -107,7 +107,7 @@ const volumeCommands: readonly Command[] = [
         about: "A volume in memory, 64 MiB at most",
       },
       {
-        line: "holdfast volume create -d nfs -o server=nas -o export=/tank/media media",
+        line: "holdfast volume create -d nfs -o server=nas -o path=/tank/media media",
         about: "A directory of a NAS (holdfast drivers nfs shows all options)",
       },
     ],

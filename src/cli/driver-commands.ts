@@ -40,7 +40,7 @@ export const driverCommands: readonly Command[] = [
     examples: [
       { line: "holdfast verify driver local --root /mnt/new", about: "Is this disk fit for it?" },
       {
-        line: "holdfast verify driver nfs -o server=nas -o export=/tank",
+        line: "holdfast verify driver nfs -o server=nas -o path=/tank",
         about: "With new directories on your own server, which are removed again",
       },
     ],
