@@ -115,6 +115,10 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
       "-o type=tmpfs -o device=tmpfs -o o=size=64m",
   },
   {
+    when: /there is no secret \S+$/,
+    way: "Make it with: holdfast secret create NAME",
+  },
+  {
     when: /missing required option: "/,
     way: "The local driver needs type and device together; o needs both.",
   },

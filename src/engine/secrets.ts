@@ -31,7 +31,10 @@ export interface SecretView {
 /** What became of a volume when its secret had got a new value. */
 export interface RefreshedVolume {
   readonly volume: VolumeName;
-  /** "next mount": its driver can only take it then. "failed": it goes on with the old one. */
+  /**
+   * "updated": its driver has taken it, for what is mounted as soon as nothing is lost by that.
+   * "next mount": its driver can only take it then. "failed": it goes on with the old one.
+   */
   readonly outcome: "updated" | "next mount" | "failed";
   /** Why it failed; null: it did not. */
   readonly reason: string | null;
