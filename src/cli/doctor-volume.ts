@@ -37,7 +37,7 @@ export async function examineVolume(invocation: Invocation): Promise<number> {
   const judged = report.fitness.find((each) => each.use === use);
   const text = options.flag("json")
     ? `${JSON.stringify(report)}\n`
-    : await renderReport(report, judged === undefined ? report.fitness : [judged], terminal);
+    : await renderReport(report, judged, terminal);
   await terminal.out(text);
   if (use === "") return 0;
   return judged?.verdict === "fit" || judged?.verdict === "care" ? 0 : EXIT_UNFIT;
@@ -71,7 +71,7 @@ async function askFor({ options, client }: Invocation, name: string): Promise<Re
 
 async function renderReport(
   report: Report,
-  fitness: readonly Fitness[],
+  judged: Fitness | undefined,
   terminal: Terminal,
 ): Promise<string> {
   const { storage, tookMs, secondMount, ended, measurements } = report;
@@ -82,7 +82,7 @@ async function renderReport(
   const end = ended === "" ? "" : `ended early: ${ended}\n`;
   const source = oneLine(storage.source);
   const head = `${report.volume}: ${kind} (${source}), measured ${clients} in ${seconds} s\n${end}`;
-  const verdicts = fitness.map((each) => verdictText(each, mark)).join("");
+  const verdicts = judged === undefined ? overviewText(report, mark) : verdictText(judged, mark);
   const rows = measurements.map(({ ability, answer, value, detail }) => [
     ability,
     answer,
@@ -102,11 +102,35 @@ async function markFor(terminal: Terminal): Promise<Mark> {
   return (verdict) => marks[verdict];
 }
 
+/** One use in full. */
 function verdictText({ title, verdict, reasons }: Fitness, mark: Mark): string {
   const indent = " ".repeat(verdictColumns);
   const why = reasons.map(({ ability, answer, because, change }) => {
     const said = answer === "unknown" ? `${ability} (unknown)` : ability;
-    return `${indent}  ${said}: ${because}\n${indent}  fix: ${change}\n`;
+    return `${indent}${said}: ${because}\n${indent}fix: ${change}\n`;
   });
-  return `${mark(verdict)(verdict)}${" ".repeat(verdictColumns - verdict.length)}${title}\n${why.join("")}`;
+  const word = mark(verdict)(verdict) + " ".repeat(verdictColumns - verdict.length);
+  return `${word}${title}\n${why.join("")}`;
+}
+
+/** All uses, a line for each, and what would help those that are unfit the most. */
+function overviewText({ volume, fitness }: Report, mark: Mark): string {
+  const width = Math.max(...fitness.map(({ title }) => title.length)) + 3;
+  const lines = fitness.map(({ title, verdict, reasons }) => {
+    const word = mark(verdict)(verdict) + " ".repeat(verdictColumns - verdict.length);
+    const names = reasons.map(({ ability, answer }) =>
+      answer === "unknown" ? `${ability} (unknown)` : ability,
+    );
+    const why = [...new Set(names)].join(", ");
+    return `${word}${why === "" ? title : title.padEnd(width) + why}\n`;
+  });
+  const worst = fitness.flatMap(({ verdict, reasons: [first] }) =>
+    verdict === "unfit" && first !== undefined ? [`${first.ability}: ${first.change}`] : [],
+  );
+  const changes = [...new Set(worst)].map((change) => `fix      ${change}\n`);
+  const asked = fitness.find(({ verdict }) => verdict !== "fit");
+  if (asked !== undefined) {
+    changes.push(`why      holdfast doctor --for ${asked.use} ${volume}\n`);
+  }
+  return `${lines.join("")}${changes.length > 0 ? "\n" : ""}${changes.join("")}`;
 }

@@ -52,7 +52,7 @@ const syncs = need(
 const survives = need(
   "survives-power-cut",
   "what was synced must still be there after a crash of this machine",
-  `${localDisk}; with rclone no cache mode makes this good`,
+  localDisk,
 );
 const waits = need(
   "waits-for-server",
