@@ -76,9 +76,32 @@ export interface Reason {
   readonly change: string;
 }
 
+/** What storage is judged for, in the order of reports. */
+export const storageUses = [
+  "postgresql",
+  "mysql",
+  "mongodb",
+  "sqlite-wal",
+  "sqlite",
+  "redis",
+  "etcd",
+  "elasticsearch",
+  "influxdb",
+  "git",
+  "static-files",
+  "logs",
+  "maildir",
+  "media",
+  "container-images",
+  "web-app",
+  "backups",
+] as const;
+
+/** A word for options. */
+export type StorageUse = (typeof storageUses)[number];
+
 export interface Fitness {
-  /** A word for options: `postgresql`. */
-  readonly use: string;
+  readonly use: StorageUse;
   /** For people: `PostgreSQL`. */
   readonly title: string;
   readonly verdict: Verdict;
@@ -121,8 +144,7 @@ export interface MeasureRequest {
 
 /** What `recognise-data` finds: somebody's files, by what is in them. */
 export interface RecognisedData {
-  /** The `use` of a `Fitness`. */
-  readonly use: string;
+  readonly use: StorageUse;
   /** For people: `PostgreSQL 15`. */
   readonly title: string;
   /** Relative to the volume, at most two folders deep; "": the volume itself. */

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { storageError } from "../core/errors.ts";
-import type { RecognisedData } from "../core/volume-report.ts";
+import type { RecognisedData, StorageUse } from "../core/volume-report.ts";
 import type { AssistCall } from "./assist-frame.ts";
 import { loadFileCalls } from "./libc-files.ts";
 
@@ -33,7 +33,7 @@ interface Looked {
 }
 
 interface Signature {
-  readonly use: string;
+  readonly use: StorageUse;
   /** For people; undefined: it is not there. */
   recognise(looked: Looked): string | undefined;
 }

@@ -4,7 +4,7 @@
 // cluster), SQLite's on WAL and on how databases get corrupted, etcd's on hardware and disks,
 // MySQL's on InnoDB and on NFS, Git's on core.fileMode, core.symlinks and core.ignoreCase, the
 // Maildir page of qmail, the kernel's on overlayfs.
-import type { Ability } from "../../core/volume-report.ts";
+import type { Ability, StorageUse } from "../../core/volume-report.ts";
 
 export interface Rule {
   readonly ability: Ability;
@@ -17,8 +17,7 @@ export interface Rule {
 }
 
 export interface Use {
-  /** A word for options. */
-  readonly use: string;
+  readonly use: StorageUse;
   readonly title: string;
   readonly rules: readonly Rule[];
 }
@@ -53,7 +52,7 @@ const syncs = need(
 const survives = need(
   "survives-power-cut",
   "what was synced must still be there after a crash of this machine",
-  `${localDisk}; with rclone no cache mode makes this good`,
+  localDisk,
 );
 const waits = need(
   "waits-for-server",

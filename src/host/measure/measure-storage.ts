@@ -3,6 +3,7 @@
 // It works in a directory of its own, with the volume as its root directory: whatever somebody
 // puts there meanwhile, no name leads out of it. So all that is loaded is loaded before that.
 import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { errnoOf, storageError } from "../../core/errors.ts";
 import { mountOf } from "../../core/mount-of.ts";
@@ -135,7 +136,7 @@ async function runOne(bench: Bench, ability: Ability, refusal: unknown): Promise
   try {
     return await measure(bench);
   } catch (thrown) {
-    return outcomeOf(thrown);
+    return outcomeOf(thrown, () => writeFileSync(bench.at(`after-${ability}`), "x"));
   }
 }
 

@@ -55,11 +55,24 @@ const refusals: ReadonlySet<string> = new Set([
   ...["EFBIG", "EOVERFLOW", "EILSEQ", "ENAMETOOLONG", "EROFS", "ENODEV", "ENODATA"],
 ]);
 
-/** The outcome of a measurement that threw. */
-export function outcomeOf(thrown: unknown): Outcome {
+/**
+ * The outcome of a measurement that threw. `writePlainly` throws where the storage fails at
+ * anything: rclone's mounts say EIO to all that they do not have.
+ */
+export function outcomeOf(thrown: unknown, writePlainly: () => void): Outcome {
   const code = errnoOf(thrown);
+  if (code === "EIO" && succeeds(writePlainly)) return no("no", "refused with EIO");
   if (refusals.has(code)) return no("no", `refused with ${code}`);
   return unknown(code === "" ? messageOf(thrown) : `the try failed with ${code}`);
+}
+
+function succeeds(work: () => void): boolean {
+  try {
+    work();
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 export function withErrorCode(code: string, message: string): Error {
