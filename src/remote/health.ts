@@ -52,6 +52,11 @@ export function remoteHealth<Options>(
     const { isReadOnly } = readOptions(sessions.kind, stored.options).common;
     const asked = await askMounted(layout.volume(name).data, operation);
     if (asked.state !== "ready") return { ...asked, unsaved };
+    if (sessions.kind.isWriteBack === true) {
+      // What keeps writes answers for a server that is gone, too.
+      const server = await checkServer(stored, operation);
+      if (server.state !== "ready") return { ...server, unsaved };
+    }
     if (!isReadOnly && mounted.options.includes("ro")) {
       return { ...asked, state: "read-only", reason: "it is mounted read-only", unsaved };
     }

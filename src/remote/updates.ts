@@ -68,6 +68,9 @@ async function test<Options>(
   const { sessions, parts } = shop;
   await withFreshPlace(shop, operation, async (place) => {
     const request = { volume: name, place, options, mark: null, isTested: true };
-    await tryOut({ ...request, mustExist: true, commit: () => undefined, sessions, parts }, operation);
+    await tryOut(
+      { ...request, mustExist: true, commit: () => undefined, sessions, parts },
+      operation,
+    );
   });
 }

@@ -2,8 +2,9 @@
 import type { VolumeDriver } from "../../core/driver.ts";
 import { EngineError, messageOf } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
-import { type RemoteDriverParts, remoteDriver } from "../../remote/driver.ts";
+import { remoteDriver } from "../../remote/driver.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
+import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
 import {
   endpointOf,
