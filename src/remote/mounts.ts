@@ -8,7 +8,6 @@ import { findStored, type Workshop, withFreshPlace } from "./creation.ts";
 import { entriesOf, isPlainDirectory } from "./layout.ts";
 import { readOptions } from "./options.ts";
 import { type StoredVolume, sameOptions, writeStored } from "./record.ts";
-import type { SessionPlace } from "./sessions.ts";
 import { tryOut } from "./trial.ts";
 
 export interface RemoteMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
@@ -25,71 +24,20 @@ export interface RemoteMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
 }
 
 export function remoteMounts<Options>(shop: Workshop<Options>): RemoteMounts {
-  const { sessions, layout } = shop;
+  const { layout } = shop;
   const holders = new Map<VolumeName, Set<HolderId>>();
   const isHeld = (name: VolumeName) => (holders.get(name)?.size ?? 0) > 0;
-  const at = (name: VolumeName): SessionPlace => ({ volume: name, place: layout.volume(name) });
-
-  async function letGo(name: VolumeName, stored: StoredVolume, operation: Operation) {
-    const { place } = at(name);
-    const isMounted = sessions.mountedAt(place) !== undefined;
-    // What a kind keeps may be writes that the server does not have: only it can tell.
-    if (!isMounted && (await isEmpty(place.keep))) return;
-    await sessions.end(at(name), stored.options, { isLost: false }, operation);
-  }
-
-  async function replace(name: VolumeName, stored: StoredVolume, operation: Operation) {
-    await sessions.end(at(name), stored.options, { isLost: true }, operation);
-    await begin(name, stored, operation);
-  }
-
-  async function begin(name: VolumeName, known: StoredVolume, operation: Operation) {
-    const stored = known.isPrepared ? known : await prepare(shop, name, known, operation);
-    try {
-      await sessions.begin(at(name), stored.options, operation);
-    } catch (thrown) {
-      throw explained(name, stored, thrown);
-    }
-  }
-
-  /** Whether what is mounted there may be handed out; what may not is taken away. */
-  async function isUsable(name: VolumeName, stored: StoredVolume, operation: Operation) {
-    const { place } = at(name);
-    if (sessions.mountedAt(place) === undefined) return false;
-    const stale = await sessions.staleness(at(name), stored.options, operation);
-    if (stale !== undefined) {
-      operation.log.warn("a dead mount is replaced", { volume: name, reason: stale });
-      await sessions.end(at(name), stored.options, { isLost: true }, operation);
-      return false;
-    }
-    const mountedWith = sessions.optionsOf(place) ?? stored.options;
-    if (isHeld(name) || sameOptions(mountedWith, stored.options)) return true;
-    return !(await endsInOrder(name, stored, operation));
-  }
-
-  /** With other options only what loses nothing is mounted anew. */
-  async function endsInOrder(name: VolumeName, stored: StoredVolume, operation: Operation) {
-    try {
-      await sessions.end(at(name), stored.options, { isLost: false }, operation);
-      return true;
-    } catch (thrown) {
-      operation.signal.throwIfAborted();
-      const { code, message } = toEngineError(thrown);
-      operation.log.warn("new options wait for another mount", { volume: name, code, message });
-      return sessions.mountedAt(at(name).place) === undefined;
-    }
-  }
 
   return {
     isHeld,
     drop: (name) => void holders.delete(name),
-    letGo,
-    replace,
+    letGo: (name, stored, operation) => letGo(shop, { name, stored }, operation),
+    replace: (name, stored, operation) => replace(shop, { name, stored }, operation),
 
     async mount(name, holder, operation) {
       operation.signal.throwIfAborted();
-      const stored = mustBeStored(shop, name);
-      if (!(await isUsable(name, stored, operation))) await begin(name, stored, operation);
+      const one = { name, stored: mustBeStored(shop, name) };
+      if (!(await isUsable(shop, one, isHeld(name), operation))) await begin(shop, one, operation);
       const known = holders.get(name);
       if (known === undefined) holders.set(name, new Set([holder]));
       else known.add(holder);
@@ -103,12 +51,94 @@ export function remoteMounts<Options>(shop: Workshop<Options>): RemoteMounts {
       // The last holder; or a daemon that was restarted, to which the engine names the last one.
       if (known.size === 1) {
         const stored = findStored(layout.volume(name));
-        if (stored !== undefined) await letGo(name, stored, operation);
+        if (stored !== undefined) await letGo(shop, { name, stored }, operation);
       }
       known.delete(holder);
       if (known.size === 0) holders.delete(name);
     },
   };
+}
+
+interface OneVolume {
+  readonly name: VolumeName;
+  readonly stored: StoredVolume;
+}
+
+async function letGo<Options>(
+  { sessions, layout }: Workshop<Options>,
+  { name, stored }: OneVolume,
+  operation: Operation,
+): Promise<void> {
+  const place = layout.volume(name);
+  const isMounted = sessions.mountedAt(place) !== undefined;
+  // What a kind keeps may be writes that the server does not have: only it can tell.
+  if (!isMounted && (await isEmpty(place.keep))) return;
+  const at = { volume: name, place };
+  await sessions.end(at, stored.options, { isLost: false }, operation);
+}
+
+async function replace<Options>(
+  shop: Workshop<Options>,
+  one: OneVolume,
+  operation: Operation,
+): Promise<void> {
+  const at = { volume: one.name, place: shop.layout.volume(one.name) };
+  await shop.sessions.end(at, one.stored.options, { isLost: true }, operation);
+  await begin(shop, one, operation);
+}
+
+async function begin<Options>(
+  shop: Workshop<Options>,
+  { name, stored: known }: OneVolume,
+  operation: Operation,
+): Promise<void> {
+  const stored = known.isPrepared ? known : await prepare(shop, name, known, operation);
+  const at = { volume: name, place: shop.layout.volume(name) };
+  try {
+    await shop.sessions.begin(at, stored.options, operation);
+  } catch (thrown) {
+    throw explained(name, stored, thrown);
+  }
+}
+
+/** Whether what is mounted there may be handed out; what may not is taken away. */
+async function isUsable<Options>(
+  shop: Workshop<Options>,
+  one: OneVolume,
+  isHeld: boolean,
+  operation: Operation,
+): Promise<boolean> {
+  const { sessions, layout } = shop;
+  const { name, stored } = one;
+  const at = { volume: name, place: layout.volume(name) };
+  if (sessions.mountedAt(at.place) === undefined) return false;
+  const reason = await sessions.staleness(at, stored.options, operation);
+  if (reason !== undefined) {
+    operation.log.warn("a dead mount is replaced", { volume: name, reason });
+    await sessions.end(at, stored.options, { isLost: true }, operation);
+    return false;
+  }
+  const mountedWith = sessions.optionsOf(at.place) ?? stored.options;
+  if (isHeld || sameOptions(mountedWith, stored.options)) return true;
+  return !(await endsInOrder(shop, one, operation));
+}
+
+/** With other options only what loses nothing is mounted anew. */
+async function endsInOrder<Options>(
+  { sessions, layout }: Workshop<Options>,
+  { name, stored }: OneVolume,
+  operation: Operation,
+): Promise<boolean> {
+  const at = { volume: name, place: layout.volume(name) };
+  try {
+    await sessions.end(at, stored.options, { isLost: false }, operation);
+    return true;
+  } catch (thrown) {
+    operation.signal.throwIfAborted();
+    const { code, message } = toEngineError(thrown);
+    operation.log.warn("new options wait for another mount", { volume: name, code, message });
+    return sessions.mountedAt(at.place) === undefined;
+  }
 }
 
 /** Throws `volume.not_found`, `volume.data_missing`. */

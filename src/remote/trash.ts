@@ -36,106 +36,118 @@ export interface RemoteTrash {
 
 export function remoteTrash<Options>(shop: Workshop<Options>, mounts: RemoteMounts): RemoteTrash {
   const { layout, parts } = shop;
-  const { host } = parts;
-
-  /** Refuses as `destroy` does; false: there is nothing to be moved. */
-  async function isRetirable(name: VolumeName, operation: Operation): Promise<boolean> {
-    operation.signal.throwIfAborted();
-    if (mounts.isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
-    return await isFree(name, operation);
-  }
-
-  async function isFree(name: VolumeName, operation: Operation): Promise<boolean> {
-    const place = layout.volume(name);
-    if (!isPlainDirectory(place.directory)) return false;
-    const stored = readStored(place);
-    if (stored !== undefined) await mounts.letGo(name, stored, operation);
-    refuseMounted(place, host);
-    return true;
-  }
-
-  async function destroy(name: VolumeName, operation: Operation): Promise<void> {
-    if (!(await isRetirable(name, operation))) return;
-    const place = layout.volume(name);
-    const id = makeTrashId(host.randomHex(8));
-    const retired = layout.retired(id);
-    await moveDirectory(place.directory, retired.directory);
-    try {
-      await purgeRetired(shop, id, operation);
-    } catch (thrown) {
-      // Nothing was destroyed yet: it stays a volume.
-      if (isPlainDirectory(retired.directory)) {
-        await moveDirectory(retired.directory, place.directory);
-      }
-      throw thrown;
-    }
-  }
-
+  const makeId = () => makeTrashId(parts.host.randomHex(8));
   return {
-    destroy,
+    async destroy(name, operation) {
+      if (!(await isRetirable(shop, mounts, name, operation))) return;
+      const place = layout.volume(name);
+      const id = makeId();
+      const retired = layout.retired(id);
+      await moveDirectory(place.directory, retired.directory);
+      try {
+        await purgeRetired(shop, id, operation);
+      } catch (thrown) {
+        // Nothing was destroyed yet: it stays a volume.
+        if (isPlainDirectory(retired.directory)) {
+          await moveDirectory(retired.directory, place.directory);
+        }
+        throw thrown;
+      }
+    },
 
     async forget(name, operation) {
       operation.signal.throwIfAborted();
       mounts.drop(name);
-      if (!(await isFree(name, operation))) return;
-      const id = makeTrashId(host.randomHex(8));
+      if (!(await isFree(shop, mounts, name, operation))) return;
+      const id = makeId();
       // Through a place that says what it is for: a crash leaves it whole, or to be removed.
       await moveDirectory(layout.volume(name).directory, layout.purging(id).directory);
       await purgeRetired(shop, id, operation, { isDataKept: true });
     },
 
-    facet: {
-      async retire(name, { id, description }, operation) {
-        if (!(await isRetirable(name, operation))) return;
-        const place = layout.volume(name);
-        addDescription(place, description, operation);
-        try {
-          await moveDirectory(place.directory, layout.retired(id).directory);
-        } catch (thrown) {
-          removeDescription(place);
-          throw thrown;
-        }
-      },
+    facet: trashFacet(shop, mounts),
+  };
+}
 
-      async describe(id, description, operation) {
-        operation.signal.throwIfAborted();
-        const { directory } = layout.retired(id);
-        if (isPlainDirectory(directory)) writeDescription(directory, description);
-      },
+function trashFacet<Options>(shop: Workshop<Options>, mounts: RemoteMounts): TrashCapable {
+  const { layout } = shop;
+  return {
+    async retire(name, { id, description }, operation) {
+      if (!(await isRetirable(shop, mounts, name, operation))) return;
+      const place = layout.volume(name);
+      addDescription(place, description, operation);
+      try {
+        await moveDirectory(place.directory, layout.retired(id).directory);
+      } catch (thrown) {
+        removeDescription(place);
+        throw thrown;
+      }
+    },
 
-      async movedAtMs(name) {
-        const place = layout.volume(name);
-        const facts = plainDirectory(place.directory);
-        // The description is put in before the move: with it, the move has not come.
-        return facts === undefined || hasDescription(place) ? 0 : facts.changedAtMs;
-      },
+    async describe(id, description, operation) {
+      operation.signal.throwIfAborted();
+      const { directory } = layout.retired(id);
+      if (isPlainDirectory(directory)) writeDescription(directory, description);
+    },
 
-      restore: (id, name, operation) => restore(shop, id, name, operation),
+    async movedAtMs(name) {
+      const place = layout.volume(name);
+      const facts = plainDirectory(place.directory);
+      // The description is put in before the move: with it, the move has not come.
+      return facts === undefined || hasDescription(place) ? 0 : facts.changedAtMs;
+    },
 
-      async purge(ids, operation) {
-        operation.signal.throwIfAborted();
-        for (const id of ids) await purgeRetired(shop, id, operation);
-      },
+    restore: (id, name, operation) => restore(shop, id, name, operation),
 
-      list: (operation, known) => retiredOnes(shop, operation, known),
+    async purge(ids, operation) {
+      operation.signal.throwIfAborted();
+      for (const id of ids) await purgeRetired(shop, id, operation);
+    },
 
-      // What is on a server is not measured: it stays there.
-      measure: async () => ({ usedBytes: null }),
+    list: (operation, known) => retiredOnes(shop, operation, known),
 
-      async space(operation) {
-        operation.signal.throwIfAborted();
-        try {
-          const { bsize, blocks, bavail, files, ffree } = fs.statfsSync(layout.trash);
-          return {
-            ...{ sizeBytes: bsize * blocks, availableBytes: bsize * bavail },
-            ...{ fileCount: files, availableFileCount: ffree },
-          };
-        } catch (error) {
-          throw storageError(error, `looking at the file system of ${layout.trash}`);
-        }
-      },
+    // What is on a server is not measured: it stays there.
+    measure: async () => ({ usedBytes: null }),
+
+    async space(operation) {
+      operation.signal.throwIfAborted();
+      try {
+        const { bsize, blocks, bavail, files, ffree } = fs.statfsSync(layout.trash);
+        return {
+          ...{ sizeBytes: bsize * blocks, availableBytes: bsize * bavail },
+          ...{ fileCount: files, availableFileCount: ffree },
+        };
+      } catch (error) {
+        throw storageError(error, `looking at the file system of ${layout.trash}`);
+      }
     },
   };
+}
+
+/** Refuses as `destroy` does; false: there is nothing to be moved. */
+async function isRetirable<Options>(
+  shop: Workshop<Options>,
+  mounts: RemoteMounts,
+  name: VolumeName,
+  operation: Operation,
+): Promise<boolean> {
+  operation.signal.throwIfAborted();
+  if (mounts.isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
+  return await isFree(shop, mounts, name, operation);
+}
+
+async function isFree<Options>(
+  { layout, parts }: Workshop<Options>,
+  mounts: RemoteMounts,
+  name: VolumeName,
+  operation: Operation,
+): Promise<boolean> {
+  const place = layout.volume(name);
+  if (!isPlainDirectory(place.directory)) return false;
+  const stored = readStored(place);
+  if (stored !== undefined) await mounts.letGo(name, stored, operation);
+  refuseMounted(place, parts.host);
+  return true;
 }
 
 async function restore<Options>(
