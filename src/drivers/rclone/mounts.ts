@@ -3,10 +3,16 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Unsaved } from "../../core/driver.ts";
-import { EngineError, storageError } from "../../core/errors.ts";
+import { EngineError, messageOf, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
-import { lookFuse, maskValues, startFuse, stopFuse } from "../../remote/fuse-process.ts";
+import {
+  lastWords as logged,
+  lookFuse,
+  maskValues,
+  startFuse,
+  stopFuse,
+} from "../../remote/fuse-process.ts";
 import type { Look, RemoteMount } from "../../remote/kind.ts";
 import { cacheDirectory, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
@@ -158,14 +164,16 @@ export async function unmountRclone(
   { isLost }: { readonly isLost: boolean },
   operation: Operation,
 ): Promise<void> {
-  const { target, runDirectory, keepDirectory } = mount;
+  const { target, runDirectory, keepDirectory, volume } = mount;
   const isMounted = () => host.mounts().some((each) => each.target === target);
   if (!isLost && isMounted()) await untilSaved(host, mount, operation);
   await stopFuse(host, { target, runDirectory }, { isLost }, operation);
   rmSync(join(runDirectory, "rclone.conf"), { force: true });
   const left = await unsavedIn(cacheDirectory(keepDirectory));
   if (left.fileCount === 0) return;
-  operation.log.warn("files are kept for the next mount, which sends them", { ...left });
+  const why = "the next mount sends them";
+  if (!isLost) throw unsaved(volume, left, why);
+  operation.log.warn(`files are not on the server: ${why}`, { volume, ...left });
 }
 
 /** Throws `remote.unsaved` when its time is over, or nobody is there who would send anything. */
@@ -194,13 +202,31 @@ function unsaved(volume: string, left: Unsaved, stale: string | undefined): Engi
 export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> {
   const { target, runDirectory, keepDirectory } = mount;
   const aside = asideDirectory(keepDirectory);
+  const unsaved = await unsavedIn(cacheDirectory(keepDirectory));
   return {
     ...lookFuse(host, { target, runDirectory, program: "rclone" }),
-    unsaved: await unsavedIn(cacheDirectory(keepDirectory)),
+    unsaved,
     degraded: existsSync(aside)
       ? `files that were being written when rclone died lie in ${aside}: look at them, remove them`
-      : undefined,
+      : unsaved.fileCount > 0
+        ? await sendingTrouble(mount)
+        : undefined,
   };
+}
+
+/** Why what is left cannot be sent, as rclone said last; undefined: it said nothing of that kind. */
+async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
+  const { runDirectory, options, subpath } = mount;
+  const said = logged({ runDirectory, secrets: [] }).split("\n");
+  const failure = said.findLast((line) => /failed to upload|failed to download missing/.test(line));
+  if (failure === undefined) return undefined;
+  try {
+    const secret = (await mount.secret?.())?.revealText() ?? "";
+    const { secrets } = rcloneConfig(options, secret, subpath);
+    return `what was written cannot be sent: ${lastWords(maskValues(failure, secrets))}`;
+  } catch (thrown) {
+    return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;
+  }
 }
 
 function makeDirectory(path: string): void {

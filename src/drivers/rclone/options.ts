@@ -46,7 +46,10 @@ export const rcloneRules: readonly OptionRule[] = [
     value: "SECONDS",
     help: "How long a file rests, after it was closed, before it is sent to the server",
     defaultValue: "1",
-    rule: seconds,
+    rule: {
+      words: "a number of seconds from 0.1",
+      accepts: (value) => /^(0\.[1-9]|[1-9]\d{0,5})$/.test(value),
+    },
   },
   {
     name: "cache-mode",
@@ -174,7 +177,7 @@ export function parseRcloneOptions(options: DriverOptions): RcloneOptions {
     cacheMode: options["cache-mode"] ?? "full",
     cacheSize: options["cache-size"] ?? "10G",
     cacheAge: options["cache-age"] ?? "24h",
-    // 0 would have rclone send files while it closes them, which nobody waits for either.
+    // With 0 rclone sends a file once, while it closes it, and never again when that fails.
     writeBackSeconds: Number(options["write-back"] ?? 1),
     dirCacheSeconds,
     pollSeconds,
