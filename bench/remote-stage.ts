@@ -1,5 +1,5 @@
 // A Holdfast with volumes on real servers of this machine, and the same mounts made by hand.
-import { cp, mkdir, readdir, readFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type SshServer, startSshServer } from "../test/daemon/ssh-server.ts";
@@ -49,14 +49,11 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
       root: join(ground.disk, "root"),
       socketPath: join(ground.directory, "s"),
       command: [executable],
-      parameters: ["--secret-key", join(ground.directory, "secret.key")],
     }),
   );
-  const value = await readFile(join(ssh.folder, "user"), "utf8");
-  await called({
-    ...{ socket: daemon.socketPath, method: "POST", path: "/holdfast/v1/secrets" },
-    body: { name: SECRET, value },
-  });
+  const value = (await readFile(join(ssh.folder, "user"))).toString("base64");
+  const path = `/holdfast/v1/secrets/${SECRET}`;
+  await called({ socket: daemon.socketPath, method: "PUT", path, body: { value } });
   const hostKey = (await readFile(join(ssh.folder, "host.pub"), "utf8")).trim();
   const held = cleanUp.move();
   return {
@@ -75,7 +72,7 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
 function sshfsOptions({ port }: SshServer, path: string, hostKey: string) {
   const [kind = "", key = ""] = hostKey.split(" ");
   return {
-    ...{ server: "127.0.0.1", port: String(port), user: "root", path, secret: SECRET },
+    ...{ host: "root@127.0.0.1", port: String(port), path, secret: SECRET },
     "host-key": `${kind} ${key}`,
   };
 }
@@ -100,24 +97,31 @@ export async function byHand(mountpoint: string, directory: string): Promise<Mou
   const read = async (file: string) =>
     (await readFile(`/proc/${pid}/${file}`, "utf8")).split("\0").filter((word) => word !== "");
   const [command, environment] = [await read("cmdline"), await read("environ")];
+  const ownRun = join(directory, "run");
   const run = /\/run\/holdfast\/[^/\s]+\/remote\/[^/\s]+\/[^/\s,=]+/.exec(command.join(" "))?.[0];
+  // What is in it goes with the volume's own mount.
+  if (run !== undefined) await copyFiles(run, ownRun);
   let count = 0;
   return async () => {
     count += 1;
     const own = join(directory, `by-hand-${count}`);
-    await mkdir(join(own, "data"), { recursive: true });
-    await mkdir(join(own, "keep"), { recursive: true });
-    if (run !== undefined) await cp(run, join(own, "run"), { recursive: true, filter: isNoSocket });
+    for (const name of ["data", "keep"]) await mkdir(join(own, name), { recursive: true });
     const here = (text: string) => {
       const moved = text.replaceAll(volume, own);
-      return run === undefined ? moved : moved.replaceAll(run, join(own, "run"));
+      return run === undefined ? moved : moved.replaceAll(run, ownRun);
     };
     return await mountBare(command.map(here), environment.map(here), join(own, "data"));
   };
 }
 
-function isNoSocket(path: string): boolean {
-  return !path.endsWith(".sock");
+/** Plain files, which name each other by their paths. */
+async function copyFiles(from: string, to: string): Promise<void> {
+  await mkdir(to, { recursive: true });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const text = await readFile(join(from, entry.name), "utf8");
+    await writeFile(join(to, entry.name), text.replaceAll(from, to), { mode: 0o600 });
+  }
 }
 
 async function mountBare(

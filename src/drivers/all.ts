@@ -13,6 +13,8 @@ import { rcloneDriver } from "./rclone/driver.ts";
 import { rcloneRules } from "./rclone/options.ts";
 import { smbDriver } from "./smb/driver.ts";
 import { smbRules } from "./smb/options.ts";
+import { sshfsDriver } from "./sshfs/driver.ts";
+import { sshfsRules } from "./sshfs/options.ts";
 
 /** Every built-in driver, working below `root`. */
 export function builtInDrivers(parts: {
@@ -24,7 +26,8 @@ export function builtInDrivers(parts: {
   /** The state knows of no volumes yet. */
   readonly isFirstStart: boolean;
 }): readonly VolumeDriver[] {
-  return [localDriver(parts), nfsDriver(parts), smbDriver(parts), rcloneDriver(parts)];
+  const remote = [nfsDriver(parts), smbDriver(parts), sshfsDriver(parts), rcloneDriver(parts)];
+  return [localDriver(parts), ...remote];
 }
 
 /** What they take, in the same order. */
@@ -38,6 +41,7 @@ export function driverManuals(): readonly DriverManual[] {
     },
     { driver: "nfs", summary: "A directory that a server exports", options: remote(nfsRules) },
     { driver: "smb", summary: "A share of Windows, Samba or a NAS", options: remote(smbRules) },
+    { driver: "sshfs", summary: "A directory that SSH reaches", options: remote(sshfsRules) },
     {
       driver: "rclone",
       summary: "S3, WebDAV and every other cloud that rclone knows",
