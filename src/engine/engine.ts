@@ -128,18 +128,13 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard } = watchHolds(watching);
+  const { lists, judge, settler, guard, care } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
     ...{ guard, trashDefaults, makeRoom: (operation) => trash.makeRoom(operation) },
     follow: (entry, operation) => care.follow(entry, operation),
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
-  });
-  const care = new StorageCare({ host, drivers, lists, settler, volumes: () => volumes });
-  const health = new Health({
-    ...{ state, host, drivers, events, care, held: volumes.held },
-    ...{ operation: systemOperation, clock: parts.healthClock },
   });
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
@@ -160,6 +155,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const later: LaterParts = { ...parts, drivers, volumes, events, guard };
   const pruning = makePruning(later);
   const managing = makePlugins(later);
+  const health = makeHealth(later, care);
   managing.pluginVolumes.start();
   adoptions.start();
   trash.start();
@@ -180,7 +176,6 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
       await health.stop();
-      await care.stop();
       await managing.pluginVolumes.stop();
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
@@ -206,6 +201,15 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
   });
   const managing = new Plugins({ managed, plugins, drivers, state, leases, events, guard });
   return { pluginVolumes, plugins: managing };
+}
+
+/** What looks at storage that may fall silent. */
+function makeHealth(parts: LaterParts, care: StorageCare): Health {
+  const { state, host, drivers, events, volumes, systemOperation, healthClock } = parts;
+  return new Health({
+    ...{ state, host, drivers, events, care, held: volumes.held },
+    ...{ operation: systemOperation, clock: healthClock },
+  });
 }
 
 /** What measures volumes, and removes those that nobody uses. */
@@ -273,5 +277,6 @@ function watchHolds(
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
+  const care = new StorageCare({ host, drivers, lists, settler, volumes });
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
 }
