@@ -139,7 +139,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard } = watchHolds(watching);
+  const { lists, judge, settler, guard, care } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -148,7 +148,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
   });
   const later: LaterParts = { ...parts, drivers, volumes, events, guard };
-  const { care, health } = watchStorage({ ...later, lists, settler });
+  const health = makeHealth(later, care);
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
@@ -181,7 +181,6 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
       await health.stop();
-      await care.stop();
       await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
@@ -197,17 +196,13 @@ interface LaterParts extends Omit<EngineParts, "drivers"> {
   readonly guard: UseGuard;
 }
 
-/** What looks at storage that may fall silent, and what is done about it. */
-function watchStorage(
-  parts: LaterParts & { readonly lists: ContainerLists; readonly settler: HoldSettler },
-): Pick<Engine, "care" | "health"> {
-  const { state, host, drivers, events, volumes, lists, settler } = parts;
-  const care = new StorageCare({ host, drivers, lists, settler, volumes: () => volumes });
-  const health = new Health({
+/** What looks at storage that may fall silent. */
+function makeHealth(parts: LaterParts, care: StorageCare): Health {
+  const { state, host, drivers, events, volumes, systemOperation, healthClock } = parts;
+  return new Health({
     ...{ state, host, drivers, events, care, held: volumes.held },
-    ...{ operation: parts.systemOperation, clock: parts.healthClock },
+    ...{ operation: systemOperation, clock: healthClock },
   });
-  return { care, health };
 }
 
 /** What is asked of plugins, and what callers do with them. */
@@ -299,5 +294,6 @@ function watchHolds(
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
+  const care = new StorageCare({ host, drivers, lists, settler, volumes });
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
 }

@@ -14,6 +14,7 @@ import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
 import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { HealthClock } from "../../src/engine/health.ts";
 import type { PluginParts } from "../../src/engine/no-plugins.ts";
 import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
@@ -51,6 +52,8 @@ export interface EngineBenchParts {
   readonly trash?: Partial<TrashingParts>;
   /** Plugins in the test's own folder; none, by default. */
   readonly plugins?: (plugins: MemoryPlugins) => void;
+  /** The clock of the looks at storage; the machine's, by default. */
+  readonly healthClock?: HealthClock;
   /** Plugins of the test's own, instead of those. */
   readonly pluginParts?: PluginParts;
 }
@@ -157,6 +160,7 @@ export class EngineBench implements AsyncDisposable {
         places: this.#parts.places ?? dataPlaces,
       },
       trash: { ...trashOff, ...this.#parts.trash },
+      healthClock: this.#parts.healthClock,
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }
