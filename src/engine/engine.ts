@@ -36,11 +36,11 @@ import { Purger } from "./trash/purger.ts";
 import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
-import { UnfitData } from "./unfit-data.ts";
+import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
-import { VolumeDoctor } from "./volume-doctor.ts";
+import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -60,7 +60,14 @@ export interface EngineParts {
   /** A test's own clock for the health of storage. */
   readonly healthClock?: HealthClock | undefined;
   /** Missing: nothing is known of any storage. */
-  readonly judge?: StorageJudge | undefined;
+  readonly examining?: ExaminingParts | undefined;
+}
+
+/** What looks at storage are judged by, and their times where they are a test's own. */
+export interface ExaminingParts
+  extends Pick<VolumeDoctorParts, "silenceMsMax">,
+    Pick<UnfitDataParts, "afterCreateMs"> {
+  readonly judge: StorageJudge;
 }
 
 /** What the trash is told, and its timers where they are a test's own. */
@@ -222,11 +229,11 @@ const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
 /** What looks at the storage of volumes, and at what is on it. */
 function makeDoctor(parts: LaterParts): Pick<Engine, "doctor" | "unfitData"> {
   const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
-  const common = { state, host, drivers, volumes, events, operation };
-  const judge = parts.judge ?? nothingKnown;
-  const doctor = new VolumeDoctor({ ...common, judge });
+  const examining = parts.examining ?? { judge: nothingKnown };
+  const common = { state, host, drivers, volumes, events, operation, ...examining };
+  const doctor = new VolumeDoctor(common);
   void doctor.endLeftovers();
-  return { doctor, unfitData: new UnfitData({ ...common, judge, doctor }) };
+  return { doctor, unfitData: new UnfitData({ ...common, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */

@@ -12,7 +12,12 @@ import { type Log, type Operation, systemCaller } from "../../src/core/operation
 import type { StateStore, VolumeEntry } from "../../src/core/state-store.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
-import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
+import {
+  type Engine,
+  type ExaminingParts,
+  startEngine,
+  type TrashingParts,
+} from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
 import type { HealthClock } from "../../src/engine/health.ts";
 import type { PluginParts } from "../../src/engine/no-plugins.ts";
@@ -50,6 +55,8 @@ export interface EngineBenchParts {
   readonly places?: DataPlaces;
   /** By default nothing stays in the trash, and it may take all the room. */
   readonly trash?: Partial<TrashingParts>;
+  /** By which storage is judged; by nothing, by default. */
+  readonly examining?: ExaminingParts;
   /** Plugins in the test's own folder; none, by default. */
   readonly plugins?: (plugins: MemoryPlugins) => void;
   /** The clock of the looks at storage; the machine's, by default. */
@@ -161,6 +168,7 @@ export class EngineBench implements AsyncDisposable {
       },
       trash: { ...trashOff, ...this.#parts.trash },
       healthClock: this.#parts.healthClock,
+      examining: this.#parts.examining,
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }
