@@ -236,12 +236,6 @@ const lines = [
     neededFor: "a real SMB server",
   },
   {
-    packages: ["samba-common-bin", "samba"],
-    provides: { program: "pdbedit" },
-    purposes: ["test"],
-    neededFor: "the passwords of that server",
-  },
-  {
     packages: ["cifs-utils"],
     provides: { program: "mount.cifs" },
     purposes: ["test"],
