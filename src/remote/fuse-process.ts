@@ -65,7 +65,10 @@ export interface FuseStart extends FusePlace {
 export async function startFuse(host: Host, start: FuseStart, operation: Operation): Promise<void> {
   const { target, runDirectory, program, args, environment, input } = start;
   operation.signal.throwIfAborted();
-  // Words of an earlier one would explain this one.
+  // One of an earlier life that has not mounted by now is not to do it later; and its words would
+  // explain this one.
+  const earlier = readNote(start);
+  if (earlier !== undefined) await end(host, earlier, true);
   forget(start);
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
@@ -76,6 +79,8 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
     await (start.answers?.(operation) ?? host.askStorage(target, operation));
   } catch (thrown) {
     const words = lastWords(start);
+    // The note may be what failed.
+    host.signalKept(kept, "SIGKILL");
     await stopFuse(host, start, { isLost: true }, unstoppable(operation));
     if (operation.signal.aborted) throw operation.signal.reason;
     // The tool knows better than the storage that it serves.

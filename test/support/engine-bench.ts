@@ -19,6 +19,7 @@ import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
+import { openSecrets } from "../../src/secrets/disk-secrets.ts";
 import { eventually } from "./child.ts";
 import { memoryBinds } from "./memory-binds.ts";
 import { MemoryPlugins } from "./memory-plugins.ts";
@@ -119,6 +120,11 @@ export class EngineBench implements AsyncDisposable {
     };
   }
 
+  /** Where the key of the secrets is, once there is one. */
+  get secretKey(): string {
+    return join(this.#folder.path, "etc", "secret.key");
+  }
+
   /** Where holds are mounted. */
   get holdsDirectory(): string {
     const directory = join(this.root, "holds");
@@ -128,10 +134,15 @@ export class EngineBench implements AsyncDisposable {
 
   async start(): Promise<void> {
     const drivers = this.#parts.drivers?.(this) ?? [this.local(), this.scratch()];
+    mkdirSync(this.root, { recursive: true });
     this.#engine = await startEngine({
       host: this.host,
       state: this.#state,
       leases: localLeases(this.host),
+      secrets: openSecrets({
+        ...{ root: this.root, keyPath: this.secretKey },
+        ...{ host: this.host, log: this.operation().log },
+      }),
       drivers,
       plugins: this.#parts.pluginParts ?? this.plugins.parts,
       systemOperation: () => this.operation(),
