@@ -7,12 +7,15 @@ import type { Operation } from "../../src/core/operation.ts";
 
 /** Nobody sees the `subpath`: options and records are those of the checks. */
 export function withOwnSubpath(driver: VolumeDriver): VolumeDriver {
-  const { update } = driver;
+  const { update, trash } = driver;
+  const subpaths = new Map<VolumeName, string>();
   // What is made again under a used name is another volume.
   async function below(name: VolumeName, options: DriverOptions, operation: Operation) {
     const known = await driver.get(name, operation);
     const subpath = known.state === "found" ? known.record.options["subpath"] : undefined;
-    return { ...options, subpath: subpath ?? randomUUID() };
+    const chosen = subpath ?? subpaths.get(name) ?? randomUUID();
+    subpaths.set(name, chosen);
+    return { ...options, subpath: chosen };
   }
   return {
     ...driver,
@@ -28,6 +31,17 @@ export function withOwnSubpath(driver: VolumeDriver): VolumeDriver {
     },
     async *list(operation) {
       for await (const record of driver.list(operation)) yield shown(record);
+    },
+    async destroy(name, operation) {
+      await driver.destroy(name, operation);
+      subpaths.delete(name);
+    },
+    trash: trash && {
+      ...trash,
+      async retire(name, retirement, operation) {
+        await trash.retire(name, retirement, operation);
+        subpaths.delete(name);
+      },
     },
     update: update && {
       async update({ name, options }, operation) {

@@ -2,6 +2,7 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverOptions, VolumeDriver } from "../../src/core/driver.ts";
+import { parseHolderId } from "../../src/core/names.ts";
 import { SecretValue } from "../../src/core/secret-store.ts";
 import { rcloneDriver } from "../../src/drivers/rclone/driver.ts";
 import { linuxHost } from "../../src/host/linux.ts";
@@ -24,7 +25,7 @@ export interface RcloneStage extends AsyncDisposable {
   readonly options: DriverOptions;
 }
 
-/** Needs root, mount, fuse, rclone. The volumes that are left are destroyed at the end. */
+/** Needs root, mount, fuse, rclone. Volumes that only `c1` holds are destroyed at the end. */
 export async function openRcloneStage(password = WEBDAV_PASSWORD): Promise<RcloneStage> {
   const root = temporaryFolder("rclone");
   const server = await startWebdavServer();
@@ -44,6 +45,7 @@ export async function openRcloneStage(password = WEBDAV_PASSWORD): Promise<Rclon
     },
     async [Symbol.asyncDispose]() {
       for await (const { name } of driver.list(testOperation())) {
+        await driver.unmount(name, parseHolderId("c1"), testOperation());
         await driver.destroy(name, testOperation());
       }
       await server[Symbol.asyncDispose]();
