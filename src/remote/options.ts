@@ -105,7 +105,7 @@ export function readOptions<Options>(
   const rules = [...kind.rules, ...commonOptions];
   const known = rules.map(({ name }) => name);
   for (const [name, value] of Object.entries(options)) {
-    const rule = rules.find((each) => each.name === name);
+    const rule = rules.find((each) => each.name === name) ?? kind.openRule?.(name);
     refuseSecrets(name, value, rule !== undefined);
     if (rule === undefined) throw unknown(name, known);
     checkValue(rule, value);
