@@ -178,7 +178,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
 /** A bench over it, for the conformance checks. */
 export function boundParts(): BenchParts & { readonly server: BindServer } {
   const server = bindServer();
-  const { driver, placeOf } = ownPlaces(server.open(), "checks");
+  const { driver, placeOf } = ownPlaces(server.open(), "checks/");
   const folder = join(server.root, "data", "remote", "bound");
   return {
     server,
