@@ -7,6 +7,7 @@ const assistCommands: Partial<Record<AssistRequest["command"], () => Promise<Ass
   "measure-storage": async () =>
     (await import("../host/measure/measure-storage.ts")).measureStorage,
   "recognise-data": async () => (await import("../host/recognise-data.ts")).recogniseData,
+  "storage-step": async () => (await import("../host/storage-step.ts")).storageStep,
 };
 
 /**

@@ -88,6 +88,13 @@ export interface RemoteKind<Options> {
   ): Promise<void>;
   /** Missing: only the mount table and the storage itself can tell. Never waits for storage. */
   look?(mount: RemoteMount<Options>, operation: Operation): Promise<Look>;
+  /**
+   * Writes reach the server later than their writer is told, and `look` says what is left: the
+   * driver has the flush facet.
+   */
+  readonly isWriteBack?: true | undefined;
+  /** Has what is left written now; missing: that needs no word. Does not wait for it. */
+  hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
   /** Asks the server itself for a sign of life, beyond a connection; missing: none is known. */
   greet?(options: Options, operation: Operation): Promise<void>;
   /**
