@@ -17,6 +17,7 @@ import type {
 } from "../core/driver.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { ElsewhereCapable } from "../core/second-mount.ts";
 
 /** The calls of a driver that wait, by the names under which their deadlines are stated. */
 export type DriverCall = keyof typeof driverDeadlinesMs;
@@ -210,6 +211,14 @@ function surroundFlush(facet: FlushCapable, around: Around): Every<FlushCapable>
       around.call({ call: "flush", volume }, operation, (inner) =>
         facet.flush(volume, inner, told),
       ),
+  };
+}
+
+/** A second mount takes as long as the first. */
+function surroundElsewhere(facet: ElsewhereCapable, around: Around): Every<ElsewhereCapable> {
+  return {
+    mount: (volume, operation) =>
+      around.call({ call: "mount", volume }, operation, (inner) => facet.mount(volume, inner)),
   };
 }
 
