@@ -169,7 +169,14 @@ export const remoteSpeedGroup: Group = {
     const program = await workbench.tools.compileStatic("write-load");
     const rows: Row[] = [];
     for (const driver of drivers) {
-      rows.push(...(await measureDriver(workbench, stage, driver, { program, disk: ground.disk })));
+      const tools = { program, disk: ground.disk };
+      try {
+        rows.push(...(await measureDriver(workbench, stage, driver, tools)));
+      } catch (error) {
+        workbench.signal.throwIfAborted();
+        const failed = { outcome: "failed", reason: String(error) } as const;
+        rows.push(...Object.values(rowsOf(driver)).map((row) => rowFrom(row, failed)));
+      }
     }
     return { rows, tables: [] };
   },
