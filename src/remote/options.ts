@@ -88,7 +88,8 @@ function fits(segment: string): boolean {
 const secretNames = /pass(?:word|wd|phrase)?$|^pw$|credential|token|secret|(?:^|[-_])key$/i;
 
 /** Values that carry one: `password=…` in raw words, `//user:pass@host`. */
-const secretValues = /(?:^|[\s,;&?])(?:pass(?:word|wd)?|secret|token)\s*[=:]|\/\/[^/\s]*:[^/\s]*@/i;
+const secretValues =
+  /(?:^|[\s,;&?])[\w-]*(?:pass(?:word|wd|phrase)?|secret|token|(?:access|account)[_-]key)\s*[=:]|\/\/[^/\s]*:[^/\s]*@/i;
 const loginInHost = /^[^/\s:@]+:[^/\s@]+@/;
 
 /**
