@@ -24,6 +24,11 @@ export function warnings(parts: {
   if (moving.length > 0) {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
+  const unreadable = parts.engine.secrets.unreadable();
+  if (unreadable.length > 0) {
+    const why = "see why with `holdfast secret inspect`";
+    sentences.push(`Secrets cannot be read, ${why}: ${unreadable.join(", ")}.`);
+  }
   return [...sentences, ...pluginWarnings(parts.engine)];
 }
 
