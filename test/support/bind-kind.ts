@@ -116,7 +116,8 @@ function switchedHost(switches: Switches): Host {
       if (switches.stale.has(directory)) {
         throw new EngineError("storage.failed", "Stale file handle", { details: { isGone: true } });
       }
-      if (switches.isDead) return await untilAborted(operation);
+      // As while an earlier question is stuck: then nobody waits.
+      if (switches.isDead) throw new EngineError("driver.timed_out", "an earlier look is stuck");
       return await host.askStorage(directory, operation);
     },
   };
@@ -204,6 +205,17 @@ export function boundParts(): BenchParts & { readonly server: BindServer } {
           renameSync(`${folder}-hidden`, folder);
         },
       };
+    },
+    async silence() {
+      server.switches.isDead = true;
+      return {
+        async [Symbol.asyncDispose]() {
+          server.switches.isDead = false;
+        },
+      };
+    },
+    async kill(name) {
+      server.switches.stale.add(join(folder, name, "data"));
     },
     release: server.release,
   };
