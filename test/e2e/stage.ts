@@ -18,6 +18,8 @@ import { publishPlugins } from "./published-plugins.ts";
 /** What documents show, and where it lies below the stage. */
 const shownPaths: readonly (readonly [shown: string, below: string])[] = [
   ["/run/holdfast/holdfast.sock", "holdfast.sock"],
+  // Before the root, which its own path begins with.
+  ["/etc/holdfast/secret.key", "root.key"],
   ["/var/lib/holdfast", "root"],
   ["/var/lib/docker", "docker"],
   ["/var/backups", "backups"],
