@@ -51,15 +51,15 @@ export class HealingBench implements AsyncDisposable {
     mkdirSync(this.engines.root, { recursive: true });
     const where = { root: this.engines.root, isForEngines: true };
     await makeHoldsDirectory(where, this.engines.host, this.engines.operation());
-    await this.startEngine();
+    await this.engines.start();
+    await this.#listen();
     const dataRoot = join(this.#folder, "docker");
     const dockerd = await startDockerd({ dataRoot, pluginFolder: this.#plugins });
     this.#dockerd = dockerd;
     await loadTestImage((...parameters) => dockerd.docker(...parameters));
   }
 
-  async startEngine(): Promise<void> {
-    await this.engines.start();
+  async #listen(): Promise<void> {
     const { engine } = this.engines;
     this.#http = new HttpServer({
       handler: makePluginHandler({
@@ -84,8 +84,7 @@ export class HealingBench implements AsyncDisposable {
   async restartEngine(): Promise<void> {
     await this.#http?.close({ drainMs: 1_000 });
     await this.engines.restart();
-    const { engine } = this.engines;
-    await engine.holds.refresh(this.engines.operation());
+    await this.#listen();
   }
 
   /** The docker command line; throws unless it ends with 0. */

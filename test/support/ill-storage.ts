@@ -61,7 +61,6 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
     ill.mountCounts.set(name, count);
     const source = join(root, "ill", name, `server-${count}`);
     mkdirSync(source, { recursive: true });
-    mkdirSync(target(name), { recursive: true });
     await mounts.mount(source, target(name));
   };
   const refuseSilent = (name: VolumeName) => {
@@ -74,6 +73,7 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
     scope: "local",
     validate() {},
     async create({ name, options }) {
+      mkdirSync(target(name), { recursive: true });
       const createdAtMs = 1_700_000_000_000;
       const facts = { createdAtMs, origin: "adopted", identity: "" } as const;
       records.set(name, { name, options, ...facts, mountpoint: target(name) });
