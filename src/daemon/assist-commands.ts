@@ -3,7 +3,9 @@ import type { AssistRequest } from "../core/host.ts";
 import { type AssistWork, runAssist } from "../host/assist-frame.ts";
 
 /** A line for each: `"storage-step": async () => (await import("…")).storageStep,`. */
-const assistCommands: Partial<Record<AssistRequest["command"], () => Promise<AssistWork>>> = {};
+const assistCommands: Partial<Record<AssistRequest["command"], () => Promise<AssistWork>>> = {
+  "storage-step": async () => (await import("../host/storage-step.ts")).storageStep,
+};
 
 /**
  * Not for people: no help, no place in the table of commands. undefined: the word names none of
