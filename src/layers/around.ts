@@ -1,7 +1,6 @@
 // A driver with something around every call: the one place where the layers name every member.
 import type {
   driverDeadlinesMs,
-  ElsewhereCapable,
   Every,
   FenceCapable,
   FlushCapable,

@@ -27,7 +27,7 @@ const LOOK_AGAIN_MS = 10;
  */
 const END_MS_MAX = 5_000;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
-const SIGNALLED_MS_MAX = 3_000;
+const SIGNALLED_MS_MAX = 2_000;
 
 /** The log is in memory: beyond this many bytes it begins anew. */
 const LOG_BYTES_MAX = 1024 * 1024;
