@@ -7,7 +7,7 @@ import { createVolume, findStored, removeLeftovers, type Workshop } from "./crea
 import { remoteElsewhere } from "./elsewhere.ts";
 import { remoteFlush, remoteHealth } from "./health.ts";
 import type { RemoteKind } from "./kind.ts";
-import { entriesOf, isPlainDirectory, makeLayout } from "./layout.ts";
+import { entriesOf, isPlainDirectory, leftoversOf, makeLayout } from "./layout.ts";
 import { remoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
@@ -31,10 +31,12 @@ export function remoteDriver<Options>(
   const shop: Workshop<Options> = { layout, sessions, parts };
   const mounts = remoteMounts(shop);
   const trash = remoteTrash(shop, mounts);
+  // Now, so that none of this life is among them.
+  const leftovers = leftoversOf(layout);
   let cleaned: Promise<void> | undefined;
   /** Once, before the first volume is made or listed. */
   const clean = (operation: Operation): Promise<void> => {
-    cleaned ??= removeLeftovers(shop, operation);
+    cleaned ??= removeLeftovers(shop, leftovers, operation);
     return cleaned;
   };
 

@@ -73,7 +73,7 @@ function trashFacet<Options>(shop: Workshop<Options>, mounts: RemoteMounts): Tra
   const { layout } = shop;
   return {
     async retire(name, { id, description }, operation) {
-      if (!(await isRetirable(shop, mounts, name, operation))) return;
+      if (!(await isRetirable(shop, mounts, name, operation, { mayKeepUnsaved: true }))) return;
       const place = layout.volume(name);
       addDescription(place, description, operation);
       try {
@@ -130,22 +130,38 @@ async function isRetirable<Options>(
   mounts: RemoteMounts,
   name: VolumeName,
   operation: Operation,
+  how: FreeingOptions = {},
 ): Promise<boolean> {
   operation.signal.throwIfAborted();
   if (mounts.isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
-  return await isFree(shop, mounts, name, operation);
+  return await isFree(shop, mounts, name, operation, how);
+}
+
+interface FreeingOptions {
+  /** What is not on the server yet goes along, in what the kind keeps: a restore brings it back. */
+  readonly mayKeepUnsaved?: true | undefined;
 }
 
 async function isFree<Options>(
-  { layout, parts }: Workshop<Options>,
+  { layout, parts, sessions }: Workshop<Options>,
   mounts: RemoteMounts,
   name: VolumeName,
   operation: Operation,
+  { mayKeepUnsaved }: FreeingOptions = {},
 ): Promise<boolean> {
   const place = layout.volume(name);
   if (!isPlainDirectory(place.directory)) return false;
   const stored = readStored(place);
-  if (stored !== undefined) await mounts.letGo(name, stored, operation);
+  try {
+    if (stored !== undefined) await mounts.letGo(name, stored, operation);
+  } catch (thrown) {
+    const { code, message } = toEngineError(thrown);
+    if (code !== "remote.unsaved" || mayKeepUnsaved !== true || stored === undefined) throw thrown;
+    const fields = { volume: name, error: message };
+    operation.log.warn("a volume goes into the trash with what is not on its server yet", fields);
+    const at = { volume: name, place };
+    await sessions.end(at, stored.options, { isLost: true }, operation);
+  }
   refuseMounted(place, parts.host);
   return true;
 }

@@ -163,6 +163,9 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
       mounted.push(target);
     },
     async unmount({ target }, { isLost }, operation) {
+      if (!isLost && switches.unsaved !== undefined) {
+        throw new EngineError("remote.unsaved", "not everything is on the server yet");
+      }
       switches.stale.delete(target);
       if (isLost) await host.detach(target, operation);
       else await host.unmount(target, operation);
