@@ -27,8 +27,9 @@ import { VerifyPlaces } from "./verify-places.ts";
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
  * daemon would have, and removes it again; options of a bind mount are given a fresh directory on
  * their device. A running daemon and its volumes are not touched, nor is anything else on a bind
- * mount's device; other devices of `local` are written to as they are. On a server each volume of the
- * checks has a new directory of its own. What cannot be removed is named in the report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
+ * mount's device; other devices of `local` are written to as they are. On a server each volume of
+ * the checks has a new directory of its own. What cannot be removed is named in the report. Throws
+ * `driver.not_found`, `volume.option_invalid`, `storage.*`.
  */
 export async function verifyBuiltInDriver(
   request: VerifyRequest,

@@ -20,6 +20,8 @@ import {
   PURGING,
   plainDirectory,
   refuseMounted,
+  removePlace,
+  removeRun,
   syncDirectory,
 } from "./layout.ts";
 import type { RemoteMounts } from "./mounts.ts";
@@ -36,12 +38,11 @@ export interface RemoteTrash {
 
 export function remoteTrash<Options>(shop: Workshop<Options>, mounts: RemoteMounts): RemoteTrash {
   const { layout, parts } = shop;
-  const makeId = () => makeTrashId(parts.host.randomHex(8));
   return {
     async destroy(name, operation) {
       if (!(await isRetirable(shop, mounts, name, operation))) return;
       const place = layout.volume(name);
-      const id = makeId();
+      const id = makeTrashId(parts.host.randomHex(8));
       const retired = layout.retired(id);
       await moveDirectory(place.directory, retired.directory);
       try {
@@ -59,10 +60,13 @@ export function remoteTrash<Options>(shop: Workshop<Options>, mounts: RemoteMoun
       operation.signal.throwIfAborted();
       mounts.drop(name);
       if (!(await isFree(shop, mounts, name, operation))) return;
-      const id = makeId();
-      // Through a place that says what it is for: a crash leaves it whole, or to be removed.
-      await moveDirectory(layout.volume(name).directory, layout.purging(id).directory);
-      await purgeRetired(shop, id, operation, { isDataKept: true });
+      // Not through the trash, whose purge destroys data: what a crash leaves here goes at the next
+      // start, and nothing on the server with it.
+      const place = layout.fresh(parts.host.randomHex(8));
+      await moveDirectory(layout.volume(name).directory, place.directory);
+      await syncDirectory(layout.volumes);
+      removePlace(place, parts.host);
+      removeRun(layout.volume(name));
     },
 
     facet: trashFacet(shop, mounts),
