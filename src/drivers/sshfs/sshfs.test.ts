@@ -202,6 +202,20 @@ describe("what goes wrong later", () => {
     await unmountIt(bench, mount);
   });
 
+  whenPossible(needed, "an sshfs that is stopped is ended all the same", async () => {
+    await using bench = await openBench();
+    const mount = bench.mount();
+    for (const isLost of [false, true]) {
+      await mountIt(bench, mount);
+      process.kill(bench.process().pid, "SIGSTOP");
+      const waiting = isLost ? failure(ask(mount, 60_000)) : undefined;
+      if (isLost) await untilStuck(mount);
+      await unmountIt(bench, mount, isLost);
+      if (waiting !== undefined) expect((await waiting).details["isGone"]).toBe(true);
+      await untilNothingIsLeft(mount);
+    }
+  });
+
   whenPossible(needed, "the next life of the daemon goes on with it", async () => {
     await using bench = await openBench();
     const mount = bench.mount();
