@@ -10,6 +10,9 @@ async function main(words: readonly string[]): Promise<number> {
   if (first === "unpack-layer") {
     return (await import("./daemon/unpack-layer.ts")).runUnpackLayer(rest);
   }
+  if (first === "measure-peer") {
+    return (await import("./daemon/measure-peer.ts")).runMeasurePeer(rest);
+  }
   if (first === "assist" && rest[0] !== undefined) {
     const { runAssistCommand } = await import("./daemon/assist-commands.ts");
     const status = await runAssistCommand(rest[0]);

@@ -21,6 +21,7 @@
 // src/conformance/unchecked.ts says why for each that has none.
 import type { DriverName, HolderId, SnapshotName, TrashId, VolumeName } from "./names.ts";
 import type { Operation } from "./operation.ts";
+import type { ElsewhereCapable } from "./second-mount.ts";
 
 /** Docker's driver options, as given. A driver refuses what it does not know, by name. */
 export type DriverOptions = Readonly<Record<string, string>>;
@@ -128,6 +129,8 @@ export interface VolumeDriver {
   readonly update?: UpdateCapable | undefined;
   /** What is written reaches the storage later than its writer is told. */
   readonly flush?: FlushCapable | undefined;
+  /** The same storage can be looked at as another client would see it. */
+  readonly elsewhere?: ElsewhereCapable | undefined;
 }
 
 /**
@@ -162,7 +165,8 @@ export interface HealthCapable {
   /**
    * Looks at the storage: what is mounted, if anything is, and else whether the server answers. It
    * does so in a helper process; of those at most one per volume is stuck, and while it is the
-   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Throws only
+   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Unlike other
+   * calls it may come while another one for the volume is in flight. Throws only
    * `volume.not_found`.
    */
   check(name: VolumeName, operation: Operation): Promise<StorageHealth>;
@@ -186,7 +190,10 @@ export interface UpdateCapable {
 }
 
 export interface FlushCapable {
-  /** Resolves when what was written before is on the server. `told` hears what is left. */
+  /**
+   * Resolves when what was written before is on the server. `told` hears what is left. It takes
+   * long: other calls for the volume may come meanwhile.
+   */
   flush(name: VolumeName, operation: Operation, told?: (left: Unsaved) => void): Promise<void>;
 }
 

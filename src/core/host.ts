@@ -27,6 +27,8 @@ export interface MountInfo {
   readonly propagation: readonly string[];
   readonly fileSystem: string;
   readonly source: string;
+  /** Of the file system, whoever mounted it: `hard`, `vers=4.2`. Missing: not known. */
+  readonly superOptions?: readonly string[];
 }
 
 /** What is to be mounted, in the words of mount(8). */
@@ -319,6 +321,12 @@ export interface Host {
    * gone or cannot be looked at.
    */
   seesMount(pid: number, target: string, question: SightQuestion): boolean | undefined;
+  /**
+   * Whether any process in the mount namespace of `pid` has its working directory at `target` or
+   * beneath it, or an open file on a mount there that another one hides. Waits for no storage:
+   * /proc only. What is only mapped into memory is not seen. O(processes + their open files).
+   */
+  sitsBelow(pid: number, target: string): Promise<boolean>;
   /** Whether process `pid` lives and is in this mount namespace (`PeerMount.namespace`). */
   isInNamespace(pid: number, namespace: string): boolean;
   /**

@@ -4,6 +4,9 @@ import { type AssistWork, runAssist } from "../host/assist-frame.ts";
 
 /** A line for each: `"storage-step": async () => (await import("…")).storageStep,`. */
 const assistCommands: Partial<Record<AssistRequest["command"], () => Promise<AssistWork>>> = {
+  "measure-storage": async () =>
+    (await import("../host/measure/measure-storage.ts")).measureStorage,
+  "recognise-data": async () => (await import("../host/recognise-data.ts")).recogniseData,
   "storage-step": async () => (await import("../host/storage-step.ts")).storageStep,
 };
 

@@ -1,6 +1,7 @@
 // A driver with something around every call: the one place where the layers name every member.
 import type {
   driverDeadlinesMs,
+  ElsewhereCapable,
   Every,
   FenceCapable,
   FlushCapable,
@@ -84,6 +85,7 @@ export function surround(driver: VolumeDriver, around: Around): Every<VolumeDriv
     health: driver.health && surroundHealth(driver.health, around),
     update: driver.update && surroundUpdate(driver.update, around),
     flush: driver.flush && surroundFlush(driver.flush, around),
+    elsewhere: driver.elsewhere && surroundElsewhere(driver.elsewhere, around),
   };
 }
 
@@ -192,6 +194,13 @@ function surroundUpdate(facet: UpdateCapable, around: Around): Every<UpdateCapab
       around.call({ call: "update", volume: spec.name }, operation, (inner) =>
         facet.update(spec, inner),
       ),
+  };
+}
+
+function surroundElsewhere(facet: ElsewhereCapable, around: Around): Every<ElsewhereCapable> {
+  return {
+    mount: (volume, operation) =>
+      around.call({ call: "mount", volume }, operation, (inner) => facet.mount(volume, inner)),
   };
 }
 
