@@ -74,7 +74,7 @@ export const sshfsRules: readonly OptionRule[] = [
   {
     name: "umask",
     value: "MASK",
-    help: "Permission bits that no file seems to have, in octal",
+    help: "All files seem to have mode 0777 without these bits; without it their own on the server",
     rule: {
       words: "three or four octal digits",
       accepts: (value) => /^0?[0-7]{3}$/.test(value),
