@@ -6,9 +6,15 @@ import { join } from "node:path";
 import { eventually, runToEnd } from "../../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
+import {
+  type Bench,
+  host,
+  openBench,
+  processesOf,
+  untilNothingIsLeft,
+} from "../../../test/support/sshfs-kind.ts";
 import { EngineError } from "../../core/errors.ts";
 import type { RemoteMount } from "../../remote/kind.ts";
-import { type Bench, host, openBench, processesOf, untilNothingIsLeft } from "./bench.fixture.ts";
 import { sshfsKind } from "./driver.ts";
 import type { SshfsOptions } from "./options.ts";
 
