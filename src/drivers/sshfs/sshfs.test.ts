@@ -68,6 +68,10 @@ describe("a mount", () => {
     expect(processesOf(mount.runDirectory).length).toBe(2);
     const key = bench.userKey.split("\n")[1] ?? "";
     expect(processesOf(mount.runDirectory).join()).not.toContain(key);
+    // A later connection of it trusts nobody else.
+    expect(readFileSync(join(mount.runDirectory, "ssh_config"), "utf8")).toContain(
+      "StrictHostKeyChecking yes",
+    );
     expect(statSync(join(mount.runDirectory, "key")).mode & 0o777).toBe(0o600);
     await unmountIt(bench, mount);
     await untilNothingIsLeft(mount);
