@@ -1,5 +1,5 @@
 // The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
-// Only `hold-mount` and `unpack-layer` are for neither: the daemon runs itself so as a helper.
+// `hold-mount`, `unpack-layer` and `assist` are for neither: the daemon runs itself as a helper so.
 import { runCli } from "./cli/run.ts";
 import { processTerminal } from "./cli/terminal.ts";
 
@@ -9,6 +9,14 @@ async function main(words: readonly string[]): Promise<number> {
   if (first === "hold-mount") return (await import("./daemon/hold-mount.ts")).runHoldMount(rest);
   if (first === "unpack-layer") {
     return (await import("./daemon/unpack-layer.ts")).runUnpackLayer(rest);
+  }
+  if (first === "measure-peer") {
+    return (await import("./daemon/measure-peer.ts")).runMeasurePeer(rest);
+  }
+  if (first === "assist" && rest[0] !== undefined) {
+    const { runAssistCommand } = await import("./daemon/assist-commands.ts");
+    const status = await runAssistCommand(rest[0]);
+    if (status !== undefined) return status;
   }
   if (first === "help" && rest[0] === "daemon" && rest.length === 1) return main(["daemon", "-h"]);
   return runCli(words, processTerminal(), {

@@ -12,7 +12,9 @@ import { volumeDriverChecks } from "../src/conformance/volume-driver.ts";
 import { EngineError } from "../src/core/errors.ts";
 import { parseDriverName } from "../src/core/names.ts";
 import { sourceRoot } from "../tools/source-root.ts";
+import { boundParts } from "./support/bind-kind.ts";
 import { brokenVolumes } from "./support/broken-drivers.ts";
+import { brokenHealth } from "./support/broken-health.ts";
 import { brokenMounts } from "./support/broken-mounts.ts";
 import { brokenRebuilds } from "./support/broken-rebuilds.ts";
 import { brokenRenames } from "./support/broken-renames.ts";
@@ -20,14 +22,20 @@ import { brokenStorage } from "./support/broken-storage.ts";
 import { brokenTrash } from "./support/broken-trash.ts";
 import { commentSentences } from "./support/contract-sentences.ts";
 import { layeredParts, localParts, scratchParts } from "./support/driver-benches.ts";
+import { type Requirement, whenPossible } from "./support/needs.ts";
 import { facetParts } from "./support/scratch-facets.ts";
 
 /** A new driver gets a line here; it is done when the line is green. */
-const drivers: readonly (readonly [name: string, parts: () => BenchParts])[] = [
+const drivers: readonly (readonly [
+  name: string,
+  parts: () => BenchParts,
+  needed?: readonly Requirement[],
+])[] = [
   ["scratch", scratchParts],
   ["scratch with every facet", facetParts],
   ["scratch in its layers", layeredParts],
   ["local", localParts],
+  ["over a kind of remote storage", boundParts, ["root", "mount"]],
 ];
 
 const brokenDrivers = [
@@ -37,16 +45,17 @@ const brokenDrivers = [
   ...brokenTrash,
   ...brokenRenames,
   ...brokenStorage,
+  ...brokenHealth,
 ];
 
-for (const [name, parts] of drivers) {
+for (const [name, parts, needed = []] of drivers) {
   describe(`driver ${name}`, () => {
     const leftBehind: string[] = [];
     const openBench = () =>
       openDriverBench({ ...parts(), leftBehind: (what) => leftBehind.push(what) });
 
     for (const check of volumeDriverChecks) {
-      test(check.promise, async () => {
+      whenPossible(needed, check.promise, async () => {
         const outcome = await runCheck(check, openBench);
         if (outcome.outcome === "broken") throw outcome.error;
       });

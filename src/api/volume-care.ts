@@ -1,6 +1,7 @@
 // What somebody said of a volume, as the `Status` of `docker volume inspect` shows it.
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import { aliasesOf } from "../engine/aliases.ts";
+import type { Engine } from "../engine/engine.ts";
 
 /** Nothing at all of a volume that nobody has said anything of. */
 export interface CareObject {
@@ -10,10 +11,17 @@ export interface CareObject {
   readonly note?: string;
   /** Why it is protected. */
   readonly protected?: string;
+  /** What is wrong with where its data is. */
+  readonly warnings?: readonly string[];
 }
 
 /** `asked`: the name or alias that the volume was asked for by. O(aliases). */
-export function careObject(entry: VolumeEntry, asked: string, view: StateView): CareObject {
+export function careObject(
+  { unfitData }: Pick<Engine, "unfitData">,
+  { entry, asked }: { readonly entry: VolumeEntry; readonly asked: string },
+  view: StateView,
+): CareObject {
+  const warnings = unfitData.warningsOf(entry.name);
   const { name, note, protection } = entry;
   const aliases = aliasesOf(view, name);
   return {
@@ -21,5 +29,6 @@ export function careObject(entry: VolumeEntry, asked: string, view: StateView): 
     ...(aliases.length === 0 ? {} : { aliases }),
     ...(note === null ? {} : { note }),
     ...(protection === null ? {} : { protected: protection.reason }),
+    ...(warnings.length === 0 ? {} : { warnings }),
   };
 }

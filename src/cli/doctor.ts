@@ -1,6 +1,7 @@
-// `holdfast doctor`: the findings, each with its fix, and what they add up to.
+// `holdfast doctor`: of a volume, or of this host: the findings, each with its fix, and what they add up to.
 import type { Finding, Severity } from "../core/doctor.ts";
 import type { Invocation } from "./command.ts";
+import { examineVolume, refuseWithoutVolume } from "./doctor-volume.ts";
 import { CliFailure } from "./failure.ts";
 import { colours } from "./style.ts";
 import type { Terminal } from "./terminal.ts";
@@ -11,7 +12,9 @@ const exits = { problem: 1, unsupported: 6 };
 const severityColumns = 9;
 
 export async function examine(invocation: Invocation): Promise<number> {
-  const { options, client, terminal, parts } = invocation;
+  const { options, positional, client, terminal, parts } = invocation;
+  if (positional.length > 0) return await examineVolume(invocation);
+  refuseWithoutVolume(invocation);
   if (parts.doctor === undefined) {
     throw new CliFailure("this build of holdfast has no doctor", exits.unsupported);
   }

@@ -1,4 +1,6 @@
 // The commands that make a host Holdfast's own, as data.
+
+import { storageUses } from "../core/volume-report.ts";
 import type { Command, OptionSpec } from "./command.ts";
 import { jsonOption } from "./json-option.ts";
 
@@ -57,14 +59,29 @@ export const hostCommands: readonly Command[] = [
   },
   {
     words: ["doctor"],
-    summary: "Look at this host: what is missing, what is wrong, how to mend it",
-    usage: "[OPTIONS]",
-    argumentCount: { min: 0, max: 0 },
-    options: [jsonOption],
+    summary: "Look at this host, or measure what a volume's storage does and is fit for",
+    usage: "[OPTIONS] [VOLUME]",
+    argumentCount: { min: 0, max: 1 },
+    options: [
+      {
+        name: "for",
+        kind: "string",
+        summary: "Judge the volume for one use, and end with 1\nwhere it is not fit for it",
+        values: storageUses,
+        check: (use) =>
+          storageUses.some((each) => each === use)
+            ? undefined
+            : `--for takes one of ${storageUses.join(", ")}, not ${JSON.stringify(use)}.`,
+      },
+      { name: "quick", kind: "flag", summary: "Measure the volume with fewer repetitions" },
+      jsonOption,
+    ],
     examples: [
-      { line: "holdfast doctor", about: "Ends with 1 where there is a problem" },
+      { line: "holdfast doctor", about: "This host; ends with 1 where there is a problem" },
+      { line: "holdfast doctor wiki-data", about: "What the storage of a volume is fit for" },
+      { line: "holdfast doctor --for postgresql wiki-data", about: "In a script" },
       { line: "holdfast doctor --json", about: "For a program" },
     ],
-    completes: "nothing",
+    completes: "volumes",
   },
 ];

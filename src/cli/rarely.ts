@@ -8,6 +8,7 @@ import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
 import { showUsage } from "./df.ts";
 import { examine } from "./doctor.ts";
+import { listDrivers } from "./drivers.ts";
 import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
@@ -32,6 +33,7 @@ import { purgeTrash } from "./trash-purge.ts";
 import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
 import { verify, verifyPlugin } from "./verify.ts";
 import { showVersion } from "./version.ts";
+import { flushVolume } from "./volume-flush.ts";
 import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
@@ -64,11 +66,13 @@ export const rarely = {
   complete,
   examine,
   explainWithoutCommand,
+  flushVolume,
   followEvents,
   forgetEngine,
   inspectFully,
   hintAtTrash,
   inspectTrash,
+  listDrivers,
   listEngines,
   listTrash,
   parseInspectFormat,

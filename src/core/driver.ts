@@ -128,6 +128,8 @@ export interface VolumeDriver {
   readonly update?: UpdateCapable | undefined;
   /** What is written reaches the storage later than its writer is told. */
   readonly flush?: FlushCapable | undefined;
+  /** The same storage can be looked at as another client would see it. */
+  readonly elsewhere?: ElsewhereCapable | undefined;
 }
 
 /**
@@ -162,7 +164,8 @@ export interface HealthCapable {
   /**
    * Looks at the storage: what is mounted, if anything is, and else whether the server answers. It
    * does so in a helper process; of those at most one per volume is stuck, and while it is the
-   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Throws only
+   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Unlike other
+   * calls it may come while another one for the volume is in flight. Throws only
    * `volume.not_found`.
    */
   check(name: VolumeName, operation: Operation): Promise<StorageHealth>;
@@ -173,6 +176,22 @@ export interface HealthCapable {
    * what `mount` throws; then nothing is mounted there, or the stale mount still is.
    */
   heal(name: VolumeName, operation: Operation): Promise<void>;
+}
+
+/** A second mount, which ends when it is disposed of. */
+export interface SecondMount extends AsyncDisposable {
+  /** Absolute: the same directory as the volume's data, through a client of its own. */
+  readonly path: string;
+}
+
+export interface ElsewhereCapable {
+  /**
+   * Mounts what the volume's data is on once more, through caches and locks that have nothing to do
+   * with those of its own mount: for measuring what other hosts see. The volume is mounted already.
+   * Throws what `mount` throws; then nothing is left of it. A crash leaves at most a mount that the
+   * next call takes away.
+   */
+  mount(name: VolumeName, operation: Operation): Promise<SecondMount>;
 }
 
 export interface UpdateCapable {
@@ -186,7 +205,10 @@ export interface UpdateCapable {
 }
 
 export interface FlushCapable {
-  /** Resolves when what was written before is on the server. `told` hears what is left. */
+  /**
+   * Resolves when what was written before is on the server. `told` hears what is left. It takes
+   * long: other calls for the volume may come meanwhile.
+   */
   flush(name: VolumeName, operation: Operation, told?: (left: Unsaved) => void): Promise<void>;
 }
 

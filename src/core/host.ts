@@ -27,6 +27,8 @@ export interface MountInfo {
   readonly propagation: readonly string[];
   readonly fileSystem: string;
   readonly source: string;
+  /** Of the file system, whoever mounted it: `hard`, `vers=4.2`. Missing: not known. */
+  readonly superOptions?: readonly string[];
 }
 
 /** What is to be mounted, in the words of mount(8). */
@@ -230,13 +232,16 @@ export interface Host {
   unmount(target: string, operation: Operation): Promise<void>;
   /**
    * Takes away everything that is mounted at `target`, whoever still uses it (MNT_DETACH): for
-   * storage that will never answer again. Who has it open keeps what is left of it. Waits for
-   * nothing. Succeeds when nothing is mounted. Throws `volume.unmount_failed`.
+   * storage that will never answer again. Who has it open keeps what is left of it. Resolves when
+   * the mount table does not show it any more. A program does it: the kernel has whoever takes the
+   * last mount away wait for what was not written yet, and nobody waits for that program. Succeeds
+   * when nothing is mounted. Throws `volume.unmount_failed`.
    */
-  detach(target: string): void;
+  detach(target: string, operation: Operation): Promise<void>;
   /**
    * Has the kernel fail all that waits for the FUSE file system of this device (`0:53`), now and
-   * from now on (fusectl). False: there is no such connection.
+   * from now on (fusectl, which need not be mounted). Never waits. False: there is no such
+   * connection. Throws `host.denied`, `storage.failed`.
    */
   abortFuse(device: string): boolean;
   /**
@@ -248,23 +253,27 @@ export interface Host {
    */
   askStorage(directory: string, operation: Operation): Promise<number>;
   /**
-   * Runs one of our own helper commands on storage that may not answer, at most one at a time for
-   * each `directory`, which it may not leave. `input` is JSON on its standard input; resolves with
-   * the JSON that it printed. Throws what the helper threw, by code, and `driver.timed_out`.
+   * Runs one of our own helper commands on storage that may not answer, at most one of a kind at a
+   * time for each `directory`, which it may not leave. `input` is JSON on its standard input;
+   * resolves with the JSON that it printed last. Throws what the helper threw, by code and with its
+   * details, and `driver.timed_out` while an abandoned one has not ended. It ends with the daemon.
    */
   assist(request: AssistRequest, operation: Operation): Promise<unknown>;
   /**
-   * Starts a program that outlives the daemon: in a session of its own, its output in a file. It is
-   * not waited for. Throws `host.program_missing`, `storage.*`.
+   * Starts a program that outlives the daemon: in a session of its own, in `/`, its output in a
+   * file. It is not waited for. One that ends at once has a `start` that is nobody's. Throws
+   * `host.program_missing`, `storage.*`.
    */
   startKept(request: KeptRequest): KeptProcess;
   /**
-   * Signals a process, if it is still that one. False: it is gone. Never throws.
+   * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
+   * process alone. False: it is gone. Never throws.
    */
   signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): boolean;
   /**
    * Keeps a mount point from being written to while nothing is mounted on it (the immutable flag,
-   * where the file system has one; else mode 0). Throws `storage.*`.
+   * where the file system has one; else mode 0), or ends that: the mode is 0700 then. Touches
+   * nothing that is mounted there: that is refused. Throws `storage.*`, `host.denied`.
    */
   seal(directory: string, isSealed: boolean): void;
 
@@ -312,6 +321,12 @@ export interface Host {
    * gone or cannot be looked at.
    */
   seesMount(pid: number, target: string, question: SightQuestion): boolean | undefined;
+  /**
+   * Whether any process in the mount namespace of `pid` has its working directory at `target` or
+   * beneath it, or an open file on a mount there that another one hides. Waits for no storage:
+   * /proc only. What is only mapped into memory is not seen. O(processes + their open files).
+   */
+  sitsBelow(pid: number, target: string): Promise<boolean>;
   /** Whether process `pid` lives and is in this mount namespace (`PeerMount.namespace`). */
   isInNamespace(pid: number, namespace: string): boolean;
   /**

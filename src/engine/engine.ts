@@ -8,10 +8,13 @@ import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { StorageJudge } from "../core/volume-report.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
+import { Health, type HealthClock } from "./health.ts";
+import { StorageCare } from "./health-care.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
@@ -33,9 +36,11 @@ import { Purger } from "./trash/purger.ts";
 import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
+import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
+import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -52,6 +57,17 @@ export interface EngineParts {
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
   readonly trash: TrashingParts;
+  /** A test's own clock for the health of storage. */
+  readonly healthClock?: HealthClock | undefined;
+  /** Missing: nothing is known of any storage. */
+  readonly examining?: ExaminingParts | undefined;
+}
+
+/** What looks at storage are judged by, and their times where they are a test's own. */
+export interface ExaminingParts
+  extends Pick<VolumeDoctorParts, "silenceMsMax">,
+    Pick<UnfitDataParts, "afterCreateMs"> {
+  readonly judge: StorageJudge;
 }
 
 /** What the trash is told, and its timers where they are a test's own. */
@@ -97,7 +113,11 @@ export interface Engine {
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
   readonly secrets: Secrets;
+  readonly doctor: VolumeDoctor;
+  readonly unfitData: UnfitData;
   readonly recovery: RecoveryReport;
+  readonly health: Health;
+  readonly care: StorageCare;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
 }
@@ -126,20 +146,23 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard } = watchHolds(watching);
+  const { lists, judge, settler, guard, care } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
     ...{ guard, trashDefaults, makeRoom: (operation) => trash.makeRoom(operation) },
+    follow: (entry, operation) => care.follow(entry, operation),
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
   });
+  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
+  const health = makeHealth(later, care);
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
-  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory, care });
   const upkeep = new Upkeep({
-    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames },
+    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });
   const adoptions = new Adoptions({
     ...{ state, host, volumes, events, guard, unfinished, purger, trashDefaults },
@@ -149,29 +172,23 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
-  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
   const pruning = makePruning(later);
   const managing = makePlugins(later);
-  managing.pluginVolumes.start();
-  adoptions.start();
-  trash.start();
+  const examining = makeDoctor(later);
+  for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
-    ...{ volumes, upkeep, history },
+    ...{ volumes, upkeep, history, adoptions, holds, lists },
     fateOf: (entry) =>
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
-    adoptions,
-    holds,
-    lists,
     lastUse: new LastUse({ state, nowMs }),
-    ...pruning,
-    ...{ trash, purger },
-    events,
+    ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
-    ...{ state, drivers, recovery, ...managing },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
-      await managing.pluginVolumes.stop();
+      await health.stop();
+      await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
@@ -186,6 +203,15 @@ interface LaterParts extends Omit<EngineParts, "drivers"> {
   readonly guard: UseGuard;
 }
 
+/** What looks at storage that may fall silent. */
+function makeHealth(parts: LaterParts, care: StorageCare): Health {
+  const { state, host, drivers, events, volumes, systemOperation, healthClock } = parts;
+  return new Health({
+    ...{ state, host, drivers, events, care, held: volumes.held },
+    ...{ operation: systemOperation, clock: healthClock },
+  });
+}
+
 /** What is asked of plugins, and what callers do with them. */
 function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes"> {
   const { state, leases, host, drivers, volumes, events, guard, systemOperation } = parts;
@@ -196,6 +222,18 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
   });
   const managing = new Plugins({ managed, plugins, drivers, state, leases, events, guard });
   return { pluginVolumes, plugins: managing };
+}
+
+const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
+
+/** What looks at the storage of volumes, and at what is on it. */
+function makeDoctor(parts: LaterParts): Pick<Engine, "doctor" | "unfitData"> {
+  const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
+  const examining = parts.examining ?? { judge: nothingKnown };
+  const common = { state, host, drivers, volumes, events, operation, ...examining };
+  const doctor = new VolumeDoctor(common);
+  void doctor.endLeftovers();
+  return { doctor, unfitData: new UnfitData({ ...common, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
@@ -263,5 +301,6 @@ function watchHolds(
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
+  const care = new StorageCare({ host, drivers, lists, settler, volumes });
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
 }

@@ -13,8 +13,10 @@ const NANOSECONDS_PER_MS = 1_000_000;
 const CLOCK_STEP_MS = 1_000;
 
 /**
- * The first five are Docker's. "violation": a container has broken a volume's sharing mode. Of the
- * trash: "restore", "purge" (it is destroyed) and "evict" (space is wanted; its purge follows).
+ * The first five are Docker's. "violation": a container has broken a volume's sharing mode.
+ * "warning": a volume's data is on storage that cannot carry it. Of the trash: "restore", "purge"
+ * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
+ * (it is not as it should be) and "recovered".
  */
 export type VolumeAction =
   | "create"
@@ -29,7 +31,10 @@ export type VolumeAction =
   | "rename"
   | "update"
   | "protect"
-  | "unprotect";
+  | "unprotect"
+  | "degraded"
+  | "recovered"
+  | "warning";
 
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";

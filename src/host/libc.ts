@@ -182,6 +182,7 @@ const O_PATH_DIRECTORY_CLOEXEC = 0o10000000n | 0o200000n | 0o2000000n;
 const O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC = 0o10000000n | 0o200000n | 0o400000n | 0o2000000n;
 const RESOLVE_NO_XDEV = 1n;
 const RESOLVE_NO_MAGICLINKS = 2n;
+const RESOLVE_NO_SYMLINKS = 4n;
 const RESOLVE_BENEATH = 8n;
 const RESOLVE_IN_ROOT = 16n;
 const AT_SYMLINK_NOFOLLOW_NO_AUTOMOUNT_DONT_SYNC = 0x100 | 0x800 | 0x4000;
@@ -239,9 +240,15 @@ export function openPlaceBeneath(root: number, path: string): number {
   return openat2(root, path, [O_PATH_DIRECTORY_CLOEXEC, resolve]);
 }
 
+/** As `openPlaceBeneath`, without following any link: one on the way, or at its end, is ELOOP. */
+export function openPlaceWithoutLinks(root: number, path: string | Uint8Array): number {
+  const resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV;
+  return openat2(root, path, [O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC, resolve]);
+}
+
 function openat2(
   from: number,
-  name: string,
+  name: string | Uint8Array,
   [flags, resolve]: readonly [flags: bigint, resolve: bigint],
 ): number {
   const how = new BigUint64Array([flags, 0n, resolve]);
@@ -311,13 +318,24 @@ function notImplemented(syscall: string): SystemError {
   return Object.assign(new Error(`ENOSYS: ${syscall}`), { code: "ENOSYS", syscall });
 }
 
+const O_DIRECTORY_NOFOLLOW_CLOEXEC = 0o200000n | 0o400000n | 0o2000000n;
+
+/**
+ * The directory `name` inside of an open one, for reading. What is mounted on it is EXDEV, and has
+ * not been asked anything.
+ */
+export function openUnmounted(parent: number, name: string): number {
+  return openat2(parent, name, [O_DIRECTORY_NOFOLLOW_CLOEXEC, RESOLVE_NO_XDEV]);
+}
+
 /** Closes a descriptor that no part of node: knows. */
 export function closeDescriptor(descriptor: number): void {
   libc().close(descriptor);
 }
 
 /** As C takes it. A NUL inside would end it early, and another place would be meant. */
-function pathBytes(path: string): Uint8Array {
+function pathBytes(path: string | Uint8Array): Uint8Array {
+  if (typeof path !== "string") return Buffer.concat([path, emptyPath]);
   if (path.includes("\0")) {
     throw Object.assign(new Error("EINVAL: a NUL in a path"), { code: "EINVAL", syscall: "path" });
   }

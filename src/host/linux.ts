@@ -1,22 +1,30 @@
 // The machine as it is: core/host.ts on Linux.
 import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
+import { makeAssist } from "./assist.ts";
 import { ownDirectory } from "./directory-owner.ts";
+import { abortFuse } from "./fuse-control.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
+import { keptProcesses } from "./kept-processes.ts";
 import { makeLayers } from "./layers.ts";
 import { isMountPoint } from "./mount-facts.ts";
+import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow } from "./mounts-below.ts";
+import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
 import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
+import { sealDirectory } from "./sealed-directory.ts";
+import { makeStorageQuestions } from "./storage-questions.ts";
 
 /** What a test may bring instead of the machine's own. */
 export interface LinuxHostParts {
   readonly start?: StartProgram;
   readonly table?: () => readonly MountInfo[];
+  readonly executable?: typeof ownExecutable;
 }
 
 /** See core/host.ts for what each member promises. */
@@ -34,12 +42,18 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     ...makeMounts({ start, table }),
     ...makeHoldMounts({ start, table }),
     ...makeLayers(start),
+    ...makeStorageQuestions({ start, table }),
+    ...makeAssist({ start, executable: parts.executable }),
+    ...keptProcesses,
+    abortFuse,
+    seal: sealDirectory,
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
     seesMount,
     isInNamespace,
+    sitsBelow,
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),

@@ -54,7 +54,7 @@ function parseLine(line: string): MountInfo | undefined {
   const [mountId, parentId, device, root, target, options, ...propagation] = line
     .slice(0, separator)
     .split(" ");
-  const [fileSystem, source] = line.slice(separator + 3).split(" ");
+  const [fileSystem, source, superOptions] = line.slice(separator + 3).split(" ");
   if (!mountId || !parentId || !device || !root || !target || !options || !fileSystem) {
     return undefined;
   }
@@ -69,6 +69,7 @@ function parseLine(line: string): MountInfo | undefined {
     fileSystem: unescapeOctal(fileSystem),
     // An empty source is printed as nothing by some file systems, as "none" by others.
     source: unescapeOctal(source ?? ""),
+    superOptions: (superOptions ?? "").split(",").map(unescapeOctal),
   };
 }
 

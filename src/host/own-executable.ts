@@ -6,6 +6,12 @@ export const HOLD_MOUNT_COMMAND = "hold-mount";
 /** One layer in a process whose root directory is the layer's. */
 export const UNPACK_LAYER_COMMAND = "unpack-layer";
 
+/** The second process of `measure-storage`. */
+export const MEASURE_PEER_COMMAND = "measure-peer";
+
+/** One piece of work on storage that may not answer: the word behind it says which. */
+export const ASSIST_COMMAND = "assist";
+
 /** How to start it. From sources it is the runtime, and needs to be told where they are. */
 export function ownExecutable(
   command: string,

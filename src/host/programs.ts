@@ -6,8 +6,8 @@ import { type Pace, PROGRAM_OUTPUT_BYTES_MAX, type ProgramResult } from "../core
 /** Where programs are looked for, whatever the daemon's own PATH says. */
 const PROGRAM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** Messages in English, and nothing of the daemon's own environment. */
-const programEnvironment = { LC_ALL: "C", PATH: PROGRAM_PATH };
+/** Of all programs: messages in English, and nothing of the daemon's own environment. */
+export const programEnvironment = { LC_ALL: "C", PATH: PROGRAM_PATH };
 
 /** A daemon that a program left behind may keep its output open: we wait no longer than this. */
 const OUTPUT_AFTER_EXIT_MS = 250;
@@ -29,6 +29,10 @@ const debianPackages: Readonly<Record<string, string>> = {
   groupdel: "passwd",
   "mount.nfs": "nfs-common",
   "mount.cifs": "cifs-utils",
+  stat: "coreutils",
+  sshfs: "sshfs",
+  ssh: "openssh-client",
+  rclone: "rclone",
 };
 
 /** A program that has been started. */
@@ -42,7 +46,19 @@ export interface RunningProgram {
   rest(isResting: boolean): void;
 }
 
-export type StartProgram = (program: string, args: readonly string[]) => RunningProgram;
+/** What a program reads and who listens to it, where that is not nothing and its caller. */
+export interface ProgramStreams {
+  /** All of its standard input. */
+  readonly input?: Uint8Array | undefined;
+  /** Gets what it prints as it comes; then `ProgramResult.stdout` is "". */
+  readonly heard?: ((chunk: Uint8Array) => void) | undefined;
+}
+
+export type StartProgram = (
+  program: string,
+  args: readonly string[],
+  streams?: ProgramStreams,
+) => RunningProgram;
 
 /** `host.program_missing` with the package that brings the program. `words` may say more. */
 export function programMissing(program: string, words = ""): EngineError {
@@ -63,16 +79,16 @@ export function findProgram(program: string): string | undefined {
 }
 
 /**
- * Starts a program in a session of its own, in `/`, without standard input. Descriptors of the
- * daemon are not handed on. Throws `host.program_missing`.
+ * Starts a program in a session of its own, in `/`; its standard input is empty unless it is given.
+ * Descriptors of the daemon are not handed on. Throws `host.program_missing`.
  */
-export const startProgram: StartProgram = (program, args) => {
+export const startProgram: StartProgram = (program, args, { input, heard } = {}) => {
   const path = findProgram(program);
   if (path === undefined) throw programMissing(program);
   const child = Bun.spawn([path, ...args], {
     cwd: "/",
     env: programEnvironment,
-    stdin: "ignore",
+    stdin: input ?? "ignore",
     stdout: "pipe",
     stderr: "pipe",
     // A process group of its own, so that what the program starts is ended with it.
@@ -80,7 +96,7 @@ export const startProgram: StartProgram = (program, args) => {
   });
   return {
     pid: child.pid,
-    result: collect(child),
+    result: collect(child, heard),
     rest: (isResting) => signalGroup(child, isResting ? "SIGSTOP" : "SIGCONT"),
     kill() {
       if (hasEnded(child)) return;
@@ -184,10 +200,10 @@ function abortError(signal: AbortSignal, program: string): EngineError {
     : new EngineError("operation.cancelled", `${program} was cancelled`, { cause: reason });
 }
 
-type Child = Bun.Subprocess<"ignore", "pipe", "pipe">;
+type Child = Bun.Subprocess<"ignore" | Uint8Array, "pipe", "pipe">;
 
-async function collect(child: Child): Promise<ProgramResult> {
-  const stdout = new BoundedText(child.stdout);
+async function collect(child: Child, heard: ProgramStreams["heard"]): Promise<ProgramResult> {
+  const stdout = new BoundedText(child.stdout, heard);
   const stderr = new BoundedText(child.stderr);
   const exitCode = await child.exited;
   await Promise.race([
@@ -209,11 +225,13 @@ interface Reader {
 class BoundedText {
   readonly ended: Promise<void>;
   readonly #reader: Reader;
+  readonly #heard: ProgramStreams["heard"];
   readonly #kept: Uint8Array[] = [];
   #bytes = 0;
 
-  constructor(stream: Child["stdout"]) {
+  constructor(stream: Child["stdout"], heard?: ProgramStreams["heard"]) {
     this.#reader = stream.getReader();
+    this.#heard = heard;
     this.ended = this.#read();
   }
 
@@ -229,6 +247,10 @@ class BoundedText {
     for (;;) {
       const { done, value } = await this.#reader.read();
       if (done || value === undefined) return;
+      if (this.#heard !== undefined) {
+        this.#heard(value);
+        continue;
+      }
       const room = PROGRAM_OUTPUT_BYTES_MAX - this.#bytes;
       if (room <= 0) continue;
       const part = value.subarray(0, room);

@@ -13,8 +13,7 @@ export interface StuckFolder extends AsyncDisposable {
 /** <linux/fuse.h>: fuse_in_header is 40 bytes, fuse_init_out 64 behind a header of 16. */
 const REQUEST_BYTES_MAX = 256 * 1024;
 const OPCODE_INIT = 26;
-const OPCODE_LOOKUP = 1;
-const OPCODE_GETATTR = 3;
+const OPCODES_STUCK = new Set([1, 3, 17]); // lookup, getattr, statfs
 
 export async function makeStuckFolder(): Promise<StuckFolder> {
   const path = mkdtempSync("/dev/shm/holdfast-stuck-");
@@ -33,7 +32,7 @@ export async function makeStuckFolder(): Promise<StuckFolder> {
       if (error !== null || descriptor === undefined) return;
       const opcode = buffer.readUInt32LE(4);
       if (opcode === OPCODE_INIT) writeSync(descriptor, initReply(buffer.readBigUInt64LE(8)));
-      if (opcode === OPCODE_LOOKUP || opcode === OPCODE_GETATTR) asked.resolve();
+      if (OPCODES_STUCK.has(opcode)) asked.resolve();
       else readNext();
     });
   };

@@ -4,7 +4,12 @@
 // target stays closed until it has ended and what it left behind is undone.
 import { EngineError } from "../core/errors.ts";
 import type { ProgramResult } from "../core/host.ts";
-import { type StartProgram, throwIfAborted, untilAborted } from "./programs.ts";
+import {
+  type ProgramStreams,
+  type StartProgram,
+  throwIfAborted,
+  untilAborted,
+} from "./programs.ts";
 
 /** A program that was killed mostly needs a moment to end: that is not yet "stuck". */
 const LAST_PROGRAM_GRACE_MS = 1_000;
@@ -16,12 +21,14 @@ interface TargetProgram {
   readonly ended: Promise<void>;
 }
 
-/** What is to be done when a program ends that nobody waits for any more. */
-export interface Aftermath {
-  afterAbandoned(): Promise<void>;
+/** What else there is to a program. */
+export interface TargetRun {
+  /** What is to be done when it ends and nobody waits for it any more. */
+  afterAbandoned?(): Promise<void>;
+  readonly streams?: ProgramStreams | undefined;
+  /** What messages call it; missing: the program's name. */
+  readonly label?: string | undefined;
 }
-
-const noAftermath: Aftermath = { afterAbandoned: async () => undefined };
 
 export class TargetPrograms {
   readonly #start: StartProgram;
@@ -56,7 +63,7 @@ export class TargetPrograms {
     target: string,
     [program, ...args]: readonly [program: string, ...args: string[]],
     signal: AbortSignal,
-    { afterAbandoned }: Aftermath = noAftermath,
+    { afterAbandoned, streams, label = program }: TargetRun = {},
   ): Promise<ProgramResult> {
     const last = this.#running.get(target);
     if (last !== undefined) {
@@ -66,16 +73,16 @@ export class TargetPrograms {
         { details: { target, pid: last.pid } },
       );
     }
-    const running = this.#start(program, args);
+    const running = this.#start(program, args, streams);
     let isAbandoned = false;
     const ended = running.result
-      .then(() => (isAbandoned ? afterAbandoned() : undefined))
+      .then(() => (isAbandoned ? afterAbandoned?.() : undefined))
       // Whoever waits for `running.result` gets its error; here only the end counts.
       .catch(() => undefined)
       .finally(() => this.#running.delete(target));
-    this.#running.set(target, { program, pid: running.pid, ended });
+    this.#running.set(target, { program: label, pid: running.pid, ended });
     try {
-      return await untilAborted(running, signal, program);
+      return await untilAborted(running, signal, label);
     } catch (thrown) {
       isAbandoned = true;
       throw thrown;

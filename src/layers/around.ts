@@ -1,13 +1,17 @@
 // A driver with something around every call: the one place where the layers name every member.
 import type {
   driverDeadlinesMs,
+  ElsewhereCapable,
   Every,
   FenceCapable,
+  FlushCapable,
+  HealthCapable,
   QuotaCapable,
   RebuildCapable,
   RenameCapable,
   SnapshotCapable,
   TrashCapable,
+  UpdateCapable,
   UsageCapable,
   VolumeDriver,
 } from "../core/driver.ts";
@@ -24,8 +28,8 @@ export interface CallSite {
 }
 
 /**
- * What a layer does around the calls. `validate` and `describe` of `RebuildCapable` are pure and
- * never surrounded.
+ * What a layer does around the calls. `validate`, `describe` of `RebuildCapable` and `server` of
+ * `HealthCapable` are pure and never surrounded.
  */
 export interface Around {
   /** Around a call that waits. `work` may be given another operation. */
@@ -78,6 +82,10 @@ export function surround(driver: VolumeDriver, around: Around): Every<VolumeDriv
     quota: driver.quota && surroundQuota(driver.quota, around),
     snapshots: driver.snapshots && surroundSnapshots(driver.snapshots, around),
     fence: driver.fence && surroundFence(driver.fence, around),
+    health: driver.health && surroundHealth(driver.health, around),
+    update: driver.update && surroundUpdate(driver.update, around),
+    flush: driver.flush && surroundFlush(driver.flush, around),
+    elsewhere: driver.elsewhere && surroundElsewhere(driver.elsewhere, around),
   };
 }
 
@@ -166,6 +174,41 @@ function surroundFence(facet: FenceCapable, around: Around): Every<FenceCapable>
     raise: (volume, fence, operation) =>
       around.call({ call: "raise", volume }, operation, (inner) =>
         facet.raise(volume, fence, inner),
+      ),
+  };
+}
+
+function surroundHealth(facet: HealthCapable, around: Around): Every<HealthCapable> {
+  return {
+    server: facet.server,
+    check: (volume, operation) =>
+      around.call({ call: "check", volume }, operation, (inner) => facet.check(volume, inner)),
+    heal: (volume, operation) =>
+      around.call({ call: "heal", volume }, operation, (inner) => facet.heal(volume, inner)),
+  };
+}
+
+function surroundUpdate(facet: UpdateCapable, around: Around): Every<UpdateCapable> {
+  return {
+    update: (spec, operation) =>
+      around.call({ call: "update", volume: spec.name }, operation, (inner) =>
+        facet.update(spec, inner),
+      ),
+  };
+}
+
+function surroundElsewhere(facet: ElsewhereCapable, around: Around): Every<ElsewhereCapable> {
+  return {
+    mount: (volume, operation) =>
+      around.call({ call: "mount", volume }, operation, (inner) => facet.mount(volume, inner)),
+  };
+}
+
+function surroundFlush(facet: FlushCapable, around: Around): Every<FlushCapable> {
+  return {
+    flush: (volume, operation, told) =>
+      around.call({ call: "flush", volume }, operation, (inner) =>
+        facet.flush(volume, inner, told),
       ),
   };
 }

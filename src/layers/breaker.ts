@@ -26,14 +26,26 @@ const silentCodes: ReadonlySet<ErrorCode> = new Set([
   "storage.failed",
 ]);
 
-/** What removal is made of. Its deadlines bound it, so a rest would only stand in the way. */
+/**
+ * Calls that say nothing about whether the storage is to be tried, and are never refused: looks at
+ * it, which succeed when it is dead, too; what heals it; and the destruction of one removed volume
+ * that says nothing about those that are in use.
+ */
+const passersBy: ReadonlySet<DriverCall> = new Set([
+  ...(["purge", "refuseShown", "check", "heal", "flush"] as const),
+]);
+
+/**
+ * What removal is made of, and new options for what does not answer by the old ones. Their
+ * deadlines bound them, so a rest would only stand in the way.
+ */
 const waysOut: ReadonlySet<DriverCall> = new Set([
   "get",
   "unmount",
   "retire",
   "forget",
   "destroy",
-  "purge",
+  "update",
 ]);
 
 export interface BreakerParts {
@@ -148,9 +160,7 @@ class Breaker implements Around {
   /** Throws while what the call depends on rests; undefined for a call that passes by. */
   #enter({ call, volume }: CallSite): Entry | undefined {
     const isPerDriver = this.#parts.per === "driver";
-    // One removed volume that cannot be purged says nothing about those that are in use.
-    const isPurge = call === "purge" || call === "refuseShown";
-    if (isPurge || (volume === undefined && !isPerDriver)) return undefined;
+    if (passersBy.has(call) || (volume === undefined && !isPerDriver)) return undefined;
     const key = isPerDriver ? "" : (volume ?? "");
     // Both may succeed while the server is dead: the driver knows the volume, nothing is mounted.
     const isProof = call !== "get" && call !== "unmount";

@@ -27,8 +27,8 @@ export interface Fault {
 }
 
 /**
- * The driver, failing pseudo-randomly. `validate` and `describe` of `RebuildCapable` touch no
- * storage and never do.
+ * The driver, failing pseudo-randomly. `validate`, `describe` of `RebuildCapable` and `server` of
+ * `HealthCapable` touch no storage and never do.
  */
 export function faulty(driver: VolumeDriver, parts: FaultyParts): Every<VolumeDriver> {
   return surround(driver, faults(parts));

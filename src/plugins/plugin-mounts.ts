@@ -26,15 +26,6 @@ const NOTE = ".json";
 /** More mounts than that are not stacked at one place. */
 const STACKED_MAX = 16;
 
-/** What stat(1) says of a file system whose server is gone for good. */
-const deadWords = [
-  "Transport endpoint is not connected",
-  "Software caused connection abort",
-  "Stale file handle",
-  "No such device",
-  "Input/output error",
-];
-
 export interface PluginMountsParts {
   /** Absolute; made when it is first needed. */
   readonly directory: string;
@@ -148,10 +139,13 @@ export class PluginMounts {
     const timer = setTimeout(() => controller.abort(late), LOOK_MS_MAX);
     operation.signal.addEventListener("abort", abort, { once: true });
     try {
-      const args = ["--file-system", "--format=%T", "--", place];
-      const looking = { ...operation, signal: controller.signal };
-      const { exitCode, stderr } = await this.#parts.host.run("stat", args, looking);
-      return exitCode === 0 || !deadWords.some((words) => stderr.includes(words));
+      await this.#parts.host.askStorage(place, { ...operation, signal: controller.signal });
+      return true;
+    } catch (thrown) {
+      if (!(thrown instanceof EngineError && thrown.code === "storage.failed")) throw thrown;
+      const { isGone, words } = thrown.details;
+      // Of a plugin's mount nobody can tell whether it says so for the moment only.
+      return isGone !== true && words !== "Input/output error";
     } finally {
       clearTimeout(timer);
       operation.signal.removeEventListener("abort", abort);
@@ -203,18 +197,7 @@ export class PluginMounts {
   /** Ends what is dead, whoever still has files of it open: nobody can do anything with them. */
   async unbindDead(place: string, operation: Operation): Promise<void> {
     const { host } = this.#parts;
-    for (let count = 0; count < STACKED_MAX && host.isMountPoint(place); count++) {
-      const { exitCode, stderr } = await host.run(
-        "umount",
-        ["--lazy", "--no-canonicalize", "--", place],
-        operation,
-      );
-      if (exitCode === 0) continue;
-      const words = stderr.trim();
-      throw new EngineError("volume.unmount_failed", `unmount ${place}: ${words}`, {
-        details: { target: place, words },
-      });
-    }
+    await host.detach(place, operation);
   }
 }
 

@@ -60,6 +60,8 @@ export interface RemoteKind<Options> {
   readonly name: string;
   /** Its own options; those of all kinds (`commonOptions`) are not among them. */
   readonly rules: readonly OptionRule[];
+  /** The rule of an option beyond those, for tools with hundreds of them; undefined: unknown. */
+  openRule?(name: string): OptionRule | undefined;
   /**
    * Reads options that keep their rules: what fits together, what goes together with a secret.
    * Throws `volume.option_invalid`. Pure.
@@ -88,6 +90,13 @@ export interface RemoteKind<Options> {
   ): Promise<void>;
   /** Missing: only the mount table and the storage itself can tell. Never waits for storage. */
   look?(mount: RemoteMount<Options>, operation: Operation): Promise<Look>;
+  /**
+   * Writes reach the server later than their writer is told, and `look` says what is left: the
+   * driver has the flush facet.
+   */
+  readonly isWriteBack?: true | undefined;
+  /** Has what is left written now; missing: that needs no word. Does not wait for it. */
+  hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
   /** Asks the server itself for a sign of life, beyond a connection; missing: none is known. */
   greet?(options: Options, operation: Operation): Promise<void>;
   /**

@@ -1,5 +1,7 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { adoptionRoutes } from "./adoption-contract.ts";
+import { doctorRoutes } from "./doctor-contract.ts";
+import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
@@ -25,6 +27,7 @@ export const contract = {
     },
   },
   ...volumeRoutes,
+  ...doctorRoutes,
   ...trashRoutes,
   ...prunePlanRoutes,
   ...historyRoutes,
@@ -68,6 +71,7 @@ export const contract = {
     },
     reply: undefined,
   },
+  ...driverRoutes,
   ...adoptionRoutes,
   ...pluginRoutes,
   ...secretRoutes,

@@ -5,12 +5,12 @@ import type { PluginPrivilege, PluginProgress, PullRequest } from "../../core/pl
 import { tryParsePluginReference } from "../../core/plugin-reference.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { DriverPluginView, PluginView } from "../../engine/plugins.ts";
-import type { StreamWriter } from "../../http/message.ts";
 import { progressLine } from "../docker/plugin-progress.ts";
 import { registryCall } from "../docker/plugin-requests.ts";
 import { instantOf } from "../holder-objects.ts";
 import type { Body } from "./body.ts";
 import { type Call, LineStream, parseCount } from "./call.ts";
+import { KeptLines } from "./kept-lines.ts";
 import { PLUGIN_LINES_COUNT_MAX } from "./plugin-contract.ts";
 
 /** The handlers of `plugins`, `plugin`, `pluginLog` and `upgradePlugin`. */
@@ -62,29 +62,6 @@ async function upgrade(engine: Engine, { path: { name = "" }, body, context }: C
     })
     .finally(() => lines.end());
   return new LineStream((writer) => lines.sendTo(writer));
-}
-
-/** Lines from before there was somebody to send them to. */
-class KeptLines {
-  readonly #kept: string[] = [];
-  #writer: StreamWriter | undefined;
-  #hasEnded = false;
-
-  write(line: string): void {
-    if (this.#writer === undefined) this.#kept.push(line);
-    else this.#writer.write(line);
-  }
-
-  end(): void {
-    this.#hasEnded = true;
-    this.#writer?.end();
-  }
-
-  sendTo(writer: StreamWriter): void {
-    this.#writer = writer;
-    for (const line of this.#kept.splice(0)) writer.write(line);
-    if (this.#hasEnded) writer.end();
-  }
 }
 
 function grantedIn(body: Body): readonly PluginPrivilege[] {

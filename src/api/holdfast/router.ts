@@ -8,6 +8,8 @@ import { adoptionHandlers } from "./adoptions.ts";
 import { readBody } from "./body.ts";
 import { LineStream, type RouteHandler } from "./call.ts";
 import { contract, type RouteName } from "./contract.ts";
+import { doctorHandlers } from "./doctor.ts";
+import { driverHandlers } from "./drivers.ts";
 import { engineHandlers } from "./engines.ts";
 import { historyHandlers } from "./history.ts";
 import { openApiDocument } from "./open-api.ts";
@@ -95,10 +97,12 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     }),
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
+    ...doctorHandlers(engine),
     ...trashHandlers(engine),
     ...prunePlanHandlers(engine),
     ...historyHandlers(engine, words),
     ...engineHandlers(engine),
+    ...driverHandlers(engine, facts.driverManuals),
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
     ...pluginHandlers(engine, facts.root),
     ...secretHandlers(engine),

@@ -2,6 +2,7 @@
 import { parseHolderId } from "../../core/names.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { type Call, checkConfirmed, invalid, parseCount, parseFlag } from "./call.ts";
+import { lastReport } from "./doctor.ts";
 import { type ChangeWords, changeObject } from "./history.ts";
 import { VOLUMES_PAGE_COUNT_MAX } from "./volume-contract.ts";
 import { oneVolume, volumeObjects } from "./volume-object.ts";
@@ -27,7 +28,9 @@ export function volumeHandlers(engine: Engine, words: ChangeWords) {
       const query = { countMax: CHANGES_COUNT_MAX };
       const { entries } = await engine.history.of(known, query, context.operation);
       const own = entries.filter(({ atMs }) => atMs >= createdAtMs);
-      return { ...oneVolume(engine, name), history: own.map((each) => changeObject(each, words)) };
+      const changes = own.map((each) => changeObject(each, words));
+      const report = lastReport(engine, known);
+      return { ...oneVolume(engine, name), doctor: report, history: changes };
     },
     remove: async ({ path, query, context }: Call) => {
       const name = path["name"] ?? "";

@@ -220,7 +220,7 @@ function volumeObject(engine: Engine, entry: VolumeEntry, asked: string): object
 function statusOf(engine: Engine, entry: VolumeEntry, asked: string): object {
   const [holders, care] = engine.state.read((view) => [
     engine.holds.holdersOf(entry.name, view),
-    careObject(entry, asked, view),
+    careObject(engine, { entry, asked }, view),
   ]);
   const labels = Object.entries(entry.labels ?? {});
   return {

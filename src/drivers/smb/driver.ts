@@ -1,0 +1,23 @@
+// SMB: shares of Windows, Samba and most NAS, mounted by the kernel (cifs).
+import type { VolumeDriver } from "../../core/driver.ts";
+import { remoteDriver } from "../../remote/driver.ts";
+import type { RemoteKind } from "../../remote/kind.ts";
+import type { RemoteDriverParts } from "../../remote/parts.ts";
+import { smbMounts } from "./mounts.ts";
+import { parseSmbOptions, type SmbOptions, smbAddress, smbRules } from "./options.ts";
+
+/** The driver `smb`. Throws `storage.*` when its directories cannot be made. */
+export function smbDriver(parts: RemoteDriverParts): VolumeDriver {
+  return remoteDriver(smbKind(parts), parts);
+}
+
+function smbKind({ host }: RemoteDriverParts): RemoteKind<SmbOptions> {
+  return {
+    name: "smb",
+    rules: smbRules,
+    parse: parseSmbOptions,
+    address: smbAddress,
+    server: ({ server }) => server,
+    ...smbMounts(host),
+  };
+}

@@ -1,0 +1,206 @@
+// Warns of databases on storage that cannot carry them: recognised by their files, in background.
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import { parseVolumeName, type VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type {
+  Measurement,
+  RecognisedData,
+  StorageFacts,
+  StorageJudge,
+} from "../core/volume-report.ts";
+import type { Drivers } from "./drivers.ts";
+import type { EngineEvent, EventLog } from "./event-log.ts";
+import { DOCTOR_HOLDER, isRemote, storageFacts, type VolumeDoctor } from "./volume-doctor.ts";
+import type { VolumeEngine } from "./volumes.ts";
+
+/** How long a look at what is in a volume may take. */
+const LOOK_MS_MAX = 10_000;
+/** A create is mostly followed by a mount, which looks by itself. */
+const AFTER_CREATE_MS = 5_000;
+
+export interface UnfitDataParts {
+  readonly host: Host;
+  readonly state: StateStore;
+  readonly drivers: Drivers;
+  readonly volumes: VolumeEngine;
+  readonly events: EventLog;
+  readonly judge: StorageJudge;
+  readonly doctor: Pick<VolumeDoctor, "reportOf">;
+  readonly operation: () => Operation;
+  /** Instead of five seconds. */
+  readonly afterCreateMs?: number | undefined;
+}
+
+export class UnfitData {
+  readonly #parts: UnfitDataParts;
+  readonly #warnings = new Map<VolumeName, readonly string[]>();
+  /** Volumes that are mounted now and were looked at since they were. */
+  readonly #looked = new Set<VolumeName>();
+  readonly #timers = new Map<VolumeName, ReturnType<typeof setTimeout>>();
+  readonly #looks = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+
+  constructor(parts: UnfitDataParts) {
+    this.#parts = parts;
+    parts.events.watch((event) => this.#hear(event));
+  }
+
+  /** Sentences of a volume's data on storage that is unfit for it; none is the rule. */
+  warningsOf(name: VolumeName): readonly string[] {
+    return this.#warnings.get(name) ?? [];
+  }
+
+  /** All of them, sorted by volume. */
+  get warnings(): readonly string[] {
+    const sorted = [...this.#warnings].sort(([one], [other]) => (one < other ? -1 : 1));
+    return sorted.flatMap(([name, words]) => words.map((word) => `Volume ${name}: ${word}`));
+  }
+
+  async stop(): Promise<void> {
+    for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    await Promise.all(this.#looks);
+  }
+
+  #hear({ type, action, actor, attributes }: EngineEvent): void {
+    if (type !== "volume" || actor === "" || this.#stopping.signal.aborted) return;
+    const from = action === "rename" ? attributes["from"] : undefined;
+    if (action === "create") this.#lookLater(actor);
+    else if (action === "mount") this.#hearMount(actor, attributes);
+    else if (action === "destroy") this.#forget(actor);
+    else if (action === "unmount" && !this.#isHeld(actor)) this.#looked.delete(actor);
+    else if (from !== undefined) this.#forget(parseVolumeName(from));
+  }
+
+  #hearMount(name: VolumeName, attributes: EngineEvent["attributes"]): void {
+    const path = attributes["destination"];
+    if (this.#looked.has(name) || path === undefined) return;
+    if (attributes["container"] === DOCTOR_HOLDER) return;
+    const entry = this.#remote(name);
+    if (entry === undefined) return;
+    this.#looked.add(name);
+    this.#inBackground((operation) => this.#look(entry, path, operation), name);
+  }
+
+  /** Only what was there before a create can be a database already. */
+  #lookLater(name: VolumeName): void {
+    if (this.#remote(name) === undefined) return;
+    const timer = setTimeout(() => {
+      this.#timers.delete(name);
+      const entry = this.#remote(name);
+      if (entry === undefined || this.#looked.has(name) || this.#isHeld(name)) return;
+      this.#inBackground((operation) => this.#lookAtUnused(entry, operation), name);
+    }, this.#parts.afterCreateMs ?? AFTER_CREATE_MS);
+    timer.unref?.();
+    this.#timers.set(name, timer);
+  }
+
+  /**
+   * Mounted for this look alone, by who has its lease: no row says so, and nobody is refused
+   * because of it.
+   */
+  async #lookAtUnused(entry: VolumeEntry, operation: Operation): Promise<void> {
+    const { volumes, drivers } = this.#parts;
+    await using _lease = await volumes.lease(entry.name, operation);
+    const driver = drivers.of(entry);
+    const presence = await driver.get(entry.name, operation);
+    const isAdopted = presence.state === "found" && presence.record.origin === "adopted";
+    if (!isAdopted || this.#isHeld(entry.name)) return;
+    const path = await driver.mount(entry.name, DOCTOR_HOLDER, operation);
+    try {
+      await this.#look(entry, path, operation);
+    } finally {
+      // A look that was given up does not keep the volume mounted.
+      await driver.unmount(entry.name, DOCTOR_HOLDER, this.#parts.operation());
+    }
+  }
+
+  async #look(entry: VolumeEntry, path: string, operation: Operation): Promise<void> {
+    const { host, drivers, judge, doctor } = this.#parts;
+    const asking = { command: "recognise-data", directory: path, input: null } as const;
+    // The helper is this same executable, and answers nothing else.
+    const found = (await host.assist(asking, operation)) as readonly RecognisedData[];
+    if (found.length === 0) return this.#warn(entry, []);
+    const storage = storageFacts(host, path, drivers.of(entry));
+    const measured = doctor.reportOf(entry.name)?.measurements ?? judge.known(storage);
+    this.#warn(entry, warningsFor({ found, measured, storage, judge }));
+  }
+
+  #warn(entry: VolumeEntry, words: readonly string[]): void {
+    const { name, driver } = entry;
+    const before = this.warningsOf(name);
+    if (words.length === 0) this.#warnings.delete(name);
+    else this.#warnings.set(name, words);
+    for (const message of words.filter((word) => !before.includes(word))) {
+      this.#parts.events.volume("warning", name, { driver, message });
+      const { log } = this.#parts.operation();
+      log.warn("data is on storage that cannot carry it", { volume: name, warning: message });
+    }
+  }
+
+  #inBackground(work: (operation: Operation) => Promise<void>, name: VolumeName): void {
+    const operation = this.#parts.operation();
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort(new EngineError("driver.timed_out", `no answer in ${LOOK_MS_MAX / 1000} s`));
+    }, LOOK_MS_MAX);
+    const signal = AbortSignal.any([operation.signal, this.#stopping.signal, late.signal]);
+    const look = work({ ...operation, signal }).catch((error) => {
+      // Whether the storage answers is told by others.
+      const { code, message } = toEngineError(error);
+      operation.log.info("what is in a volume could not be looked at", {
+        ...{ volume: name, code, error: message },
+      });
+    });
+    this.#looks.add(look);
+    void look.finally(() => {
+      clearTimeout(timer);
+      this.#looks.delete(look);
+    });
+  }
+
+  /** undefined: it is gone, or on this machine. */
+  #remote(name: VolumeName): VolumeEntry | undefined {
+    const { state, drivers } = this.#parts;
+    const entry = state.read((view) => view.volume(name));
+    if (entry === undefined) return undefined;
+    const driver = drivers.get(entry.driver);
+    return driver !== undefined && isRemote(driver, entry) ? entry : undefined;
+  }
+
+  #isHeld(name: VolumeName): boolean {
+    return this.#parts.state.read((view) => view.holders(name).length > 0);
+  }
+
+  #forget(name: VolumeName): void {
+    this.#warnings.delete(name);
+    this.#looked.delete(name);
+    clearTimeout(this.#timers.get(name));
+    this.#timers.delete(name);
+  }
+}
+
+interface Judging {
+  readonly found: readonly RecognisedData[];
+  readonly measured: readonly Measurement[];
+  readonly storage: StorageFacts;
+  readonly judge: StorageJudge;
+}
+
+/** One sentence for each that is unfit, without its full stop. */
+function warningsFor({ found, measured, storage, judge }: Judging): readonly string[] {
+  const fitness = new Map(judge.fitness(measured).map((each) => [each.use, each]));
+  return found.flatMap(({ use, title, path }) => {
+    const judged = fitness.get(use);
+    const [reason] = judged?.reasons ?? [];
+    if (judged?.verdict !== "unfit" || reason === undefined) return [];
+    const where = path === "" ? "" : ` in ${path}`;
+    const kind = storage.fileSystem === "" ? "this storage" : storage.fileSystem;
+    return [
+      `${title}${where} is on ${kind}, which is unfit for it (${reason.ability}: ` +
+        `${reason.because}); ${reason.change}`,
+    ];
+  });
+}

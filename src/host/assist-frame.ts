@@ -1,0 +1,57 @@
+// What each helper command runs in: reads its input, prints what it tells, its result or its error.
+//
+// A helper is a function. src/daemon/assist-commands.ts names it, and src/main.ts starts it:
+//
+//   export async function storageStep({ directory, input, tell }: AssistCall): Promise<unknown>
+//
+// The input is what `Host.assist` was given: each helper checks its shape.
+import { writeSync } from "node:fs";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { AssistInput, AssistLine } from "./assist.ts";
+
+/** More input than that is refused, in bytes: 1 MiB. */
+const INPUT_BYTES_MAX = 1024 * 1024;
+
+export interface AssistCall {
+  /** What it works on and beneath, and may not leave. */
+  readonly directory: string;
+  readonly input: unknown;
+  /** Says how far it is: `AssistRequest.told` hears it. */
+  tell(line: unknown): void;
+}
+
+/** Resolves with what is to be printed as JSON. Throws `EngineError`s; all else is a bug. */
+export type AssistWork = (call: AssistCall) => Promise<unknown>;
+
+/** Runs one helper to its end, over standard input and output. Returns the exit status. */
+export async function runAssist(work: AssistWork): Promise<number> {
+  try {
+    const { directory, input } = await readInput();
+    const result = await work({ directory, input, tell: (told) => print({ told }) });
+    print({ result: result ?? null });
+    return 0;
+  } catch (thrown) {
+    const { code, message, details } = toEngineError(thrown);
+    print({ error: { code, message, details } });
+    return 1;
+  }
+}
+
+async function readInput(): Promise<AssistInput> {
+  const text = await Bun.stdin.text();
+  if (text.length > INPUT_BYTES_MAX) throw new EngineError("internal.bug", "too much input");
+  const given: unknown = JSON.parse(text);
+  if (typeof given !== "object" || given === null || !("directory" in given)) {
+    throw new EngineError("internal.bug", "a helper was started without its input");
+  }
+  return {
+    directory: String(given.directory),
+    input: "input" in given ? given.input : undefined,
+  };
+}
+
+/** Whole before the process ends. */
+function print(line: AssistLine): void {
+  const bytes = Buffer.from(`${JSON.stringify(line)}\n`);
+  for (let at = 0; at < bytes.length; ) at += writeSync(1, bytes, at);
+}

@@ -1,0 +1,388 @@
+// Steps on a volume's storage: its directory and mark are made, probed and removed, in a process
+// that can be abandoned when the storage does not answer.
+//
+// Everything happens beneath one directory: no link is followed, no other mount is entered. A mark
+// is a file beside a directory that says who made it, so that nobody else's is ever destroyed.
+import {
+  closeSync,
+  constants,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
+import { EngineError, isErrno, storageError } from "../core/errors.ts";
+import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
+
+/** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
+export type StorageStep =
+  /** Makes a directory, and those above it; one that is there is let be, and its mark taken. */
+  | { readonly do: "make"; readonly path: string; readonly mark: string | null }
+  /** Undoes that: what is empty and was made. */
+  | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
+  /** Writes a file, syncs it, reads it back, removes it. `name` is its own. */
+  | { readonly do: "probe"; readonly path: string; readonly name: string }
+  /** Whether the mark beside a directory is this one. */
+  | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
+  /** Takes away whatever mark there is. */
+  | { readonly do: "take-mark"; readonly path: string }
+  /** Removes a directory with all that is in it, if the mark beside it is this one. */
+  | { readonly do: "remove"; readonly path: string; readonly mark: string };
+
+export interface StepRequest {
+  readonly steps: readonly StorageStep[];
+}
+
+/** What came of each step. */
+export interface StepOutcome {
+  /** The directories that `make` has made, those above first. */
+  readonly made?: readonly string[];
+  /** Whether the mark was that one. */
+  readonly isOurs?: boolean;
+}
+
+export interface StepAnswer {
+  readonly outcomes: readonly StepOutcome[];
+}
+
+/** What the mark of a directory begins with; its name comes after. */
+const MARK = ".holdfast-";
+/** A mark is a few bytes. A larger file is none. */
+const MARK_BYTES_MAX = 256;
+const PROBE_BYTES = 4096;
+
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+
+/**
+ * Does the steps beneath `directory`, in order, up to the first that fails. Throws what storage
+ * says as `storage.*` or `host.denied`, with `details.step`, `details.errno` and what the steps
+ * before have done as `details.outcomes`.
+ */
+export function takeSteps(directory: string, { steps }: StepRequest): StepAnswer {
+  const root = attempt("open", `opening ${directory}`, () => openPlace(directory));
+  const outcomes: StepOutcome[] = [];
+  try {
+    for (const step of steps) outcomes.push(takeStep(root, step));
+    return { outcomes };
+  } catch (thrown) {
+    const error = storageError(thrown, "working on the storage");
+    throw new EngineError(error.code, error.message, {
+      cause: thrown,
+      details: { ...error.details, outcomes },
+    });
+  } finally {
+    closeDescriptor(root);
+  }
+}
+
+function takeStep(root: number, step: StorageStep): StepOutcome {
+  switch (step.do) {
+    case "make":
+      return make(root, step);
+    case "unmake":
+      return unmake(root, step);
+    case "probe":
+      return probe(root, step);
+    case "check-mark":
+      return { isOurs: isMarked(root, step.path, step.mark) };
+    case "take-mark":
+      takeMark(root, step.path);
+      return {};
+    case "remove":
+      return remove(root, step);
+    default:
+      throw new EngineError("internal.bug", `no such step: ${JSON.stringify(step)}`);
+  }
+}
+
+function make(
+  root: number,
+  { path, mark }: { readonly path: string; readonly mark: string | null },
+): StepOutcome {
+  const doing = `making the directory ${path}`;
+  return attempt("make", doing, () => {
+    const { parent } = split(path);
+    const made = parent === "" ? [] : makeParents(root, parent);
+    const parentFd = openPlaceWithoutLinks(root, parent === "" ? "." : parent);
+    try {
+      const isMade = makeMarked(parentFd, path, mark);
+      return { made: isMade ? [...made, path] : made };
+    } finally {
+      closeDescriptor(parentFd);
+    }
+  });
+}
+
+function makeParents(root: number, path: string): readonly string[] {
+  const made: string[] = [];
+  const segments = path.split("/");
+  for (let count = 1; count <= segments.length; count++) {
+    const parent = segments.slice(0, count - 1).join("/") || ".";
+    const descriptor = openPlaceWithoutLinks(root, parent);
+    try {
+      mkdirSync(`/proc/self/fd/${descriptor}/${segments[count - 1]}`, 0o755);
+      made.push(segments.slice(0, count).join("/"));
+    } catch (thrown) {
+      if (!isErrno(thrown, "EEXIST")) throw thrown;
+    } finally {
+      closeDescriptor(descriptor);
+    }
+  }
+  return made;
+}
+
+/**
+ * The mark is there before the directory is, so that whoever finds the directory finds the mark,
+ * too, and takes it away. A mark without a directory is of a creation that was cut short, or of
+ * storage that keeps no empty directories: then nobody knows whose it is, and it is nobody's.
+ */
+function makeMarked(parent: number, path: string, mark: string | null): boolean {
+  const { name } = split(path);
+  const place = (entry: string) => `/proc/self/fd/${parent}/${entry}`;
+  const isMarked = mark !== null && !isThere(parent, name) && writeMark(place(MARK + name), mark);
+  try {
+    mkdirSync(place(name), 0o755);
+    if (isMarked) return true;
+  } catch (thrown) {
+    if (!isErrno(thrown, "EEXIST")) {
+      if (isMarked) removeFile(place(MARK + name));
+      throw thrown;
+    }
+  }
+  // It must be a directory, which the opening says.
+  closeDescriptor(openPlaceWithoutLinks(parent, name));
+  removeFile(place(MARK + name));
+  return false;
+}
+
+function isThere(parent: number, name: string): boolean {
+  try {
+    closeDescriptor(openPlaceWithoutLinks(parent, name));
+    return true;
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT")) return false;
+    throw thrown;
+  }
+}
+
+/** False: there is one already. */
+function writeMark(file: string, mark: string): boolean {
+  try {
+    const descriptor = openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
+    try {
+      writeSync(descriptor, `${mark}\n`);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    return true;
+  } catch (thrown) {
+    if (isErrno(thrown, "EEXIST")) return false;
+    throw thrown;
+  }
+}
+
+function unmake(
+  root: number,
+  { made, mark }: { readonly made: readonly string[]; readonly mark: string },
+): StepOutcome {
+  const last = made.at(-1);
+  const isOurs = last !== undefined && mark !== "" && isMarked(root, last, mark);
+  return attempt("unmake", "removing what was made", () => {
+    for (const path of made.toReversed()) {
+      inParent(root, path, (parent, name) => {
+        try {
+          rmdirSync(`/proc/self/fd/${parent}/${name}`);
+        } catch (thrown) {
+          // Somebody has put something there: then it stays.
+          if (!["ENOTEMPTY", "EEXIST", "ENOENT"].some((code) => isErrno(thrown, code))) {
+            throw thrown;
+          }
+        }
+        if (isOurs && path === last) removeFile(`/proc/self/fd/${parent}/${MARK}${name}`);
+      });
+    }
+    return { isOurs };
+  });
+}
+
+function isMarked(root: number, path: string, mark: string): boolean {
+  return attempt("check-mark", `reading the mark of ${path}`, () => {
+    try {
+      return inParent(root, path, (parent, name) => {
+        const file = `/proc/self/fd/${parent}/${MARK}${name}`;
+        const descriptor = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+        try {
+          const bytes = new Uint8Array(MARK_BYTES_MAX);
+          const count = readSync(descriptor, bytes, 0, bytes.length, 0);
+          return Buffer.from(bytes.subarray(0, count)).toString("utf8").trim() === mark;
+        } finally {
+          closeSync(descriptor);
+        }
+      });
+    } catch (thrown) {
+      if (isErrno(thrown, "ENOENT") || isErrno(thrown, "ELOOP")) return false;
+      throw thrown;
+    }
+  });
+}
+
+function takeMark(root: number, path: string): void {
+  attempt("take-mark", `removing the mark of ${path}`, () =>
+    inParent(root, path, (parent, name) => removeFile(`/proc/self/fd/${parent}/${MARK}${name}`)),
+  );
+}
+
+function probe(
+  root: number,
+  { path, name }: { readonly path: string; readonly name: string },
+): StepOutcome {
+  const bytes = Buffer.alloc(PROBE_BYTES, `${name}\n`);
+  const place = attempt("write", `opening ${path || "the storage"}`, () =>
+    openPlaceWithoutLinks(root, path === "" ? "." : path),
+  );
+  const file = `/proc/self/fd/${place}/${name}`;
+  try {
+    const descriptor = attempt("write", `making a file in ${path || "the storage"}`, () =>
+      openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
+    );
+    try {
+      attempt("write", "writing a file", () => void writeSync(descriptor, bytes));
+      attempt("sync", "putting a file on the server", () => fsyncSync(descriptor));
+    } finally {
+      closeSync(descriptor);
+    }
+    const back = attempt("read", "reading a file back", () => readFileSync(file));
+    if (!back.equals(bytes)) {
+      throw new EngineError("storage.failed", "what was read back is not what was written", {
+        details: { step: "read" },
+      });
+    }
+    attempt("remove", "removing a file", () => unlinkSync(file));
+    return {};
+  } catch (thrown) {
+    removeFileQuietly(file);
+    throw thrown;
+  } finally {
+    closeDescriptor(place);
+  }
+}
+
+function remove(
+  root: number,
+  { path, mark }: { readonly path: string; readonly mark: string },
+): StepOutcome {
+  if (path === "" || !isMarked(root, path, mark)) return { isOurs: false };
+  return attempt("remove", `removing ${path}`, () =>
+    inParent(root, path, (parent, name) => {
+      removeTree(parent, Buffer.from(name));
+      // Last: a removal that was cut short is begun again.
+      removeFile(`/proc/self/fd/${parent}/${MARK}${name}`);
+      return { isOurs: true };
+    }),
+  );
+}
+
+/** Follows no link and enters no other mount: those are in the way of `rmdir` then. */
+function removeTree(parent: number, name: Buffer): void {
+  const place = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), name]);
+  let descriptor: number;
+  try {
+    descriptor = openPlaceWithoutLinks(parent, name);
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT")) return;
+    if (!isErrno(thrown, "ENOTDIR") && !isErrno(thrown, "ELOOP")) throw thrown;
+    removeFile(place);
+    return;
+  }
+  try {
+    const inside = readdirSync(`/proc/self/fd/${descriptor}`, { encoding: "buffer" });
+    for (const entry of inside) removeTree(descriptor, entry);
+  } finally {
+    closeDescriptor(descriptor);
+  }
+  rmdirSync(place);
+}
+
+function inParent<T>(root: number, path: string, work: (parent: number, name: string) => T): T {
+  const { parent, name } = split(path);
+  const descriptor = openPlaceWithoutLinks(root, parent === "" ? "." : parent);
+  try {
+    return work(descriptor, name);
+  } finally {
+    closeDescriptor(descriptor);
+  }
+}
+
+function split(path: string): { readonly parent: string; readonly name: string } {
+  const slash = path.lastIndexOf("/");
+  return { parent: path.slice(0, Math.max(slash, 0)), name: path.slice(slash + 1) };
+}
+
+function removeFile(file: string | Buffer): void {
+  try {
+    unlinkSync(file);
+  } catch (thrown) {
+    if (!isErrno(thrown, "ENOENT")) throw thrown;
+  }
+}
+
+function removeFileQuietly(file: string): void {
+  try {
+    removeFile(file);
+  } catch {
+    // The failure that brought us here is the one to be told.
+  }
+}
+
+function attempt<T>(step: string, doing: string, work: () => T): T {
+  try {
+    return work();
+  } catch (thrown) {
+    if (thrown instanceof EngineError) throw thrown;
+    const error = storageError(thrown, doing);
+    throw new EngineError(error.code, error.message, {
+      cause: thrown,
+      details: { ...error.details, step },
+    });
+  }
+}
+
+const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([
+  ...(["make", "unmake", "probe", "check-mark", "take-mark", "remove"] as const),
+]);
+
+/** The helper `storage-step` of `Host.assist`: its input is a `StepRequest`. */
+export async function storageStep(call: {
+  readonly directory: string;
+  readonly input: unknown;
+}): Promise<StepAnswer> {
+  return takeSteps(call.directory, readRequest(call.input));
+}
+
+function readRequest(input: unknown): StepRequest {
+  const { steps } = typeof input === "object" && input !== null && "steps" in input ? input : {};
+  if (!Array.isArray(steps) || !steps.every(isStep)) {
+    throw new EngineError("internal.bug", "storage-step was given no steps");
+  }
+  return { steps };
+}
+
+function isStep(value: unknown): value is StorageStep {
+  if (typeof value !== "object" || value === null) return false;
+  if (!("do" in value && stepNames.has(value.do))) return false;
+  const path = "path" in value ? value.path : "made" in value ? value.made : undefined;
+  const paths: readonly unknown[] = Array.isArray(path) ? path : [path];
+  return paths.every((each) => typeof each === "string" && isPlain(each));
+}
+
+/** The kernel refuses what leads out; this refuses what would name another place than it says. */
+function isPlain(path: string): boolean {
+  if (path === "") return true;
+  return path.split("/").every((each) => each !== "" && each !== "." && each !== "..");
+}

@@ -1,0 +1,288 @@
+// One FUSE tool (sshfs, rclone) that serves one mount: its start, its end, and what is left of it.
+//
+// The process outlives the daemon; what is known of it is in the mount's run directory, and every
+// call reads it from there, so that the next life of the daemon goes on where the last one ended:
+//
+//   <runDirectory>/process.json   its pid and when it began
+//   <runDirectory>/fuse.log       what it printed, the end of which explains a failure
+//
+// A kind's `mount` calls `startFuse`, its `unmount` `stopFuse`, its `look` begins with `lookFuse`,
+// and `signalFuse` is for tools that take a signal (SIGHUP of rclone).
+import fs from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { EngineError, isErrno, storageError } from "../core/errors.ts";
+import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
+import type { Operation } from "../core/operation.ts";
+import type { Look } from "./kind.ts";
+
+const NOTE = "process.json";
+const LOG = "fuse.log";
+
+/** How often the mount table and the process are looked at, in milliseconds. */
+const LOOK_AGAIN_MS = 10;
+
+/**
+ * How long a process may take to end once it is unmounted, in milliseconds. It does not end by
+ * itself while another mount namespace has a copy of the mount, which nobody needs any more.
+ */
+const END_MS_MAX = 5_000;
+/** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
+const SIGNALLED_MS_MAX = 2_000;
+
+/** The log is in memory: beyond this many bytes it begins anew. */
+const LOG_BYTES_MAX = 1024 * 1024;
+/** So many bytes of its end are read for a message, and so many lines of them are shown. */
+const WORDS_BYTES_MAX = 8 * 1024;
+const WORDS_LINES_MAX = 20;
+
+/** Shorter values would blank half of a message. */
+const SECRET_CHARACTERS_MIN = 4;
+
+/** Where it is mounted, and where the notes of it are: of a `RemoteMount`. */
+export interface FusePlace {
+  readonly target: string;
+  readonly runDirectory: string;
+}
+
+interface Begun {
+  readonly start: FuseStart;
+  readonly kept: KeptProcess;
+  /** Mounts that were there before. */
+  readonly before: readonly number[];
+}
+
+export interface FuseStart extends FusePlace {
+  /** `sshfs`; found as all programs are. */
+  readonly program: string;
+  /** In the foreground, at `target`: the words that say so are the caller's. */
+  readonly args: readonly string[];
+  readonly environment?: Readonly<Record<string, string>> | undefined;
+  /** For its standard input. May be a secret. */
+  readonly input?: Uint8Array | undefined;
+  /** Values that are masked wherever the tool repeats them. */
+  readonly secrets: readonly string[];
+  /** What a failure is called, from the tool's own last lines. */
+  explain(words: string): EngineError;
+  /** Whether what is mounted answers; missing: `Host.askStorage` of the target. */
+  answers?(operation: Operation): Promise<unknown>;
+}
+
+/**
+ * Starts the tool and waits until the mount is in the table and answers. When it throws (what
+ * `explain` makes, `host.program_missing`, `storage.*`, the signal's reason), nothing is mounted, no
+ * process is there, and the log and the note are gone.
+ */
+export async function startFuse(host: Host, start: FuseStart, operation: Operation): Promise<void> {
+  const { target, runDirectory, program, args, environment, input } = start;
+  operation.signal.throwIfAborted();
+  // One of an earlier life that has not mounted by now is not to do it later; and its words would
+  // explain this one.
+  const earlier = readNote(start);
+  if (earlier !== undefined) await end(host, earlier, true);
+  forget(start);
+  const before = mountsAt(host, target).map(({ mountId }) => mountId);
+  const log = `${runDirectory}/${LOG}`;
+  const kept = host.startKept({ program, args, environment, input, log });
+  try {
+    writeNote(start, kept);
+    await untilAnswers(host, { start, kept, before }, operation);
+  } catch (thrown) {
+    const words = lastWords(start);
+    // The note may be what failed.
+    host.signalKept(kept, "SIGKILL");
+    await stopFuse(host, start, { isLost: true }, unstoppable(operation));
+    if (operation.signal.aborted) throw operation.signal.reason;
+    // The tool knows better than the storage that it serves.
+    throw isOfStorage(thrown) && words !== "" ? start.explain(words) : thrown;
+  }
+}
+
+/** Cleaning up is not given up with what failed; all that it waits for has limits of its own. */
+function unstoppable(operation: Operation): Operation {
+  return { ...operation, signal: new AbortController().signal };
+}
+
+function isOfStorage(thrown: unknown): boolean {
+  return thrown instanceof EngineError && thrown.code === "storage.failed";
+}
+
+/** Resolves when it is mounted and answers; throws when the process ends before. */
+async function untilAnswers(host: Host, begun: Begun, operation: Operation): Promise<void> {
+  const { start, kept, before } = begun;
+  const isMounted = () =>
+    mountsAt(host, start.target).some(({ mountId }) => !before.includes(mountId));
+  let hasAnswered = false;
+  for (;;) {
+    if (host.processStart(kept.pid) !== kept.start) {
+      throw start.explain(lastWords(start) || `${start.program} ended without a word`);
+    }
+    if (isMounted()) {
+      // sshfs mounts before it connects, and unmounts when it cannot: an answer may have been that
+      // of the directory below.
+      if (hasAnswered) return;
+      await (start.answers?.(operation) ?? host.askStorage(start.target, operation));
+      hasAnswered = true;
+    } else {
+      hasAnswered = false;
+      await pause(LOOK_AGAIN_MS, undefined, { signal: operation.signal });
+    }
+  }
+}
+
+/**
+ * Unmounts and sees the process to its end, which is asked for by SIGTERM and SIGKILL when it does
+ * not come by itself. With `isLost` the kernel fails what waits for it, and nothing is waited for
+ * longer than a moment. Succeeds when nothing is there. Throws `volume.unmount_failed` while
+ * somebody uses the mount: then all is as before.
+ */
+export async function stopFuse(
+  host: Host,
+  place: FusePlace,
+  { isLost }: { readonly isLost: boolean },
+  operation: Operation,
+): Promise<void> {
+  const kept = readNote(place);
+  if (isLost) {
+    for (const { device } of mountsAt(host, place.target).filter(isFuse)) host.abortFuse(device);
+    await host.detach(place.target, operation);
+  } else {
+    while (mountsAt(host, place.target).length > 0) await host.unmount(place.target, operation);
+  }
+  if (kept !== undefined) await end(host, kept, isLost);
+  forget(place);
+}
+
+async function end(host: Host, kept: KeptProcess, isLost: boolean): Promise<void> {
+  if (!isLost) {
+    if (await hasEnded(host, kept, END_MS_MAX)) return;
+    host.signalKept(kept, "SIGTERM");
+    if (await hasEnded(host, kept, SIGNALLED_MS_MAX)) return;
+  }
+  host.signalKept(kept, "SIGKILL");
+  await hasEnded(host, kept, SIGNALLED_MS_MAX);
+}
+
+/** Waits so long for its end. */
+async function hasEnded(host: Host, { pid, start }: KeptProcess, ms: number): Promise<boolean> {
+  const until = host.monotonicMs() + ms;
+  while (host.processStart(pid) === start) {
+    if (host.monotonicMs() > until) return false;
+    await pause(LOOK_AGAIN_MS);
+  }
+  return true;
+}
+
+/**
+ * Says "stale" of a mount whose process is gone, with its last words. Waits for nothing. Keeps the
+ * log from growing. Nothing mounted is not its business.
+ */
+export function lookFuse(
+  host: Host,
+  place: FusePlace & { readonly program: string; readonly secrets?: readonly string[] },
+): Look {
+  trimLog(place);
+  if (!mountsAt(host, place.target).some(isFuse)) return {};
+  const kept = readNote(place);
+  // A crash came between its start and the note: that it serves the mount shows when it is asked.
+  if (kept === undefined || host.processStart(kept.pid) === kept.start) return {};
+  const words =
+    lastWords({ ...place, secrets: place.secrets ?? [] })
+      .split("\n")
+      .at(-1) ?? "";
+  return { stale: `its ${place.program} process has ended${words === "" ? "" : `: ${words}`}` };
+}
+
+/** Signals the process. False: there is none, or it is gone. */
+export function signalFuse(
+  host: Host,
+  place: FusePlace,
+  signal: Parameters<Host["signalKept"]>[1],
+): boolean {
+  const kept = readNote(place);
+  return kept !== undefined && host.signalKept(kept, signal);
+}
+
+/** The last lines of its log, secrets masked; "" when there are none. */
+export function lastWords({
+  runDirectory,
+  secrets,
+}: Pick<FuseStart, "runDirectory" | "secrets">): string {
+  let descriptor: number | undefined;
+  try {
+    descriptor = fs.openSync(`${runDirectory}/${LOG}`, "r");
+    const { size } = fs.fstatSync(descriptor);
+    const bytes = Buffer.alloc(Math.min(size, WORDS_BYTES_MAX));
+    fs.readSync(descriptor, bytes, 0, bytes.length, size - bytes.length);
+    const lines = bytes
+      .toString("utf8")
+      .split("\n")
+      .map((line) => line.trim());
+    const said = lines.filter((line) => line !== "").slice(-WORDS_LINES_MAX);
+    return maskValues(said.join("\n"), secrets);
+  } catch {
+    return "";
+  } finally {
+    if (descriptor !== undefined) fs.closeSync(descriptor);
+  }
+}
+
+/** Replaces values, and each line of values that have several, by `****`. */
+export function maskValues(text: string, values: readonly string[]): string {
+  const parts = values
+    .flatMap((value) => [value, ...value.split(/\r?\n/)])
+    .map((part) => part.trim())
+    .filter((part) => part.length >= SECRET_CHARACTERS_MIN)
+    .sort((left, right) => right.length - left.length);
+  return parts.reduce((masked, part) => masked.replaceAll(part, "****"), text);
+}
+
+function mountsAt(host: Host, target: string): readonly MountInfo[] {
+  return host.mounts().filter((mount) => mount.target === target);
+}
+
+function isFuse({ fileSystem }: MountInfo): boolean {
+  return fileSystem === "fuse" || fileSystem.startsWith("fuse.");
+}
+
+function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): void {
+  const file = `${runDirectory}/${NOTE}`;
+  try {
+    // Whole or not there: a crash may come at any time. No power cut outlives the process.
+    fs.writeFileSync(`${file}.new`, JSON.stringify({ pid, start }), { mode: 0o600 });
+    fs.renameSync(`${file}.new`, file);
+  } catch (error) {
+    throw storageError(error, `noting a process in ${file}`);
+  }
+}
+
+/** undefined: none was started, as far as anybody knows. */
+function readNote({ runDirectory }: FusePlace): KeptProcess | undefined {
+  try {
+    const note: unknown = JSON.parse(fs.readFileSync(`${runDirectory}/${NOTE}`, "utf8"));
+    if (typeof note !== "object" || note === null) return undefined;
+    if (!("pid" in note && "start" in note)) return undefined;
+    return { pid: Number(note.pid), start: String(note.start) };
+  } catch (error) {
+    if (isErrno(error, "ENOENT") || error instanceof SyntaxError) return undefined;
+    throw storageError(error, `reading ${runDirectory}/${NOTE}`);
+  }
+}
+
+function forget({ runDirectory }: FusePlace): void {
+  try {
+    for (const name of [NOTE, `${NOTE}.new`, LOG])
+      fs.rmSync(`${runDirectory}/${name}`, { force: true });
+  } catch (error) {
+    throw storageError(error, `removing the notes of a process in ${runDirectory}`);
+  }
+}
+
+/** Its writer appends: what it prints next is at the file's beginning. */
+function trimLog({ runDirectory }: FusePlace): void {
+  try {
+    const log = `${runDirectory}/${LOG}`;
+    if (fs.statSync(log).size > LOG_BYTES_MAX) fs.truncateSync(log);
+  } catch {
+    // There is none, or memory is full: then nothing is lost by it.
+  }
+}

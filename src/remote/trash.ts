@@ -1,0 +1,208 @@
+// The trash of remote volumes: removal moves what is on this host, and asks the server for nothing.
+import fs from "node:fs";
+import type { RetiredRecord, TrashCapable } from "../core/driver.ts";
+import { EngineError, storageError, toEngineError } from "../core/errors.ts";
+import { makeTrashId, parseTrashId, type TrashId, type VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import { findStored, type Workshop } from "./creation.ts";
+import {
+  addDescription,
+  hasDescription,
+  readDescription,
+  removeDescription,
+  writeDescription,
+} from "./descriptions.ts";
+import {
+  entriesOf,
+  isPlainDirectory,
+  moveDirectory,
+  type Place,
+  PURGING,
+  plainDirectory,
+  refuseMounted,
+  syncDirectory,
+} from "./layout.ts";
+import type { RemoteMounts } from "./mounts.ts";
+import { purgeRetired } from "./purge.ts";
+import { readStored } from "./record.ts";
+
+export interface RemoteTrash {
+  readonly facet: TrashCapable;
+  /** `VolumeDriver.destroy`: through the trash, where it does not stay. */
+  destroy(name: VolumeName, operation: Operation): Promise<void>;
+  /** `VolumeDriver.forget`: what is on this host goes, and nothing else. */
+  forget(name: VolumeName, operation: Operation): Promise<void>;
+}
+
+export function remoteTrash<Options>(shop: Workshop<Options>, mounts: RemoteMounts): RemoteTrash {
+  const { layout, parts } = shop;
+  const makeId = () => makeTrashId(parts.host.randomHex(8));
+  return {
+    async destroy(name, operation) {
+      if (!(await isRetirable(shop, mounts, name, operation))) return;
+      const place = layout.volume(name);
+      const id = makeId();
+      const retired = layout.retired(id);
+      await moveDirectory(place.directory, retired.directory);
+      try {
+        await purgeRetired(shop, id, operation);
+      } catch (thrown) {
+        // Nothing was destroyed yet: it stays a volume.
+        if (isPlainDirectory(retired.directory)) {
+          await moveDirectory(retired.directory, place.directory);
+        }
+        throw thrown;
+      }
+    },
+
+    async forget(name, operation) {
+      operation.signal.throwIfAborted();
+      mounts.drop(name);
+      if (!(await isFree(shop, mounts, name, operation))) return;
+      const id = makeId();
+      // Through a place that says what it is for: a crash leaves it whole, or to be removed.
+      await moveDirectory(layout.volume(name).directory, layout.purging(id).directory);
+      await purgeRetired(shop, id, operation, { isDataKept: true });
+    },
+
+    facet: trashFacet(shop, mounts),
+  };
+}
+
+function trashFacet<Options>(shop: Workshop<Options>, mounts: RemoteMounts): TrashCapable {
+  const { layout } = shop;
+  return {
+    async retire(name, { id, description }, operation) {
+      if (!(await isRetirable(shop, mounts, name, operation))) return;
+      const place = layout.volume(name);
+      addDescription(place, description, operation);
+      try {
+        await moveDirectory(place.directory, layout.retired(id).directory);
+      } catch (thrown) {
+        removeDescription(place);
+        throw thrown;
+      }
+    },
+
+    async describe(id, description, operation) {
+      operation.signal.throwIfAborted();
+      const { directory } = layout.retired(id);
+      if (isPlainDirectory(directory)) writeDescription(directory, description);
+    },
+
+    async movedAtMs(name) {
+      const place = layout.volume(name);
+      const facts = plainDirectory(place.directory);
+      // The description is put in before the move: with it, the move has not come.
+      return facts === undefined || hasDescription(place) ? 0 : facts.changedAtMs;
+    },
+
+    restore: (id, name, operation) => restore(shop, id, name, operation),
+
+    async purge(ids, operation) {
+      operation.signal.throwIfAborted();
+      for (const id of ids) await purgeRetired(shop, id, operation);
+    },
+
+    list: (operation, known) => retiredOnes(shop, operation, known),
+
+    // What is on a server is not measured: it stays there.
+    measure: async () => ({ usedBytes: null }),
+
+    async space(operation) {
+      operation.signal.throwIfAborted();
+      try {
+        const { bsize, blocks, bavail, files, ffree } = fs.statfsSync(layout.trash);
+        return {
+          ...{ sizeBytes: bsize * blocks, availableBytes: bsize * bavail },
+          ...{ fileCount: files, availableFileCount: ffree },
+        };
+      } catch (error) {
+        throw storageError(error, `looking at the file system of ${layout.trash}`);
+      }
+    },
+  };
+}
+
+/** Refuses as `destroy` does; false: there is nothing to be moved. */
+async function isRetirable<Options>(
+  shop: Workshop<Options>,
+  mounts: RemoteMounts,
+  name: VolumeName,
+  operation: Operation,
+): Promise<boolean> {
+  operation.signal.throwIfAborted();
+  if (mounts.isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
+  return await isFree(shop, mounts, name, operation);
+}
+
+async function isFree<Options>(
+  { layout, parts }: Workshop<Options>,
+  mounts: RemoteMounts,
+  name: VolumeName,
+  operation: Operation,
+): Promise<boolean> {
+  const place = layout.volume(name);
+  if (!isPlainDirectory(place.directory)) return false;
+  const stored = readStored(place);
+  if (stored !== undefined) await mounts.letGo(name, stored, operation);
+  refuseMounted(place, parts.host);
+  return true;
+}
+
+async function restore<Options>(
+  { layout }: Workshop<Options>,
+  id: TrashId,
+  name: VolumeName,
+  operation: Operation,
+): Promise<void> {
+  operation.signal.throwIfAborted();
+  const place = layout.volume(name);
+  const isTaken = isPlainDirectory(place.directory);
+  if (isPlainDirectory(layout.retired(id).directory)) {
+    if (isTaken) throw new EngineError("volume.exists_differently", `volume ${name} exists`);
+    await moveDirectory(layout.retired(id).directory, place.directory);
+  } else if (isPlainDirectory(layout.purging(id).directory)) {
+    throw new EngineError("trash.purging", `the destruction of ${id} has begun`);
+  } else if (!isTaken) {
+    throw new EngineError("trash.not_found", `nothing lies in the trash under ${id}`);
+  }
+  // A repeated call, too: the last one may not have come this far before a crash.
+  removeDescription(place);
+  await syncDirectory(layout.volumes);
+  await syncDirectory(layout.trash);
+}
+
+async function* retiredOnes<Options>(
+  { layout }: Workshop<Options>,
+  operation: Operation,
+  known?: ReadonlySet<TrashId>,
+): AsyncGenerator<RetiredRecord> {
+  const entries = await entriesOf(layout.trash);
+  const whole = new Set(entries.filter((entry) => parseTrashId(entry) !== undefined));
+  for (const entry of entries) {
+    const isPurging = entry.endsWith(PURGING);
+    const id = parseTrashId(isPurging ? entry.slice(0, -PURGING.length) : entry);
+    if (id === undefined || (isPurging && whole.has(id))) continue;
+    const place = isPurging ? layout.purging(id) : layout.retired(id);
+    const identity = identityOrWarn(place, operation);
+    if (identity === undefined) continue;
+    const description = known?.has(id) ? null : readDescription(place, operation);
+    yield { id, identity, description, isPurging };
+  }
+}
+
+/** One damaged entry must not hide all the others. */
+function identityOrWarn(place: Place, operation: Operation): string | undefined {
+  try {
+    if (!isPlainDirectory(place.directory)) return undefined;
+    // Without its record it can still be purged.
+    return findStored(place)?.identity ?? "";
+  } catch (error) {
+    const { code, message } = toEngineError(error);
+    if (code === "volume.data_missing") return "";
+    const fields = { directory: place.directory, error: message };
+    operation.log.warn("left out of the list of the trash", fields);
+    return undefined;
+  }
+}
