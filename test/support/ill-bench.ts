@@ -2,7 +2,7 @@
 import type { MountInfo } from "../../src/core/host.ts";
 import { parseHolderId } from "../../src/core/names.ts";
 import type { VolumeHealth } from "../../src/engine/health.ts";
-import { create, EngineBench, named } from "./engine-bench.ts";
+import { create, EngineBench, type EngineBenchParts, named } from "./engine-bench.ts";
 import { type IllStorage, illStorage } from "./ill-storage.ts";
 import { manualTimers } from "./manual-timers.ts";
 
@@ -16,8 +16,9 @@ export class IllBench implements AsyncDisposable {
   readonly ill: IllStorage;
   readonly #mounted = new Map<string, string>();
 
-  constructor() {
+  constructor(parts: Pick<EngineBenchParts, "state"> = {}) {
     this.engines = new EngineBench({
+      ...parts,
       drivers: (bench) => [this.ill.driver, bench.local()],
       healthClock: this.timers,
       host: (host) => ({

@@ -18,8 +18,8 @@ export const silent: StorageHealth = { state: "unreachable", reason: "timed out"
 /** Makes and ends what is mounted at a volume's mount point. */
 export interface IllMounts {
   /** What is mounted shows `source`; what was there before is gone. */
-  mount(source: string, target: string): void;
-  unmount(target: string): void;
+  mount(source: string, target: string): void | Promise<void>;
+  unmount(target: string): void | Promise<void>;
 }
 
 export interface IllStorage {
@@ -56,13 +56,12 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
     throw new EngineError("volume.not_found", `no volume ${name}`);
   };
   const serverOf = (options: DriverOptions) => options["server"] ?? "";
-  const mountAnew = (name: VolumeName) => {
+  const mountAnew = async (name: VolumeName) => {
     const count = (ill.mountCounts.get(name) ?? 0) + 1;
     ill.mountCounts.set(name, count);
     const source = join(root, "ill", name, `server-${count}`);
     mkdirSync(source, { recursive: true });
-    mkdirSync(target(name), { recursive: true });
-    mounts.mount(source, target(name));
+    await mounts.mount(source, target(name));
   };
   const refuseSilent = (name: VolumeName) => {
     const answer = ill.servers.get(serverOf(found(name).options));
@@ -74,6 +73,7 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
     scope: "local",
     validate() {},
     async create({ name, options }) {
+      mkdirSync(target(name), { recursive: true });
       const createdAtMs = 1_700_000_000_000;
       const facts = { createdAtMs, origin: "adopted", identity: "" } as const;
       records.set(name, { name, options, ...facts, mountpoint: target(name) });
@@ -98,7 +98,7 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
       ill.calls.push(`mount ${name} ${holder}`);
       refuseSilent(name);
       const own = holders.get(name) ?? new Set();
-      if (own.size === 0 && !ill.isLying) mountAnew(name);
+      if (own.size === 0 && !ill.isLying) await mountAnew(name);
       holders.set(name, own.add(holder));
       return target(name);
     },
@@ -106,7 +106,7 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
       const own = holders.get(name);
       own?.delete(holder);
       if (own?.size === 0) {
-        mounts.unmount(target(name));
+        await mounts.unmount(target(name));
         holders.delete(name);
       }
     },
@@ -125,7 +125,7 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
       async heal(name) {
         ill.calls.push(`heal ${name}`);
         refuseSilent(name);
-        if (holders.has(name)) mountAnew(name);
+        if (holders.has(name)) await mountAnew(name);
         ill.volumes.delete(name);
       },
     },
@@ -156,7 +156,7 @@ export function illStorage(root: string, mounts: IllMounts): IllStorage {
     isLying: false,
     mountCounts: new Map(),
     forgetHolders() {
-      for (const name of holders.keys()) mounts.unmount(target(name));
+      for (const name of holders.keys()) void mounts.unmount(target(name));
       holders.clear();
     },
     unsaved: [],
