@@ -185,7 +185,8 @@ describe("Create", () => {
     [{ "": "" }, `unknown option "": known are ${known}`],
     [
       { driver: "scratch", size: "1" },
-      'unknown option "size": known are driver, labels, mode, note, on-stale, owner, reclaim, sharing, trash',
+      'unknown option "size": known are driver, labels, mode, note, on-stale, owner, reclaim, ' +
+        "sharing, trash",
     ],
     [{ ["o".repeat(5_000)]: "" }, `unknown option "${"o".repeat(80)}…": known are ${known}`],
     [{ driver: "nosuch" }, 'unknown driver "nosuch": known are local, scratch'],
