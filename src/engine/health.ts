@@ -2,7 +2,7 @@
 //
 // health-table.ts has the rules of one volume, health-servers.ts those of a server, and
 // health-care.ts mends. Nothing here is waited for by anybody who lists or inspects.
-import type { StorageHealth, StorageState, Unsaved, VolumeDriver } from "../core/driver.ts";
+import type { StorageHealth, StorageState, Unsaved } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
