@@ -112,7 +112,11 @@ export class Health {
     const { state, events } = this.#parts;
     for (const entry of state.read((view) => [...view.volumes()])) this.#follow(entry.name);
     events.watch((event) => {
-      if (event.type === "volume" && event.actor !== "") this.noteChange(event.actor);
+      if (event.type !== "volume" || event.actor === "") return;
+      this.noteChange(event.actor);
+      // Whoever changes what does not work wants to know whether it does now.
+      const isIll = (this.#watches.get(event.actor)?.state ?? "ready") !== "ready";
+      if (event.action === "update" && isIll) this.askSoon(event.actor);
     });
     this.#arm();
   }
