@@ -92,7 +92,7 @@ async function adopt(
   operation.log.warn("a hold without a row is kept", { volume: row.volume, path: orphan.path });
 }
 
-/** By the place of the data inside its file system: of plain ones it ends as the mount point does. */
+/** By the place of the data inside its file system: a plain one ends as the mount point does. */
 function volumeOf(
   line: MountInfo,
   lines: readonly MountInfo[],
