@@ -3,7 +3,7 @@
 /** One request. */
 export interface Call {
   readonly socket: string;
-  readonly method: "GET" | "POST" | "DELETE";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   /** With its query. */
   readonly path: string;
   readonly body?: object;

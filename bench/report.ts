@@ -33,6 +33,7 @@ export function rowLine(row: Row): string {
 export function page(run: Run): string {
   const against = run.rows.filter(({ plan }) => plan.against === "reference");
   const itself = run.rows.filter(({ plan }) => plan.against === "itself");
+  const bare = run.rows.filter(({ plan }) => plan.against === "bare");
   const alone = run.rows.filter(({ plan }) => plan.against === "nothing");
   return [
     `# ${run.candidate} against ${run.reference}`,
@@ -45,6 +46,8 @@ export function page(run: Run): string {
     ...rowTable(against, [run.candidate, run.reference]),
     ...(itself.length > 0 ? ["", "## As volumes and their number grow", ""] : []),
     ...(itself.length > 0 ? rowTable(itself, ["largest", "smallest"]) : []),
+    ...(bare.length > 0 ? ["", "## Beside the same program, run by hand", ""] : []),
+    ...(bare.length > 0 ? rowTable(bare, [run.candidate, "by hand"]) : []),
     ...(alone.length > 0 ? ["", `## Of ${run.candidate} alone`, ""] : []),
     ...(alone.length > 0 ? rowTable(alone, [run.candidate, ""]) : []),
     ...shortfalls(run),

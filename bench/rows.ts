@@ -27,9 +27,10 @@ export interface RowPlan {
   readonly target?: Target;
   /**
    * What the candidate is compared with; a row "itself" compares two sizes of the candidate. A
-   * figure of a row "nothing" stands alone: nobody else does such work.
+   * figure of a row "nothing" stands alone: nobody else does such work. A row "bare" compares the
+   * candidate with the program that it uses, run by hand.
    */
-  readonly against: "reference" | "itself" | "nothing";
+  readonly against: "reference" | "itself" | "nothing" | "bare";
   /** One or two sentences: how the figure comes about. */
   readonly how: string;
   /** Where the time goes, for a target that is known to be missed: shown when it is. */

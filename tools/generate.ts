@@ -40,6 +40,13 @@ const generators: readonly Generator[] = [
     path: "openapi.json",
     make: async () => (await import("./pages/openapi.ts")).renderOpenApi(),
   },
+  ...["nfs", "smb", "sshfs", "rclone"].map((driver): Generator => {
+    const path = `docs/drivers/${driver}.md`;
+    return {
+      path,
+      make: async () => (await import("./pages/driver-options.ts")).renderDriverPage(driver, path),
+    };
+  }),
 ];
 
 if (import.meta.main) {

@@ -11,6 +11,8 @@ import { pluginInstallGroup } from "./plugin-install.ts";
 import { pluginsGroup } from "./plugins.ts";
 import { purgeGroup } from "./purge.ts";
 import { inspectGroup, listGroup } from "./read.ts";
+import { remoteGroup } from "./remote.ts";
+import { remoteSpeedGroup } from "./remote-speed.ts";
 import { restGroup } from "./rest.ts";
 import { sizeGroup } from "./size.ts";
 import { trashGroup } from "./trash.ts";
@@ -34,6 +36,8 @@ export const groups: readonly Group[] = [
   purgeGroup,
   pluginsGroup,
   pluginInstallGroup,
+  remoteGroup,
+  remoteSpeedGroup,
 ];
 
 /**

@@ -1,5 +1,7 @@
 // What the daemon says about itself: gathered once at start, told by /version, /info and /_ping.
 
+import type { DriverManual } from "../core/driver-manual.ts";
+
 /** The newest and the oldest version of Docker's API that is spoken. */
 export const API_VERSION = "1.51";
 export const API_VERSION_MIN = "1.24";
@@ -22,6 +24,8 @@ export interface DaemonFacts {
   readonly arch: string;
   readonly cpuCount: number;
   readonly memoryBytes: number;
+  /** What the built-in drivers take. */
+  readonly driverManuals: readonly DriverManual[];
   /** Sentences for whoever asks `info`: what recovery found, what is missing. */
   readonly warnings: readonly string[];
 }

@@ -1,4 +1,5 @@
 // Who has a volume, as Holdfast's own routes and the `Status` of Docker's inspect say it.
+import type { StorageState } from "../core/driver.ts";
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { engineOptions, type SharingMode } from "../engine/engine-options.ts";
@@ -7,6 +8,20 @@ import { type VolumeState, volumeCondition } from "./volume-state.ts";
 
 /** The contract's holder (src/api/holdfast/contract.ts). */
 export type HolderObject = Omit<VolumeHolder, "sinceMs"> & { readonly since: string | null };
+
+/** The contract's storage: of a volume whose storage may fall silent. */
+export interface StorageObject {
+  readonly state: StorageState;
+  readonly since: string | null;
+  readonly reason: string | null;
+  readonly server: string;
+  /** How long it took to answer the last time, in milliseconds; null: it did not. */
+  readonly tookMs: number | null;
+  /** null: nothing is known to be missing on the storage. */
+  readonly unsaved: { readonly files: number; readonly bytes: number } | null;
+  /** Containers that must restart to see it again: their ids. */
+  readonly mustRestart: readonly string[];
+}
 
 /** What is known of a volume's use. */
 export interface UseObject {
@@ -17,6 +32,7 @@ export interface UseObject {
   /** Only where there is something to say of the state: see `volumeCondition`. */
   readonly stateSince?: string | null;
   readonly stateReason?: string | null;
+  readonly storage?: StorageObject;
 }
 
 /** As far as is known without asking anybody: `Holds.refresh` asks. */
@@ -29,6 +45,20 @@ export function useObject(engine: Engine, entry: VolumeEntry, view: StateView): 
     lastUsedAt: instantOf(engine.lastUse.of(entry.name)),
     sharing: engineOptions(entry.options).sharing,
     ...{ state, ...since },
+    ...storageObject(engine, entry),
+  };
+}
+
+function storageObject(engine: Engine, { name }: VolumeEntry): { storage?: StorageObject } {
+  const health = engine.health.of(name);
+  if (health === undefined) return {};
+  const { state, sinceMs, reason, server, tookMs, unsaved } = health;
+  return {
+    storage: {
+      ...{ state, since: instantOf(sinceMs), reason: reason || null, server, tookMs },
+      unsaved: unsaved === undefined ? null : { files: unsaved.fileCount, bytes: unsaved.bytes },
+      mustRestart: [...engine.care.mustRestart(name)],
+    },
   };
 }
 

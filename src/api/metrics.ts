@@ -4,9 +4,10 @@ import { Counter, Gauge, Registry } from "prom-client";
 import type { PluginStatus } from "../core/plugin.ts";
 import type { HistoryAction } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
+import { type Latency, latencySeconds } from "../engine/health-figures.ts";
 import type { Counts } from "./counts.ts";
 import type { DaemonFacts } from "./facts.ts";
-import { volumeState, volumeStates } from "./volume-state.ts";
+import { storageStates, volumeState, volumeStates } from "./volume-state.ts";
 
 type Labels = Readonly<Record<string, string>>;
 type Changes = ReadonlyMap<HistoryAction, number>;
@@ -37,6 +38,7 @@ export class Metrics {
       ...volumeMetrics(parts),
       ...trashMetrics(parts),
       ...pluginMetrics(parts),
+      ...storageMetrics(parts),
       ...countMetrics(counts, () => this.#changes),
       buildMetric(parts),
     ];
@@ -163,6 +165,65 @@ function pluginMetrics({ engine }: MetricsParts): readonly Metric[] {
       labels,
     ),
   ];
+}
+
+/** By driver and not by volume or server: those may be many. */
+function storageMetrics({ engine }: MetricsParts): readonly Metric[] {
+  const { health } = engine;
+  const nested = (all: ReadonlyMap<string, ReadonlyMap<string, number>>): readonly Sample[] =>
+    [...all].flatMap(([driver, byState]) =>
+      [...byState].map(([state, count]): Sample => [{ driver, state }, count]),
+    );
+  const each = (of: (latency: Latency) => number) => (): readonly Sample[] =>
+    [...health.figures.latencies].map(([driver, latency]) => [{ driver }, of(latency)]);
+  const buckets = (): readonly Sample[] =>
+    [...health.figures.latencies].flatMap(([driver, { counts, count }]) => [
+      ...latencySeconds.map(
+        (end, index): Sample => [{ driver, le: String(end) }, counts[index] ?? 0],
+      ),
+      [{ driver, le: "+Inf" }, count],
+    ]);
+  const checks = "holdfast_storage_check_seconds";
+  const by = ["driver", "state"];
+  return [
+    gauge(
+      "holdfast_storage_state",
+      "Volumes on storage that may fall silent, by its state.",
+      () => nested(storageCounts(engine)),
+      by,
+    ),
+    counter(
+      "holdfast_storage_checks_total",
+      "Looks at such storage, by what was answered.",
+      () => nested(health.figures.answers),
+      by,
+    ),
+    // What makes a histogram, as three counters: prom-client has no way to set one.
+    counter(`${checks}_bucket`, "Answers of such storage that took at most so long.", buckets, [
+      ...["driver", "le"],
+    ]),
+    counter(`${checks}_sum`, "How long such storage took to answer in all.", each(sumOf), [
+      "driver",
+    ]),
+    counter(
+      `${checks}_count`,
+      "How often it answered.",
+      each(({ count }) => count),
+      ["driver"],
+    ),
+  ];
+}
+
+function sumOf({ sumSeconds }: Latency): number {
+  return sumSeconds;
+}
+
+/** With a zero for each state that no volume is in: what is not there cannot be alarmed at. */
+function storageCounts({ health }: Engine): ReadonlyMap<string, ReadonlyMap<string, number>> {
+  const zeros = storageStates.map((state) => [state, 0] as const);
+  return new Map(
+    [...health.counts()].map(([driver, own]) => [driver, new Map([...zeros, ...own])]),
+  );
 }
 
 function countMetrics(counts: Counts, changes: () => Changes): readonly Metric[] {

@@ -1,4 +1,5 @@
 // The word for what a volume is doing, the same on every face.
+import type { StorageState } from "../core/driver.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 
@@ -8,15 +9,31 @@ export const volumeStates = [
   "violated",
   "not mounted",
   "data missing",
+  "mounting",
+  "degraded",
   "unreachable",
+  "read-only",
+  "stale",
   "disabled",
   "gone",
   "not listed",
 ] as const;
 
+/** `StorageState` as a list. */
+export const storageStates = [
+  "ready",
+  "degraded",
+  "unreachable",
+  "read-only",
+  "stale",
+] as const satisfies readonly StorageState[];
+
 export type VolumeState = (typeof volumeStates)[number];
 
-/** What a volume is doing, and since when and why, where its plugin is what is wrong with it. */
+/**
+ * What a volume is doing, and since when and why, where its plugin or its storage is what is wrong
+ * with it.
+ */
 export interface VolumeCondition {
   readonly state: VolumeState;
   /** Milliseconds since the epoch; null: not known. */
@@ -28,7 +45,8 @@ export interface VolumeCondition {
 /**
  * "violated": a container has it against its sharing mode. "not mounted": it is held, and could not
  * be mounted again after a start. "data missing": it was not there when it was last looked for. Of
- * a plugin's volume: "unreachable": the plugin does not answer; "disabled": it was stopped; "gone":
+ * storage that may fall silent: "mounting" for those who had it before a start, and the states of
+ * `StorageState` but "ready". Of a plugin's volume: "unreachable": the plugin does not answer; "disabled": it was stopped; "gone":
  * it is not there; "not listed": it answers, and does not list the volume.
  */
 export function volumeState(engine: Engine, entry: VolumeEntry, holderCount: number): VolumeState {
@@ -36,6 +54,8 @@ export function volumeState(engine: Engine, entry: VolumeEntry, holderCount: num
   if (engine.holds.violationsOf(name).length > 0) return "violated";
   const word = engine.pluginVolumes.stateOf(entry)?.word;
   if (word !== undefined) return word;
+  const storage = storageWord(engine, name);
+  if (storage !== undefined) return storage;
   const isUnmounted = engine.volumes.isUnmounted(name);
   if (holderCount > 0 && !isUnmounted) return "in use";
   if (engine.volumes.missing.has(name)) return "data missing";
@@ -49,7 +69,18 @@ export function volumeCondition(
   holderCount: number,
 ): VolumeCondition {
   const state = volumeState(engine, entry, holderCount);
+  const storage = engine.health.of(entry.name);
+  if (storage?.state === state) {
+    return { state, sinceMs: storage.sinceMs, reason: storage.reason || null };
+  }
   const plugin = engine.pluginVolumes.stateOf(entry);
   if (plugin === undefined || plugin.word !== state) return { state, sinceMs: null, reason: null };
   return { state, sinceMs: plugin.sinceMs, reason: plugin.reason === "" ? null : plugin.reason };
+}
+
+function storageWord(engine: Engine, name: string): VolumeState | undefined {
+  const storage = engine.health.of(name);
+  if (storage === undefined) return undefined;
+  if (storage.isMounting) return "mounting";
+  return storage.state === "ready" ? undefined : storage.state;
 }

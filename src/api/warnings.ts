@@ -25,7 +25,39 @@ export function warnings(parts: {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
   sentences.push(...parts.engine.unfitData.warnings.map((words) => `${words}.`));
-  return [...sentences, ...pluginWarnings(parts.engine)];
+  const unreadable = parts.engine.secrets.unreadable();
+  if (unreadable.length > 0) {
+    const why = "see why with `holdfast secret inspect`";
+    sentences.push(`Secrets cannot be read, ${why}: ${unreadable.join(", ")}.`);
+  }
+  return [
+    ...[...sentences, ...storageWarnings(parts.engine)],
+    ...[...pluginWarnings(parts.engine), ...hiddenPlugins(parts.engine)],
+  ];
+}
+
+/** Who has put a plugin there is told why its name means something else. */
+function hiddenPlugins({ drivers }: Engine): readonly string[] {
+  return drivers
+    .hidden()
+    .map(
+      (name) =>
+        `The plugin ${name} cannot be used: ${name} is a built-in driver here. Give its socket, or ` +
+        "its specification, another name.",
+    );
+}
+
+/** How many volumes of one server are named. */
+const NAMED_COUNT_MAX = 5;
+
+/** Storage that is not as it should be, each server once. */
+function storageWarnings({ health }: Engine): readonly string[] {
+  return [...health.troubles().values()].map(({ server, state, names }) => {
+    const named = names.slice(0, NAMED_COUNT_MAX).join(", ");
+    const more =
+      names.length > NAMED_COUNT_MAX ? ` and ${names.length - NAMED_COUNT_MAX} more` : "";
+    return `Storage on ${server} is ${state}: ${named}${more}.`;
+  });
 }
 
 /** Plugins that do not answer, and have volumes that nobody can mount now. */

@@ -25,6 +25,8 @@ export interface OptionSpec {
   readonly check?: (value: string) => string | undefined;
   /** Values that completion offers. */
   readonly values?: readonly string[];
+  /** The daemon is asked for them: names of drivers, or options of the driver that is given. */
+  readonly completes?: "drivers" | "driver options";
 }
 
 export interface Example {
@@ -66,7 +68,15 @@ export interface Command {
   readonly options: readonly OptionSpec[];
   readonly examples: readonly Example[];
   /** What completion offers for arguments. */
-  readonly completes?: "volumes" | "trash" | "plugins" | "engines" | "commands" | "nothing";
+  readonly completes?:
+    | "volumes"
+    | "trash"
+    | "plugins"
+    | "engines"
+    | "drivers"
+    | "secrets"
+    | "commands"
+    | "nothing";
   readonly apiVersionMin?: string;
   readonly hidden?: boolean;
 }

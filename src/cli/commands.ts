@@ -1,12 +1,14 @@
 // Every command of `holdfast`: words, options, examples. Nothing here does anything by itself.
 import { adoptCommands } from "./adopt-commands.ts";
 import type { Command, CommandGroup, OptionSpec } from "./command.ts";
+import { driverCommands } from "./driver-commands.ts";
 import { formatWords, tableFormatWords } from "./format-words.ts";
 import { hostCommands } from "./host-commands.ts";
 import { parseBytes, parseSpanMs } from "./human.ts";
 import { jsonOption as json } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
 import { pluginCommands } from "./plugin-commands.ts";
+import { secretCommands } from "./secret-commands.ts";
 import { trashCommands } from "./trash-commands.ts";
 import { upkeepCommands } from "./upkeep-commands.ts";
 
@@ -75,10 +77,17 @@ const volumeCommands: readonly Command[] = [
         kind: "string",
         summary: "Specify volume driver name",
         default: "local",
+        completes: "drivers",
       },
       { name: "label", kind: "list", summary: "Set metadata for a volume", check: checkLabel },
       { name: "name", kind: "string", summary: "Specify volume name", hidden: true },
-      { name: "opt", short: "o", kind: "map", summary: "Set driver specific options" },
+      {
+        name: "opt",
+        short: "o",
+        kind: "map",
+        summary: "Set driver specific options",
+        completes: "driver options",
+      },
       cluster("availability", "string", "active"),
       cluster("group", "string"),
       { ...cluster("limit-bytes", "bytes"), check: checkBytes },
@@ -96,6 +105,10 @@ const volumeCommands: readonly Command[] = [
       {
         line: "holdfast volume create -o type=tmpfs -o device=tmpfs -o o=size=64m scratch",
         about: "A volume in memory, 64 MiB at most",
+      },
+      {
+        line: "holdfast volume create -d nfs -o server=nas -o path=/tank/media media",
+        about: "A directory of a NAS (holdfast drivers nfs shows all options)",
       },
     ],
     completes: "nothing",
@@ -305,27 +318,8 @@ const engineCommands: readonly Command[] = [
   },
 ];
 
-const verifyOptionWords = `Set driver specific options. The checks write
-into the storage that is given here; only a bind
-mount's device is spared: they make a directory in
-it, use that, and remove it`;
-
 const ownCommands: readonly Command[] = [
-  {
-    words: ["verify", "driver"],
-    summary: "Check what a driver promises, on your own storage",
-    usage: "[OPTIONS] DRIVER",
-    argumentCount: { min: 1, max: 1 },
-    options: [
-      { name: "opt", short: "o", kind: "map", summary: verifyOptionWords },
-      { name: "root", kind: "string", summary: "An empty directory on the storage to be checked" },
-      json,
-    ],
-    examples: [
-      { line: "holdfast verify driver local --root /mnt/new", about: "Is this disk fit for it?" },
-    ],
-    completes: "nothing",
-  },
+  ...driverCommands,
   {
     words: ["verify", "plugin"],
     summary: "Check what a volume plugin must do, with volumes of the checks' own making",
@@ -366,6 +360,7 @@ export const commands: readonly Command[] = [
   ...volumeCommands,
   ...upkeepCommands,
   ...trashCommands,
+  ...secretCommands,
   ...pluginCommands,
   ...systemCommands,
   ...engineCommands,
@@ -378,6 +373,7 @@ export const commands: readonly Command[] = [
 export const commandGroups: readonly CommandGroup[] = [
   { word: "volume", summary: "Manage volumes" },
   { word: "trash", summary: "Manage what was removed" },
+  { word: "secret", summary: "Manage what volumes log in with" },
   { word: "plugin", summary: "Manage plugins" },
   { word: "engine", summary: "Manage the container engines that use volumes" },
   { word: "verify", summary: "Check promises on your own storage" },

@@ -2,11 +2,13 @@
 import { DaemonClient } from "./client.ts";
 import type { Command, OptionSpec } from "./command.ts";
 import { commandGroups, commands, daemonSummary, globalOptions } from "./commands.ts";
+import { knownDrivers, type OwnDriver } from "./drivers.ts";
 import { engineKeys } from "./engine.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { pluginNames } from "./own-plugin.ts";
+import { secretNames } from "./secret.ts";
 import { findTarget } from "./target.ts";
 import type { Terminal } from "./terminal.ts";
 import { trashWords } from "./trash.ts";
@@ -41,6 +43,10 @@ async function findCandidates(
   const command = findCommand(words);
   if (command === undefined) return commandCandidates(words, typed);
   const waiting = optionThatWaits(command, words.at(-1));
+  if (waiting?.completes !== undefined) {
+    const drivers = await askDaemon(knownDrivers, host, terminal);
+    return driverCandidates(drivers, waiting, driverIn(words.slice(command.words.length)));
+  }
   if (waiting) return (waiting.values ?? []).map((word) => ({ word, summary: "" }));
   if (typed.startsWith("-")) return command.options.filter(isShown).map(optionCandidate);
   if (command.words[0] === "completion") return shells.map((word) => ({ word, summary: "" }));
@@ -52,10 +58,37 @@ async function findCandidates(
   return names.filter((word) => !given.has(word)).map((word) => ({ word, summary: "" }));
 }
 
+/** Names of drivers, or what can stand behind `-o` for the one that is given. */
+function driverCandidates(
+  drivers: readonly OwnDriver[],
+  { completes }: OptionSpec,
+  given: string,
+): readonly Candidate[] {
+  if (completes === "drivers") return drivers.map(({ name, summary }) => ({ word: name, summary }));
+  const options = drivers.find(({ name }) => name === given)?.options ?? [];
+  return options.map(({ name, help }) => ({ word: `${name}=`, summary: help }));
+}
+
+/** The driver that a command's words name: behind `-d`, or as the first argument. */
+function driverIn(words: readonly string[]): string {
+  const [first = ""] = words;
+  const place = words.findIndex((word) => word === "-d" || word === "--driver");
+  const joined = words.find((word) => word.startsWith("--driver="));
+  if (place >= 0) return words[place + 1] ?? "";
+  if (joined !== undefined) return joined.slice("--driver=".length);
+  return first === "" || first.startsWith("-") ? "local" : first;
+}
+
+async function driverNames(client: DaemonClient): Promise<readonly string[]> {
+  return (await knownDrivers(client)).map(({ name }) => name);
+}
+
 /** Where the words of an argument come from. */
 const sources: Readonly<Record<string, (client: DaemonClient) => Promise<readonly string[]>>> = {
+  drivers: driverNames,
   engines: engineKeys,
   plugins: pluginNames,
+  secrets: secretNames,
   trash: trashWords,
   volumes: volumeNames,
 };
@@ -103,11 +136,11 @@ function commandCandidates(words: readonly string[], typed: string): readonly Ca
 }
 
 /** Nothing, when there is no daemon: completion has nobody to complain to. */
-async function askDaemon(
-  namesOf: (client: DaemonClient) => Promise<readonly string[]>,
+async function askDaemon<T>(
+  namesOf: (client: DaemonClient) => Promise<readonly T[]>,
   host: string | undefined,
   terminal: Terminal,
-): Promise<readonly string[]> {
+): Promise<readonly T[]> {
   try {
     const client = new DaemonClient(await findTarget(host, terminal), { silenceMs: answerMsMax });
     try {

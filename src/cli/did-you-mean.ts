@@ -5,6 +5,7 @@ import { DaemonClient } from "./client.ts";
 import type { Command } from "./command.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
 import type { ApiPlugin } from "./plugin-api.ts";
+import { secretNames } from "./secret.ts";
 import { suggest } from "./suggest.ts";
 import type { Target } from "./target.ts";
 import { listRequest, type VolumeList } from "./volume.ts";
@@ -30,6 +31,7 @@ const filtersOf: Readonly<Record<string, readonly string[]>> = {
 /** Which word a refusal is about, and where the known ones come from. */
 const questions: readonly { readonly about: RegExp; readonly known: keyof Known }[] = [
   { about: /^Error response from daemon: get (\S+): no such volume$/, known: "volumes" },
+  { about: /there is no secret (\S+)$/, known: "secrets" },
   { about: /daemon: plugin "([^"]*)" not found$/, known: "plugins" },
   {
     // Of a create: who removes a volume has not typed its driver.
@@ -44,6 +46,7 @@ const questions: readonly { readonly about: RegExp; readonly known: keyof Known 
 interface Known {
   volumes(): Promise<readonly string[]>;
   plugins(): Promise<readonly string[]>;
+  secrets(): Promise<readonly string[]>;
   drivers(): Promise<readonly string[]>;
   options(): Promise<readonly string[]>;
   filters(): Promise<readonly string[]>;
@@ -57,7 +60,8 @@ export async function didYouMean(
   const known = knownWords(reached);
   const lines: string[] = [];
   for (const failure of failures) {
-    if (!(failure instanceof DaemonRefusal)) continue;
+    // Failures of Holdfast's own nouns have a code and are no refusal any more.
+    if (!(failure instanceof DaemonRefusal || failure.code === "secret.not_found")) continue;
     for (const { about, known: kind } of questions) {
       const typed = about.exec(failure.message)?.[1];
       const meant = typed === undefined ? undefined : suggest(typed, await known[kind]());
@@ -90,6 +94,7 @@ function knownWords({ command, target }: Reached): Known {
   return {
     volumes,
     plugins,
+    secrets: once(target, secretNames),
     drivers,
     options: async () => localOptions,
     filters: async () => filters,

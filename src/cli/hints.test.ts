@@ -28,6 +28,7 @@ test.each([
   ["error resolving plugin reference: r.io/p:latest: not found", "tag"],
   ["error resolving plugin reference: access denied, repository does not exist or", "docker login"],
   ['setting "X" not found in the plugin configuration', "plugin inspect"],
+  ["create v: there is no secret nas", "holdfast secret create NAME"],
   ["dial unix /run/p.sock: connect: no such file or directory", "plugin logs"],
 ])("of %s", (message, way) => {
   expect(wayOut(daemon + message)).toContain(way);

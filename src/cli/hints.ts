@@ -105,14 +105,18 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   {
     when: /^Error response from daemon: .*invalid option: "(?:[^"\\]|\\.)*"$/,
     way:
-      "Known are type, device, o and size of the driver local; sharing, owner, mode, trash and " +
-      "reclaim of all.",
+      "Known are type, device, o and size of the driver local; sharing, owner, mode, trash, " +
+      "reclaim and on-stale of all.",
   },
   {
     when: /quota size requested but no quota support/,
     way:
       "Leave size out, or limit a volume in memory with: " +
       "-o type=tmpfs -o device=tmpfs -o o=size=64m",
+  },
+  {
+    when: /there is no secret \S+$/,
+    way: "Make it with: holdfast secret create NAME",
   },
   {
     when: /missing required option: "/,

@@ -19,9 +19,13 @@ export interface OwnHolder {
 export interface OwnVolume {
   readonly name: string;
   readonly state: string;
-  /** Where its plugin is what is wrong: since when, and why. undefined: of an older daemon. */
+  /**
+   * Where its plugin or its storage is what is wrong: since when, and why. undefined: of an older
+   * daemon.
+   */
   readonly stateSince?: string | null;
   readonly stateReason?: string | null;
+  readonly storage?: { readonly server: string } | null;
   readonly firstUsedAt: string | null;
   readonly lastUsedAt: string | null;
   readonly holders: readonly OwnHolder[];
@@ -70,8 +74,10 @@ export async function readOwnVolumes(
  * is cut where it is long.
  */
 export function stateText(volume: OwnVolume, nowMs: number): string {
-  const { protection, stateSince = null, stateReason = null } = volume;
-  const condition = { state: volume.state, since: stateSince, reason: stateReason };
+  const { protection, stateSince = null, stateReason = null, storage } = volume;
+  // Of what does not answer the server says more than that it did not.
+  const why = volume.state === "unreachable" ? (storage?.server ?? stateReason) : stateReason;
+  const condition = { state: volume.state, since: stateSince, reason: why };
   const state = stateSince === null ? volume.state : conditionText(condition, nowMs);
   if (!protection) return state;
   const { reason } = protection;

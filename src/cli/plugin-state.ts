@@ -1,9 +1,18 @@
-// The state of a plugin, and of its volumes, in a column: what is wrong, since when, and why.
+// The state of a plugin, of its volumes, and of those on remote storage, in a column: what is
+// wrong, since when, and why.
 import { shortDuration } from "./human.ts";
 import { oneLine } from "./table.ts";
 
 /** States that somebody has to look at, in the words of the API. */
-const alarming: readonly string[] = ["unreachable", "restarting", "gone", "not listed"];
+const alarming: readonly string[] = [
+  "unreachable",
+  "restarting",
+  "gone",
+  "not listed",
+  "degraded",
+  "read-only",
+  "stale",
+];
 
 /** How many characters of a reason a line has room for. */
 const REASON_LENGTH_MAX = 60;

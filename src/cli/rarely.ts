@@ -8,9 +8,11 @@ import { complete } from "./complete.ts";
 import { printCompletion } from "./completion.ts";
 import { showUsage } from "./df.ts";
 import { examine } from "./doctor.ts";
+import { listDrivers } from "./drivers.ts";
 import { forgetEngine, listEngines } from "./engine.ts";
 import { followEvents } from "./events.ts";
 import { printHelp, renderCommandHelp } from "./help.ts";
+import { readHidden } from "./hidden-input.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
@@ -22,12 +24,16 @@ import { createPlugin, pushPlugin } from "./plugin-push.ts";
 import { disablePlugin, enablePlugin, removePlugins, setPlugin } from "./plugin-switch.ts";
 import { planPrune } from "./prune-plan.ts";
 import { reportFailure } from "./report-failure.ts";
+import { inspectSecrets, removeSecrets } from "./secret.ts";
+import { createSecret } from "./secret-create.ts";
+import { listSecrets } from "./secret-ls.ts";
 import { hintAtTrash } from "./trash-hint.ts";
 import { listTrash } from "./trash-ls.ts";
 import { purgeTrash } from "./trash-purge.ts";
 import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
 import { verify, verifyPlugin } from "./verify.ts";
 import { showVersion } from "./version.ts";
+import { flushVolume } from "./volume-flush.ts";
 import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
@@ -38,6 +44,11 @@ import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  createSecret,
+  inspectSecrets,
+  listSecrets,
+  readHidden,
+  removeSecrets,
   verifyPlugin,
   upgradePlugin,
   showPluginLog,
@@ -55,11 +66,13 @@ export const rarely = {
   complete,
   examine,
   explainWithoutCommand,
+  flushVolume,
   followEvents,
   forgetEngine,
   inspectFully,
   hintAtTrash,
   inspectTrash,
+  listDrivers,
   listEngines,
   listTrash,
   parseInspectFormat,

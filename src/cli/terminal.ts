@@ -11,6 +11,14 @@ export interface Terminal {
   isErrTerminal(): Promise<boolean>;
   /** One line from standard input without its line end; undefined at the end of the input. */
   readLine(): Promise<string | undefined>;
+  isInTerminal(): Promise<boolean>;
+  /** All of standard input; what is behind `bytesMax` need not be read to its end. */
+  readAll(bytesMax: number): Promise<Uint8Array>;
+  /**
+   * One line that is typed at a prompt and not shown; undefined at the end of the input. Only where
+   * standard input is a terminal.
+   */
+  readHidden(prompt: string): Promise<string | undefined>;
   /** Milliseconds since 1970. */
   nowMs(): number;
 }
@@ -72,6 +80,17 @@ async function readLine(): Promise<string | undefined> {
   return (end < 0 ? text : text.slice(0, end)).replace(/\r$/, "");
 }
 
+async function readAll(bytesMax: number): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of Bun.stdin.stream()) {
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > bytesMax) break;
+  }
+  return Buffer.concat(chunks);
+}
+
 /** The terminal of this process. */
 export function processTerminal(): Terminal {
   return {
@@ -82,6 +101,9 @@ export function processTerminal(): Terminal {
     isOutTerminal,
     isErrTerminal: () => isTerminal(Bun.stderr),
     readLine,
+    isInTerminal: () => isTerminal(Bun.stdin),
+    readAll,
+    readHidden: async (prompt) => (await import("./rarely.ts")).rarely.readHidden(prompt),
     nowMs: () => Date.now(),
   };
 }

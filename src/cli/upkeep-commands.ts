@@ -28,8 +28,11 @@ export const upkeepCommands: readonly Command[] = [
       { name: "note", kind: "string", summary: 'A line for people; "" takes it away' },
       {
         name: "opt-set",
+        short: "o",
         kind: "map",
-        summary: "Set an option of all drivers: sharing, owner,\nmode, trash, reclaim",
+        summary:
+          "Set an option of all drivers (sharing, owner,\nmode, trash, reclaim, on-stale), or one\n" +
+          "of a driver that can change its own",
       },
       { name: "opt-rm", kind: "list", summary: "Remove such an option" },
       jsonOption,
@@ -40,6 +43,10 @@ export const upkeepCommands: readonly Command[] = [
         about: "A label and a note, in place",
       },
       { line: "holdfast volume update ci --opt-set trash=off", about: "No trash for this one" },
+      {
+        line: "holdfast volume update media -o server=10.0.0.6",
+        about: "Its NAS has another address: tested first, then used",
+      },
     ],
     completes: "volumes",
     apiVersionMin: "1.42",
@@ -86,6 +93,15 @@ export const upkeepCommands: readonly Command[] = [
         about: "For Compose files that say the old one",
       },
     ],
+    completes: "volumes",
+  },
+  {
+    words: ["volume", "flush"],
+    summary: "Wait until what was written to a volume is on its storage",
+    usage: "[OPTIONS] VOLUME",
+    argumentCount: { min: 1, max: 1 },
+    options: [jsonOption],
+    examples: [{ line: "holdfast volume flush assets", about: "Before the host is switched off" }],
     completes: "volumes",
   },
   {

@@ -8,6 +8,7 @@ import {
   type ContainerVolume,
   type EngineContainer,
   type EngineService,
+  RESTART_SECONDS,
   STOP_SECONDS,
 } from "../core/container-engine.ts";
 import type { Operation } from "../core/operation.ts";
@@ -18,7 +19,7 @@ import { inTime } from "./unreachable.ts";
 /** How long dockerd may take to list its containers or services, in milliseconds. */
 const LIST_MS_MAX = 3_000;
 
-/** Beside `STOP_SECONDS`: killing a container that is in the kernel's hands takes time. */
+/** With `STOP_SECONDS` or `RESTART_SECONDS`: killing a container that is in the kernel's hands takes time. */
 const STOP_MS_MAX = 30_000;
 
 /**
@@ -101,21 +102,28 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
         return ![200, 404].includes(answer.status);
       }).catch(() => true),
 
-    stop: (container: string, operation: Operation) =>
-      inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
-        const answer = await send(parts, (socketPath) =>
-          exchange({
-            socketPath,
-            method: "POST",
-            path: `/containers/${encodeURIComponent(container)}/stop?t=${STOP_SECONDS}`,
-            signal,
-            bodyBytesMax: MESSAGE_BYTES_MAX,
-          }),
-        );
-        // 304: it was stopped already. 404: it is gone.
-        if (![204, 304, 404].includes(answer.status)) throw new Error(complaint(answer));
-      }),
+    stop: (container, operation) =>
+      command(parts, { container, words: `stop?t=${STOP_SECONDS}` }, operation),
+
+    restart: (container, operation) =>
+      command(parts, { container, words: `restart?t=${RESTART_SECONDS}` }, operation),
   };
+}
+
+function command(
+  parts: DockerEngineParts,
+  { container, words }: { readonly container: string; readonly words: string },
+  operation: Operation,
+): Promise<void> {
+  return inTime({ key: parts.key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
+    const path = `/containers/${encodeURIComponent(container)}/${words}`;
+    const bodyBytesMax = MESSAGE_BYTES_MAX;
+    const answer = await send(parts, (socketPath) =>
+      exchange({ socketPath, method: "POST", path, signal, bodyBytesMax }),
+    );
+    // 304: it was stopped already. 404: it is gone.
+    if (![204, 304, 404].includes(answer.status)) throw new Error(complaint(answer));
+  });
 }
 
 /** Tries the places in turn while nobody listens; what an engine answered is never asked twice. */

@@ -6,6 +6,7 @@ import {
   type ContainerEngine,
   type ContainerVolume,
   type EngineContainer,
+  RESTART_SECONDS,
   STOP_SECONDS,
 } from "../core/container-engine.ts";
 import { type Host, PROGRAM_OUTPUT_BYTES_MAX } from "../core/host.ts";
@@ -17,7 +18,7 @@ import { inTime } from "./unreachable.ts";
 /** For the list of containers and all inspections together, in milliseconds. */
 const LIST_MS_MAX = 10_000;
 
-/** Beside `STOP_SECONDS`. */
+/** With `STOP_SECONDS` or `RESTART_SECONDS`, in milliseconds. */
 const STOP_MS_MAX = 30_000;
 
 /** So many have room in the output that is kept of a program, unless they have very long names. */
@@ -65,6 +66,12 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
     stop: (container, operation) =>
       inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
         const words = ["stop", `--time=${STOP_SECONDS}`, container];
+        await podman(parts, words, { ...operation, signal });
+      }),
+
+    restart: (container, operation) =>
+      inTime({ key, deadlineMs: STOP_MS_MAX }, operation, async (signal) => {
+        const words = ["restart", `--time=${RESTART_SECONDS}`, container];
         await podman(parts, words, { ...operation, signal });
       }),
   };

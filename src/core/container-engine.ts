@@ -13,6 +13,9 @@ import type { Caller, Operation } from "./operation.ts";
  */
 export const STOP_SECONDS = 2;
 
+/** How long a container that is restarted may take to end by itself: as with `docker restart`. */
+export const RESTART_SECONDS = 10;
+
 /** One volume of ours in one container. */
 export interface ContainerVolume {
   readonly volume: string;
@@ -84,6 +87,11 @@ export interface ContainerEngine {
    * `containers.unreachable`.
    */
   stop(container: string, operation: Operation): Promise<void>;
+  /**
+   * Restarts a container as `docker restart` does, and gives it `RESTART_SECONDS` to end by itself.
+   * One that is gone is no mistake. Throws `containers.unreachable`.
+   */
+  restart(container: string, operation: Operation): Promise<void>;
 }
 
 /** Finds engines by those who call, and again after a restart by what was remembered. */

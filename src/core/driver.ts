@@ -165,7 +165,8 @@ export interface HealthCapable {
   /**
    * Looks at the storage: what is mounted, if anything is, and else whether the server answers. It
    * does so in a helper process; of those at most one per volume is stuck, and while it is the
-   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Throws only
+   * answer is "unreachable" at once. Resolves for storage that does not answer, too. Unlike other
+   * calls it may come while another one for the volume is in flight. Throws only
    * `volume.not_found`.
    */
   check(name: VolumeName, operation: Operation): Promise<StorageHealth>;
@@ -189,7 +190,10 @@ export interface UpdateCapable {
 }
 
 export interface FlushCapable {
-  /** Resolves when what was written before is on the server. `told` hears what is left. */
+  /**
+   * Resolves when what was written before is on the server. `told` hears what is left. It takes
+   * long: other calls for the volume may come meanwhile.
+   */
   flush(name: VolumeName, operation: Operation, told?: (left: Unsaved) => void): Promise<void>;
 }
 

@@ -321,6 +321,12 @@ export interface Host {
    * gone or cannot be looked at.
    */
   seesMount(pid: number, target: string, question: SightQuestion): boolean | undefined;
+  /**
+   * Whether any process in the mount namespace of `pid` has its working directory at `target` or
+   * beneath it, or an open file on a mount there that another one hides. Waits for no storage:
+   * /proc only. What is only mapped into memory is not seen. O(processes + their open files).
+   */
+  sitsBelow(pid: number, target: string): Promise<boolean>;
   /** Whether process `pid` lives and is in this mount namespace (`PeerMount.namespace`). */
   isInNamespace(pid: number, namespace: string): boolean;
   /**

@@ -23,6 +23,23 @@ export class SecretValue {
     return new TextDecoder().decode(this.#bytes).replace(/\r?\n$/, "");
   }
 
+  /**
+   * The value as lines `name=value`, as `holdfast secret create --field` writes them: of these
+   * names, and undefined where some line is another one. Then it is all one value: a password may
+   * well have `=` in it. Empty lines and white space around the name are left out.
+   */
+  fields(names: readonly string[]): ReadonlyMap<string, string> | undefined {
+    const found = new Map<string, string>();
+    for (const line of this.revealText().split(/\r?\n/)) {
+      if (line.trim() === "") continue;
+      const equals = line.indexOf("=");
+      const name = line.slice(0, Math.max(equals, 0)).trim();
+      if (!names.includes(name)) return undefined;
+      found.set(name, line.slice(equals + 1));
+    }
+    return found.size === 0 ? undefined : found;
+  }
+
   toString(): string {
     return "****";
   }
@@ -44,23 +61,35 @@ export interface SecretRecord {
   readonly createdAtMs: number;
   /** Of the last value. */
   readonly updatedAtMs: number;
+  /** Why its value could not be read when that was last tried, in words; null: nothing is known. */
+  readonly problem: string | null;
+}
+
+/** What was kept, and whether it took the place of another value. */
+export interface PutRecord extends SecretRecord {
+  readonly wasReplaced: boolean;
 }
 
 export interface SecretStore {
   /**
-   * Keeps a value, durable when it resolves. Throws `secret.exists` unless `mayReplace`, and
-   * `secret.invalid` for a name that no volume could have and a value that is empty or too large.
+   * Keeps a value, durable when it resolves; when it refuses, the value before stays. Throws
+   * `secret.exists` unless `mayReplace`, `secret.invalid` for a name that no volume could have and
+   * a value that is empty or too large, and `secret.unreadable` where the key that the others need
+   * is gone: no new key is made for a new secret then, only for one that is replaced.
    */
   put(
     name: string,
     value: SecretValue,
     how: { readonly mayReplace: boolean },
     operation: Operation,
-  ): Promise<SecretRecord>;
+  ): Promise<PutRecord>;
   /** All, sorted by name. Asks the disk for nothing. */
   list(): readonly SecretRecord[];
-  /** Removing what is not there throws `secret.not_found`. */
+  /** Durable when it resolves. Removing what is not there throws `secret.not_found`. */
   remove(name: string, operation: Operation): Promise<void>;
-  /** Throws `secret.not_found`, `secret.unreadable` (the key is gone, or the file is damaged). */
+  /**
+   * Throws `secret.not_found`, and `secret.unreadable` where the key is gone, is another one or may
+   * be read by others, and where the file is damaged.
+   */
   read(name: string): Promise<SecretValue>;
 }

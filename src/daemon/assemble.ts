@@ -10,8 +10,10 @@ import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import { storageJudge } from "../doctor/volume/judge.ts";
 import { builtInDrivers } from "../drivers/all.ts";
+import { settleNames } from "../engine/driver-names.ts";
 import { type HoldingParts, startEngine } from "../engine/engine.ts";
 import { holdGraces } from "../engine/hold-table.ts";
 import { dataPlaces } from "../host/data-places.ts";
@@ -32,6 +34,8 @@ import { watchIdle } from "./idle.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { makeDaemonPlugins } from "./plugins.ts";
+import { runDirectoryOf } from "./run-directory.ts";
+import { makeDaemonSecrets } from "./secrets.ts";
 import { makeServers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
@@ -70,9 +74,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const host = linuxHost();
   const bootId = randomBytes(4).toString("hex");
   const operations = new Operations(logger, bootId);
-  const log = logger.bind({ part: "state" });
-  const nowMs = host.nowMs;
-  const state = openState({ directory: config.root, openDatabase, nowMs, newId: randomUUID, log });
+  const state = stateOf(parts, host);
   undo.defer(() => state.close());
 
   const clock = { monotonicMs: host.monotonicMs };
@@ -88,12 +90,17 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   });
   let inUse = (): ReadonlySet<DriverName> => new Set();
   undo.defer(() => plugins.stop(inUse()));
+  const secrets = makeDaemonSecrets({ config, host, log: logger.bind({ part: "secrets" }) });
+  const { drivers, ofPlugins } = await settleNames(
+    driversOf({ config, host, secrets, isFirstStart, care: care("volume") }),
+    { state, plugins: plugins.parts.host },
+    operations.ofSystem(),
+  );
   const engine = await startEngine({
-    host,
-    state,
+    ...{ host, state, secrets },
     leases: localLeases(clock),
     plugins: plugins.parts,
-    drivers: builtInDrivers({ root: config.root, host, isFirstStart }).map(care("volume")),
+    drivers,
     systemOperation: () => operations.ofSystem(),
     holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
@@ -104,8 +111,8 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   undo.defer(() => engine.stop());
   plugins.start();
 
-  const { origin, id } = state;
-  const facts = gatherFacts({ root: config.root, id, origin, recovery: engine.recovery });
+  const found = { recovery: engine.recovery, ofPlugins };
+  const facts = gatherFacts({ root: config.root, id: state.id, origin: state.origin, ...found });
   const servers = makeServers({ engine, facts, operations, logger, host });
   undo.defer(async () => void (await servers.close()));
   undo.defer(watchIdle({ requestCount: () => operations.count, onIdle: returnMemory }));
@@ -125,6 +132,11 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   };
 }
 
+function stateOf({ config: { root: directory }, logger }: DaemonParts, host: Host) {
+  const log = logger.bind({ part: "state" });
+  return openState({ directory, openDatabase, nowMs: host.nowMs, newId: randomUUID, log });
+}
+
 /** Puts deadlines and a breaker around a driver; `per` is what fails together. */
 function careOf(log: Log, clock: Pick<Host, "monotonicMs">) {
   const around = {
@@ -135,6 +147,19 @@ function careOf(log: Log, clock: Pick<Host, "monotonicMs">) {
   return (per: "driver" | "volume") =>
     (driver: VolumeDriver): VolumeDriver =>
       withBreaker(withDeadlines(driver, around), { ...around, per });
+}
+
+/** The built-in drivers, with care around them. */
+function driversOf(parts: {
+  readonly config: DaemonConfig;
+  readonly host: Host;
+  readonly secrets: SecretStore;
+  readonly isFirstStart: boolean;
+  readonly care: (driver: VolumeDriver) => VolumeDriver;
+}): readonly VolumeDriver[] {
+  const { root } = parts.config;
+  const runDirectory = runDirectoryOf(root);
+  return builtInDrivers({ ...parts, root, runDirectory }).map(parts.care);
 }
 
 /** What the engine needs for holds of container engines. */

@@ -12,6 +12,7 @@ const plugins = {
   sockets: "/run/docker/plugins",
   specs: ["/etc/docker/plugins", "/usr/lib/docker/plugins"],
 };
+const secretKey = "/etc/holdfast/secret.key";
 const registry = { insecure: [], mirrors: [], certificates: "/etc/docker/certs.d" };
 
 let folder: string;
@@ -47,6 +48,7 @@ describe("defaults", () => {
       pluginSocket: "/run/docker/plugins/holdfast.sock",
       plugins,
       registry,
+      secretKey,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },
@@ -62,6 +64,7 @@ describe("defaults", () => {
       pluginSocket: settings["plugin-socket"].default,
       plugins,
       registry,
+      secretKey,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },
@@ -104,6 +107,7 @@ describe("precedence", () => {
       pluginSocket: "/run/docker/plugins/holdfast.sock",
       plugins,
       registry,
+      secretKey,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },
@@ -126,6 +130,7 @@ describe("precedence", () => {
       pluginSocket: "/run/docker/plugins/holdfast.sock",
       plugins,
       registry,
+      secretKey,
       holdGraceMs: 30_000,
       violationPolicy: "stop",
       trash: { defaults: trashDefaults, budget: trashBudget },

@@ -12,6 +12,7 @@ import type { LogLevel } from "../host/logs.ts";
 import type { RegistrySettings } from "../plugins/registry/addresses.ts";
 import type { PluginDirectories } from "../plugins/sockets/find-plugins.ts";
 import { readPluginDirectories, readRegistrySettings } from "./plugin-settings.ts";
+import { readSecretKey } from "./secrets.ts";
 import { defaultConfigFile, isSetting, type Setting, settings, variableOf } from "./settings.ts";
 
 export interface DaemonConfig {
@@ -24,6 +25,8 @@ export interface DaemonConfig {
   /** Where other plugins are looked for, and how registries are reached. */
   readonly plugins: PluginDirectories;
   readonly registry: RegistrySettings;
+  /** Absolute path of the key of the secrets, which may not exist yet. */
+  readonly secretKey: string;
   /** See `holdGraces`. */
   readonly holdGraceMs: number;
   readonly violationPolicy: ViolationPolicy;
@@ -59,8 +62,10 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
   const value = (setting: Setting): readonly string[] | undefined =>
     layers.find((layer) => layer.has(setting))?.get(setting);
   const places = defaultPlaces(userId, environment);
+  const root = path.resolve(only("root", value("root")) ?? places.root);
+  const secretKey = only("secret-key", value("secret-key"));
   return {
-    root: path.resolve(only("root", value("root")) ?? places.root),
+    root,
     sockets: (value("host") ?? [places.host]).map(socketPath),
     pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
     plugins: readPluginDirectories({
@@ -73,6 +78,7 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
       mirrors: value("registry-mirror"),
       certificates: only("registry-certs", value("registry-certs")),
     }),
+    secretKey: readSecretKey({ file: secretKey, root, userId, environment }),
     holdGraceMs: parseSeconds(only("hold-grace", value("hold-grace"))),
     violationPolicy: parsePolicy(only("sharing-violation", value("sharing-violation"))),
     trash: {

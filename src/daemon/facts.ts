@@ -4,6 +4,7 @@ import os from "node:os";
 import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";
 import type { StateOrigin } from "../core/state-store.ts";
+import { driverManuals } from "../drivers/all.ts";
 import type { RecoveryReport } from "../engine/recovery-stage.ts";
 import { gitCommit, version } from "./build-facts.ts";
 
@@ -15,6 +16,8 @@ export function gatherFacts(parts: {
   readonly id: string;
   readonly origin: StateOrigin;
   readonly recovery: RecoveryReport;
+  /** Names of built-in drivers that plugins have: see `settleNames`. */
+  readonly ofPlugins?: readonly string[];
 }): DaemonFacts {
   return {
     version,
@@ -29,9 +32,11 @@ export function gatherFacts(parts: {
     arch: process.arch === "x64" ? "amd64" : process.arch,
     cpuCount: os.availableParallelism(),
     memoryBytes: os.totalmem(),
+    driverManuals: driverManuals(),
     warnings: [
       ...warnings(parts.origin, parts.recovery),
       ...damagedStates(parts.root, parts.origin),
+      ...namesOfPlugins(parts.ofPlugins ?? []),
     ],
   };
 }
@@ -117,6 +122,15 @@ function damagedStates(root: string, origin: StateOrigin): readonly string[] {
     .map((file) => path.join(root, file))
     .filter((file) => file !== justNow)
     .map((file) => `A damaged state was put aside as ${file}: look at it, then remove it.`);
+}
+
+/** Nothing is wrong with it: who looks for the built-in driver is told why it is not there. */
+function namesOfPlugins(names: readonly string[]): readonly string[] {
+  return names.map(
+    (name) =>
+      `The driver ${name} is a plugin here, and the built-in one of that name is not offered: ` +
+      "it is from the start on that finds neither volumes of the plugin nor the plugin.",
+  );
 }
 
 function distribution(): string {

@@ -1,7 +1,6 @@
 // Puts plugins together: registries, blobs, the runtime, managed plugins, and all drivers of
 // plugins.
 
-import { createHash } from "node:crypto";
 import { readdirSync, realpathSync, rmdirSync } from "node:fs";
 import path from "node:path";
 import type { VolumeDriver } from "../core/driver.ts";
@@ -17,9 +16,7 @@ import { Images } from "../plugins/registry/images.ts";
 import { PluginRuntime } from "../plugins/runtime/runtime.ts";
 import { BlobStore } from "../plugins/store/blobs.ts";
 import type { DaemonConfig } from "./config.ts";
-
-/** Of the hash of the data root: sockets have short paths, and two daemons must not meet. */
-const ROOT_DIGITS = 12;
+import { runDirectoryOf } from "./run-directory.ts";
 
 export interface DaemonPluginsParts {
   readonly config: DaemonConfig;
@@ -48,7 +45,7 @@ export async function makeDaemonPlugins(parts: DaemonPluginsParts): Promise<Daem
   const { config, host, log, operation, wrap } = parts;
   const root = realpathSync(config.root);
   const directory = path.join(root, "plugins");
-  const runDirectory = runDirectoryOf(root);
+  const runDirectory = runDirectoryOf(config.root);
   const store = new BlobStore(path.join(directory, "blobs"));
   const managed = await makeManagedPlugins({
     directory,
@@ -108,13 +105,4 @@ function removeEmpty(directory: string): void {
   } catch {
     // Something is in it: a plugin runs on, or was not ended.
   }
-}
-
-/** Emptied by a boot, like the processes themselves. */
-function runDirectoryOf(root: string): string {
-  const hash = createHash("sha256").update(root).digest("hex").slice(0, ROOT_DIGITS);
-  const userId = process.getuid?.() ?? 0;
-  if (userId === 0) return `/run/holdfast/${hash}`;
-  const ofUser = process.env["XDG_RUNTIME_DIR"] ?? `/run/user/${userId}`;
-  return path.join(ofUser, "holdfast", hash);
 }

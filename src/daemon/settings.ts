@@ -63,6 +63,12 @@ export const settings = {
     about: "Certificates of registries: DIR/HOST[:PORT]/ca.crt, and client.cert with client.key.",
     default: "/etc/docker/certs.d",
   },
+  "secret-key": {
+    takes: "FILE",
+    about: "The key that secrets are sealed with, outside of the root. Made with the first secret.",
+    default: "/etc/holdfast/secret.key",
+    defaultOfUsers: "$XDG_CONFIG_HOME/holdfast/secret.key, else below ~/.config",
+  },
   "hold-grace": {
     takes: "SECONDS",
     about: "How long a container engine's mount may go unused before it is asked about and ended.",

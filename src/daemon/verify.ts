@@ -12,18 +12,23 @@ import {
 import type { DriverOptions } from "../core/driver.ts";
 import { EngineError, storageError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
+import { silentLog } from "../core/operation.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { linuxHost } from "../host/linux.ts";
 import { openBenchFiles } from "./bench-files.ts";
-import { readConfig } from "./config.ts";
+import { type DaemonConfig, readConfig } from "./config.ts";
+import { runParent } from "./run-directory.ts";
+import { makeDaemonSecrets } from "./secrets.ts";
 import { VerifyPlaces } from "./verify-places.ts";
+import { withOwnSubpaths } from "./verify-subpaths.ts";
 
 /**
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
  * daemon would have, and removes it again; options of a bind mount are given a fresh directory on
  * their device. A running daemon and its volumes are not touched, nor is anything else on a bind
- * mount's device; other devices are written to as they are. What cannot be removed is named in the
- * report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
+ * mount's device; other devices of `local` are written to as they are. On a server each volume of the
+ * checks has a new directory of its own. What cannot be removed is named in the report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
  */
 export async function verifyBuiltInDriver(
   request: VerifyRequest,
@@ -65,9 +70,19 @@ async function runAllChecks(
   places: VerifyPlaces,
   host: Host,
 ): Promise<DriverReport> {
-  const parent = request.root === undefined ? configuredRoot() : path.resolve(request.root);
+  const parent = request.root === undefined ? configured().root : path.resolve(request.root);
   const scratch = places.make(parent);
-  const drivers = builtInDrivers({ root: path.join(scratch, "root"), host, isFirstStart: true });
+  const root = path.join(scratch, "root");
+  // Credentials lie in memory, whatever the root lies on. `local` has none.
+  const isLocal = request.driver === "local";
+  const runDirectory = isLocal ? path.join(scratch, "run") : places.make(runParent());
+  const drivers = builtInDrivers({
+    root,
+    runDirectory,
+    host,
+    secrets: readSecrets(host),
+    isFirstStart: true,
+  });
   const driver = drivers.find((each) => each.name === request.driver);
   if (driver === undefined) {
     const known = drivers.map((each) => each.name).join(", ");
@@ -77,15 +92,18 @@ async function runAllChecks(
     );
   }
   driver.validate(request.options);
-  const options = withOwnDevice(request.options, places);
   const files = openBenchFiles(path.join(scratch, "outside"));
   const { randomHex } = host;
-  // `size` of 0 means no limit, so that every driver of ours takes it.
-  return verifyDriver(driver, {
-    files,
-    optionSets: [options, { ...options, size: "0" }],
-    randomHex,
-  });
+  const parts = { files, randomHex };
+  if (!isLocal) {
+    const own = withOwnSubpaths(driver, `holdfast-verify-${randomHex(8)}-`);
+    const { options } = request;
+    const test = options["test"] === "off" ? "on" : "off";
+    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test }] });
+  }
+  const options = withOwnDevice(request.options, places);
+  // `size` of 0 means no limit.
+  return verifyDriver(driver, { ...parts, optionSets: [options, { ...options, size: "0" }] });
 }
 
 /** A check that was given up on goes on all the same. */
@@ -117,6 +135,14 @@ function isDirectory(directory: string): boolean {
   }
 }
 
-function configuredRoot(): string {
-  return readConfig({ args: [], environment: process.env, userId: process.getuid?.() ?? 0 }).root;
+/** Those that a daemon would have: opened when one is wanted, and only read. */
+function readSecrets(host: Host): Pick<SecretStore, "read"> {
+  return {
+    read: async (name) =>
+      await makeDaemonSecrets({ config: configured(), host, log: silentLog }).read(name),
+  };
+}
+
+function configured(): DaemonConfig {
+  return readConfig({ args: [], environment: process.env, userId: process.getuid?.() ?? 0 });
 }

@@ -67,6 +67,7 @@ const nobodysContainers: ContainerEngine = {
   containers: async () => [],
   services: async () => [],
   stop: async () => undefined,
+  restart: async () => undefined,
 };
 
 class Bench implements AsyncDisposable {

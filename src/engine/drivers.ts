@@ -1,7 +1,8 @@
 // Drivers by name: the built-in ones, and those of plugins, which come and go.
 //
 // A plugin's driver is asked for by name each time and never kept. Built-in names go first: no
-// plugin can take the place of `local`.
+// plugin can take the place of `local`, nor of another one that was given its name at the start
+// (driver-names.ts).
 import type { Presence, VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { type DriverName, parseDriverName } from "../core/names.ts";
@@ -127,6 +128,20 @@ export class Drivers {
       .statuses()
       .filter(({ kind, state }) => kind === "socket" && state === "ready");
     return [...new Set([...this.builtIn.keys(), ...sockets.map(({ name }) => name)])].sort();
+  }
+
+  /** As `names`, with managed plugins that are ready. Sorted. */
+  all(): readonly string[] {
+    const ready = this.#plugins.statuses().filter(({ state }) => state === "ready");
+    return [...new Set([...this.builtIn.keys(), ...ready.map(({ name }) => name)])].sort();
+  }
+
+  /** Plugins that nobody can reach by their names, because built-in drivers have them. Sorted. */
+  hidden(): readonly string[] {
+    return this.#plugins
+      .statuses()
+      .filter(({ name, state }) => this.builtIn.has(name) && state !== "gone")
+      .map(({ name }) => name);
   }
 
   /** As a caller gives it: managed plugins go before socket plugins, as in Docker. */

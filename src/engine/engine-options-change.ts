@@ -1,27 +1,38 @@
-// Options of a volume that is there: the engine's can be changed, the driver's cannot.
-import type { DriverOptions } from "../core/driver.ts";
+// Options of a volume that is there: the engine's can be changed, and the driver's where it can.
+import type { DriverOptions, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { goQuote } from "../core/names.ts";
-import { checkEngineOptions, engineOptionNames } from "./engine-options.ts";
+import { checkEngineOptions, driverOptions, engineOptionNames } from "./engine-options.ts";
 
 /**
  * The options after a change, checked as at a create where they are different; null when none is
- * left. Throws `volume.option_invalid` for options that are not the engine's, and for what does not
- * fit.
+ * left. Throws `volume.option_invalid` for options that the driver cannot change, and for what does
+ * not fit.
  */
 export function changedOptions(
   options: DriverOptions | null,
   set: DriverOptions,
   removed: readonly string[],
+  driver: Pick<VolumeDriver, "name" | "update" | "validate"> | undefined,
 ): DriverOptions | null {
   const own: readonly string[] = engineOptionNames;
   const names = [...Object.keys(set), ...removed];
   if (names.length === 0) return options;
-  for (const option of names) if (!own.includes(option)) throw fixed(option);
+  const others = names.filter((name) => !own.includes(name));
+  for (const option of others) if (driver?.update === undefined) throw fixed(option);
   const kept = Object.entries(options ?? {}).filter(([option]) => !removed.includes(option));
   const changed = Object.fromEntries([...kept, ...Object.entries(set)]);
   checkEngineOptions(changed);
+  if (others.length > 0) driver?.validate(driverOptions(changed));
   return Object.keys(changed).length > 0 ? changed : null;
+}
+
+/** Whether the driver has other options afterwards. */
+export function changesDriver(before: DriverOptions | null, after: DriverOptions | null): boolean {
+  const one = driverOptions(before);
+  const other = driverOptions(after);
+  const names = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...names].some((name) => one[name] !== other[name]);
 }
 
 function fixed(option: string): EngineError {

@@ -1,4 +1,5 @@
-// The options that are the engine's own, whatever the driver: sharing, owner, mode, trash, reclaim.
+// The options that are the engine's own, whatever the driver: sharing, owner, mode, trash, reclaim,
+// on-stale.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
@@ -25,6 +26,14 @@ export const reclaimModes = ["retain", "trash", "delete"] as const;
 
 export type ReclaimMode = (typeof reclaimModes)[number];
 
+/**
+ * What becomes of containers that a new mount does not reach after their storage had died: they are
+ * named, or restarted.
+ */
+export const staleModes = ["warn", "restart"] as const;
+
+export type StaleMode = (typeof staleModes)[number];
+
 export interface EngineOptions {
   readonly sharing: SharingMode;
   /** What the data's own directory is given at each mount; undefined: it is left alone. */
@@ -32,10 +41,18 @@ export interface EngineOptions {
   /** undefined: the daemon's default. */
   readonly trash: Retention | undefined;
   readonly reclaim: ReclaimMode | undefined;
+  readonly onStale: StaleMode;
 }
 
 /** Names of the engine's options, sorted. */
-export const engineOptionNames = ["mode", "owner", "reclaim", "sharing", "trash"] as const;
+export const engineOptionNames = [
+  "mode",
+  "on-stale",
+  "owner",
+  "reclaim",
+  "sharing",
+  "trash",
+] as const;
 
 /** Largest user or group number: the one above means "leave it" to chown(2). */
 const ID_MAX = 0xffff_fffe;
@@ -76,12 +93,18 @@ export function engineOptions(options: DriverOptions | null | undefined): Engine
   }
   const ids = owner === undefined ? {} : parseOwner(owner);
   const bits = mode === undefined ? {} : { mode: parseMode(mode) };
+  const stale = options?.["on-stale"] ?? "warn";
+  const onStale = staleModes.find((word) => word === stale);
+  if (onStale === undefined) {
+    throw invalid("on-stale", stale, `one of ${staleModes.join(", ")} is needed`);
+  }
   const isGiven = owner !== undefined || mode !== undefined;
   return {
     sharing: found,
     owner: isGiven ? { ...ids, ...bits } : undefined,
     trash: trash === undefined ? undefined : readRetention(trash),
     reclaim: reclaim === undefined ? undefined : readReclaim(reclaim),
+    onStale,
   };
 }
 

@@ -6,12 +6,15 @@ import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.t
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { Operation } from "../core/operation.ts";
+import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { StorageJudge } from "../core/volume-report.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
+import { Health, type HealthClock } from "./health.ts";
+import { StorageCare } from "./health-care.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
@@ -25,6 +28,7 @@ import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
 import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
+import { Secrets } from "./secrets.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { fateAnyTime } from "./trash/fate-text.ts";
 import { fateOf, isKeptInTrash, isPurgedAtOnce, type TrashDefaults } from "./trash/policy.ts";
@@ -43,6 +47,7 @@ export interface EngineParts {
   readonly host: Host;
   readonly state: StateStore;
   readonly leases: LeaseService;
+  readonly secrets: SecretStore;
   /** Built in. */
   readonly drivers: readonly VolumeDriver[];
   /** Missing: there are none. */
@@ -52,6 +57,8 @@ export interface EngineParts {
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
   readonly trash: TrashingParts;
+  /** A test's own clock for the health of storage. */
+  readonly healthClock?: HealthClock | undefined;
   /** Missing: nothing is known of any storage. */
   readonly examining?: ExaminingParts | undefined;
 }
@@ -105,9 +112,12 @@ export interface Engine {
   readonly drivers: Drivers;
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
+  readonly secrets: Secrets;
   readonly doctor: VolumeDoctor;
   readonly unfitData: UnfitData;
   readonly recovery: RecoveryReport;
+  readonly health: Health;
+  readonly care: StorageCare;
   /** Ends background work. The state is its owner's to close. */
   stop(): Promise<void>;
 }
@@ -136,20 +146,23 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard } = watchHolds(watching);
+  const { lists, judge, settler, guard, care } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
     ...{ guard, trashDefaults, makeRoom: (operation) => trash.makeRoom(operation) },
+    follow: (entry, operation) => care.follow(entry, operation),
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
   });
+  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
+  const health = makeHealth(later, care);
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
-  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory });
+  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory, care });
   const upkeep = new Upkeep({
-    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames },
+    ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });
   const adoptions = new Adoptions({
     ...{ state, host, volumes, events, guard, unfinished, purger, trashDefaults },
@@ -159,28 +172,22 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
-  const later: LaterParts = { ...parts, drivers, volumes, events, guard };
   const pruning = makePruning(later);
   const managing = makePlugins(later);
   const examining = makeDoctor(later);
-  managing.pluginVolumes.start();
-  adoptions.start();
-  trash.start();
+  for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
-    ...{ volumes, upkeep, history },
+    ...{ volumes, upkeep, history, adoptions, holds, lists },
     fateOf: (entry) =>
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
-    adoptions,
-    holds,
-    lists,
     lastUse: new LastUse({ state, nowMs }),
-    ...pruning,
-    ...{ trash, purger },
-    events,
-    ...{ state, drivers, recovery, ...managing, ...examining },
+    ...{ ...pruning, trash, purger, events },
+    secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
+      await health.stop();
       await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
@@ -194,6 +201,15 @@ interface LaterParts extends Omit<EngineParts, "drivers"> {
   readonly volumes: VolumeEngine;
   readonly events: EventLog;
   readonly guard: UseGuard;
+}
+
+/** What looks at storage that may fall silent. */
+function makeHealth(parts: LaterParts, care: StorageCare): Health {
+  const { state, host, drivers, events, volumes, systemOperation, healthClock } = parts;
+  return new Health({
+    ...{ state, host, drivers, events, care, held: volumes.held },
+    ...{ operation: systemOperation, clock: healthClock },
+  });
 }
 
 /** What is asked of plugins, and what callers do with them. */
@@ -285,5 +301,6 @@ function watchHolds(
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
+  const care = new StorageCare({ host, drivers, lists, settler, volumes });
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
 }

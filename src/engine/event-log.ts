@@ -15,7 +15,8 @@ const CLOCK_STEP_MS = 1_000;
 /**
  * The first five are Docker's. "violation": a container has broken a volume's sharing mode.
  * "warning": a volume's data is on storage that cannot carry it. Of the trash: "restore", "purge"
- * (it is destroyed) and "evict" (space is wanted; its purge follows).
+ * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
+ * (it is not as it should be) and "recovered".
  */
 export type VolumeAction =
   | "create"
@@ -31,10 +32,15 @@ export type VolumeAction =
   | "update"
   | "protect"
   | "unprotect"
+  | "degraded"
+  | "recovered"
   | "warning";
 
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";
+
+/** Docker's, of Swarm's secrets; ours are Holdfast's own. */
+export type SecretAction = "create" | "update" | "remove";
 
 /** One event. Times are split because nanoseconds since the epoch do not fit a number. */
 export type EngineEvent = EventMoment &
@@ -50,6 +56,12 @@ export type EngineEvent = EventMoment &
         readonly action: PluginAction;
         /** The plugin's id; of "pull" what was pulled. */
         readonly actor: PluginId;
+      }
+    | {
+        readonly type: "secret";
+        readonly action: SecretAction;
+        /** The secret's name. */
+        readonly actor: string;
       }
   );
 
@@ -102,6 +114,11 @@ export class EventLog {
   /** A plugin's event; `name` is what the caller calls it. */
   plugin(action: PluginAction, actor: PluginId, name: string): void {
     this.#publish({ type: "plugin", action, actor, attributes: { name } });
+  }
+
+  /** A secret's event. Its value is in none. */
+  secret(action: SecretAction, name: string): void {
+    this.#publish({ type: "secret", action, actor: name, attributes: { name } });
   }
 
   /** The end of a prune, also of one that removed nothing. */

@@ -1,12 +1,13 @@
 // What holders of an earlier life of the daemon have mounted: drivers are told of it again.
 import type { VolumeDriver } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
-import { mountData } from "./mount-data.ts";
+import { type DataMount, mountData } from "./mount-data.ts";
 
 /** How many volumes are mounted again at once: a dead server keeps one of these waiting. */
 const MOUNTS_AT_ONCE = 8;
@@ -15,6 +16,8 @@ export interface HeldMountsParts {
   readonly state: StateStore;
   readonly leases: LeaseService;
   readonly drivers: Pick<Drivers, "get" | "isReady">;
+  readonly host: Pick<Host, "mounts">;
+  readonly follow: DataMount["follow"];
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
   readonly missing: Set<VolumeName>;
 }
@@ -54,11 +57,11 @@ export class HeldMounts {
    */
   async tell(driver: VolumeDriver, entry: VolumeEntry, operation: Operation): Promise<void> {
     if (this.#told.has(entry.name)) return;
-    const { state, missing } = this.#parts;
+    const { state, missing, host, follow } = this.#parts;
     const holders = state.read((view) => view.holders(entry.name));
     try {
       for (const { holder } of holders) {
-        await mountData({ driver, entry, holder, missing }, operation);
+        await mountData({ driver, entry, holder, missing, host, follow }, operation);
       }
     } catch (error) {
       this.#failed.add(entry.name);
@@ -94,7 +97,8 @@ export class HeldMounts {
     await Promise.all(Array.from({ length: MOUNTS_AT_ONCE }, worker));
   }
 
-  async #tellOne(name: VolumeName, operation: Operation): Promise<void> {
+  /** Tells of one volume. Throws what its driver throws. */
+  async tellAgain(name: VolumeName, operation: Operation): Promise<void> {
     const { state, leases, drivers } = this.#parts;
     this.#mounting.add(name);
     try {
@@ -103,6 +107,14 @@ export class HeldMounts {
       if (entry === undefined || !drivers.isReady(entry.driver)) return;
       const driver = drivers.get(entry.driver);
       if (driver !== undefined) await this.tell(driver, entry, operation);
+    } finally {
+      this.#mounting.delete(name);
+    }
+  }
+
+  async #tellOne(name: VolumeName, operation: Operation): Promise<void> {
+    try {
+      await this.tellAgain(name, operation);
     } catch (error) {
       if (operation.signal.aborted) return;
       const { code, message } = toEngineError(error);
@@ -111,8 +123,6 @@ export class HeldMounts {
         code,
         error: message,
       });
-    } finally {
-      this.#mounting.delete(name);
     }
   }
 

@@ -6,7 +6,7 @@ import type { Host, MountInfo } from "../core/host.ts";
 import { type HolderId, parseHolderId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HolderEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
-import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
+import { holdId, layersAt, removeHoldPlace } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { newHold } from "./hold-table.ts";
 
@@ -60,7 +60,7 @@ export async function restoreHolds(parts: HoldRestoreParts, operation: Operation
 function restore({ host, settler }: HoldRestoreParts, row: HolderEntry, path: string): void {
   const { volume, holder, sinceMs } = row;
   const hold = newHold({ volume, holder, path, sinceMs }, { monotonicMs: host.monotonicMs() });
-  hold.group = groupAt(host, path);
+  Object.assign(hold, layersAt(host.mounts(), path));
   settler.add(hold);
 }
 

@@ -11,7 +11,7 @@ import { type ContainerList, type ContainerLists, containersWith } from "./conta
 import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
 import { HoldNames } from "./hold-names.ts";
-import { holdId, removeHoldPlace } from "./hold-places.ts";
+import { holdId, layersAt, removeHoldPlace } from "./hold-places.ts";
 import {
   type Hold,
   type HoldGraces,
@@ -24,7 +24,7 @@ import {
   verdict,
 } from "./hold-table.ts";
 import { pause } from "./pause.ts";
-import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
+import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";
 import { containerUses } from "./sharing.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -223,21 +223,18 @@ export class HoldSettler {
   #lookFor(holds: readonly Hold[]): Look {
     const podmans = holds.filter(isPodmans);
     const table = podmans.length === 0 ? [] : this.#parts.host.mounts();
-    const places = new Map<Hold, string>();
-    for (const hold of podmans) {
-      const place = placeOfHold(hold, table);
-      if (place !== undefined) places.set(hold, place);
-    }
+    const places = new Map(podmans.map((hold) => [hold, placesOfHold(hold, table)]));
     const groups = new Map<number, string>();
-    for (const { group, path } of holds) if (group !== null) groups.set(group, ownEnd(path));
+    for (const hold of holds) for (const one of groupsOf(hold)) groups.set(one, ownEnd(hold.path));
     return {
-      question: { groups, places: new Set(places.values()) },
+      question: { groups, places: new Set([...places.values()].flat()) },
       note(seen, scan) {
         const byGroup = Map.groupBy(scan.mounts, ({ group }) => group);
         for (const hold of seen) {
-          const peers = hold.group === null ? [] : (byGroup.get(hold.group) ?? []);
-          const place = places.get(hold);
-          const loose = place === undefined ? [] : privateUses({ hold, place }, scan.loose, table);
+          const peers = groupsOf(hold).flatMap((group) => byGroup.get(group) ?? []);
+          const loose = (places.get(hold) ?? []).flatMap((place) =>
+            privateUses({ hold, place }, scan.loose, table),
+          );
           noteScan(hold, [...peers, ...loose]);
         }
       },
@@ -347,9 +344,11 @@ export class HoldSettler {
       tookMs = host.monotonicMs() - startedMs;
       if (outcome === "busy") {
         hold.stale = "a process still uses it from outside of any container";
+        if (hold.lowerGroups.length > 0) Object.assign(hold, layersAt(host.mounts(), hold.path));
         return tookMs;
       }
       hold.group = null;
+      hold.lowerGroups = [];
       hold.isOver = true;
       const entry = state.read((view) => view.volume(hold.volume));
       if (entry !== undefined && !this.#parts.drivers.isReady(entry.driver)) {
@@ -371,6 +370,11 @@ export class HoldSettler {
     }
     return tookMs;
   }
+}
+
+/** The lowest first: of what lies on each other the topmost is noted. */
+function groupsOf({ group, lowerGroups }: Hold): readonly number[] {
+  return group === null ? lowerGroups : [...lowerGroups, group];
 }
 
 function keyOf(volume: string, holder: string): string {

@@ -28,8 +28,13 @@ export interface Hold {
   readonly path: string;
   /** When the row was made, in milliseconds since the epoch. */
   readonly sinceMs: number;
-  /** The peer group of the mount at `path`; null: nothing is mounted there. */
+  /** The peer group of the mount at `path`, the topmost; null: nothing is mounted there. */
   group: number | null;
+  /**
+   * The groups of those beneath it: a dead mount stays below the one that replaced it, for as long
+   * as somebody has it.
+   */
+  lowerGroups: readonly number[];
   /** The data lies on storage that may not answer, as far as is known. */
   mayHang: boolean;
   /** The last Mount, or our own start, by the clock that only goes forward. */
@@ -66,6 +71,7 @@ export function newHold(
   return {
     ...place,
     group: null,
+    lowerGroups: [],
     mayHang: true,
     mountedAtMs: now.monotonicMs,
     changeCount: 0,
@@ -138,7 +144,8 @@ export function ownEnd(path: string): string {
  */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
   const end = ownEnd(hold.path);
-  const uses = mounts.filter(({ target }) => !target.endsWith(end));
+  const found = mounts.filter(({ target }) => !target.endsWith(end));
+  const uses = hold.lowerGroups.length === 0 ? found : eachOnce(found);
   // Who came later stays later, whatever number its process has.
   const known = hold.uses.map(({ container }) => container);
   const rank = ({ container }: PeerMount): number => {
@@ -155,6 +162,12 @@ export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
     hold.waitingCount = 0;
     hold.usesAtMount = hold.uses.length;
   }
+}
+
+/** Layers of a hold that was mended lie on each other in containers too: that is one use. */
+function eachOnce(mounts: readonly PeerMount[]): readonly PeerMount[] {
+  const found = new Map(mounts.map((mount) => [`${mount.namespace} ${mount.target}`, mount]));
+  return [...found.values()];
 }
 
 /** What is known when a verdict is wanted. */

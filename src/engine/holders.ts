@@ -13,7 +13,7 @@ import type { EventLog } from "./event-log.ts";
 import type { HeldMounts } from "./held-mounts.ts";
 import { historyEntry } from "./history-entry.ts";
 import { LeftoverMounts } from "./leftover-mounts.ts";
-import { mountData } from "./mount-data.ts";
+import { type DataMount, mountData } from "./mount-data.ts";
 import { refuseMoving } from "./moving.ts";
 
 export interface HoldersParts {
@@ -21,6 +21,7 @@ export interface HoldersParts {
   readonly events: EventLog;
   readonly host: Host;
   readonly drivers: Pick<Drivers, "of">;
+  readonly follow: DataMount["follow"];
   /** What holders of an earlier life have mounted. */
   readonly held: HeldMounts;
   /** Volumes whose data was missing when it was last looked for: kept up to date. */
@@ -54,14 +55,14 @@ export class Holders {
    * a holder's of the other kind: the end of one would be taken for the end of both.
    */
   async mount(entry: VolumeEntry, who: Who, operation: Operation): Promise<string> {
-    const { state, events, host, missing } = this.#parts;
+    const { state, events, host, missing, follow } = this.#parts;
     const { holder, kind } = who;
     refuseMoving(entry);
     this.#refuseOtherKind(entry, who);
     const driver = this.#parts.drivers.of(entry);
     await this.#parts.held.tell(driver, entry, operation);
     this.#leftovers.add(entry.name, holder);
-    const path = await mountData({ driver, entry, holder, missing }, operation);
+    const path = await mountData({ driver, entry, holder, missing, host, follow }, operation);
     if (this.isHeldBy(entry.name, holder)) {
       this.#leftovers.settle(entry.name, holder);
       return path;

@@ -18,9 +18,11 @@ import {
   type ListedContainer,
 } from "./container-lists.ts";
 import { engineOptions } from "./engine-options.ts";
-import { groupAt, holdId, removeHoldPlace } from "./hold-places.ts";
+import type { StorageCare } from "./health-care.ts";
+import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
+import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
 import { admission, type ContainerUse } from "./sharing.ts";
 import type { SharingJudge, Violation } from "./sharing-judge.ts";
@@ -41,6 +43,8 @@ export interface HoldsParts {
   readonly settler: HoldSettler;
   readonly judge: SharingJudge;
   readonly graces: HoldGraces;
+  /** Who must restart to see a volume again. */
+  readonly care: Pick<StorageCare, "mustRestart">;
   /** Absolute; where the holds' mounts are. Exists. */
   readonly directory: string;
 }
@@ -108,10 +112,11 @@ export class Holds {
 
   /** Who has a volume, as far as is known without asking anybody now. */
   holdersOf(volume: VolumeName, view: StateView): readonly VolumeHolder[] {
-    const { settler, lists, judge } = this.#parts;
+    const { settler, lists, judge, care } = this.#parts;
     const holds = settler.holdsOf(volume);
     const violations = judge.violationsOf(volume);
-    return volumeHolders({ volume, view, holds, list: lists.latest, violations });
+    const mustRestart = care.mustRestart(volume);
+    return volumeHolders({ volume, view, holds, list: lists.latest, violations, mustRestart });
   }
 
   /** Containers that break a volume's sharing mode now. */
@@ -160,7 +165,7 @@ export class Holds {
     const hold = known ?? newHold(place, { monotonicMs: host.monotonicMs() });
     try {
       const { owner } = engineOptions(entry.options);
-      if (owner !== undefined) host.own(data, owner);
+      if (owner !== undefined) await ownData(host, data, owner, operation);
       await this.#bind(hold, data, operation);
       this.#prove(hold, operation);
     } catch (error) {
@@ -179,7 +184,10 @@ export class Holds {
 
   async #bind(hold: Hold, data: string, operation: Operation): Promise<void> {
     const { host } = this.#parts;
-    if (hold.group !== null && groupAt(host, hold.path) === hold.group) return;
+    const before = hold.group === null ? [] : host.mounts();
+    Object.assign(hold, layersAt(before, hold.path));
+    const isThere = hold.group !== null;
+    if (isThere && showsData(before, { path: hold.path, data, isNew: false })) return;
     try {
       mkdirSync(hold.path, { mode: 0o700 });
     } catch (error) {
@@ -188,7 +196,11 @@ export class Holds {
     // A volume with a mount of its own may lie on a server that does not answer.
     hold.mayHang = host.isMountPoint(data);
     const mayHang = hold.mayHang ? "unknown" : false;
-    hold.group = await host.bind({ source: data, target: hold.path, mayHang }, operation);
+    // What is there may be dead: nothing in this process may go near it.
+    const request = { source: data, target: hold.path, mayHang: isThere || mayHang } as const;
+    const group = await host.bind(request, operation);
+    if (hold.group !== null) hold.lowerGroups = [...hold.lowerGroups, hold.group];
+    hold.group = group;
   }
 
   /** An engine that does not see the mount would give the container an empty directory. */

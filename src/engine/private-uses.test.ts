@@ -4,7 +4,7 @@ import type { LooseMount, MountInfo } from "../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import { holdId } from "./hold-places.ts";
 import { newHold } from "./hold-table.ts";
-import { isPodmans, placeOfHold, privateUses } from "./private-uses.ts";
+import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";
 
 const volume = parseVolumeName("wiki");
 const podmans = "2f73349cfc4630255319c6c8dfc1b46a8996ace9d14d8e07563b165915918ec2";
@@ -22,7 +22,7 @@ function line(target: string, more: Partial<MountInfo> = {}): MountInfo {
 const table = [line("/", { root: "/" }), line("/srv/wiki"), line(path)];
 
 function uses(...loose: readonly Partial<LooseMount>[]): readonly string[] {
-  const place = placeOfHold(hold, table) ?? "";
+  const place = placesOfHold(hold, table)[0] ?? "";
   const one = {
     place,
     target: "/data",
@@ -44,7 +44,7 @@ test("Podman's one ID is known, also by the name of its place, and no other is",
 });
 
 test("what is not mounted shows nothing", () => {
-  expect(placeOfHold(hold, [])).toBeUndefined();
+  expect(placesOfHold(hold, [])).toEqual([]);
   expect(privateUses({ hold: { ...hold, group: null }, place: "0:20 /v/wiki" }, [], table)).toEqual(
     [],
   );

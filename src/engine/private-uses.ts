@@ -18,10 +18,10 @@ export function isPodmans({ volume, holder }: Pick<Hold, "volume" | "holder">): 
   return holder === PODMAN_HOLDER || holder === holdId(volume, PODMAN_HOLDER);
 }
 
-/** What the hold's mount shows; undefined: it is not mounted. `table`: our own namespace's. */
-export function placeOfHold(hold: Hold, table: readonly MountInfo[]): string | undefined {
-  const line = table.findLast(({ target }) => target === hold.path);
-  return line === undefined ? undefined : placeOfMount(line);
+/** What the hold's mounts show, those too that lie beneath another. `table`: our own namespace's. */
+export function placesOfHold(hold: Hold, table: readonly MountInfo[]): readonly string[] {
+  const lines = table.filter(({ target }) => target === hold.path);
+  return [...new Set(lines.map(placeOfMount))];
 }
 
 /** Of the mounts that show a hold's place those that are uses of it. */

@@ -1,5 +1,7 @@
-// Upkeep: what is changed about a volume that stays: protection, labels, note, options, name.
-import { EngineError } from "../core/errors.ts";
+// Upkeep: what is changed about a volume that stays: protection, labels, note, options, name; and
+// what has been written to it is brought to its storage.
+import type { Unsaved, VolumeDriver } from "../core/driver.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import { parseVolumeName } from "../core/names.ts";
@@ -7,9 +9,10 @@ import type { Operation } from "../core/operation.ts";
 import type { HistoryAction, Labels, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { checkDescription, checkLine } from "./description.ts";
 import type { Drivers } from "./drivers.ts";
-import { checkPluginOptions } from "./engine-options.ts";
-import { changedOptions } from "./engine-options-change.ts";
+import { checkPluginOptions, driverOptions } from "./engine-options.ts";
+import { changedOptions, changesDriver } from "./engine-options-change.ts";
 import type { EventLog } from "./event-log.ts";
+import type { StorageCare } from "./health-care.ts";
 import type { History } from "./history.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseMoving } from "./moving.ts";
@@ -24,7 +27,7 @@ export interface VolumeChange {
   readonly labelsRemoved: readonly string[];
   /** null removes it; undefined leaves it. One line: see `checkLine`. */
   readonly note?: string | null;
-  /** Options of the engine (`sharing`, `owner`, …); those of the driver stay as they were made. */
+  /** Options of the engine (`sharing`, `owner`, …), and of a driver that can change its own. */
   readonly optionsSet: Readonly<Record<string, string>>;
   readonly optionsRemoved: readonly string[];
 }
@@ -39,6 +42,7 @@ export interface UpkeepParts {
   readonly guard: UseGuard;
   readonly history: Pick<History, "refused">;
   readonly unfinishedRenames: UnfinishedRenames;
+  readonly care: Pick<StorageCare, "follow">;
 }
 
 /** A change of a row that stands in one commit with its line of the history. */
@@ -46,6 +50,8 @@ interface RowChange {
   readonly action: HistoryAction & ("protect" | "unprotect" | "update");
   readonly entry: VolumeEntry;
   readonly subject: string;
+  /** Told before the row is written: whoever fails leaves everything as it was. */
+  readonly driver?: VolumeDriver | undefined;
 }
 
 /**
@@ -83,15 +89,19 @@ export class Upkeep {
   /**
    * Changes labels, the note and options of the engine. What holds the volume goes on as it is:
    * `sharing` is judged by the new mode from the next Mount or look at the kernel on, `owner` and
-   * `mode` are given at the next Mount. Throws `request.invalid` for a note or labels that are too
-   * long, and `volume.option_invalid` for options of the driver and what does not fit together.
+   * `mode` are given at the next Mount. Options of a driver that can change them are tested and
+   * used as `UpdateCapable` says. Throws `request.invalid` for a note or labels that are too long,
+   * `volume.option_invalid` for options that cannot be changed and what does not fit together, and
+   * what the driver throws.
    */
   async update(name: string, change: VolumeChange, operation: Operation): Promise<VolumeEntry> {
     const { drivers } = this.#parts;
     if (typeof change.note === "string") checkLine("note", change.note);
     return await this.#change(name, operation, (row) => {
       const labels = changedTexts(row.labels, change.labelsSet, change.labelsRemoved);
-      const options = changedOptions(row.options, change.optionsSet, change.optionsRemoved);
+      const driver = drivers.isOfPlugin(row.driver) ? undefined : drivers.get(row.driver);
+      const { optionsSet, optionsRemoved } = change;
+      const options = changedOptions(row.options, optionsSet, optionsRemoved, driver);
       const note = change.note === undefined ? row.note : change.note;
       checkDescription(row.name, { labels, options });
       if (drivers.isOfPlugin(row.driver)) checkPluginOptions(change.optionsSet);
@@ -103,8 +113,20 @@ export class Upkeep {
       ];
       if (changed.length === 0) return undefined;
       const entry = { ...row, labels, options, note };
-      return { action: "update", entry, subject: changed.join(", ") };
+      const told = changesDriver(row.options, options) ? driver : undefined;
+      return { action: "update", entry, subject: changed.join(", "), driver: told };
     });
+  }
+
+  /**
+   * Resolves when what was written to the volume before is on its storage: at once where nothing
+   * is ever written later than its writer is told. `told` hears what is left. Throws what the
+   * driver throws.
+   */
+  async flush(name: string, operation: Operation, told?: (left: Unsaved) => void): Promise<void> {
+    const { volumes, drivers } = this.#parts;
+    const entry = volumes.inspect(name);
+    await drivers.get(entry.driver)?.flush?.flush(entry.name, operation, told);
   }
 
   /**
@@ -156,15 +178,38 @@ export class Upkeep {
     refuseMoving(row);
     const change = work(row);
     if (change === undefined) return row;
-    const { action, entry, subject } = change;
-    await state.write((transaction) => {
-      transaction.putVolume(entry);
-      transaction.addHistory(historyEntry(host, change, operation));
-    });
+    const { action, entry, subject, driver } = change;
+    await tellDriver(driver, entry, operation);
+    try {
+      await state.write((transaction) => {
+        transaction.putVolume(entry);
+        transaction.addHistory(historyEntry(host, change, operation));
+      });
+    } catch (error) {
+      await tellDriver(driver, row, operation).catch((left: unknown) =>
+        operation.log.warn(
+          "a driver keeps options that its volume has not; the next mount ends it",
+          {
+            ...{ volume: row.name, error: toEngineError(left).message },
+          },
+        ),
+      );
+      throw error;
+    }
+    if (driver !== undefined) await this.#parts.care.follow(entry, operation);
     const attributes = subject === "" ? {} : { [attributeOf[action]]: subject };
     events.volume(action, entry.name, { driver: entry.driver, ...attributes });
     return entry;
   }
+}
+
+/** A crash before the row is written leaves the driver with other options: see mount-data.ts. */
+async function tellDriver(
+  driver: VolumeDriver | undefined,
+  { name, options }: VolumeEntry,
+  operation: Operation,
+): Promise<void> {
+  await driver?.update?.update({ name, options: driverOptions(options) }, operation);
 }
 
 /** What the subject of a change is called in its event. */

@@ -25,7 +25,7 @@ export interface VolumeHolder {
   readonly access: "ro" | "rw" | null;
   /** Milliseconds since the epoch; null: not known. */
   readonly sinceMs: number | null;
-  /** Why it is stale, or which sharing mode it breaks. */
+  /** Why it is stale, which sharing mode it breaks, or that it must restart to see its data. */
   readonly reason: string | null;
 }
 
@@ -36,6 +36,8 @@ export interface VolumeHoldersQuestion {
   /** As old as it is. */
   readonly list: ContainerList;
   readonly violations: readonly Violation[];
+  /** Containers that have a dead mount. */
+  readonly mustRestart: ReadonlySet<string>;
 }
 
 const unknown = { name: null, project: null, engine: null, access: null, reason: null } as const;
@@ -82,11 +84,17 @@ function runningContainers(question: VolumeHoldersQuestion): ReadonlyMap<string,
         engine: listed?.engine.key ?? null,
         access: isWritable ? "rw" : "ro",
         sinceMs: found.get(id)?.sinceMs ?? hold.sinceMs,
-        reason: broken === undefined ? null : `breaks sharing=${broken.mode}`,
+        reason: reasonOf(broken, question.mustRestart.has(id)),
       });
     }
   }
   return found;
+}
+
+function reasonOf(broken: Violation | undefined, mustRestart: boolean): string | null {
+  const breach = broken === undefined ? [] : [`breaks sharing=${broken.mode}`];
+  const words = [...breach, ...(mustRestart ? ["must restart"] : [])];
+  return words.length === 0 ? null : words.join(", ");
 }
 
 function unusedHold({ holder, sinceMs, stale }: Hold): VolumeHolder {

@@ -64,6 +64,8 @@ export interface VolumeEngineParts {
   readonly trashDefaults: TrashDefaults;
   /** Called when a removal finds the disk full. See `Trash.makeRoom`. */
   readonly makeRoom: (operation: Operation) => Promise<boolean>;
+  /** See `StorageCare.follow`. */
+  readonly follow: (entry: VolumeEntry, operation: Operation) => Promise<void>;
   /** Volumes that were used and whose data the start did not find. */
   readonly missing: readonly VolumeName[];
   /** Whether a volume is a plugin's that answers, and says that it does not have it. */

@@ -8,6 +8,7 @@ import { makeHoldMounts } from "./hold-mounts.ts";
 import { keptProcesses } from "./kept-processes.ts";
 import { makeLayers } from "./layers.ts";
 import { isMountPoint } from "./mount-facts.ts";
+import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow } from "./mounts-below.ts";
@@ -52,6 +53,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     programOf: programNames(),
     seesMount,
     isInNamespace,
+    sitsBelow,
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),

@@ -197,6 +197,13 @@ function surroundUpdate(facet: UpdateCapable, around: Around): Every<UpdateCapab
   };
 }
 
+function surroundElsewhere(facet: ElsewhereCapable, around: Around): Every<ElsewhereCapable> {
+  return {
+    mount: (volume, operation) =>
+      around.call({ call: "mount", volume }, operation, (inner) => facet.mount(volume, inner)),
+  };
+}
+
 function surroundFlush(facet: FlushCapable, around: Around): Every<FlushCapable> {
   return {
     flush: (volume, operation, told) =>

@@ -41,7 +41,11 @@ export function remoteHealth<Options>(
       try {
         const mounted = sessions.mountedAt(layout.volume(name));
         if (mounted === undefined) return await servers.check(stored, operation);
-        return await checkMounted(shop, { name, stored, mounted }, operation);
+        const health = await checkMounted(shop, { name, stored, mounted }, operation);
+        if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
+        // What keeps writes for later answers for a server that is gone, too.
+        const server = await servers.check(stored, operation);
+        return server.state === "ready" ? health : { ...server, unsaved: health.unsaved };
       } catch (thrown) {
         operation.signal.throwIfAborted();
         return { state: "unreachable", reason: oneLine(messageOf(thrown)), tookMs: null };

@@ -65,6 +65,8 @@ export interface RemoteKind<Options> {
   readonly name: string;
   /** Its own options; those of all kinds (`commonOptions`) are not among them. */
   readonly rules: readonly OptionRule[];
+  /** The rule of an option beyond those, for tools with hundreds of them; undefined: unknown. */
+  openRule?(name: string): OptionRule | undefined;
   /**
    * Reads options that keep their rules: what fits together, what goes together with a secret.
    * Throws `volume.option_invalid`. Pure.

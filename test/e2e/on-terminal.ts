@@ -9,7 +9,7 @@ const columnCount = 1_000;
 const timeoutMs = 60_000;
 
 /** The end of what asks. */
-const question = /(?:\[y\/N\]|to go on:) $/;
+const question = /(?:\[y\/N\]|to go on:|it is not shown\):|once more:) $/;
 
 export interface Printed {
   /** Both streams in their order, without colours, line feeds only. */
@@ -20,7 +20,7 @@ export interface Printed {
 export interface TerminalProgram {
   readonly command: readonly [string, ...string[]];
   readonly environment: Readonly<Record<string, string>>;
-  /** What is typed, with Enter, at each question: `[y/N]`, or a name that is to be typed. */
+  /** What is typed, with Enter, at each question: `[y/N]`, a name that is to be typed, a secret. */
   readonly answers: readonly string[];
   /** Where it runs; the tests' own directory unless given. */
   readonly directory?: string;

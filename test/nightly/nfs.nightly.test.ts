@@ -4,12 +4,12 @@
 import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
 import { resolve } from "node:path";
 import { eventually } from "../support/child.ts";
+import type { AgentAnswer } from "../support/labs/agent-protocol.ts";
+import { type Lab, type LabDaemon, onServer, startLab } from "../support/labs/lab.ts";
+import { EXPORT_PATH } from "../support/labs/nfs-server.ts";
+import { SERVER_ADDRESS } from "../support/labs/private-network.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import { SHORT_DEADLINES_MS } from "../support/short-deadlines.ts";
-import type { AgentAnswer } from "./lab/agent-protocol.ts";
-import { type Lab, type LabDaemon, onServer, startLab } from "./lab/lab.ts";
-import { EXPORT_PATH } from "./lab/nfs-server.ts";
-import { SERVER_ADDRESS } from "./lab/private-network.ts";
 
 const repository = resolve(import.meta.dir, "../..");
 const built = [process.env["HOLDFAST_UNDER_TEST"] ?? `${repository}/dist/holdfast`];

@@ -25,11 +25,11 @@ interface Rclone extends AsyncDisposable {
 async function startRclone(stage: Stage): Promise<Rclone> {
   const data = join(stage.folder, "data");
   mkdirSync(data);
-  const socket = join(stage.bench.otherPlugins, "rclone.sock");
+  const socket = join(stage.bench.otherPlugins, "clouds.sock");
   await using started = new AsyncDisposableStack();
   const own = join(stage.folder, "rclone");
   const plugin = started.use(await startRclonePlugin(socket, own));
-  await stage.untilState("rclone", "ready");
+  await stage.untilState("clouds", "ready");
   const all = started.move();
   return { plugin, data, [Symbol.asyncDispose]: () => all.disposeAsync() };
 }
@@ -49,18 +49,20 @@ whenPossible(
     await using stage = await Stage.open({ engine: "none" });
     await using rclone = await startRclone(stage);
     const options = ["-o", "type=local", "-o", `path=${rclone.data}`, "--label", "a=b"];
-    expect(await stage.docker("volume", "create", "-d", "rclone", ...options, "wiki")).toBe("wiki");
+    expect(await stage.docker("volume", "create", "-d", "clouds", ...options, "wiki")).toBe("wiki");
     expect(await stage.docker("volume", "ls", "--format", "{{.Driver}} {{.Name}}")).toBe(
-      "rclone wiki",
+      "clouds wiki",
     );
-    expect(await stage.docker("volume", "ls", "-q", "--filter", "driver=rclone")).toBe("wiki");
+    expect(await stage.docker("volume", "ls", "-q", "--filter", "driver=clouds")).toBe("wiki");
     const format = "{{.Driver}} {{.Scope}} {{.Labels}} {{.Options}} {{.Mountpoint}}";
     const place = join(stage.folder, "rclone/mounts/wiki");
     expect(await stage.docker("volume", "inspect", "--format", format, "wiki")).toBe(
-      `rclone local map[a:b] map[path:${rclone.data} type:local] ${place}`,
+      `clouds local map[a:b] map[path:${rclone.data} type:local] ${place}`,
     );
-    expect(await stage.docker("info", "--format", "{{.Plugins.Volume}}")).toBe("[local rclone]");
-    const refused = await stage.run("volume", "create", "-d", "rclone", "-o", "type=nosuch", "odd");
+    expect(await stage.docker("info", "--format", "{{.Plugins.Volume}}")).toBe(
+      "[clouds local nfs rclone smb sshfs]",
+    );
+    const refused = await stage.run("volume", "create", "-d", "clouds", "-o", "type=nosuch", "odd");
     expect(refused.stderr).toContain("nosuch");
     expect(await stage.docker("volume", "rm", "wiki")).toBe("wiki");
     expect(await stage.docker("volume", "ls", "-q")).toBe("");
@@ -74,7 +76,7 @@ whenPossible(
   async () => {
     await using stage = await Stage.open();
     await using rclone = await startRclone(stage);
-    await stage.bench.createVolume("wiki", "driver=rclone", "type=local", `path=${rclone.data}`);
+    await stage.bench.createVolume("wiki", "driver=clouds", "type=local", `path=${rclone.data}`);
     expect(await stage.shellOnce("wiki", line)).toBe("written\n1");
     await isWritten(stage, rclone);
     expect(await stage.shellOnce("wiki", "cat /data/page")).toBe("written");
@@ -91,7 +93,7 @@ whenPossible(
     await using stage = await Stage.open({ engine: "none" });
     await using rclone = await startRclone(stage);
     const podman = await stage.bench.startPodman();
-    const options = ["driver=rclone", "type=local", `path=${rclone.data}`];
+    const options = ["driver=clouds", "type=local", `path=${rclone.data}`];
     const words = options.flatMap((option) => ["--opt", option]);
     await podman.succeed("volume", "create", "--driver", "holdfast", ...words, "wiki");
     const run = ["run", "--rm", ...podmanRunArguments, "-v", "wiki:/data", testImage, "sh", "-c"];
@@ -118,7 +120,7 @@ volumes:
   wiki:
     driver: holdfast
     driver_opts:
-      driver: rclone
+      driver: clouds
       type: local
       path: ${data}
 `;

@@ -17,6 +17,7 @@ export const testFacts: DaemonFacts = {
   arch: "amd64",
   cpuCount: 2,
   memoryBytes: 1024,
+  driverManuals: [],
   warnings: [],
 };
 

@@ -28,6 +28,8 @@ export interface DaemonOptions {
   /** Where other plugins are looked for. Nowhere unless given, for the same reason. */
   readonly pluginSockets?: string;
   readonly pluginSpecs?: string;
+  /** The key of the secrets. Beside the root unless given: the default is the machine's. */
+  readonly secretKey?: string;
   /** Further arguments after `daemon --root … --host …`. */
   readonly parameters?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -72,6 +74,7 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const plugin = ["--plugin-socket", options.pluginSocketPath ?? "none"];
   const others = [`--plugin-sockets=${options.pluginSockets ?? "none"}`];
   others.push(`--plugin-specs=${options.pluginSpecs ?? "none"}`);
+  others.push(`--secret-key=${options.secretKey ?? `${options.root}.key`}`);
   const place = ["--root", options.root, "--host", `unix://${socketPath}`, ...plugin, ...others];
   const command = [program, ...first, "daemon", ...place, ...(options.parameters ?? [])];
   const [outer = program, ...rest] = [...diesWithParent, ...command];

@@ -19,11 +19,13 @@ import {
   type TrashingParts,
 } from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { HealthClock } from "../../src/engine/health.ts";
 import type { PluginParts } from "../../src/engine/no-plugins.ts";
 import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
 import { dataPlaces } from "../../src/host/data-places.ts";
 import { linuxHost } from "../../src/host/linux.ts";
+import { openSecrets } from "../../src/secrets/disk-secrets.ts";
 import { eventually } from "./child.ts";
 import { memoryBinds } from "./memory-binds.ts";
 import { MemoryPlugins } from "./memory-plugins.ts";
@@ -57,6 +59,8 @@ export interface EngineBenchParts {
   readonly examining?: ExaminingParts;
   /** Plugins in the test's own folder; none, by default. */
   readonly plugins?: (plugins: MemoryPlugins) => void;
+  /** The clock of the looks at storage; the machine's, by default. */
+  readonly healthClock?: HealthClock;
   /** Plugins of the test's own, instead of those. */
   readonly pluginParts?: PluginParts;
 }
@@ -126,6 +130,11 @@ export class EngineBench implements AsyncDisposable {
     };
   }
 
+  /** Where the key of the secrets is, once there is one. */
+  get secretKey(): string {
+    return join(this.#folder.path, "etc", "secret.key");
+  }
+
   /** Where holds are mounted. */
   get holdsDirectory(): string {
     const directory = join(this.root, "holds");
@@ -135,10 +144,15 @@ export class EngineBench implements AsyncDisposable {
 
   async start(): Promise<void> {
     const drivers = this.#parts.drivers?.(this) ?? [this.local(), this.scratch()];
+    mkdirSync(this.root, { recursive: true });
     this.#engine = await startEngine({
       host: this.host,
       state: this.#state,
       leases: localLeases(this.host),
+      secrets: openSecrets({
+        ...{ root: this.root, keyPath: this.secretKey },
+        ...{ host: this.host, log: this.operation().log },
+      }),
       drivers,
       plugins: this.#parts.pluginParts ?? this.plugins.parts,
       systemOperation: () => this.operation(),
@@ -153,6 +167,7 @@ export class EngineBench implements AsyncDisposable {
         places: this.#parts.places ?? dataPlaces,
       },
       trash: { ...trashOff, ...this.#parts.trash },
+      healthClock: this.#parts.healthClock,
       examining: this.#parts.examining,
     });
     this.#engine.events.follow((event) => this.events.push(event));

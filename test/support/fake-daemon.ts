@@ -147,6 +147,8 @@ export interface Outcome {
 export interface Surroundings {
   readonly env?: Readonly<Record<string, string>>;
   readonly input?: string;
+  /** What is typed where nothing is shown, one line each. */
+  readonly hidden?: readonly string[];
   readonly isTerminal?: boolean;
   readonly nowMs?: number;
   readonly verifyDriver?: VerifyDriver;
@@ -165,6 +167,7 @@ export async function runWords(
   let stdout = "";
   let stderr = "";
   const isTerminal = surroundings.isTerminal ?? false;
+  const hidden = [...(surroundings.hidden ?? [])];
   const terminal: Terminal = {
     env: { HOLDFAST_HOST: host, ...surroundings.env },
     isRoot: () => Promise.resolve(surroundings.isRoot ?? false),
@@ -179,6 +182,12 @@ export async function runWords(
     isOutTerminal: () => Promise.resolve(isTerminal),
     isErrTerminal: () => Promise.resolve(isTerminal),
     readLine: () => Promise.resolve(surroundings.input),
+    isInTerminal: () => Promise.resolve(isTerminal),
+    readAll: () => Promise.resolve(new TextEncoder().encode(surroundings.input ?? "")),
+    readHidden: (prompt) => {
+      stderr += prompt;
+      return Promise.resolve(hidden.shift());
+    },
     nowMs: () => surroundings.nowMs ?? Date.parse("2026-11-22T12:00:00Z"),
   };
   const { verifyDriver, verifyPlugin, installer, doctor } = surroundings;

@@ -22,6 +22,8 @@ export interface MemoryEngine {
   readonly services: EngineService[];
   /** Containers that it was told to stop. */
   readonly stopped: string[];
+  /** Containers that it was told to restart. */
+  readonly restarted: string[];
   /** False: it answers nothing. */
   isThere: boolean;
   /** False: it has containers, and cannot say which services there are. */
@@ -45,6 +47,7 @@ export function memoryEngine(): MemoryEngine {
     isBusyWith: async () => false,
     mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
+    restart: async (container) => void memory.restarted.push(container),
   };
   const memory: MemoryEngine = {
     key,
@@ -52,6 +55,7 @@ export function memoryEngine(): MemoryEngine {
     containers: [],
     services: [],
     stopped: [],
+    restarted: [],
     isThere: true,
     knowsServices: true,
     finder: {

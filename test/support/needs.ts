@@ -82,7 +82,11 @@ const probes = {
   tap: () => program("ip") ?? openable("/dev/net/tun"),
   "nfs-server": () => program("ganesha.nfsd"),
   "nfs-client": () => program("mount.nfs") ?? program("insmod"),
+  "smb-server": () => program("smbd"),
+  "smb-client": () => program("mount.cifs") ?? program("insmod"),
   "user-mode-linux": () => program("linux.uml"),
+  iptables: () => program("iptables"),
+  radosgw: () => program("radosgw") ?? program("ceph-osd") ?? program("ceph-mgr"),
 } as const satisfies Record<string, () => string | undefined>;
 
 export type Requirement = keyof typeof probes;

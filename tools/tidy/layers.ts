@@ -42,7 +42,7 @@ export const layerRules: readonly LayerRule[] = [
   },
   {
     layer: "drivers",
-    mayImport: ["core/", "drivers/"],
+    mayImport: ["core/", "drivers/", "remote/"],
     modules: [],
     why: "drivers/all.ts only lists the drivers",
   },

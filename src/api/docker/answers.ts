@@ -137,6 +137,10 @@ const statusOfCode: Readonly<Partial<Record<ErrorCode, number>>> = {
   "registry.denied": 500,
   "registry.not_found": 500,
   "registry.failed": 500,
+  "remote.test_failed": 500,
+  "remote.unreachable": 500,
+  "remote.denied": 500,
+  "remote.not_found": 500,
 };
 
 /** The status that a Docker route answers for an error. */

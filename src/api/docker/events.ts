@@ -14,7 +14,7 @@ export interface EventRouteParts {
   readonly headers: DockerHeaders;
 }
 
-/** Kinds of actor that a filter may name; all but `volume` and `plugin` match nothing here. */
+/** Kinds of actor that a filter may name; all but `volume`, `plugin` and `secret` match nothing. */
 const actorKeys = [
   "config",
   "container",

@@ -111,8 +111,8 @@ function underName(entry: VolumeEntry, asked: string): VolumeEntry {
 }
 
 /**
- * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`, and one with a note,
- * a protection or another name says that. Container engines
+ * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`, one with a note, a
+ * protection or another name says that, and one on storage that may fall silent how that is. Container engines
  * are asked for that, where any is known; whoever does not answer within a moment is not waited
  * for. Of a plugin's volume it says what the plugin said last.
  */
@@ -139,7 +139,8 @@ function inspected(
   ]);
   const { entry: described, status } = engine.pluginVolumes.words(entry);
   const named = underName(described, asked);
-  const isPlain = use.state === "idle" && Object.keys(care).length === 0;
+  const isUntold = use.state === "idle" && use.storage === undefined;
+  const isPlain = isUntold && Object.keys(care).length === 0;
   const own = isPlain ? {} : { ...use, ...care };
   const isSilent = isPlain && Object.keys(status).length === 0;
   const json = isSilent ? volumeJson(named) : volumeStatusJson(named, { ...status, ...own });

@@ -87,13 +87,21 @@ function mistake(schema: Schema, value: unknown, field: string): EngineError | u
   if (value === null && types.includes("null")) return undefined;
   const isFit = types.some((type) => isOfType(type, value));
   if (!isFit || !isWithin(schema, value)) {
-    const shown = (JSON.stringify(value) ?? "nothing").slice(0, 100);
     const name = field === "" ? "body" : field;
-    return refusal(`${name} ${shown}`, `${ruleOf(schema)} is needed`, { field: name, value });
+    const rule = `${ruleOf(schema)} is needed`;
+    if (isSecret(schema)) return refusal(name, rule, { field: name });
+    const shown = (JSON.stringify(value) ?? "nothing").slice(0, 100);
+    return refusal(`${name} ${shown}`, rule, { field: name, value });
   }
   if (Array.isArray(value)) return listMistake(schema, value, field);
   if (typeof value === "object" && value !== null) return fieldMistake(schema, value, field);
   return undefined;
+}
+
+/** What must not be repeated in a refusal: the field, and whatever should have had it in it. */
+function isSecret(schema: Schema): boolean {
+  const fields = Object.values(schemaOf(schema["properties"]));
+  return schema["writeOnly"] === true || fields.some((each) => isSecret(schemaOf(each)));
 }
 
 function isOfType(type: unknown, value: unknown): boolean {

@@ -1,10 +1,12 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { adoptionRoutes } from "./adoption-contract.ts";
 import { doctorRoutes } from "./doctor-contract.ts";
+import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
+import { secretRoutes } from "./secret-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
 import { volumeRoutes } from "./volume-contract.ts";
 
@@ -69,8 +71,10 @@ export const contract = {
     },
     reply: undefined,
   },
+  ...driverRoutes,
   ...adoptionRoutes,
   ...pluginRoutes,
+  ...secretRoutes,
   openapi: {
     method: "GET",
     path: "openapi.json",

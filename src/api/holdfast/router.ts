@@ -9,12 +9,14 @@ import { readBody } from "./body.ts";
 import { LineStream, type RouteHandler } from "./call.ts";
 import { contract, type RouteName } from "./contract.ts";
 import { doctorHandlers } from "./doctor.ts";
+import { driverHandlers } from "./drivers.ts";
 import { engineHandlers } from "./engines.ts";
 import { historyHandlers } from "./history.ts";
 import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
 import { OWN_PREFIX, type RouteContract } from "./route-contract.ts";
+import { secretHandlers } from "./secrets.ts";
 import { trashHandlers } from "./trash.ts";
 import { upkeepHandlers } from "./upkeep.ts";
 import { oneVolume } from "./volume-object.ts";
@@ -100,8 +102,10 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...prunePlanHandlers(engine),
     ...historyHandlers(engine, words),
     ...engineHandlers(engine),
+    ...driverHandlers(engine, facts.driverManuals),
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
     ...pluginHandlers(engine, facts.root),
+    ...secretHandlers(engine),
     openapi: () => openApiDocument(facts.version),
   };
 }

@@ -1,12 +1,15 @@
-// The routes that change a volume in place: protection, labels, note, options, name.
+// The routes that change a volume in place: protection, labels, note, options, name; and the one
+// that brings what was written to its storage.
+import { toEngineError } from "../../core/errors.ts";
 import { parseVolumeName } from "../../core/names.ts";
 import type { Engine } from "../../engine/engine.ts";
 import type { VolumeChange } from "../../engine/upkeep.ts";
 import type { Body } from "./body.ts";
-import { type Call, checkConfirmed } from "./call.ts";
+import { type Call, checkConfirmed, LineStream } from "./call.ts";
+import { KeptLines } from "./kept-lines.ts";
 import { oneVolume } from "./volume-object.ts";
 
-/** The handlers of `update`, `rename`, `protect`, `unprotect` and `removeAlias`. */
+/** The handlers of `update`, `flush`, `rename`, `protect`, `unprotect` and `removeAlias`. */
 export function upkeepHandlers(engine: Engine) {
   const { upkeep, volumes } = engine;
   return {
@@ -14,6 +17,7 @@ export function upkeepHandlers(engine: Engine) {
       const { name } = await upkeep.update(path["name"] ?? "", changeOf(body), context.operation);
       return oneVolume(engine, name);
     },
+    flush: (call: Call) => flush(engine, call),
     rename: async ({ path, body, context }: Call) => {
       const to = parseVolumeName(body.text("to") ?? "");
       const how = { keepAlias: body.flag("keepAlias") };
@@ -45,4 +49,29 @@ function changeOf(body: Body): VolumeChange {
     optionsSet: body.map("optionsSet"),
     optionsRemoved: body.texts("optionsRemoved"),
   };
+}
+
+/**
+ * A line for each time that the driver tells what is left, and one with nothing left at the end.
+ * What is refused before the first line has its status; afterwards a failure is the last line.
+ */
+async function flush({ upkeep }: Engine, { path: { name = "" }, context }: Call) {
+  const lines = new KeptLines();
+  const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
+  const tell = (left: { readonly files: number; readonly bytes: number }) => {
+    lines.write(`${JSON.stringify(left)}\n`);
+    begin();
+  };
+  const work = upkeep.flush(name, context.operation, ({ fileCount: files, bytes }) =>
+    tell({ files, bytes }),
+  );
+  await Promise.race([work, begun]);
+  work
+    .then(() => tell({ files: 0, bytes: 0 }))
+    .catch((thrown: unknown) => {
+      const { message, code, recovery } = toEngineError(thrown);
+      lines.write(`${JSON.stringify({ error: message, code, recovery })}\n`);
+    })
+    .finally(() => lines.end());
+  return new LineStream((writer) => lines.sendTo(writer));
 }

@@ -1,6 +1,6 @@
 // The routes of volumes as data: looking, mounting, removing, protecting, renaming, changing.
 import { sharingModes } from "../../engine/engine-options.ts";
-import { volumeStates } from "../volume-state.ts";
+import { storageStates, volumeStates } from "../volume-state.ts";
 import { change } from "./history-contract.ts";
 import {
   confirm,
@@ -45,6 +45,31 @@ export const protection = {
   properties: { reason: text, since: instant, by: text },
 } as const satisfies Schema;
 
+const wholeNumber = { type: "integer", minimum: 0 } as const;
+
+const storage = {
+  type: ["object", "null"],
+  required: ["state", "since", "reason", "server", "tookMs", "unsaved", "mustRestart"],
+  properties: {
+    state: { enum: storageStates },
+    /** null: since the start. */
+    since: instantOrNull,
+    reason: textOrNull,
+    /** What fails together: a server, a bucket. */
+    server: text,
+    /** How long it took to answer the last time, in milliseconds; null: it did not. */
+    tookMs: { type: ["number", "null"] },
+    /** Written, and not on the storage yet; null: nothing, as far as is known. */
+    unsaved: {
+      type: ["object", "null"],
+      required: ["files", "bytes"],
+      properties: { files: wholeNumber, bytes: wholeNumber },
+    },
+    /** Containers, by id, that have a dead mount until they restart. */
+    mustRestart: { type: "array", items: text },
+  },
+} as const satisfies Schema;
+
 export const volume = {
   type: "object",
   required: ["name", "driver", "scope", "state", "createdAt", "mountpoint", "holders"],
@@ -57,6 +82,8 @@ export const volume = {
     stateSince: instantOrNull,
     /** Why, in the plugin's words or about it; null: there is nothing to say. */
     stateReason: textOrNull,
+    /** Of storage that may fall silent; null: it is on this machine, or a plugin's. */
+    storage,
     createdAt: instant,
     /** null: never used. */
     firstUsedAt: instantOrNull,
@@ -126,7 +153,7 @@ export const volumeRoutes = {
   update: {
     method: "PATCH",
     path: "volumes/{name}",
-    summary: "Changes labels, the note and the engine's options in place.",
+    summary: "Changes labels, the note, the engine's options and, where it can, the driver's.",
     query: {},
     body: {
       type: "object",
@@ -140,6 +167,25 @@ export const volumeRoutes = {
       },
     },
     reply: volume,
+  },
+  flush: {
+    method: "POST",
+    path: "volumes/{name}/flush",
+    summary:
+      "Waits until what was written before is on the storage. Lines say what is left; a failure is " +
+      "the last one.",
+    query: {},
+    reply: {
+      type: "object",
+      properties: {
+        files: wholeNumber,
+        bytes: wholeNumber,
+        error: text,
+        code: text,
+        recovery: text,
+      },
+    },
+    isStream: true,
   },
   remove: {
     method: "DELETE",

@@ -9,12 +9,13 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
   const aliases = aliasesByVolume(view.aliases());
   return (entry) => {
     const use = useObject(engine, entry, view);
-    const { holders, lastUsedAt, sharing, state, stateSince = null, stateReason = null } = use;
+    const { holders, lastUsedAt, sharing, state } = use;
+    const { stateSince = null, stateReason = null, storage = null } = use;
     return {
       name: entry.name,
       driver: entry.driver,
       scope: entry.scope,
-      ...{ state, stateSince, stateReason },
+      ...{ state, stateSince, stateReason, storage },
       createdAt: instantOf(entry.createdAtMs),
       firstUsedAt: instantOf(entry.usedAtMs),
       lastUsedAt,

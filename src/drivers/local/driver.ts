@@ -19,6 +19,7 @@ import {
 } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import { Turns } from "../../core/turns.ts";
+import { localHealth } from "./health.ts";
 import {
   contentsOf,
   entriesOf,
@@ -98,6 +99,7 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
     trash: trash.facet,
     rename: localRename({ layout, host, isHeld: mounts.isHeld }),
     usage: localUsage(layout, host),
+    health: localHealth({ layout, host }),
   };
 }
 

@@ -136,6 +136,19 @@ describe("a volume with type and device", () => {
     }
   });
 
+  test.each([
+    ["username=me,password=hunter2", 1],
+    ["username=me%hunter2,ro", 1],
+    ["credentials=/etc/nas,ro", 0],
+  ])("with %s in its options is warned of %d times, without it", async (o, count) => {
+    const warnings: unknown[] = [];
+    const warn = (...words: readonly unknown[]) => warnings.push(words);
+    const driver = await withVolume({ type: "cifs", device: "//nas/share", o });
+    await driver.mount(wiki, c1, { ...operation, log: { ...silentLog, warn } });
+    expect(warnings).toHaveLength(count);
+    expect(JSON.stringify(warnings)).not.toContain("hunter2");
+  });
+
   test("whose unmount fails keeps its holder", async () => {
     const busy = new EngineError("volume.unmount_failed", "target is busy");
     const driver = await withVolume(tmpfs, fakeHost({ unmount: () => Promise.reject(busy) }));

@@ -9,6 +9,9 @@ import { removeDescription } from "./description.ts";
 import { type Layout, makeData, plainDirectory, readOptions, syncDirectory } from "./layout.ts";
 import { localMount } from "./options.ts";
 
+/** As mount.cifs and others take it; a file of credentials is none. */
+const passwordPattern = /(?:^|,)(?:pass(?:word|wd)?2?=|user(?:name)?=[^,%]*%)/i;
+
 export interface LocalMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
   isHeld(name: VolumeName): boolean;
   /** Drops what is known of the holders, and nothing else. */
@@ -45,7 +48,10 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
           await makeDurable(layout, name);
         }
         durable.set(name, identity);
-        if (mount !== undefined) await host.mount({ ...mount, target }, operation);
+        if (mount !== undefined) {
+          if (passwordPattern.test(mount.options)) warnOfPassword(name, operation);
+          await host.mount({ ...mount, target }, operation);
+        }
       }
       const known = holders.get(name);
       if (known === undefined) holders.set(name, new Set([holder]));
@@ -68,6 +74,14 @@ export function localMounts(parts: { readonly layout: Layout; readonly host: Hos
     if (localMount(readOptions(layout, name)) === undefined) return;
     await host.unmount(layout.data(name), operation);
   }
+}
+
+/** Docker takes it, and so it is taken. */
+function warnOfPassword(name: VolumeName, operation: Operation): void {
+  operation.log.warn("a volume has a password in its options, where everybody can read it", {
+    volume: name,
+    instead: "the drivers nfs, smb, sshfs and rclone take a secret: holdfast secret create",
+  });
 }
 
 /** A power cut may have left the options without their mount point, which holds no data. */

@@ -4,17 +4,18 @@
 // is gone with the call.
 import { EngineError } from "../../core/errors.ts";
 import type { RegistryAuth } from "../../core/plugin.ts";
+import type { SecretValue } from "../../core/secret-store.ts";
 import { type Challenge, parseChallenges } from "./challenge.ts";
 import type { Answer } from "./exchange.ts";
 import { TOKEN_ANSWER_BYTES_MAX } from "./limits.ts";
 import { member, parseJson, readWhole, refusal } from "./read-answer.ts";
-import { Secret, withoutSecrets } from "./secret.ts";
+import { secretOf, textOf, withoutSecrets } from "./secret.ts";
 
 /** A request to a token server, which may not lead elsewhere. */
 export interface TokenRequest {
   readonly method: "GET" | "POST";
   readonly url: URL;
-  readonly authorization: Secret | undefined;
+  readonly authorization: SecretValue | undefined;
   /** A form. */
   readonly body: Uint8Array | undefined;
 }
@@ -38,38 +39,38 @@ const tokenPattern = /^[\x21-\x7e]+$/;
 export class Authorizer {
   readonly #parts: AuthorizerParts;
   readonly #user: string | undefined;
-  readonly #password: Secret | undefined;
-  #identity: Secret | undefined;
-  #header: Secret | undefined;
+  readonly #password: SecretValue | undefined;
+  #identity: SecretValue | undefined;
+  #header: SecretValue | undefined;
   #pending: Promise<boolean> | undefined;
 
   constructor(parts: AuthorizerParts) {
     this.#parts = parts;
     const { username, password, identityToken, registryToken } = parts.auth ?? {};
     this.#user = isGiven(username) ? username : undefined;
-    this.#password = isGiven(password) ? new Secret(password) : undefined;
-    this.#identity = isGiven(identityToken) ? new Secret(identityToken) : undefined;
+    this.#password = isGiven(password) ? secretOf(password) : undefined;
+    this.#identity = isGiven(identityToken) ? secretOf(identityToken) : undefined;
     if (isGiven(registryToken) && tokenPattern.test(registryToken)) {
-      this.#header = new Secret(`Bearer ${registryToken}`);
+      this.#header = secretOf(`Bearer ${registryToken}`);
     }
   }
 
   /** For the registry itself. */
-  get header(): Secret | undefined {
+  get header(): SecretValue | undefined {
     return this.#header;
   }
 
   /** What a token server gave, or was given, in place of a password. */
-  get identity(): Secret | undefined {
+  get identity(): SecretValue | undefined {
     return this.#identity;
   }
 
   /** A text of the registry without what we told it. */
   hide(text: string): string {
     // A password may come back as it was sent, too.
-    const sent = [this.#header, this.#basic()].map((header) => header?.reveal());
+    const sent = [this.#header, this.#basic()].map((header) => header && textOf(header));
     const bare = sent.filter((one) => one !== undefined).map((one) => one.replace(/^\w+ /, ""));
-    const all = [this.#password, this.#identity, ...bare.map((one) => new Secret(one))];
+    const all = [this.#password, this.#identity, ...bare.map((one) => secretOf(one))];
     return withoutSecrets(
       text,
       all.filter((one) => one !== undefined),
@@ -95,24 +96,24 @@ export class Authorizer {
     );
     if (bearer !== undefined) {
       if (isGiven(this.#parts.auth?.registryToken)) return false;
-      this.#header = new Secret(`Bearer ${(await this.#fetchToken(bearer)).reveal()}`);
+      this.#header = secretOf(`Bearer ${textOf(await this.#fetchToken(bearer))}`);
       return true;
     }
     const basic = this.#basic();
     const isWanted = challenges.some(({ scheme }) => scheme === "basic");
     if (!isWanted || basic === undefined) return false;
-    if (basic.reveal() === this.#header?.reveal()) return false;
+    if (this.#header && textOf(basic) === textOf(this.#header)) return false;
     this.#header = basic;
     return true;
   }
 
-  #basic(): Secret | undefined {
+  #basic(): SecretValue | undefined {
     if (this.#user === undefined || this.#password === undefined) return undefined;
-    const pair = Buffer.from(`${this.#user}:${this.#password.reveal()}`, "utf8");
-    return new Secret(`Basic ${pair.toString("base64")}`);
+    const pair = Buffer.from(`${this.#user}:${textOf(this.#password)}`, "utf8");
+    return secretOf(`Basic ${pair.toString("base64")}`);
   }
 
-  async #fetchToken(challenge: Challenge): Promise<Secret> {
+  async #fetchToken(challenge: Challenge): Promise<SecretValue> {
     const realm = this.#realmOf(challenge);
     const service = challenge.parameters.get("service");
     const asked = (challenge.parameters.get("scope") ?? "").split(" ").filter((one) => one !== "");
@@ -129,7 +130,7 @@ export class Authorizer {
     const bytes = await readWhole(answer, { bytesMax: TOKEN_ANSWER_BYTES_MAX, answerMs });
     const parsed = parseJson(bytes);
     const identity = member(parsed, "refresh_token");
-    if (scope === undefined && isGiven(identity)) this.#identity = new Secret(identity);
+    if (scope === undefined && isGiven(identity)) this.#identity = secretOf(identity);
     return tokenOf(answer.url, parsed);
   }
 
@@ -152,7 +153,7 @@ export class Authorizer {
       grant_type: "refresh_token",
       client_id: CLIENT_ID,
       ...(grant.scopes.length === 0 ? {} : { scope: grant.scopes.join(" ") }),
-      refresh_token: grant.identity.reveal(),
+      refresh_token: textOf(grant.identity),
       ...(grant.service === undefined ? {} : { service: grant.service }),
     });
     const body = Buffer.from(form.toString(), "utf8");
@@ -174,12 +175,12 @@ export class Authorizer {
 interface IdentityGrant {
   readonly service: string | undefined;
   readonly scopes: readonly string[];
-  readonly identity: Secret;
+  readonly identity: SecretValue;
 }
 
-function tokenOf(url: URL, parsed: unknown): Secret {
+function tokenOf(url: URL, parsed: unknown): SecretValue {
   const token = [member(parsed, "token"), member(parsed, "access_token")].find(isGiven);
-  if (token !== undefined && tokenPattern.test(token)) return new Secret(token);
+  if (token !== undefined && tokenPattern.test(token)) return secretOf(token);
   throw new EngineError("registry.failed", `the token server ${url.host} gives no token`);
 }
 

@@ -8,6 +8,7 @@ import { originalOf, type RegistrySettings } from "./addresses.ts";
 import type { Answer } from "./exchange.ts";
 import { printable } from "./failures.ts";
 import type { RegistryDeadlines } from "./limits.ts";
+import { textOf } from "./secret.ts";
 import { RepositorySession } from "./session.ts";
 
 const HUB = "docker.io";
@@ -47,7 +48,7 @@ export async function logIn(
   const { status, url } = answer;
   const challenge = answer.header("www-authenticate") ?? "";
   answer.close();
-  if (status === 200) return { identityToken: session.identity?.reveal() ?? "" };
+  if (status === 200) return { identityToken: session.identity ? textOf(session.identity) : "" };
   if (status === 404) throw new EngineError("registry.failed", failed(status, url));
   const isNameless = !isGiven(auth?.username) || !isGiven(auth?.password);
   const text =

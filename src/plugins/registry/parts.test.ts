@@ -9,7 +9,7 @@ import { trustFor } from "./certificates.ts";
 import { parseChallenges } from "./challenge.ts";
 import { registryDeadlines } from "./limits.ts";
 import { LAYER_TYPE, PLUGIN_CONFIG_TYPE, parseManifest, writeManifest } from "./manifest.ts";
-import { Secret, withoutSecrets } from "./secret.ts";
+import { secretOf, textOf, withoutSecrets } from "./secret.ts";
 import { RepositorySession } from "./session.ts";
 
 const settings = { insecure: ["reg.example:5000"], mirrors: [], certificates: "/nowhere" };
@@ -182,17 +182,17 @@ describe("manifests", () => {
 
 describe("secrets", () => {
   test("are printed by nothing", () => {
-    const secret = new Secret("hunter2");
+    const secret = secretOf("hunter2");
     const printed = [`${secret}`, JSON.stringify({ secret }), inspect({ secret }), String(secret)];
     expect(printed.filter((text) => text.includes("hunter2"))).toEqual([]);
-    expect(secret.reveal()).toBe("hunter2");
+    expect(textOf(secret)).toBe("hunter2");
   });
 
   test("are taken out of a stranger's words", () => {
-    const secrets = [new Secret("hunter2"), new Secret("no")];
+    const secrets = [secretOf("hunter2"), secretOf("no")];
     expect(withoutSecrets("no, hunter2 is wrong", secrets)).toBe("no, **** is wrong");
     // Codes and messages of registries are put into small letters.
-    const odd = [new Secret("Pass (w)ord+1")];
+    const odd = [secretOf("Pass (w)ord+1")];
     const said = "pass (w)ord+1, pass%20(w)ord%2b1, pass w ord";
     expect(withoutSecrets(said, odd)).toBe("****, ****, pass w ord");
   });

@@ -1,32 +1,15 @@
-// A password or a token: what cannot be printed by mistake.
-import { inspect } from "node:util";
+// Passwords and tokens of registries: texts in the type that nothing prints.
+import { SecretValue } from "../../core/secret-store.ts";
 
-const shown = "[secret]";
+const utf8 = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** Prints as `[secret]` whatever prints it: text, JSON, a debugger's view. */
-export class Secret {
-  readonly #value: string;
+export function secretOf(text: string): SecretValue {
+  return new SecretValue(new TextEncoder().encode(text));
+}
 
-  constructor(value: string) {
-    this.#value = value;
-  }
-
-  /** The only way to it; for the header that it goes into. */
-  reveal(): string {
-    return this.#value;
-  }
-
-  toString(): string {
-    return shown;
-  }
-
-  toJSON(): string {
-    return shown;
-  }
-
-  [inspect.custom](): string {
-    return shown;
-  }
+/** The only way to it; for the header that it goes into. To the last character, unlike a file's. */
+export function textOf(secret: SecretValue): string {
+  return utf8.decode(secret.reveal());
 }
 
 /** Shorter ones would blank half of a message. */
@@ -36,11 +19,11 @@ const MASKED_CHARACTERS_MIN = 4;
  * A text of somebody else, without these secrets: as they are, as in an address, and in letters of
  * whichever case, because some texts are put into another one.
  */
-export function withoutSecrets(text: string, secrets: readonly Secret[]): string {
+export function withoutSecrets(text: string, secrets: readonly SecretValue[]): string {
   return secrets
-    .map((secret) => secret.reveal())
+    .map(textOf)
     .filter((value) => value.length >= MASKED_CHARACTERS_MIN)
-    .flatMap((value) => [value, encodeURIComponent(value.toWellFormed())])
+    .flatMap((value) => [value, encodeURIComponent(value)])
     .reduce((all, value) => all.replaceAll(literally(value), "****"), text);
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { EngineError } from "../../core/errors.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { RegistryCall } from "../../core/plugin.ts";
+import type { SecretValue } from "../../core/secret-store.ts";
 import {
   isLoopback,
   mayBePlain,
@@ -21,7 +22,7 @@ import {
   type RegistryDeadlines,
 } from "./limits.ts";
 import { refusal } from "./read-answer.ts";
-import type { Secret } from "./secret.ts";
+import { textOf } from "./secret.ts";
 
 export interface SessionParts {
   readonly address: RegistryAddress;
@@ -97,7 +98,7 @@ export class RepositorySession {
   }
 
   /** See `Authorizer.identity`. */
-  get identity(): Secret | undefined {
+  get identity(): SecretValue | undefined {
     return this.#authorizer.identity;
   }
 
@@ -262,7 +263,7 @@ export class RepositorySession {
         "user-agent": USER_AGENT,
         "accept-encoding": "identity",
         ...headers,
-        ...(authorization === undefined ? {} : { authorization: authorization.reveal() }),
+        ...(authorization === undefined ? {} : { authorization: textOf(authorization) }),
       },
       body,
       trust: this.#trust(url),
@@ -292,7 +293,7 @@ export class RepositorySession {
 }
 
 interface OwnRequest extends Pick<Exchange, "method" | "url" | "headers" | "body"> {
-  readonly authorization: Secret | undefined;
+  readonly authorization: SecretValue | undefined;
 }
 
 function isFile(body: Uint8Array | FileBody | undefined): boolean {

@@ -1,10 +1,10 @@
-// A machine whose kernel has an NFS client: user-mode Linux, with the host's / as its own.
+// A machine whose kernel has clients of NFS and SMB, and FUSE: user-mode Linux, whose / is the host's.
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import type { Readable, Writable } from "node:stream";
-import { hasEnded, stopChild } from "../../support/child.ts";
+import { descendants, hasEnded, signalAll, stopChild } from "../child.ts";
 import {
   AGENT_READY,
   AGENT_REQUEST_BYTES_MAX,
@@ -26,11 +26,26 @@ export interface ClientMachine {
   ask(request: AgentRequest): Promise<AgentAnswer>;
   /** What the kernel and the agent printed, at the end. */
   output(): string;
+  /** Takes its power: nothing is written back, nothing is said to anybody. */
+  cutPower(): Promise<void>;
 }
 
-/** Boots it inside the network; it ends with the network. Needs root and user-mode Linux. */
-export async function bootClientMachine(network: PrivateNetwork): Promise<ClientMachine> {
-  const [program, ...parameters] = network.command("linux.uml", ...kernelParameters());
+/** An image with a file system on this host, which outlives the machine. */
+export interface MachineDisk {
+  readonly image: string;
+  /** The directory of the machine's that it is mounted on. */
+  readonly target: string;
+}
+
+/**
+ * Boots it inside the network; it ends with the network. Needs root and user-mode Linux. Its / is
+ * this host's: it may write below /mnt, /run and /tmp, which are its own, and on its disks.
+ */
+export async function bootClientMachine(
+  network: PrivateNetwork,
+  disks: readonly MachineDisk[] = [],
+): Promise<ClientMachine> {
+  const [program, ...parameters] = network.command("linux.uml", ...kernelParameters(disks));
   const child = spawn(program, parameters, {
     stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
   });
@@ -64,6 +79,11 @@ export async function bootClientMachine(network: PrivateNetwork): Promise<Client
   let lastId = 0;
   return {
     output,
+    async cutPower() {
+      // With the process of each of its own processes; the first is nsenter.
+      signalAll(child.pid === undefined ? [] : await descendants(child.pid), "SIGKILL");
+      await stopChild(child);
+    },
     async ask(request) {
       if (hasEnded(child)) throw new Error(`the client machine is gone\n${output()}`);
       lastId += 1;
@@ -77,14 +97,17 @@ export async function bootClientMachine(network: PrivateNetwork): Promise<Client
   };
 }
 
-function kernelParameters(): readonly string[] {
+function kernelParameters(disks: readonly MachineDisk[]): readonly string[] {
+  const letters = ["b", "c", "d", "e"];
   return [
     ...[`mem=${memoryMib}M`, "rootfstype=hostfs", "root=/dev/root", "hostfs=/", "rw", "quiet"],
     ...["con=null", "con0=null,fd:1", "ssl=null", `ssl0=fd:${serialIn},fd:${serialOut}`],
     `vec0:transport=tap,ifname=${LINK},depth=64`,
+    ...disks.map(({ image }, index) => `ubd${letters[index]}=${image}`),
     // The runtime aborts without /proc, so it cannot be the very first program.
     ...["init=/usr/bin/unshare", "--", "--mount-proc", process.execPath],
     ...[join(import.meta.dir, "agent.ts"), withPrefix(CLIENT_ADDRESS)],
+    ...disks.map(({ target }) => target),
   ];
 }
 

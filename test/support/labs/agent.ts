@@ -1,29 +1,14 @@
 // Process 1 inside the client machine: prepares it, then does what the test asks for.
 //
 // It runs in user-mode Linux, whose / is the host's: what is written must be below a tmpfs.
-import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { createReadStream, existsSync, openSync, writeSync } from "node:fs";
-import { release } from "node:os";
+import { createReadStream, openSync, writeSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { AGENT_READY, type AgentAnswer, type AgentRequest } from "./agent-protocol.ts";
+import { prepareMachine } from "./machine-setup.ts";
 
 const serialLine = "/dev/ttyS0";
-
-/** In the order in which they need each other. What a kernel does not have it does not need. */
-const modules = [
-  "net/sunrpc/sunrpc",
-  "fs/nfs_common/grace",
-  "fs/lockd/lockd",
-  "fs/netfs/netfs",
-  "fs/fscache/fscache",
-  "fs/nfs_common/nfs_acl",
-  "net/dns_resolver/dns_resolver",
-  "lib/oid_registry",
-  "net/sunrpc/auth_gss/auth_rpcgss",
-  "fs/nfs/nfs",
-  "fs/nfs/nfsv4",
-];
 
 const environment = {
   ...process.env,
@@ -33,34 +18,18 @@ const environment = {
   BUN_RUNTIME_TRANSPILER_CACHE_PATH: "0",
 };
 
-const [address = ""] = process.argv.slice(2);
+const [address = "", ...more] = process.argv.slice(2);
+// The kernel appends words of its own, such as `console=tty0`.
+const disks = more.filter((word) => word.startsWith("/"));
 const started = new Map<number, ChildProcess>();
 
-prepare();
+prepareMachine({ address, disks, serialLine, environment });
 const line = openSync(serialLine, "r+");
 say(AGENT_READY);
 for await (const text of createInterface({ input: createReadStream("", { fd: line }) })) {
   // The line carries only what the lab's own client sends.
   const { id, request } = JSON.parse(text) as { id: number; request: AgentRequest };
   void timed(request).then((answer) => say(JSON.stringify({ id, answer })));
-}
-
-function prepare(): void {
-  for (const place of ["/tmp", "/run", "/mnt"]) must("mount", "-t", "tmpfs", "tmpfs", place);
-  must("mount", "-t", "sysfs", "sysfs", "/sys");
-  const folder = `/usr/lib/uml/modules/${release()}/kernel`;
-  for (const module of modules) {
-    if (existsSync(`${folder}/${module}.ko`)) must("insmod", `${folder}/${module}.ko`);
-  }
-  must("ip", "link", "set", "lo", "up");
-  must("ip", "address", "add", address, "dev", "vec0");
-  must("ip", "link", "set", "vec0", "up");
-  must("stty", "--file", serialLine, "raw", "-echo");
-}
-
-function must(program: string, ...parameters: readonly string[]): void {
-  const { status, stderr } = spawnSync(program, parameters, { env: environment, encoding: "utf8" });
-  if (status !== 0) console.error(`${program} ${parameters.join(" ")}: ${status} ${stderr}`);
 }
 
 function say(text: string): void {

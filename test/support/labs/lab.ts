@@ -1,7 +1,7 @@
 // The lab: an NFS server, a machine with an NFS client, and Holdfast on that machine.
 import { readFileSync } from "node:fs";
-import { eventually } from "../../support/child.ts";
-import { withoutPlugins } from "../../support/daemon.ts";
+import { eventually } from "../child.ts";
+import { withoutPlugins } from "../daemon.ts";
 import type { AgentAnswer } from "./agent-protocol.ts";
 import { bootClientMachine, type ClientMachine } from "./client-machine.ts";
 import { type NfsServer, startNfsServer } from "./nfs-server.ts";

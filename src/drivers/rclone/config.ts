@@ -1,0 +1,93 @@
+// rclone's configuration of one mount: the sections of a secret and the settings in options.
+import { EngineError } from "../../core/errors.ts";
+import { backendOf, checkPrefix, prefixOf, type RcloneOptions } from "./options.ts";
+
+/** A file for `--config`, and what the remote is called in it. */
+export interface RcloneConfig {
+  /** With credentials: for a file of mode 0600. */
+  readonly text: string;
+  /** `NAME:PATH` as rclone takes it, with the path below the share. */
+  readonly remote: string;
+  /** The backend's type. */
+  readonly backend: string;
+  /** Values that no message may have. */
+  readonly secrets: readonly string[];
+}
+
+/** Keys by which rclone's configuration says what is no secret. */
+const plainKeys = new Set(["type", "provider", "region", "endpoint", "url", "vendor", "host"]);
+
+type Section = Map<string, string>;
+
+/**
+ * Joins a secret's text ("": none) and the options. Throws `secret.invalid` for what is not
+ * rclone's format, `volume.option_invalid` for settings of another backend. No message has a value
+ * of the secret.
+ */
+export function rcloneConfig(
+  options: RcloneOptions,
+  secretText: string,
+  subpath: string,
+): RcloneConfig {
+  const { bare, sections } = readSecret(secretText);
+  const section = sections.get(options.remote) ?? new Map();
+  for (const [key, value] of bare) if (!section.has(key)) section.set(key, value);
+  if (!section.has("type")) section.set("type", backendOf(options.remote));
+  for (const [name, value] of options.settings) {
+    const prefix = prefixOf(section.get("type") ?? "");
+    checkPrefix(name, prefix);
+    section.set(name.slice(prefix.length + 1).replaceAll("-", "_"), value);
+  }
+  sections.set(options.remote, section);
+  const values = [bare, ...sections.values()].flatMap((each) => [...each]);
+  return {
+    text: [...sections].map(([name, entries]) => writeSection(name, entries)).join("\n"),
+    backend: section.get("type") ?? "",
+    remote: `${options.remote}:${joined(options.path, subpath)}`,
+    secrets: secretsIn(values, secretText),
+  };
+}
+
+/** Short ones are words of any message, and what comes from options is no secret. */
+function secretsIn(
+  values: readonly (readonly [string, string])[],
+  secretText: string,
+): readonly string[] {
+  const found = values
+    .filter(([key, value]) => !plainKeys.has(key) && value.length > 3)
+    .map(([, value]) => value)
+    .filter((value) => secretText.includes(value));
+  return [...new Set(found)];
+}
+
+function joined(path: string, subpath: string): string {
+  if (subpath === "") return path;
+  return path === "" || path.endsWith("/") ? `${path}${subpath}` : `${path}/${subpath}`;
+}
+
+function writeSection(name: string, entries: Section): string {
+  return `[${name}]\n${[...entries].map(([key, value]) => `${key} = ${value}\n`).join("")}`;
+}
+
+function readSecret(text: string): { bare: Section; sections: Map<string, Section> } {
+  const bare: Section = new Map();
+  const sections = new Map<string, Section>();
+  let current = bare;
+  for (const [index, raw] of text.split(/\r?\n/).entries()) {
+    const line = raw.trim();
+    if (line === "" || line.startsWith("#") || line.startsWith(";")) continue;
+    const header = /^\[([^\]]+)\]$/.exec(line)?.[1];
+    if (header !== undefined) {
+      current = sections.get(header) ?? new Map();
+      sections.set(header, current);
+      continue;
+    }
+    const [, key, value] = /^([A-Za-z0-9_]+)\s*=\s*(.*)$/.exec(line) ?? [];
+    if (key === undefined || value === undefined) {
+      const message = `line ${index + 1} of the secret is neither [SECTION] nor KEY = VALUE`;
+      throw new EngineError("secret.invalid", `${message}, as in rclone's configuration`);
+    }
+    current.set(key, value);
+  }
+  return { bare, sections };
+}

@@ -1,0 +1,55 @@
+// The `rclone` driver: every cloud storage that rclone knows, with a cache that loses nothing.
+import type { VolumeDriver } from "../../core/driver.ts";
+import { EngineError, messageOf } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import { remoteDriver } from "../../remote/driver.ts";
+import type { RemoteKind } from "../../remote/kind.ts";
+import type { RemoteDriverParts } from "../../remote/parts.ts";
+import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
+import {
+  endpointOf,
+  parseRcloneOptions,
+  type RcloneOptions,
+  rcloneAddress,
+  rcloneRules,
+  rcloneServer,
+  settingRule,
+} from "./options.ts";
+
+/** See `remoteDriver`. */
+export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
+  return remoteDriver(rcloneKind(parts.host), parts);
+}
+
+export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
+  return {
+    name: "rclone",
+    rules: rcloneRules,
+    openRule: settingRule,
+    parse: parseRcloneOptions,
+    address: rcloneAddress,
+    server: rcloneServer,
+    isWriteBack: true,
+    mount: (mount, operation) => mountRclone(host, mount, operation),
+    unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
+    look: (mount) => lookRclone(host, mount),
+    greet: (options, operation) => greet(options, operation.signal),
+  };
+}
+
+/** Any answer of HTTP is a sign of life: nobody logs in. */
+async function greet(options: RcloneOptions, signal: AbortSignal): Promise<void> {
+  const url = endpointOf(options);
+  if (url === undefined) return;
+  try {
+    const tls = { rejectUnauthorized: false };
+    const answer = await fetch(url, { method: "HEAD", redirect: "manual", signal, tls });
+    await answer.body?.cancel();
+  } catch (thrown) {
+    signal.throwIfAborted();
+    throw new EngineError(
+      "remote.unreachable",
+      `${url.host} does not answer: ${messageOf(thrown)}`,
+    );
+  }
+}

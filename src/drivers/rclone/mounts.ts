@@ -1,0 +1,247 @@
+// Mounting with rclone: the server is asked first, the cache is mended, then `rclone mount` serves.
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+import type { Unsaved } from "../../core/driver.ts";
+import { EngineError, messageOf, storageError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
+import type { Operation } from "../../core/operation.ts";
+import {
+  lastWords as logged,
+  lookFuse,
+  maskValues,
+  startFuse,
+  stopFuse,
+} from "../../remote/fuse-process.ts";
+import type { Look, RemoteMount } from "../../remote/kind.ts";
+import { cacheDirectory, unsavedIn } from "./cache.ts";
+import { type RcloneConfig, rcloneConfig } from "./config.ts";
+import { lastWords, rcloneFailure } from "./failures.ts";
+import { asideDirectory, mendCache, type Originals } from "./mend.ts";
+import type { RcloneOptions } from "./options.ts";
+
+export type RcloneMount = RemoteMount<RcloneOptions>;
+
+/** How long an unmount waits for what is not on the server yet: less than its deadline. */
+const UNSAVED_WAIT_MS = 45_000;
+const LOOK_AGAIN_MS = 100;
+
+/** rclone's exit status for a directory that is not there. */
+const DIRECTORY_NOT_FOUND = 3;
+const FILE_NOT_FOUND = 4;
+
+/** Backends in which a directory is there as long as something is in it. */
+const bucketBackends =
+  /^(s3|b2|google cloud storage|azureblob|swift|qingstor|storj|memory|oracleobjectstorage)$/;
+
+/** So that a server that is gone is an error of seconds, not of an hour. */
+const patience = [
+  ...["--contimeout", "5s", "--timeout", "20s"],
+  ...["--low-level-retries", "3", "--retries", "1"],
+];
+
+/** See `RemoteKind.mount`. */
+export async function mountRclone(
+  host: Host,
+  mount: RcloneMount,
+  operation: Operation,
+): Promise<void> {
+  const { target, runDirectory, keepDirectory } = mount;
+  const secret = (await mount.secret?.())?.revealText() ?? "";
+  const config = rcloneConfig(mount.options, secret, mount.subpath);
+  const tool = { host, config, file: join(runDirectory, "rclone.conf") };
+  // rclone hangs at its start when a dead mount of another one is where it is to serve.
+  const dead = lookFuse(host, { target, runDirectory, program: "rclone" });
+  if (dead.stale !== undefined) {
+    await stopFuse(host, { target, runDirectory }, { isLost: true }, operation);
+  }
+  writeConfig(tool.file, config.text);
+  try {
+    makeDirectory(cacheDirectory(keepDirectory));
+    await askServer(tool, operation);
+    await mendCache(keepDirectory, originalsOf(tool, mount), operation);
+    await startFuse(
+      host,
+      {
+        target,
+        runDirectory,
+        program: "rclone",
+        args: mountArguments(mount, config, tool.file),
+        secrets: config.secrets,
+        explain: (words) => rcloneFailure(lastWords(words), config.remote),
+      },
+      operation,
+    );
+  } catch (thrown) {
+    rmSync(tool.file, { force: true });
+    throw thrown;
+  }
+}
+
+interface Tool {
+  readonly host: Host;
+  readonly config: RcloneConfig;
+  /** Of the configuration. */
+  readonly file: string;
+}
+
+function mountArguments(
+  { options, target, isReadOnly, keepDirectory }: RcloneMount,
+  { remote }: RcloneConfig,
+  file: string,
+): readonly string[] {
+  const words = ["mount", remote, target, "--config", file, ...patience];
+  words.push("--cache-dir", cacheDirectory(keepDirectory), "--vfs-cache-mode", options.cacheMode);
+  words.push("--vfs-cache-max-size", options.cacheSize, "--vfs-cache-max-age", options.cacheAge);
+  words.push("--vfs-write-back", `${options.writeBackSeconds}s`, "--allow-other");
+  words.push("--dir-cache-time", `${options.dirCacheSeconds}s`);
+  words.push("--poll-interval", `${options.pollSeconds}s`, "--umask", options.umask);
+  if (options.uid !== undefined) words.push("--uid", options.uid);
+  if (options.gid !== undefined) words.push("--gid", options.gid);
+  if (isReadOnly) words.push("--read-only");
+  return words;
+}
+
+/**
+ * `rclone mount` succeeds without a server, with a wrong password and with a bucket that is not
+ * there, and answers with errors later: so the server is asked before.
+ */
+async function askServer(tool: Tool, operation: Operation): Promise<void> {
+  const { config } = tool;
+  const asked = await listing(tool, config.remote, operation);
+  if (asked.exitCode === 0) return;
+  const bucket = bucketOf(config.remote);
+  const isEmptyDirectory =
+    asked.exitCode === DIRECTORY_NOT_FOUND &&
+    bucketBackends.test(config.backend) &&
+    bucket !== config.remote &&
+    (await listing(tool, bucket, operation)).exitCode === 0;
+  if (isEmptyDirectory) return;
+  throw failureOf(tool, asked.stderr);
+}
+
+/** The remote with the first segment of its path and nothing below. */
+function bucketOf(remote: string): string {
+  const [name = "", path = ""] = remote.split(/:(.*)/s);
+  const bucket = path.split("/").find((segment) => segment !== "") ?? "";
+  return `${name}:${bucket}`;
+}
+
+function listing({ host, file }: Tool, remote: string, operation: Operation) {
+  const words = ["lsf", "--max-depth", "1", "--config", file, ...patience, "--", remote];
+  return host.run("rclone", words, operation);
+}
+
+function failureOf({ config }: Tool, stderr: string): EngineError {
+  return rcloneFailure(lastWords(maskValues(stderr, config.secrets)), config.remote);
+}
+
+/** Fetches what the cache has parts of. */
+function originalsOf(tool: Tool, { options }: RcloneMount): Originals {
+  const prefix = `${options.remote}/`;
+  return {
+    async fetch(path, into, operation) {
+      if (!path.startsWith(prefix)) return "gone";
+      const from = `${options.remote}:${rooted(options.path, path.slice(prefix.length))}`;
+      const words = ["copyto", "--config", tool.file, ...patience, "--", from, into];
+      const { exitCode, stderr } = await tool.host.run("rclone", words, operation);
+      if (exitCode === 0) return "fetched";
+      if (exitCode === DIRECTORY_NOT_FOUND || exitCode === FILE_NOT_FOUND) return "gone";
+      throw failureOf(tool, stderr);
+    },
+  };
+}
+
+/** The cache's paths have lost the slash that the remote's begins with. */
+function rooted(path: string, below: string): string {
+  return path.startsWith("/") ? `/${below}` : below;
+}
+
+/** See `RemoteKind.unmount`. */
+export async function unmountRclone(
+  host: Host,
+  mount: RcloneMount,
+  { isLost }: { readonly isLost: boolean },
+  operation: Operation,
+): Promise<void> {
+  const { target, runDirectory, keepDirectory, volume } = mount;
+  const isMounted = () => host.mounts().some((each) => each.target === target);
+  if (!isLost && isMounted()) await untilSaved(host, mount, operation);
+  await stopFuse(host, { target, runDirectory }, { isLost }, operation);
+  rmSync(join(runDirectory, "rclone.conf"), { force: true });
+  const left = await unsavedIn(cacheDirectory(keepDirectory));
+  if (left.fileCount === 0) return;
+  const why = "the next mount sends them";
+  if (!isLost) throw unsaved(volume, left, why);
+  operation.log.warn(`files are not on the server: ${why}`, { volume, ...left });
+}
+
+/** Throws `remote.unsaved` when its time is over, or nobody is there who would send anything. */
+async function untilSaved(host: Host, mount: RcloneMount, operation: Operation): Promise<void> {
+  const { keepDirectory, volume } = mount;
+  const until = host.monotonicMs() + UNSAVED_WAIT_MS;
+  for (;;) {
+    const left = await unsavedIn(cacheDirectory(keepDirectory));
+    if (left.fileCount === 0) return;
+    const { stale } = lookFuse(host, { ...mount, program: "rclone" });
+    if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
+    await pause(LOOK_AGAIN_MS, undefined, { signal: operation.signal }).catch(() => {
+      throw unsaved(volume, left, stale);
+    });
+  }
+}
+
+function unsaved(volume: string, left: Unsaved, stale: string | undefined): EngineError {
+  const files = left.fileCount === 1 ? "1 file" : `${left.fileCount} files`;
+  const why = stale === undefined ? "they are being sent" : stale;
+  const message = `volume ${volume}: ${files} (${left.bytes} bytes) not on the server yet: ${why}`;
+  return new EngineError("remote.unsaved", message, { details: { ...left } });
+}
+
+/** See `RemoteKind.look`. */
+export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> {
+  const { target, runDirectory, keepDirectory } = mount;
+  const aside = asideDirectory(keepDirectory);
+  const unsaved = await unsavedIn(cacheDirectory(keepDirectory));
+  return {
+    ...lookFuse(host, { target, runDirectory, program: "rclone" }),
+    unsaved,
+    degraded: existsSync(aside)
+      ? `files that were being written when rclone died lie in ${aside}: look at them, remove them`
+      : unsaved.fileCount > 0
+        ? await sendingTrouble(mount)
+        : undefined,
+  };
+}
+
+/** Why what is left cannot be sent, as rclone said last; undefined: it said nothing of that kind. */
+async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
+  const { runDirectory, options, subpath } = mount;
+  const said = logged({ runDirectory, secrets: [] }).split("\n");
+  const failure = said.findLast((line) => /failed to upload|failed to download missing/.test(line));
+  if (failure === undefined) return undefined;
+  try {
+    const secret = (await mount.secret?.())?.revealText() ?? "";
+    const { secrets } = rcloneConfig(options, secret, subpath);
+    return `what was written cannot be sent: ${lastWords(maskValues(failure, secrets))}`;
+  } catch (thrown) {
+    return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;
+  }
+}
+
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw storageError(thrown, `making ${path}`);
+  }
+}
+
+function writeConfig(path: string, text: string): void {
+  try {
+    writeFileSync(`${path}.new`, text, { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (thrown) {
+    throw storageError(thrown, `writing ${path}`);
+  }
+}

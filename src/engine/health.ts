@@ -1,0 +1,422 @@
+// Health: looks at the storage of volumes again and again, remembers what it found, has it mended.
+//
+// health-table.ts has the rules of one volume, health-servers.ts those of a server, and
+// health-care.ts mends. Nothing here is waited for by anybody who lists or inspects.
+import type { StorageHealth, StorageState, Unsaved, VolumeDriver } from "../core/driver.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
+import type { VolumeName } from "../core/names.ts";
+import type { Operation } from "../core/operation.ts";
+import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import type { Drivers } from "./drivers.ts";
+import { driverOptions } from "./engine-options.ts";
+import type { EventLog } from "./event-log.ts";
+import { HealthFigures } from "./health-figures.ts";
+import {
+  checksAtOnce,
+  newServer,
+  nextDueMs,
+  noteServer,
+  noteStir,
+  type ServerWatch,
+  takeDue,
+} from "./health-servers.ts";
+import {
+  type HealthChange,
+  inferState,
+  lookMs,
+  type Now,
+  newWatch,
+  noteAnswer,
+  type Watch,
+} from "./health-table.ts";
+import type { HeldMounts } from "./held-mounts.ts";
+import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
+
+/** How long a question may take; then the answer is "unreachable". In milliseconds. */
+export const CHECK_MS_MAX = 5_000;
+/** How long a driver may take to give up after that. */
+const GIVE_UP_MS = 1_000;
+/** What is said of a volume that did not answer. */
+const silence: StorageHealth = {
+  state: "unreachable",
+  reason: `no answer within ${CHECK_MS_MAX / 1_000} s`,
+  tookMs: null,
+};
+/** Mending that fails is tried again after so long, and twice as long each time, up to the end. */
+const MENDING_MS = { first: 1_000, healMax: 60_000, mountMax: 4_000 } as const;
+
+export interface HealthParts {
+  readonly state: StateStore;
+  readonly host: Pick<Host, "monotonicMs" | "nowMs">;
+  readonly drivers: Pick<Drivers, "get">;
+  readonly held: Pick<HeldMounts, "isUnmounted" | "isMounting">;
+  readonly events: EventLog;
+  /** A fresh operation of the daemon's own. */
+  readonly operation: () => Operation;
+  readonly care: HealthCare;
+  /** A test's own clock. */
+  readonly clock?: HealthClock | undefined;
+}
+
+export interface HealthClock {
+  readonly monotonicMs: () => number;
+  readonly startTimer: StartTimer;
+}
+
+/** What mends. Both verbs throw what the driver throws, and are tried again. */
+export interface HealthCare {
+  /** Replaces a stale mount, here and for holders. */
+  heal(name: VolumeName, operation: Operation): Promise<void>;
+  /** Mounts again what is held and could not be mounted. */
+  mount(name: VolumeName, operation: Operation): Promise<void>;
+  /** Resolves when nothing of it goes on in the background. */
+  stop(): Promise<void>;
+}
+
+/** What is known of a volume's storage. */
+export interface VolumeHealth {
+  readonly state: StorageState;
+  /** It is just being mounted for those who had it before the daemon was started. */
+  readonly isMounting: boolean;
+  readonly server: string;
+  readonly sinceMs: number | null;
+  /** "" where there is nothing to say. */
+  readonly reason: string;
+  readonly tookMs: number | null;
+  readonly unsaved: Unsaved | undefined;
+}
+
+/** What is wrong with some volumes of one server. */
+export interface Trouble {
+  readonly server: string;
+  readonly state: StorageState;
+  readonly names: readonly VolumeName[];
+}
+
+export class Health {
+  readonly #parts: HealthParts;
+  readonly #clock: HealthClock;
+  readonly #watches = new Map<string, Watch>();
+  readonly #servers = new Map<string, ServerWatch>();
+  readonly figures = new HealthFigures();
+  readonly #work = new Set<Promise<void>>();
+  readonly #stopping = new AbortController();
+  /** End the questions that are asked now, whether or not their drivers do. */
+  readonly #ends = new Set<() => void>();
+  #runningCount = 0;
+  #stopTimer: (() => void) | undefined;
+  #armedMs = Number.POSITIVE_INFINITY;
+
+  constructor(parts: HealthParts) {
+    this.#parts = parts;
+    this.#clock = parts.clock ?? {
+      monotonicMs: parts.host.monotonicMs,
+      startTimer: startIdleTimer,
+    };
+  }
+
+  /** From now on it looks. Costs nothing while no volume has storage that may fall silent. */
+  start(): void {
+    const { state, events } = this.#parts;
+    for (const entry of state.read((view) => [...view.volumes()])) this.#follow(entry.name);
+    events.watch((event) => {
+      if (event.type === "volume" && event.actor !== "") this.noteChange(event.actor);
+    });
+    this.#arm();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    this.#stopTimer?.();
+    for (const end of this.#ends) end();
+    await Promise.all(this.#work);
+    await this.#parts.care.stop();
+  }
+
+  /** Of a volume on this machine's own storage: undefined. Asks nobody. */
+  of(name: string): VolumeHealth | undefined {
+    const watch = this.#watches.get(name);
+    if (watch === undefined) return undefined;
+    const { state, server, sinceMs, reason, tookMs, unsaved } = watch;
+    const isMounting = this.#parts.held.isMounting(name);
+    return { state, isMounting, server, sinceMs, reason, tookMs, unsaved };
+  }
+
+  /** How many volumes of each driver are in each state. O(watched volumes). */
+  counts(): ReadonlyMap<string, ReadonlyMap<StorageState, number>> {
+    const counts = new Map<string, Map<StorageState, number>>();
+    for (const { driver, state } of this.#watches.values()) {
+      const own = counts.get(driver) ?? new Map<StorageState, number>();
+      counts.set(driver, own.set(state, (own.get(state) ?? 0) + 1));
+    }
+    return counts;
+  }
+
+  /** Volumes that are not ready, by server and state, sorted. */
+  troubles(): ReadonlyMap<string, Trouble> {
+    const troubled = [...this.#watches.values()].filter(({ state }) => state !== "ready");
+    const found = new Map<string, Trouble & { readonly names: VolumeName[] }>();
+    for (const { server, state, name } of troubled.sort(byServer)) {
+      const trouble = found.get(`${state} ${server}`) ?? { server, state, names: [] };
+      trouble.names.push(name);
+      found.set(`${state} ${server}`, trouble);
+    }
+    return found;
+  }
+
+  /** A volume was made, removed, renamed, mounted or given other options: it is looked at anew. */
+  noteChange(name: VolumeName): void {
+    this.#follow(name);
+    this.#arm();
+  }
+
+  /** Asks soon, whatever the turn. */
+  askSoon(name: VolumeName): void {
+    const watch = this.#watches.get(name);
+    if (watch !== undefined) watch.dueMs = this.#clock.monotonicMs();
+    this.#arm();
+  }
+
+  #follow(name: VolumeName): void {
+    const { state } = this.#parts;
+    const entry = state.read((view) => view.volume(name));
+    const server = entry === undefined ? "" : this.#serverOf(entry);
+    const known = this.#watches.get(name);
+    if (entry === undefined || server === "") {
+      this.#forget(name);
+      return;
+    }
+    const isHeld = state.read((view) => view.holders(name)).length > 0;
+    if (known?.server === server && known.driver === entry.driver) {
+      // What has just been mounted is known to be there: it need not be asked at once.
+      if (known.isHeld === isHeld) return;
+      known.isHeld = isHeld;
+      if (!known.isChecking) this.#schedule(known);
+      return;
+    }
+    this.#forget(name);
+    const watch = newWatch({ name, driver: entry.driver, server, isHeld });
+    const key = `${entry.driver} ${server}`;
+    const place = this.#servers.get(key) ?? newServer(key, server);
+    this.#servers.set(key, place);
+    place.watches.set(name, watch);
+    this.#watches.set(name, watch);
+    if (place.isDown) inferState(watch, { state: "unreachable", reason: "" }, this.#now().nowMs);
+  }
+
+  #serverOf(entry: VolumeEntry): string {
+    const { health } = this.#parts.drivers.get(entry.driver) ?? {};
+    return health?.server(driverOptions(entry.options)) ?? "";
+  }
+
+  #forget(name: VolumeName): void {
+    const watch = this.#watches.get(name);
+    if (watch === undefined) return;
+    this.#watches.delete(name);
+    const key = keyOf(watch);
+    const server = this.#servers.get(key);
+    server?.watches.delete(name);
+    if (server?.watches.size === 0) this.#servers.delete(key);
+  }
+
+  #now(): Now {
+    return { nowMs: this.#parts.host.nowMs(), monotonicMs: this.#clock.monotonicMs() };
+  }
+
+  /** Asks those whose turn it is, and sets the timer for the next ones. */
+  #look(): void {
+    for (const server of this.#servers.values()) {
+      const room = checksAtOnce.ofAll - this.#runningCount;
+      for (const watch of takeDue(server, this.#now(), room)) this.#start(server, watch);
+    }
+    this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#stopping.signal.aborted) return;
+    if (this.#runningCount >= checksAtOnce.ofAll) return;
+    let dueMs = Number.POSITIVE_INFINITY;
+    const nowMs = this.#clock.monotonicMs();
+    for (const server of this.#servers.values()) dueMs = Math.min(dueMs, nextDueMs(server, nowMs));
+    if (dueMs === this.#armedMs) return;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+    this.#armedMs = dueMs;
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    const delayMs = Math.max(0, dueMs - nowMs);
+    this.#stopTimer = this.#clock.startTimer(delayMs, () => {
+      this.#armedMs = Number.POSITIVE_INFINITY;
+      this.#look();
+    });
+  }
+
+  #start(server: ServerWatch, watch: Watch): void {
+    watch.isChecking = true;
+    watch.dueMs = Number.POSITIVE_INFINITY;
+    server.runningCount += 1;
+    this.#runningCount += 1;
+    const free = () => {
+      server.runningCount -= 1;
+      this.#runningCount -= 1;
+    };
+    const work = this.#ask(server, watch, free).finally(() => this.#work.delete(work));
+    this.#work.add(work);
+  }
+
+  async #ask(server: ServerWatch, watch: Watch, free: () => void): Promise<void> {
+    const operation = this.#parts.operation();
+    const health = await this.#answer(server, watch, operation);
+    free();
+    watch.isChecking = false;
+    if (health !== undefined && this.#watches.get(watch.name) === watch) {
+      this.#note(server, watch, health, operation);
+    }
+    this.#schedule(watch);
+    this.#look();
+  }
+
+  /** undefined: there is no such volume, or this life ends. */
+  async #answer(
+    server: ServerWatch,
+    watch: Watch,
+    operation: Operation,
+  ): Promise<StorageHealth | undefined> {
+    const driver = this.#parts.drivers.get(watch.driver);
+    if (driver === undefined) return undefined;
+    if (watch.isStuck) return silence;
+    const { answer, ended, isGivenUp } = this.#check(driver, watch, operation);
+    const health = await answer;
+    if (!isGivenUp()) return health;
+    watch.isStuck = true;
+    void ended.then(() => {
+      // The end of one that was stuck is a sign of life.
+      watch.isStuck = false;
+      noteStir(server, watch, this.#clock.monotonicMs());
+      this.#look();
+    });
+    return health;
+  }
+
+  /** `answer` comes in time; `ended` when the driver has. undefined: there is no such volume. */
+  #check(driver: VolumeDriver, { name }: Watch, operation: Operation) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const { promise: late, resolve } = Promise.withResolvers<StorageHealth | undefined>();
+    let isGivenUp = false;
+    const giveUp = () => {
+      isGivenUp = true;
+      resolve(silence);
+    };
+    let stopTimer = this.#clock.startTimer(CHECK_MS_MAX, () => {
+      controller.abort(new EngineError("driver.timed_out", silence.reason));
+      stopTimer = this.#clock.startTimer(GIVE_UP_MS, giveUp);
+    });
+    const check =
+      driver.health?.check(name, { ...operation, signal }) ?? Promise.resolve(undefined);
+    const answer = check.catch((error: unknown): StorageHealth | undefined => {
+      const { code, message } = toEngineError(error);
+      if (code === "volume.not_found" || this.#stopping.signal.aborted) return undefined;
+      return { state: "unreachable", reason: message, tookMs: null };
+    });
+    const end = () => {
+      controller.abort(this.#stopping.signal.reason);
+      resolve(undefined);
+    };
+    this.#ends.add(end);
+    const ended = answer.then(() => {
+      stopTimer();
+      this.#ends.delete(end);
+    });
+    return { answer: Promise.race([answer, late]), ended, isGivenUp: () => isGivenUp };
+  }
+
+  #note(server: ServerWatch, watch: Watch, health: StorageHealth, operation: Operation): void {
+    const now = this.#now();
+    this.figures.note(watch.driver, health.state, health.tookMs);
+    const own = noteAnswer(watch, health, now);
+    const others = noteServer(server, watch, now);
+    for (const change of [...(own === undefined ? [] : [own]), ...others]) {
+      this.#tell(change, operation);
+    }
+    if (others.length > 0) {
+      const { server: place } = watch;
+      const facts = { driver: watch.driver, server: place, volumes: others.length };
+      if (server.isDown) operation.log.warn("a storage server does not answer", facts);
+      else operation.log.info("a storage server answers again", facts);
+    }
+    this.#mend(watch, health.state, operation);
+  }
+
+  /** Events of idle volumes that share their server's fate would only hide others. */
+  #tell({ watch, from }: HealthChange, operation: Operation): void {
+    const { name, driver, server, state, reason, isHeld, isInferred } = watch;
+    if (isInferred && !isHeld) return;
+    const action = state === "ready" ? "recovered" : "degraded";
+    this.#parts.events.volume(action, name, { driver, server, state, from, reason });
+    if (isInferred) return;
+    const facts = { volume: name, driver, server, state, from, reason };
+    if (state === "ready") operation.log.info("a volume's storage has recovered", facts);
+    else operation.log.warn("a volume's storage is not as it should be", facts);
+  }
+
+  /** By what was answered just now, believed or not: a dead mount is dead at once. */
+  #mend(watch: Watch, answer: StorageState, operation: Operation): void {
+    const { care, held } = this.#parts;
+    const { mending, name } = watch;
+    const isUnmounted = held.isUnmounted(name);
+    const isWanted = answer === "stale" || (isUnmounted && answer !== "unreachable");
+    if (!isWanted || mending.isRunning || this.#clock.monotonicMs() < mending.dueMs) return;
+    mending.isRunning = true;
+    const signal = this.#stopping.signal;
+    const own = { ...operation, signal };
+    const heals = answer === "stale";
+    const work = (heals ? care.heal(name, own) : care.mount(name, own))
+      .then(
+        () => {
+          mending.failureCount = 0;
+          operation.log.info(heals ? "a stale mount was replaced" : "a volume was mounted again", {
+            volume: name,
+          });
+        },
+        (error: unknown) => this.#failed(watch, { heals, error }, operation),
+      )
+      .finally(() => {
+        mending.isRunning = false;
+        this.#work.delete(work);
+        this.askSoon(name);
+      });
+    this.#work.add(work);
+  }
+
+  /** Logged once in a row: it is tried again and again. */
+  #failed(
+    { mending, name }: Watch,
+    { heals, error }: { readonly heals: boolean; readonly error: unknown },
+    operation: Operation,
+  ): void {
+    const max = heals ? MENDING_MS.healMax : MENDING_MS.mountMax;
+    const delayMs = Math.min(max, MENDING_MS.first * 2 ** mending.failureCount);
+    mending.failureCount += 1;
+    mending.dueMs = this.#clock.monotonicMs() + delayMs;
+    if (mending.failureCount > 1 || this.#stopping.signal.aborted) return;
+    const { code, message } = toEngineError(error);
+    const facts = { volume: name, code, error: message };
+    if (heals) operation.log.warn("a stale mount could not be replaced yet", facts);
+    else operation.log.warn("a volume could not be mounted again yet", facts);
+  }
+
+  #schedule(watch: Watch): void {
+    const delayMs = lookMs(watch, this.#parts.held.isUnmounted(watch.name));
+    watch.dueMs = delayMs === undefined ? Infinity : this.#clock.monotonicMs() + delayMs;
+  }
+}
+
+function keyOf({ driver, server }: Pick<Watch, "driver" | "server">): string {
+  return `${driver} ${server}`;
+}
+
+function byServer(one: Watch, other: Watch): number {
+  if (one.server !== other.server) return one.server < other.server ? -1 : 1;
+  return one.name < other.name ? -1 : 1;
+}

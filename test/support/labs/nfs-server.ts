@@ -1,0 +1,104 @@
+// A real NFS 4.2 server that a test may kill, freeze, move and start again.
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { temporaryDirectory } from "../daemon.ts";
+import { OTHER_SERVER_ADDRESS, type PrivateNetwork, SERVER_ADDRESS } from "./private-network.ts";
+import { type ServerSwitches, startServer } from "./server-process.ts";
+
+/** What clients mount. */
+export const EXPORT_PATH = "/export";
+/** The same directory, for reading only. */
+export const READ_ONLY_EXPORT_PATH = "/read-only";
+/** Another one, with room for `FULL_EXPORT_BYTES`. */
+export const FULL_EXPORT_PATH = "/full";
+export const FULL_EXPORT_BYTES = 262_144;
+
+export interface NfsServer extends ServerSwitches {
+  /** The exported directory on this host. */
+  readonly folder: string;
+  /** Where it is now. */
+  readonly address: string;
+  /** Takes it to `OTHER_SERVER_ADDRESS`, or back: the old address is nobody's afterwards. */
+  move(): Promise<void>;
+}
+
+/** Starts nfs-ganesha inside the network. */
+export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer> {
+  const own = temporaryDirectory();
+  const [folder, full, state] = [join(own, "export"), join(own, "full"), join(own, "state")];
+  const [file, log] = [join(own, "ganesha.conf"), join(own, "log")];
+  for (const each of [folder, full, state]) mkdirSync(each);
+  const size = `size=${FULL_EXPORT_BYTES}`;
+  let address = SERVER_ADDRESS;
+  const remove = () => rmSync(own, { recursive: true, force: true });
+  try {
+    await network.run("mount", "--types", "tmpfs", "--options", size, "holdfast-full", full);
+    const switches = await startServer({
+      command() {
+        writeFileSync(log, "");
+        writeFileSync(file, configuration({ address, folder, full, state }));
+        const files = ["-f", file, "-L", log, "-p", join(own, "pid")];
+        return network.command("ganesha.nfsd", "-F", ...files);
+      },
+      isEntered: true,
+      isReady: () => readFileSync(log, "utf8").includes("NFS SERVER INITIALIZED"),
+    });
+    return {
+      ...switches,
+      folder,
+      get address() {
+        return address;
+      },
+      async move() {
+        const to = address === SERVER_ADDRESS ? OTHER_SERVER_ADDRESS : SERVER_ADDRESS;
+        await switches.kill();
+        await network.readdress(address, to);
+        address = to;
+        await switches.start();
+      },
+      async [Symbol.asyncDispose]() {
+        await switches.kill();
+        remove();
+      },
+    };
+  } catch (error) {
+    remove();
+    throw error;
+  }
+}
+
+interface Places {
+  readonly address: string;
+  readonly folder: string;
+  readonly full: string;
+  readonly state: string;
+}
+
+/** No Kerberos, no rpcbind, no waiting for clients of an earlier life. */
+function configuration({ address, folder, full, state }: Places): string {
+  const exports = [
+    [folder, EXPORT_PATH, "RW"],
+    [folder, READ_ONLY_EXPORT_PATH, "RO"],
+    [full, FULL_EXPORT_PATH, "RW"],
+  ] as const;
+  return `
+NFS_CORE_PARAM {
+  Protocols = 4; NFS_Port = 2049; Bind_addr = ${address};
+  Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false;
+}
+NFS_KRB5 { Active_krb5 = false; }
+NFSv4 {
+  Grace_Period = 20; Lease_Lifetime = 20; Graceless = true;
+  RecoveryRoot = "${state}"; Minor_Versions = 0, 1, 2;
+}
+${exports
+  .map(
+    ([path, pseudo, access], index) => `
+EXPORT {
+  Export_Id = ${index + 1}; Path = "${path}"; Pseudo = ${pseudo}; Access_Type = ${access};
+  Squash = none; SecType = sys; Protocols = 4; FSAL { Name = VFS; }
+}`,
+  )
+  .join("\n")}
+`;
+}
