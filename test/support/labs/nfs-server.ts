@@ -86,6 +86,7 @@ NFS_CORE_PARAM {
   Protocols = 4; NFS_Port = 2049; Bind_addr = ${address};
   Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false;
 }
+MDCACHE { Dir_Chunk = 0; }
 NFS_KRB5 { Active_krb5 = false; }
 NFSv4 {
   Grace_Period = 20; Lease_Lifetime = 20; Graceless = true;
@@ -95,6 +96,8 @@ ${exports
   .map(
     ([path, pseudo, access], index) => `
 EXPORT {
+  # Tests change the directory behind its back.
+  Attr_Expiration_Time = 0;
   Export_Id = ${index + 1}; Path = "${path}"; Pseudo = ${pseudo}; Access_Type = ${access};
   Squash = none; SecType = sys; Protocols = 4; FSAL { Name = VFS; }
 }`,
