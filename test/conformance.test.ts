@@ -14,6 +14,7 @@ import { parseDriverName } from "../src/core/names.ts";
 import { sourceRoot } from "../tools/source-root.ts";
 import { boundParts } from "./support/bind-kind.ts";
 import { brokenVolumes } from "./support/broken-drivers.ts";
+import { brokenHealth } from "./support/broken-health.ts";
 import { brokenMounts } from "./support/broken-mounts.ts";
 import { brokenRebuilds } from "./support/broken-rebuilds.ts";
 import { brokenRenames } from "./support/broken-renames.ts";
@@ -44,6 +45,7 @@ const brokenDrivers = [
   ...brokenTrash,
   ...brokenRenames,
   ...brokenStorage,
+  ...brokenHealth,
 ];
 
 for (const [name, parts, needed = []] of drivers) {

@@ -25,6 +25,11 @@ export function warnings(parts: {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
   sentences.push(...parts.engine.unfitData.warnings.map((words) => `${words}.`));
+  const unreadable = parts.engine.secrets.unreadable();
+  if (unreadable.length > 0) {
+    const why = "see why with `holdfast secret inspect`";
+    sentences.push(`Secrets cannot be read, ${why}: ${unreadable.join(", ")}.`);
+  }
   return [
     ...[...sentences, ...storageWarnings(parts.engine)],
     ...[...pluginWarnings(parts.engine), ...hiddenPlugins(parts.engine)],

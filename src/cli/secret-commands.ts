@@ -26,8 +26,8 @@ export const secretCommands: readonly Command[] = [
       { line: "holdfast secret create nas", about: "Asks for the value, twice, and shows nothing" },
       { line: "holdfast secret create nas password.txt", about: "From a file" },
       {
-        line: "pass show nas | holdfast secret create --replace nas",
-        about: "A new value: the volumes that use it get it at once",
+        line: "holdfast secret create --replace nas -",
+        about: "A new value, from standard input: the volumes that use it get it",
       },
       {
         line: "holdfast secret create office --field username=bob --field domain=OFFICE",

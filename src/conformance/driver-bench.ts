@@ -38,6 +38,10 @@ export interface BenchHooks {
   readonly beginPurge?: ((id: TrashId) => Promise<void>) | undefined;
   /** Makes the storage of all volumes unreachable until the result is disposed of. */
   readonly hideStorage?: (() => Promise<AsyncDisposable>) | undefined;
+  /** Has the storage of all volumes answer nothing until the result is disposed of. */
+  readonly silence?: (() => Promise<AsyncDisposable>) | undefined;
+  /** Makes what is mounted of a volume stale. */
+  readonly kill?: ((name: VolumeName) => Promise<void>) | undefined;
 }
 
 /** What a bench is made of. The same parts may serve many benches, one after another. */
@@ -99,6 +103,8 @@ export function openDriverBench(parts: BenchParts): DriverBench {
     breakStorage: parts.breakStorage,
     beginPurge: parts.beginPurge,
     hideStorage: parts.hideStorage,
+    silence: parts.silence,
+    kill: parts.kill,
     name: (label) => owned(`${prefix}${label}`),
     longestName: (label) => owned(`${prefix}${label}`.padEnd(NAME_BYTES_MAX, "x")),
     trashId() {

@@ -199,6 +199,11 @@ export const mountChecks: readonly Check<DriverBench>[] = [
         await twice("rename", () => rename.rename(name, other, bench.operation()));
         await rename.rename(other, name, bench.operation());
       }
+      const { health, update } = driver;
+      if (health !== undefined) await twice("heal", () => health.heal(name, bench.operation()));
+      if (update !== undefined) {
+        await twice("update", () => update.update({ name, options }, bench.operation()));
+      }
       if (trash !== undefined) {
         const id = bench.trashId();
         await twice("retire", () => trash.retire(name, retirement(id), bench.operation()));
@@ -224,7 +229,7 @@ function callsWithFiredSignal(
   bench: DriverBench,
 ): readonly (readonly [string, () => Promise<unknown>])[] {
   const { driver, holders } = bench;
-  const { trash, rename } = driver;
+  const { trash, rename, update, health } = driver;
   const name = bench.name("untouched");
   const id = bench.trashId();
   const spec = { name: bench.name("not-made"), options: bench.optionSets[0] };
@@ -244,6 +249,11 @@ function callsWithFiredSignal(
   }
   if (rename !== undefined) {
     calls.push(["rename", () => rename.rename(name, bench.name("not-made"), fired())]);
+  }
+  if (health !== undefined) calls.push(["heal", () => health.heal(name, fired())]);
+  if (update !== undefined) {
+    const options = bench.optionSets.at(-1) ?? {};
+    calls.push(["update", () => update.update({ name, options }, fired())]);
   }
   return calls;
 }

@@ -110,4 +110,66 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "how long is too long depends on the machine; a matter of measurement",
   },
   { promise: "Cost grows with the number of files.", why: "a warning, not a promise" },
+  { promise: "Storage that may fall silent, and is looked at for that.", why: "a heading" },
+  {
+    promise: "What is written reaches the storage later than its writer is told.",
+    why: "a heading",
+  },
+  {
+    promise: 'One line, without secrets; "" where there is nothing to say.',
+    why: "what a driver has to say depends on its storage; proven by the tests of each",
+  },
+  {
+    promise:
+      "How long the storage took to answer, in milliseconds; null: it was not asked, or did not.",
+    why: "a unit, not a promise",
+  },
+  {
+    promise: "What is not on the storage yet; undefined: everything is, or nobody knows.",
+    why: "a bench cannot hold back what is written; proven by the tests of src/remote",
+  },
+  {
+    promise:
+      'What fails together, in a word or two for people (`10.0.0.5`, `s3:bucket`). "" for ' +
+      "volumes that are on this machine, which are not looked at.",
+    why: "words for people",
+  },
+  {
+    promise: "Pure.",
+    why: "what a function looks at cannot be seen from outside; it is synchronous and has no host",
+  },
+  {
+    promise:
+      "It does so in a helper process; of those at most one per volume is stuck, and while it is " +
+      'the answer is "unreachable" at once.',
+    why: "needs storage that hangs; proven by the tests of src/host and of the kinds",
+  },
+  {
+    promise:
+      "Afterwards new openings of the path see the storage again; what had files open there has " +
+      "lost them.",
+    why: "says what is meant; the check of the sentence before proves the first half",
+  },
+  {
+    promise:
+      "What is mounted is mounted anew with them as soon as nothing is lost by it: at the latest " +
+      "at the next mount.",
+    why: "which options are in effect cannot be seen here; proven by the tests of src/remote",
+  },
+  {
+    promise: "Unlike other calls it may come while another one for the volume is in flight.",
+    why: "which call meets which is chance; the checks of the engine's health look all the time",
+  },
+  {
+    promise: "It takes long: other calls for the volume may come meanwhile.",
+    why: "which call meets which is chance; proven by the tests of rclone",
+  },
+  {
+    promise: "The same storage can be looked at as another client would see it.",
+    why: "a heading",
+  },
+  {
+    promise: "`told` hears what is left.",
+    why: "a bench cannot hold back what is written; proven by the tests of src/remote",
+  },
 ];

@@ -2,6 +2,7 @@
 import type { Check } from "./check.ts";
 import type { DriverBench } from "./driver-bench.ts";
 import { rebuildChecks, storageChecks } from "./driver-facets.ts";
+import { healthChecks } from "./driver-health.ts";
 import { mountChecks } from "./driver-mounts.ts";
 import { renameChecks } from "./driver-rename.ts";
 import { snapshotChecks } from "./driver-snapshots.ts";
@@ -16,5 +17,6 @@ export const volumeDriverChecks: readonly Check<DriverBench>[] = [
   ...trashChecks,
   ...renameChecks,
   ...storageChecks,
+  ...healthChecks,
   ...snapshotChecks,
 ];

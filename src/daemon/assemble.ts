@@ -105,7 +105,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     holding: await holdingOf(parts, host, operations.ofSystem()),
     adopting: { foreign: dockerVolumes, places: dataPlaces },
     trash: config.trash,
-    judge: storageJudge,
+    examining: { judge: storageJudge },
   });
   inUse = () => engine.plugins.held();
   undo.defer(() => engine.stop());

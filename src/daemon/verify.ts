@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import path from "node:path";
 import type { VerifyReport, VerifyRequest } from "../cli/verify.ts";
 import type { CheckOutcome } from "../conformance/check.ts";
+import { ownPlaces } from "../conformance/own-places.ts";
 import {
   type DriverReport,
   isWhole,
@@ -21,7 +22,6 @@ import { type DaemonConfig, readConfig } from "./config.ts";
 import { runParent } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
 import { VerifyPlaces } from "./verify-places.ts";
-import { withOwnSubpaths } from "./verify-subpaths.ts";
 
 /**
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
@@ -96,10 +96,11 @@ async function runAllChecks(
   const { randomHex } = host;
   const parts = { files, randomHex };
   if (!isLocal) {
-    const own = withOwnSubpaths(driver, `holdfast-verify-${randomHex(8)}-`);
-    const { options } = request;
-    const test = options["test"] === "off" ? "on" : "off";
-    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test }] });
+    // Untested, what is made belongs to nobody, and would be left behind.
+    const { subpath, test: _, ...options } = request.options;
+    const above = subpath === undefined ? "" : `${subpath}/`;
+    const { driver: own } = ownPlaces(driver, `${above}holdfast-verify-${randomHex(8)}-`);
+    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test: "on" }] });
   }
   const options = withOwnDevice(request.options, places);
   // `size` of 0 means no limit.

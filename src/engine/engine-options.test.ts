@@ -42,7 +42,12 @@ function refusal(options: DriverOptions): string | undefined {
 }
 
 const tmpfs = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
-const nothingSaid = { owner: undefined, trash: undefined, reclaim: undefined };
+const nothingSaid = {
+  owner: undefined,
+  trash: undefined,
+  reclaim: undefined,
+  onStale: "warn",
+} as const;
 
 const anyOption = fc.oneof(fc.constantFrom(...engineOptionNames), fc.string());
 const anyOptions = fc.dictionary(anyOption, fc.string());

@@ -36,11 +36,11 @@ import { Purger } from "./trash/purger.ts";
 import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
-import { UnfitData } from "./unfit-data.ts";
+import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
-import { VolumeDoctor } from "./volume-doctor.ts";
+import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
 
 export interface EngineParts {
@@ -60,7 +60,14 @@ export interface EngineParts {
   /** A test's own clock for the health of storage. */
   readonly healthClock?: HealthClock | undefined;
   /** Missing: nothing is known of any storage. */
-  readonly judge?: StorageJudge | undefined;
+  readonly examining?: ExaminingParts | undefined;
+}
+
+/** What looks at storage are judged by, and their times where they are a test's own. */
+export interface ExaminingParts
+  extends Pick<VolumeDoctorParts, "silenceMsMax">,
+    Pick<UnfitDataParts, "afterCreateMs"> {
+  readonly judge: StorageJudge;
 }
 
 /** What the trash is told, and its timers where they are a test's own. */
@@ -139,7 +146,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard } = watchHolds(watching);
+  const { lists, judge, settler, guard, care } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -148,7 +155,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     isUnlisted: (entry) => managing.pluginVolumes.stateOf(entry)?.word === "not listed",
   });
   const later: LaterParts = { ...parts, drivers, volumes, events, guard };
-  const { care, health } = watchStorage({ ...later, lists, settler });
+  const health = makeHealth(later, care);
   // Volumes that no row knew: whoever has them is not remembered either.
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
@@ -181,7 +188,6 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
       await health.stop();
-      await care.stop();
       await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
@@ -197,17 +203,13 @@ interface LaterParts extends Omit<EngineParts, "drivers"> {
   readonly guard: UseGuard;
 }
 
-/** What looks at storage that may fall silent, and what is done about it. */
-function watchStorage(
-  parts: LaterParts & { readonly lists: ContainerLists; readonly settler: HoldSettler },
-): Pick<Engine, "care" | "health"> {
-  const { state, host, drivers, events, volumes, lists, settler } = parts;
-  const care = new StorageCare({ host, drivers, lists, settler, volumes: () => volumes });
-  const health = new Health({
+/** What looks at storage that may fall silent. */
+function makeHealth(parts: LaterParts, care: StorageCare): Health {
+  const { state, host, drivers, events, volumes, systemOperation, healthClock } = parts;
+  return new Health({
     ...{ state, host, drivers, events, care, held: volumes.held },
-    ...{ operation: parts.systemOperation, clock: parts.healthClock },
+    ...{ operation: systemOperation, clock: healthClock },
   });
-  return { care, health };
 }
 
 /** What is asked of plugins, and what callers do with them. */
@@ -227,11 +229,11 @@ const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
 /** What looks at the storage of volumes, and at what is on it. */
 function makeDoctor(parts: LaterParts): Pick<Engine, "doctor" | "unfitData"> {
   const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
-  const common = { state, host, drivers, volumes, events, operation };
-  const judge = parts.judge ?? nothingKnown;
-  const doctor = new VolumeDoctor({ ...common, judge });
+  const examining = parts.examining ?? { judge: nothingKnown };
+  const common = { state, host, drivers, volumes, events, operation, ...examining };
+  const doctor = new VolumeDoctor(common);
   void doctor.endLeftovers();
-  return { doctor, unfitData: new UnfitData({ ...common, judge, doctor }) };
+  return { doctor, unfitData: new UnfitData({ ...common, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
@@ -299,5 +301,6 @@ function watchHolds(
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }) };
+  const care = new StorageCare({ host, drivers, lists, settler, volumes });
+  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
 }

@@ -11,6 +11,9 @@ export const checksAtOnce = { ofServer: 4, ofAll: 8 } as const;
 /** For how long after an answer a server may be asked about several volumes, in milliseconds. */
 const ANSWERED_MS = 1_000;
 
+/** How often a dead server is asked about one more volume, in milliseconds. */
+const FRESH_MS = 30_000;
+
 /** Members change. */
 export interface ServerWatch {
   readonly key: string;
@@ -22,6 +25,8 @@ export interface ServerWatch {
   answeredMs: number;
   idleDueMs: number;
   probeDueMs: number;
+  /** When a dead one is asked about a volume that it was not asked about yet. */
+  freshDueMs: number;
   /** How many are being asked now. */
   runningCount: number;
   /** Counts through its volumes, for whose turn it is. */
@@ -30,7 +35,7 @@ export interface ServerWatch {
 
 export function newServer(key: string, server: string): ServerWatch {
   const never = Number.NEGATIVE_INFINITY;
-  const times = { answeredMs: never, idleDueMs: never, probeDueMs: never };
+  const times = { answeredMs: never, idleDueMs: never, probeDueMs: never, freshDueMs: never };
   return { key, server, watches: new Map(), isDown: false, ...times, runningCount: 0, turn: 0 };
 }
 
@@ -40,7 +45,7 @@ export function takeDue(server: ServerWatch, now: Now, countMax: number): readon
   if (server.isDown) {
     if (server.runningCount > 0 || monotonicMs < server.probeDueMs || countMax === 0) return [];
     server.probeDueMs = monotonicMs + looksMs.trouble;
-    return next(server, ({ isChecking }) => !isChecking);
+    return probe(server, monotonicMs);
   }
   const room = Math.min(countMax, roomOf(server, monotonicMs));
   if (room <= 0) return [];
@@ -54,6 +59,26 @@ export function takeDue(server: ServerWatch, now: Now, countMax: number): readon
     due.push(...next(server, (watch) => !watch.isChecking && watch.dueMs === Infinity));
   }
   return due;
+}
+
+/**
+ * A helper may be stuck for each volume that a dead server was asked about, and asking about the
+ * same ones again costs nothing: so they are few, and another one comes only now and then.
+ */
+function probe(server: ServerWatch, monotonicMs: number): readonly Watch[] {
+  const isAsked = ({ silentSinceMs }: Watch) => silentSinceMs !== null;
+  if (monotonicMs >= server.freshDueMs) {
+    server.freshDueMs = monotonicMs + FRESH_MS;
+    const fresh = next(server, (watch) => !watch.isChecking && !isAsked(watch));
+    if (fresh.length > 0) return fresh;
+  }
+  return next(server, (watch) => !watch.isChecking && isAsked(watch));
+}
+
+/** A question that was given up on has ended: what was stuck is not any more. */
+export function noteStir(server: ServerWatch, watch: Watch, monotonicMs: number): void {
+  watch.dueMs = monotonicMs;
+  server.probeDueMs = monotonicMs;
 }
 
 /** How many more of its volumes may be asked now. */
@@ -103,6 +128,7 @@ export function noteServer(server: ServerWatch, watch: Watch, now: Now): readonl
 function goDown(server: ServerWatch, { reason }: Watch, now: Now): readonly HealthChange[] {
   server.isDown = true;
   server.probeDueMs = now.monotonicMs + looksMs.trouble;
+  server.freshDueMs = now.monotonicMs + FRESH_MS;
   const to = { state: "unreachable", reason } as const;
   return [...server.watches.values()].flatMap((watch) => inferState(watch, to, now.nowMs) ?? []);
 }

@@ -42,6 +42,8 @@ export interface Watch {
   /** When it is asked next, by the clock that only goes forward. */
   dueMs: number;
   isChecking: boolean;
+  /** A question that was given up on has not ended: the answer is the same until it has. */
+  isStuck: boolean;
   /** How often mending it has failed in a row, and when it may be tried again. */
   mending: { failureCount: number; dueMs: number; isRunning: boolean };
 }
@@ -72,6 +74,7 @@ export function newWatch(of: Pick<Watch, "name" | "driver" | "server" | "isHeld"
     silentSinceMs: null,
     dueMs: of.isHeld ? Number.NEGATIVE_INFINITY : Number.POSITIVE_INFINITY,
     isChecking: false,
+    isStuck: false,
     mending: { failureCount: 0, dueMs: Number.NEGATIVE_INFINITY, isRunning: false },
   };
 }

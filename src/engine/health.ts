@@ -17,6 +17,7 @@ import {
   newServer,
   nextDueMs,
   noteServer,
+  noteStir,
   type ServerWatch,
   takeDue,
 } from "./health-servers.ts";
@@ -36,6 +37,12 @@ import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
 export const CHECK_MS_MAX = 5_000;
 /** How long a driver may take to give up after that. */
 const GIVE_UP_MS = 1_000;
+/** What is said of a volume that did not answer. */
+const silence: StorageHealth = {
+  state: "unreachable",
+  reason: `no answer within ${CHECK_MS_MAX / 1_000} s`,
+  tookMs: null,
+};
 /** Mending that fails is tried again after so long, and twice as long each time, up to the end. */
 const MENDING_MS = { first: 1_000, healMax: 60_000, mountMax: 4_000 } as const;
 
@@ -57,12 +64,14 @@ export interface HealthClock {
   readonly startTimer: StartTimer;
 }
 
-/** What mends. Both throw what the driver throws, and are tried again. */
+/** What mends. Both verbs throw what the driver throws, and are tried again. */
 export interface HealthCare {
   /** Replaces a stale mount, here and for holders. */
   heal(name: VolumeName, operation: Operation): Promise<void>;
   /** Mounts again what is held and could not be mounted. */
   mount(name: VolumeName, operation: Operation): Promise<void>;
+  /** Resolves when nothing of it goes on in the background. */
+  stop(): Promise<void>;
 }
 
 /** What is known of a volume's storage. */
@@ -93,6 +102,8 @@ export class Health {
   readonly figures = new HealthFigures();
   readonly #work = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
+  /** End the questions that are asked now, whether or not their drivers do. */
+  readonly #ends = new Set<() => void>();
   #runningCount = 0;
   #stopTimer: (() => void) | undefined;
   #armedMs = Number.POSITIVE_INFINITY;
@@ -118,7 +129,9 @@ export class Health {
   async stop(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#stopTimer?.();
+    for (const end of this.#ends) end();
     await Promise.all(this.#work);
+    await this.#parts.care.stop();
   }
 
   /** Of a volume on this machine's own storage: undefined. Asks nobody. */
@@ -170,7 +183,10 @@ export class Health {
     const entry = state.read((view) => view.volume(name));
     const server = entry === undefined ? "" : this.#serverOf(entry);
     const known = this.#watches.get(name);
-    if (entry === undefined || server === "") return this.#forget(name);
+    if (entry === undefined || server === "") {
+      this.#forget(name);
+      return;
+    }
     const isHeld = state.read((view) => view.holders(name)).length > 0;
     if (known?.server === server && known.driver === entry.driver) {
       // What has just been mounted is known to be there: it need not be asked at once.
@@ -250,32 +266,50 @@ export class Health {
 
   async #ask(server: ServerWatch, watch: Watch, free: () => void): Promise<void> {
     const operation = this.#parts.operation();
-    const driver = this.#parts.drivers.get(watch.driver);
-    const asked = driver === undefined ? undefined : this.#check(driver, watch, operation);
-    const health = await asked?.answer;
+    const health = await this.#answer(server, watch, operation);
     free();
-    // A driver that does not even give up is not asked again before it has ended.
-    const ended = asked?.ended.finally(() => {
-      watch.isChecking = false;
-      this.#schedule(watch);
-      this.#look();
-    });
+    watch.isChecking = false;
     if (health !== undefined && this.#watches.get(watch.name) === watch) {
       this.#note(server, watch, health, operation);
     }
+    this.#schedule(watch);
     this.#look();
-    if (!this.#stopping.signal.aborted) await ended;
+  }
+
+  /** undefined: there is no such volume, or this life ends. */
+  async #answer(
+    server: ServerWatch,
+    watch: Watch,
+    operation: Operation,
+  ): Promise<StorageHealth | undefined> {
+    const driver = this.#parts.drivers.get(watch.driver);
+    if (driver === undefined) return undefined;
+    if (watch.isStuck) return silence;
+    const { answer, ended, isGivenUp } = this.#check(driver, watch, operation);
+    const health = await answer;
+    if (!isGivenUp()) return health;
+    watch.isStuck = true;
+    void ended.then(() => {
+      // The end of one that was stuck is a sign of life.
+      watch.isStuck = false;
+      noteStir(server, watch, this.#clock.monotonicMs());
+      this.#look();
+    });
+    return health;
   }
 
   /** `answer` comes in time; `ended` when the driver has. undefined: there is no such volume. */
   #check(driver: VolumeDriver, { name }: Watch, operation: Operation) {
     const controller = new AbortController();
-    const signal = AbortSignal.any([controller.signal, this.#stopping.signal]);
-    const { promise: late, resolve } = Promise.withResolvers<StorageHealth>();
-    const silent = `no answer within ${CHECK_MS_MAX / 1_000} s`;
-    const giveUp = () => resolve({ state: "unreachable", reason: silent, tookMs: null });
+    const { signal } = controller;
+    const { promise: late, resolve } = Promise.withResolvers<StorageHealth | undefined>();
+    let isGivenUp = false;
+    const giveUp = () => {
+      isGivenUp = true;
+      resolve(silence);
+    };
     let stopTimer = this.#clock.startTimer(CHECK_MS_MAX, () => {
-      controller.abort(new EngineError("driver.timed_out", silent));
+      controller.abort(new EngineError("driver.timed_out", silence.reason));
       stopTimer = this.#clock.startTimer(GIVE_UP_MS, giveUp);
     });
     const check =
@@ -285,8 +319,16 @@ export class Health {
       if (code === "volume.not_found" || this.#stopping.signal.aborted) return undefined;
       return { state: "unreachable", reason: message, tookMs: null };
     });
-    const ended = answer.then(() => stopTimer());
-    return { answer: Promise.race([answer, late]), ended };
+    const end = () => {
+      controller.abort(this.#stopping.signal.reason);
+      resolve(undefined);
+    };
+    this.#ends.add(end);
+    const ended = answer.then(() => {
+      stopTimer();
+      this.#ends.delete(end);
+    });
+    return { answer: Promise.race([answer, late]), ended, isGivenUp: () => isGivenUp };
   }
 
   #note(server: ServerWatch, watch: Watch, health: StorageHealth, operation: Operation): void {

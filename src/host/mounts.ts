@@ -2,6 +2,7 @@
 //
 // What an abandoned mount still brings about is undone, because nobody was told of it.
 import { lstatSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, MountRequest, ProgramResult } from "../core/host.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
@@ -20,6 +21,10 @@ const mountPrograms: Readonly<Record<string, string>> = {
 /** Names that mount(8) takes for a list, an exclusion or an option would not reach the kernel. */
 const plainType = /^(?!no(?!ne$))[a-zA-Z0-9][a-zA-Z0-9_.+-]*$/;
 
+/** A look at the storage, our own too, may be in what is unmounted just now: milliseconds. */
+const BUSY_MS_MAX = 500;
+const BUSY_PAUSE_MS = 50;
+
 export interface MountsParts {
   readonly start: StartProgram;
   readonly table: () => readonly MountInfo[];
@@ -36,10 +41,17 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
     await programs.untilFree(target, signal);
     const before = topmostAt(table(), target);
     if (before === undefined) return;
-    const result = await programs.run(target, ["umount", ...unmountArguments(target)], signal);
-    // The program's status is advice: another may have unmounted it in between.
-    if (topmostAt(table(), target)?.mountId !== before.mountId) return;
-    const words = wordsOf("umount", target, result);
+    const untilMs = performance.now() + BUSY_MS_MAX;
+    let result: ProgramResult;
+    let words: string;
+    for (;;) {
+      result = await programs.run(target, ["umount", ...unmountArguments(target)], signal);
+      // The program's status is advice: another may have unmounted it in between.
+      if (topmostAt(table(), target)?.mountId !== before.mountId) return;
+      words = wordsOf("umount", target, result);
+      if (!words.includes("busy") || performance.now() > untilMs) break;
+      await pause(BUSY_PAUSE_MS, undefined, { signal });
+    }
     throw new EngineError("volume.unmount_failed", `unmount ${target}: ${words}`, {
       details: { target, exitCode: result.exitCode, words },
     });

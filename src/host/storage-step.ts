@@ -192,7 +192,7 @@ function unmake(
   { made, mark }: { readonly made: readonly string[]; readonly mark: string },
 ): StepOutcome {
   const last = made.at(-1);
-  const isOurs = last !== undefined && isMarked(root, last, mark);
+  const isOurs = last !== undefined && mark !== "" && isMarked(root, last, mark);
   return attempt("unmake", "removing what was made", () => {
     for (const path of made.toReversed()) {
       inParent(root, path, (parent, name) => {

@@ -4,6 +4,7 @@ import { toEngineError } from "../core/errors.ts";
 import { isVolumeName, parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import { createVolume, findStored, removeLeftovers, type Workshop } from "./creation.ts";
+import { remoteElsewhere } from "./elsewhere.ts";
 import { remoteFlush, remoteHealth } from "./health.ts";
 import type { RemoteKind } from "./kind.ts";
 import { entriesOf, isPlainDirectory, makeLayout } from "./layout.ts";
@@ -78,6 +79,7 @@ export function remoteDriver<Options>(
     rename: remoteRename(shop, mounts),
     health: remoteHealth(shop, mounts),
     update: remoteUpdate(shop, mounts),
+    elsewhere: remoteElsewhere(shop),
     flush: kind.isWriteBack === true ? remoteFlush(shop) : undefined,
   };
 }

@@ -21,10 +21,13 @@ const LOG = "fuse.log";
 /** How often the mount table and the process are looked at, in milliseconds. */
 const LOOK_AGAIN_MS = 10;
 
-/** How long a process may take to end once it is unmounted, in milliseconds. */
-const END_MS_MAX = 10_000;
+/**
+ * How long a process may take to end once it is unmounted, in milliseconds. It does not end by
+ * itself while another mount namespace has a copy of the mount, which nobody needs any more.
+ */
+const END_MS_MAX = 5_000;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
-const SIGNALLED_MS_MAX = 3_000;
+const SIGNALLED_MS_MAX = 2_000;
 
 /** The log is in memory: beyond this many bytes it begins anew. */
 const LOG_BYTES_MAX = 1024 * 1024;
@@ -39,6 +42,13 @@ const SECRET_CHARACTERS_MIN = 4;
 export interface FusePlace {
   readonly target: string;
   readonly runDirectory: string;
+}
+
+interface Begun {
+  readonly start: FuseStart;
+  readonly kept: KeptProcess;
+  /** Mounts that were there before. */
+  readonly before: readonly number[];
 }
 
 export interface FuseStart extends FusePlace {
@@ -75,8 +85,7 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
   const kept = host.startKept({ program, args, environment, input, log });
   try {
     writeNote(start, kept);
-    await untilMounted(host, start, kept, before, operation);
-    await (start.answers?.(operation) ?? host.askStorage(target, operation));
+    await untilAnswers(host, { start, kept, before }, operation);
   } catch (thrown) {
     const words = lastWords(start);
     // The note may be what failed.
@@ -97,20 +106,26 @@ function isOfStorage(thrown: unknown): boolean {
   return thrown instanceof EngineError && thrown.code === "storage.failed";
 }
 
-async function untilMounted(
-  host: Host,
-  start: FuseStart,
-  kept: KeptProcess,
-  before: readonly number[],
-  { signal }: Operation,
-): Promise<void> {
+/** Resolves when it is mounted and answers; throws when the process ends before. */
+async function untilAnswers(host: Host, begun: Begun, operation: Operation): Promise<void> {
+  const { start, kept, before } = begun;
   const isMounted = () =>
     mountsAt(host, start.target).some(({ mountId }) => !before.includes(mountId));
-  while (!isMounted()) {
+  let hasAnswered = false;
+  for (;;) {
     if (host.processStart(kept.pid) !== kept.start) {
       throw start.explain(lastWords(start) || `${start.program} ended without a word`);
     }
-    await pause(LOOK_AGAIN_MS, undefined, { signal });
+    if (isMounted()) {
+      // sshfs mounts before it connects, and unmounts when it cannot: an answer may have been that
+      // of the directory below.
+      if (hasAnswered) return;
+      await (start.answers?.(operation) ?? host.askStorage(start.target, operation));
+      hasAnswered = true;
+    } else {
+      hasAnswered = false;
+      await pause(LOOK_AGAIN_MS, undefined, { signal: operation.signal });
+    }
   }
 }
 

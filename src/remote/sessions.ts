@@ -23,6 +23,8 @@ const ORDERLY_END_MS_MAX = 10_000;
 export interface SessionPlace {
   readonly volume: VolumeName;
   readonly place: Place;
+  /** See `RemoteMount.isSecondClient`. */
+  readonly isSecondClient?: true | undefined;
 }
 
 export class Sessions<Options> {
@@ -35,7 +37,10 @@ export class Sessions<Options> {
   }
 
   /** What is to be mounted for these options. Pure. */
-  mountFor({ volume, place }: SessionPlace, options: DriverOptions): RemoteMount<Options> {
+  mountFor(
+    { volume, place, isSecondClient }: SessionPlace,
+    options: DriverOptions,
+  ): RemoteMount<Options> {
     const { own, common } = readOptions(this.kind, options);
     const { secret } = common;
     return {
@@ -47,6 +52,7 @@ export class Sessions<Options> {
       secret: secret === undefined ? undefined : () => this.#parts.secrets.read(secret),
       runDirectory: place.run,
       keepDirectory: place.keep,
+      isSecondClient,
     };
   }
 

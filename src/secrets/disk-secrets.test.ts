@@ -194,7 +194,7 @@ describe("what cannot be read", () => {
     expect(await textOf(next, "bit")).toBe("anew");
   });
 
-  test("all of them without the key, until it is back; no new one is made for a new secret", async () => {
+  test("all of them without the key, until it is back; no new one is made", async () => {
     await put(opened(), "nas", "hunter2");
     renameSync(keyPath, `${keyPath}.away`);
     const { lines, log } = keptLog();

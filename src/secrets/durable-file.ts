@@ -6,7 +6,7 @@ import { EngineError } from "../core/errors.ts";
 const FILE_MODE = 0o600;
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = fs.constants;
 
-/** A new file with this text, on disk when it resolves. It must not exist; its entry is not synced. */
+/** A new file with this text, on disk when it resolves; its entry is not synced. */
 export async function writeNew(file: string, text: string): Promise<void> {
   const handle = await fs.promises.open(file, "wx", FILE_MODE);
   try {

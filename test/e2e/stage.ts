@@ -3,9 +3,10 @@
 // The machine's own engine and files are never touched: shown paths become paths below one
 // temporary directory, programs come from a short list, and this file plays the service manager.
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { dirname, join } from "node:path";
+import { linuxHost } from "../../src/host/linux.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { type RunningDockerd, startDockerd } from "../support/dockerd.ts";
 import { type RunningRegistry, startRegistry } from "../support/registry.ts";
@@ -18,6 +19,8 @@ import { publishPlugins } from "./published-plugins.ts";
 /** What documents show, and where it lies below the stage. */
 const shownPaths: readonly (readonly [shown: string, below: string])[] = [
   ["/run/holdfast/holdfast.sock", "holdfast.sock"],
+  // Before the root, which its own path begins with.
+  ["/etc/holdfast/secret.key", "root.key"],
   ["/var/lib/holdfast", "root"],
   ["/var/lib/docker", "docker"],
   ["/var/backups", "backups"],
@@ -38,6 +41,8 @@ const servers = new Set(["bun", "docker-registry", "node", "rclone"]);
 
 /** Where a document's registry listens; here it is a free port. */
 const shownRegistry = "127.0.0.1:5000";
+/** The same for a server on another machine, which a tour has beside itself. */
+const shownServer = "127.0.0.1:8080";
 
 /** Runs the words of one command after the other, and keeps what `export` and a failure leave. */
 export class Stage implements AsyncDisposable {
@@ -45,14 +50,16 @@ export class Stage implements AsyncDisposable {
   readonly #executable: string;
   readonly #exported = new Map<string, string>();
   readonly #background = new BackgroundPrograms();
+  readonly #serverPort: number;
   #registryPort: number;
   #registryProgram: RunningRegistry | undefined;
   #daemon: RunningDaemon | undefined;
   #dockerd: RunningDockerd | undefined;
   #lastExit = 0;
 
-  private constructor(executable: string, registryPort: number) {
+  private constructor(executable: string, registryPort: number, serverPort: number) {
     this.#executable = executable;
+    this.#serverPort = serverPort;
     this.#registryPort = registryPort;
     const names = ["home", "backups", "srv", "plugins", "work"];
     for (const name of names) mkdirSync(join(this.#place, name));
@@ -65,7 +72,7 @@ export class Stage implements AsyncDisposable {
     executable: string,
     files: ReadonlyMap<string, string> = new Map(),
   ): Promise<Stage> {
-    const stage = new Stage(executable, await freePort());
+    const stage = new Stage(executable, await freePort(), await freePort());
     for (const [name, text] of files) {
       const path = join(stage.#place, "work", name);
       mkdirSync(dirname(path), { recursive: true });
@@ -92,6 +99,7 @@ export class Stage implements AsyncDisposable {
     for (const target of mountsBelow(this.#place)) spawnSync("umount", ["--lazy", "--", target]);
     // Never remove what a mount shows: it may be another directory of this machine.
     if (mountsBelow(this.#place).length > 0) throw new Error(`mounts are left in ${this.#place}`);
+    unsealAll(join(this.#place, "root", "remote"));
     rmSync(this.#place, { recursive: true });
   }
 
@@ -115,7 +123,8 @@ export class Stage implements AsyncDisposable {
   async #beside(words: readonly string[]): Promise<void> {
     const [program = "", ...rest] = words;
     if (!servers.has(program)) throw new Error(`a tour may not run ${program} beside itself`);
-    const port = program === "docker-registry" ? this.#registryPort : undefined;
+    const server = rest.includes(this.#server) ? this.#serverPort : undefined;
+    const port = program === "docker-registry" ? this.#registryPort : server;
     await this.#background.start([programOf(program), ...rest], this.#backgroundPlace(), port);
   }
 
@@ -212,6 +221,10 @@ export class Stage implements AsyncDisposable {
     return `127.0.0.1:${this.#registryPort}`;
   }
 
+  get #server(): string {
+    return `127.0.0.1:${this.#serverPort}`;
+  }
+
   #toOwn(word: string): string {
     return this.#paths().reduce((text, [shown, own]) => text.replaceAll(shown, own), word);
   }
@@ -224,9 +237,19 @@ export class Stage implements AsyncDisposable {
     const below: (readonly [string, string])[] = [
       ...shownPaths.map(([shown, path]) => [shown, join(this.#place, path)] as const),
       [shownRegistry, this.#registry],
+      [shownServer, this.#server],
     ];
     if (this.#dockerd === undefined) return below;
     return [...below, ["/run/docker.sock", this.#dockerd.socketPath]];
+  }
+}
+
+/** Mount points of remote volumes take nothing, nor can they be removed, while they are sealed. */
+function unsealAll(folder: string): void {
+  if (!existsSync(folder)) return;
+  const host = linuxHost();
+  for (const entry of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
+    if (entry.endsWith("/data")) host.seal(join(folder, entry), false);
   }
 }
 

@@ -29,6 +29,8 @@ export interface Switches {
   unsaved: Unsaved | undefined;
   /** Whether new options take effect on what is mounted. */
   canRefresh: boolean;
+  /** How far the clock that only goes forward is ahead of the machine's, in milliseconds. */
+  aheadMs: number;
   /** Waited for before each mount. */
   before: () => Promise<void>;
 }
@@ -64,6 +66,7 @@ export function bindServer(): BindServer {
     stale: new Set<string>(),
     unsaved: undefined,
     canRefresh: false,
+    aheadMs: 0,
     before: async () => undefined,
   };
   const host = switchedHost(switches);
@@ -106,6 +109,7 @@ function switchedHost(switches: Switches): Host {
   const host = linuxHost();
   return {
     ...host,
+    monotonicMs: () => host.monotonicMs() + switches.aheadMs,
     async assist(request, operation) {
       operation.signal.throwIfAborted();
       if (switches.isDead) return await untilAborted(operation);
@@ -116,7 +120,8 @@ function switchedHost(switches: Switches): Host {
       if (switches.stale.has(directory)) {
         throw new EngineError("storage.failed", "Stale file handle", { details: { isGone: true } });
       }
-      if (switches.isDead) return await untilAborted(operation);
+      // As while an earlier question is stuck: then nobody waits.
+      if (switches.isDead) throw new EngineError("driver.timed_out", "an earlier look is stuck");
       return await host.askStorage(directory, operation);
     },
   };
@@ -177,7 +182,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
 /** A bench over it, for the conformance checks. */
 export function boundParts(): BenchParts & { readonly server: BindServer } {
   const server = bindServer();
-  const { driver, placeOf } = ownPlaces(server.open(), "checks");
+  const { driver, placeOf } = ownPlaces(server.open(), "checks/");
   const folder = join(server.root, "data", "remote", "bound");
   return {
     server,
@@ -204,6 +209,19 @@ export function boundParts(): BenchParts & { readonly server: BindServer } {
           renameSync(`${folder}-hidden`, folder);
         },
       };
+    },
+    async silence() {
+      server.switches.isDead = true;
+      return {
+        async [Symbol.asyncDispose]() {
+          server.switches.isDead = false;
+          // What was known of the server is as old as it can be.
+          server.switches.aheadMs += 60_000;
+        },
+      };
+    },
+    async kill(name) {
+      server.switches.stale.add(join(folder, name, "data"));
     },
     release: server.release,
   };

@@ -148,6 +148,8 @@ export const brokenMounts: readonly BrokenDriver[] = [
       "Everything in the trash once.",
       "Undoes `retire`, under any free name; nothing of the description is left in the volume.",
       "Its identity, options and data stay.",
+      "Data and identity stay.",
+      "Gives a volume other options: another address, another secret.",
     ],
     break: ({ driver }) => ({
       ...driver,

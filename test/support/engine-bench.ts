@@ -12,8 +12,14 @@ import { type Log, type Operation, systemCaller } from "../../src/core/operation
 import type { StateStore, VolumeEntry } from "../../src/core/state-store.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
-import { type Engine, startEngine, type TrashingParts } from "../../src/engine/engine.ts";
+import {
+  type Engine,
+  type ExaminingParts,
+  startEngine,
+  type TrashingParts,
+} from "../../src/engine/engine.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
+import type { HealthClock } from "../../src/engine/health.ts";
 import type { PluginParts } from "../../src/engine/no-plugins.ts";
 import { trashDefaults } from "../../src/engine/trash/policy.ts";
 import type { CreateRequest } from "../../src/engine/volumes.ts";
@@ -49,8 +55,12 @@ export interface EngineBenchParts {
   readonly places?: DataPlaces;
   /** By default nothing stays in the trash, and it may take all the room. */
   readonly trash?: Partial<TrashingParts>;
+  /** By which storage is judged; by nothing, by default. */
+  readonly examining?: ExaminingParts;
   /** Plugins in the test's own folder; none, by default. */
   readonly plugins?: (plugins: MemoryPlugins) => void;
+  /** The clock of the looks at storage; the machine's, by default. */
+  readonly healthClock?: HealthClock;
   /** Plugins of the test's own, instead of those. */
   readonly pluginParts?: PluginParts;
 }
@@ -157,6 +167,8 @@ export class EngineBench implements AsyncDisposable {
         places: this.#parts.places ?? dataPlaces,
       },
       trash: { ...trashOff, ...this.#parts.trash },
+      healthClock: this.#parts.healthClock,
+      examining: this.#parts.examining,
     });
     this.#engine.events.follow((event) => this.events.push(event));
   }

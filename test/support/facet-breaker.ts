@@ -5,7 +5,7 @@ import type { BrokenDriver } from "./broken-drivers.ts";
 type Healthy = Parameters<BrokenDriver["break"]>[0];
 
 /** The facets of which a breaker replaces members. */
-type FacetName = "rebuild" | "trash" | "rename" | "snapshots";
+type FacetName = "rebuild" | "trash" | "rename" | "snapshots" | "health" | "update" | "flush";
 
 type FacetOf<Name extends FacetName> = NonNullable<VolumeDriver[Name]>;
 

@@ -2,10 +2,20 @@
 //
 // They are kept by copying and by refusing writes at the bench's own files, which is enough to show
 // that the checks of these facets can be passed, and (broken-drivers.ts) that they can fail.
-import { cpSync, existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join, resolve } from "node:path";
 import type { BenchFiles, BenchParts } from "../../src/conformance/driver-bench.ts";
 import type { SnapshotCapable, SnapshotRef, VolumeDriver } from "../../src/core/driver.ts";
+import { EngineError } from "../../src/core/errors.ts";
 import type { VolumeName } from "../../src/core/names.ts";
 import { parseSnapshotName } from "../../src/core/names.ts";
 import { scratchParts } from "./driver-benches.ts";
@@ -16,6 +26,7 @@ export function facetParts(): BenchParts & { readonly root: string } {
   const limits = new Map<VolumeName, number>();
   const fences = new Map<VolumeName, bigint>();
   const mounted = new Map<string, { readonly name: VolumeName; readonly fence: bigint }>();
+  const trouble: Trouble = { isSilent: false, stale: new Set() };
   const driver: VolumeDriver = {
     ...parts.driver,
     async mount(name, holder, operation) {
@@ -34,6 +45,7 @@ export function facetParts(): BenchParts & { readonly root: string } {
         fences.set(name, fence);
       },
     },
+    ...remoteFacets(parts.driver, { root: parts.root, trouble }),
   };
   const files: BenchFiles = {
     ...parts.files,
@@ -50,7 +62,76 @@ export function facetParts(): BenchParts & { readonly root: string } {
       await parts.files.write(path, text);
     },
   };
-  return { ...parts, driver, files };
+  return {
+    ...{ ...parts, driver, files },
+    async silence() {
+      trouble.isSilent = true;
+      return {
+        async [Symbol.asyncDispose]() {
+          trouble.isSilent = false;
+        },
+      };
+    },
+    async kill(name) {
+      const data = join(parts.root, "volumes", name, "_data");
+      renameSync(data, `${data}-stale`);
+      trouble.stale.add(name);
+    },
+  };
+}
+
+/** What is wrong with storage that is none. */
+interface Trouble {
+  isSilent: boolean;
+  /** Their data is out of reach. */
+  readonly stale: Set<VolumeName>;
+}
+
+function remoteFacets(
+  driver: VolumeDriver,
+  { root, trouble }: { readonly root: string; readonly trouble: Trouble },
+): Pick<VolumeDriver, "health" | "update" | "flush"> {
+  const mustFind = async (...[name, operation]: Parameters<VolumeDriver["get"]>) => {
+    const presence = await driver.get(name, operation);
+    if (presence.state === "found") return presence.record;
+    throw new EngineError("volume.not_found", `no volume ${name}`);
+  };
+  return {
+    health: {
+      server: () => "scratch",
+      async check(name, operation) {
+        await mustFind(name, operation);
+        if (trouble.stale.has(name)) return { state: "stale", reason: "killed", tookMs: null };
+        if (!trouble.isSilent) return { state: "ready", reason: "", tookMs: 0 };
+        return { state: "unreachable", reason: "it is silent", tookMs: null };
+      },
+      async heal(name, operation) {
+        operation.signal.throwIfAborted();
+        await mustFind(name, operation);
+        if (!trouble.stale.delete(name)) return;
+        const data = join(root, "volumes", name, "_data");
+        renameSync(`${data}-stale`, data);
+      },
+    },
+    update: {
+      async update({ name, options }, operation) {
+        operation.signal.throwIfAborted();
+        const record = await mustFind(name, operation);
+        driver.validate(options);
+        if (trouble.isSilent) throw new EngineError("remote.test_failed", "it is silent");
+        const file = join(root, "volumes", name, "record.json");
+        const stored: unknown = JSON.parse(readFileSync(file, "utf8"));
+        if (typeof stored !== "object") throw new TypeError("it is no record");
+        writeFileSync(file, JSON.stringify({ ...stored, options }));
+        return { ...record, options };
+      },
+    },
+    flush: {
+      async flush(name, operation) {
+        await mustFind(name, operation);
+      },
+    },
+  };
 }
 
 function copiedSnapshots(driver: VolumeDriver, folder: string): SnapshotCapable {

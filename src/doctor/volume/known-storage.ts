@@ -57,7 +57,7 @@ const kinds: readonly Kind[] = [
   {
     ...{ pattern: /^fuse\.sshfs$/, title: "sshfs", isHere: false },
     lacks: [
-      ...(["flock-elsewhere", "posix-locks-elsewhere", "append-elsewhere", "acls"] as const),
+      ...(["flock-elsewhere", "posix-locks-elsewhere", "acls"] as const),
       ...(["user-attributes", "trusted-attributes", "security-attributes"] as const),
     ],
     waits: () => "no",

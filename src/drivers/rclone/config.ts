@@ -39,17 +39,25 @@ export function rcloneConfig(
     section.set(name.slice(prefix.length + 1).replaceAll("-", "_"), value);
   }
   sections.set(options.remote, section);
-  const values = [...bare, ...[...sections.values()].flatMap((each) => [...each])];
+  const values = [bare, ...sections.values()].flatMap((each) => [...each]);
   return {
     text: [...sections].map(([name, entries]) => writeSection(name, entries)).join("\n"),
     backend: section.get("type") ?? "",
     remote: `${options.remote}:${joined(options.path, subpath)}`,
-    // Short ones are words of any message, and those from options are no secrets.
-    secrets: values
-      .filter(([key, value]) => !plainKeys.has(key) && value.length > 3)
-      .map(([, value]) => value)
-      .filter((value) => secretText.includes(value)),
+    secrets: secretsIn(values, secretText),
   };
+}
+
+/** Short ones are words of any message, and what comes from options is no secret. */
+function secretsIn(
+  values: readonly (readonly [string, string])[],
+  secretText: string,
+): readonly string[] {
+  const found = values
+    .filter(([key, value]) => !plainKeys.has(key) && value.length > 3)
+    .map(([, value]) => value)
+    .filter((value) => secretText.includes(value));
+  return [...new Set(found)];
 }
 
 function joined(path: string, subpath: string): string {

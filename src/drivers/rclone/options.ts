@@ -118,9 +118,22 @@ export const rcloneRules: readonly OptionRule[] = [
   },
 ];
 
+/** Beginnings of the flags of rclone's backends, of 1.60 to 1.70. */
+const prefixes: ReadonlySet<string> = new Set(
+  (
+    "acd alias archive azureblob azurefiles b2 box cache chunker cloudinary combine compress crypt " +
+    "doi drive dropbox fichier filefabric filelu filescom ftp gcs gofile gphotos hasher hdfs " +
+    "hidrive http iclouddrive imagekit internetarchive jottacloud koofr linkbox local mailru mega " +
+    "memory netstorage onedrive oos opendrive pcloud pikpak pixeldrain premiumizeme protondrive " +
+    "putio qingstor quatrix s3 seafile sftp sharefile sia smb storj sugarsync swift tardigrade " +
+    "ulozto union uptobox webdav yandex zoho"
+  ).split(" "),
+);
+
 /** What rclone calls a backend, where the names of its flags call it otherwise. */
 const backendsByPrefix: ReadonlyMap<string, string> = new Map([
   ["acd", "amazon cloud drive"],
+  ["oos", "oracleobjectstorage"],
   ["gcs", "google cloud storage"],
   ["gphotos", "google photos"],
 ]);
@@ -136,16 +149,23 @@ export function prefixOf(backend: string): string {
   return backend;
 }
 
-/** Settings of backends that open something, by the last words of their names. */
-const secretSettings =
-  /(^|-)(pass|password2?|passwd|secret|token|credentials?|cookie|authorization|sas-url|key-pem|(access|account|api|private|private-access|resource|library|customer|secret-access)-key|key-base64)$|^(azureblob|b2|swift)-key$|-(key-file-pass|client-secret|application-credential-secret)$/;
+/** Settings of backends that open something, by the ends of their names. */
+const secretSettings = new RegExp(
+  [
+    "-(pass|password2?|passwd|secret|token|credentials?|cookie|authorization)$",
+    "-(sas-url|key-pem|customer-key-base64)$",
+    "-(access|account|api|private|resource|library|customer)-key$",
+    "^(azureblob|b2|swift)-key$",
+  ].join("|"),
+);
 
 /**
  * The rule of a backend's setting that is given as an option: `s3-endpoint`. undefined: a name
  * that cannot be one, or is one that opens something and belongs into the secret.
  */
 export function settingRule(name: string): OptionRule | undefined {
-  if (!/^[a-z0-9]{2,20}(-[a-z0-9]+)+$/.test(name) || secretSettings.test(name)) return undefined;
+  if (!/^[a-z0-9]+(-[a-z0-9]+)+$/.test(name) || secretSettings.test(name)) return undefined;
+  if (!prefixes.has(name.slice(0, name.indexOf("-")))) return undefined;
   return {
     name,
     value: "VALUE",

@@ -1,0 +1,70 @@
+// rclone's configuration out of a secret and options, and what its words mean.
+import { expect, test } from "bun:test";
+import { rcloneConfig } from "./config.ts";
+import { lastWords, rcloneFailure } from "./failures.ts";
+import { parseRcloneOptions } from "./options.ts";
+
+const config = (options: Readonly<Record<string, string>>, secret: string, subpath = "") =>
+  rcloneConfig(parseRcloneOptions({ ...options, secret: "x" }), secret, subpath);
+
+test("bare lines are of the remote; settings of options are put beside them", () => {
+  const made = config(
+    { remote: "s3:bucket", "s3-force-path-style": "true" },
+    "# the cloud\naccess_key_id = AKIA1\nsecret_access_key=abc/def=\n",
+    "wiki",
+  );
+  expect(made.text).toBe(
+    "[s3]\naccess_key_id = AKIA1\nsecret_access_key = abc/def=\ntype = s3\nforce_path_style = true\n",
+  );
+  expect(made.remote).toBe("s3:bucket/wiki");
+  expect(made.secrets).toEqual(["AKIA1", "abc/def="]);
+});
+
+test("sections are kept, so that one remote can stand on another", () => {
+  const made = config(
+    { remote: "safe:", "crypt-filename-encryption": "off" },
+    "[base]\ntype = webdav\nurl = http://a\npass = p4ss\n\n[safe]\ntype = crypt\nremote = base:x\n",
+  );
+  expect(made.text).toContain("[base]\ntype = webdav\n");
+  expect(made.text).toContain("[safe]\ntype = crypt\nremote = base:x\nfilename_encryption = off\n");
+  expect(made.backend).toBe("crypt");
+});
+
+test("the prefix of flags and the name of a backend may differ", () => {
+  expect(config({ remote: "gcs:b", "gcs-bucket-policy-only": "true" }, "").text).toBe(
+    "[gcs]\ntype = google cloud storage\nbucket_policy_only = true\n",
+  );
+});
+
+test("paths below a path", () => {
+  const remote = (path: string, subpath: string) => config({ remote: path }, "", subpath).remote;
+  expect(remote("sftp:", "a")).toBe("sftp:a");
+  expect(remote("sftp:/", "a")).toBe("sftp:/a");
+  expect(remote("sftp:/srv", "a/b")).toBe("sftp:/srv/a/b");
+});
+
+test("what is no configuration is refused without its words", () => {
+  expect(() => config({ remote: "s3:b" }, "hunter2\n")).toThrow("line 1 of the secret is neither");
+  expect(() => config({ remote: "s3:b" }, "hunter2\n")).not.toThrow("hunter2");
+});
+
+test("settings of another backend than the section's are refused", () => {
+  const secret = "[nas]\ntype = webdav\n";
+  expect(() => config({ remote: "nas:", "s3-region": "x" }, secret)).toThrow('"webdav-"');
+});
+
+test("what rclone says, and what it means", () => {
+  const stderr =
+    "2026/11/26 03:33:31 ERROR : : error listing: couldn't list files: Unauthorized: 401\n" +
+    "2026/11/26 03:33:31 Failed to lsf: couldn't list files: Unauthorized: 401 Unauthorized\n";
+  const words = lastWords(stderr);
+  expect(words).toBe("Failed to lsf: couldn't list files: Unauthorized: 401 Unauthorized");
+  const codeOf = (said: string) => rcloneFailure(said, "dav:").code;
+  expect(codeOf(words)).toBe("remote.denied");
+  expect(codeOf("base64 decode failed when revealing password - is it obscured?")).toBe(
+    "remote.denied",
+  );
+  expect(codeOf("AccessDenied: \n\tstatus code: 403, request id: 1")).toBe("remote.denied");
+  expect(codeOf("error in ListJSON: directory not found")).toBe("remote.not_found");
+  expect(codeOf("dial tcp 127.0.0.1:1: connect: connection refused")).toBe("remote.unreachable");
+});

@@ -1,0 +1,120 @@
+// Warnings of databases on storage that cannot carry them: when, how often, and where they show.
+import { expect, test } from "bun:test";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { eventually } from "../../test/support/child.ts";
+import {
+  changedScratch,
+  create,
+  type EngineBench,
+  type EngineBenchParts,
+  named,
+  startedEngine,
+} from "../../test/support/engine-bench.ts";
+import type { Host } from "../core/host.ts";
+import { parseHolderId } from "../core/names.ts";
+import { storageJudge } from "../doctor/volume/judge.ts";
+
+const holder = parseHolderId("c1");
+const BACKGROUND_MS_MAX = 10_000;
+
+/** The scratch driver as if its data were on an rclone mount of a server. */
+function remote(parts: Partial<EngineBenchParts> = {}, server = "s3:bucket"): EngineBenchParts {
+  return {
+    ...changedScratch(() => ({
+      health: {
+        server: () => server,
+        check: async () => ({ state: "ready", reason: "", tookMs: 1 }),
+        heal: async () => undefined,
+      },
+      flush: { flush: async () => undefined },
+    })),
+    examining: { judge: storageJudge, afterCreateMs: 10 },
+    ...parts,
+  };
+}
+
+function putPostgres(bench: EngineBench, name: string): void {
+  const data = join(bench.scratchRoot, "volumes", name, "_data");
+  for (const folder of ["global", "base"]) mkdirSync(join(data, folder), { recursive: true });
+  writeFileSync(join(data, "PG_VERSION"), "15\n");
+}
+
+async function warned(bench: EngineBench, name: string): Promise<readonly string[]> {
+  const { unfitData } = bench.engine;
+  const entry = bench.engine.volumes.inspect(name);
+  return await eventually(
+    () => {
+      const words = unfitData.warningsOf(entry.name);
+      return words.length > 0 ? words : undefined;
+    },
+    { timeoutMs: BACKGROUND_MS_MAX, otherwise: () => JSON.stringify(bench.log) },
+  );
+}
+
+const warnings = (bench: EngineBench) =>
+  bench.events.filter(({ action }) => action === "warning").map(({ attributes }) => attributes);
+
+test("a database on storage that loses what was synced: once, and until it is gone", async () => {
+  await using bench = await startedEngine(remote());
+  const { volumes, unfitData } = bench.engine;
+  await create(bench, named("orders", { driver: "scratch" }));
+  putPostgres(bench, "orders");
+  await volumes.mount("orders", holder, bench.operation());
+  const [words] = await warned(bench, "orders");
+  expect(words).toStartWith("PostgreSQL 15 is on ");
+  expect(words).toContain("unfit for it (survives-power-cut: ");
+  expect(warnings(bench)).toEqual([{ driver: "scratch", message: words ?? "" }]);
+  expect(bench.log.filter(({ level }) => level === "warn")).toHaveLength(1);
+  expect(unfitData.warnings).toEqual([`Volume orders: ${words}`]);
+  await volumes.unmount("orders", holder, bench.operation());
+  await volumes.mount("orders", holder, bench.operation());
+  await volumes.unmount("orders", holder, bench.operation());
+  await unfitData.stop();
+  expect(warnings(bench)).toHaveLength(1);
+});
+
+test("after a create of what was there before, without anybody's mount", async () => {
+  await using bench = await startedEngine(remote());
+  putPostgres(bench, "found");
+  const { name } = await create(bench, named("found", { driver: "scratch" }));
+  await warned(bench, "found");
+  expect(bench.state.read((view) => view.holders(name))).toEqual([]);
+  expect(bench.events.some(({ action }) => action === "mount")).toBe(false);
+  await bench.engine.volumes.remove("found", bench.operation());
+  expect(bench.engine.unfitData.warnings).toEqual([]);
+});
+
+test("nothing is looked at on this machine, and what is fit is not told", async () => {
+  const asked: string[] = [];
+  const counting = (host: Host): Host => ({
+    ...host,
+    assist: async (request, operation) => {
+      asked.push(request.command);
+      return await host.assist(request, operation);
+    },
+  });
+  await using bench = await startedEngine(remote({ host: counting }, ""));
+  await create(bench, named("orders", { driver: "scratch" }));
+  putPostgres(bench, "orders");
+  await bench.engine.volumes.mount("orders", holder, bench.operation());
+  await bench.engine.unfitData.stop();
+  expect(asked).toEqual([]);
+});
+
+test("a mount never waits for the look, and a look that fails is no warning", async () => {
+  const silent = (host: Host): Host => ({
+    ...host,
+    assist: (_, { signal }) =>
+      new Promise((_resolve, reject) => {
+        signal.addEventListener("abort", () => reject(signal.reason));
+      }),
+  });
+  await using bench = await startedEngine(remote({ host: silent }));
+  const { volumes, unfitData } = bench.engine;
+  await create(bench, named("orders", { driver: "scratch" }));
+  await volumes.mount("orders", holder, bench.operation());
+  await unfitData.stop();
+  expect(unfitData.warnings).toEqual([]);
+  expect(bench.log.filter(({ level }) => level === "warn")).toEqual([]);
+});
