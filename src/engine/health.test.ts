@@ -14,7 +14,7 @@ const stale: StorageHealth = { state: "stale", reason: "its process has died", t
 const readOnly: StorageHealth = { state: "read-only", reason: "it refuses writes", tookMs: 3 };
 
 describe("looks", () => {
-  test("what is held is asked every 15 seconds, idle volumes once a minute and server", async () => {
+  test("held volumes are asked every 15 seconds, one idle one a minute and server", async () => {
     await using bench = await started();
     await bench.add("10.0.0.5", ["media"]);
     await bench.add("10.0.0.6", ["aa", "bb", "cc"], false);
@@ -154,7 +154,7 @@ describe("states", () => {
 });
 
 describe("mending", () => {
-  test("what is stale is mounted anew, and tried again after longer and longer pauses", async () => {
+  test("what is stale is mounted anew, tried again after longer and longer pauses", async () => {
     await using bench = await started();
     await bench.add("10.0.0.5", ["media"]);
     await bench.pass(1_000);
@@ -171,7 +171,7 @@ describe("mending", () => {
     expect(bench.ill.mountCounts.get("media")).toBe(2);
   });
 
-  test("a server that is late at a boot gets its volumes mounted soon after it is there", async () => {
+  test("volumes of a server that is late at a boot are mounted soon after it is there", async () => {
     await using bench = await started();
     await bench.add("10.0.0.5", ["media", "music"]);
     await bench.pass(1_000);
