@@ -181,11 +181,14 @@ async function untilSaved(host: Host, mount: RcloneMount, operation: Operation):
   const { keepDirectory, volume } = mount;
   const until = host.monotonicMs() + UNSAVED_WAIT_MS;
   for (;;) {
+    const startedAt = host.monotonicMs();
     const left = await unsavedIn(cacheDirectory(keepDirectory));
+    // A large cache takes its time to be looked through, and is not to take a processor.
+    const rest = LOOK_AGAIN_MS + 3 * (host.monotonicMs() - startedAt);
     if (left.fileCount === 0) return;
     const { stale } = lookFuse(host, { ...mount, program: "rclone" });
     if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
-    await pause(LOOK_AGAIN_MS, undefined, { signal: operation.signal }).catch(() => {
+    await pause(rest, undefined, { signal: operation.signal }).catch(() => {
       throw unsaved(volume, left, stale);
     });
   }
