@@ -59,7 +59,7 @@ export async function mountRclone(
   try {
     makeDirectory(cacheDirectory(keepDirectory));
     await askServer(tool, operation);
-    await mendCache(keepDirectory, originalsOf(tool, mount), operation);
+    await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
       host,
       {
