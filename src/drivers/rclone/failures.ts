@@ -14,7 +14,7 @@ export function lastWords(stderr: string): string {
 const meanings = [
   [/revealing password|is it obscured/i, "remote.denied"],
   [
-    /\b40[13]\b|unauthori[sz]ed|forbidden|access ?(is )?denied|InvalidAccessKeyId|SignatureDoesNot/i,
+    /\b40[13]\b|unauthori[sz]ed|forbidden|access ?(is )?denied|InvalidAccessKey|SignatureDoes/i,
     "remote.denied",
   ],
   [

@@ -60,7 +60,7 @@ const begun = { Fingerprint: `${MEGABYTE},x`, Size: MEGABYTE, Dirty: true };
 const noteOf = () =>
   JSON.parse(readFileSync(join(keep, "cache", "vfsMeta", "dav", "d", "file"), "utf8"));
 
-test("written parts stay, holes are the server's, and the note says that all is there", async () => {
+test("written parts stay, holes are the server's, and the note says so", async () => {
   const writes = [
     [0, "first"],
     [500_001, "in the middle"],
@@ -76,7 +76,7 @@ test("written parts stay, holes are the server's, and the note says that all is 
   expect(await unsavedIn(join(keep, "cache"))).toEqual({ fileCount: 1, bytes: size });
 });
 
-test("a file that was cut down to nothing when it was opened has nothing of the server's", async () => {
+test("a file that was cut down to nothing has nothing of the server's", async () => {
   const path = leave({
     size: 100_000,
     writes: [[50_000, "x"]],

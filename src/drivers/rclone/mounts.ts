@@ -217,7 +217,7 @@ export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> 
   };
 }
 
-/** Why what is left cannot be sent, as rclone said last; undefined: it said nothing of that kind. */
+/** Why what is left cannot be sent, as rclone said last; undefined: it said nothing. */
 async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
   const { runDirectory, options, subpath } = mount;
   const said = logged({ runDirectory, secrets: [] }).split("\n");
