@@ -68,6 +68,21 @@ export async function mendCache(
   return asideCount;
 }
 
+/**
+ * Whether all that is not on the server are files that the cache has in part. rclone, which could
+ * not fetch the rest when they were closed, gives them up: they are never sent, until they are
+ * mended.
+ */
+export async function isStuck(keepDirectory: string): Promise<boolean> {
+  let count = 0;
+  for await (const { note, data } of cachedFiles(cacheDirectory(keepDirectory))) {
+    if (note?.Dirty !== true) continue;
+    if (isWhole(note, await sizeOf(data))) return false;
+    count++;
+  }
+  return count > 0;
+}
+
 /** Whether rclone may have it, when it has been mended if need be. */
 async function isFit(
   { file, size }: Omit<Patient, "note">,
