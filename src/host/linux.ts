@@ -2,6 +2,7 @@
 import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
 import { makeAssist } from "./assist.ts";
+import { dataSpans } from "./data-spans.ts";
 import { ownDirectory } from "./directory-owner.ts";
 import { abortFuse } from "./fuse-control.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
@@ -47,6 +48,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     ...keptProcesses,
     abortFuse,
     seal: sealDirectory,
+    dataSpans,
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
     mountsBelow: (directories) => findMountsBelow(directories, table),

@@ -14,7 +14,8 @@ test("bare lines are of the remote; settings of options are put beside them", ()
     "wiki",
   );
   expect(made.text).toBe(
-    "[s3]\naccess_key_id = AKIA1\nsecret_access_key = abc/def=\ntype = s3\nforce_path_style = true\n",
+    "[s3]\naccess_key_id = AKIA1\nsecret_access_key = abc/def=\n" +
+      "type = s3\nforce_path_style = true\n",
   );
   expect(made.remote).toBe("s3:bucket/wiki");
   expect(made.secrets).toEqual(["AKIA1", "abc/def="]);
