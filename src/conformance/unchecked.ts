@@ -169,10 +169,6 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "which call meets which is chance; proven by the tests of rclone",
   },
   {
-    promise: "The same storage can be looked at as another client would see it.",
-    why: "a heading",
-  },
-  {
     promise: "`told` hears what is left.",
     why: "a bench cannot hold back what is written; proven by the tests of src/remote",
   },
