@@ -197,6 +197,9 @@ export class HoldsBench implements AsyncDisposable {
     for (const target of [...this.holdMounts(), join(this.root, "holds")]) {
       await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });
     }
+    // What is left in the trash may have a sealed mount point.
+    const unseal = ["-R", "-f", "-i", this.folder];
+    await runToEnd("chattr", unseal, { timeoutMs: commandTimeoutMs });
     rmSync(this.folder, { recursive: true, force: true });
   }
 }
