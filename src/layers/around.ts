@@ -213,14 +213,6 @@ function surroundFlush(facet: FlushCapable, around: Around): Every<FlushCapable>
   };
 }
 
-/** A second mount takes as long as the first. */
-function surroundElsewhere(facet: ElsewhereCapable, around: Around): Every<ElsewhereCapable> {
-  return {
-    mount: (volume, operation) =>
-      around.call({ call: "mount", volume }, operation, (inner) => facet.mount(volume, inner)),
-  };
-}
-
 function surroundSnapshots(facet: SnapshotCapable, around: Around): Every<SnapshotCapable> {
   return {
     take: (ref, operation) =>
