@@ -35,7 +35,8 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   const port = freePort();
   const address = `127.0.0.1:${port}`;
   const web = ["rclone", "serve", "webdav", served, "--addr", address] as const;
-  const own = ["--config", "/dev/null", "--cache-dir", join(ground.directory, "web")] as const;
+  const cache = ["--cache-dir", join(ground.directory, "web"), "--dir-cache-time", "0"] as const;
+  const own = ["--config", "/dev/null", ...cache] as const;
   const answers = () =>
     fetch(`http://${address}`).then(
       ({ ok }) => ok,

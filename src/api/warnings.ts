@@ -13,7 +13,12 @@ export function warnings(parts: {
   const missing = [...volumes.missing].sort();
   if (missing.length > 0)
     sentences.push(`The data directory is missing of: ${missing.join(", ")}.`);
-  const unmounted = volumes.unmounted.filter((name) => !volumes.missing.has(name)).sort();
+  const held = volumes.unmounted.filter((name) => !volumes.missing.has(name)).sort();
+  const waiting = held.filter((name) => parts.engine.health.of(name) !== undefined);
+  if (waiting.length > 0) {
+    sentences.push(`Mounted again as soon as their storage answers: ${waiting.join(", ")}.`);
+  }
+  const unmounted = held.filter((name) => !waiting.includes(name));
   if (unmounted.length > 0) {
     sentences.push(
       `Not mounted though held, see the log: ${unmounted.join(", ")}. Mount it again for one of ` +
@@ -25,6 +30,11 @@ export function warnings(parts: {
     sentences.push(`Adopting or releasing is not finished of: ${moving.join(", ")}.`);
   }
   sentences.push(...parts.engine.unfitData.warnings.map((words) => `${words}.`));
+  const unreadable = parts.engine.secrets.unreadable();
+  if (unreadable.length > 0) {
+    const why = "see why with `holdfast secret inspect`";
+    sentences.push(`Secrets cannot be read, ${why}: ${unreadable.join(", ")}.`);
+  }
   return [
     ...[...sentences, ...storageWarnings(parts.engine)],
     ...[...pluginWarnings(parts.engine), ...hiddenPlugins(parts.engine)],

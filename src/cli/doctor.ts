@@ -1,4 +1,4 @@
-// `holdfast doctor`: of a volume, or of this host: the findings, each with its fix, and what they add up to.
+// `holdfast doctor`: the findings on this host, each with its fix, and what they add up to.
 import type { Finding, Severity } from "../core/doctor.ts";
 import type { Invocation } from "./command.ts";
 import { examineVolume, refuseWithoutVolume } from "./doctor-volume.ts";

@@ -63,8 +63,8 @@ export const healthChecks: readonly Check<DriverBench>[] = [
   },
   {
     promise:
-      'Replaces what is mounted and "stale": it is taken away lazily and mounted anew, at the same ' +
-      "path.",
+      'Replaces what is mounted and "stale": it is taken away lazily and mounted anew, at the ' +
+      "same path.",
     applies: (bench) => hasHealth(bench) && bench.kill !== undefined,
     async run(bench) {
       const { name } = await create(bench, "stale");

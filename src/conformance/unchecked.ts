@@ -157,6 +157,18 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "which options are in effect cannot be seen here; proven by the tests of src/remote",
   },
   {
+    promise: "Unlike other calls it may come while another one for the volume is in flight.",
+    why: "which call meets which is chance; the checks of the engine's health look all the time",
+  },
+  {
+    promise: "It takes long: other calls for the volume may come meanwhile.",
+    why: "which call meets which is chance; proven by the tests of rclone",
+  },
+  {
+    promise: "The same storage can be looked at as another client would see it.",
+    why: "a heading",
+  },
+  {
     promise: "`told` hears what is left.",
     why: "a bench cannot hold back what is written; proven by the tests of src/remote",
   },

@@ -21,6 +21,7 @@
 // src/conformance/unchecked.ts says why for each that has none.
 import type { DriverName, HolderId, SnapshotName, TrashId, VolumeName } from "./names.ts";
 import type { Operation } from "./operation.ts";
+import type { ElsewhereCapable } from "./second-mount.ts";
 
 /** Docker's driver options, as given. A driver refuses what it does not know, by name. */
 export type DriverOptions = Readonly<Record<string, string>>;
@@ -176,22 +177,6 @@ export interface HealthCapable {
    * what `mount` throws; then nothing is mounted there, or the stale mount still is.
    */
   heal(name: VolumeName, operation: Operation): Promise<void>;
-}
-
-/** A second mount, which ends when it is disposed of. */
-export interface SecondMount extends AsyncDisposable {
-  /** Absolute: the same directory as the volume's data, through a client of its own. */
-  readonly path: string;
-}
-
-export interface ElsewhereCapable {
-  /**
-   * Mounts what the volume's data is on once more, through caches and locks that have nothing to do
-   * with those of its own mount: for measuring what other hosts see. The volume is mounted already.
-   * Throws what `mount` throws; then nothing is left of it. A crash leaves at most a mount that the
-   * next call takes away.
-   */
-  mount(name: VolumeName, operation: Operation): Promise<SecondMount>;
 }
 
 export interface UpdateCapable {

@@ -23,23 +23,6 @@ export class SecretValue {
     return new TextDecoder().decode(this.#bytes).replace(/\r?\n$/, "");
   }
 
-  /**
-   * The value as lines `name=value`, as `holdfast secret create --field` writes them: of these
-   * names, and undefined where some line is another one. Then it is all one value: a password may
-   * well have `=` in it. Empty lines and white space around the name are left out.
-   */
-  fields(names: readonly string[]): ReadonlyMap<string, string> | undefined {
-    const found = new Map<string, string>();
-    for (const line of this.revealText().split(/\r?\n/)) {
-      if (line.trim() === "") continue;
-      const equals = line.indexOf("=");
-      const name = line.slice(0, Math.max(equals, 0)).trim();
-      if (!names.includes(name)) return undefined;
-      found.set(name, line.slice(equals + 1));
-    }
-    return found.size === 0 ? undefined : found;
-  }
-
   toString(): string {
     return "****";
   }

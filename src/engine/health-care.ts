@@ -32,8 +32,14 @@ export interface HealthCareParts {
   readonly volumes: () => VolumeEngine;
 }
 
-/** A container that has a dead mount, in the namespace in which it does. */
-type Stranded = Pick<PeerMount, "namespace" | "container">;
+/**
+ * A container that has a dead mount, in the namespace in which it does: by a process that has been
+ * in it since then, for the kernel gives its number to a new one.
+ */
+interface Stranded extends Pick<PeerMount, "namespace" | "container" | "pid"> {
+  /** See `Host.processStart`. */
+  readonly start: string | undefined;
+}
 
 export class StorageCare implements HealthCare {
   readonly #parts: HealthCareParts;
@@ -51,9 +57,10 @@ export class StorageCare implements HealthCare {
     const stranded = this.#stranded.get(name);
     if (stranded === undefined) return new Set();
     const uses = this.#parts.settler.holdsOf(name).flatMap((hold) => hold.uses);
-    const isThere = (one: Stranded) => uses.some(({ namespace }) => namespace === one.namespace);
+    const isThere = ({ namespace, pid, start }: Stranded) =>
+      uses.some((use) => use.namespace === namespace) &&
+      this.#parts.host.processStart(pid) === start;
     const left = stranded.filter(isThere);
-    // One that has restarted is in another namespace.
     if (left.length === 0) this.#stranded.delete(name);
     else this.#stranded.set(name, left);
     return new Set(left.flatMap(({ container }) => container ?? []));
@@ -134,7 +141,8 @@ export class StorageCare implements HealthCare {
     for (const use of hold.uses) {
       const { namespace, target, pid } = use;
       const isReached = reached.has(`${namespace} ${target}`);
-      if (!isReached || (await host.sitsBelow(pid, target))) stranded.push(use);
+      if (isReached && !(await host.sitsBelow(pid, target))) continue;
+      stranded.push({ ...use, start: host.processStart(pid) });
     }
     return stranded;
   }

@@ -144,7 +144,8 @@ export function ownEnd(path: string): string {
  */
 export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
   const end = ownEnd(hold.path);
-  const uses = eachOnce(mounts.filter(({ target }) => !target.endsWith(end)));
+  const found = mounts.filter(({ target }) => !target.endsWith(end));
+  const uses = hold.lowerGroups.length === 0 ? found : eachOnce(found);
   // Who came later stays later, whatever number its process has.
   const known = hold.uses.map(({ container }) => container);
   const rank = ({ container }: PeerMount): number => {
@@ -166,7 +167,7 @@ export function noteScan(hold: Hold, mounts: readonly PeerMount[]): void {
 /** Layers of a hold that was mended lie on each other in containers too: that is one use. */
 function eachOnce(mounts: readonly PeerMount[]): readonly PeerMount[] {
   const found = new Map(mounts.map((mount) => [`${mount.namespace} ${mount.target}`, mount]));
-  return found.size === mounts.length ? mounts : [...found.values()];
+  return [...found.values()];
 }
 
 /** What is known when a verdict is wanted. */

@@ -72,6 +72,12 @@ export class Secrets {
     return this.#parts.store.list().map((record) => viewOf(record, volumes, trashed));
   }
 
+  /** Names of those that could not be read when that was last tried. Asks nobody. */
+  unreadable(): readonly string[] {
+    const broken = this.#parts.store.list().filter(({ problem }) => problem !== null);
+    return broken.map(({ name }) => name);
+  }
+
   /** Throws `secret.not_found`. */
   inspect(name: string): SecretView {
     const found = this.list().find(({ record }) => record.name === name);
@@ -97,11 +103,8 @@ export class Secrets {
     const { wasReplaced } = record;
     events.secret(wasReplaced ? "update" : "create", name);
     const refreshed = await this.#refresh(name, operation);
-    const unreadable = store.list().filter((other) => other.problem !== null);
-    return {
-      ...{ view: this.inspect(name), wasReplaced, refreshed },
-      unreadable: unreadable.map((other) => other.name),
-    };
+    const unreadable = this.unreadable();
+    return { view: this.inspect(name), wasReplaced, refreshed, unreadable };
   }
 
   /**

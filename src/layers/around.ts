@@ -1,7 +1,6 @@
 // A driver with something around every call: the one place where the layers name every member.
 import type {
   driverDeadlinesMs,
-  ElsewhereCapable,
   Every,
   FenceCapable,
   FlushCapable,
@@ -17,6 +16,7 @@ import type {
 } from "../core/driver.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { ElsewhereCapable } from "../core/second-mount.ts";
 
 /** The calls of a driver that wait, by the names under which their deadlines are stated. */
 export type DriverCall = keyof typeof driverDeadlinesMs;
@@ -213,6 +213,7 @@ function surroundFlush(facet: FlushCapable, around: Around): Every<FlushCapable>
   };
 }
 
+/** A second mount takes as long as the first. */
 function surroundSnapshots(facet: SnapshotCapable, around: Around): Every<SnapshotCapable> {
   return {
     take: (ref, operation) =>

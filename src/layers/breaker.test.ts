@@ -62,6 +62,21 @@ function bench(per: "driver" | "volume") {
     destroy: end,
     mount: answer,
     unmount: end,
+    health: {
+      server: () => "nas",
+      async check() {
+        await answer();
+        return { state: "unreachable", reason: "", tookMs: null };
+      },
+      heal: end,
+    },
+    update: {
+      async update() {
+        await answer();
+        throw new EngineError("remote.denied", "it has answered");
+      },
+    },
+    flush: { flush: end },
     trash: {
       retire: end,
       movedAtMs: async () => 0,
@@ -241,12 +256,19 @@ describe("only silence counts", () => {
 });
 
 describe("the ways out", () => {
-  const waysOut = ["get", "unmount", "retire", "forget", "destroy", "purge"] as const;
+  const waysOut = [
+    ...(["get", "unmount", "retire", "forget", "destroy", "purge"] as const),
+    ...(["check", "heal", "update", "flush"] as const),
+  ];
 
   function wayOut(driver: Bench["driver"], call: (typeof waysOut)[number]): Promise<unknown> {
-    const { trash } = driver;
-    if (trash === undefined) throw new Error("the bench has a trash");
+    const { trash, health, update, flush } = driver;
+    if (!(trash && health && update && flush)) throw new Error("the bench has them all");
     const calls = {
+      check: () => health.check(wiki, operation),
+      heal: () => health.heal(wiki, operation),
+      update: () => update.update({ name: wiki, options: {} }, operation),
+      flush: () => flush.flush(wiki, operation),
       get: () => driver.get(wiki, operation),
       unmount: () => driver.unmount(wiki, holder, operation),
       retire: () => trash.retire(wiki, { id: trashId, description: "" }, operation),
@@ -265,7 +287,7 @@ describe("the ways out", () => {
       const { callCount } = state;
       await expect(wayOut(driver, call)).rejects.toMatchObject({ code: "driver.timed_out" });
       state.failing = undefined;
-      await wayOut(driver, call);
+      await wayOut(driver, call).catch(() => undefined);
       expect(state.callCount).toBe(callCount + 2);
     });
   }
@@ -278,16 +300,19 @@ describe("the ways out", () => {
     expect(await mount()).toBe("/data");
   });
 
-  test.each(["get", "unmount"] as const)("%s does not speak for the server", async (call) => {
-    const { state, driver, mount } = bench("volume");
-    for (let count = 0; count < failureCountMax; count++) {
-      state.failing = "driver.timed_out";
-      await mount();
-      state.failing = undefined;
-      await wayOut(driver, call);
-    }
-    expect(await mount()).toBe("driver.suspended");
-  });
+  test.each(["get", "unmount", "check", "heal", "flush"] as const)(
+    "%s does not speak for the server",
+    async (call) => {
+      const { state, driver, mount } = bench("volume");
+      for (let count = 0; count < failureCountMax; count++) {
+        state.failing = "driver.timed_out";
+        await mount();
+        state.failing = undefined;
+        await wayOut(driver, call);
+      }
+      expect(await mount()).toBe("driver.suspended");
+    },
+  );
 
   test("what cannot be purged gives no rest to what is in use", async () => {
     for (const per of ["driver", "volume"] as const) {

@@ -35,7 +35,10 @@ const passersBy: ReadonlySet<DriverCall> = new Set([
   ...(["purge", "refuseShown", "check", "heal", "flush"] as const),
 ]);
 
-/** What removal is made of, and new options for what does not answer by the old ones. Its deadlines bound it, so a rest would only stand in the way. */
+/**
+ * What removal is made of, and new options for what does not answer by the old ones. Their
+ * deadlines bound them, so a rest would only stand in the way.
+ */
 const waysOut: ReadonlySet<DriverCall> = new Set([
   "get",
   "unmount",

@@ -27,7 +27,7 @@ const LOOK_AGAIN_MS = 10;
  */
 const END_MS_MAX = 5_000;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
-const SIGNALLED_MS_MAX = 3_000;
+const SIGNALLED_MS_MAX = 2_000;
 
 /** The log is in memory: beyond this many bytes it begins anew. */
 const LOG_BYTES_MAX = 1024 * 1024;
@@ -69,8 +69,8 @@ export interface FuseStart extends FusePlace {
 
 /**
  * Starts the tool and waits until the mount is in the table and answers. When it throws (what
- * `explain` makes, `host.program_missing`, `storage.*`, the signal's reason), nothing is mounted, no
- * process is there, and the log and the note are gone.
+ * `explain` makes, `host.program_missing`, `storage.*`, the signal's reason), nothing is mounted,
+ * no process is there, and the log and the note are gone.
  */
 export async function startFuse(host: Host, start: FuseStart, operation: Operation): Promise<void> {
   const { target, runDirectory, program, args, environment, input } = start;

@@ -68,8 +68,8 @@ export function readFurtherWords(
     if (allowed.has(name) && /^[\x21-\x7e]+$/.test(word)) continue;
     const known = [...allowed].toSorted();
     // Of a word that is not known only its name is said: its value may be a password.
-    const message = `invalid option: "options": the word "${name}" is not among ${known.join(", ")}`;
-    throw optionInvalid("options", message, { known });
+    const words = `the word "${name}" is not among ${known.join(", ")}`;
+    throw optionInvalid("options", `invalid option: "options": ${words}`, { known });
   }
   return words;
 }

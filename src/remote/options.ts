@@ -88,12 +88,15 @@ function fits(segment: string): boolean {
 const secretNames = /pass(?:word|wd|phrase)?$|^pw$|credential|token|secret|(?:^|[-_])key$/i;
 
 /** Values that carry one: `password=…` in raw words, `//user:pass@host`. */
-const secretValues = /(?:^|[\s,;&?])(?:pass(?:word|wd)?|secret|token)\s*[=:]|\/\/[^/\s]*:[^/\s]*@/i;
-const loginInHost = /^[^/\s:@]+:[^/\s@]+@/;
+const secretValues: readonly RegExp[] = [
+  /(?:^|[\s,;&?])[\w-]*(?:pass(?:word|wd|phrase)?|secret|token|(?:access|account)[_-]key)\s*[=:]/i,
+  /\/\/[^/\s]*:[^/\s]*@/,
+  /^[^/\s:@]+:[^/\s@]+@/,
+];
 
 /**
  * Reads a volume's options by the rules of its kind. Throws `volume.option_invalid` naming the
- * option, with `details.known`; its message never has the value of what looks like a password. Pure.
+ * option, with `details.known`; no message has the value of what looks like a password. Pure.
  */
 export function readOptions<Options>(
   kind: RemoteKind<Options>,
@@ -128,7 +131,7 @@ function readCommon(options: DriverOptions): CommonOptions {
 function refuseSecrets(name: string, value: string, isKnown: boolean): void {
   // What a rule names is no secret by its name: the author of the kind has seen to that.
   const isSecret = !isKnown && secretNames.test(name);
-  if (!isSecret && !secretValues.test(value) && !loginInHost.test(value)) return;
+  if (!isSecret && !secretValues.some((each) => each.test(value))) return;
   const what = isSecret ? "is" : "carries";
   throw optionInvalid(
     name,

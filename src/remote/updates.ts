@@ -16,7 +16,7 @@ export function remoteUpdate<Options>(
 ): UpdateCapable {
   const { sessions, layout } = shop;
 
-  /** What is mounted takes the new options where it can; else it is mounted anew when it is free. */
+  /** What is mounted takes the new options where it can; else it ends when nobody holds it. */
   async function takeEffect(name: VolumeName, stored: StoredVolume, operation: Operation) {
     const place = layout.volume(name);
     if (sessions.mountedAt(place) === undefined) return;
@@ -54,8 +54,8 @@ export function remoteUpdate<Options>(
 function refuseOtherData({ options }: StoredVolume, subpath: string): void {
   const before = options["subpath"] ?? "";
   if (before === subpath) return;
-  const message = `invalid option: "subpath": another directory is another volume (it is "${before}")`;
-  throw optionInvalid("subpath", message);
+  const words = `another directory is another volume (it is "${before}")`;
+  throw optionInvalid("subpath", `invalid option: "subpath": ${words}`);
 }
 
 /** As at create, except that a directory which is missing is not the volume's. */

@@ -137,18 +137,6 @@ describe("a secret", () => {
     const printed = [`${secret}`, JSON.stringify({ secret }), inspect({ secret }), String(secret)];
     expect(printed.filter((text) => text.includes("hunter2"))).toEqual([]);
   });
-
-  test("has fields where each line is one that is known", () => {
-    const names = ["username", "password"];
-    const fields = value("username=bob\npassword= a=b \n").fields(names);
-    expect([...(fields ?? [])]).toEqual([
-      ["username", "bob"],
-      ["password", " a=b "],
-    ]);
-    for (const text of ["pass=word", "username=bob\nhunter2", "=x", "\n", "hunter2"]) {
-      expect(value(text).fields(names)).toBeUndefined();
-    }
-  });
 });
 
 /** A log that is kept. */

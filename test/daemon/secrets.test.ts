@@ -99,6 +99,7 @@ test(
     await using daemon = await start();
     expect(daemon.output()).toContain(`the key file ${keyFile()} is missing`);
     expect(await printed(daemon, "secret ls")).toMatch(/PROBLEM\nnas .*missing\ns3 .*damaged\n$/);
+    expect((await holdfast(daemon, "info")).stderr).toContain("secret inspect`: nas, s3.");
     const refused = await holdfast(daemon, "secret create new", "x");
     expect([refused.exit, refused.stderr]).toEqual([9, expect.stringContaining("is missing")]);
     expect(refused.stderr).toContain("Put the key file back");

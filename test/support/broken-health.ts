@@ -12,7 +12,8 @@ const flush = breakerOf("flush");
 
 const stays = "Data and identity stay.";
 const replaces =
-  'Replaces what is mounted and "stale": it is taken away lazily and mounted anew, at the same path.';
+  'Replaces what is mounted and "stale": it is taken away lazily and mounted anew, at the same ' +
+  "path.";
 const answersAlways = "Resolves for storage that does not answer, too.";
 
 export const brokenHealth: readonly BrokenDriver[] = [

@@ -74,8 +74,8 @@ export const doctorRoutes = {
     method: "POST",
     path: "volumes/{name}/doctor",
     summary:
-      "Measures what a volume's storage does: a line for each measurement, then the report, or why " +
-      "there is none.",
+      "Measures what a volume's storage does: a line for each measurement, then the report, or " +
+      "why there is none.",
     query: { quick: { schema: flag, about: "Fewer repetitions: some seconds at most." } },
     reply: {
       type: "object",

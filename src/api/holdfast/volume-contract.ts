@@ -173,8 +173,8 @@ export const volumeRoutes = {
     method: "POST",
     path: "volumes/{name}/flush",
     summary:
-      "Waits until what was written before is on the storage. Lines say what is left; a failure is " +
-      "the last one.",
+      "Waits until what was written before is on the storage. Lines say what is left; a failure " +
+      "is the last one.",
     query: {},
     reply: {
       type: "object",

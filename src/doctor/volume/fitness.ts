@@ -85,7 +85,7 @@ const hasModes = need(
 );
 const isHere = want(
   "on-this-machine",
-  "a database on a server waits for the network at each commit, and nothing keeps a second host out",
+  "each commit waits for the network, and nothing keeps a second host out",
   oneWriter,
 );
 

@@ -49,7 +49,7 @@ describe("a broken rule is told with its reason and a remedy", () => {
   }
 });
 
-test("what is not known makes a verdict unknown only where it is needed, and nothing better", () => {
+test("what is not known makes a verdict unknown only where it is needed", () => {
   const unknown = { answer: "unknown" } as const;
   expect(verdictOf("postgresql", { fsync: unknown }).verdict).toBe("unknown");
   expect(verdictOf("postgresql", { symlinks: unknown }).verdict).toBe("fit");

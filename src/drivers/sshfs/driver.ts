@@ -12,6 +12,7 @@ import { CONFIGURATION, type Login, readLogin, removeLogin, writeLogin } from ".
 import { parseSshfsOptions, type SshfsOptions, sshfsRules } from "./options.ts";
 import { explainSshfs, serverOf } from "./words.ts";
 
+const NAME = "sshfs";
 const PROGRAM = "sshfs";
 /** The arguments that what is mounted was started with, beside its credentials. */
 const COMMAND = "command.json";
@@ -20,13 +21,17 @@ type Mount = RemoteMount<SshfsOptions>;
 
 /** Throws `storage.*` when its directories cannot be made. */
 export function sshfsDriver(parts: RemoteDriverParts): VolumeDriver {
-  return remoteDriver(sshfsKind(parts.host), parts);
+  // Of all volumes, beside them: a server that one has met is known to all, and to their tests and
+  // purges. No volume has such a name.
+  const recorded = `${parts.root}/remote/${NAME}/.known_hosts`;
+  return remoteDriver(sshfsKind(parts.host, recorded), parts);
 }
 
-export function sshfsKind(host: Host): RemoteKind<SshfsOptions> {
+/** `recorded` is the file that the keys of servers are recorded in at the first connection. */
+export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions> {
   const takesLinks = rememberLinks(host);
   return {
-    name: "sshfs",
+    name: NAME,
     rules: sshfsRules,
     parse: parseSshfsOptions,
     address: ({ host: name, port }) => ({ host: name, port }),
@@ -36,11 +41,11 @@ export function sshfsKind(host: Host): RemoteKind<SshfsOptions> {
       const login = await loginOf(mount);
       const args = argumentsOf(mount, login, await takesLinks(operation));
       try {
-        writeLogin({ ...mount, login });
+        writeLogin({ ...mount, login, recorded });
         writeCommand(mount, args);
         await startFuse(host, startOf(mount, login, args), operation);
         // The server's key is recorded by now, and no other one is accepted any more.
-        writeLogin({ ...mount, login });
+        writeLogin({ ...mount, login, recorded });
       } catch (thrown) {
         forget(mount);
         throw thrown;
@@ -59,7 +64,7 @@ export function sshfsKind(host: Host): RemoteKind<SshfsOptions> {
       const args = argumentsOf(mount, login, await takesLinks(operation));
       // It keeps the password that it was started with.
       if (login.kind === "password" || readCommand(mount) !== JSON.stringify(args)) return false;
-      writeLogin({ ...mount, login });
+      writeLogin({ ...mount, login, recorded });
       return true;
     },
   };

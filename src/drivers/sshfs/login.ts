@@ -50,8 +50,8 @@ export interface LoginFiles {
   readonly options: SshfsOptions;
   readonly login: Login;
   readonly runDirectory: string;
-  /** The server's keys are recorded here: `known_hosts`. */
-  readonly keepDirectory: string;
+  /** The file that the keys of servers are recorded in. */
+  readonly recorded: string;
 }
 
 /** Writes them, each whole or as it was before: ssh may read at any time. Throws `storage.*`. */
@@ -73,9 +73,8 @@ export function removeLogin(runDirectory: string): void {
   }
 }
 
-function configurationOf({ options, login, runDirectory, keepDirectory }: LoginFiles): string {
+function configurationOf({ options, login, runDirectory, recorded }: LoginFiles): string {
   const { port, hostKey, ciphers, isCompressed, timeoutSeconds } = options;
-  const recorded = `${keepDirectory}/${PINNED}`;
   const isKnown = hostKey !== undefined || isRecorded(recorded, options);
   const interval = Math.max(1, Math.floor(timeoutSeconds / SILENCE_COUNT));
   const lines = [

@@ -6,20 +6,27 @@ import { join } from "node:path";
 import { eventually, runToEnd } from "../../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
+import {
+  type Bench,
+  host,
+  openBench,
+  processesOf,
+  untilNothingIsLeft,
+} from "../../../test/support/sshfs-kind.ts";
 import { EngineError } from "../../core/errors.ts";
 import type { RemoteMount } from "../../remote/kind.ts";
-import { host, kind, openBench, processesOf, untilNothingIsLeft } from "./bench.fixture.ts";
+import { sshfsKind } from "./driver.ts";
 import type { SshfsOptions } from "./options.ts";
 
 const needed: readonly Requirement[] = ["root", "fuse", "mount", "sshd", "sshfs"];
 type Mount = RemoteMount<SshfsOptions>;
 
-function mountIt(mount: Mount): Promise<void> {
-  return kind().mount(mount, testOperation(AbortSignal.timeout(20_000)));
+function mountIt(bench: Bench, mount: Mount): Promise<void> {
+  return bench.kind().mount(mount, testOperation(AbortSignal.timeout(20_000)));
 }
 
-function unmountIt(mount: Mount, isLost = false): Promise<void> {
-  return kind().unmount(mount, { isLost }, testOperation(AbortSignal.timeout(30_000)));
+function unmountIt(bench: Bench, mount: Mount, isLost = false): Promise<void> {
+  return bench.kind().unmount(mount, { isLost }, testOperation(AbortSignal.timeout(30_000)));
 }
 
 /** Waits at most so long for the storage. */
@@ -53,7 +60,7 @@ describe("a mount", () => {
   whenPossible(needed, "what is written is on the server, and nothing is left of it", async () => {
     await using bench = await openBench();
     const mount = bench.mount();
-    await mountIt(mount);
+    await mountIt(bench, mount);
     await writeFile(join(mount.target, "page"), "written");
     expect(readFileSync(join(bench.served, "page"), "utf8")).toBe("written");
     writeFileSync(join(bench.served, "other"), "found");
@@ -61,10 +68,14 @@ describe("a mount", () => {
     expect(processesOf(mount.runDirectory).length).toBe(2);
     const key = bench.userKey.split("\n")[1] ?? "";
     expect(processesOf(mount.runDirectory).join()).not.toContain(key);
+    // A later connection of it trusts nobody else.
+    expect(readFileSync(join(mount.runDirectory, "ssh_config"), "utf8")).toContain(
+      "StrictHostKeyChecking yes",
+    );
     expect(statSync(join(mount.runDirectory, "key")).mode & 0o777).toBe(0o600);
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
     await untilNothingIsLeft(mount);
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
   });
 
   whenPossible(needed, "links, a path that is one, a directory below, read-only", async () => {
@@ -76,20 +87,20 @@ describe("a mount", () => {
       ...bench.mount({ path: link, cache: "0" }),
       subpath: "below",
     };
-    await mountIt(mount);
+    await mountIt(bench, mount);
     await writeFile(join(mount.target, "file"), "");
     symlinkSync("../file", join(mount.target, "up"));
     expect(await readlink(join(mount.target, "up"))).toBe("../file");
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
     expect(statSync(join(bench.served, "below", "file")).isFile()).toBe(true);
     const fixed = { ...mount, options: bench.mount({ symlinks: "inside" }).options };
-    await mountIt({ ...fixed, isReadOnly: true });
+    await mountIt(bench, { ...fixed, isReadOnly: true });
     const refused = await mkdir(join(mount.target, "x")).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "EROFS" });
     const { stdout } = await runToEnd("sshfs", ["--help"], { timeoutMs: 5_000 });
     const inside = await readlink(join(mount.target, "up")).catch((error: unknown) => error);
     if (stdout.includes("no_contain_symlinks")) expect(inside).toMatchObject({ code: "EPERM" });
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
   });
 
   whenPossible(
@@ -99,17 +110,17 @@ describe("a mount", () => {
       const password = "correct horse, battery";
       await using bench = await openBench(password);
       const mount = bench.mount({}, `${password}\n`);
-      await mountIt(mount);
+      await mountIt(bench, mount);
       await writeFile(join(mount.target, "page"), "written");
       expect(processesOf(mount.runDirectory).join()).not.toContain("horse");
       await bench.server.kill();
       await bench.server.restart();
       await untilAnswers(mount, 10_000);
-      expect(await kind().refresh?.(mount, testOperation())).toBe(false);
-      await unmountIt(mount);
+      expect(await bench.kind().refresh?.(mount, testOperation())).toBe(false);
+      await unmountIt(bench, mount);
       await untilNothingIsLeft(mount);
       const wrong = bench.mount({}, "another one");
-      const refused = await failure(mountIt(wrong));
+      const refused = await failure(mountIt(bench, wrong));
       expect(refused).toMatchObject({ code: "remote.denied" });
       expect(refused.message).not.toContain("another one");
       await untilNothingIsLeft(wrong);
@@ -135,7 +146,7 @@ describe("what fails leaves nothing", () => {
       [bench.mount({ host: "no-such-host.invalid" }), "remote.unreachable", /resolve/],
     ];
     for (const [mount, code, words] of cases) {
-      const refused = await failure(mountIt(mount));
+      const refused = await failure(mountIt(bench, mount));
       expect([refused.code, refused.message]).toEqual([code as never, refused.message]);
       expect(refused.message).toMatch(words);
       await untilNothingIsLeft(mount);
@@ -150,17 +161,17 @@ describe("what fails leaves nothing", () => {
         .slice(0, 2)
         .join(" ");
     const before = publicKey("host");
-    await mountIt(bench.mount());
-    await unmountIt(bench.mount());
+    await mountIt(bench, bench.mount());
+    await unmountIt(bench, bench.mount());
     await bench.server.kill();
     await bench.server.restart({ hasNewKey: true });
-    const changed = await failure(mountIt(bench.mount()));
+    const changed = await failure(mountIt(bench, bench.mount()));
     expect(changed.code).toBe("remote.denied");
     expect(changed.message).toContain("-o host-key=");
-    const pinned = await failure(mountIt(bench.mount({ "host-key": before })));
+    const pinned = await failure(mountIt(bench, bench.mount({ "host-key": before })));
     expect(pinned.code).toBe("remote.denied");
-    await mountIt(bench.mount({ "host-key": publicKey("host") }));
-    await unmountIt(bench.mount());
+    await mountIt(bench, bench.mount({ "host-key": publicKey("host") }));
+    await unmountIt(bench, bench.mount());
   });
 
   whenPossible(needed, "a server that is silent from the start", async () => {
@@ -168,7 +179,7 @@ describe("what fails leaves nothing", () => {
     await bench.server.freeze();
     const mount = bench.mount();
     const controller = new AbortController();
-    const waiting = kind().mount(mount, testOperation(controller.signal));
+    const waiting = bench.kind().mount(mount, testOperation(controller.signal));
     await eventually(() => (processesOf(mount.runDirectory).length > 0 ? true : undefined), {
       timeoutMs: 5_000,
       otherwise: () => "no sshfs was started",
@@ -177,7 +188,7 @@ describe("what fails leaves nothing", () => {
     controller.abort(reason);
     expect(await failure(waiting)).toBe(reason);
     await untilNothingIsLeft(mount);
-    expect((await failure(mountIt(mount))).code).toBe("remote.unreachable");
+    expect((await failure(mountIt(bench, mount))).code).toBe("remote.unreachable");
     await untilNothingIsLeft(mount);
   });
 });
@@ -186,39 +197,55 @@ describe("what goes wrong later", () => {
   whenPossible(needed, "a dead sshfs is stale, and is mounted anew", async () => {
     await using bench = await openBench();
     const mount = bench.mount();
-    await mountIt(mount);
-    expect(await kind().look?.(mount, testOperation())).toEqual({});
+    await mountIt(bench, mount);
+    expect(await bench.kind().look?.(mount, testOperation())).toEqual({});
     expect(host.signalKept(bench.process(), "SIGKILL")).toBe(true);
     await eventually(
-      async () => ((await kind().look?.(mount, testOperation()))?.stale ? true : undefined),
+      async () => ((await bench.kind().look?.(mount, testOperation()))?.stale ? true : undefined),
       { timeoutMs: 5_000, otherwise: () => "it is not seen" },
     );
     expect((await failure(ask(mount, 2_000))).details["isGone"]).toBe(true);
-    await unmountIt(mount, true);
+    await unmountIt(bench, mount, true);
     await untilNothingIsLeft(mount);
-    await mountIt(mount);
+    await mountIt(bench, mount);
     await ask(mount, 2_000);
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
+  });
+
+  whenPossible(needed, "an sshfs that is stopped is ended all the same", async () => {
+    await using bench = await openBench();
+    const mount = bench.mount();
+    for (const isLost of [false, true]) {
+      await mountIt(bench, mount);
+      process.kill(bench.process().pid, "SIGSTOP");
+      const waiting = isLost ? failure(ask(mount, 60_000)) : undefined;
+      if (isLost) await untilStuck(mount);
+      await unmountIt(bench, mount, isLost);
+      if (waiting !== undefined) expect((await waiting).details["isGone"]).toBe(true);
+      await untilNothingIsLeft(mount);
+    }
   });
 
   whenPossible(needed, "the next life of the daemon goes on with it", async () => {
     await using bench = await openBench();
     const mount = bench.mount();
-    await mountIt(mount);
+    await mountIt(bench, mount);
     const before = bench.process();
     // Every call here has a kind of its own: nothing is known but what the directories say.
-    expect(await kind().look?.(mount, testOperation())).toEqual({});
-    expect(await kind().refresh?.(mount, testOperation())).toBe(true);
-    expect(await kind().refresh?.(bench.mount({ umask: "077" }), testOperation())).toBe(false);
+    expect(await bench.kind().look?.(mount, testOperation())).toEqual({});
+    expect(await bench.kind().refresh?.(mount, testOperation())).toBe(true);
+    expect(await bench.kind().refresh?.(bench.mount({ umask: "077" }), testOperation())).toBe(
+      false,
+    );
     expect(bench.process()).toEqual(before);
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
     expect(host.processStart(before.pid)).toBeUndefined();
   });
 
   whenPossible(needed, "a silent server comes back; what waits goes on or fails", async () => {
     await using bench = await openBench();
     const mount = bench.mount({ timeout: "3" });
-    await mountIt(mount);
+    await mountIt(bench, mount);
     await bench.server.freeze();
     const waiting = failure(ask(mount, 60_000));
     await untilStuck(mount);
@@ -226,17 +253,17 @@ describe("what goes wrong later", () => {
     expect((await waiting).details["isGone"]).toBe(false);
     await bench.server.thaw();
     await untilAnswers(mount, 5_000);
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
   });
 
   whenPossible(needed, "a silent server that is lost keeps nothing", async () => {
     await using bench = await openBench();
     const mount = bench.mount();
-    await mountIt(mount);
+    await mountIt(bench, mount);
     await bench.server.freeze();
     const waiting = failure(ask(mount, 60_000));
     await untilStuck(mount);
-    await unmountIt(mount, true);
+    await unmountIt(bench, mount, true);
     expect((await waiting).details["isGone"]).toBe(true);
     await untilNothingIsLeft(mount);
   });
@@ -244,7 +271,7 @@ describe("what goes wrong later", () => {
   whenPossible(needed, "a server that is restarted, with another key of the user", async () => {
     await using bench = await openBench();
     const mount = bench.mount();
-    await mountIt(mount);
+    await mountIt(bench, mount);
     await bench.server.kill();
     expect((await failure(ask(mount, 10_000))).details["isGone"]).toBe(false);
     // The server accepts this one from now on, and the old one no more.
@@ -255,9 +282,9 @@ describe("what goes wrong later", () => {
     await bench.server.restart();
     expect((await failure(ask(mount, 10_000))).details["isGone"]).toBe(false);
     const rotated = bench.mount({}, readFileSync(join(bench.server.folder, "host"), "utf8"));
-    expect(await kind().refresh?.(rotated, testOperation())).toBe(true);
+    expect(await bench.kind().refresh?.(rotated, testOperation())).toBe(true);
     await untilAnswers(mount, 10_000);
-    await unmountIt(mount);
+    await unmountIt(bench, mount);
   });
 });
 
@@ -265,14 +292,14 @@ whenPossible(needed, "twenty rounds leave nothing behind", async () => {
   await using bench = await openBench();
   const mount = bench.mount();
   for (let round = 0; round < 20; round++) {
-    await mountIt(mount);
-    await unmountIt(mount);
+    await mountIt(bench, mount);
+    await unmountIt(bench, mount);
   }
   await untilNothingIsLeft(mount);
 });
 
 test("options that do not fit together, or would be options of ssh", () => {
-  const { rules, parse, address, server } = kind();
+  const { rules, parse, address, server } = sshfsKind(host, "/nowhere/known_hosts");
   const accepts = (name: string, value: string) =>
     rules.find((rule) => rule.name === name)?.rule?.accepts(value);
   for (const bad of ["-oProxyCommand=x", "a@-o", "host:path", "a b", "x@y@z", "h,ro", ""]) {

@@ -76,7 +76,7 @@ export async function measureStorage({ directory, input, tell }: AssistCall) {
   return all;
 }
 
-/** Where the measurements of one run are made; gone, with all that is on the storage, at its end. */
+/** Where the measurements of one run are made; at its end nothing of it is on the storage. */
 interface Stage extends AsyncDisposable {
   run(ability: Ability): Promise<Outcome>;
 }

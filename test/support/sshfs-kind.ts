@@ -1,17 +1,17 @@
 // An sshfs mount and its real server, for tests of the kind without the driver around it.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type SshServer, startSshServer } from "../../../test/daemon/ssh-server.ts";
-import { eventually } from "../../../test/support/child.ts";
-import { testOperation } from "../../../test/support/operation.ts";
-import type { DriverOptions } from "../../core/driver.ts";
-import type { KeptProcess } from "../../core/host.ts";
-import { parseVolumeName } from "../../core/names.ts";
-import { SecretValue } from "../../core/secret-store.ts";
-import { linuxHost } from "../../host/linux.ts";
-import type { RemoteMount } from "../../remote/kind.ts";
-import { sshfsKind } from "./driver.ts";
-import type { SshfsOptions } from "./options.ts";
+import type { DriverOptions } from "../../src/core/driver.ts";
+import type { KeptProcess } from "../../src/core/host.ts";
+import { parseVolumeName } from "../../src/core/names.ts";
+import { SecretValue } from "../../src/core/secret-store.ts";
+import { sshfsKind } from "../../src/drivers/sshfs/driver.ts";
+import type { SshfsOptions } from "../../src/drivers/sshfs/options.ts";
+import { linuxHost } from "../../src/host/linux.ts";
+import type { RemoteKind, RemoteMount } from "../../src/remote/kind.ts";
+import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
+import { eventually } from "./child.ts";
+import { testOperation } from "./operation.ts";
 
 export const host = linuxHost();
 
@@ -21,6 +21,8 @@ export interface Bench extends AsyncDisposable {
   readonly served: string;
   /** The mount of the server's key; options and secret may be others. */
   mount(more?: DriverOptions, secret?: string): RemoteMount<SshfsOptions>;
+  /** As a new life of the daemon has it: nothing is known but what the directories say. */
+  kind(): RemoteKind<SshfsOptions>;
   readonly userKey: string;
   /** Of the sshfs that serves the mount. */
   process(): KeptProcess;
@@ -36,9 +38,10 @@ export async function openBench(password?: string): Promise<Bench> {
   }
   const server = await startSshServer(join(folder, "ssh"), password ? { password } : {});
   const userKey = readFileSync(join(server.folder, "user"), "utf8");
+  const ofNewLife = () => sshfsKind(linuxHost(), join(keepDirectory, "known_hosts"));
   const mount = (more: DriverOptions = {}, secret = userKey): RemoteMount<SshfsOptions> => ({
     volume: parseVolumeName("data"),
-    options: kind().parse({
+    options: ofNewLife().parse({
       ...{ host: "root@127.0.0.1", port: String(server.port), path: served, secret: "s" },
       ...more,
     }),
@@ -46,20 +49,15 @@ export async function openBench(password?: string): Promise<Bench> {
     secret: async () => new SecretValue(Buffer.from(secret)),
   });
   return {
-    ...{ server, served, userKey, mount },
+    ...{ server, served, userKey, mount, kind: ofNewLife },
     process: () => JSON.parse(readFileSync(join(runDirectory, "process.json"), "utf8")),
     async [Symbol.asyncDispose]() {
       await server.thaw();
-      await kind().unmount(mount(), { isLost: true }, testOperation());
+      await ofNewLife().unmount(mount(), { isLost: true }, testOperation());
       await server[Symbol.asyncDispose]();
       rmSync(folder, { recursive: true, force: true });
     },
   };
-}
-
-/** As a new life of the daemon has it. */
-export function kind() {
-  return sshfsKind(linuxHost());
 }
 
 /** What of a mount is still there: its mount, its process, files of its run directory. */

@@ -1,0 +1,82 @@
+// The driver sshfs and a real sshd through the troubles of a day. Every promise of a driver is
+// checked over it at night.
+import { expect } from "bun:test";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { StorageState, VolumeDriver } from "../../src/core/driver.ts";
+import { parseHolderId, parseVolumeName } from "../../src/core/names.ts";
+import { linuxHost } from "../../src/host/linux.ts";
+import { startSshServer } from "../daemon/ssh-server.ts";
+import { eventually } from "../support/child.ts";
+import { type Requirement, whenPossible } from "../support/needs.ts";
+import { testOperation } from "../support/operation.ts";
+import { sshfsPlaces } from "../support/sshfs-parts.ts";
+
+const needed: readonly Requirement[] = ["root", "fuse", "mount", "sshd", "sshfs"];
+const host = linuxHost();
+const name = parseVolumeName("photos");
+const holder = parseHolderId("container");
+
+/** Asks as the engine does, again and again. */
+async function untilIs(driver: VolumeDriver, state: StorageState, timeoutMs: number) {
+  let last = "";
+  await eventually(
+    async () => {
+      const health = await driver.health?.check(name, testOperation(AbortSignal.timeout(1_000)));
+      last = JSON.stringify(health);
+      return health?.state === state || undefined;
+    },
+    { timeoutMs, otherwise: () => `it is not ${state}: ${last}` },
+  );
+}
+
+/** Files below a folder that have a text in them; what is mounted is not looked into. */
+function filesWith(folder: string, text: string): readonly string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name))
+    .filter((file) => readFileSync(file, "utf8").includes(text));
+}
+
+whenPossible(needed, "a volume dies, falls silent, comes back, and leaves nothing", async () => {
+  const folder = mkdtempSync("/dev/shm/holdfast-sshd-");
+  await using server = await startSshServer(folder);
+  const places = sshfsPlaces(server);
+  const key = readFileSync(join(server.folder, "user"), "utf8").split("\n")[1] ?? "";
+  try {
+    const driver = places.open();
+    const options = { ...places.options, subpath: "album", timeout: "3" };
+    const made = await driver.create({ name, options }, testOperation());
+    expect(made.origin).toBe("made");
+    const path = await driver.mount(name, holder, testOperation());
+    await writeFile(join(path, "page"), "written");
+    expect(readFileSync(join(places.served, "album", "page"), "utf8")).toBe("written");
+    await untilIs(driver, "ready", 5_000);
+    const run = join(places.root, "run/remote/sshfs/photos");
+    expect(filesWith(join(places.root, "run"), key)).toEqual([join(run, "key")]);
+
+    const { pid, start } = JSON.parse(readFileSync(join(run, "process.json"), "utf8"));
+    host.signalKept({ pid, start }, "SIGKILL");
+    await untilIs(driver, "stale", 5_000);
+    await driver.health?.heal(name, testOperation());
+    expect(await readFile(join(path, "page"), "utf8")).toBe("written");
+
+    await server.freeze();
+    await untilIs(driver, "unreachable", 5_000);
+    await server.thaw();
+    await untilIs(driver, "ready", 5_000);
+
+    // The next life of the daemon.
+    const next = places.open();
+    expect(await next.mount(name, holder, testOperation())).toBe(path);
+    await next.unmount(name, holder, testOperation());
+    expect(filesWith(places.root, key)).toEqual([]);
+    await next.destroy(name, testOperation());
+    expect(existsSync(run)).toBe(false);
+    expect(existsSync(join(places.root, "data/remote/sshfs/photos"))).toBe(false);
+  } finally {
+    await places.release();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
