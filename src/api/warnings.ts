@@ -47,8 +47,8 @@ function hiddenPlugins({ drivers }: Engine): readonly string[] {
     .hidden()
     .map(
       (name) =>
-        `The plugin ${name} cannot be used: ${name} is a built-in driver here. Give its socket, or ` +
-        "its specification, another name.",
+        `The plugin ${name} cannot be used: ${name} is a built-in driver here. Give its socket, ` +
+        "or its specification, another name.",
     );
 }
 
