@@ -29,7 +29,8 @@ const password = process.env["LAB_PASSWORD"] ?? "";
 const leftBehind: string[] = [];
 let benchCount = 0;
 
-for (const check of volumeDriverChecks) {
+const only = process.env["LAB_ONLY"] ?? "";
+for (const check of volumeDriverChecks.filter(({ promise }) => promise.includes(only))) {
   const startedMs = performance.now();
   const outcome = await runCheck(check, () =>
     openDriverBench({ ...parts(), leftBehind: (what) => leftBehind.push(what) }),
