@@ -11,6 +11,7 @@ import { readFiles, readTours } from "../e2e/tour.ts";
 import { untruths } from "../e2e/untruths.ts";
 import { eventually } from "../support/child.ts";
 import { temporaryDirectory } from "../support/daemon.ts";
+import { runConformance } from "../support/labs/conformance.ts";
 import { type Lab, type LabDaemon, labRequirements, startLab } from "../support/labs/lab.ts";
 import { type Nas, nasKinds } from "../support/labs/nas.ts";
 import { SERVER_ADDRESS } from "../support/labs/private-network.ts";
@@ -25,6 +26,13 @@ const promptMs = 3_000;
 const noticedMs = 40_000;
 const backMs = 5_000;
 const testMs = 120_000;
+
+/** All of them take minutes on that machine: test/nightly/nas.nightly.test.ts has them. */
+const promises = [
+  "What `create` found rather than made is left where it is",
+  "What was written is there again at the next mount.",
+  "Two holders see the same data.",
+];
 
 let lab: Lab;
 let daemon: LabDaemon;
@@ -111,6 +119,14 @@ for (const nas of nasKinds) {
         otherwise: () => "the directory is still on the server",
       });
       expect(readdirSync(folder).filter((each) => each.startsWith(".holdfast"))).toEqual([]);
+    });
+
+    whenLab("keeps the promises of a driver that are about data", async () => {
+      const { outcomes, leftBehind } = await runConformance(lab, nas, promises, testMs);
+      expect(outcomes.map(({ outcome, error }) => error ?? outcome)).toEqual(
+        promises.map(() => "kept"),
+      );
+      expect(leftBehind).toEqual([]);
     });
 
     for (const [what, options, words] of nas.failures) {
