@@ -157,8 +157,9 @@ describe("with servers that fall silent", () => {
       await Promise.all(nasKinds.map(({ driver }) => stateOf(`silent-${driver}`)));
     await eventually(
       async () => {
-        const list = await daemon.docker("volume", "ls");
-        expect(list.tookMs, "docker volume ls").toBeLessThan(promptMs);
+        // Without docker's own start, which says more of the machine than of the daemon.
+        const list = await daemon.send("GET", "/volumes");
+        expect(list.tookMs, "the list of volumes").toBeLessThan(promptMs);
         return (await states()).every((state) => state === "unreachable") ? true : undefined;
       },
       { timeoutMs: noticedMs, otherwise: () => "nobody notices that the servers are silent" },
