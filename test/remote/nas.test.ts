@@ -40,13 +40,13 @@ beforeAll(async () => {
   if (needs(...labRequirements).skip !== undefined) return;
   lab = await startLab();
   daemon = await lab.startDaemon({ command: [holdfast], root: "nas" });
-  const words = `printf %s ${SMB_PASSWORD} | ${holdfast} --host unix://${daemon.socket} secret create`;
+  const command = `${holdfast} --host unix://${daemon.socket} secret create`;
   for (const [name, password] of [
     ["nas", SMB_PASSWORD],
     ["wrong", "not-it"],
   ]) {
-    const line = words.replace(SMB_PASSWORD, password ?? "");
-    expect(await lab.run("sh", "-c", `${line} ${name}`)).toMatchObject({ code: 0 });
+    const line = `printf %s ${password} | ${command} ${name}`;
+    expect(await lab.run("sh", "-c", line)).toMatchObject({ code: 0 });
   }
 }, testMs);
 afterAll(async () => await lab?.[Symbol.asyncDispose]());
