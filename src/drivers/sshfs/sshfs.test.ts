@@ -1,7 +1,7 @@
 // The kind against a real sshd: what is written, what is left, what is said, what comes back.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { mkdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually, runToEnd } from "../../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../../test/support/needs.ts";
@@ -93,8 +93,11 @@ describe("a mount", () => {
     expect(await readlink(join(mount.target, "up"))).toBe("../file");
     await unmountIt(bench, mount);
     expect(statSync(join(bench.served, "below", "file")).isFile()).toBe(true);
-    const fixed = { ...mount, options: bench.mount({ symlinks: "inside" }).options };
+    const owner = { uid: "1234", gid: "1235", umask: "027" };
+    const fixed = { ...mount, options: bench.mount({ symlinks: "inside", ...owner }).options };
     await mountIt(bench, { ...fixed, isReadOnly: true });
+    const shown = await stat(join(mount.target, "file"));
+    expect([shown.uid, shown.gid, shown.mode & 0o777]).toEqual([1234, 1235, 0o750]);
     const refused = await mkdir(join(mount.target, "x")).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "EROFS" });
     const { stdout } = await runToEnd("sshfs", ["--help"], { timeoutMs: 5_000 });
