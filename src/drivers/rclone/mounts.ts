@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Unsaved } from "../../core/driver.ts";
-import { EngineError, messageOf, storageError } from "../../core/errors.ts";
+import { EngineError, messageOf, storageError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import {
@@ -25,6 +25,8 @@ export type RcloneMount = RemoteMount<RcloneOptions>;
 /** How long an unmount waits for what is not on the server yet: less than its deadline. */
 const UNSAVED_WAIT_MS = 45_000;
 const LOOK_AGAIN_MS = 100;
+/** How long an unmount waits for who uses the mount just now. */
+const BUSY_MS_MAX = 8_000;
 
 /** What rclone logs of a file that it will not send. */
 const GIVEN_UP = "failed to download missing parts of cache file";
@@ -172,18 +174,34 @@ export async function unmountRclone(
   if (!isLost && isMounted()) {
     if ((await untilSaved(host, mount, operation)) === "stuck") {
       operation.log.warn("rclone has given files up: they are mended and sent again", { volume });
-      await stopFuse(host, { target, runDirectory }, { isLost }, operation);
+      await stopSoon(host, mount, operation);
       await mountRclone(host, mount, operation);
       await untilSaved(host, mount, operation);
     }
   }
-  await stopFuse(host, { target, runDirectory }, { isLost }, operation);
+  if (isLost) await stopFuse(host, { target, runDirectory }, { isLost }, operation);
+  else await stopSoon(host, mount, operation);
   rmSync(join(runDirectory, "rclone.conf"), { force: true });
   const left = await unsavedIn(cacheDirectory(keepDirectory));
   if (left.fileCount === 0) return;
   const why = "the next mount sends them";
   if (!isLost) throw unsaved(volume, left, why);
   operation.log.warn(`files are not on the server: ${why}`, { volume, ...left });
+}
+
+/** A look at a server that is away uses the mount for some seconds. */
+async function stopSoon(host: Host, mount: RcloneMount, operation: Operation): Promise<void> {
+  const until = host.monotonicMs() + BUSY_MS_MAX;
+  for (;;) {
+    try {
+      return await stopFuse(host, mount, { isLost: false }, operation);
+    } catch (thrown) {
+      const isBusy = toEngineError(thrown).code === "volume.unmount_failed";
+      if (!isBusy || host.monotonicMs() > until) throw thrown;
+      await pause(LOOK_AGAIN_MS);
+      operation.signal.throwIfAborted();
+    }
+  }
 }
 
 /**

@@ -121,11 +121,12 @@ export const rcloneRules: readonly OptionRule[] = [
 /** Beginnings of the flags of rclone's backends, of 1.60 to 1.70. */
 const prefixes: ReadonlySet<string> = new Set(
   (
-    "acd alias archive azureblob azurefiles b2 box cache chunker cloudinary combine compress " +
-    "crypt doi drive dropbox fichier filefabric filelu filescom ftp gcs gofile gphotos hasher hdfs " +
-    "hidrive http iclouddrive imagekit internetarchive jottacloud koofr linkbox local mailru " +
-    "mega memory netstorage onedrive oos opendrive pcloud pikpak pixeldrain premiumizeme protondrive " +
-    "putio qingstor quatrix s3 seafile sftp sharefile sia smb storj sugarsync swift tardigrade " +
+    "acd alias archive azureblob azurefiles b2 box cache chunker cloudinary combine " +
+    "compress crypt doi drive dropbox fichier filefabric filelu filescom ftp gcs " +
+    "gofile gphotos hasher hdfs hidrive http iclouddrive imagekit internetarchive " +
+    "jottacloud koofr linkbox local mailru mega memory netstorage onedrive oos " +
+    "opendrive pcloud pikpak pixeldrain premiumizeme protondrive putio qingstor " +
+    "quatrix s3 seafile sftp sharefile sia smb storj sugarsync swift tardigrade " +
     "ulozto union uptobox webdav yandex zoho"
   ).split(" "),
 );
