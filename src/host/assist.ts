@@ -5,6 +5,7 @@ import { type ErrorCode, errorTable } from "../core/error-table.ts";
 import { EngineError } from "../core/errors.ts";
 import type { AssistRequest, Host, ProgramResult } from "../core/host.ts";
 import { ASSIST_COMMAND, ownExecutable } from "./own-executable.ts";
+import type { OwnLooks } from "./own-looks.ts";
 import { findProgram, type StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
 
@@ -31,6 +32,7 @@ export type AssistLine =
 
 export interface AssistParts {
   readonly start: StartProgram;
+  readonly looks: OwnLooks;
   /** How a helper command is started; tests bring their own. */
   readonly executable?: typeof ownExecutable | undefined;
 }
@@ -38,6 +40,7 @@ export interface AssistParts {
 /** The `assist` of core/host.ts. */
 export function makeAssist({
   start,
+  looks,
   executable = ownExecutable,
 }: AssistParts): Pick<Host, "assist"> {
   const programs = new TargetPrograms(start);
@@ -50,6 +53,7 @@ export function makeAssist({
       const words = withDaemon(executable(ASSIST_COMMAND, command));
       const ended = await programs.run(key, words, signal, {
         label: `helper ${command}`,
+        begun: (over) => looks.add(directory, over),
         streams: {
           input: new TextEncoder().encode(JSON.stringify(given)),
           heard: (chunk) => lines.hear(chunk),

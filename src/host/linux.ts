@@ -14,6 +14,7 @@ import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow } from "./mounts-below.ts";
 import type { ownExecutable } from "./own-executable.ts";
+import { OwnLooks } from "./own-looks.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
@@ -32,6 +33,7 @@ export interface LinuxHostParts {
 export function linuxHost(parts: LinuxHostParts = {}): Host {
   const start = parts.start ?? startProgram;
   const table = parts.table ?? readMountTable;
+  const looks = new OwnLooks();
   return {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now(),
@@ -40,11 +42,11 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     findProgram,
     processStart,
     mounts: table,
-    ...makeMounts({ start, table }),
+    ...makeMounts({ start, table, looks }),
     ...makeHoldMounts({ start, table }),
     ...makeLayers(start),
-    ...makeStorageQuestions({ start, table }),
-    ...makeAssist({ start, executable: parts.executable }),
+    ...makeStorageQuestions({ start, table, looks }),
+    ...makeAssist({ start, looks, executable: parts.executable }),
     ...keptProcesses,
     abortFuse,
     seal: sealDirectory,

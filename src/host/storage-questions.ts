@@ -2,6 +2,7 @@
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, ProgramResult } from "../core/host.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
+import type { OwnLooks } from "./own-looks.ts";
 import type { StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
 
@@ -22,12 +23,14 @@ const LOOK_AGAIN_MS = 10;
 export interface StorageQuestionsParts {
   readonly start: StartProgram;
   readonly table: () => readonly MountInfo[];
+  readonly looks: OwnLooks;
 }
 
 /** The `askStorage` and `detach` of core/host.ts. */
 export function makeStorageQuestions({
   start,
   table,
+  looks,
 }: StorageQuestionsParts): Pick<Host, "askStorage" | "detach"> {
   const questions = new TargetPrograms(start);
   const ends = new TargetPrograms(start);
@@ -60,7 +63,9 @@ export function makeStorageQuestions({
       await questions.untilFree(directory, signal);
       const before = performance.now();
       const command = ["stat", "--file-system", "--format=%T", "--", directory] as const;
-      const { exitCode, stderr } = await questions.run(directory, [...command], signal);
+      const { exitCode, stderr } = await questions.run(directory, [...command], signal, {
+        begun: (ended) => looks.add(directory, ended),
+      });
       if (exitCode === 0) return performance.now() - before;
       const words = lastPart(stderr) || `stat ended with status ${exitCode}`;
       const isGone = goneWords.some((each) => stderr.includes(each));
