@@ -143,6 +143,32 @@ export interface LayerRequest {
   readonly entryCountMax: number;
 }
 
+/** What else is asked of storage, for one more program each. */
+export interface StorageQuestion {
+  /** Whether the directory may be written to (access(2)), which leaves no trace. */
+  readonly isWritable?: true | undefined;
+}
+
+export interface StorageAnswer {
+  /** How long it took, in milliseconds. */
+  readonly tookMs: number;
+  /** As statfs(2) has it; undefined: it could not be read. */
+  readonly space: StorageRoom | undefined;
+  /** undefined: it was not asked. False on a file system that is mounted read-only, too. */
+  readonly isWritable: boolean | undefined;
+}
+
+/** Room as statfs(2) has it. Some file systems invent it. */
+export interface StorageRoom {
+  readonly sizeBytes: number;
+  /** What others than root may still write. */
+  readonly availableBytes: number;
+  /** How many files there can be; 0: as many as there is room for, or nobody knows. */
+  readonly fileCount: number;
+  /** How many of them can still be made. */
+  readonly availableFileCount: number;
+}
+
 /** A helper command of our own executable (src/host/own-executable.ts). */
 export interface AssistRequest {
   readonly command: "storage-step" | "measure-storage" | "recognise-data";
@@ -251,13 +277,17 @@ export interface Host {
    */
   abortFuse(device: string): boolean;
   /**
-   * Asks the storage at `directory` for a sign of life in a helper process. Resolves with how long
-   * it took in milliseconds; what the storage answers instead is thrown as `storage.failed` with
+   * Asks the storage at `directory` for a sign of life in a helper process, and with that how much
+   * room it says it has. What the storage answers instead is thrown as `storage.failed` with
    * `details.isGone` (it will never answer again: a dead FUSE process, a stale handle) and its
    * words. One question at a time for each directory: while an abandoned one has not ended this
    * throws `driver.timed_out` at once.
    */
-  askStorage(directory: string, operation: Operation): Promise<number>;
+  askStorage(
+    directory: string,
+    operation: Operation,
+    also?: StorageQuestion,
+  ): Promise<StorageAnswer>;
   /**
    * Runs one of our own helper commands on storage that may not answer, at most one of a kind at a
    * time for each `directory`, which it may not leave. `input` is JSON on its standard input;
