@@ -107,6 +107,15 @@ export function ownerOfMount({ container, pid }: Pick<MountBelow, "container" | 
   return container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
 }
 
+/** A mount that was looked for, and where. */
+export type FoundMount = Omit<MountBelow, "directory"> & { readonly mount: MountInfo };
+
+export interface MountsFound {
+  readonly mounts: readonly FoundMount[];
+  /** See `PeerScan.isWhole`. */
+  readonly isWhole: boolean;
+}
+
 export interface MountsBelow {
   readonly mounts: readonly MountBelow[];
   /** See `PeerScan.isWhole`. */
@@ -353,6 +362,11 @@ export interface Host {
    * whatever path they were reached before. As costly as `peerMountsInTurns`, and as patient.
    */
   mountsBelow(directories: readonly string[]): Promise<MountsBelow>;
+  /**
+   * All mounts, in all mount namespaces, that `isWanted` says yes to. It is asked for each mount of
+   * the machine. As costly as `peerMountsInTurns`, and as patient.
+   */
+  mountsWhere(isWanted: (mount: MountInfo) => boolean): Promise<MountsFound>;
   /**
    * The program that a process runs, as the kernel names it (`/proc/PID/comm`, at most 15 bytes);
    * "" when it is gone. May be as old as a second.

@@ -12,7 +12,7 @@ import { isMountPoint } from "./mount-facts.ts";
 import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
-import { findMountsBelow } from "./mounts-below.ts";
+import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { OwnLooks } from "./own-looks.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
@@ -53,6 +53,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     dataSpans,
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
+    mountsWhere: findMountsWhere,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
     seesMount,

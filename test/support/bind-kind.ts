@@ -7,6 +7,7 @@ import { ownPlaces } from "../../src/conformance/own-places.ts";
 import type { Unsaved, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { Host, StorageRoom } from "../../src/core/host.ts";
+import { isAtOrBelow } from "../../src/core/mount-of.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import { SecretValue } from "../../src/core/secret-store.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
@@ -155,6 +156,9 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
     server: () => "this machine",
     isWriteBack: true,
     writeProof: "probe",
+    // Of a bind mount: its folder in the file system that /dev/shm is.
+    shows: ({ root }, { path }, subpath) =>
+      isAtOrBelow(`/dev/shm${root}`, join(share, path, subpath)),
     async mount({ options, subpath, target, isReadOnly, secret }, operation) {
       await switches.before();
       operation.signal.throwIfAborted();
