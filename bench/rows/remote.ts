@@ -25,8 +25,8 @@ const alone = {
 const prompt = { ...alone, target: { bound: "at_most", value: 100 } } as const;
 const how =
   `${LOCAL} volumes of \`local\` and ${SILENT} of \`sshfs\`, ${HELD} of them mounted; the server ` +
-  "and all its sessions are stopped (SIGSTOP), and known to be unreachable. One connection, without " +
-  "pause; the figure is the 99th percentile of a burst.";
+  "and all its sessions are stopped (SIGSTOP), and known to be unreachable. One connection, " +
+  "without pause; the figure is the 99th percentile of a burst.";
 
 const list: RowPlan = {
   ...prompt,

@@ -112,7 +112,11 @@ export class Health {
   /** From now on it looks. Costs nothing while no volume has storage that may fall silent. */
   start(): void {
     const { state, events } = this.#parts;
-    for (const entry of state.read((view) => [...view.volumes()])) this.#follow(entry.name);
+    // Most volumes are on this machine: one pass for all.
+    const watched = state.read((view) =>
+      [...view.volumes()].filter((entry) => this.#serverOf(entry) !== ""),
+    );
+    for (const { name } of watched) this.#follow(name);
     events.watch((event) => {
       if (event.type !== "volume" || event.actor === "") return;
       this.noteChange(event.actor);

@@ -19,9 +19,25 @@ const holder = parseHolderId("c1");
 const BACKGROUND_MS_MAX = 10_000;
 
 /** The scratch driver as if its data were on an rclone mount of a server. */
-function remote(parts: Partial<EngineBenchParts> = {}, server = "s3:bucket"): EngineBenchParts {
-  return {
-    ...changedScratch(() => ({
+function remote(around: (host: Host) => Host = (host) => host, server = "s3:bucket") {
+  const paths: string[] = [];
+  const shown = (host: Host): Host => ({
+    ...host,
+    mounts: () => [
+      ...host.mounts(),
+      ...paths.map((target) => ({
+        ...{ mountId: 1, parentId: 1, device: "0:1", root: "/", target, options: ["rw"] },
+        ...{ propagation: [], fileSystem: "fuse.rclone", source: server },
+      })),
+    ],
+  });
+  const parts: EngineBenchParts = {
+    ...changedScratch((driver) => ({
+      async mount(...call) {
+        const path = await driver.mount(...call);
+        paths.push(path);
+        return path;
+      },
       health: {
         server: () => server,
         check: async () => ({ state: "ready", reason: "", tookMs: 1 }),
@@ -30,8 +46,9 @@ function remote(parts: Partial<EngineBenchParts> = {}, server = "s3:bucket"): En
       flush: { flush: async () => undefined },
     })),
     examining: { judge: storageJudge, afterCreateMs: 10 },
-    ...parts,
+    host: (host) => around(shown(host)),
   };
+  return parts;
 }
 
 function put(bench: EngineBench, name: string, files: Readonly<Record<string, string>>): void {
@@ -90,6 +107,9 @@ test("a database on storage that loses what was synced: once, and until it is go
   await volumes.unmount("orders", holder, bench.operation());
   await volumes.mount("orders", holder, bench.operation());
   await volumes.unmount("orders", holder, bench.operation());
+  // A report counts more than what is known of such storage, and has Git unfit for nothing.
+  await bench.engine.doctor.examine("orders", { isQuick: true }, bench.operation());
+  expect(unfitData.warnings).toEqual([`Volume orders: ${words}`]);
   await unfitData.stop();
   expect(warnings(bench)).toHaveLength(1);
 });
@@ -107,7 +127,7 @@ test("after a create of what was there before, without anybody's mount", async (
 
 test("nothing is looked at on this machine, and what is fit is not told", async () => {
   const asked: string[] = [];
-  await using bench = await startedEngine(remote({ host: counting(asked) }, ""));
+  await using bench = await startedEngine(remote(counting(asked), ""));
   await create(bench, named("orders", { driver: "scratch" }));
   putPostgres(bench, "orders");
   await bench.engine.volumes.mount("orders", holder, bench.operation());
@@ -117,7 +137,7 @@ test("nothing is looked at on this machine, and what is fit is not told", async 
 
 test("only the first of several holders has it looked at", async () => {
   const asked: string[] = [];
-  await using bench = await startedEngine(remote({ host: counting(asked) }));
+  await using bench = await startedEngine(remote(counting(asked)));
   const { volumes } = bench.engine;
   await create(bench, named("orders", { driver: "scratch" }));
   for (const id of ["c1", "c2", "c3"]) {
@@ -137,7 +157,7 @@ test("a mount never waits for the look, and a look that fails is no warning", as
         signal.addEventListener("abort", () => reject(signal.reason));
       }),
   });
-  await using bench = await startedEngine(remote({ host: silent }));
+  await using bench = await startedEngine(remote(silent));
   const { volumes, unfitData } = bench.engine;
   await create(bench, named("orders", { driver: "scratch" }));
   await volumes.mount("orders", holder, bench.operation());

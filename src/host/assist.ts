@@ -5,7 +5,6 @@ import { type ErrorCode, errorTable } from "../core/error-table.ts";
 import { EngineError } from "../core/errors.ts";
 import type { AssistRequest, Host, ProgramResult } from "../core/host.ts";
 import { ASSIST_COMMAND, ownExecutable } from "./own-executable.ts";
-import type { OwnLooks } from "./own-looks.ts";
 import { findProgram, type StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
 
@@ -32,7 +31,6 @@ export type AssistLine =
 
 export interface AssistParts {
   readonly start: StartProgram;
-  readonly looks: OwnLooks;
   /** How a helper command is started; tests bring their own. */
   readonly executable?: typeof ownExecutable | undefined;
 }
@@ -40,7 +38,6 @@ export interface AssistParts {
 /** The `assist` of core/host.ts. */
 export function makeAssist({
   start,
-  looks,
   executable = ownExecutable,
 }: AssistParts): Pick<Host, "assist"> {
   const programs = new TargetPrograms(start);
@@ -53,7 +50,6 @@ export function makeAssist({
       const words = withDaemon(executable(ASSIST_COMMAND, command));
       const ended = await programs.run(key, words, signal, {
         label: `helper ${command}`,
-        begun: (over) => looks.add(directory, over),
         streams: {
           input: new TextEncoder().encode(JSON.stringify(given)),
           heard: (chunk) => lines.hear(chunk),

@@ -8,13 +8,13 @@ import { abortFuse } from "./fuse-control.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
 import { keptProcesses } from "./kept-processes.ts";
 import { makeLayers } from "./layers.ts";
+import { makeLooks } from "./looks.ts";
 import { isMountPoint } from "./mount-facts.ts";
 import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
 import type { ownExecutable } from "./own-executable.ts";
-import { OwnLooks } from "./own-looks.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
@@ -33,7 +33,9 @@ export interface LinuxHostParts {
 export function linuxHost(parts: LinuxHostParts = {}): Host {
   const start = parts.start ?? startProgram;
   const table = parts.table ?? readMountTable;
-  const looks = new OwnLooks();
+  const looks = makeLooks();
+  const questions = makeStorageQuestions({ start, table });
+  const { assist } = makeAssist({ start, executable: parts.executable });
   return {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now(),
@@ -42,11 +44,14 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     findProgram,
     processStart,
     mounts: table,
-    ...makeMounts({ start, table, looks }),
+    ...makeMounts({ start, table, isLookedAt: looks.isLookedAt }),
     ...makeHoldMounts({ start, table }),
     ...makeLayers(start),
-    ...makeStorageQuestions({ start, table, looks }),
-    ...makeAssist({ start, looks, executable: parts.executable }),
+    ...questions,
+    askStorage: (directory, operation, also) =>
+      looks.during(directory, () => questions.askStorage(directory, operation, also)),
+    assist: (request, operation) =>
+      looks.during(request.directory, () => assist(request, operation)),
     ...keptProcesses,
     abortFuse,
     seal: sealDirectory,

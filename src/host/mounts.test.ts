@@ -250,33 +250,3 @@ test("the clock goes forward and randomness is hex", () => {
   expect(host.randomHex(8)).toMatch(/^[0-9a-f]{16}$/);
   expect(host.randomHex(8)).not.toBe(host.randomHex(8));
 });
-
-test("only looks of our own are waited for when an unmount is refused as busy", async () => {
-  const at = { mountId: 7, parentId: 1, device: "0:9", root: "/", target: "/nowhere/at" };
-  const mount = { ...at, options: [], propagation: [], fileSystem: "nfs", source: "x" };
-  let table = [mount];
-  let unmountCount = 0;
-  const look = Promise.withResolvers<ProgramResult>();
-  const ended = { exitCode: 0, stdout: "", stderr: "" };
-  const busyHost = linuxHost({
-    table: () => table,
-    start(program) {
-      const rest = { pid: 77, kill() {}, rest() {} };
-      if (program !== "umount") return { ...rest, result: look.promise };
-      unmountCount += 1;
-      const stderr = `umount: ${at.target}: target is busy.`;
-      if (unmountCount === 2) look.resolve(ended);
-      if (unmountCount < 3)
-        return { ...rest, result: Promise.resolve({ ...ended, exitCode: 32, stderr }) };
-      table = [];
-      return { ...rest, result: Promise.resolve(ended) };
-    },
-  });
-  const refused = await failure(busyHost.unmount(at.target, operation()));
-  expect(refused).toMatchObject({ code: "volume.unmount_failed" });
-  expect(unmountCount).toBe(1);
-  const looking = busyHost.askStorage(at.target, operation()).catch(() => undefined);
-  await busyHost.unmount(at.target, operation());
-  await looking;
-  expect(unmountCount).toBe(3);
-});

@@ -6,7 +6,6 @@ import { setTimeout as pause } from "node:timers/promises";
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, MountRequest, ProgramResult } from "../core/host.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
-import type { OwnLooks } from "./own-looks.ts";
 import { findProgram, programMissing, type StartProgram } from "./programs.ts";
 import { maskSecrets, maskSecretsOf } from "./secrets.ts";
 import { TargetPrograms } from "./target-programs.ts";
@@ -22,21 +21,26 @@ const mountPrograms: Readonly<Record<string, string>> = {
 /** Names that mount(8) takes for a list, an exclusion or an option would not reach the kernel. */
 const plainType = /^(?!no(?!ne$))[a-zA-Z0-9][a-zA-Z0-9_.+-]*$/;
 
-/** How long looks of our own, which may be in what is unmounted, are waited for: milliseconds. */
-const BUSY_MS_MAX = 500;
-const BUSY_PAUSE_MS = 50;
+/** How long a look of our own may be in the way of an unmount, in milliseconds. */
+const BUSY_MS_MAX = 2_000;
+const BUSY_PAUSE_MS = 25;
 
 export interface MountsParts {
   readonly start: StartProgram;
   readonly table: () => readonly MountInfo[];
-  readonly looks: OwnLooks;
+  /** See `Looks`. */
+  readonly isLookedAt: (target: string) => boolean;
 }
 
 /**
  * The `mount` and `unmount` of core/host.ts. The options, secrets too, stand in the argument list
  * of mount(8) while it runs.
  */
-export function makeMounts({ start, table, looks }: MountsParts): Pick<Host, "mount" | "unmount"> {
+export function makeMounts({
+  start,
+  table,
+  isLookedAt,
+}: MountsParts): Pick<Host, "mount" | "unmount"> {
   const programs = new TargetPrograms(start);
 
   const unmountAt = async (target: string, signal: AbortSignal): Promise<void> => {
@@ -44,17 +48,16 @@ export function makeMounts({ start, table, looks }: MountsParts): Pick<Host, "mo
     const before = topmostAt(table(), target);
     if (before === undefined) return;
     const untilMs = performance.now() + BUSY_MS_MAX;
-    using watch = looks.watch(target);
     let result: ProgramResult;
     let words: string;
     for (;;) {
+      const wasLookedAt = isLookedAt(target);
       result = await programs.run(target, ["umount", ...unmountArguments(target)], signal);
       // The program's status is advice: another may have unmounted it in between.
       if (topmostAt(table(), target)?.mountId !== before.mountId) return;
       words = wordsOf("umount", target, result);
-      // Somebody else's use is the caller's to hear of, at once.
-      const isOurs = words.includes("busy") && watch.wasInTheWay();
-      if (!isOurs || performance.now() > untilMs) break;
+      const mayPass = words.includes("busy") && (wasLookedAt || isLookedAt(target));
+      if (!mayPass || performance.now() > untilMs) break;
       await pause(BUSY_PAUSE_MS, undefined, { signal });
     }
     throw new EngineError("volume.unmount_failed", `unmount ${target}: ${words}`, {

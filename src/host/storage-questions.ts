@@ -2,7 +2,6 @@
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, ProgramResult, StorageRoom } from "../core/host.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
-import type { OwnLooks } from "./own-looks.ts";
 import type { StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
 
@@ -26,14 +25,12 @@ const LOOK_AGAIN_MS = 10;
 export interface StorageQuestionsParts {
   readonly start: StartProgram;
   readonly table: () => readonly MountInfo[];
-  readonly looks: OwnLooks;
 }
 
 /** The `askStorage` and `detach` of core/host.ts. */
 export function makeStorageQuestions({
   start,
   table,
-  looks,
 }: StorageQuestionsParts): Pick<Host, "askStorage" | "detach"> {
   const questions = new TargetPrograms(start);
   const ends = new TargetPrograms(start);
@@ -65,10 +62,7 @@ export function makeStorageQuestions({
     async askStorage(directory, { signal }, also = {}) {
       await questions.untilFree(directory, signal);
       const before = performance.now();
-      const run = (...command: [string, ...string[]]) =>
-        questions.run(directory, command, signal, {
-          begun: (ended) => looks.add(directory, ended),
-        });
+      const run = (...command: [string, ...string[]]) => questions.run(directory, command, signal);
       const stat = ["stat", "--file-system", `--format=${ROOM_FORMAT}`, "--", directory] as const;
       const { exitCode, stdout, stderr } = await run(...stat);
       if (exitCode === 0) {

@@ -26,8 +26,6 @@ export interface TargetRun {
   /** What is to be done when it ends and nobody waits for it any more. */
   afterAbandoned?(): Promise<void>;
   readonly streams?: ProgramStreams | undefined;
-  /** Told at its start; `ended` resolves when it has ended, abandoned or not. */
-  begun?(ended: Promise<void>): void;
   /** What messages call it; missing: the program's name. */
   readonly label?: string | undefined;
 }
@@ -65,7 +63,7 @@ export class TargetPrograms {
     target: string,
     [program, ...args]: readonly [program: string, ...args: string[]],
     signal: AbortSignal,
-    { afterAbandoned, streams, begun, label = program }: TargetRun = {},
+    { afterAbandoned, streams, label = program }: TargetRun = {},
   ): Promise<ProgramResult> {
     const last = this.#running.get(target);
     if (last !== undefined) {
@@ -83,7 +81,6 @@ export class TargetPrograms {
       .catch(() => undefined)
       .finally(() => this.#running.delete(target));
     this.#running.set(target, { program: label, pid: running.pid, ended });
-    begun?.(ended);
     try {
       return await untilAborted(running, signal, label);
     } catch (thrown) {

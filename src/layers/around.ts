@@ -213,7 +213,6 @@ function surroundFlush(facet: FlushCapable, around: Around): Every<FlushCapable>
   };
 }
 
-/** A second mount takes as long as the first. */
 function surroundSnapshots(facet: SnapshotCapable, around: Around): Every<SnapshotCapable> {
   return {
     take: (ref, operation) =>
