@@ -243,19 +243,22 @@ function probe(
   { path, name }: { readonly path: string; readonly name: string },
 ): StepOutcome {
   const bytes = Buffer.alloc(PROBE_BYTES, `${name}\n`);
-  const place = attempt("write", `opening ${path || "the storage"}`, () =>
+  const place = attempt("write", "opening the directory", () =>
     openPlaceWithoutLinks(root, path === "" ? "." : path),
   );
   const file = `/proc/self/fd/${place}/${name}`;
   try {
-    const descriptor = attempt("write", `making a file in ${path || "the storage"}`, () =>
+    const descriptor = attempt("write", "making a file", () =>
       openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
     );
     try {
       attempt("write", "writing a file", () => void writeSync(descriptor, bytes));
       attempt("sync", "putting a file on the server", () => fsyncSync(descriptor));
-    } finally {
-      closeSync(descriptor);
+      attempt("sync", "closing a file", () => closeSync(descriptor));
+    } catch (thrown) {
+      // What was not written is told here once more: it has been told already.
+      closeQuietly(descriptor);
+      throw thrown;
     }
     const back = attempt("read", "reading a file back", () => readFileSync(file));
     if (!back.equals(bytes)) {
@@ -332,6 +335,15 @@ function removeFile(file: string | Buffer): void {
   }
 }
 
+/** Succeeds when it is closed already. */
+function closeQuietly(descriptor: number): void {
+  try {
+    closeSync(descriptor);
+  } catch {
+    // The failure that brought us here is the one to be told.
+  }
+}
+
 function removeFileQuietly(file: string): void {
   try {
     removeFile(file);
@@ -346,11 +358,17 @@ function attempt<T>(step: string, doing: string, work: () => T): T {
   } catch (thrown) {
     if (thrown instanceof EngineError) throw thrown;
     const error = storageError(thrown, doing);
-    throw new EngineError(error.code, error.message, {
+    const words = plainWords(error.message.slice(`error while ${doing}: `.length));
+    throw new EngineError(error.code, `error while ${doing}: ${words}`, {
       cause: thrown,
-      details: { ...error.details, step },
+      details: { ...error.details, step, doing, words },
     });
   }
+}
+
+/** Of "ENOSPC: no space left on device, open '/proc/self/fd/6/…'" what says something to people. */
+function plainWords(text: string): string {
+  return /^E[A-Z0-9]+: (?<words>[^,]+), [a-z0-9_]+(?: .*)?$/s.exec(text)?.groups?.["words"] ?? text;
 }
 
 const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([

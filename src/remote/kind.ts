@@ -77,6 +77,8 @@ export interface RemoteKind<Options> {
   address(options: Options): ServerAddress | undefined;
   /** What people call the server: see `HealthCapable.server`. */
   server(options: Options): string;
+  /** What people call a directory on it (`nas:/export/dir`); missing: the server's own name. */
+  place?(options: Options, subpath: string): string;
   /**
    * Mounts. Resolves when the mount table shows it and what is there answers; when it throws,
    * nothing is mounted, no process and no credential is left. Throws `remote.*` with the tool's own

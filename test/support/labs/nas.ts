@@ -30,8 +30,16 @@ export const nasKinds: readonly Nas[] = [
     folder: ({ server }) => server.folder,
     failures: [
       ["a path that is not exported", { path: "/nowhere" }, /"mount".*no such file/i],
-      ["an export for reading only", { path: READ_ONLY_EXPORT_PATH }, /"write".*read-only/i],
-      ["an export that is full", { path: FULL_EXPORT_PATH }, /no space left/i],
+      [
+        "an export for reading only",
+        { path: READ_ONLY_EXPORT_PATH },
+        /"write": making a file in [^ ]+:\/read-only failed: read-only/i,
+      ],
+      [
+        "an export that is full",
+        { path: FULL_EXPORT_PATH },
+        /"write": .*full failed: no space .*make room/i,
+      ],
     ],
   },
   {
@@ -42,8 +50,16 @@ export const nasKinds: readonly Nas[] = [
     folder: ({ samba }) => samba.folder,
     failures: [
       ["a share that is not there", { share: smbShare("nowhere") }, /"mount".*no such file/i],
-      ["a share for reading only", { share: smbShare(READ_ONLY_SHARE) }, /"write".*denied/i],
-      ["a share that is full", { share: smbShare(FULL_SHARE) }, /no space left/i],
+      [
+        "a share for reading only",
+        { share: smbShare(READ_ONLY_SHARE) },
+        /"write": .*\/read-only failed: .*denied/i,
+      ],
+      [
+        "a share that is full",
+        { share: smbShare(FULL_SHARE) },
+        /"write": .*full failed: no space .*make room/i,
+      ],
       ["a password that is wrong", { secret: "wrong" }, /"mount".*permission denied/i],
     ],
   },
