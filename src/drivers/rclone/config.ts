@@ -76,7 +76,8 @@ function secretsIn(
   return [...new Set([...found, ...found.map(obscure)])];
 }
 
-function joined(path: string, subpath: string): string {
+/** The directory `subpath` below `path`, as rclone names it. */
+export function joined(path: string, subpath: string): string {
   if (subpath === "") return path;
   return path === "" || path.endsWith("/") ? `${path}${subpath}` : `${path}/${subpath}`;
 }
