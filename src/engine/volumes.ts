@@ -1,5 +1,6 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
-import { driverDeadlinesMs, type VolumeDriver } from "../core/driver.ts";
+import type { VolumeDriver } from "../core/driver.ts";
+import { driverDeadlinesMs } from "../core/driver-deadlines.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Lease, LeaseService } from "../core/lease-service.ts";
