@@ -81,6 +81,7 @@ function partsWith(changes: Partial<InstallParts> = {}, recording?: Recording): 
     executable: join(folder, "program"),
     version: "1.0.0",
     root: "/var/lib/holdfast",
+    secretKey: "/etc/holdfast/secret.key",
     machineRoot: join(folder, "machine"),
     systemdFolder: join(folder, "systemd"),
     ...changes,
@@ -265,15 +266,23 @@ describe("on the machine itself", () => {
       "systemctl start holdfast.service",
     ]);
 
+    const keyFile = join(folder, "machine/etc/holdfast/secret.key");
+    mkdirSync(join(folder, "machine/etc/holdfast"));
+    writeFileSync(keyFile, "");
     const steps = await outOf(partsWith({}, recording), here);
     expect(asked()).toEqual([
       `systemctl disable --now ${sockets} holdfast.service`,
       "systemctl daemon-reload",
       "groupdel holdfast",
     ]);
-    expect(steps.at(-1)).toMatchObject({ state: "kept", what: "/var/lib/holdfast" });
+    const [root, key, ...none] = steps.filter(({ state }) => state === "kept");
+    expect(root).toMatchObject({ what: "/var/lib/holdfast" });
+    expect(key).toMatchObject({ what: keyFile });
+    expect(key?.why).toContain("removes the key, too");
+    expect(none).toEqual([]);
+    expect(existsSync(keyFile)).toBe(true);
     expect(readdirSync(join(folder, "machine"))).toEqual(["etc"]);
-    expect(readdirSync(join(folder, "machine/etc"))).toEqual(["group"]);
+    expect(readdirSync(join(folder, "machine/etc")).toSorted()).toEqual(["group", "holdfast"]);
   });
 
   test("a service that runs without its sockets is stopped before they are opened", async () => {
