@@ -211,6 +211,11 @@ export interface KeptProcess {
   readonly start: string;
 }
 
+export interface FoundProcess extends KeptProcess {
+  /** The first argument that is such a path. */
+  readonly path: string;
+}
+
 /** What is asked of a mount that a process may see. */
 export interface SightQuestion {
   readonly group: number;
@@ -310,6 +315,11 @@ export interface Host {
    * `host.program_missing`, `storage.*`.
    */
   startKept(request: KeptRequest): KeptProcess;
+  /**
+   * Processes that run this program, by its name, with an argument that is a path at or below
+   * `directory`: what `startKept` has started, and nobody remembers. O(processes).
+   */
+  findKept(program: string, directory: string): readonly FoundProcess[];
   /**
    * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
    * process alone. False: it is gone. Never throws.

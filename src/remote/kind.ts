@@ -78,6 +78,11 @@ export interface RemoteKind<Options> {
   /** What people call the server: see `HealthCapable.server`. */
   server(options: Options): string;
   /**
+   * The program that serves a mount for as long as it is there, with the mount point among its
+   * arguments. Missing: the kernel serves it.
+   */
+  readonly program?: string | undefined;
+  /**
    * Mounts. Resolves when the mount table shows it and what is there answers; when it throws,
    * nothing is mounted, no process and no credential is left. Throws `remote.*` with the tool's own
    * words, secrets masked, `volume.mount_failed`, `host.program_missing`, `driver.timed_out`.
