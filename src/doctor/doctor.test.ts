@@ -25,7 +25,6 @@ import { lookAtKernel, lookAtUser } from "./kernel.ts";
 import type { Look, Machine } from "./machine.ts";
 import { lookAtPodman } from "./podman.ts";
 import { runLooks } from "./run-looks.ts";
-import { lookAtSecretKey } from "./secret-key.ts";
 import { lookAtApiSocket, lookAtOtherDrivers, lookAtPluginSocket } from "./sockets.ts";
 import { lookAtStorage } from "./storage.ts";
 import { lookAtTools } from "./tools.ts";
@@ -172,38 +171,6 @@ describe("the data root", () => {
     expect(performance.now() - startedMs).toBeLessThan(5_000);
     expect(finding).toMatchObject({ severity: "problem", about: "data root" });
     expect(finding?.found).toContain("within 0.5 s");
-  });
-});
-
-describe("the key of the secrets", () => {
-  const found = () => lines(lookAtSecretKey);
-  const disk = (): Machine["host"] => ({ ...linuxHost(), mounts: () => [] });
-
-  test("is needed once there are secrets", async () => {
-    expect(await found()).toEqual(["ok no secret is kept yet"]);
-    put("/root/secrets/.new-1", "");
-    expect(await found()).toEqual(["ok no secret is kept yet"]);
-    put("/root/secrets/nas", "");
-    const words = `problem ${machine.secretKey} is not there, and secrets are sealed with it`;
-    expect(await found()).toEqual([words]);
-  });
-
-  test("is for the daemon alone, on a disk, outside of the data root", async () => {
-    put("/etc/secret.key", "");
-    chmodSync(machine.secretKey, 0o644);
-    expect((await found())[0]).toContain("(mode 0644), and so it is refused");
-    chmodSync(machine.secretKey, 0o600);
-    expect((await found())[0]).toStartWith(`warning ${machine.secretKey} is in memory (tmpfs)`);
-    const [fine] = await lines(lookAtSecretKey, { host: disk() });
-    expect(fine).toBe(`ok ${machine.secretKey}, mode 0600, outside of the data root`);
-    put("/root/key", "");
-    chmodSync(join(folder, "root/key"), 0o600);
-    symlinkSync(join(folder, "root/key"), join(folder, "link"));
-    const inside = await lines(lookAtSecretKey, { secretKey: join(folder, "link") });
-    expect(inside[0]).toStartWith(`problem ${join(folder, "root/key")} lies in the data root`);
-    mkdirSync(join(folder, "directory"));
-    const other = await lines(lookAtSecretKey, { secretKey: join(folder, "directory") });
-    expect(other[0]).toEndWith("is no file but a directory");
   });
 });
 

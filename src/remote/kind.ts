@@ -3,10 +3,11 @@
 // Everything else (records on disk, holders, the test at create, the trash, health) is
 // `remoteDriver` in driver.ts, once for all kinds.
 import type { DriverOptions, Unsaved } from "../core/driver.ts";
-import type { MountInfo, StorageRoom } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretValue } from "../core/secret-store.ts";
+import type { StorageRoom } from "../core/storage-answer.ts";
 
 /** One option, as data: validation, help and the driver's page come from it. */
 export interface OptionRule {

@@ -69,6 +69,15 @@ class StrayBench implements AsyncDisposable {
     return kept;
   }
 
+  /** The kernel shows the arguments of a process a moment after its start. */
+  async untilSeen(): Promise<KeptProcess> {
+    await eventually(() => this.host.findKept("sh", this.root)[0], {
+      timeoutMs: 5_000,
+      otherwise: () => "it is not there",
+    });
+    return this.last();
+  }
+
   #kind(): RemoteKind<object> {
     const { host, share } = this;
     return {
@@ -130,8 +139,7 @@ describe("a process that was started and not noted", () => {
     const revive = bench.dieAtStart();
     await expect(dead.mount(wiki, first, operation)).rejects.toThrow("it is dead");
     revive();
-    const stray = bench.last();
-    expect(bench.isAlive(stray)).toBe(true);
+    const stray = await bench.untilSeen();
     await collect(bench.open().list(operation));
     expect(bench.isAlive(stray)).toBe(false);
     // What this life starts, and has noted, is its own.
@@ -159,7 +167,7 @@ describe("a process that was started and not noted", () => {
     await expect(creating).rejects.toThrow("it is dead");
     bench.host.seal = removePlaces;
     revive();
-    expect(bench.isAlive(bench.last())).toBe(true);
+    await bench.untilSeen();
     expect(await collect(bench.open().list(operation))).toEqual([]);
     expect(bench.isAlive(bench.last())).toBe(false);
   });
