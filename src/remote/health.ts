@@ -2,9 +2,10 @@
 // once for all volumes of one server.
 import type { FlushCapable, HealthCapable, StorageHealth } from "../core/driver.ts";
 import { EngineError, messageOf, toEngineError } from "../core/errors.ts";
-import type { MountInfo, StorageAnswer } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { StorageAnswer } from "../core/storage-answer.ts";
 import { connectTo } from "./connect.ts";
 import type { Workshop } from "./creation.ts";
 import type { Look } from "./kind.ts";

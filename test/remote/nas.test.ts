@@ -15,8 +15,9 @@ import { runConformance } from "../support/labs/conformance.ts";
 import { type Lab, labRequirements, startLab } from "../support/labs/lab.ts";
 import { nasKinds } from "../support/labs/nas.ts";
 import { NasClient, promptMs } from "../support/labs/nas-client.ts";
+import { FULL_EXPORT_PATH, READ_ONLY_EXPORT_PATH } from "../support/labs/nfs-server.ts";
 import { SERVER_ADDRESS } from "../support/labs/private-network.ts";
-import { SMB_PASSWORD } from "../support/labs/samba-server.ts";
+import { FULL_SHARE, SMB_PASSWORD } from "../support/labs/samba-server.ts";
 import { needs, whenPossible } from "../support/needs.ts";
 
 const holdfast = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist/holdfast");
@@ -149,6 +150,39 @@ for (const nas of nasKinds) {
     }
   });
 }
+
+whenLab(
+  "servers that are full, or take no writes, are said to be so while it is held",
+  async () => {
+    const [nfs, smb] = nasKinds;
+    if (nfs === undefined || smb === undefined) throw new Error("there are two kinds");
+    const troubled = [
+      ["nfs-full", nfs, { path: FULL_EXPORT_PATH }, "degraded"],
+      ["nfs-ro", nfs, { path: READ_ONLY_EXPORT_PATH }, "read-only"],
+      ["smb-full", smb, { share: `//${SERVER_ADDRESS}/${FULL_SHARE}` }, "degraded"],
+    ] as const;
+    for (const [name, nas, options] of troubled) {
+      const untested = { ...options, test: "off" };
+      expect(await client.tryCreate(name, nas, untested)).toMatchObject({ code: 201 });
+      await client.hold(name);
+    }
+    for (const [name, , , state] of troubled) {
+      let last = "";
+      await eventually(
+        async () => {
+          last = (await client.daemon.send("GET", `/holdfast/v1/volumes/${name}`)).text;
+          return JSON.parse(last).state === state ? true : undefined;
+        },
+        { timeoutMs: noticedMs, otherwise: () => last },
+      );
+      const { stateReason } = JSON.parse(last);
+      const words = state === "degraded" ? "the server is full (0 bytes left)" : "takes no writes";
+      expect(stateReason).toInclude(words);
+      await client.release(name);
+    }
+    await untilNoShares();
+  },
+);
 
 describe("with servers that fall silent", () => {
   whenLab("lists answer, states tell, and both are back in five seconds", async () => {
