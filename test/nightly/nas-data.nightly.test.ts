@@ -20,7 +20,11 @@ const refusalMs = 240_000;
 const doctorMs = 180_000;
 const testMs = 600_000;
 /** A create of this machine takes less than a second or two: from its beginning to its end. */
-const deathsAfterMs = [0, 100, 200, 300, 400, 500, 700, 900, 1_200, 1_600];
+const deathsAfterMs = [0, 150, 300, 450, 600, 800, 1_000, 1_500];
+
+/** Both are one file system of the kernel: the rest is the noise of an emulated machine. */
+const fastEnough = 0.85;
+const tryCount = 9;
 
 let lab: Lab;
 let client: NasClient;
@@ -76,9 +80,9 @@ for (const nas of nasKinds) {
     whenLab("survives creates that fail, and what comes after them", async () => {
       const seen = plant(nas, `failing-${driver}`);
       const before = seen();
+      await client.putSecret("not-it", "wrong");
       for (const [, options] of nas.failures) {
         const more = { subpath: `failing-${driver}`, ...options };
-        if (options["secret"] !== undefined) await client.putSecret("not-it", "wrong");
         expect((await client.tryCreate("failing", nas, more)).code).toBeGreaterThanOrEqual(400);
         expect(await client.daemon.send("GET", "/volumes/failing")).toMatchObject({ code: 404 });
       }
@@ -157,6 +161,35 @@ for (const nas of nasKinds) {
       await client.purge(name);
       await untilNothingIsMounted();
     });
+  });
+}
+
+/** The shortest of some tries, in seconds: what others do on the machine only makes it longer. */
+async function writingSeconds(paths: readonly string[]): Promise<readonly number[]> {
+  const best = paths.map(() => Number.POSITIVE_INFINITY);
+  for (let round = 0; round < tryCount; round += 1) {
+    for (const [index, path] of paths.entries()) {
+      const to = `of=${path}/written`;
+      const ran = await lab.run("dd", "if=/dev/zero", to, "bs=1M", "count=16", "conv=fsync");
+      const seconds = Number(/, ([\d.e-]+) s,/.exec(ran.errors)?.[1]);
+      best[index] = Math.min(best[index] ?? seconds, seconds);
+    }
+  }
+  return best;
+}
+
+for (const nas of nasKinds) {
+  whenLab(`${nas.driver}: is as fast as what is mounted by hand`, async () => {
+    const name = `fast-${nas.driver}`;
+    await client.create(name, nas);
+    const path = await client.hold(name);
+    const byHand = `/mnt/${name}`;
+    expect(await lab.run("mkdir", byHand)).toMatchObject({ code: 0 });
+    expect(await lab.run(...nas.byHand(name, byHand))).toMatchObject({ code: 0 });
+    const [ours = Number.NaN, theirs = Number.NaN] = await writingSeconds([path, byHand]);
+    expect(theirs / ours, `${ours} s, by hand ${theirs} s`).toBeGreaterThan(fastEnough);
+    expect(await lab.run("umount", byHand)).toMatchObject({ code: 0 });
+    await client.remove(name);
   });
 }
 

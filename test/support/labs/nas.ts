@@ -4,7 +4,7 @@ import type { Ability, Answer } from "../../../src/core/volume-report.ts";
 import type { Lab } from "./lab.ts";
 import { EXPORT_PATH, FULL_EXPORT_PATH, READ_ONLY_EXPORT_PATH } from "./nfs-server.ts";
 import { SERVER_ADDRESS } from "./private-network.ts";
-import { FULL_SHARE, READ_ONLY_SHARE, SHARE, SMB_USER } from "./samba-server.ts";
+import { FULL_SHARE, READ_ONLY_SHARE, SHARE, SMB_PASSWORD, SMB_USER } from "./samba-server.ts";
 import type { ServerSwitches } from "./server-process.ts";
 
 export interface NasServer extends ServerSwitches {
@@ -33,6 +33,8 @@ export interface Nas {
   folder(lab: Lab): string;
   /** What `holdfast doctor` finds: the guarantees of docs/drivers. */
   readonly abilities: Readonly<Partial<Record<Ability, Answer>>>;
+  /** mount(8) with the driver's own options, for a directory that it shares. */
+  byHand(directory: string, target: string): readonly string[];
   /** What it refuses, and in which words. */
   readonly failures: readonly (readonly [what: string, options: DriverOptions, words: RegExp])[];
 }
@@ -61,6 +63,10 @@ export const nasKinds: readonly Nas[] = [
     optionsAt: (server) => ({ server, path: EXPORT_PATH }),
     server: ({ server }) => server,
     folder: ({ server }) => server.folder,
+    byHand(directory, target) {
+      const device = `${SERVER_ADDRESS}:${EXPORT_PATH}/${directory}`;
+      return ["mount", "-t", "nfs", "-o", "rw,hard,vers=4", device, target];
+    },
     failures: [
       ["a path that is not exported", { path: "/nowhere" }, /"mount".*no such file/i],
       [
@@ -93,6 +99,10 @@ export const nasKinds: readonly Nas[] = [
     optionsAt: (server) => ({ share: smbShare(SHARE, server), user: SMB_USER, secret: NAS_SECRET }),
     server: ({ samba }) => samba,
     folder: ({ samba }) => samba.folder,
+    byHand(directory, target) {
+      const words = `rw,hard,username=${SMB_USER},password=${SMB_PASSWORD}`;
+      return ["mount", "-t", "cifs", "-o", words, `${smbShare(SHARE)}/${directory}`, target];
+    },
     failures: [
       ["a share that is not there", { share: smbShare("nowhere") }, /"mount".*no such file/i],
       [
