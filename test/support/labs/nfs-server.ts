@@ -41,6 +41,7 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
         return network.command("ganesha.nfsd", "-F", ...files);
       },
       isEntered: true,
+      log,
       isReady: () => readFileSync(log, "utf8").includes("NFS SERVER INITIALIZED"),
     });
     return {
