@@ -20,7 +20,7 @@ export type CheckOutcome =
   | { readonly promise: string; readonly outcome: "not_applicable" }
   | { readonly promise: string; readonly outcome: "broken"; readonly error: unknown };
 
-/** How long one check may usually take, its bench included, before it is broken, in milliseconds. */
+/** How long a check may usually take, its bench included, before it is broken: milliseconds. */
 export const CHECK_TIMEOUT_MS = 60_000;
 
 export interface RunOptions {

@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
+import { attempt } from "./storage-attempt.ts";
 
 /** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
 export type StorageStep =
@@ -350,25 +351,6 @@ function removeFileQuietly(file: string): void {
   } catch {
     // The failure that brought us here is the one to be told.
   }
-}
-
-function attempt<T>(step: string, doing: string, work: () => T): T {
-  try {
-    return work();
-  } catch (thrown) {
-    if (thrown instanceof EngineError) throw thrown;
-    const error = storageError(thrown, doing);
-    const words = plainWords(error.message.slice(`error while ${doing}: `.length));
-    throw new EngineError(error.code, `error while ${doing}: ${words}`, {
-      cause: thrown,
-      details: { ...error.details, step, doing, words },
-    });
-  }
-}
-
-/** Of "ENOSPC: no space left on device, open '/proc/self/fd/6/…'" what says something to people. */
-function plainWords(text: string): string {
-  return /^E[A-Z0-9]+: (?<words>[^,]+), [a-z0-9_]+(?: .*)?$/s.exec(text)?.groups?.["words"] ?? text;
 }
 
 const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([

@@ -1,5 +1,5 @@
 // Other options for a volume that is there: tested, written down, and in effect as soon as nothing
-// is lost by it: at once where what is mounted has fallen silent, for who waits there waits in vain.
+// is lost by it: at once where what is mounted has fallen silent, for that is waited for in vain.
 import type { UpdateCapable } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
