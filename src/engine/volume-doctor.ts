@@ -9,6 +9,7 @@ import { parseHolderId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import {
+  type Ability,
   abilities,
   type Measurement,
   type MeasureRequest,
@@ -222,6 +223,9 @@ export function isRemote(driver: VolumeDriver, entry: VolumeEntry): boolean {
   return "type" in options;
 }
 
+/** Two that came to no blows prove nothing where their kind of storage is known for them. */
+const byChance: ReadonlySet<Ability> = new Set(["append-elsewhere"]);
+
 /** Each ability once: as it was tried, else as it is known, else unknown. */
 function complete(
   tried: readonly Measurement[],
@@ -231,6 +235,7 @@ function complete(
   return abilities.map((ability) => {
     const own = tried.find((each) => each.ability === ability);
     const general = known.find((each) => each.ability === ability);
+    if (own?.answer === "yes" && general?.answer === "no" && byChance.has(ability)) return general;
     if (own !== undefined && (own.answer !== "unknown" || general === undefined)) return own;
     if (general !== undefined) return general;
     const detail = ended === "" ? "it was not tried" : `it was not reached: ${ended}`;

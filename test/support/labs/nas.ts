@@ -88,10 +88,10 @@ export const nasKinds: readonly Nas[] = [
       ...each("yes", "writable", "atomic-rename", "exclusive-create", "hard-links"),
       ...each("yes", "unlink-open", "user-attributes", "long-names", "large-files", "append"),
       ...each("yes", "flock", "posix-locks", "ofd-locks", "shared-mmap", "visible-elsewhere"),
-      ...each("yes", "flock-elsewhere", "posix-locks-elsewhere", "append-elsewhere", "fsync"),
+      ...each("yes", "flock-elsewhere", "posix-locks-elsewhere", "fsync"),
       ...each("no", "symlinks", "special-files", "owners", "modes", "case-sensitive"),
       ...each("no", "names-as-given", "security-attributes", "trusted-attributes", "acls"),
-      ...each("no", "on-this-machine"),
+      ...each("no", "append-elsewhere", "on-this-machine"),
     },
     // By itself it has no symbolic links.
     optionSets: [{ options: "mfsymlinks" }, { options: "mfsymlinks", version: "3.1.1" }],
