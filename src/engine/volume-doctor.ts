@@ -20,6 +20,7 @@ import {
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import { startIdleTimer } from "./trash/timers.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** Who has a volume while it is measured. */
@@ -45,6 +46,10 @@ export interface ExamineHow {
   /** Hears each measurement as soon as it is made. */
   readonly told?: ((measurement: Measurement) => void) | undefined;
 }
+
+/** How often an unmount that fails is tried again, and after how many milliseconds each time. */
+const UNMOUNT_TRIES = 12;
+const UNMOUNT_AGAIN_MS = 5_000;
 
 export class VolumeDoctor {
   readonly #parts: VolumeDoctorParts;
@@ -165,12 +170,19 @@ export class VolumeDoctor {
     }
   }
 
-  async #unmount(name: VolumeName, operation: Operation): Promise<void> {
+  /** What a run that was given up still does there keeps it busy for a while: later, then. */
+  async #unmount(name: VolumeName, operation: Operation, triesLeft = UNMOUNT_TRIES): Promise<void> {
+    if (this.#running.has(name) && triesLeft < UNMOUNT_TRIES) return;
     try {
       await this.#parts.volumes.unmount(name, DOCTOR_HOLDER, operation);
     } catch (error) {
       const { code, message } = toEngineError(error);
       if (code === "volume.not_found") return;
+      if (triesLeft > 0) {
+        const again = () => void this.#unmount(name, this.#parts.operation(), triesLeft - 1);
+        startIdleTimer(UNMOUNT_AGAIN_MS, again);
+        return;
+      }
       operation.log.warn("a volume that was measured could not be unmounted", {
         ...{ volume: name, code, error: message },
       });
