@@ -1,0 +1,207 @@
+// A daemon and a server that gets into trouble, and what a client asks of them.
+import { expect } from "bun:test";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { DriverOptions } from "../../src/core/driver.ts";
+import { runDirectoryOf } from "../../src/daemon/run-directory.ts";
+import { parseMountTable } from "../../src/host/mount-table.ts";
+import { exchange } from "../docker/wire.ts";
+import { eventually, runToEnd } from "../support/child.ts";
+import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { servers, type TroubledServer } from "./survive-servers.ts";
+
+const cleanUpMs = 10_000;
+/** What must not wait for storage answers within this, on a busy machine. */
+const promptMs = 100;
+
+/** What was there before there was any volume: not one byte of it ever changes. */
+export const planted: Readonly<Record<string, string | Buffer>> = {
+  theirs: "was there before",
+  "photos/1.raw": Buffer.alloc(70_000, "photo"),
+  "photos/deep/er/2.raw": "\u2028",
+  empty: "",
+};
+
+export interface Answer {
+  readonly status: number;
+  readonly json: Record<string, unknown>;
+  readonly tookMs: number;
+}
+
+export interface StageParts {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Of the daemon: a program and arguments in front of it, which become it. */
+  readonly command?: readonly [string, ...string[]];
+  /** A program and arguments in front of the server: another network. */
+  readonly enter?: readonly string[];
+  /** Exists, and goes with the stage. */
+  readonly folder?: string;
+}
+
+export interface SurviveStage extends AsyncDisposable {
+  readonly folder: string;
+  readonly root: string;
+  readonly server: TroubledServer;
+  /** What a boot empties. */
+  readonly run: string;
+  daemon(): RunningDaemon;
+  startDaemon(): Promise<void>;
+  send(method: string, path: string, body?: unknown): Promise<Answer>;
+  /** The same, and expects success. */
+  done(method: string, path: string, body?: unknown): Promise<Answer>;
+  create(name: string, more?: DriverOptions): Promise<Answer>;
+  /** Somebody has the volume; answers where its data is. */
+  hold(name: string): Promise<string>;
+  release(name: string): Promise<void>;
+  /** Its state and the reason, promptly: `in use`, `unreachable: why`. */
+  state(name: string): Promise<string>;
+  untilState(name: string, wanted: RegExp, timeoutMs: number): Promise<void>;
+  /** Mount points below the stage's folder. */
+  mounted(): readonly string[];
+}
+
+export const own = (path: string): string => `/holdfast/v1/${path}`;
+
+/** A daemon that knows the secret of a server that has `planted`. */
+export async function openStage(
+  driver: TroubledServer["driver"],
+  parts: StageParts = {},
+): Promise<SurviveStage> {
+  const folder = parts.folder ?? temporaryDirectory();
+  const root = join(folder, "root");
+  const server = await servers[driver](folder, parts.enter);
+  plant(server.served);
+  const { environment = {}, command } = parts;
+  const start = () =>
+    startDaemon({ root, environment, ...(command === undefined ? {} : { command }) });
+  let daemon = await start();
+  const run = runDirectoryOf(root);
+  const send = (method: string, path: string, body?: unknown) =>
+    ask(daemon.socketPath, method, path, body);
+  const done = async (method: string, path: string, body?: unknown) => {
+    const answer = await send(method, path, body);
+    const { status, json } = answer;
+    if (status >= 300) throw new Error(`${method} ${path}: ${status} ${JSON.stringify(json)}`);
+    return answer;
+  };
+  const state = async (name: string) => await promptState(send, name);
+  await done("PUT", own("secrets/nas"), { value: Buffer.from(server.secret).toString("base64") });
+  return {
+    ...{ folder, root, server, run, send, done, state },
+    daemon: () => daemon,
+    async startDaemon() {
+      daemon = await start();
+    },
+    create: (name, more = {}) =>
+      send("POST", "/volumes/create", {
+        ...{ Name: name, Driver: driver },
+        DriverOpts: { ...server.options(), ...more },
+      }),
+    async hold(name) {
+      const { json } = await done("PUT", own(`volumes/${name}/holders/one`));
+      return String(json["path"]);
+    },
+    release: async (name) => void (await done("DELETE", own(`volumes/${name}/holders/one`))),
+    async untilState(name, wanted, timeoutMs) {
+      let last = "";
+      await eventually(
+        async () => {
+          last = await state(name);
+          return wanted.test(last) ? true : undefined;
+        },
+        { timeoutMs, otherwise: () => `not ${wanted} in ${timeoutMs} ms: ${last}` },
+      );
+    },
+    mounted: () => mountedBelow(folder),
+    async [Symbol.asyncDispose]() {
+      await server.thaw();
+      await daemon.stop();
+      await unmountAll(folder);
+      await server[Symbol.asyncDispose]();
+      await endProcesses(root);
+      // What is left in the trash has a sealed mount point.
+      await runToEnd("chattr", ["-R", "-f", "-i", folder], { timeoutMs: cleanUpMs });
+      for (const each of [folder, run]) rmSync(each, { recursive: true, force: true });
+    },
+  };
+}
+
+function plant(served: string): void {
+  for (const [name, content] of Object.entries(planted)) {
+    mkdirSync(dirname(join(served, name)), { recursive: true });
+    writeFileSync(join(served, name), content);
+  }
+}
+
+async function ask(
+  socketPath: string,
+  method: string,
+  path: string,
+  body?: unknown,
+): Promise<Answer> {
+  const startedMs = performance.now();
+  const answer = await exchange(socketPath, {
+    ...{ method, path },
+    ...(body === undefined
+      ? {}
+      : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+  });
+  const tookMs = performance.now() - startedMs;
+  return { status: answer.status, tookMs, json: answer.body === "" ? {} : parse(answer.body) };
+}
+
+/** A stream of lines has its outcome in the last one. */
+function parse(body: string): Record<string, unknown> {
+  return JSON.parse(body.trimEnd().split("\n").at(-1) ?? "{}");
+}
+
+async function promptState(send: SurviveStage["send"], name: string): Promise<string> {
+  const [list, one, docker] = [
+    await send("GET", own("volumes")),
+    await send("GET", own(`volumes/${name}`)),
+    await send("GET", `/volumes/${name}`),
+  ];
+  const slow = [list, one, docker].map(({ tookMs }) => tookMs).filter((ms) => ms > promptMs);
+  expect(slow, "milliseconds of ls and inspect").toEqual([]);
+  const { state, stateReason } = one.json;
+  return stateReason == null ? String(state) : `${state}: ${stateReason}`;
+}
+
+function mountedBelow(folder: string): readonly string[] {
+  const table = parseMountTable(readFileSync("/proc/self/mountinfo", "utf8"));
+  return table.map(({ target }) => target).filter((target) => target.startsWith(`${folder}/`));
+}
+
+/** Lazily, and whatever lies on top of each other: what a boot does. */
+export async function unmountAll(folder: string): Promise<void> {
+  for (const target of mountedBelow(folder).toReversed()) {
+    await runToEnd("umount", ["-l", target], { timeoutMs: cleanUpMs });
+  }
+}
+
+/** SIGKILL to what has the directory among its arguments: the FUSE processes of a root. */
+export async function endProcesses(root: string): Promise<void> {
+  for (const pid of processesWith(root)) process.kill(pid, "SIGKILL");
+  await eventually(() => (processesWith(root).length === 0 ? true : undefined), {
+    timeoutMs: cleanUpMs,
+    otherwise: () => `processes of ${root} do not end`,
+  });
+}
+
+/** Zombies have no arguments any more. */
+export function processesWith(root: string): readonly number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .filter((pid) => readQuietly(`/proc/${pid}/cmdline`).includes(`${root}/`))
+    .map(Number)
+    .filter((pid) => pid !== process.pid);
+}
+
+/** "": it has ended. */
+export function readQuietly(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
+}
