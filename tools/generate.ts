@@ -33,6 +33,10 @@ const generators: readonly Generator[] = [
     make: async () => (await import("./pages/api.ts")).renderApi(),
   },
   {
+    path: "docs/reference/storage.md",
+    make: async () => (await import("./pages/storage.ts")).renderStorage(),
+  },
+  {
     path: "openapi.json",
     make: async () => (await import("./pages/openapi.ts")).renderOpenApi(),
   },

@@ -46,8 +46,8 @@ function rowsOf(driver: DriverOfRows): DriverRows {
       id: `remote-write-${driver}`,
       work: `MiB written through ${driver}, with fsync`,
       how:
-        `${same} Pieces of 1 MiB over what a file has, and one fsync at the end, which is part of ` +
-        "the time; the fastest of three tries, here and in the next row.",
+        `${same} Pieces of 1 MiB over what a file has, and one fsync at the end, which is part ` +
+        "of the time; the fastest of three tries, here and in the next row.",
     },
     read: {
       ...speed,

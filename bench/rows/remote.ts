@@ -24,9 +24,9 @@ const alone = {
 } as const;
 const prompt = { ...alone, target: { bound: "at_most", value: 100 } } as const;
 const how =
-  `${LOCAL} volumes of \`local\` and ${SILENT} of \`sshfs\`, ${HELD} of them mounted; the server and ` +
-  "all its sessions are stopped (SIGSTOP), and known to be unreachable. One connection, without " +
-  "pause; the figure is the 99th percentile of a burst.";
+  `${LOCAL} volumes of \`local\` and ${SILENT} of \`sshfs\`, ${HELD} of them mounted; the server ` +
+  "and all its sessions are stopped (SIGSTOP), and known to be unreachable. One connection, " +
+  "without pause; the figure is the 99th percentile of a burst.";
 
 const list: RowPlan = {
   ...prompt,
@@ -57,7 +57,8 @@ const sleep: RowPlan = {
   id: "remote-sleep",
   work: "longest uninterruptible sleep of a thread of the daemon meanwhile",
   how:
-    `While the above is measured, \`/proc/PID/task/*/stat\` of the daemon is read every ${SAMPLE_MS} ms; ` +
+    "While the above is measured, `/proc/PID/task/*/stat` of the daemon is read every " +
+    `${SAMPLE_MS} ms; ` +
     "the figure is the longest time for which a thread was in state D. Writing its own state to " +
     "disk takes the daemon there, too, for some milliseconds.",
 };
@@ -67,8 +68,8 @@ const back: RowPlan = {
   work: "from the server's return to `ready`, all volumes",
   target: { bound: "at_most", value: 5000 },
   how:
-    "From SIGCONT until Holdfast's own API says of none of the 300 that it is unreachable; once a " +
-    "round.",
+    "From SIGCONT until Holdfast's own API says of none of the 300 that it is unreachable; once " +
+    "a round.",
 };
 
 interface OwnVolumes {

@@ -13,7 +13,12 @@ export function warnings(parts: {
   const missing = [...volumes.missing].sort();
   if (missing.length > 0)
     sentences.push(`The data directory is missing of: ${missing.join(", ")}.`);
-  const unmounted = volumes.unmounted.filter((name) => !volumes.missing.has(name)).sort();
+  const held = volumes.unmounted.filter((name) => !volumes.missing.has(name)).sort();
+  const waiting = held.filter((name) => parts.engine.health.of(name) !== undefined);
+  if (waiting.length > 0) {
+    sentences.push(`Mounted again as soon as their storage answers: ${waiting.join(", ")}.`);
+  }
+  const unmounted = held.filter((name) => !waiting.includes(name));
   if (unmounted.length > 0) {
     sentences.push(
       `Not mounted though held, see the log: ${unmounted.join(", ")}. Mount it again for one of ` +
@@ -42,8 +47,8 @@ function hiddenPlugins({ drivers }: Engine): readonly string[] {
     .hidden()
     .map(
       (name) =>
-        `The plugin ${name} cannot be used: ${name} is a built-in driver here. Give its socket, or ` +
-        "its specification, another name.",
+        `The plugin ${name} cannot be used: ${name} is a built-in driver here. Give its socket, ` +
+        "or its specification, another name.",
     );
 }
 

@@ -122,6 +122,7 @@ describe("completion", () => {
       "protect",
       "unprotect",
       "rename",
+      "flush",
       "history",
     ]);
     expect(await complete("volume", "ls", "--f")).toEqual(["--filter", "--format"]);

@@ -37,7 +37,9 @@ export async function examineVolume(invocation: Invocation): Promise<number> {
   const judged = report.fitness.find((each) => each.use === use);
   const text = options.flag("json")
     ? `${JSON.stringify(report)}\n`
-    : await renderReport(report, judged, terminal);
+    : judged === undefined
+      ? await renderReport(report, terminal)
+      : verdictText(judged, await markFor(terminal));
   await terminal.out(text);
   if (use === "") return 0;
   return judged?.verdict === "fit" || judged?.verdict === "care" ? 0 : EXIT_UNFIT;
@@ -69,20 +71,15 @@ async function askFor({ options, client }: Invocation, name: string): Promise<Re
   );
 }
 
-async function renderReport(
-  report: Report,
-  judged: Fitness | undefined,
-  terminal: Terminal,
-): Promise<string> {
+async function renderReport(report: Report, terminal: Terminal): Promise<string> {
   const { storage, tookMs, secondMount, ended, measurements } = report;
-  const mark = await markFor(terminal);
   const kind = storage.fileSystem === "" ? "unknown storage" : storage.fileSystem;
   const seconds = (tookMs / 1000).toFixed(1);
   const clients = secondMount ? "by two clients" : "by one client";
   const end = ended === "" ? "" : `ended early: ${ended}\n`;
   const source = oneLine(storage.source);
   const head = `${report.volume}: ${kind} (${source}), measured ${clients} in ${seconds} s\n${end}`;
-  const verdicts = judged === undefined ? overviewText(report, mark) : verdictText(judged, mark);
+  const verdicts = overviewText(report, await markFor(terminal));
   const rows = measurements.map(({ ability, answer, value, detail }) => [
     ability,
     answer,

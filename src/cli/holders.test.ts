@@ -61,6 +61,9 @@ describe("the state of a plugin's volume", () => {
       "UNREACHABLE 12m (connection refused)",
     );
     const disabled = { state: "disabled", stateSince, stateReason: null };
+    // Of storage the server says more than that it did not answer.
+    const silent = { ...unreachable, storage: { server: "10.0.0.5" } };
+    expect(stateText({ ...volume, ...silent }, nowMs)).toMatch(/^UNREACHABLE \S+ \(10\.0\.0\.5\)$/);
     expect(stateText({ ...volume, ...disabled }, nowMs)).toBe("DISABLED 12m");
     const protection = { reason: "prod" };
     const gone = { state: "gone", stateSince: "2026-11-20T11:00:00Z", stateReason: null };

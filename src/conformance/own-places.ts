@@ -13,15 +13,18 @@ export interface OwnPlaces {
   placeOf(name: VolumeName): string;
 }
 
-/** `folder` is a subpath for all that the checks make; nobody else's data is in it. */
-export function ownPlaces(driver: VolumeDriver, folder: string): OwnPlaces {
+/**
+ * `prefix` is what all their paths begin with; a number follows. Nobody else's data is there. What
+ * the driver makes there it destroys with the volume.
+ */
+export function ownPlaces(driver: VolumeDriver, prefix: string): OwnPlaces {
   const places = new Map<VolumeName, string>();
   let count = 0;
   const placeOf = (name: VolumeName): string => {
     const known = places.get(name);
     if (known !== undefined) return known;
     count += 1;
-    const place = `${folder}/${count}`;
+    const place = `${prefix}${count}`;
     places.set(name, place);
     return place;
   };

@@ -112,6 +112,10 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
   { promise: "Cost grows with the number of files.", why: "a warning, not a promise" },
   { promise: "Storage that may fall silent, and is looked at for that.", why: "a heading" },
   {
+    promise: "The same storage can be looked at as another client would see it.",
+    why: "a heading; the facet's own promises are in core/second-mount.ts",
+  },
+  {
     promise: "What is written reaches the storage later than its writer is told.",
     why: "a heading",
   },
@@ -155,6 +159,14 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
       "What is mounted is mounted anew with them as soon as nothing is lost by it: at the latest " +
       "at the next mount.",
     why: "which options are in effect cannot be seen here; proven by the tests of src/remote",
+  },
+  {
+    promise: "Unlike other calls it may come while another one for the volume is in flight.",
+    why: "which call meets which is chance; the checks of the engine's health look all the time",
+  },
+  {
+    promise: "It takes long: other calls for the volume may come meanwhile.",
+    why: "which call meets which is chance; proven by the tests of rclone",
   },
   {
     promise: "`told` hears what is left.",

@@ -187,6 +187,8 @@ test("stopping succeeds for what is stopped or gone, and fails otherwise", async
       async (engine, requests) => {
         await engine.stop(id, testOperation());
         expect(requests).toEqual([`POST /containers/${id}/stop?t=2 HTTP/1.1`]);
+        await engine.restart(id, testOperation());
+        expect(requests.at(-1)).toBe(`POST /containers/${id}/restart?t=10 HTTP/1.1`);
       },
     );
   }

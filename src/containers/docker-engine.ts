@@ -19,7 +19,10 @@ import { inTime } from "./unreachable.ts";
 /** How long dockerd may take to list its containers or services, in milliseconds. */
 const LIST_MS_MAX = 3_000;
 
-/** With `STOP_SECONDS` or `RESTART_SECONDS`: killing a container that is in the kernel's hands takes time. */
+/**
+ * With `STOP_SECONDS` or `RESTART_SECONDS`: killing a container that is in the kernel's hands takes
+ * time.
+ */
 const STOP_MS_MAX = 30_000;
 
 /**

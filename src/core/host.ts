@@ -153,6 +153,12 @@ export interface AssistRequest {
   readonly told?: ((line: unknown) => void) | undefined;
 }
 
+/** From `start` up to, and without, `end`, in bytes. */
+export interface FileSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
 export interface KeptRequest {
   readonly program: string;
   readonly args: readonly string[];
@@ -270,6 +276,12 @@ export interface Host {
    * process alone. False: it is gone. Never throws.
    */
   signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): boolean;
+  /**
+   * The parts of a file that are no holes, in order. In blocks of its file system, so that zeros
+   * which nobody wrote may be at their edges; all of it on one that has no holes. For files on this
+   * host's own storage. Throws `storage.*`.
+   */
+  dataSpans(file: string): readonly FileSpan[];
   /**
    * Keeps a mount point from being written to while nothing is mounted on it (the immutable flag,
    * where the file system has one; else mode 0), or ends that: the mode is 0700 then. Touches

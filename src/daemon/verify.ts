@@ -3,6 +3,7 @@ import { statSync } from "node:fs";
 import path from "node:path";
 import type { VerifyReport, VerifyRequest } from "../cli/verify.ts";
 import type { CheckOutcome } from "../conformance/check.ts";
+import { ownPlaces } from "../conformance/own-places.ts";
 import {
   type DriverReport,
   isWhole,
@@ -21,14 +22,14 @@ import { type DaemonConfig, readConfig } from "./config.ts";
 import { runParent } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
 import { VerifyPlaces } from "./verify-places.ts";
-import { withOwnSubpaths } from "./verify-subpaths.ts";
 
 /**
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
  * daemon would have, and removes it again; options of a bind mount are given a fresh directory on
  * their device. A running daemon and its volumes are not touched, nor is anything else on a bind
- * mount's device; other devices of `local` are written to as they are. On a server each volume of the
- * checks has a new directory of its own. What cannot be removed is named in the report. Throws `driver.not_found`, `volume.option_invalid`, `storage.*`.
+ * mount's device; other devices of `local` are written to as they are. On a server each volume of
+ * the checks has a new directory of its own. What cannot be removed is named in the report. Throws
+ * `driver.not_found`, `volume.option_invalid`, `storage.*`.
  */
 export async function verifyBuiltInDriver(
   request: VerifyRequest,
@@ -96,10 +97,11 @@ async function runAllChecks(
   const { randomHex } = host;
   const parts = { files, randomHex };
   if (!isLocal) {
-    const own = withOwnSubpaths(driver, `holdfast-verify-${randomHex(8)}-`);
-    const { options } = request;
-    const test = options["test"] === "off" ? "on" : "off";
-    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test }] });
+    // Untested, what is made belongs to nobody, and would be left behind.
+    const { subpath, test: _, ...options } = request.options;
+    const above = subpath === undefined ? "" : `${subpath}/`;
+    const { driver: own } = ownPlaces(driver, `${above}holdfast-verify-${randomHex(8)}-`);
+    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test: "on" }] });
   }
   const options = withOwnDevice(request.options, places);
   // `size` of 0 means no limit.

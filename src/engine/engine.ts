@@ -134,8 +134,7 @@ export async function startEngine(parts: EngineParts): Promise<Engine> {
 async function makeEngine(parts: EngineParts & { readonly history: History }): Promise<Engine> {
   const { host, state, history, leases, systemOperation } = parts;
   const nowMs = () => host.nowMs();
-  const { host: plugins } = parts.plugins ?? noPlugins;
-  const drivers = new Drivers({ builtIn: parts.drivers, plugins, startedAtMs: nowMs() });
+  const drivers = driversOf(parts);
   const recovering = { state, drivers: drivers.builtIn, host, places: parts.adopting.places };
   const recovery = await recover(recovering, systemOperation());
   const events = new EventLog(nowMs);
@@ -193,6 +192,11 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       await purger.stop();
     },
   };
+}
+
+function driversOf({ drivers: builtIn, plugins, host }: EngineParts): Drivers {
+  const { host: found } = plugins ?? noPlugins;
+  return new Drivers({ builtIn, plugins: found, startedAtMs: host.nowMs() });
 }
 
 /** What parts of the engine are made of that come after the volumes. */

@@ -39,7 +39,7 @@ export function newServer(key: string, server: string): ServerWatch {
   return { key, server, watches: new Map(), isDown: false, ...times, runningCount: 0, turn: 0 };
 }
 
-/** The volumes of one server that are to be asked now, at most `countMax`. Notes whose turn it was. */
+/** The volumes of one server that are to be asked now, at most `countMax`. Notes the turn. */
 export function takeDue(server: ServerWatch, now: Now, countMax: number): readonly Watch[] {
   const { monotonicMs } = now;
   if (server.isDown) {

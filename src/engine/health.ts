@@ -2,7 +2,7 @@
 //
 // health-table.ts has the rules of one volume, health-servers.ts those of a server, and
 // health-care.ts mends. Nothing here is waited for by anybody who lists or inspects.
-import type { StorageHealth, StorageState, Unsaved, VolumeDriver } from "../core/driver.ts";
+import type { StorageHealth, StorageState, Unsaved } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
@@ -12,6 +12,7 @@ import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { HealthFigures } from "./health-figures.ts";
+import { Questions, silence } from "./health-questions.ts";
 import {
   checksAtOnce,
   newServer,
@@ -33,16 +34,6 @@ import {
 import type { HeldMounts } from "./held-mounts.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
 
-/** How long a question may take; then the answer is "unreachable". In milliseconds. */
-export const CHECK_MS_MAX = 5_000;
-/** How long a driver may take to give up after that. */
-const GIVE_UP_MS = 1_000;
-/** What is said of a volume that did not answer. */
-const silence: StorageHealth = {
-  state: "unreachable",
-  reason: `no answer within ${CHECK_MS_MAX / 1_000} s`,
-  tookMs: null,
-};
 /** Mending that fails is tried again after so long, and twice as long each time, up to the end. */
 const MENDING_MS = { first: 1_000, healMax: 60_000, mountMax: 4_000 } as const;
 
@@ -102,8 +93,7 @@ export class Health {
   readonly figures = new HealthFigures();
   readonly #work = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
-  /** End the questions that are asked now, whether or not their drivers do. */
-  readonly #ends = new Set<() => void>();
+  readonly #questions: Questions;
   #runningCount = 0;
   #stopTimer: (() => void) | undefined;
   #armedMs = Number.POSITIVE_INFINITY;
@@ -114,14 +104,23 @@ export class Health {
       monotonicMs: parts.host.monotonicMs,
       startTimer: startIdleTimer,
     };
+    this.#questions = new Questions(this.#clock);
   }
 
   /** From now on it looks. Costs nothing while no volume has storage that may fall silent. */
   start(): void {
     const { state, events } = this.#parts;
-    for (const entry of state.read((view) => [...view.volumes()])) this.#follow(entry.name);
+    // Most volumes are on this machine: one pass for all.
+    const watched = state.read((view) =>
+      [...view.volumes()].filter((entry) => this.#serverOf(entry) !== ""),
+    );
+    for (const { name } of watched) this.#follow(name);
     events.watch((event) => {
-      if (event.type === "volume" && event.actor !== "") this.noteChange(event.actor);
+      if (event.type !== "volume" || event.actor === "") return;
+      this.noteChange(event.actor);
+      // Whoever changes what does not work wants to know whether it does now.
+      const isIll = (this.#watches.get(event.actor)?.state ?? "ready") !== "ready";
+      if (event.action === "update" && isIll) this.askSoon(event.actor);
     });
     this.#arm();
   }
@@ -129,7 +128,7 @@ export class Health {
   async stop(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#stopTimer?.();
-    for (const end of this.#ends) end();
+    this.#questions.stop();
     await Promise.all(this.#work);
     await this.#parts.care.stop();
   }
@@ -285,7 +284,7 @@ export class Health {
     const driver = this.#parts.drivers.get(watch.driver);
     if (driver === undefined) return undefined;
     if (watch.isStuck) return silence;
-    const { answer, ended, isGivenUp } = this.#check(driver, watch, operation);
+    const { answer, ended, isGivenUp } = this.#questions.ask(driver, watch.name, operation);
     const health = await answer;
     if (!isGivenUp()) return health;
     watch.isStuck = true;
@@ -296,39 +295,6 @@ export class Health {
       this.#look();
     });
     return health;
-  }
-
-  /** `answer` comes in time; `ended` when the driver has. undefined: there is no such volume. */
-  #check(driver: VolumeDriver, { name }: Watch, operation: Operation) {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const { promise: late, resolve } = Promise.withResolvers<StorageHealth | undefined>();
-    let isGivenUp = false;
-    const giveUp = () => {
-      isGivenUp = true;
-      resolve(silence);
-    };
-    let stopTimer = this.#clock.startTimer(CHECK_MS_MAX, () => {
-      controller.abort(new EngineError("driver.timed_out", silence.reason));
-      stopTimer = this.#clock.startTimer(GIVE_UP_MS, giveUp);
-    });
-    const check =
-      driver.health?.check(name, { ...operation, signal }) ?? Promise.resolve(undefined);
-    const answer = check.catch((error: unknown): StorageHealth | undefined => {
-      const { code, message } = toEngineError(error);
-      if (code === "volume.not_found" || this.#stopping.signal.aborted) return undefined;
-      return { state: "unreachable", reason: message, tookMs: null };
-    });
-    const end = () => {
-      controller.abort(this.#stopping.signal.reason);
-      resolve(undefined);
-    };
-    this.#ends.add(end);
-    const ended = answer.then(() => {
-      stopTimer();
-      this.#ends.delete(end);
-    });
-    return { answer: Promise.race([answer, late]), ended, isGivenUp: () => isGivenUp };
   }
 
   #note(server: ServerWatch, watch: Watch, health: StorageHealth, operation: Operation): void {

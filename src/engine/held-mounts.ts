@@ -1,5 +1,6 @@
 // What holders of an earlier life of the daemon have mounted: drivers are told of it again.
 import type { VolumeDriver } from "../core/driver.ts";
+import type { ErrorCode } from "../core/error-table.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
@@ -7,10 +8,14 @@ import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
+import { driverOptions } from "./engine-options.ts";
 import { type DataMount, mountData } from "./mount-data.ts";
 
 /** How many volumes are mounted again at once: a dead server keeps one of these waiting. */
 const MOUNTS_AT_ONCE = 8;
+
+/** Failures that mean that nothing answered. */
+const silentCodes: ReadonlySet<ErrorCode> = new Set(["remote.unreachable", "driver.timed_out"]);
 
 export interface HeldMountsParts {
   readonly state: StateStore;
@@ -87,14 +92,27 @@ export class HeldMounts {
    * not ready are left out: that is done again when they are. Never rejects: what fails is logged.
    */
   async tellAll(operation: Operation, driver?: string): Promise<void> {
-    const left = this.#heldOf(driver).values();
+    // Those of one server wait for the first one of them: a dead one must not keep all workers.
+    const left = [...Map.groupBy(this.#heldOf(driver), (name) => this.#serverOf(name)).values()];
     const worker = async (): Promise<void> => {
-      for (const name of left) {
+      for (let group = left.shift(); group !== undefined; group = left.shift()) {
         if (operation.signal.aborted) return;
-        await this.#tellOne(name, operation);
+        const [first, ...others] = group;
+        const isSilent = first !== undefined && (await this.#tellOne(first, operation));
+        if (isSilent) for (const name of others) this.#failed.add(name);
+        else left.push(...others.map((name) => [name]));
       }
     };
     await Promise.all(Array.from({ length: MOUNTS_AT_ONCE }, worker));
+  }
+
+  /** What fails together; of storage on this machine each volume alone. */
+  #serverOf(name: VolumeName): string {
+    const { state, drivers } = this.#parts;
+    const entry = state.read((view) => view.volume(name));
+    const { health } = (entry && drivers.get(entry.driver)) ?? {};
+    const server = health?.server(driverOptions(entry?.options)) ?? "";
+    return server === "" ? `volume ${name}` : `server ${entry?.driver} ${server}`;
   }
 
   /** Tells of one volume. Throws what its driver throws. */
@@ -112,17 +130,20 @@ export class HeldMounts {
     }
   }
 
-  async #tellOne(name: VolumeName, operation: Operation): Promise<void> {
+  /** True: its server does not answer. */
+  async #tellOne(name: VolumeName, operation: Operation): Promise<boolean> {
     try {
       await this.tellAgain(name, operation);
+      return false;
     } catch (error) {
-      if (operation.signal.aborted) return;
+      if (operation.signal.aborted) return false;
       const { code, message } = toEngineError(error);
       operation.log.warn("a volume could not be mounted again for its holders", {
         volume: name,
         code,
         error: message,
       });
+      return silentCodes.has(code);
     }
   }
 

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { storageError, toEngineError } from "../core/errors.ts";
-import type { Host, MountInfo } from "../core/host.ts";
+import { type Host, type MountInfo, placeOfMount } from "../core/host.ts";
 import { type HolderId, parseHolderId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HolderEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
@@ -43,7 +43,7 @@ export async function restoreHolds(parts: HoldRestoreParts, operation: Operation
     const path = join(directory, name);
     if (known.has(path) || !placePattern.test(name)) continue;
     const line = mounted.get(path);
-    const entry = line === undefined ? undefined : volumeOf(line, state);
+    const entry = line === undefined ? undefined : volumeOf(line, lines, state);
     try {
       if (entry !== undefined) await adopt(parts, { entry, name, path }, operation);
       else removeHoldPlace(host, path);
@@ -92,10 +92,20 @@ async function adopt(
   operation.log.warn("a hold without a row is kept", { volume: row.volume, path: orphan.path });
 }
 
-/** By the place of the data inside its file system, which ends as the mount point does. */
-function volumeOf(line: MountInfo, state: StateStore): VolumeEntry | undefined {
+/** By the place of the data inside its file system: a plain one ends as the mount point does. */
+function volumeOf(
+  line: MountInfo,
+  lines: readonly MountInfo[],
+  state: StateStore,
+): VolumeEntry | undefined {
   const name = /\/volumes\/([^/]+)\/_data$/.exec(line.root)?.[1];
-  return name === undefined ? undefined : state.read((view) => view.volume(name));
+  if (name !== undefined) return state.read((view) => view.volume(name));
+  // A volume with a mount of its own: what shows the same is mounted at its mount point.
+  const place = placeOfMount(line);
+  const alike = lines.filter((one) => placeOfMount(one) === place).map(({ target }) => target);
+  return state.read((view) =>
+    [...view.volumes()].find(({ mountpoint }) => alike.includes(mountpoint)),
+  );
 }
 
 function namesIn(directory: string): readonly string[] {

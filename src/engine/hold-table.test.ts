@@ -180,3 +180,18 @@ test("copies at the hold's own path are inherited, and no uses", () => {
   expect(hold.uses).toEqual([]);
   expect(hold.wasUsed).toBe(false);
 });
+
+describe("a hold that was mended", () => {
+  test("is used once by a container that has both mounts on each other, and awaits nobody", () => {
+    const hold = mounted();
+    noteScan(hold, [use("a")]);
+    hold.lowerGroups = [7];
+    hold.group = 9;
+    noteScan(hold, [use("a"), use("a", { group: 9 })]);
+    expect(hold.uses).toEqual([use("a", { group: 9 })]);
+    // One that the new mount did not reach is a use all the same.
+    const other = { namespace: "mnt:[2]", pid: 6 };
+    noteScan(hold, [use("a"), use("b", other), use("a", { group: 9 })]);
+    expect(hold.uses.map(({ container }) => container)).toEqual(["a", "b"]);
+  });
+});

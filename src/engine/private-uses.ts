@@ -18,7 +18,7 @@ export function isPodmans({ volume, holder }: Pick<Hold, "volume" | "holder">): 
   return holder === PODMAN_HOLDER || holder === holdId(volume, PODMAN_HOLDER);
 }
 
-/** What the hold's mounts show, those too that lie beneath another. `table`: our own namespace's. */
+/** What the hold's mounts show, those beneath another too. `table`: our own namespace's. */
 export function placesOfHold(hold: Hold, table: readonly MountInfo[]): readonly string[] {
   const lines = table.filter(({ target }) => target === hold.path);
   return [...new Set(lines.map(placeOfMount))];

@@ -1,7 +1,7 @@
 // Warnings of databases on storage that cannot carry them: when, how often, and where they show.
 import { expect, test } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { eventually } from "../../test/support/child.ts";
 import {
   changedScratch,
@@ -19,9 +19,25 @@ const holder = parseHolderId("c1");
 const BACKGROUND_MS_MAX = 10_000;
 
 /** The scratch driver as if its data were on an rclone mount of a server. */
-function remote(parts: Partial<EngineBenchParts> = {}, server = "s3:bucket"): EngineBenchParts {
-  return {
-    ...changedScratch(() => ({
+function remote(around: (host: Host) => Host = (host) => host, server = "s3:bucket") {
+  const paths: string[] = [];
+  const shown = (host: Host): Host => ({
+    ...host,
+    mounts: () => [
+      ...host.mounts(),
+      ...paths.map((target) => ({
+        ...{ mountId: 1, parentId: 1, device: "0:1", root: "/", target, options: ["rw"] },
+        ...{ propagation: [], fileSystem: "fuse.rclone", source: server },
+      })),
+    ],
+  });
+  const parts: EngineBenchParts = {
+    ...changedScratch((driver) => ({
+      async mount(...call) {
+        const path = await driver.mount(...call);
+        paths.push(path);
+        return path;
+      },
       health: {
         server: () => server,
         check: async () => ({ state: "ready", reason: "", tookMs: 1 }),
@@ -30,14 +46,32 @@ function remote(parts: Partial<EngineBenchParts> = {}, server = "s3:bucket"): En
       flush: { flush: async () => undefined },
     })),
     examining: { judge: storageJudge, afterCreateMs: 10 },
-    ...parts,
+    host: (host) => around(shown(host)),
   };
+  return parts;
+}
+
+function put(bench: EngineBench, name: string, files: Readonly<Record<string, string>>): void {
+  const data = join(bench.scratchRoot, "volumes", name, "_data");
+  for (const [file, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(data, file)), { recursive: true });
+    writeFileSync(join(data, file), text);
+  }
 }
 
 function putPostgres(bench: EngineBench, name: string): void {
-  const data = join(bench.scratchRoot, "volumes", name, "_data");
-  for (const folder of ["global", "base"]) mkdirSync(join(data, folder), { recursive: true });
-  writeFileSync(join(data, "PG_VERSION"), "15\n");
+  put(bench, name, { PG_VERSION: "15\n", "global/pg_control": "", "base/1": "" });
+}
+
+/** Counts what helpers are asked. */
+function counting(asked: string[]): (host: Host) => Host {
+  return (host) => ({
+    ...host,
+    assist: async (request, operation) => {
+      asked.push(request.command);
+      return await host.assist(request, operation);
+    },
+  });
 }
 
 async function warned(bench: EngineBench, name: string): Promise<readonly string[]> {
@@ -60,8 +94,11 @@ test("a database on storage that loses what was synced: once, and until it is go
   const { volumes, unfitData } = bench.engine;
   await create(bench, named("orders", { driver: "scratch" }));
   putPostgres(bench, "orders");
+  // Whether it is fit for that is not known.
+  put(bench, "orders", { HEAD: "ref: x", "objects/a": "", "refs/b": "" });
   await volumes.mount("orders", holder, bench.operation());
-  const [words] = await warned(bench, "orders");
+  const [words, ...more] = await warned(bench, "orders");
+  expect(more).toEqual([]);
   expect(words).toStartWith("PostgreSQL 15 is on ");
   expect(words).toContain("unfit for it (survives-power-cut: ");
   expect(warnings(bench)).toEqual([{ driver: "scratch", message: words ?? "" }]);
@@ -70,6 +107,9 @@ test("a database on storage that loses what was synced: once, and until it is go
   await volumes.unmount("orders", holder, bench.operation());
   await volumes.mount("orders", holder, bench.operation());
   await volumes.unmount("orders", holder, bench.operation());
+  // A report counts more than what is known of such storage, and has Git unfit for nothing.
+  await bench.engine.doctor.examine("orders", { isQuick: true }, bench.operation());
+  expect(unfitData.warnings).toEqual([`Volume orders: ${words}`]);
   await unfitData.stop();
   expect(warnings(bench)).toHaveLength(1);
 });
@@ -87,19 +127,26 @@ test("after a create of what was there before, without anybody's mount", async (
 
 test("nothing is looked at on this machine, and what is fit is not told", async () => {
   const asked: string[] = [];
-  const counting = (host: Host): Host => ({
-    ...host,
-    assist: async (request, operation) => {
-      asked.push(request.command);
-      return await host.assist(request, operation);
-    },
-  });
-  await using bench = await startedEngine(remote({ host: counting }, ""));
+  await using bench = await startedEngine(remote(counting(asked), ""));
   await create(bench, named("orders", { driver: "scratch" }));
   putPostgres(bench, "orders");
   await bench.engine.volumes.mount("orders", holder, bench.operation());
   await bench.engine.unfitData.stop();
   expect(asked).toEqual([]);
+});
+
+test("only the first of several holders has it looked at", async () => {
+  const asked: string[] = [];
+  await using bench = await startedEngine(remote(counting(asked)));
+  const { volumes } = bench.engine;
+  await create(bench, named("orders", { driver: "scratch" }));
+  for (const id of ["c1", "c2", "c3"]) {
+    await volumes.mount("orders", parseHolderId(id), bench.operation());
+  }
+  expect(asked).toEqual(["recognise-data"]);
+  await volumes.unmount("orders", holder, bench.operation());
+  await volumes.mount("orders", holder, bench.operation());
+  expect(asked).toHaveLength(1);
 });
 
 test("a mount never waits for the look, and a look that fails is no warning", async () => {
@@ -110,7 +157,7 @@ test("a mount never waits for the look, and a look that fails is no warning", as
         signal.addEventListener("abort", () => reject(signal.reason));
       }),
   });
-  await using bench = await startedEngine(remote({ host: silent }));
+  await using bench = await startedEngine(remote(silent));
   const { volumes, unfitData } = bench.engine;
   await create(bench, named("orders", { driver: "scratch" }));
   await volumes.mount("orders", holder, bench.operation());

@@ -5,10 +5,10 @@ import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type {
-  Measurement,
   RecognisedData,
   StorageFacts,
   StorageJudge,
+  VolumeReport,
 } from "../core/volume-report.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EngineEvent, EventLog } from "./event-log.ts";
@@ -35,7 +35,7 @@ export interface UnfitDataParts {
 
 export class UnfitData {
   readonly #parts: UnfitDataParts;
-  readonly #warnings = new Map<VolumeName, readonly string[]>();
+  readonly #seen = new Map<VolumeName, Seen>();
   /** Volumes that are mounted now and were looked at since they were. */
   readonly #looked = new Set<VolumeName>();
   readonly #timers = new Map<VolumeName, ReturnType<typeof setTimeout>>();
@@ -47,15 +47,25 @@ export class UnfitData {
     parts.events.watch((event) => this.#hear(event));
   }
 
-  /** Sentences of a volume's data on storage that is unfit for it; none is the rule. */
+  /**
+   * Sentences of a volume's data on storage that is unfit for it, by its last report; none is the
+   * rule. Asks nobody.
+   */
   warningsOf(name: VolumeName): readonly string[] {
-    return this.#warnings.get(name) ?? [];
+    const seen = this.#seen.get(name);
+    if (seen === undefined) return [];
+    const report = this.#parts.doctor.reportOf(name);
+    if (report === seen.report) return seen.words;
+    const { found, storage } = seen;
+    const words = warningsFor({ found, storage, report, judge: this.#parts.judge });
+    this.#seen.set(name, { found, storage, report, words });
+    return words;
   }
 
   /** All of them, sorted by volume. */
   get warnings(): readonly string[] {
-    const sorted = [...this.#warnings].sort(([one], [other]) => (one < other ? -1 : 1));
-    return sorted.flatMap(([name, words]) => words.map((word) => `Volume ${name}: ${word}`));
+    const names = [...this.#seen.keys()].sort();
+    return names.flatMap((name) => this.warningsOf(name).map((word) => `Volume ${name}: ${word}`));
   }
 
   async stop(): Promise<void> {
@@ -122,17 +132,16 @@ export class UnfitData {
     const asking = { command: "recognise-data", directory: path, input: null } as const;
     // The helper is this same executable, and answers nothing else.
     const found = (await host.assist(asking, operation)) as readonly RecognisedData[];
-    if (found.length === 0) return this.#warn(entry, []);
+    const before = this.warningsOf(entry.name);
     const storage = storageFacts(host, path, drivers.of(entry));
-    const measured = doctor.reportOf(entry.name)?.measurements ?? judge.known(storage);
-    this.#warn(entry, warningsFor({ found, measured, storage, judge }));
+    const report = doctor.reportOf(entry.name);
+    const words = warningsFor({ found, storage, report, judge });
+    if (found.length === 0) this.#seen.delete(entry.name);
+    else this.#seen.set(entry.name, { found, storage, report, words });
+    this.#warn(entry, words, before);
   }
 
-  #warn(entry: VolumeEntry, words: readonly string[]): void {
-    const { name, driver } = entry;
-    const before = this.warningsOf(name);
-    if (words.length === 0) this.#warnings.delete(name);
-    else this.#warnings.set(name, words);
+  #warn({ name, driver }: VolumeEntry, words: readonly string[], before: readonly string[]): void {
     for (const message of words.filter((word) => !before.includes(word))) {
       this.#parts.events.volume("warning", name, { driver, message });
       const { log } = this.#parts.operation();
@@ -175,22 +184,33 @@ export class UnfitData {
   }
 
   #forget(name: VolumeName): void {
-    this.#warnings.delete(name);
+    this.#seen.delete(name);
     this.#looked.delete(name);
     clearTimeout(this.#timers.get(name));
     this.#timers.delete(name);
   }
 }
 
-interface Judging {
+/** What was found in a volume when it was last looked at, on which storage. */
+interface Found {
   readonly found: readonly RecognisedData[];
-  readonly measured: readonly Measurement[];
   readonly storage: StorageFacts;
-  readonly judge: StorageJudge;
+  /** By which it was judged; undefined: by what is known of such storage. */
+  readonly report: VolumeReport | undefined;
+}
+
+interface Seen extends Found {
+  readonly words: readonly string[];
 }
 
 /** One sentence for each that is unfit, without its full stop. */
-function warningsFor({ found, measured, storage, judge }: Judging): readonly string[] {
+function warningsFor({
+  found,
+  storage,
+  report,
+  judge,
+}: Found & { readonly judge: StorageJudge }): readonly string[] {
+  const measured = report?.measurements ?? judge.known(storage);
   const fitness = new Map(judge.fitness(measured).map((each) => [each.use, each]));
   return found.flatMap(({ use, title, path }) => {
     const judged = fitness.get(use);

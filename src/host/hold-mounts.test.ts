@@ -102,6 +102,8 @@ async function startUnshared(
 ): Promise<ChildProcess> {
   const child = startChild("unshare", [...options, "--propagation", "slave", "--", ...command]);
   children.push(child);
+  // It may have ended before it is told to.
+  child.stdin?.on("error", () => undefined);
   if (child.stdout === null) throw new Error("the child has no output");
   await once(child.stdout, "data");
   return child;

@@ -2,11 +2,13 @@
 import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
 import { makeAssist } from "./assist.ts";
+import { dataSpans } from "./data-spans.ts";
 import { ownDirectory } from "./directory-owner.ts";
 import { abortFuse } from "./fuse-control.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
 import { keptProcesses } from "./kept-processes.ts";
 import { makeLayers } from "./layers.ts";
+import { makeLooks } from "./looks.ts";
 import { isMountPoint } from "./mount-facts.ts";
 import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
@@ -31,6 +33,9 @@ export interface LinuxHostParts {
 export function linuxHost(parts: LinuxHostParts = {}): Host {
   const start = parts.start ?? startProgram;
   const table = parts.table ?? readMountTable;
+  const looks = makeLooks();
+  const questions = makeStorageQuestions({ start, table });
+  const { assist } = makeAssist({ start, executable: parts.executable });
   return {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now(),
@@ -39,14 +44,18 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     findProgram,
     processStart,
     mounts: table,
-    ...makeMounts({ start, table }),
+    ...makeMounts({ start, table, isLookedAt: looks.isLookedAt }),
     ...makeHoldMounts({ start, table }),
     ...makeLayers(start),
-    ...makeStorageQuestions({ start, table }),
-    ...makeAssist({ start, executable: parts.executable }),
+    ...questions,
+    askStorage: (directory, operation) =>
+      looks.during(directory, () => questions.askStorage(directory, operation)),
+    assist: (request, operation) =>
+      looks.during(request.directory, () => assist(request, operation)),
     ...keptProcesses,
     abortFuse,
     seal: sealDirectory,
+    dataSpans,
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
     mountsBelow: (directories) => findMountsBelow(directories, table),

@@ -21,20 +21,26 @@ const mountPrograms: Readonly<Record<string, string>> = {
 /** Names that mount(8) takes for a list, an exclusion or an option would not reach the kernel. */
 const plainType = /^(?!no(?!ne$))[a-zA-Z0-9][a-zA-Z0-9_.+-]*$/;
 
-/** A look at the storage, our own too, may be in what is unmounted just now: milliseconds. */
-const BUSY_MS_MAX = 500;
-const BUSY_PAUSE_MS = 50;
+/** How long a look of our own may be in the way of an unmount, in milliseconds. */
+const BUSY_MS_MAX = 2_000;
+const BUSY_PAUSE_MS = 25;
 
 export interface MountsParts {
   readonly start: StartProgram;
   readonly table: () => readonly MountInfo[];
+  /** See `Looks`. */
+  readonly isLookedAt: (target: string) => boolean;
 }
 
 /**
  * The `mount` and `unmount` of core/host.ts. The options, secrets too, stand in the argument list
  * of mount(8) while it runs.
  */
-export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | "unmount"> {
+export function makeMounts({
+  start,
+  table,
+  isLookedAt,
+}: MountsParts): Pick<Host, "mount" | "unmount"> {
   const programs = new TargetPrograms(start);
 
   const unmountAt = async (target: string, signal: AbortSignal): Promise<void> => {
@@ -45,11 +51,13 @@ export function makeMounts({ start, table }: MountsParts): Pick<Host, "mount" | 
     let result: ProgramResult;
     let words: string;
     for (;;) {
+      const wasLookedAt = isLookedAt(target);
       result = await programs.run(target, ["umount", ...unmountArguments(target)], signal);
       // The program's status is advice: another may have unmounted it in between.
       if (topmostAt(table(), target)?.mountId !== before.mountId) return;
       words = wordsOf("umount", target, result);
-      if (!words.includes("busy") || performance.now() > untilMs) break;
+      const mayPass = words.includes("busy") && (wasLookedAt || isLookedAt(target));
+      if (!mayPass || performance.now() > untilMs) break;
       await pause(BUSY_PAUSE_MS, undefined, { signal });
     }
     throw new EngineError("volume.unmount_failed", `unmount ${target}: ${words}`, {

@@ -6,7 +6,6 @@ import type { Operation } from "../core/operation.ts";
 import {
   isPlainDirectory,
   type Layout,
-  leftoversOf,
   makePlace,
   moveDirectory,
   type Place,
@@ -131,14 +130,15 @@ function refuseOtherOptions(name: VolumeName, existing: DriverOptions, given: Dr
 }
 
 /**
- * Removes what creations and tests of an earlier life have left on this host. Their mounts are
- * taken away lazily; on servers nothing is touched.
+ * Removes what creations and tests of an earlier life have left on this host (`leftoversOf`). Their
+ * mounts are taken away lazily; on servers nothing is touched.
  */
 export async function removeLeftovers<Options>(
   { layout, parts }: Workshop<Options>,
+  leftovers: readonly string[],
   operation: Operation,
 ): Promise<void> {
-  for (const hex of leftoversOf(layout)) {
+  for (const hex of leftovers) {
     const place = layout.fresh(hex);
     try {
       await parts.host.detach(place.data, unfired(operation));

@@ -4,9 +4,10 @@ import { toEngineError } from "../core/errors.ts";
 import { isVolumeName, parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import { createVolume, findStored, removeLeftovers, type Workshop } from "./creation.ts";
+import { remoteElsewhere } from "./elsewhere.ts";
 import { remoteFlush, remoteHealth } from "./health.ts";
 import type { RemoteKind } from "./kind.ts";
-import { entriesOf, isPlainDirectory, makeLayout } from "./layout.ts";
+import { entriesOf, isPlainDirectory, leftoversOf, makeLayout } from "./layout.ts";
 import { remoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
@@ -30,10 +31,12 @@ export function remoteDriver<Options>(
   const shop: Workshop<Options> = { layout, sessions, parts };
   const mounts = remoteMounts(shop);
   const trash = remoteTrash(shop, mounts);
+  // Now, so that none of this life is among them.
+  const leftovers = leftoversOf(layout);
   let cleaned: Promise<void> | undefined;
   /** Once, before the first volume is made or listed. */
   const clean = (operation: Operation): Promise<void> => {
-    cleaned ??= removeLeftovers(shop, operation);
+    cleaned ??= removeLeftovers(shop, leftovers, operation);
     return cleaned;
   };
 
@@ -78,6 +81,7 @@ export function remoteDriver<Options>(
     rename: remoteRename(shop, mounts),
     health: remoteHealth(shop, mounts),
     update: remoteUpdate(shop, mounts),
+    elsewhere: remoteElsewhere(shop),
     flush: kind.isWriteBack === true ? remoteFlush(shop) : undefined,
   };
 }

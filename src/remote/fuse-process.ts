@@ -69,8 +69,8 @@ export interface FuseStart extends FusePlace {
 
 /**
  * Starts the tool and waits until the mount is in the table and answers. When it throws (what
- * `explain` makes, `host.program_missing`, `storage.*`, the signal's reason), nothing is mounted, no
- * process is there, and the log and the note are gone.
+ * `explain` makes, `host.program_missing`, `storage.*`, the signal's reason), nothing is mounted,
+ * no process is there, and the log and the note are gone.
  */
 export async function startFuse(host: Host, start: FuseStart, operation: Operation): Promise<void> {
   const { target, runDirectory, program, args, environment, input } = start;

@@ -44,6 +44,11 @@ export interface RemoteMount<Options> {
   readonly runDirectory: string;
   /** Absolute, mode 0700, on the data root, the volume's own: what must outlive a reboot. */
   readonly keepDirectory: string;
+  /**
+   * Wanted beside another mount of the same, as another host's would be: it may share neither what
+   * is kept in memory nor locks with it.
+   */
+  readonly isSecondClient?: true | undefined;
 }
 
 /** What a kind can tell of a mount without asking the storage. */

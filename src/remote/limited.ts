@@ -17,12 +17,18 @@ export async function within<T>(
   try {
     return await work({ ...operation, signal });
   } catch (thrown) {
-    // Programs say "cancelled" of whatever signal ended them; only this one is ours.
-    if (controller.signal.aborted && !operation.signal.aborted) throw controller.signal.reason;
-    throw thrown;
+    // What was said of the storage in the last moment is worth more than that its time is over.
+    const isOver = controller.signal.aborted && !operation.signal.aborted;
+    throw isOver && isOfSignal(thrown) ? controller.signal.reason : thrown;
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Whoever was ended by a signal says so in one of these ways. */
+function isOfSignal(thrown: unknown): boolean {
+  const { code } = toEngineError(thrown);
+  return /^(?:internal\.bug|operation\.(?:cancelled|timed_out)|driver\.timed_out)$/.test(code);
 }
 
 /** Resolves as `work` does, or rejects when the signal fires first: `work` is left to itself. */

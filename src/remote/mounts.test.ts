@@ -1,6 +1,6 @@
 // Mounted for the first holder, unmounted after the last, and never a bare directory.
 import { describe, expect } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runToEnd } from "../../test/support/child.ts";
 import { whenPossible } from "../../test/support/needs.ts";
@@ -12,6 +12,7 @@ import {
   remoteBench,
   runOf,
   second,
+  trashId,
   wiki,
 } from "../../test/support/remote-bench.ts";
 
@@ -148,12 +149,53 @@ describe("update", () => {
     },
   );
 
+  whenPossible(possible, "what was held is mounted anew with it in the next life", async () => {
+    await using bench = remoteBench();
+    await bench.create();
+    const path = await bench.driver.mount(wiki, first, operation);
+    await bench.driver.update?.update({ name: wiki, options: { note: "another" } }, operation);
+    const next = bench.open();
+    bench.mounted.length = 0;
+    await next.mount(wiki, first, operation);
+    expect(bench.mounted).toEqual([path]);
+  });
+
   whenPossible(possible, "refuses another directory, which would be another volume", async () => {
     await using bench = remoteBench();
     await bench.create({ subpath: "a" });
     const spec = { name: wiki, options: { subpath: "b" } };
     const update = bench.driver.update?.update(spec, operation) ?? Promise.resolve();
     expect((await failureOf(update)).code).toBe("volume.option_invalid");
+  });
+});
+
+describe("what is not on the server yet", () => {
+  whenPossible(possible, "keeps its mount, and the volume", async () => {
+    await using bench = remoteBench();
+    const { driver } = bench;
+    await bench.create();
+    await driver.mount(wiki, first, operation);
+    bench.switches.unsaved = { fileCount: 1, bytes: 5 };
+    const unmounting = driver.unmount(wiki, first, operation);
+    expect((await failureOf(unmounting)).code).toBe("remote.unsaved");
+    expect(bench.isMounted()).toBe(true);
+    const next = bench.open();
+    expect((await failureOf(next.destroy(wiki, operation))).code).toBe("remote.unsaved");
+    expect((await failureOf(next.forget(wiki, operation))).code).toBe("remote.unsaved");
+    expect((await next.get(wiki, operation)).state).toBe("found");
+  });
+
+  whenPossible(possible, "goes along into the trash", async () => {
+    await using bench = remoteBench();
+    await bench.create();
+    const path = await bench.driver.mount(wiki, first, operation);
+    bench.switches.unsaved = { fileCount: 1, bytes: 5 };
+    writeFileSync(join(path, "../keep/cache"), "unsent");
+    const next = bench.open();
+    await next.trash?.retire(wiki, { id: trashId, description: "" }, operation);
+    expect(bench.isMounted()).toBe(false);
+    await next.trash?.restore(trashId, wiki, operation);
+    expect(readFileSync(join(path, "../keep/cache"), "utf8")).toBe("unsent");
   });
 });
 

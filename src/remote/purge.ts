@@ -31,7 +31,6 @@ export async function purgeRetired<Options>(
   shop: Workshop<Options>,
   id: TrashId,
   operation: Operation,
-  { isDataKept }: { readonly isDataKept: boolean } = { isDataKept: false },
 ): Promise<void> {
   operation.signal.throwIfAborted();
   const { layout, parts } = shop;
@@ -46,7 +45,7 @@ export async function purgeRetired<Options>(
     await syncDirectory(layout.trash);
   };
   const path = stored?.options["subpath"];
-  if (isDataKept || stored?.mark == null || stored.origin !== "made" || path === undefined) {
+  if (stored?.mark == null || stored.origin !== "made" || path === undefined) {
     await begin();
   } else if (await isNamedElsewhere(shop, stored, { path, id })) {
     operation.log.warn("another volume has the directory, which is left", { id, path });

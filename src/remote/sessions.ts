@@ -18,11 +18,15 @@ const MOUNTED_FILE = "mounted.json";
 
 /** After so long an orderly end is given up, and the mount is taken away lazily. */
 const ORDERLY_END_MS_MAX = 10_000;
+/** The same where what was written is waited for. Below the deadline of `unmount`. */
+const WRITE_BACK_END_MS_MAX = 50_000;
 
 /** Where what is mounted of which volume. */
 export interface SessionPlace {
   readonly volume: VolumeName;
   readonly place: Place;
+  /** See `RemoteMount.isSecondClient`. */
+  readonly isSecondClient?: true | undefined;
 }
 
 export class Sessions<Options> {
@@ -35,7 +39,10 @@ export class Sessions<Options> {
   }
 
   /** What is to be mounted for these options. Pure. */
-  mountFor({ volume, place }: SessionPlace, options: DriverOptions): RemoteMount<Options> {
+  mountFor(
+    { volume, place, isSecondClient }: SessionPlace,
+    options: DriverOptions,
+  ): RemoteMount<Options> {
     const { own, common } = readOptions(this.kind, options);
     const { secret } = common;
     return {
@@ -47,6 +54,7 @@ export class Sessions<Options> {
       secret: secret === undefined ? undefined : () => this.#parts.secrets.read(secret),
       runDirectory: place.run,
       keepDirectory: place.keep,
+      isSecondClient,
     };
   }
 
@@ -119,16 +127,25 @@ export class Sessions<Options> {
   }
 
   async #endInTime(mount: RemoteMount<Options>, operation: Operation): Promise<void> {
-    const limit = { limitMs: ORDERLY_END_MS_MAX, what: `the unmount of ${mount.volume}` };
+    const limitMs = this.kind.isWriteBack === true ? WRITE_BACK_END_MS_MAX : ORDERLY_END_MS_MAX;
+    const limit = { limitMs, what: `the unmount of ${mount.volume}` };
     try {
       await within(limit, operation, (inner) => this.kind.unmount(mount, { isLost: false }, inner));
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
       if (code !== "driver.timed_out" || operation.signal.aborted) throw thrown;
+      await this.#refuseUnsaved(mount, operation);
       const fields = { volume: mount.volume, error: message };
       operation.log.warn("storage does not answer, and is unmounted lazily", fields);
       await this.kind.unmount(mount, { isLost: true }, operation);
     }
+  }
+
+  async #refuseUnsaved(mount: RemoteMount<Options>, operation: Operation): Promise<void> {
+    const { unsaved } = (await this.kind.look?.(mount, operation)) ?? {};
+    if (unsaved === undefined || unsaved.fileCount === 0) return;
+    const message = `volume ${mount.volume}: ${unsaved.fileCount} files are not on the server yet`;
+    throw new EngineError("remote.unsaved", message, { details: { ...unsaved } });
   }
 
   /** Of mounts on top of each other a kind ends one. */

@@ -20,6 +20,8 @@ import {
   PURGING,
   plainDirectory,
   refuseMounted,
+  removePlace,
+  removeRun,
   syncDirectory,
 } from "./layout.ts";
 import type { RemoteMounts } from "./mounts.ts";
@@ -36,12 +38,11 @@ export interface RemoteTrash {
 
 export function remoteTrash<Options>(shop: Workshop<Options>, mounts: RemoteMounts): RemoteTrash {
   const { layout, parts } = shop;
-  const makeId = () => makeTrashId(parts.host.randomHex(8));
   return {
     async destroy(name, operation) {
       if (!(await isRetirable(shop, mounts, name, operation))) return;
       const place = layout.volume(name);
-      const id = makeId();
+      const id = makeTrashId(parts.host.randomHex(8));
       const retired = layout.retired(id);
       await moveDirectory(place.directory, retired.directory);
       try {
@@ -59,10 +60,13 @@ export function remoteTrash<Options>(shop: Workshop<Options>, mounts: RemoteMoun
       operation.signal.throwIfAborted();
       mounts.drop(name);
       if (!(await isFree(shop, mounts, name, operation))) return;
-      const id = makeId();
-      // Through a place that says what it is for: a crash leaves it whole, or to be removed.
-      await moveDirectory(layout.volume(name).directory, layout.purging(id).directory);
-      await purgeRetired(shop, id, operation, { isDataKept: true });
+      // Not through the trash, whose purge destroys data: what a crash leaves here goes at the next
+      // start, and nothing on the server with it.
+      const place = layout.fresh(parts.host.randomHex(8));
+      await moveDirectory(layout.volume(name).directory, place.directory);
+      await syncDirectory(layout.volumes);
+      removePlace(place, parts.host);
+      removeRun(layout.volume(name));
     },
 
     facet: trashFacet(shop, mounts),
@@ -73,7 +77,7 @@ function trashFacet<Options>(shop: Workshop<Options>, mounts: RemoteMounts): Tra
   const { layout } = shop;
   return {
     async retire(name, { id, description }, operation) {
-      if (!(await isRetirable(shop, mounts, name, operation))) return;
+      if (!(await isRetirable(shop, mounts, name, operation, { mayKeepUnsaved: true }))) return;
       const place = layout.volume(name);
       addDescription(place, description, operation);
       try {
@@ -130,22 +134,38 @@ async function isRetirable<Options>(
   mounts: RemoteMounts,
   name: VolumeName,
   operation: Operation,
+  how: FreeingOptions = {},
 ): Promise<boolean> {
   operation.signal.throwIfAborted();
   if (mounts.isHeld(name)) throw new EngineError("volume.in_use", "volume has active mounts");
-  return await isFree(shop, mounts, name, operation);
+  return await isFree(shop, mounts, name, operation, how);
+}
+
+interface FreeingOptions {
+  /** What is not on the server yet goes along, in what the kind keeps: a restore brings it back. */
+  readonly mayKeepUnsaved?: true | undefined;
 }
 
 async function isFree<Options>(
-  { layout, parts }: Workshop<Options>,
+  { layout, parts, sessions }: Workshop<Options>,
   mounts: RemoteMounts,
   name: VolumeName,
   operation: Operation,
+  { mayKeepUnsaved }: FreeingOptions = {},
 ): Promise<boolean> {
   const place = layout.volume(name);
   if (!isPlainDirectory(place.directory)) return false;
   const stored = readStored(place);
-  if (stored !== undefined) await mounts.letGo(name, stored, operation);
+  try {
+    if (stored !== undefined) await mounts.letGo(name, stored, operation);
+  } catch (thrown) {
+    const { code, message } = toEngineError(thrown);
+    if (code !== "remote.unsaved" || mayKeepUnsaved !== true || stored === undefined) throw thrown;
+    const fields = { volume: name, error: message };
+    operation.log.warn("a volume goes into the trash with what is not on its server yet", fields);
+    const at = { volume: name, place };
+    await sessions.end(at, stored.options, { isLost: true }, operation);
+  }
   refuseMounted(place, parts.host);
   return true;
 }

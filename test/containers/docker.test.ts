@@ -103,9 +103,12 @@ whenPossible(requirements, "dockerd is found, asked and told to stop a container
   await succeed(dockerd.docker("unpause", "c1"));
   expect(await engine.isBusyWith(id, testOperation())).toBe(false);
   expect(await engine.isBusyWith("f".repeat(64), testOperation())).toBe(false);
+  await engine.restart(id, testOperation());
+  expect((await named(engine, "c1"))?.isRunning).toBe(true);
   await engine.stop(id, testOperation());
   expect((await named(engine, "c1"))?.isRunning).toBe(false);
   await engine.stop(id, testOperation());
+  await engine.restart("f".repeat(64), testOperation());
   expect(finder.ofKey(engine.key)).toBe(engine);
   // A finder that has seen nobody, as after a restart of Holdfast.
   const later = findContainerEngines({ host: linuxHost(), driver: "holdfast" });

@@ -112,6 +112,8 @@ whenPossible(requirements, "podman is found, asked and told to stop a container"
   const first = finds.ofKey(engine.key);
   const more = ["--log-level=error", "--cgroup-manager=cgroupfs", ...flags];
   expect(await engineOf(bench, "c1", { finds, flags: more })).toBe(first ?? engine);
+  await engine.restart(id, testOperation());
+  await engine.restart("nonesuch", testOperation());
   await engine.stop(id, testOperation());
   await engine.stop("nonesuch", testOperation());
   const later = finder().ofKey(engine.key);

@@ -159,7 +159,7 @@ async function makeKey(file: string): Promise<void> {
   if (made.exit !== 0) throw new Error(made.stderr);
 }
 
-/** The same command where root has this password: in a mount namespace with a /etc/shadow of ours. */
+/** The same command where root has this password: in a mount namespace with its own /etc/shadow. */
 async function withPassword(
   folder: string,
   password: string,

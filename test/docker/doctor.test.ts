@@ -85,3 +85,33 @@ whenPossible(
   },
   120_000,
 );
+
+whenPossible(["root", "mount"], "of a volume: what it is fit for, by a real daemon", async () => {
+  await using daemon = await startDaemon({ root: join(folder, "root") });
+  const [program, ...first] = holdfastCommand();
+  const holdfast = (...words: readonly string[]) =>
+    runToEnd(program, [...first, ...words], {
+      environment: { HOLDFAST_HOST: `unix://${daemon.socketPath}` },
+      timeoutMs: doctorMsMax,
+    });
+  await holdfast("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory");
+  const unfit = await holdfast("doctor", "--for", "postgresql", "memory");
+  expect(unfit.stdout).toStartWith("unfit    PostgreSQL\n         survives-power-cut: ");
+  expect(unfit.exit).toBe(1);
+  const fit = await holdfast("doctor", "--quick", "--for", "git", "memory");
+  expect({ ...fit }).toEqual({ exit: 0, stdout: "fit      Git\n", stderr: "" });
+  const shown = await holdfast("doctor", "--quick", "memory");
+  expect(shown.exit).toBe(0);
+  expect(shown.stdout).toMatch(/^memory: tmpfs \(tmpfs\), measured by one client in [\d.]+ s\n/);
+  expect(shown.stdout).toMatch(/\nunfit {4}etcd +survives-power-cut\n/);
+  expect(shown.stdout).toMatch(/\nMEASURED +ANSWER +VALUE +DETAIL\n/);
+  const report = JSON.parse((await holdfast("doctor", "--json", "memory")).stdout);
+  expect(report).toMatchObject({ volume: "memory", quick: false, secondMount: false, ended: "" });
+  const { stdout } = await holdfast("volume", "inspect", "--full", "--json", "memory");
+  expect(JSON.parse(stdout).doctor).toEqual(report);
+  const missing = await holdfast("doctor", "nothing");
+  expect(missing.exit).toBe(3);
+  expect(missing.stderr).toContain("no such volume");
+  expect((await holdfast("doctor", "--quick")).exit).toBe(2);
+  expect((await holdfast("doctor", "--for", "chess", "memory")).stderr).toContain("postgresql");
+});

@@ -1,6 +1,6 @@
 // What is measured of real storage of many kinds, and that nothing is left of it.
 import { expect, test } from "bun:test";
-import { mkdirSync, readdirSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { linuxHost } from "../../src/host/linux.ts";
 import { hostMark } from "../../src/host/measure/leftovers.ts";
@@ -148,10 +148,12 @@ test("only what is a run's own is removed, and of other hosts only what is old",
     make(`.holdfast-doctor-${own}00000004`, "somebody's"),
     make(".holdfast-doctor-notes", "holdfast-doctor"),
     `.holdfast-doctor-${own}00000005`,
+    `.holdfast-doctor-${own}00000006`,
   ];
+  // The volume is its root directory, where only the second leads to something.
   symlinkSync(outside, join(directory, `.holdfast-doctor-${own}00000005`));
+  symlinkSync(".holdfast-doctor-notes", join(directory, `.holdfast-doctor-${own}00000006`));
   await measure(directory);
   expect(readdirSync(directory).sort()).toEqual(kept.sort());
   expect(readdirSync(outside)).toEqual(["holdfast-doctor"]);
-  rmSync(join(directory, `.holdfast-doctor-${own}00000005`));
 });

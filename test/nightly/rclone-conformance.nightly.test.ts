@@ -3,11 +3,11 @@ import { afterAll, expect, test } from "bun:test";
 import { join } from "node:path";
 import { runCheck } from "../../src/conformance/check.ts";
 import { openDriverBench } from "../../src/conformance/driver-bench.ts";
+import { ownPlaces } from "../../src/conformance/own-places.ts";
 import { volumeDriverChecks } from "../../src/conformance/volume-driver.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
 import { randomHex } from "../support/driver-benches.ts";
 import { skipLoudly, whenPossible } from "../support/needs.ts";
-import { withOwnSubpath } from "../support/own-subpath.ts";
 import { openRcloneStage, type RcloneStage } from "../support/rclone-stage.ts";
 
 const needed = ["root", "mount", "fuse", "rclone"] as const;
@@ -26,7 +26,7 @@ async function openBench() {
   shared ??= openRcloneStage();
   const { driver, options, root } = await shared;
   return openDriverBench({
-    driver: withOwnSubpath(driver),
+    driver: ownPlaces(driver, `checks-${randomHex(4)}-`).driver,
     files: openBenchFiles(join(root, "bench")),
     optionSets: [options, { ...options, "cache-size": "1G" }],
     randomHex,

@@ -1,15 +1,15 @@
 // What was written to an rclone volume and is not on the server yet: counted, waited for, kept.
 import { expect } from "bun:test";
-import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
+import { fsyncSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../support/child.ts";
 import { startWebdavServer, WEBDAV_PASSWORD, WEBDAV_USER } from "../support/labs/webdav-server.ts";
 import { whenPossible } from "../support/needs.ts";
-import { obscured, type RcloneBench, rcloneBench } from "../support/rclone-bench.ts";
+import { closeDead, obscured, type RcloneBench, rcloneBench } from "../support/rclone-bench.ts";
 
 const needed = ["root", "mount", "fuse", "rclone"] as const;
 
-/** The server's directory and a volume on it that sends nothing for an hour unless told otherwise. */
+/** A server and a volume on it that sends nothing for an hour unless told otherwise. */
 async function stage(writeBack = "3600") {
   const server = await startWebdavServer();
   const secret = `user = ${WEBDAV_USER}\npass = ${await obscured(WEBDAV_PASSWORD)}\n`;
@@ -79,12 +79,7 @@ whenPossible(
     writeSync(fresh, "new");
     writeSync(fresh, "er");
     await crash(volume);
-    for (const each of [base, log, anew, fresh]) {
-      // The file system behind it is gone.
-      try {
-        closeSync(each);
-      } catch {}
-    }
+    closeDead(base, log, anew, fresh);
     await healAndSend(volume);
     const expected = Buffer.alloc(20_000_000, "A");
     for (const at of [0, 10_000_123, 19_000_000]) expected.fill("X", at, at + 5_000);
@@ -111,7 +106,7 @@ whenPossible(
     await crash(volume);
     await server.kill();
     await volume.unmount({ isLost: true });
-    expect(volume.mount()).rejects.toMatchObject({ code: "remote.unreachable" });
+    await expect(volume.mount()).rejects.toMatchObject({ code: "remote.unreachable" });
     expect((await volume.look()).unsaved).toEqual({ fileCount: 1, bytes: 2_000_000 });
     await server.start();
     await healAndSend(volume);

@@ -32,6 +32,8 @@ export interface ApiRequest {
 export interface ApiBenchParts extends EngineBenchParts {
   /** Another face; by default that of the API socket. */
   readonly handler?: (parts: ApiParts) => Handler;
+  /** An engine that was made already, instead of one of these parts. */
+  readonly bench?: EngineBench;
 }
 
 export interface ApiAnswer {
@@ -56,7 +58,7 @@ export class ApiBench implements AsyncDisposable {
   #handler: Handler | undefined;
 
   constructor(parts: ApiBenchParts = {}) {
-    this.engine = new EngineBench(parts);
+    this.engine = parts.bench ?? new EngineBench(parts);
     this.#makeHandler = parts.handler ?? makeHandler;
   }
 

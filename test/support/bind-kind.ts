@@ -29,6 +29,8 @@ export interface Switches {
   unsaved: Unsaved | undefined;
   /** Whether new options take effect on what is mounted. */
   canRefresh: boolean;
+  /** How far the clock that only goes forward is ahead of the machine's, in milliseconds. */
+  aheadMs: number;
   /** Waited for before each mount. */
   before: () => Promise<void>;
 }
@@ -64,6 +66,7 @@ export function bindServer(): BindServer {
     stale: new Set<string>(),
     unsaved: undefined,
     canRefresh: false,
+    aheadMs: 0,
     before: async () => undefined,
   };
   const host = switchedHost(switches);
@@ -106,6 +109,7 @@ function switchedHost(switches: Switches): Host {
   const host = linuxHost();
   return {
     ...host,
+    monotonicMs: () => host.monotonicMs() + switches.aheadMs,
     async assist(request, operation) {
       operation.signal.throwIfAborted();
       if (switches.isDead) return await untilAborted(operation);
@@ -159,6 +163,9 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
       mounted.push(target);
     },
     async unmount({ target }, { isLost }, operation) {
+      if (!isLost && switches.unsaved !== undefined) {
+        throw new EngineError("remote.unsaved", "not everything is on the server yet");
+      }
       switches.stale.delete(target);
       if (isLost) await host.detach(target, operation);
       else await host.unmount(target, operation);
@@ -178,7 +185,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
 /** A bench over it, for the conformance checks. */
 export function boundParts(): BenchParts & { readonly server: BindServer } {
   const server = bindServer();
-  const { driver, placeOf } = ownPlaces(server.open(), "checks");
+  const { driver, placeOf } = ownPlaces(server.open(), "checks/");
   const folder = join(server.root, "data", "remote", "bound");
   return {
     server,
@@ -211,6 +218,8 @@ export function boundParts(): BenchParts & { readonly server: BindServer } {
       return {
         async [Symbol.asyncDispose]() {
           server.switches.isDead = false;
+          // What was known of the server is as old as it can be.
+          server.switches.aheadMs += 60_000;
         },
       };
     },

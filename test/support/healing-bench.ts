@@ -14,7 +14,7 @@ import { HttpServer } from "../../src/http/server.ts";
 import { eventually, runToEnd, startChild, stopChild } from "./child.ts";
 import { type RunningDockerd, startDockerd } from "./dockerd.ts";
 import { EngineBench } from "./engine-bench.ts";
-import { type IllStorage, illStorage } from "./ill-storage.ts";
+import { IllStorage } from "./ill-storage.ts";
 import { loadTestImage, testImage } from "./test-image.ts";
 
 const waitMs = 20_000;
@@ -36,7 +36,7 @@ export class HealingBench implements AsyncDisposable {
       host: () => host,
       finder,
     });
-    this.ill = illStorage(this.engines.root, {
+    this.ill = new IllStorage(this.engines.root, {
       mount: (source, target) => this.#mount(source, target),
       unmount: (target) => this.#unmount(target),
     });

@@ -182,7 +182,11 @@ export class HoldsBench implements AsyncDisposable {
 
   /** What is mounted for holds now, by the kernel. */
   holdMounts(): readonly string[] {
-    const place = `${join(this.root, "holds")}/`;
+    return this.#mountsIn("holds");
+  }
+
+  #mountsIn(folder: string): readonly string[] {
+    const place = `${join(this.root, folder)}/`;
     const lines = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
     return lines.flatMap((line) => {
       const target = line.split(" ")[4] ?? "";
@@ -194,9 +198,13 @@ export class HoldsBench implements AsyncDisposable {
     await this.#podman?.[Symbol.asyncDispose]();
     await this.killDockerd();
     await this.#daemon?.stop();
-    for (const target of [...this.holdMounts(), join(this.root, "holds")]) {
+    const left = [...this.#mountsIn("holds"), ...this.#mountsIn("remote")];
+    for (const target of [...left, join(this.root, "holds")]) {
       await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });
     }
+    // What is left in the trash may have a sealed mount point.
+    const unseal = ["-R", "-f", "-i", this.folder];
+    await runToEnd("chattr", unseal, { timeoutMs: commandTimeoutMs });
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

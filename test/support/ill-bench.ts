@@ -3,7 +3,7 @@ import type { MountInfo } from "../../src/core/host.ts";
 import { parseHolderId } from "../../src/core/names.ts";
 import type { VolumeHealth } from "../../src/engine/health.ts";
 import { create, EngineBench, type EngineBenchParts, named } from "./engine-bench.ts";
-import { type IllStorage, illStorage } from "./ill-storage.ts";
+import { IllStorage } from "./ill-storage.ts";
 import { manualTimers } from "./manual-timers.ts";
 
 /** Turns of the event loop that an answer and what follows from it take at most. */
@@ -26,7 +26,7 @@ export class IllBench implements AsyncDisposable {
         mounts: () => [...host.mounts(), ...[...this.#mounted].map(lineOf)],
       }),
     });
-    this.ill = illStorage(this.engines.root, {
+    this.ill = new IllStorage(this.engines.root, {
       mount: (source, target) => void this.#mounted.set(target, source),
       unmount: (target) => void this.#mounted.delete(target),
     });

@@ -1,5 +1,5 @@
 // One mount of the rclone driver's kind, without the driver around it: for what rclone itself does.
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { parseVolumeName } from "../../src/core/names.ts";
 import { SecretValue } from "../../src/core/secret-store.ts";
@@ -71,4 +71,15 @@ export async function obscured(password: string): Promise<string> {
     timeoutMs: 10_000,
   });
   return stdout.trim();
+}
+
+/** Closes files whose file system has died, which may fail. */
+export function closeDead(...descriptors: readonly number[]): void {
+  for (const descriptor of descriptors) {
+    try {
+      closeSync(descriptor);
+    } catch {
+      // It is closed all the same.
+    }
+  }
 }

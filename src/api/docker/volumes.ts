@@ -112,9 +112,9 @@ function underName(entry: VolumeEntry, asked: string): VolumeEntry {
 
 /**
  * GET /volumes/{name}. A volume that is not idle says who has it, in `Status`, one with a note, a
- * protection or another name says that, and one on storage that may fall silent how that is. Container engines
- * are asked for that, where any is known; whoever does not answer within a moment is not waited
- * for. Of a plugin's volume it says what the plugin said last.
+ * protection or another name says that, and one on storage that may fall silent how that is.
+ * Container engines are asked who has it, where any is known; whoever does not answer within a
+ * moment is not waited for. Of a plugin's volume it says what the plugin said last.
  */
 export function inspectVolume(
   parts: VolumeRouteParts,

@@ -1,7 +1,6 @@
 // The routes of volumes as data: looking, mounting, removing, protecting, renaming, changing.
 import { sharingModes } from "../../engine/engine-options.ts";
 import { storageStates, volumeStates } from "../volume-state.ts";
-import { volumeReport } from "./doctor-contract.ts";
 import { change } from "./history-contract.ts";
 import {
   confirm,
@@ -108,8 +107,8 @@ export const volume = {
     holders: { type: "array", items: holder },
     /** What is wrong with where its data is, in sentences without their full stops. */
     warnings: { type: "array", items: text },
-    /** The last report of its doctor since the daemon's start; of a single volume only. */
-    doctor: volumeReport,
+    /** The `report` of `volumes/{name}/doctor`; of a single volume only. */
+    doctor: { type: ["object", "null"] },
     /** The last changes since it was created, the newest first; of a single volume only. */
     history: { type: "array", items: change },
   },
@@ -173,8 +172,8 @@ export const volumeRoutes = {
     method: "POST",
     path: "volumes/{name}/flush",
     summary:
-      "Waits until what was written before is on the storage. Lines say what is left; a failure is " +
-      "the last one.",
+      "Waits until what was written before is on the storage. Lines say what is left; a failure " +
+      "is the last one.",
     query: {},
     reply: {
       type: "object",

@@ -25,8 +25,8 @@ export interface LocalHealthParts {
 }
 
 /**
- * See `HealthCapable`. Mount points are not sealed, as those of the remote drivers are: the root may
- * be handed to Docker's own engine, which could not remove an immutable directory.
+ * See `HealthCapable`. Mount points are not sealed, as those of the remote drivers are: the root
+ * may be handed to Docker's own engine, which could not remove an immutable directory.
  */
 export function localHealth({ layout, host }: LocalHealthParts): HealthCapable {
   const check = async (name: VolumeName, operation: Operation): Promise<StorageHealth> => {

@@ -18,12 +18,13 @@ export function nfsMounts(
   host: Pick<Host, "mount" | "unmount" | "detach">,
 ): Pick<RemoteKind<NfsOptions>, "mount" | "unmount"> {
   return {
-    async mount({ options, subpath, target, isReadOnly }, operation) {
+    async mount(mount, operation) {
+      const { options, subpath, target } = mount;
       const request = {
         type: "nfs",
         device: nfsDevice(options, subpath),
         target,
-        options: nfsWords(options, isReadOnly),
+        options: nfsWords(options, mount),
         failures,
       };
       await kernelMount(host, request, operation);

@@ -1,7 +1,7 @@
 // The options of the `nfs` driver, and the words that they are for mount.nfs(8).
 import type { DriverOptions } from "../../core/driver.ts";
 import { hostRule, plainHost, readFurtherWords } from "../../remote/kernel-mounts.ts";
-import type { OptionRule } from "../../remote/kind.ts";
+import type { OptionRule, RemoteMount } from "../../remote/kind.ts";
 import { oneOf, portRule } from "../../remote/options.ts";
 
 /** The port of NFS, which version 4 needs no other besides. */
@@ -101,7 +101,10 @@ export function nfsDevice({ server, path }: NfsOptions, subpath: string): string
 }
 
 /** The words after `-o`. */
-export function nfsWords(options: NfsOptions, isReadOnly: boolean): readonly string[] {
+export function nfsWords(
+  options: NfsOptions,
+  { isReadOnly, isSecondClient }: Pick<RemoteMount<NfsOptions>, "isReadOnly" | "isSecondClient">,
+): readonly string[] {
   const { version, port, onTimeout, words } = options;
   return [
     isReadOnly ? "ro" : "rw",
@@ -111,5 +114,7 @@ export function nfsWords(options: NfsOptions, isReadOnly: boolean): readonly str
     ...(version === undefined ? [] : [`vers=${version}`]),
     ...(port === undefined ? [] : [`port=${port}`]),
     ...words,
+    // By itself the kernel has one client for all mounts of a server.
+    ...(isSecondClient ? ["nosharecache"] : []),
   ];
 }

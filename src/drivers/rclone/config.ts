@@ -1,5 +1,6 @@
 // rclone's configuration of one mount: the sections of a secret and the settings in options.
 import { EngineError } from "../../core/errors.ts";
+import { obscure } from "./obscure.ts";
 import { backendOf, checkPrefix, prefixOf, type RcloneOptions } from "./options.ts";
 
 /** A file for `--config`, and what the remote is called in it. */
@@ -19,6 +20,20 @@ const plainKeys = new Set(["type", "provider", "region", "endpoint", "url", "ven
 
 type Section = Map<string, string>;
 
+/** Backends whose configuration has `user` and `pass`. */
+const withPassword = /^(webdav|sftp|smb|ftp|mailru|seafile|http)$/;
+
+/** What secrets of other drivers say, too: `username`, and a `password` as it is typed. */
+function takePassword(section: Section): void {
+  if (!withPassword.test(section.get("type") ?? "")) return;
+  const password = section.get("password");
+  const user = section.get("username");
+  if (password !== undefined && !section.has("pass")) section.set("pass", obscure(password));
+  if (user !== undefined && !section.has("user")) section.set("user", user);
+  section.delete("password");
+  section.delete("username");
+}
+
 /**
  * Joins a secret's text ("": none) and the options. Throws `secret.invalid` for what is not
  * rclone's format, `volume.option_invalid` for settings of another backend. No message has a value
@@ -33,6 +48,7 @@ export function rcloneConfig(
   const section = sections.get(options.remote) ?? new Map();
   for (const [key, value] of bare) if (!section.has(key)) section.set(key, value);
   if (!section.has("type")) section.set("type", backendOf(options.remote));
+  takePassword(section);
   for (const [name, value] of options.settings) {
     const prefix = prefixOf(section.get("type") ?? "");
     checkPrefix(name, prefix);
@@ -57,7 +73,7 @@ function secretsIn(
     .filter(([key, value]) => !plainKeys.has(key) && value.length > 3)
     .map(([, value]) => value)
     .filter((value) => secretText.includes(value));
-  return [...new Set(found)];
+  return [...new Set([...found, ...found.map(obscure)])];
 }
 
 function joined(path: string, subpath: string): string {
@@ -71,6 +87,11 @@ function writeSection(name: string, entries: Section): string {
 
 function readSecret(text: string): { bare: Section; sections: Map<string, Section> } {
   const bare: Section = new Map();
+  const [only = "", ...more] = text.split(/\r?\n/).filter((line) => line.trim() !== "");
+  // Nothing but a password.
+  if (more.length === 0 && !/^\s*[[;#]|=/.test(only)) {
+    return { bare: only === "" ? bare : bare.set("password", only), sections: new Map() };
+  }
   const sections = new Map<string, Section>();
   let current = bare;
   for (const [index, raw] of text.split(/\r?\n/).entries()) {

@@ -4,7 +4,9 @@ import { goQuote } from "../../core/names.ts";
 
 /** What rclone says it failed with, without its time stamps: the last line that says something. */
 export function lastWords(stderr: string): string {
-  const lines = stderr.split("\n").map((line) => line.replace(/^\d{4}\/\S+ \S+ /, "").trim());
+  // S3 goes on in lines that are set in.
+  const whole = stderr.replace(/\s*\n\t/g, " ");
+  const lines = whole.split("\n").map((line) => line.replace(/^\d{4}\/\S+ \S+ /, "").trim());
   return lines.findLast((line) => line !== "") ?? "it said nothing";
 }
 
@@ -12,7 +14,7 @@ export function lastWords(stderr: string): string {
 const meanings = [
   [/revealing password|is it obscured/i, "remote.denied"],
   [
-    /\b40[13]\b|unauthori[sz]ed|forbidden|access ?(is )?denied|InvalidAccessKeyId|SignatureDoesNot/i,
+    /\b40[13]\b|unauthori[sz]ed|forbidden|access ?(is )?denied|InvalidAccessKey|SignatureDoes/i,
     "remote.denied",
   ],
   [

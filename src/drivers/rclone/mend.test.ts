@@ -16,13 +16,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { testOperation } from "../../../test/support/operation.ts";
 import { EngineError } from "../../core/errors.ts";
+import { dataSpans } from "../../host/data-spans.ts";
 import { unsavedIn } from "./cache.ts";
-import { gaps, united } from "./holes.ts";
 import { mendCache, type Originals } from "./mend.ts";
+import { gaps, united } from "./spans.ts";
 
 const MEGABYTE = 1_000_000;
 const keep = mkdtempSync(join(tmpdir(), "holdfast-mend-"));
 afterEach(() => rmSync(keep, { recursive: true, force: true }));
+
+const place = { keepDirectory: keep, host: { dataSpans } };
 
 const original = Buffer.alloc(MEGABYTE, "A");
 const originals: Originals = {
@@ -57,7 +60,7 @@ const begun = { Fingerprint: `${MEGABYTE},x`, Size: MEGABYTE, Dirty: true };
 const noteOf = () =>
   JSON.parse(readFileSync(join(keep, "cache", "vfsMeta", "dav", "d", "file"), "utf8"));
 
-test("written parts stay, holes are the server's, and the note says that all is there", async () => {
+test("written parts stay, holes are the server's, and the note says so", async () => {
   const writes = [
     [0, "first"],
     [500_001, "in the middle"],
@@ -65,7 +68,7 @@ test("written parts stay, holes are the server's, and the note says that all is 
   ] as const;
   const size = MEGABYTE + 14;
   const path = leave({ size, writes, note: { ...begun, Rs: [{ Pos: 0, Size: 5 }] } });
-  expect(await mendCache(keep, originals, testOperation())).toBe(0);
+  expect(await mendCache(place, originals, testOperation())).toBe(0);
   const expected = Buffer.alloc(size, "A");
   for (const [at, text] of writes) expected.write(text, at);
   expect(readFileSync(path).equals(expected)).toBe(true);
@@ -73,13 +76,13 @@ test("written parts stay, holes are the server's, and the note says that all is 
   expect(await unsavedIn(join(keep, "cache"))).toEqual({ fileCount: 1, bytes: size });
 });
 
-test("a file that was cut down to nothing when it was opened has nothing of the server's", async () => {
+test("a file that was cut down to nothing has nothing of the server's", async () => {
   const path = leave({
     size: 100_000,
     writes: [[50_000, "x"]],
     note: { ...begun, Size: 0, Rs: null },
   });
-  await mendCache(keep, { fetch: () => Promise.reject(new Error("asked")) }, testOperation());
+  await mendCache(place, { fetch: () => Promise.reject(new Error("asked")) }, testOperation());
   expect(
     readFileSync(path)
       .filter((byte) => byte !== 0)
@@ -91,7 +94,7 @@ test("without the server nothing is changed, and the failure is told", async () 
   const note = { ...begun, Rs: [] };
   leave({ size: MEGABYTE, writes: [[9, "x"]], note });
   const away = new EngineError("remote.unreachable", "away");
-  const mending = mendCache(keep, { fetch: () => Promise.reject(away) }, testOperation());
+  const mending = mendCache(place, { fetch: () => Promise.reject(away) }, testOperation());
   await expect(mending).rejects.toBe(away);
   expect(noteOf()).toMatchObject(note);
 });
@@ -104,7 +107,7 @@ test("what cannot be put together is laid aside as it is, and is not sent", asyn
   ];
   for (const [note, fetch] of cases) {
     leave({ size: MEGABYTE, writes: [[9, "x"]], note });
-    expect(await mendCache(keep, { fetch }, testOperation())).toBe(1);
+    expect(await mendCache(place, { fetch }, testOperation())).toBe(1);
     expect(await unsavedIn(join(keep, "cache"))).toEqual({ fileCount: 0, bytes: 0 });
   }
   expect(readdirSync(join(keep, "aside", "dav", "d"))).toHaveLength(cases.length);
@@ -116,7 +119,7 @@ test("what is whole, or is on the server, is left alone", async () => {
     { ...begun, Rs: [], Dirty: false },
   ]) {
     leave({ size: MEGABYTE, writes: [], note });
-    await mendCache(keep, { fetch: () => Promise.reject(new Error("asked")) }, testOperation());
+    await mendCache(place, { fetch: () => Promise.reject(new Error("asked")) }, testOperation());
     expect(noteOf()).toMatchObject(note);
   }
 });

@@ -9,9 +9,10 @@ import { closeSync, fsyncSync, openSync } from "node:fs";
 import { type FileHandle, mkdir, open, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { EngineError, storageError } from "../../core/errors.ts";
+import type { Host, FileSpan as Span } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { type CachedFile, type CacheNote, cacheDirectory, cachedFiles, sizeOf } from "./cache.ts";
-import { dataSpans, gaps, type Span, united } from "./holes.ts";
+import { gaps, united } from "./spans.ts";
 
 /** What is copied at once. */
 const CHUNK_BYTES = 1_048_576;
@@ -33,36 +34,67 @@ export function asideDirectory(keepDirectory: string): string {
   return join(keepDirectory, "aside");
 }
 
+/** What is mended. */
+export interface MendPlace {
+  readonly keepDirectory: string;
+  readonly host: Pick<Host, "dataSpans">;
+}
+
 /**
  * Mends the cache in a volume's directory; nothing may be running on it. Resolves with how many
  * files were laid aside, as they were found. Throws `remote.*` when a file needs the server and it
- * does not answer: then the cache is as it was. Repeating it is safe.
+ * does not answer: then that file is as it was. Repeating it is safe.
  */
 export async function mendCache(
-  keepDirectory: string,
+  { keepDirectory, host }: MendPlace,
   originals: Originals,
   operation: Operation,
 ): Promise<number> {
-  const work = join(keepDirectory, "mend");
+  const tools = { work: join(keepDirectory, "mend"), originals, host };
   let asideCount = 0;
-  for await (const file of cachedFiles(cacheDirectory(keepDirectory))) {
-    operation.signal.throwIfAborted();
-    const size = await sizeOf(file.data);
-    if (file.note === undefined) {
-      if (size > 0 && (await layAside(keepDirectory, file))) asideCount++;
-      continue;
+  try {
+    for await (const file of cachedFiles(cacheDirectory(keepDirectory))) {
+      operation.signal.throwIfAborted();
+      const size = await sizeOf(file.data);
+      if (await isFit({ file, size }, tools, operation)) continue;
+      await layAside(keepDirectory, file);
+      asideCount++;
+      const fields = { file: file.path, aside: asideDirectory(keepDirectory) };
+      operation.log.warn("a file that was being written could not be put together", fields);
     }
-    if (!file.note.Dirty || isWhole(file.note, size)) continue;
-    await mkdir(work, { recursive: true, mode: 0o700 });
-    const outcome = await mendFile({ file, note: file.note, size }, { work, originals }, operation);
-    if (outcome === "certain") continue;
-    asideCount++;
-    const fields = { file: file.path, aside: asideDirectory(keepDirectory) };
-    operation.log.warn("a file that was being written could not be put together", fields);
-    if (outcome === "hopeless") await layAside(keepDirectory, file);
+  } finally {
+    await rm(tools.work, { recursive: true, force: true });
   }
-  await rm(work, { recursive: true, force: true });
   return asideCount;
+}
+
+/**
+ * Whether all that is not on the server are files that the cache has in part. rclone, which could
+ * not fetch the rest when they were closed, gives them up: they are never sent, until they are
+ * mended.
+ */
+export async function isStuck(keepDirectory: string): Promise<boolean> {
+  let count = 0;
+  for await (const { note, data } of cachedFiles(cacheDirectory(keepDirectory))) {
+    if (note?.Dirty !== true) continue;
+    if (isWhole(note, await sizeOf(data))) return false;
+    count++;
+  }
+  return count > 0;
+}
+
+/** Whether rclone may have it, when it has been mended if need be. */
+async function isFit(
+  { file, size }: Omit<Patient, "note">,
+  tools: Tools,
+  operation: Operation,
+): Promise<boolean> {
+  const { note } = file;
+  // Without a note that it understands rclone removes the data.
+  if (note === undefined) return size === 0;
+  if (!note.Dirty || isWhole(note, size)) return true;
+  await mkdir(tools.work, { recursive: true, mode: 0o700 });
+  return (await mendFile({ file, note, size }, tools, operation)) === "mended";
 }
 
 function isWhole({ Rs }: CacheNote, size: number): boolean {
@@ -83,19 +115,20 @@ interface Tools {
   /** A directory of the same file system, for files that nobody else knows. */
   readonly work: string;
   readonly originals: Originals;
+  readonly host: Pick<Host, "dataSpans">;
 }
 
 async function mendFile(
   { file, note, size }: Patient,
-  { work, originals }: Tools,
+  { work, originals, host }: Tools,
   operation: Operation,
-): Promise<"certain" | "hopeless"> {
+): Promise<"mended" | "hopeless"> {
   const began = Number(/^\d+/.exec(note.Fingerprint)?.[0] ?? 0);
   // What it was cut down to when it was opened is all that can be the server's.
   const end = Math.min(began, note.Size, size);
   const handle = await openData(file.data);
   try {
-    const have = united([...noted(note.Rs), ...dataSpans(handle.fd, size)]);
+    const have = united([...noted(note.Rs), ...host.dataSpans(file.data)]);
     if (gaps(noted(note.Rs), end).length > 0) {
       const original = join(work, "original");
       await rm(original, { force: true });
@@ -115,7 +148,7 @@ async function mendFile(
     await handle.close();
   }
   await writeNote(file.notePath, { ...note.all, Size: size, Rs: [{ Pos: 0, Size: size }] }, work);
-  return "certain";
+  return "mended";
 }
 
 async function openData(path: string): Promise<FileHandle> {
@@ -213,14 +246,12 @@ function syncDirectory(path: string): void {
   }
 }
 
-/** False: there was nothing. */
-async function layAside(keepDirectory: string, file: CachedFile): Promise<boolean> {
+async function layAside(keepDirectory: string, file: CachedFile): Promise<void> {
   const to = join(asideDirectory(keepDirectory), file.path);
   try {
     await mkdir(dirname(to), { recursive: true, mode: 0o700 });
     await rename(file.data, await free(to));
     await rm(file.notePath, { force: true });
-    return true;
   } catch (thrown) {
     throw storageError(thrown, `laying aside ${file.data}`);
   }

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:f
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Unsaved } from "../../core/driver.ts";
-import { EngineError, messageOf, storageError } from "../../core/errors.ts";
+import { EngineError, messageOf, storageError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import {
@@ -17,7 +17,7 @@ import type { Look, RemoteMount } from "../../remote/kind.ts";
 import { cacheDirectory, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure } from "./failures.ts";
-import { asideDirectory, mendCache, type Originals } from "./mend.ts";
+import { asideDirectory, isStuck, mendCache, type Originals } from "./mend.ts";
 import type { RcloneOptions } from "./options.ts";
 
 export type RcloneMount = RemoteMount<RcloneOptions>;
@@ -25,6 +25,11 @@ export type RcloneMount = RemoteMount<RcloneOptions>;
 /** How long an unmount waits for what is not on the server yet: less than its deadline. */
 const UNSAVED_WAIT_MS = 45_000;
 const LOOK_AGAIN_MS = 100;
+/** How long an unmount waits for who uses the mount just now. */
+const BUSY_MS_MAX = 8_000;
+
+/** What rclone logs of a file that it will not send. */
+const GIVEN_UP = "failed to download missing parts of cache file";
 
 /** rclone's exit status for a directory that is not there. */
 const DIRECTORY_NOT_FOUND = 3;
@@ -59,7 +64,7 @@ export async function mountRclone(
   try {
     makeDirectory(cacheDirectory(keepDirectory));
     await askServer(tool, operation);
-    await mendCache(keepDirectory, originalsOf(tool, mount), operation);
+    await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
       host,
       {
@@ -166,8 +171,16 @@ export async function unmountRclone(
 ): Promise<void> {
   const { target, runDirectory, keepDirectory, volume } = mount;
   const isMounted = () => host.mounts().some((each) => each.target === target);
-  if (!isLost && isMounted()) await untilSaved(host, mount, operation);
-  await stopFuse(host, { target, runDirectory }, { isLost }, operation);
+  if (!isLost && isMounted()) {
+    if ((await untilSaved(host, mount, operation)) === "stuck") {
+      operation.log.warn("rclone has given files up: they are mended and sent again", { volume });
+      await stopSoon(host, mount, operation);
+      await mountRclone(host, mount, operation);
+      await untilSaved(host, mount, operation);
+    }
+  }
+  if (isLost) await stopFuse(host, { target, runDirectory }, { isLost }, operation);
+  else await stopSoon(host, mount, operation);
   rmSync(join(runDirectory, "rclone.conf"), { force: true });
   const left = await unsavedIn(cacheDirectory(keepDirectory));
   if (left.fileCount === 0) return;
@@ -176,16 +189,43 @@ export async function unmountRclone(
   operation.log.warn(`files are not on the server: ${why}`, { volume, ...left });
 }
 
-/** Throws `remote.unsaved` when its time is over, or nobody is there who would send anything. */
-async function untilSaved(host: Host, mount: RcloneMount, operation: Operation): Promise<void> {
-  const { keepDirectory, volume } = mount;
+/** A look at a server that is away uses the mount for some seconds. */
+async function stopSoon(host: Host, mount: RcloneMount, operation: Operation): Promise<void> {
+  const until = host.monotonicMs() + BUSY_MS_MAX;
+  for (;;) {
+    try {
+      return await stopFuse(host, mount, { isLost: false }, operation);
+    } catch (thrown) {
+      const isBusy = toEngineError(thrown).code === "volume.unmount_failed";
+      if (!isBusy || host.monotonicMs() > until) throw thrown;
+      await pause(LOOK_AGAIN_MS);
+      operation.signal.throwIfAborted();
+    }
+  }
+}
+
+/**
+ * "stuck": rclone sends nothing of what is left. Throws `remote.unsaved` when its time is over, or
+ * nobody is there who would send anything.
+ */
+async function untilSaved(
+  host: Host,
+  mount: RcloneMount,
+  operation: Operation,
+): Promise<"saved" | "stuck"> {
+  const { keepDirectory, runDirectory, volume } = mount;
   const until = host.monotonicMs() + UNSAVED_WAIT_MS;
   for (;;) {
+    const startedAt = host.monotonicMs();
     const left = await unsavedIn(cacheDirectory(keepDirectory));
-    if (left.fileCount === 0) return;
+    // A large cache takes its time to be looked through, and is not to take a processor.
+    const rest = LOOK_AGAIN_MS + 3 * (host.monotonicMs() - startedAt);
+    if (left.fileCount === 0) return "saved";
+    const hasGivenUp = logged({ runDirectory, secrets: [] }).includes(GIVEN_UP);
+    if (hasGivenUp && (await isStuck(keepDirectory))) return "stuck";
     const { stale } = lookFuse(host, { ...mount, program: "rclone" });
     if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
-    await pause(LOOK_AGAIN_MS, undefined, { signal: operation.signal }).catch(() => {
+    await pause(rest, undefined, { signal: operation.signal }).catch(() => {
       throw unsaved(volume, left, stale);
     });
   }
@@ -214,7 +254,7 @@ export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> 
   };
 }
 
-/** Why what is left cannot be sent, as rclone said last; undefined: it said nothing of that kind. */
+/** Why what is left cannot be sent, as rclone said last; undefined: it said nothing. */
 async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
   const { runDirectory, options, subpath } = mount;
   const said = logged({ runDirectory, secrets: [] }).split("\n");

@@ -34,7 +34,7 @@ export const rcloneRules: readonly OptionRule[] = [
   {
     name: "remote",
     value: "NAME:PATH",
-    help: "A backend of rclone (`s3`, `webdav`, `drive`) or a section of the secret, and the path there",
+    help: "A backend (`s3`, `webdav`, `drive`, …) or a section of the secret, and the path there",
     isRequired: true,
     rule: {
       words: "NAME:PATH, without settings in the name and without `..` in the path",
@@ -88,7 +88,7 @@ export const rcloneRules: readonly OptionRule[] = [
   {
     name: "poll",
     value: "SECONDS",
-    help: "How often the server is asked for changes, where its backend can be; below dir-cache; 0: never",
+    help: "How often backends that can are asked for changes, less than dir-cache; 0: never",
     defaultValue: "0",
     rule: seconds,
   },
@@ -121,11 +121,12 @@ export const rcloneRules: readonly OptionRule[] = [
 /** Beginnings of the flags of rclone's backends, of 1.60 to 1.70. */
 const prefixes: ReadonlySet<string> = new Set(
   (
-    "acd alias archive azureblob azurefiles b2 box cache chunker cloudinary combine compress crypt " +
-    "doi drive dropbox fichier filefabric filelu filescom ftp gcs gofile gphotos hasher hdfs " +
-    "hidrive http iclouddrive imagekit internetarchive jottacloud koofr linkbox local mailru mega " +
-    "memory netstorage onedrive oos opendrive pcloud pikpak pixeldrain premiumizeme protondrive " +
-    "putio qingstor quatrix s3 seafile sftp sharefile sia smb storj sugarsync swift tardigrade " +
+    "acd alias archive azureblob azurefiles b2 box cache chunker cloudinary combine " +
+    "compress crypt doi drive dropbox fichier filefabric filelu filescom ftp gcs " +
+    "gofile gphotos hasher hdfs hidrive http iclouddrive imagekit internetarchive " +
+    "jottacloud koofr linkbox local mailru mega memory netstorage onedrive oos " +
+    "opendrive pcloud pikpak pixeldrain premiumizeme protondrive putio qingstor " +
+    "quatrix s3 seafile sftp sharefile sia smb storj sugarsync swift tardigrade " +
     "ulozto union uptobox webdav yandex zoho"
   ).split(" "),
 );

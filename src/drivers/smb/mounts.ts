@@ -21,7 +21,8 @@ export function smbMounts(
   host: Pick<Host, "mount" | "unmount" | "detach">,
 ): Pick<RemoteKind<SmbOptions>, "mount" | "unmount"> {
   return {
-    async mount({ options, subpath, target, isReadOnly, secret, runDirectory }, operation) {
+    async mount(mount, operation) {
+      const { options, subpath, target, secret, runDirectory } = mount;
       const mountWith = (login: string) =>
         kernelMount(
           host,
@@ -29,7 +30,7 @@ export function smbMounts(
             type: "cifs",
             device: smbDevice(options, subpath),
             target,
-            options: [login, ...smbWords(options, isReadOnly)],
+            options: [login, ...smbWords(options, mount)],
             failures,
             noise,
           },

@@ -1,7 +1,7 @@
 // The options of the `smb` driver, and the words that they are for mount.cifs(8).
 import type { DriverOptions } from "../../core/driver.ts";
 import { hostRule, plainHost, readFurtherWords } from "../../remote/kernel-mounts.ts";
-import type { OptionRule } from "../../remote/kind.ts";
+import type { OptionRule, RemoteMount } from "../../remote/kind.ts";
 import { oneOf, portRule } from "../../remote/options.ts";
 
 const SMB_PORT = 445;
@@ -158,7 +158,10 @@ export function smbDevice({ server, share }: SmbOptions, subpath: string): strin
 }
 
 /** The words after `-o`, without those that log in. */
-export function smbWords(options: SmbOptions, isReadOnly: boolean): readonly string[] {
+export function smbWords(
+  options: SmbOptions,
+  { isReadOnly, isSecondClient }: Pick<RemoteMount<SmbOptions>, "isReadOnly" | "isSecondClient">,
+): readonly string[] {
   const { port, version, onTimeout, owner, words } = options;
   return [
     isReadOnly ? "ro" : "rw",
@@ -167,5 +170,7 @@ export function smbWords(options: SmbOptions, isReadOnly: boolean): readonly str
     ...(port === undefined ? [] : [`port=${port}`]),
     ...owner,
     ...words,
+    // By itself the kernel has one session for all mounts of a share.
+    ...(isSecondClient ? ["nosharesock"] : []),
   ];
 }

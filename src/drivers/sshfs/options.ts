@@ -28,8 +28,16 @@ const numberRule = (from: number, to: number): NonNullable<OptionRule["rule"]> =
 /** Nothing that ssh would take for one of its own options, or for a way around the host. */
 const loginPattern = /^(?:([^\s:@/,[\]-][^\s:@/,[\]]*)@)?([a-zA-Z0-9][\w.-]*|\[[\da-fA-F:.]+\])$/;
 
-const keyPattern =
-  /^(?:(?:sk-)?ssh-(?:ed25519|rsa)|(?:sk-)?ecdsa-sha2-nistp(?:256|384|521))(?:@openssh\.com)? [a-zA-Z0-9+/]{40,}={0,2}$/;
+const keyTypes = [
+  ...["ssh-ed25519", "ssh-rsa", "sk-ssh-ed25519@openssh.com"],
+  ...["nistp256", "nistp384", "nistp521"].map((curve) => `ecdsa-sha2-${curve}`),
+  "sk-ecdsa-sha2-nistp256@openssh.com",
+];
+
+function isPublicKey(text: string): boolean {
+  const [type = "", key = "", ...others] = text.split(" ");
+  return keyTypes.includes(type) && /^[a-zA-Z0-9+/]{40,}={0,2}$/.test(key) && others.length === 0;
+}
 
 export const sshfsRules: readonly OptionRule[] = [
   {
@@ -56,7 +64,7 @@ export const sshfsRules: readonly OptionRule[] = [
       "key of the first connection is kept, and no other one is accepted later",
     rule: {
       words: "a type and a key, as in a file of public keys, without the comment behind them",
-      accepts: (value) => keyPattern.test(value),
+      accepts: isPublicKey,
     },
   },
   {
@@ -74,7 +82,7 @@ export const sshfsRules: readonly OptionRule[] = [
   {
     name: "umask",
     value: "MASK",
-    help: "Permission bits that no file seems to have, in octal",
+    help: "All files seem to have mode 0777 without these bits; without it their own on the server",
     rule: {
       words: "three or four octal digits",
       accepts: (value) => /^0?[0-7]{3}$/.test(value),

@@ -1,14 +1,20 @@
 // The kind against a real sshd: what is written, what is left, what is said, what comes back.
 import { describe, expect, test } from "bun:test";
 import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
-import { mkdir, readFile, readlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually, runToEnd } from "../../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../../test/support/needs.ts";
 import { testOperation } from "../../../test/support/operation.ts";
+import {
+  type Bench,
+  host,
+  openBench,
+  processesOf,
+  untilNothingIsLeft,
+} from "../../../test/support/sshfs-kind.ts";
 import { EngineError } from "../../core/errors.ts";
 import type { RemoteMount } from "../../remote/kind.ts";
-import { type Bench, host, openBench, processesOf, untilNothingIsLeft } from "./bench.fixture.ts";
 import { sshfsKind } from "./driver.ts";
 import type { SshfsOptions } from "./options.ts";
 
@@ -62,6 +68,10 @@ describe("a mount", () => {
     expect(processesOf(mount.runDirectory).length).toBe(2);
     const key = bench.userKey.split("\n")[1] ?? "";
     expect(processesOf(mount.runDirectory).join()).not.toContain(key);
+    // A later connection of it trusts nobody else.
+    expect(readFileSync(join(mount.runDirectory, "ssh_config"), "utf8")).toContain(
+      "StrictHostKeyChecking yes",
+    );
     expect(statSync(join(mount.runDirectory, "key")).mode & 0o777).toBe(0o600);
     await unmountIt(bench, mount);
     await untilNothingIsLeft(mount);
@@ -83,8 +93,11 @@ describe("a mount", () => {
     expect(await readlink(join(mount.target, "up"))).toBe("../file");
     await unmountIt(bench, mount);
     expect(statSync(join(bench.served, "below", "file")).isFile()).toBe(true);
-    const fixed = { ...mount, options: bench.mount({ symlinks: "inside" }).options };
+    const owner = { uid: "1234", gid: "1235", umask: "027" };
+    const fixed = { ...mount, options: bench.mount({ symlinks: "inside", ...owner }).options };
     await mountIt(bench, { ...fixed, isReadOnly: true });
+    const shown = await stat(join(mount.target, "file"));
+    expect([shown.uid, shown.gid, shown.mode & 0o777]).toEqual([1234, 1235, 0o750]);
     const refused = await mkdir(join(mount.target, "x")).catch((error: unknown) => error);
     expect(refused).toMatchObject({ code: "EROFS" });
     const { stdout } = await runToEnd("sshfs", ["--help"], { timeoutMs: 5_000 });
@@ -200,6 +213,20 @@ describe("what goes wrong later", () => {
     await mountIt(bench, mount);
     await ask(mount, 2_000);
     await unmountIt(bench, mount);
+  });
+
+  whenPossible(needed, "an sshfs that is stopped is ended all the same", async () => {
+    await using bench = await openBench();
+    const mount = bench.mount();
+    for (const isLost of [false, true]) {
+      await mountIt(bench, mount);
+      process.kill(bench.process().pid, "SIGSTOP");
+      const waiting = isLost ? failure(ask(mount, 60_000)) : undefined;
+      if (isLost) await untilStuck(mount);
+      await unmountIt(bench, mount, isLost);
+      if (waiting !== undefined) expect((await waiting).details["isGone"]).toBe(true);
+      await untilNothingIsLeft(mount);
+    }
   });
 
   whenPossible(needed, "the next life of the daemon goes on with it", async () => {

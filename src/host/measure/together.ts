@@ -8,6 +8,7 @@ import { APPEND_LINE_BYTES, appendLines, createAll, type ReadOften } from "./pee
 /** How long two processes get to be at the same place at the same moment. */
 const START_MS = 15;
 const RENAMING_MS = 250;
+const READ_COUNT_MIN = 10;
 const RACE_COUNT = 40;
 const APPEND_COUNT = 200;
 /** How long something may take to be seen. */
@@ -24,19 +25,11 @@ interface Other {
 }
 
 export const sharedMeasures: Measures = {
-  async "atomic-rename"({ at, peer, isQuick }) {
-    const other = await peer();
-    writeFileSync(at("renamed"), "0".repeat(100));
-    const untilMs = Date.now() + (isQuick ? RENAMING_MS / 2 : RENAMING_MS);
-    const reading = other.ask({ do: "read-often", path: at("renamed"), untilMs });
-    let count = 0;
-    while (Date.now() < untilMs) {
-      count++;
-      writeFileSync(at("renaming"), String(count % 10).repeat(100));
-      renameSync(at("renaming"), at("renamed"));
-    }
-    // The other end is `readOften`.
-    const { missing, torn, count: reads } = (await reading) as ReadOften;
+  async "atomic-rename"(bench) {
+    let found = await renameWhileRead(bench, bench.isQuick ? RENAMING_MS / 2 : RENAMING_MS);
+    // On a busy machine the reader may have had no turn.
+    if (found.reads < READ_COUNT_MIN) found = await renameWhileRead(bench, 4 * RENAMING_MS);
+    const { count, reads, missing, torn } = found;
     if (reads === 0) return unknown("the reader did not come to read");
     if (missing + torn === 0) return yes("yes", `${count} renames, ${reads} reads`);
     return no("no", `of ${reads} reads ${missing} found no file and ${torn} not a whole one`);
@@ -98,6 +91,23 @@ export const sharedMeasures: Measures = {
     return own[2] === 99 ? yes() : no("one way", "not all that is written is seen");
   },
 };
+
+/** Replaces a file for so long, as often as it can be, and counts what a reader saw. */
+async function renameWhileRead({ at, peer }: Bench, forMs: number) {
+  const other = await peer();
+  writeFileSync(at("renamed"), "0".repeat(100));
+  const untilMs = Date.now() + forMs;
+  const reading = other.ask({ do: "read-often", path: at("renamed"), untilMs });
+  let count = 0;
+  while (Date.now() < untilMs) {
+    count++;
+    writeFileSync(at("renaming"), String(count % 10).repeat(100));
+    renameSync(at("renaming"), at("renamed"));
+  }
+  // The other end is `readOften`.
+  const { missing, torn, count: reads } = (await reading) as ReadOften;
+  return { count, reads, missing, torn };
+}
 
 async function onSameMount({ at, peer }: Bench): Promise<Other> {
   return { peer: await peer(), at };

@@ -11,6 +11,7 @@ import {
   type AgentAnswer,
   type AgentRequest,
 } from "./agent-protocol.ts";
+import { diskLetters } from "./machine-setup.ts";
 import { CLIENT_ADDRESS, LINK, type PrivateNetwork, withPrefix } from "./private-network.ts";
 
 const memoryMib = 1_024;
@@ -98,12 +99,11 @@ export async function bootClientMachine(
 }
 
 function kernelParameters(disks: readonly MachineDisk[]): readonly string[] {
-  const letters = ["b", "c", "d", "e"];
   return [
     ...[`mem=${memoryMib}M`, "rootfstype=hostfs", "root=/dev/root", "hostfs=/", "rw", "quiet"],
     ...["con=null", "con0=null,fd:1", "ssl=null", `ssl0=fd:${serialIn},fd:${serialOut}`],
     `vec0:transport=tap,ifname=${LINK},depth=64`,
-    ...disks.map(({ image }, index) => `ubd${letters[index]}=${image}`),
+    ...disks.map(({ image }, index) => `ubd${diskLetters[index]}=${image}`),
     // The runtime aborts without /proc, so it cannot be the very first program.
     ...["init=/usr/bin/unshare", "--", "--mount-proc", process.execPath],
     ...[join(import.meta.dir, "agent.ts"), withPrefix(CLIENT_ADDRESS)],

@@ -1,19 +1,32 @@
-// The lab: an NFS server, a machine with an NFS client, and Holdfast on that machine.
+// The lab: servers of NFS and SMB, a machine with clients of both, and Holdfast on that machine.
 import { readFileSync } from "node:fs";
 import { eventually } from "../child.ts";
 import { withoutPlugins } from "../daemon.ts";
+import type { Requirement } from "../needs.ts";
 import type { AgentAnswer } from "./agent-protocol.ts";
-import { bootClientMachine, type ClientMachine } from "./client-machine.ts";
+import { bootClientMachine, type ClientMachine, type MachineDisk } from "./client-machine.ts";
 import { type NfsServer, startNfsServer } from "./nfs-server.ts";
-import { makePrivateNetwork } from "./private-network.ts";
+import { makePrivateNetwork, type PrivateNetwork } from "./private-network.ts";
+import { type SambaServer, startSambaServer } from "./samba-server.ts";
 
 const requestTimeoutMs = 30_000;
 const startTimeoutMs = 30_000;
 const programTimeoutMs = 20_000;
 
+/** What a test needs that starts it. */
+export const labRequirements: readonly Requirement[] = [
+  ...(["root", "unshare", "tap", "nfs-server", "nfs-client", "user-mode-linux"] as const),
+  ...(["smb-server", "smb-client", "docker-cli"] as const),
+];
+
 export interface Lab extends AsyncDisposable {
+  /** Of NFS. */
   readonly server: NfsServer;
+  readonly samba: SambaServer;
+  readonly network: PrivateNetwork;
   readonly machine: ClientMachine;
+  /** Takes the machine's power and boots it again; its disks are all that is left. */
+  reboot(): Promise<void>;
   /** Runs a program on the client machine. */
   run(...command: readonly string[]): Promise<AgentAnswer>;
   /** Starts Holdfast on the client machine, and waits until it answers. */
@@ -25,6 +38,7 @@ export interface LabDaemonOptions {
   readonly command: readonly string[];
   /** The name of its root, below a tmpfs: what lies there from an earlier start is used again. */
   readonly root: string;
+  readonly parameters?: readonly string[];
 }
 
 export interface LabDaemon {
@@ -37,21 +51,30 @@ export interface LabDaemon {
   /** One request to it, with a JSON body if any. */
   send(method: string, path: string, body?: unknown): Promise<AgentAnswer>;
   docker(...words: readonly string[]): Promise<AgentAnswer>;
+  /** Holdfast's own command line. */
+  holdfast(...words: readonly string[]): Promise<AgentAnswer>;
   /** Sends the signal and waits for the end. */
   end(signal: "SIGTERM" | "SIGKILL"): Promise<AgentAnswer>;
 }
 
 /** Starts all of it; disposing of it ends all of it. */
-export async function startLab(): Promise<Lab> {
+export async function startLab(disks: readonly MachineDisk[] = []): Promise<Lab> {
   await using undo = new AsyncDisposableStack();
   const network = undo.use(await makePrivateNetwork());
   const server = undo.use(await startNfsServer(network));
-  const machine = await bootClientMachine(network);
+  const samba = undo.use(await startSambaServer(network));
+  let machine = await bootClientMachine(network, disks);
   const rest = undo.move();
   let daemonCount = 0;
   return {
-    server,
-    machine,
+    ...{ server, samba, network },
+    get machine() {
+      return machine;
+    },
+    async reboot() {
+      await machine.cutPower();
+      machine = await bootClientMachine(network, disks);
+    },
     run: (...command) => machine.ask({ does: "run", command, timeoutMs: programTimeoutMs }),
     startDaemon(options) {
       daemonCount += 1;
@@ -63,14 +86,15 @@ export async function startLab(): Promise<Lab> {
 
 async function startLabDaemon(
   machine: ClientMachine,
-  { command, root: name }: LabDaemonOptions,
+  { command, root: name, parameters = [] }: LabDaemonOptions,
   count: number,
 ): Promise<LabDaemon> {
   const socket = `/run/holdfast-${count}.sock`;
   const root = `/mnt/${name}`;
   const log = `/tmp/daemon-${count}.log`;
   const place = ["--root", root, "--host", `unix://${socket}`, ...withoutPlugins];
-  const words = [...command, "daemon", ...place];
+  // /etc is the host's.
+  const words = [...command, "daemon", ...place, "--secret-key=/mnt/secret.key", ...parameters];
   const { code: pid, errors } = await machine.ask({ does: "start", command: words, log });
   if (pid < 0) throw new Error(errors);
   const send = (method: string, path: string, body?: unknown) =>
@@ -98,6 +122,12 @@ async function startLabDaemon(
       machine.ask({
         does: "run",
         command: ["docker", "--host", `unix://${socket}`, ...more],
+        timeoutMs: programTimeoutMs,
+      }),
+    holdfast: (...more) =>
+      machine.ask({
+        does: "run",
+        command: ["env", `HOLDFAST_HOST=unix://${socket}`, ...command, ...more],
         timeoutMs: programTimeoutMs,
       }),
     async end(signal) {

@@ -2,6 +2,9 @@
 // the kernel, its end of the network, its disk.
 import { spawnSync } from "node:child_process";
 import { mkdirSync, symlinkSync } from "node:fs";
+import { resolve } from "node:path";
+
+const repository = resolve(import.meta.dir, "../../..");
 
 /** Each with all that it needs; those of SMB's signatures and encryption it asks for at a mount. */
 const modules = [
@@ -20,9 +23,12 @@ const modules = [
   ],
 ] as const;
 
+/** Of disks in the order in which they are given: `ubda` would be the root. */
+export const diskLetters = ["b", "c", "d", "e"];
+
 export interface MachineSetup {
   readonly address: string;
-  /** Directories to mount its disks on: `ubdb`, then `ubdc`, …. The first start formats them. */
+  /** Directories to mount its disks on: `ubdb`, then `ubdc`, … */
   readonly disks: readonly string[];
   readonly serialLine: string;
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -38,7 +44,20 @@ export function prepareMachine({ address, disks, serialLine, environment }: Mach
     if (status !== 0) console.error(`${program} ${parameters.join(" ")}: ${status} ${stderr}`);
     return status === 0;
   };
-  for (const place of ["/tmp", "/run", "/mnt"]) attempt("mount", "-t", "tmpfs", "tmpfs", place);
+  attempt("mount", "-t", "tmpfs", "tmpfs", "/mnt");
+  // The sources may lie in what is covered here.
+  const kept = "/mnt/repository";
+  mkdirSync(kept);
+  attempt("mount", "--bind", repository, kept);
+  for (const place of ["/tmp", "/run"]) {
+    attempt("mount", "-t", "tmpfs", "tmpfs", place);
+    if (!repository.startsWith(`${place}/`)) continue;
+    mkdirSync(repository, { recursive: true });
+    attempt("mount", "--bind", kept, repository);
+  }
+  // The kernel has a /dev of its own; the tests' own directories are there on the host.
+  mkdirSync("/dev/shm", { recursive: true });
+  attempt("mount", "-t", "hostfs", "-o", "/dev/shm", "none", "/dev/shm");
   attempt("mount", "-t", "sysfs", "sysfs", "/sys");
   // Where modprobe(8) looks, in a place that may be written to.
   mkdirSync("/run/lib");
@@ -48,9 +67,7 @@ export function prepareMachine({ address, disks, serialLine, environment }: Mach
   attempt("ip", "address", "add", address, "dev", "vec0");
   attempt("ip", "link", "set", "vec0", "up");
   for (const [index, target] of disks.entries()) {
-    // /dev is the host's, and has no such device: 16 numbers for each disk, `ubda` has the first.
-    const device = `/run/disk-${index}`;
-    attempt("mknod", device, "b", "98", String(16 * (index + 1)));
+    const device = `/dev/ubd${diskLetters[index]}`;
     mkdirSync(target, { recursive: true });
     attempt("mount", device, target);
   }

@@ -9,9 +9,9 @@ import { type ServerSwitches, startServer } from "./server-process.ts";
 export const EXPORT_PATH = "/export";
 /** The same directory, for reading only. */
 export const READ_ONLY_EXPORT_PATH = "/read-only";
-/** Another one, with room for `FULL_EXPORT_BYTES`. */
+/** Another one, without any room. */
 export const FULL_EXPORT_PATH = "/full";
-export const FULL_EXPORT_BYTES = 262_144;
+const FULL_EXPORT_BYTES = 262_144;
 
 export interface NfsServer extends ServerSwitches {
   /** The exported directory on this host. */
@@ -33,6 +33,8 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
   const remove = () => rmSync(own, { recursive: true, force: true });
   try {
     await network.run("mount", "--types", "tmpfs", "--options", size, "holdfast-full", full);
+    // Nothing fits in any more.
+    await network.run("fallocate", "--length", String(FULL_EXPORT_BYTES), join(full, "all"));
     const switches = await startServer({
       command() {
         writeFileSync(log, "");
@@ -86,6 +88,7 @@ NFS_CORE_PARAM {
   Protocols = 4; NFS_Port = 2049; Bind_addr = ${address};
   Enable_NLM = false; Enable_RQUOTA = false; Enable_UDP = false;
 }
+MDCACHE { Dir_Chunk = 0; }
 NFS_KRB5 { Active_krb5 = false; }
 NFSv4 {
   Grace_Period = 20; Lease_Lifetime = 20; Graceless = true;
@@ -95,6 +98,8 @@ ${exports
   .map(
     ([path, pseudo, access], index) => `
 EXPORT {
+  # Tests change the directory behind its back.
+  Attr_Expiration_Time = 0;
   Export_Id = ${index + 1}; Path = "${path}"; Pseudo = ${pseudo}; Access_Type = ${access};
   Squash = none; SecType = sys; Protocols = 4; FSAL { Name = VFS; }
 }`,

@@ -10,9 +10,9 @@ import { freePort, listensOn, type ServerSwitches, startServer } from "./server-
 export const SHARE = "data";
 /** The same directory, for reading only. */
 export const READ_ONLY_SHARE = "read-only";
-/** Another one, with room for `FULL_SHARE_BYTES`. Only inside a network. */
+/** Another one, without any room. Only inside a network. */
 export const FULL_SHARE = "full";
-export const FULL_SHARE_BYTES = 262_144;
+const FULL_SHARE_BYTES = 262_144;
 
 /** The only one who is let in. */
 export const SMB_USER = "nas";
@@ -58,6 +58,13 @@ export async function startSambaServer(network?: PrivateNetwork): Promise<SambaS
     const size = `size=${FULL_SHARE_BYTES}`;
     const tmpfs = ["mount", "--types", "tmpfs", "--options", size, "holdfast-full", folders.full];
     await network?.run(...tmpfs);
+    // Nothing fits in any more.
+    await network?.run(
+      "fallocate",
+      "--length",
+      String(FULL_SHARE_BYTES),
+      join(folders.full, "all"),
+    );
     const switches = await startServer({
       command() {
         configure();

@@ -1,17 +1,17 @@
 // An sshfs mount and its real server, for tests of the kind without the driver around it.
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type SshServer, startSshServer } from "../../../test/daemon/ssh-server.ts";
-import { eventually } from "../../../test/support/child.ts";
-import { testOperation } from "../../../test/support/operation.ts";
-import type { DriverOptions } from "../../core/driver.ts";
-import type { KeptProcess } from "../../core/host.ts";
-import { parseVolumeName } from "../../core/names.ts";
-import { SecretValue } from "../../core/secret-store.ts";
-import { linuxHost } from "../../host/linux.ts";
-import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
-import { sshfsKind } from "./driver.ts";
-import type { SshfsOptions } from "./options.ts";
+import type { DriverOptions } from "../../src/core/driver.ts";
+import type { KeptProcess } from "../../src/core/host.ts";
+import { parseVolumeName } from "../../src/core/names.ts";
+import { SecretValue } from "../../src/core/secret-store.ts";
+import { sshfsKind } from "../../src/drivers/sshfs/driver.ts";
+import type { SshfsOptions } from "../../src/drivers/sshfs/options.ts";
+import { linuxHost } from "../../src/host/linux.ts";
+import type { RemoteKind, RemoteMount } from "../../src/remote/kind.ts";
+import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
+import { eventually } from "./child.ts";
+import { testOperation } from "./operation.ts";
 
 export const host = linuxHost();
 

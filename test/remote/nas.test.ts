@@ -1,0 +1,158 @@
+// NFS and SMB by the kernel's own clients, against real servers: what becomes of data, failures and
+// silence.
+//
+// The kernels that tests run on often have neither client: the daemon runs in user-mode Linux.
+import { afterAll, beforeAll, describe, expect } from "bun:test";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { sourceRoot } from "../../tools/source-root.ts";
+import { eventually } from "../support/child.ts";
+import { type Lab, type LabDaemon, labRequirements, startLab } from "../support/labs/lab.ts";
+import { type Nas, nasKinds } from "../support/labs/nas.ts";
+import { SMB_PASSWORD } from "../support/labs/samba-server.ts";
+import { needs, whenPossible } from "../support/needs.ts";
+
+const holdfast = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist/holdfast");
+
+/** What must not wait for storage answers within this, on a busy machine that is emulated. */
+const promptMs = 3_000;
+/** A look every 15 s, and its own patience. */
+const noticedMs = 40_000;
+const backMs = 5_000;
+const testMs = 120_000;
+
+let lab: Lab;
+let daemon: LabDaemon;
+beforeAll(async () => {
+  if (needs(...labRequirements).skip !== undefined) return;
+  lab = await startLab();
+  daemon = await lab.startDaemon({ command: [holdfast], root: "nas" });
+  const words = `printf %s ${SMB_PASSWORD} | ${holdfast} --host unix://${daemon.socket} secret create`;
+  for (const [name, password] of [
+    ["nas", SMB_PASSWORD],
+    ["wrong", "not-it"],
+  ]) {
+    const line = words.replace(SMB_PASSWORD, password ?? "");
+    expect(await lab.run("sh", "-c", `${line} ${name}`)).toMatchObject({ code: 0 });
+  }
+}, testMs);
+afterAll(async () => await lab?.[Symbol.asyncDispose]());
+
+function whenLab(name: string, run: () => Promise<void>): void {
+  whenPossible(labRequirements, name, run, testMs);
+}
+
+function create(name: string, nas: Nas, more: Readonly<Record<string, string>> = {}) {
+  const body = { Name: name, Driver: nas.driver, DriverOpts: { ...nas.options, ...more } };
+  return daemon.send("POST", "/volumes/create", body);
+}
+
+async function hold(name: string): Promise<string> {
+  const held = await daemon.send("PUT", `/holdfast/v1/volumes/${name}/holders/one`);
+  expect(held).toMatchObject({ code: 200 });
+  return String(JSON.parse(held.text).path);
+}
+
+async function release(name: string): Promise<void> {
+  const released = await daemon.send("DELETE", `/holdfast/v1/volumes/${name}/holders/one`);
+  expect(released).toMatchObject({ code: 204 });
+}
+
+/** NFS and SMB mounts of the machine. */
+async function shares(): Promise<readonly string[]> {
+  const { text } = await lab.run("cat", "/proc/self/mountinfo");
+  return text.split("\n").filter((line) => / - (?:nfs4?|cifs) /.test(line));
+}
+
+async function stateOf(name: string): Promise<string> {
+  const answer = await daemon.send("GET", `/holdfast/v1/volumes/${name}`);
+  expect(answer.tookMs, "a look at the volume").toBeLessThan(promptMs);
+  return String(JSON.parse(answer.text).state);
+}
+
+/** Removes it with its data, as somebody who has confirmed it. */
+async function purge(name: string): Promise<void> {
+  const removed = await daemon.holdfast("volume", "rm", "--purge", "--yes", name);
+  expect(removed).toMatchObject({ code: 0 });
+}
+
+for (const nas of nasKinds) {
+  describe(`a volume of ${nas.driver}`, () => {
+    const { driver } = nas;
+
+    whenLab("is what is there already, and no removal takes it away", async () => {
+      const folder = nas.folder(lab);
+      writeFileSync(join(folder, "theirs"), "years of work");
+      expect(await create(`adopted-${driver}`, nas)).toMatchObject({ code: 201 });
+      const path = await hold(`adopted-${driver}`);
+      expect((await lab.run("cat", `${path}/theirs`)).text).toBe("years of work");
+      expect(await lab.run("cp", "/etc/debian_version", `${path}/ours`)).toMatchObject({ code: 0 });
+      await release(`adopted-${driver}`);
+      expect(await shares()).toEqual([]);
+      expect(existsSync(join(folder, "ours"))).toBeTrue();
+      await purge(`adopted-${driver}`);
+      expect(readFileSync(join(folder, "theirs"), "utf8")).toBe("years of work");
+      expect(existsSync(join(folder, "ours"))).toBeTrue();
+    });
+
+    whenLab("in a directory that it made is gone from the server when it is purged", async () => {
+      const folder = nas.folder(lab);
+      const name = `made-${driver}`;
+      expect(await create(name, nas, { subpath: "made" })).toMatchObject({ code: 201 });
+      expect(existsSync(join(folder, "made"))).toBeTrue();
+      await purge(name);
+      await eventually(() => (existsSync(join(folder, "made")) ? undefined : true), {
+        timeoutMs: noticedMs,
+        otherwise: () => "the directory is still on the server",
+      });
+      expect(readdirSync(folder).filter((each) => each.startsWith(".holdfast"))).toEqual([]);
+    });
+
+    for (const [what, options, words] of nas.failures) {
+      whenLab(`is refused with ${what}, and nothing is left behind`, async () => {
+        const before = readdirSync(nas.folder(lab)).toSorted();
+        const refused = await create(`refused-${driver}`, nas, options);
+        expect(refused.code).toBeGreaterThanOrEqual(400);
+        expect(JSON.parse(refused.text).message).toMatch(words);
+        expect(refused.text).not.toInclude("not-it");
+        expect(await daemon.send("GET", `/volumes/refused-${driver}`)).toMatchObject({ code: 404 });
+        expect(await shares()).toEqual([]);
+        expect(readdirSync(nas.folder(lab)).toSorted()).toEqual(before);
+      });
+    }
+  });
+}
+
+describe("with servers that fall silent", () => {
+  whenLab("lists answer, states tell, and both are back in five seconds", async () => {
+    for (const nas of nasKinds) {
+      mkdirSync(join(nas.folder(lab), "silent"));
+      const made = await create(`silent-${nas.driver}`, nas, { subpath: "silent" });
+      expect(made).toMatchObject({ code: 201 });
+      await hold(`silent-${nas.driver}`);
+    }
+    for (const nas of nasKinds) await nas.server(lab).freeze();
+    const states = async () =>
+      await Promise.all(nasKinds.map(({ driver }) => stateOf(`silent-${driver}`)));
+    await eventually(
+      async () => {
+        const list = await daemon.docker("volume", "ls");
+        expect(list.tookMs, "docker volume ls").toBeLessThan(promptMs);
+        return (await states()).every((state) => state === "unreachable") ? true : undefined;
+      },
+      { timeoutMs: noticedMs, otherwise: () => "nobody notices that the servers are silent" },
+    );
+    const inspected = await daemon.docker("volume", "inspect", "silent-nfs", "silent-smb");
+    expect(inspected.text).toInclude("unreachable");
+    expect(inspected.tookMs).toBeLessThan(2 * promptMs);
+    const thawedMs = performance.now();
+    for (const nas of nasKinds) await nas.server(lab).thaw();
+    await eventually(
+      async () => ((await states()).every((state) => state === "in use") ? true : undefined),
+      { timeoutMs: noticedMs, otherwise: () => "they do not come back" },
+    );
+    expect(performance.now() - thawedMs).toBeLessThan(backMs);
+    for (const { driver } of nasKinds) await release(`silent-${driver}`);
+    for (const nas of nasKinds) rmSync(join(nas.folder(lab), "silent"), { recursive: true });
+  });
+});
