@@ -277,6 +277,11 @@ export interface Host {
    */
   signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): boolean;
   /**
+   * The processes that have a path below `directory`, which is the daemon's alone, in an argument:
+   * those that it started, though it died before it could note them. Never throws.
+   */
+  keptNaming(directory: string): readonly KeptProcess[];
+  /**
    * The parts of a file that are no holes, in order. In blocks of its file system, so that zeros
    * which nobody wrote may be at their edges; all of it on one that has no holes. For files on this
    * host's own storage. Throws `storage.*`.

@@ -1,5 +1,5 @@
 // Processes that outlive the daemon: the file systems in user space that it starts.
-import { closeSync, constants, openSync } from "node:fs";
+import { closeSync, constants, openSync, readdirSync, readFileSync } from "node:fs";
 import { storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, KeptRequest } from "../core/host.ts";
 import { processStart } from "./processes.ts";
@@ -48,4 +48,30 @@ const signalKept: Host["signalKept"] = ({ pid, start }, signal) => {
   }
 };
 
-export const keptProcesses: Pick<Host, "startKept" | "signalKept"> = { startKept, signalKept };
+/** The `keptNaming` of core/host.ts. */
+function keptNaming(directory: string): readonly KeptProcess[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids
+    .filter((pid) => argumentsOf(pid).includes(`${directory}/`))
+    .map(Number)
+    .filter((pid) => pid !== process.pid)
+    .flatMap((pid) => {
+      const start = processStart(pid);
+      return start === undefined ? [] : [{ pid, start }];
+    });
+}
+
+/** "": it has ended. */
+function argumentsOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+export const keptProcesses = {
+  startKept,
+  signalKept,
+  keptNaming,
+} satisfies Partial<Host>;

@@ -26,7 +26,15 @@ export type StorageStep =
   /** Undoes that: what is empty and was made. */
   | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
   /** Writes a file, syncs it, reads it back, removes it. `name` is its own. */
-  | { readonly do: "probe"; readonly path: string; readonly name: string }
+  | {
+      readonly do: "probe";
+      readonly path: string;
+      readonly name: string;
+      /** It is not removed. */
+      readonly stays?: boolean;
+    }
+  /** Removes such a file. */
+  | { readonly do: "unprobe"; readonly path: string; readonly name: string }
   /** Whether the mark beside a directory is this one. */
   | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
   /** Takes away whatever mark there is. */
@@ -88,6 +96,13 @@ function takeStep(root: number, step: StorageStep): StepOutcome {
       return unmake(root, step);
     case "probe":
       return probe(root, step);
+    case "unprobe":
+      attempt("remove", "removing a file", () =>
+        inParent(root, step.path === "" ? step.name : `${step.path}/${step.name}`, (parent, name) =>
+          unlinkSync(`/proc/self/fd/${parent}/${name}`),
+        ),
+      );
+      return {};
     case "check-mark":
       return { isOurs: isMarked(root, step.path, step.mark) };
     case "take-mark":
@@ -240,7 +255,7 @@ function takeMark(root: number, path: string): void {
 
 function probe(
   root: number,
-  { path, name }: { readonly path: string; readonly name: string },
+  { path, name, stays }: Extract<StorageStep, { readonly do: "probe" }>,
 ): StepOutcome {
   const bytes = Buffer.alloc(PROBE_BYTES, `${name}\n`);
   const place = attempt("write", `opening ${path || "the storage"}`, () =>
@@ -263,7 +278,7 @@ function probe(
         details: { step: "read" },
       });
     }
-    attempt("remove", "removing a file", () => unlinkSync(file));
+    if (stays !== true) attempt("remove", "removing a file", () => unlinkSync(file));
     return {};
   } catch (thrown) {
     removeFileQuietly(file);

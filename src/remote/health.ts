@@ -11,7 +11,7 @@ import type { Look } from "./kind.ts";
 import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
-import type { StoredVolume } from "./record.ts";
+import { type StoredVolume, sameOptions } from "./record.ts";
 import { unfired } from "./trial.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
@@ -20,6 +20,14 @@ const SHARED_MS = 1_000;
 /** Below the deadline of `check`, so that silence is an answer and no error. */
 const ASK_MS_MAX = 8_000;
 const SERVER_MS_MAX = 8_000;
+/** How long a server may take a connection where it was: long before a check is given up. */
+const LEFT_BEHIND_MS_MAX = 2_000;
+
+const gone: StorageHealth = {
+  state: "stale",
+  reason: "it is not mounted any more",
+  tookMs: null,
+};
 
 interface SharedAnswer {
   readonly answer: Promise<StorageHealth>;
@@ -33,6 +41,9 @@ export function remoteHealth<Options>(
 ): HealthCapable {
   const { sessions, layout } = shop;
   const servers = new Servers(shop);
+  /** Held, and not mounted: whoever writes would write into a bare directory. */
+  const isLost = (name: VolumeName): boolean =>
+    mounts.isWanted(name) && sessions.mountedAt(layout.volume(name)) === undefined;
   return {
     server: (options) => sessions.kind.server(readOptions(sessions.kind, options).own),
 
@@ -40,7 +51,14 @@ export function remoteHealth<Options>(
       const stored = mustBeStored(shop, name);
       try {
         const mounted = sessions.mountedAt(layout.volume(name));
-        if (mounted === undefined) return await servers.check(stored, operation);
+        if (mounted === undefined) {
+          const health = await servers.check(stored, operation);
+          return health.state === "ready" && isLost(name) ? gone : health;
+        }
+        const outdated = await leftBehind(shop, { name, stored, mounted }, operation);
+        if (outdated !== undefined && (await servers.check(stored, operation)).state === "ready") {
+          return outdated;
+        }
         const health = await checkMounted(shop, { name, stored, mounted }, operation);
         if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
         // What keeps writes for later answers for a server that is gone, too.
@@ -56,8 +74,13 @@ export function remoteHealth<Options>(
       operation.signal.throwIfAborted();
       const stored = mustBeStored(shop, name);
       const mounted = sessions.mountedAt(layout.volume(name));
-      if (mounted === undefined) return;
-      const { state, reason } = await checkMounted(shop, { name, stored, mounted }, operation);
+      if (mounted === undefined) {
+        if (isLost(name)) await mounts.replace(name, stored, operation);
+        return;
+      }
+      const one: Mounted = { name, stored, mounted };
+      const { state, reason } =
+        (await leftBehind(shop, one, operation)) ?? (await checkMounted(shop, one, operation));
       if (state !== "stale") return;
       operation.log.warn("what is mounted is dead, and mounted anew", { volume: name, reason });
       await mounts.replace(name, stored, operation);
@@ -69,6 +92,32 @@ interface Mounted {
   readonly name: VolumeName;
   readonly stored: StoredVolume;
   readonly mounted: MountInfo;
+}
+
+/**
+ * "stale" of what is mounted from where its server was before, and where nobody takes a connection
+ * any more: its options have been changed, and could not take effect while somebody had it.
+ */
+async function leftBehind<Options>(
+  { sessions, layout, parts }: Workshop<Options>,
+  { name, stored }: Mounted,
+  operation: Operation,
+): Promise<StorageHealth | undefined> {
+  const before = sessions.optionsOf(layout.volume(name));
+  if (before === undefined || sameOptions(before, stored.options)) return undefined;
+  const address = sessions.kind.address(readOptions(sessions.kind, before).own);
+  if (address === undefined) return undefined;
+  const limit = { limitMs: LEFT_BEHIND_MS_MAX, what: "the connection to where it was" };
+  try {
+    await within(limit, operation, (inner) =>
+      connectTo(address, inner, () => parts.host.monotonicMs()),
+    );
+    return undefined;
+  } catch (thrown) {
+    operation.signal.throwIfAborted();
+    const reason = `its server has moved: ${oneLine(messageOf(thrown))}`;
+    return { state: "stale", reason, tookMs: null };
+  }
 }
 
 async function checkMounted<Options>(
@@ -89,8 +138,10 @@ async function checkMounted<Options>(
   if (!mount.isReadOnly && mounted.options.includes("ro")) {
     return { ...asked, state: "read-only", reason: "it is mounted read-only", unsaved };
   }
-  if (degraded === undefined) return { ...asked, unsaved };
-  return { ...asked, state: "degraded", reason: degraded, unsaved };
+  if (degraded !== undefined) return { ...asked, state: "degraded", reason: degraded, unsaved };
+  const refusal = await sessions.kind.refusal?.(mount, operation);
+  if (refusal === undefined) return { ...asked, unsaved };
+  return { state: "unreachable", reason: oneLine(refusal), tookMs: null, unsaved };
 }
 
 async function askMounted(

@@ -102,6 +102,16 @@ export interface RemoteKind<Options> {
   readonly isWriteBack?: true | undefined;
   /** Has what is left written now; missing: that needs no word. Does not wait for it. */
   hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
+  /**
+   * Why the server refuses what is mounted, though the mount answers; undefined: it does not.
+   * Missing: the mount's own answer says so. Asks the server, within the operation's time, only
+   * where there is a suspicion.
+   */
+  refusal?(mount: RemoteMount<Options>, operation: Operation): Promise<string | undefined>;
+  /**
+   * The options of a test's mount: what is written is sent at once. Missing: as they are.
+   */
+  forTrial?(options: DriverOptions): DriverOptions;
   /** Asks the server itself for a sign of life, beyond a connection; missing: none is known. */
   greet?(options: Options, operation: Operation): Promise<void>;
   /**

@@ -55,7 +55,9 @@ export function addedOnServer({ server }: SurviveStage): readonly string[] {
 
 function leftMounts({ mounted, root, server }: SurviveStage, held: Held): readonly string[] {
   const wanted = held.map((name) => join(root, "remote", server.driver, name, "data")).sort();
-  const found = mounted().filter((target) => target.startsWith(`${root}/`)).toSorted();
+  const found = mounted()
+    .filter((target) => target.startsWith(`${root}/`))
+    .toSorted();
   return isDeepStrictEqual(found, wanted) ? [] : [`mounted: ${found.join() || "nothing"}`];
 }
 
@@ -75,9 +77,10 @@ function childrenOf(pid: number): readonly number[] {
   return readQuietly(`/proc/${pid}/task/${pid}/children`).split(" ").filter(Boolean).map(Number);
 }
 
-/** The letter of a process's state: D, R, S, Z; "": it is gone. */
-export function stateOf(pid: number): string {
-  return /^\d+ \(.*\) (.)/s.exec(readQuietly(`/proc/${pid}/stat`))?.[1] ?? "";
+/** The letter of a process's or its thread's state: D, R, S, Z; "": it is gone. */
+export function stateOf(pid: number, thread = pid): string {
+  const stat = readQuietly(`/proc/${pid}/task/${thread}/stat`);
+  return /^\d+ \(.*\) (.)/s.exec(stat)?.[1] ?? "";
 }
 
 function leftFiles({ root, run, server }: SurviveStage, held: Held): readonly string[] {

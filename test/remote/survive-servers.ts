@@ -3,6 +3,7 @@ import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverOptions } from "../../src/core/driver.ts";
 import { startSshServer } from "../daemon/ssh-server.ts";
+import { runToEnd } from "../support/child.ts";
 import { startWebdavServer, WEBDAV_PASSWORD, WEBDAV_USER } from "../support/labs/webdav-server.ts";
 import type { Requirement } from "../support/needs.ts";
 import { obscured } from "../support/rclone-bench.ts";
@@ -25,6 +26,8 @@ export interface TroubledServer extends AsyncDisposable {
   move(): Promise<void>;
   /** Killed, and started again; whoever logs in is refused, or is let in again. */
   lockOut(isLockedOut: boolean): Promise<void>;
+  /** What it serves cannot be written to, or can be again. */
+  lock(isReadOnly: boolean): Promise<void>;
 }
 
 export const servers = {
@@ -72,11 +75,26 @@ async function startSsh(folder: string, enter: readonly string[] = []): Promise<
       writeFileSync(join(server.folder, "authorized"), isLockedOut ? "" : authorized);
       await server.restart();
     },
+    async lock(isReadOnly) {
+      if (isReadOnly) await mount("--bind", served, served);
+      const words = isReadOnly
+        ? ["-o", "remount,bind,ro", served]
+        : ["-o", "remount,bind,rw", served];
+      await mount(...words);
+    },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
 
-async function startWebdav(_folder: string, enter: readonly string[] = []): Promise<TroubledServer> {
+async function mount(...words: readonly string[]): Promise<void> {
+  const { exit, stderr } = await runToEnd("mount", words, { timeoutMs: 10_000 });
+  if (exit !== 0) throw new Error(`mount ${words.join(" ")}: ${stderr}`);
+}
+
+async function startWebdav(
+  _folder: string,
+  enter: readonly string[] = [],
+): Promise<TroubledServer> {
   const server = await startWebdavServer({ enter });
   const address = () => ({ "webdav-url": server.url });
   return {
@@ -100,6 +118,11 @@ async function startWebdav(_folder: string, enter: readonly string[] = []): Prom
     async lockOut(isLockedOut) {
       await server.kill();
       server.next.password = isLockedOut ? "of-somebody-else" : WEBDAV_PASSWORD;
+      await server.start();
+    },
+    async lock(isReadOnly) {
+      await server.kill();
+      server.next.isReadOnly = isReadOnly;
       await server.start();
     },
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),

@@ -20,8 +20,11 @@ for (const driver of drivers) {
         for (let limit = stepsMax[driver]; ; ) {
           const at = 1 + random.below(limit);
           const moment = random.chance(0.5) ? "before" : "after";
-          const steps = await run.die(verb, random.chance(0.5) ? "adopted" : "made", { at, moment });
-          console.log(verb.name, at, moment, steps ? steps.at(-1): false, performance.now() - t);
+          const steps = await run.die(verb, random.chance(0.5) ? "adopted" : "made", {
+            at,
+            moment,
+          });
+          console.log(verb.name, at, moment, steps ? steps.at(-1) : false, performance.now() - t);
           if (steps !== false) break;
           limit = at - 1;
           if (limit < 1) throw new Error(`${verb.name} has no step`);

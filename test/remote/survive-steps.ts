@@ -58,8 +58,7 @@ export const verbs: readonly Verb[] = [
   },
   {
     name: "update",
-    act: ({ stage }) =>
-      stage.done("PATCH", own("volumes/wiki"), { optionsSet: { umask: "027" } }),
+    act: ({ stage }) => stage.done("PATCH", own("volumes/wiki"), { optionsSet: { umask: "027" } }),
     places: ["wiki"],
   },
   {

@@ -15,6 +15,7 @@ import {
   rcloneServer,
   settingRule,
 } from "./options.ts";
+import { rcloneRefusal } from "./refusal.ts";
 
 /** See `remoteDriver`. */
 export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
@@ -33,6 +34,8 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
+    refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
+    forTrial: (options) => ({ ...options, "write-back": "0.1" }),
     greet: (options, operation) => greet(options, operation.signal),
   };
 }
