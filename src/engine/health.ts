@@ -201,6 +201,10 @@ export class Health {
     this.#servers.set(key, place);
     place.watches.set(name, watch);
     this.#watches.set(name, watch);
+    // What was wrong where it was before is not well until it has answered where it is now.
+    if (known !== undefined && known.state !== "ready") {
+      inferState(watch, known, known.sinceMs ?? this.#now().nowMs);
+    }
     if (place.isDown) inferState(watch, { state: "unreachable", reason: "" }, this.#now().nowMs);
   }
 

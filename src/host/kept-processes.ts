@@ -3,7 +3,7 @@ import { closeSync, constants, openSync, readdirSync, readFileSync } from "node:
 import { storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, KeptRequest } from "../core/host.ts";
 import { processStart } from "./processes.ts";
-import { findProgram, programEnvironment, programMissing } from "./programs.ts";
+import { feed, findProgram, programEnvironment, programMissing } from "./programs.ts";
 
 const LOG_FLAGS =
   constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -21,12 +21,13 @@ function startKept({ program, args, environment, log, input }: KeptRequest): Kep
     const child = Bun.spawn([path, ...args], {
       cwd: "/",
       env: { ...programEnvironment, ...environment },
-      stdin: input ?? "ignore",
+      stdin: input === undefined ? "ignore" : "pipe",
       stdout: output,
       stderr: output,
       // A session of its own: no signal to the daemon's group reaches it.
       detached: true,
     });
+    feed(child.stdin, input);
     child.unref();
     return { pid: child.pid, start: processStart(child.pid) ?? NOBODY };
   } catch (thrown) {

@@ -369,7 +369,7 @@ function attempt<T>(step: string, doing: string, work: () => T): T {
 }
 
 const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([
-  ...(["make", "unmake", "probe", "check-mark", "take-mark", "remove"] as const),
+  ...(["make", "unmake", "probe", "unprobe", "check-mark", "take-mark", "remove"] as const),
 ]);
 
 /** The helper `storage-step` of `Host.assist`: its input is a `StepRequest`. */
