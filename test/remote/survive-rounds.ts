@@ -7,7 +7,7 @@ import type { TroubledServer } from "./survive-servers.ts";
 import { openStage, own, readQuietly, type SurviveStage } from "./survive-stage.ts";
 
 /** Of what is kept for a first use and then for good: by then there is nothing new any more. */
-const warmUpRounds = 3;
+const warmUpRounds = 2;
 const purgeMs = 20_000;
 /** A collector may be late by so much; a leak of hundred rounds would be more. */
 const memoryGrowthMax = 1.3;
@@ -37,7 +37,8 @@ export async function goRound(driver: TroubledServer["driver"], roundCount: numb
   const after = usageOf(stage);
   console.log(`${driver}: ${roundCount} rounds: ${JSON.stringify({ before, after })}`);
   // One more may be a connection that is just being closed.
-  if (after.descriptors > before.descriptors + 1) throw new Error(`descriptors are left: ${openOf(stage)}`);
+  if (after.descriptors > before.descriptors + 1)
+    throw new Error(`descriptors are left: ${openOf(stage)}`);
   if (after.runFiles > before.runFiles) throw new Error("files are left in the run directory");
   if (after.memoryKilobytes > before.memoryKilobytes * memoryGrowthMax) {
     throw new Error("the daemon has grown");

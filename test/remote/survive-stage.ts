@@ -11,7 +11,7 @@ import { servers, type TroubledServer } from "./survive-servers.ts";
 
 const cleanUpMs = 10_000;
 /** What must not wait for storage answers within this: usually, and on a busy machine. */
-const promptMs = { usual: 100, max: 1_000 } as const;
+const promptMs = { usual: 100, max: 2_500 } as const;
 /** Fewer say more of the machine. */
 const samplesMin = 30;
 

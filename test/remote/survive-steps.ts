@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverOptions } from "../../src/core/driver.ts";
+import type { Random } from "../crash/random.ts";
 import { eventually } from "../support/child.ts";
 import { temporaryDirectory } from "../support/daemon.ts";
 import { type Death, Deaths } from "../support/dying-daemon.ts";
@@ -12,6 +13,9 @@ import { openStage, own, type SurviveStage } from "./survive-stage.ts";
 
 /** How long a purge that was cut short may take to be finished. */
 const purgeMs = 20_000;
+
+/** Fewer than most verbs have. */
+const stepsDrawn = 12;
 
 /** The volume is all that is served, or a directory that it makes there. */
 export type Kind = "adopted" | "made";
@@ -190,4 +194,23 @@ async function destroyAll(at: Case): Promise<void> {
     { timeoutMs: purgeMs, otherwise: () => `${kind}: left: ${addedOnServer(stage).join()}` },
   );
   await mustSettle(stage, []);
+}
+
+/** Has the daemon die once in each of the verbs, at a step and a moment that are drawn. */
+export async function dieByChance(
+  driver: TroubledServer["driver"],
+  random: Random,
+  chosen: readonly Verb[],
+): Promise<void> {
+  await using run = await openStepRun(driver);
+  for (const verb of chosen) {
+    for (let limit = stepsDrawn; limit > 0; ) {
+      const at = 1 + random.below(limit);
+      const moment = random.pick(["before", "after"] as const);
+      const kind = random.pick(["adopted", "made"] as const);
+      if ((await run.die(verb, kind, { at, moment })) !== false) break;
+      // It has fewer steps.
+      limit = at - 1;
+    }
+  }
 }

@@ -166,6 +166,19 @@ export async function goThrough(driver: TroubledServer["driver"], trouble: Troub
   await mustSettle(stage, []);
 }
 
+/** The server moves while nobody has the volume. */
+export async function moveIdle(driver: TroubledServer["driver"]): Promise<void> {
+  await using stage = await openStage(driver);
+  await stage.create("wiki");
+  await stage.server.move();
+  await stage.done("PATCH", own("volumes/wiki"), { optionsSet: stage.server.address() });
+  const path = await stage.hold("wiki");
+  await writeSafely(stage, path, "after");
+  mustBeOnServer(stage, "after");
+  await stage.release("wiki");
+  await mustSettle(stage, []);
+}
+
 /** As a program does that asks for it to be safe; with rclone that is another question. */
 export async function writeSafely(stage: SurviveStage, path: string, name: string): Promise<void> {
   await write(join(path, name), `written ${name}`);

@@ -2,9 +2,8 @@
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { sideBySide } from "../support/needs.ts";
 import { bareWrites, mustSettle } from "./survive-checks.ts";
-import { drivers, requirementsOf, type TroubledServer } from "./survive-servers.ts";
+import type { TroubledServer } from "./survive-servers.ts";
 import { endProcesses, openStage, unmountAll } from "./survive-stage.ts";
 import { mustBeOnServer, writeSafely } from "./survive-troubles.ts";
 
@@ -12,7 +11,11 @@ import { mustBeOnServer, writeSafely } from "./survive-troubles.ts";
 const lateMs = 5_000;
 const mountedMs = 5_000;
 
-async function reboot(driver: TroubledServer["driver"], isServerThere: boolean): Promise<void> {
+/** Throws what is wrong. */
+export async function reboot(
+  driver: TroubledServer["driver"],
+  { isServerThere }: { readonly isServerThere: boolean },
+): Promise<void> {
   await using stage = await openStage(driver);
   await stage.create("wiki");
   const path = await stage.hold("wiki");
@@ -32,16 +35,12 @@ async function reboot(driver: TroubledServer["driver"], isServerThere: boolean):
     await stage.server.start();
   }
   await stage.untilState("wiki", /^in use$/, mountedMs);
-  if (readFileSync(join(path, "before"), "utf8") !== "written before") throw new Error("it is lost");
+  if (readFileSync(join(path, "before"), "utf8") !== "written before")
+    throw new Error("it is lost");
   await writeSafely(stage, path, "after");
   mustBeOnServer(stage, "after");
   stage.mustBePrompt();
   await mustSettle(stage, ["wiki"]);
   await stage.release("wiki");
   await mustSettle(stage, []);
-}
-
-for (const driver of drivers) {
-  sideBySide(requirementsOf[driver], `${driver}: the server is late`, () => reboot(driver, false));
-  sideBySide(requirementsOf[driver], `${driver}: the server is there`, () => reboot(driver, true));
 }
