@@ -26,14 +26,8 @@ export type StorageStep =
   /** Undoes that: what is empty and was made. */
   | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
   /** Writes a file, syncs it, reads it back, removes it. `name` is its own. */
-  | {
-      readonly do: "probe";
-      readonly path: string;
-      readonly name: string;
-      /** It is not removed. */
-      readonly stays?: boolean;
-    }
-  /** Removes such a file. */
+  | { readonly do: "probe"; readonly path: string; readonly name: string; readonly stays?: true }
+  /** Removes one that stays. */
   | { readonly do: "unprobe"; readonly path: string; readonly name: string }
   /** Whether the mark beside a directory is this one. */
   | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
@@ -46,7 +40,6 @@ export interface StepRequest {
   readonly steps: readonly StorageStep[];
 }
 
-/** What came of each step. */
 export interface StepOutcome {
   /** The directories that `make` has made, those above first. */
   readonly made?: readonly string[];
@@ -97,12 +90,7 @@ function takeStep(root: number, step: StorageStep): StepOutcome {
     case "probe":
       return probe(root, step);
     case "unprobe":
-      attempt("remove", "removing a file", () =>
-        inParent(root, step.path === "" ? step.name : `${step.path}/${step.name}`, (parent, name) =>
-          unlinkSync(`/proc/self/fd/${parent}/${name}`),
-        ),
-      );
-      return {};
+      return unprobe(root, step);
     case "check-mark":
       return { isOurs: isMarked(root, step.path, step.mark) };
     case "take-mark":
@@ -286,6 +274,15 @@ function probe(
   } finally {
     closeDescriptor(place);
   }
+}
+
+function unprobe(
+  root: number,
+  { path, name }: { readonly path: string; readonly name: string },
+): StepOutcome {
+  const file = path === "" ? name : `${path}/${name}`;
+  const unlink = (parent: number) => unlinkSync(`/proc/self/fd/${parent}/${name}`);
+  return attempt("remove", "removing a file", () => inParent(root, file, unlink) ?? {});
 }
 
 function remove(

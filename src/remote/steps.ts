@@ -10,7 +10,7 @@ export type Step =
       readonly do: "probe";
       readonly path: string;
       readonly name: string;
-      readonly stays?: boolean;
+      readonly stays?: true;
     }
   | { readonly do: "unprobe"; readonly path: string; readonly name: string }
   | { readonly do: "check-mark"; readonly path: string; readonly mark: string }

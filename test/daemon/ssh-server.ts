@@ -35,20 +35,19 @@ export interface SshServer extends AsyncDisposable {
   said(): string;
 }
 
+interface SshServerParts {
+  readonly password?: string;
+  /** A program and arguments in front of it: another network. */
+  readonly enter?: readonly string[];
+}
+
 /**
  * Starts it with keys of its own, which are kept in `folder`. With a password root can log in with
  * it. Needs root and sshd; openssl and unshare for a password.
  */
 export async function startSshServer(
   folder: string,
-  {
-    password,
-    enter = [],
-  }: {
-    readonly password?: string;
-    /** A program and arguments in front of it: another network. */
-    readonly enter?: readonly string[];
-  } = {},
+  { password, enter = [] }: SshServerParts = {},
 ): Promise<SshServer> {
   mkdirSync(folder, { recursive: true });
   // Where sshd locks itself in; Debian's service makes it.
@@ -115,10 +114,7 @@ export async function startSshServer(
         port = await freePort();
         writeConfiguration(folder, { port, hostKey, password });
       }
-      if (hasNewKey) {
-        for (const file of [hostKey, `${hostKey}.pub`]) rmSync(file);
-        await makeKey(hostKey);
-      }
+      if (hasNewKey) await makeKey(hostKey);
       child = start();
       await untilListening();
     },
@@ -152,7 +148,9 @@ function writeConfiguration(
   return configuration;
 }
 
+/** In place of the one that is there. */
 async function makeKey(file: string): Promise<void> {
+  for (const old of [file, `${file}.pub`]) rmSync(old, { force: true });
   const made = await runToEnd("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file], {
     timeoutMs: keyTimeoutMs,
   });

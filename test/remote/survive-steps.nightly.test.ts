@@ -1,7 +1,7 @@
 // kill -9 of the daemon before and after every step of every verb, on a share that holds data.
 import { whenPossible } from "../support/needs.ts";
 import { drivers, requirementsOf } from "./survive-servers.ts";
-import { openStepRun, verbs } from "./survive-steps.ts";
+import { kinds, openStepRun, verbs } from "./survive-steps.ts";
 
 const limitMs = 3_600_000;
 
@@ -12,7 +12,7 @@ for (const driver of drivers) {
       `${driver}: ${verb.name} dies at each of its steps`,
       async () => {
         await using run = await openStepRun(driver);
-        for (const kind of ["adopted", "made"] as const) {
+        for (const kind of kinds) {
           let deathCount = 0;
           for (let at = 1; ; at += 1) {
             const steps = await run.die(verb, kind, { at, moment: "before" });

@@ -17,8 +17,9 @@ const purgeMs = 20_000;
 /** Fewer than most verbs have. */
 const stepsDrawn = 12;
 
-/** The volume is all that is served, or a directory that it makes there. */
-export type Kind = "adopted" | "made";
+/** The volume is all that is served, a directory that was there before, or one that it makes. */
+export const kinds = ["adopted", "found", "made"] as const;
+export type Kind = (typeof kinds)[number];
 
 type Place = "wiki" | "book" | "trash" | "gone";
 
@@ -74,7 +75,16 @@ export const verbs: readonly Verb[] = [
 
 const page = "what a reader has written\n".repeat(100);
 /** Where the page is on the server. */
-const pageOf: Readonly<Record<Kind, string>> = { adopted: "page", made: "wiki/page" };
+const pageOf: Readonly<Record<Kind, string>> = {
+  adopted: "page",
+  found: "photos/page",
+  made: "wiki/page",
+};
+const optionsOf: Readonly<Record<Kind, DriverOptions>> = {
+  adopted: {},
+  found: { subpath: "photos" },
+  made: { subpath: "wiki" },
+};
 /** A directory without a record, from a create that died between making it and the record. */
 const unrecorded = [".holdfast-wiki", "wiki"] as const;
 
@@ -111,7 +121,7 @@ export async function openStepRun(driver: TroubledServer["driver"]): Promise<Ste
         await stage.startDaemon();
         await check(at, verb);
         await destroyAll(at);
-        rmSync(join(stage.server.served, pageOf.adopted), { force: true });
+        rmSync(join(stage.server.served, pageOf[kind]), { force: true });
       } catch (error) {
         const what = `${verb.name} (${kind}), dead ${death.moment} step ${death.at}`;
         throw new Error([`${what}: ${String(error)}`, ...steps].join("\n  "), { cause: error });
@@ -123,8 +133,7 @@ export async function openStepRun(driver: TroubledServer["driver"]): Promise<Ste
 }
 
 async function createWiki({ stage, kind }: Case): Promise<void> {
-  const options: DriverOptions = kind === "adopted" ? {} : { subpath: "wiki" };
-  const { status, json } = await stage.create("wiki", { trash: "7d", ...options });
+  const { status, json } = await stage.create("wiki", { trash: "7d", ...optionsOf[kind] });
   if (status !== 201) throw new Error(`create: ${status} ${JSON.stringify(json)}`);
 }
 
@@ -207,7 +216,7 @@ export async function dieByChance(
     for (let limit = stepsDrawn; limit > 0; ) {
       const at = 1 + random.below(limit);
       const moment = random.pick(["before", "after"] as const);
-      const kind = random.pick(["adopted", "made"] as const);
+      const kind = random.pick(kinds);
       if ((await run.die(verb, kind, { at, moment })) !== false) break;
       // It has fewer steps.
       limit = at - 1;

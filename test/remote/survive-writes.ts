@@ -76,7 +76,9 @@ interface Writer extends AsyncDisposable {
 
 function startWriter(path: string): Writer {
   const program = resolve(import.meta.dir, "../support/fsync-writer.ts");
-  const child: ChildProcess = startChild(process.execPath, [program, path]);
+  // A test run that is killed takes it along.
+  const words = ["--pdeathsig", "KILL", process.execPath, program, path];
+  const child: ChildProcess = startChild("setpriv", words);
   let said = "";
   child.stdout?.on("data", (chunk: Buffer) => {
     said += chunk.toString("utf8");
