@@ -10,8 +10,11 @@ import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/
 import { servers, type TroubledServer } from "./survive-servers.ts";
 
 const cleanUpMs = 10_000;
-/** What must not wait for storage answers within this: usually, and on a busy machine. */
-const promptMs = { usual: 100, max: 2_500 } as const;
+/**
+ * What must not wait for storage answers so soon after what asks nothing (a ping): the machine is
+ * busy with other tests. In milliseconds; the bench has the bound without that.
+ */
+const promptMs = { usual: 100, max: 4_000 } as const;
 /** Fewer say more of the machine. */
 const samplesMin = 30;
 
@@ -161,8 +164,9 @@ async function ask(
   return { status: answer.status, tookMs, json: answer.body === "" ? {} : parse(answer.body) };
 }
 
-/** A stream of lines has its outcome in the last one. */
+/** A stream of lines has its outcome in the last one; a ping has a word. */
 function parse(body: string): Record<string, unknown> {
+  if (body === "OK") return {};
   return JSON.parse(body.trimEnd().split("\n").at(-1) ?? "{}");
 }
 
@@ -174,7 +178,8 @@ async function currentState(
   const list = await send("GET", own("volumes"));
   const one = await send("GET", own(`volumes/${name}`));
   const docker = await send("GET", `/volumes/${name}`);
-  tookMs.push(list.tookMs, one.tookMs, docker.tookMs);
+  const ping = await send("GET", "/_ping");
+  for (const answer of [list, one, docker]) tookMs.push(answer.tookMs - ping.tookMs);
   const { state, stateReason } = one.json;
   return stateReason == null ? String(state) : `${state}: ${stateReason}`;
 }
