@@ -52,11 +52,11 @@ export async function removeLeftovers<Options>(
 
 /** Noted or not: a tool that has not mounted by now must not do it later. */
 async function endProcesses(
-  host: Pick<Host, "keptNaming" | "signalKept" | "processStart" | "monotonicMs">,
+  host: Pick<Host, "findKept" | "signalKept" | "processStart" | "monotonicMs">,
   { run }: Place,
 ): Promise<void> {
   const until = host.monotonicMs() + END_MS_MAX;
-  for (const kept of host.keptNaming(run)) {
+  for (const kept of host.findKept(run)) {
     host.signalKept(kept, "SIGKILL");
     while (host.processStart(kept.pid) === kept.start && host.monotonicMs() < until) {
       await pause(LOOK_AGAIN_MS);

@@ -17,6 +17,9 @@ import {
 } from "./options.ts";
 import { rcloneRefusal } from "./refusal.ts";
 
+/** What rclone says of a backend without `about`. */
+const INVENTED_BYTES = 2 ** 50;
+
 /** See `remoteDriver`. */
 export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
   return remoteDriver(rcloneKind(parts.host), parts);
@@ -25,12 +28,15 @@ export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
 export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
   return {
     name: "rclone",
+    program: "rclone",
     rules: rcloneRules,
     openRule: settingRule,
     parse: parseRcloneOptions,
     address: rcloneAddress,
     server: rcloneServer,
     isWriteBack: true,
+    // Of a backend that does not tell: 1 PiB, whatever it has.
+    isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
