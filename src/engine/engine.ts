@@ -161,6 +161,10 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const holds = new Holds({
     ...{ host, drivers, volumes, lists, settler, judge, graces, directory, care },
+    refused(name) {
+      care.noteRefused(name);
+      health.askSoon(name);
+    },
   });
   const upkeep = new Upkeep({
     ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },

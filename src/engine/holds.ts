@@ -23,7 +23,7 @@ import type { StorageCare } from "./health-care.ts";
 import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
-import { mustAnswer } from "./must-answer.ts";
+import { mustAnswer, serverOf } from "./must-answer.ts";
 import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
 import { admission, type ContainerUse } from "./sharing.ts";
@@ -48,6 +48,8 @@ export interface HoldsParts {
   readonly graces: HoldGraces;
   /** Who must restart to see a volume again. */
   readonly care: Pick<StorageCare, "mustRestart">;
+  /** Told of each volume whose storage has refused it to an engine. */
+  readonly refused: (name: VolumeName) => void;
   /** Absolute; where the holds' mounts are. Exists. */
   readonly directory: string;
 }
@@ -161,11 +163,10 @@ export class Holds {
   }
 
   async #mountHeld(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<string> {
-    const { settler, volumes, host, drivers } = this.#parts;
-    await mustAnswer({ host, driver: drivers.get(entry.driver) }, entry, operation);
+    const { settler, host } = this.#parts;
     const known = settler.find(entry.name, holder);
     const path = join(this.#parts.directory, holdId(entry.name, holder));
-    const data = await volumes.holders.mount(entry, { holder, kind: "engine" }, operation);
+    const data = await this.#mountData(entry, holder, operation);
     const place = { volume: entry.name, holder, path, sinceMs: host.nowMs() };
     const hold = known ?? newHold(place, { monotonicMs: host.monotonicMs() });
     try {
@@ -185,6 +186,18 @@ export class Holds {
     });
     settler.add(hold);
     return hold.path;
+  }
+
+  async #mountData(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<string> {
+    const { volumes, host, drivers } = this.#parts;
+    const driver = drivers.get(entry.driver);
+    try {
+      await mustAnswer({ host, driver }, entry, operation);
+      return await volumes.holders.mount(entry, { holder, kind: "engine" }, operation);
+    } catch (error) {
+      if (serverOf(driver, entry) !== "") this.#parts.refused(entry.name);
+      throw error;
+    }
   }
 
   async #bind(hold: Hold, data: string, operation: Operation): Promise<void> {

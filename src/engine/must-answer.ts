@@ -24,11 +24,11 @@ interface Asked {
  */
 export async function mustAnswer(
   { host, driver }: Asked,
-  { name, options, mountpoint }: VolumeEntry,
+  entry: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
-  const { health } = driver ?? {};
-  const server = health?.server(driverOptions(options)) ?? "";
+  const { name, mountpoint } = entry;
+  const server = serverOf(driver, entry);
   if (server === "" || !host.isMountPoint(mountpoint)) return;
   const limit = AbortSignal.timeout(ANSWER_MS_MAX);
   const signal = AbortSignal.any([operation.signal, limit]);
@@ -37,7 +37,7 @@ export async function mustAnswer(
   } catch (thrown) {
     operation.signal.throwIfAborted();
     const { details, message } = toEngineError(thrown);
-    if (details["isGone"] === true) return await health?.heal(name, operation);
+    if (details["isGone"] === true) return await driver?.health?.heal(name, operation);
     const reason = limit.aborted ? `nothing within ${ANSWER_MS_MAX / 1_000} s` : message;
     throw new EngineError(
       "remote.unreachable",
@@ -45,6 +45,11 @@ export async function mustAnswer(
       { details: { server, reason } },
     );
   }
+}
+
+/** "": the storage is this machine's own. */
+export function serverOf(driver: VolumeDriver | undefined, { options }: VolumeEntry): string {
+  return driver?.health?.server(driverOptions(options)) ?? "";
 }
 
 /** Others ask the same storage, one at a time. */
