@@ -124,7 +124,7 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     // Of storage on other machines.
-    when: /missing required option: "|invalid option: "[^"]*": /,
+    when: /missing required option: "|the options are /,
     way: "See a driver's options with: holdfast drivers DRIVER",
   },
   {
