@@ -160,7 +160,13 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
-  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory, care });
+  const holds = new Holds({
+    ...{ host, drivers, volumes, lists, settler, judge, graces, directory, care },
+    refused(name) {
+      care.noteRefused(name);
+      health.askSoon(name);
+    },
+  });
   const upkeep = new Upkeep({
     ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });

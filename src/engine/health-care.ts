@@ -16,6 +16,7 @@ import type { HealthCare } from "./health.ts";
 import { layersAt, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, ownEnd } from "./hold-table.ts";
+import { LateStarts } from "./late-starts.ts";
 import { pause } from "./pause.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -47,9 +48,11 @@ export class StorageCare implements HealthCare {
   /** When each container was last restarted, by the clock that only goes forward. */
   readonly #restartedMs = new Map<string, number>();
   #restarting: Promise<void> = Promise.resolve();
+  readonly #lateStarts: LateStarts;
 
   constructor(parts: HealthCareParts) {
     this.#parts = parts;
+    this.#lateStarts = new LateStarts(parts.lists);
   }
 
   /** Containers that must restart to see the volume again. Asks nobody. */
@@ -95,9 +98,19 @@ export class StorageCare implements HealthCare {
     }
   }
 
+  /** A container engine was refused a volume because of its storage. */
+  noteRefused(name: VolumeName): void {
+    this.#lateStarts.noteRefused(name);
+  }
+
+  noteAnswer(name: VolumeName, operation: Operation): void {
+    this.#lateStarts.noteAnswer(name, operation);
+  }
+
   /** The end of this life. */
   async stop(): Promise<void> {
     await this.#restarting;
+    await this.#lateStarts.settled();
   }
 
   async #follow(entry: VolumeEntry, isNew: boolean, operation: Operation): Promise<void> {

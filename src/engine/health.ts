@@ -61,6 +61,8 @@ export interface HealthCare {
   heal(name: VolumeName, operation: Operation): Promise<void>;
   /** Mounts again what is held and could not be mounted. */
   mount(name: VolumeName, operation: Operation): Promise<void>;
+  /** The storage answers as it should. Never throws; what follows is done in the background. */
+  noteAnswer(name: VolumeName, operation: Operation): void;
   /** Resolves when nothing of it goes on in the background. */
   stop(): Promise<void>;
 }
@@ -311,6 +313,10 @@ export class Health {
     for (const change of [...(own === undefined ? [] : [own]), ...others]) {
       this.#tell(change, operation);
     }
+    const well = [watch, ...others.map((change) => change.watch)];
+    for (const { name, state } of well) {
+      if (state === "ready") this.#parts.care.noteAnswer(name, this.#own(operation));
+    }
     if (others.length > 0) {
       const { server: place } = watch;
       const facts = { driver: watch.driver, server: place, volumes: others.length };
@@ -340,8 +346,7 @@ export class Health {
     const isWanted = answer === "stale" || (isUnmounted && answer !== "unreachable");
     if (!isWanted || mending.isRunning || this.#clock.monotonicMs() < mending.dueMs) return;
     mending.isRunning = true;
-    const signal = this.#stopping.signal;
-    const own = { ...operation, signal };
+    const own = this.#own(operation);
     const heals = answer === "stale";
     const work = (heals ? care.heal(name, own) : care.mount(name, own))
       .then(
@@ -359,6 +364,11 @@ export class Health {
         this.askSoon(name);
       });
     this.#work.add(work);
+  }
+
+  /** Ends with this life. */
+  #own(operation: Operation): Operation {
+    return { ...operation, signal: this.#stopping.signal };
   }
 
   /** Logged once in a row: it is tried again and again. */

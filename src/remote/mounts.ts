@@ -176,6 +176,10 @@ function explained(name: VolumeName, { options }: StoredVolume, thrown: unknown)
   );
 }
 
+function causeOf(thrown: unknown): unknown {
+  return thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+}
+
 /** A volume that was created untested: its directory is made now, and is nobody's to destroy. */
 async function prepare<Options>(
   shop: Workshop<Options>,
@@ -190,7 +194,11 @@ async function prepare<Options>(
     await withFreshPlace(shop, operation, async (place) => {
       const { options } = stored;
       const request = { volume: name, place, options, mark: null, isTested: false };
-      await tryOut({ ...request, commit: () => undefined, sessions, parts }, operation);
+      const trial = { ...request, commit: () => undefined, sessions, parts };
+      // Nobody wants a test here: what went wrong is what there is to say.
+      await tryOut(trial, operation).catch((thrown: unknown) => {
+        throw toEngineError(thrown).code === "remote.test_failed" ? causeOf(thrown) : thrown;
+      });
     });
   }
   writeStored(layout.volume(name), prepared);
