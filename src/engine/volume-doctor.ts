@@ -104,7 +104,7 @@ export class VolumeDoctor {
       const entry = volumes.inspect(name);
       const driver = drivers.of(entry);
       const [atMs, startedMs] = [host.nowMs(), host.monotonicMs()];
-      await using second = await secondMount(driver, entry, operation);
+      await using second = await this.#secondMount(driver, entry, operation);
       const request = { elsewhere: second?.path ?? null, isQuick: how.isQuick };
       const { tried, ended } = await this.#measure(path, { request, how }, operation);
       const storage = storageFacts(host, path, driver);
@@ -119,24 +119,33 @@ export class VolumeDoctor {
     }
   }
 
+  /** undefined: this storage has no second client, or it could not be had in time. */
+  async #secondMount(driver: VolumeDriver, entry: VolumeEntry, operation: Operation) {
+    const silence = silenceOf(this.#parts.silenceMsMax ?? SILENCE_MS_MAX);
+    const signal = AbortSignal.any([operation.signal, silence.signal]);
+    try {
+      return await driver.elsewhere?.mount(entry.name, { ...operation, signal });
+    } catch (error) {
+      const { code, message } = toEngineError(error);
+      const fields = { volume: entry.name, code, error: message };
+      operation.log.warn("no second mount could be made for a measurement", fields);
+      return undefined;
+    } finally {
+      silence.end();
+    }
+  }
+
   /** What was measured, and why it ended early: "" where it did not. */
   async #measure(
     directory: string,
     { request, how }: { readonly request: MeasureRequest; readonly how: ExamineHow },
     operation: Operation,
   ): Promise<{ readonly tried: readonly Measurement[]; readonly ended: string }> {
-    const silence = new AbortController();
     const silenceMsMax = this.#parts.silenceMsMax ?? SILENCE_MS_MAX;
-    const seconds = silenceMsMax / 1000;
-    const fire = () => {
-      const words = `the storage was silent for ${seconds} s`;
-      silence.abort(new EngineError("driver.timed_out", words));
-    };
-    let timer = setTimeout(fire, silenceMsMax);
+    const silence = silenceOf(silenceMsMax);
     const tried: Measurement[] = [];
     const told = (line: unknown): void => {
-      clearTimeout(timer);
-      timer = setTimeout(fire, silenceMsMax);
+      silence.broken();
       // The helper is this same executable, and tells nothing else.
       const measurement = line as Measurement;
       tried.push(measurement);
@@ -149,9 +158,9 @@ export class VolumeDoctor {
       return { tried, ended: "" };
     } catch (error) {
       if (!silence.signal.aborted) throw error;
-      return { tried, ended: `the storage did not answer for ${seconds} s` };
+      return { tried, ended: `the storage did not answer for ${silenceMsMax / 1000} s` };
     } finally {
-      clearTimeout(timer);
+      silence.end();
     }
   }
 
@@ -172,16 +181,22 @@ export class VolumeDoctor {
   }
 }
 
-/** undefined: this storage has no second client, or it could not be had now. */
-async function secondMount(driver: VolumeDriver, entry: VolumeEntry, operation: Operation) {
-  try {
-    return await driver.elsewhere?.mount(entry.name, operation);
-  } catch (error) {
-    const { code, message } = toEngineError(error);
-    const fields = { volume: entry.name, code, error: message };
-    operation.log.warn("no second mount could be made for a measurement", fields);
-    return undefined;
-  }
+/** A signal that fires when nothing was heard for so long. */
+function silenceOf(msMax: number) {
+  const controller = new AbortController();
+  const fire = () => {
+    const words = `the storage was silent for ${msMax / 1000} s`;
+    controller.abort(new EngineError("driver.timed_out", words));
+  };
+  let timer = setTimeout(fire, msMax);
+  return {
+    signal: controller.signal,
+    end: () => clearTimeout(timer),
+    broken(): void {
+      clearTimeout(timer);
+      timer = setTimeout(fire, msMax);
+    },
+  };
 }
 
 /** What is mounted at a volume's path. Asks the mount table alone. */

@@ -3,6 +3,8 @@ import { afterAll, beforeAll, expect } from "bun:test";
 import { eventually } from "../support/child.ts";
 import { HealingBench } from "../support/healing-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
+import { podmanRunArguments } from "../support/podman.ts";
+import { testImage } from "../support/test-image.ts";
 
 const requirements: readonly Requirement[] = [
   ...(["root", "dockerd", "docker-cli", "mount", "busybox", "fuse", "rclone"] as const),
@@ -105,3 +107,28 @@ when("with on-stale=restart who sat on the dead mount is restarted, once", async
   await bench.noHolds();
   await bench.docker("volume", "rm", "photos");
 });
+
+whenPossible(
+  [...requirements, "podman"],
+  "Podman's containers are not reached, and are named until they restart",
+  async () => {
+    const podman = await bench.startPodman();
+    const made = ["--driver", "holdfast", "-o", "driver=ill", "-o", "server=10.0.0.5", "books"];
+    await podman.succeed("volume", "create", ...made);
+    const place = ["--detach", "--name", "shelf", "--stop-signal=KILL", ...podmanRunArguments];
+    const words = ["-v", "books:/data", testImage, "sleep", "1000"];
+    const id = await podman.succeed("run", ...place, ...words);
+    const read = () => podman.run("exec", "shelf", "cat", "/data/origin");
+    expect((await read()).exit).toBe(0);
+    await bench.killServer("books");
+    bench.noticeDeath("books");
+    await bench.mustRestart("books", id.trim());
+    expect((await read()).exit).not.toBe(0);
+    await podman.succeed("restart", "--time", "1", "shelf");
+    expect((await read()).exit).toBe(0);
+    await bench.mustRestart("books");
+    await podman.succeed("rm", "--force", "--time=0", "shelf");
+    await bench.noHolds();
+  },
+  testMs,
+);

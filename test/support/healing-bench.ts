@@ -15,6 +15,7 @@ import { eventually, runToEnd, startChild, stopChild } from "./child.ts";
 import { type RunningDockerd, startDockerd } from "./dockerd.ts";
 import { EngineBench } from "./engine-bench.ts";
 import { IllStorage } from "./ill-storage.ts";
+import { makePodman, type Podman } from "./podman.ts";
 import { loadTestImage, testImage } from "./test-image.ts";
 
 const waitMs = 20_000;
@@ -27,6 +28,7 @@ export class HealingBench implements AsyncDisposable {
   readonly ill: IllStorage;
   #http: HttpServer | undefined;
   #dockerd: RunningDockerd | undefined;
+  #podman: Podman | undefined;
 
   constructor() {
     const host = linuxHost();
@@ -123,6 +125,15 @@ export class HealingBench implements AsyncDisposable {
     );
   }
 
+  /** A Podman whose driver `holdfast` this engine is. */
+  async startPodman(): Promise<Podman> {
+    const plugins = { holdfast: join(this.#plugins, "holdfast.sock") };
+    const podman = makePodman({ plugins });
+    this.#podman = podman;
+    await loadTestImage(podman.run);
+    return podman;
+  }
+
   /** SIGKILL to what serves the volume: its mount is dead, and nobody has noticed. */
   async killServer(volume: string): Promise<void> {
     const target = join(this.engines.root, "ill", volume, "data");
@@ -185,6 +196,7 @@ export class HealingBench implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#podman?.[Symbol.asyncDispose]();
     await this.#dockerd?.kill();
     await this.#http?.close({ drainMs: 1_000 });
     for (const target of [...this.#servers.keys()]) await this.#unmount(target);
