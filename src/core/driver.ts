@@ -177,6 +177,13 @@ export interface HealthCapable {
    * what `mount` throws; then nothing is mounted there, or the stale mount still is.
    */
   heal(name: VolumeName, operation: Operation): Promise<void>;
+  /**
+   * Whether what is mounted has died, as far as this machine's own notes tell: the process that
+   * serves it is gone. It is asked every second of each volume that somebody has, so it costs no
+   * more than two small files in memory; no storage, no helper. Never throws. Missing: only `check`
+   * can tell.
+   */
+  readonly isDead?: ((name: VolumeName) => boolean) | undefined;
 }
 
 export interface UpdateCapable {

@@ -72,7 +72,14 @@ export class StorageCare implements HealthCare {
     await using _lease = await volumes.lease(name, operation);
     const entry = volumes.inspect(name);
     const { health } = drivers.get(entry.driver) ?? {};
-    await health?.heal(entry.name, operation);
+    try {
+      await health?.heal(entry.name, operation);
+    } catch (error) {
+      // The dead mount may be gone all the same, and its server does not let anybody mount.
+      const isThere = this.#parts.host.mounts().some(({ target }) => target === entry.mountpoint);
+      if (!isThere) volumes.held.noteUnmounted(name);
+      throw error;
+    }
     await this.#follow(entry, true, operation);
   }
 

@@ -192,6 +192,19 @@ export function lookFuse(
   return { stale: `its ${place.program} process has ended${words === "" ? "" : `: ${words}`}` };
 }
 
+/**
+ * Whether the process of a mount is gone: from its note and one look into /proc. False where there
+ * is no note. Never throws: what cannot be read says nothing.
+ */
+export function isFuseDead(host: Pick<Host, "processStart">, runDirectory: string): boolean {
+  try {
+    const kept = readNote({ runDirectory });
+    return kept !== undefined && host.processStart(kept.pid) !== kept.start;
+  } catch {
+    return false;
+  }
+}
+
 /** Signals the process. False: there is none, or it is gone. */
 export function signalFuse(
   host: Host,
@@ -256,7 +269,7 @@ function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): vo
 }
 
 /** undefined: none was started, as far as anybody knows. */
-function readNote({ runDirectory }: FusePlace): KeptProcess | undefined {
+function readNote({ runDirectory }: Pick<FusePlace, "runDirectory">): KeptProcess | undefined {
   try {
     const note: unknown = JSON.parse(fs.readFileSync(`${runDirectory}/${NOTE}`, "utf8"));
     if (typeof note !== "object" || note === null) return undefined;

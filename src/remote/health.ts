@@ -33,8 +33,10 @@ export function remoteHealth<Options>(
 ): HealthCapable {
   const { sessions, layout } = shop;
   const servers = new Servers(shop);
+  const { kind } = sessions;
   return {
-    server: (options) => sessions.kind.server(readOptions(sessions.kind, options).own),
+    server: (options) => kind.server(readOptions(kind, options).own),
+    isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
 
     async check(name, operation) {
       const stored = mustBeStored(shop, name);

@@ -3,6 +3,7 @@ import type { VolumeDriver } from "../../core/driver.ts";
 import { EngineError, messageOf } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { remoteDriver } from "../../remote/driver.ts";
+import { isFuseDead } from "../../remote/fuse-process.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
@@ -33,6 +34,7 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
+    isDead: (runDirectory) => isFuseDead(host, runDirectory),
     greet: (options, operation) => greet(options, operation.signal),
   };
 }
