@@ -102,10 +102,8 @@ export class Health {
 
   constructor(parts: HealthParts) {
     this.#parts = parts;
-    this.#clock = parts.clock ?? {
-      monotonicMs: parts.host.monotonicMs,
-      startTimer: startIdleTimer,
-    };
+    const { monotonicMs } = parts.host;
+    this.#clock = parts.clock ?? { monotonicMs, startTimer: startIdleTimer };
     this.#questions = new Questions(this.#clock);
     this.#deaths = new DeathWatch({
       drivers: parts.drivers,
