@@ -9,6 +9,12 @@ export interface UncheckedPromise {
 }
 
 export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
+  {
+    promise:
+      "Of all that the storage has, as it says itself; undefined: it does not, or was not asked.",
+    why: "a definition; what storage says of its room is true or invented, and nobody can tell",
+  },
+  { promise: "What can still be written.", why: "a definition" },
   { promise: "Milliseconds since the epoch.", why: "a unit, not a promise" },
   {
     promise:

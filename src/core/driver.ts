@@ -148,6 +148,14 @@ export interface StorageHealth {
   readonly tookMs: number | null;
   /** What is not on the storage yet; undefined: everything is, or nobody knows. */
   readonly unsaved?: Unsaved | undefined;
+  /** Of all that the storage has, as it says itself; undefined: it does not, or was not asked. */
+  readonly space?: StorageSpace | undefined;
+}
+
+export interface StorageSpace {
+  readonly sizeBytes: number;
+  /** What can still be written. */
+  readonly availableBytes: number;
 }
 
 /** Written by its users, and not on the server yet. */

@@ -107,6 +107,15 @@ export function ownerOfMount({ container, pid }: Pick<MountBelow, "container" | 
   return container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
 }
 
+/** A mount that was looked for, and where. */
+export type FoundMount = Omit<MountBelow, "directory"> & { readonly mount: MountInfo };
+
+export interface MountsFound {
+  readonly mounts: readonly FoundMount[];
+  /** See `PeerScan.isWhole`. */
+  readonly isWhole: boolean;
+}
+
 export interface MountsBelow {
   readonly mounts: readonly MountBelow[];
   /** See `PeerScan.isWhole`. */
@@ -141,6 +150,32 @@ export interface LayerRequest {
   /** More than this, unpacked, is refused. */
   readonly bytesMax: number;
   readonly entryCountMax: number;
+}
+
+/** What else is asked of storage, for one more program each. */
+export interface StorageQuestion {
+  /** Whether the directory may be written to (access(2)), which leaves no trace. */
+  readonly isWritable?: true | undefined;
+}
+
+export interface StorageAnswer {
+  /** How long it took, in milliseconds. */
+  readonly tookMs: number;
+  /** As statfs(2) has it; undefined: it could not be read. */
+  readonly space: StorageRoom | undefined;
+  /** undefined: it was not asked. False on a file system that is mounted read-only, too. */
+  readonly isWritable: boolean | undefined;
+}
+
+/** Room as statfs(2) has it. Some file systems invent it. */
+export interface StorageRoom {
+  readonly sizeBytes: number;
+  /** What others than root may still write. */
+  readonly availableBytes: number;
+  /** How many files there can be; 0: as many as there is room for, or nobody knows. */
+  readonly fileCount: number;
+  /** How many of them can still be made. */
+  readonly availableFileCount: number;
 }
 
 /** A helper command of our own executable (src/host/own-executable.ts). */
@@ -251,13 +286,17 @@ export interface Host {
    */
   abortFuse(device: string): boolean;
   /**
-   * Asks the storage at `directory` for a sign of life in a helper process. Resolves with how long
-   * it took in milliseconds; what the storage answers instead is thrown as `storage.failed` with
+   * Asks the storage at `directory` for a sign of life in a helper process, and with that how much
+   * room it says it has. What the storage answers instead is thrown as `storage.failed` with
    * `details.isGone` (it will never answer again: a dead FUSE process, a stale handle) and its
    * words. One question at a time for each directory: while an abandoned one has not ended this
    * throws `driver.timed_out` at once.
    */
-  askStorage(directory: string, operation: Operation): Promise<number>;
+  askStorage(
+    directory: string,
+    operation: Operation,
+    also?: StorageQuestion,
+  ): Promise<StorageAnswer>;
   /**
    * Runs one of our own helper commands on storage that may not answer, at most one of a kind at a
    * time for each `directory`, which it may not leave. `input` is JSON on its standard input;
@@ -323,6 +362,11 @@ export interface Host {
    * whatever path they were reached before. As costly as `peerMountsInTurns`, and as patient.
    */
   mountsBelow(directories: readonly string[]): Promise<MountsBelow>;
+  /**
+   * All mounts, in all mount namespaces, that `isWanted` says yes to. It is asked for each mount of
+   * the machine. As costly as `peerMountsInTurns`, and as patient.
+   */
+  mountsWhere(isWanted: (mount: MountInfo) => boolean): Promise<MountsFound>;
   /**
    * The program that a process runs, as the kernel names it (`/proc/PID/comm`, at most 15 bytes);
    * "" when it is gone. May be as old as a second.

@@ -2,7 +2,7 @@
 //
 // One slow answer is no news: "unreachable" and "degraded" are believed at the second answer in a
 // row, and are true since the first one. "stale", "read-only" and "ready" are believed at once.
-import type { StorageHealth, StorageState, Unsaved } from "../core/driver.ts";
+import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
 import type { DriverName, VolumeName } from "../core/names.ts";
 
 /** How long after its last answer a volume is asked again, in milliseconds. */
@@ -31,6 +31,7 @@ export interface Watch {
   reason: string;
   tookMs: number | null;
   unsaved: Unsaved | undefined;
+  space: StorageSpace | undefined;
   /** The state is its server's: the volume itself was not asked. */
   isInferred: boolean;
   /** The first answer that is not believed yet. */
@@ -68,6 +69,7 @@ export function newWatch(of: Pick<Watch, "name" | "driver" | "server" | "isHeld"
     reason: "",
     tookMs: null,
     unsaved: undefined,
+    space: undefined,
     isInferred: false,
     doubt: null,
     answer: null,
@@ -85,11 +87,13 @@ export function noteAnswer(
   health: StorageHealth,
   now: Now,
 ): HealthChange | undefined {
-  const { state, reason, tookMs, unsaved } = health;
+  const { state, reason, tookMs, unsaved, space } = health;
   watch.answer = state;
   watch.silentSinceMs = state === "unreachable" ? (watch.silentSinceMs ?? now.monotonicMs) : null;
   watch.tookMs = tookMs;
   watch.unsaved = unsaved;
+  // What was free before storage fell silent is still the best that is known.
+  if (space !== undefined || state === "ready") watch.space = space;
   watch.isInferred = false;
   if (state === watch.state) {
     watch.doubt = null;

@@ -2,7 +2,7 @@
 //
 // health-table.ts has the rules of one volume, health-servers.ts those of a server, and
 // health-care.ts mends. Nothing here is waited for by anybody who lists or inspects.
-import type { StorageHealth, StorageState, Unsaved } from "../core/driver.ts";
+import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
@@ -77,6 +77,8 @@ export interface VolumeHealth {
   readonly reason: string;
   readonly tookMs: number | null;
   readonly unsaved: Unsaved | undefined;
+  /** As its last answer had it. */
+  readonly space: StorageSpace | undefined;
 }
 
 /** What is wrong with some volumes of one server. */
@@ -147,9 +149,9 @@ export class Health {
   of(name: string): VolumeHealth | undefined {
     const watch = this.#watches.get(name);
     if (watch === undefined) return undefined;
-    const { state, server, sinceMs, reason, tookMs, unsaved } = watch;
+    const { state, server, sinceMs, reason, tookMs, unsaved, space } = watch;
     const isMounting = this.#parts.held.isMounting(name);
-    return { state, isMounting, server, sinceMs, reason, tookMs, unsaved };
+    return { state, isMounting, server, sinceMs, reason, tookMs, unsaved, space };
   }
 
   /** How many volumes of each driver are in each state. O(watched volumes). */

@@ -2,7 +2,7 @@
 // once for all volumes of one server.
 import type { FlushCapable, HealthCapable, StorageHealth } from "../core/driver.ts";
 import { EngineError, messageOf, toEngineError } from "../core/errors.ts";
-import type { Host, MountInfo } from "../core/host.ts";
+import type { MountInfo, StorageAnswer } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import { connectTo } from "./connect.ts";
@@ -13,6 +13,7 @@ import { mustBeStored, type RemoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
 import type { StoredVolume } from "./record.ts";
 import { unfired } from "./trial.ts";
+import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
 const SHARED_MS = 1_000;
@@ -34,6 +35,7 @@ export function remoteHealth<Options>(
   const { sessions, layout } = shop;
   const servers = new Servers(shop);
   const { kind } = sessions;
+  const proofs = new WriteProofs(shop.parts.host);
   return {
     server: (options) => kind.server(readOptions(kind, options).own),
     isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
@@ -42,12 +44,16 @@ export function remoteHealth<Options>(
       const stored = mustBeStored(shop, name);
       try {
         const mounted = sessions.mountedAt(layout.volume(name));
-        if (mounted === undefined) return await servers.check(stored, operation);
-        const health = await checkMounted(shop, { name, stored, mounted }, operation);
+        if (mounted === undefined) {
+          proofs.forget(layout.volume(name).data);
+          return await servers.check(stored, operation);
+        }
+        const health = await checkMounted(shop, { name, stored, mounted, proofs }, operation);
         if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
         // What keeps writes for later answers for a server that is gone, too.
         const server = await servers.check(stored, operation);
-        return server.state === "ready" ? health : { ...server, unsaved: health.unsaved };
+        const { unsaved, space } = health;
+        return server.state === "ready" ? health : { ...server, unsaved, space };
       } catch (thrown) {
         operation.signal.throwIfAborted();
         return { state: "unreachable", reason: oneLine(messageOf(thrown)), tookMs: null };
@@ -59,7 +65,8 @@ export function remoteHealth<Options>(
       const stored = mustBeStored(shop, name);
       const mounted = sessions.mountedAt(layout.volume(name));
       if (mounted === undefined) return;
-      const { state, reason } = await checkMounted(shop, { name, stored, mounted }, operation);
+      const one = { name, stored, mounted, proofs };
+      const { state, reason } = await checkMounted(shop, one, operation);
       if (state !== "stale") return;
       operation.log.warn("what is mounted is dead, and mounted anew", { volume: name, reason });
       await mounts.replace(name, stored, operation);
@@ -71,39 +78,51 @@ interface Mounted {
   readonly name: VolumeName;
   readonly stored: StoredVolume;
   readonly mounted: MountInfo;
+  readonly proofs: WriteProofs;
 }
 
 async function checkMounted<Options>(
-  { sessions, layout, parts }: Workshop<Options>,
-  { name, stored, mounted }: Mounted,
+  { sessions, layout }: Workshop<Options>,
+  { name, stored, mounted, proofs }: Mounted,
   operation: Operation,
 ): Promise<StorageHealth> {
   const place = layout.volume(name);
-  const mount = sessions.mountFor(
-    { volume: name, place },
-    sessions.optionsOf(place) ?? stored.options,
-  );
+  const options = sessions.optionsOf(place) ?? stored.options;
+  const mount = sessions.mountFor({ volume: name, place }, options);
   const look: Look = (await sessions.kind.look?.(mount, operation)) ?? {};
   const { stale, degraded, unsaved } = look;
   if (stale !== undefined) return { state: "stale", reason: stale, tookMs: null, unsaved };
-  const asked = await askMounted(parts.host, place.data, operation);
-  if (asked.state !== "ready") return { ...asked, unsaved };
-  if (!mount.isReadOnly && mounted.options.includes("ro")) {
-    return { ...asked, state: "read-only", reason: "it is mounted read-only", unsaved };
+  const isReadOnly = mount.isReadOnly || mounted.options.includes("ro");
+  const question: WriteQuestion = {
+    ...{ directory: place.data, mounted },
+    proof: isReadOnly ? undefined : sessions.kind.writeProof,
+    hasTakenWrites: readOptions(sessions.kind, options).common.isTested,
+  };
+  const asked = await askMounted(proofs, question, operation);
+  if ("state" in asked) return { ...asked, unsaved };
+  const { tookMs } = asked;
+  const isReal = asked.space === undefined || sessions.kind.isInvented?.(asked.space) !== true;
+  const room = isReal ? asked.space : undefined;
+  const facts = { tookMs, unsaved, space: spaceOf(room) };
+  if (!mount.isReadOnly && isReadOnly) {
+    return { state: "read-only", reason: "it is mounted read-only", ...facts };
   }
-  if (degraded === undefined) return { ...asked, unsaved };
-  return { ...asked, state: "degraded", reason: degraded, unsaved };
+  const refusal = await proofs.refusal(question, tookMs, operation);
+  if (refusal !== undefined) return { state: "read-only", reason: refusal, ...facts };
+  if (degraded !== undefined) return { state: "degraded", reason: degraded, ...facts };
+  const full = isReadOnly ? undefined : fullHealth(room);
+  return { state: "ready", reason: "", ...full, ...facts };
 }
 
+/** A sign of life, or what is to be said where there was none. */
 async function askMounted(
-  host: Pick<Host, "askStorage">,
-  directory: string,
+  proofs: WriteProofs,
+  question: WriteQuestion,
   operation: Operation,
-): Promise<StorageHealth> {
+): Promise<StorageAnswer | StorageHealth> {
   const limit = { limitMs: ASK_MS_MAX, what: "the answer of the storage" };
   try {
-    const tookMs = await within(limit, operation, (inner) => host.askStorage(directory, inner));
-    return { state: "ready", reason: "", tookMs };
+    return await within(limit, operation, (inner) => proofs.ask(question, inner));
   } catch (thrown) {
     const error = toEngineError(thrown);
     const state = error.details["isGone"] === true ? "stale" : "unreachable";

@@ -3,6 +3,7 @@
 // Everything else (records on disk, holders, the test at create, the trash, health) is
 // `remoteDriver` in driver.ts, once for all kinds.
 import type { DriverOptions, Unsaved } from "../core/driver.ts";
+import type { MountInfo, StorageRoom } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretValue } from "../core/secret-store.ts";
@@ -107,6 +108,22 @@ export interface RemoteKind<Options> {
   readonly isWriteBack?: true | undefined;
   /** Has what is left written now; missing: that needs no word. Does not wait for it. */
   hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
+  /**
+   * How it shows that a server takes no writes any more. "access": the server itself answers
+   * access(2), and a file is only written to make sure. "probe": nothing but a file that is written
+   * and removed. Missing: neither tells (a cache takes all writes).
+   */
+  readonly writeProof?: "access" | "probe" | undefined;
+  /**
+   * Whether statfs(2) shows invented figures, as the tool does where the server gives none.
+   * Missing: they are the server's.
+   */
+  isInvented?(space: StorageRoom): boolean;
+  /**
+   * Whether a mount, of whatever namespace, shows the volume's data (below `subpath`), or something
+   * in it. Missing: no copy of a mount is left that shows anything, once the mount has ended.
+   */
+  shows?(mount: MountInfo, options: Options, subpath: string): boolean;
   /** Asks the server itself for a sign of life, beyond a connection; missing: none is known. */
   greet?(options: Options, operation: Operation): Promise<void>;
   /**

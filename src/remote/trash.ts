@@ -25,7 +25,7 @@ import {
   syncDirectory,
 } from "./layout.ts";
 import type { RemoteMounts } from "./mounts.ts";
-import { purgeRetired } from "./purge.ts";
+import { purgeRetired, refuseShownRetired } from "./purge.ts";
 import { readStored } from "./record.ts";
 
 export interface RemoteTrash {
@@ -107,6 +107,8 @@ function trashFacet<Options>(shop: Workshop<Options>, mounts: RemoteMounts): Tra
       operation.signal.throwIfAborted();
       for (const id of ids) await purgeRetired(shop, id, operation);
     },
+
+    refuseShown: (ids, operation) => refuseShownRetired(shop, ids, operation),
 
     list: (operation, known) => retiredOnes(shop, operation, known),
 

@@ -6,7 +6,8 @@
 // what stands behind a question (`[y/N]`, `to go on:`) is typed. An id that was shown may be used
 // in a later command of the tour; it stands for the one of the run.
 // `<!-- docker tour -->` is for a Docker Engine that keeps its volumes on Holdfast, `<!-- podman
-// tour -->` for such a Podman. `<!-- file compose.yml -->` before a block makes it that file.
+// tour -->` for such a Podman, `<!-- nas tour -->` for Holdfast beside servers of NFS and SMB.
+// `<!-- file compose.yml -->` before a block makes it that file.
 import { commandWords } from "./command-words.ts";
 
 export interface Step {
@@ -40,11 +41,11 @@ export interface Fence {
   readonly above: string;
 }
 
-const tourMark = /^<!-- (?:(docker|podman) )?tour( goes on)?(?:: ([\w -]+))? -->$/;
+const tourMark = /^<!-- (?:(docker|podman|nas) )?tour( goes on)?(?:: ([\w -]+))? -->$/;
 const fileMark = /^<!-- file (\S+) -->$/;
 
 /** Where a tour is played: on Holdfast alone, or with a container engine beside it. */
-export const tourPlaces = ["holdfast", "docker", "podman"] as const;
+export const tourPlaces = ["holdfast", "docker", "podman", "nas"] as const;
 
 export type TourPlace = (typeof tourPlaces)[number];
 

@@ -6,7 +6,8 @@ import type { BenchParts } from "../../src/conformance/driver-bench.ts";
 import { ownPlaces } from "../../src/conformance/own-places.ts";
 import type { Unsaved, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
-import type { Host } from "../../src/core/host.ts";
+import type { Host, StorageRoom } from "../../src/core/host.ts";
+import { isAtOrBelow } from "../../src/core/mount-of.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import { SecretValue } from "../../src/core/secret-store.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
@@ -27,6 +28,8 @@ export interface Switches {
   readonly stale: Set<string>;
   /** What is not on it yet. */
   unsaved: Unsaved | undefined;
+  /** What it says of its room; undefined: what is so. */
+  room: StorageRoom | undefined;
   /** Whether new options take effect on what is mounted. */
   canRefresh: boolean;
   /** How far the clock that only goes forward is ahead of the machine's, in milliseconds. */
@@ -65,6 +68,7 @@ export function bindServer(): BindServer {
     isReadOnly: false,
     stale: new Set<string>(),
     unsaved: undefined,
+    room: undefined,
     canRefresh: false,
     aheadMs: 0,
     before: async () => undefined,
@@ -116,13 +120,14 @@ function switchedHost(switches: Switches): Host {
       if (switches.isReadOnly) throw new EngineError("storage.read_only", "it takes no writes");
       return await storageStep(request);
     },
-    async askStorage(directory, operation) {
+    async askStorage(directory, operation, also) {
       if (switches.stale.has(directory)) {
         throw new EngineError("storage.failed", "Stale file handle", { details: { isGone: true } });
       }
       // As while an earlier question is stuck: then nobody waits.
       if (switches.isDead) throw new EngineError("driver.timed_out", "an earlier look is stuck");
-      return await host.askStorage(directory, operation);
+      const answer = await host.askStorage(directory, operation, also);
+      return { ...answer, space: switches.room ?? answer.space };
     },
   };
 }
@@ -150,6 +155,10 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
     address: () => undefined,
     server: () => "this machine",
     isWriteBack: true,
+    writeProof: "probe",
+    // Of a bind mount: its folder in the file system that /dev/shm is.
+    shows: ({ root }, { path }, subpath) =>
+      isAtOrBelow(`/dev/shm${root}`, join(share, path, subpath)),
     async mount({ options, subpath, target, isReadOnly, secret }, operation) {
       await switches.before();
       operation.signal.throwIfAborted();

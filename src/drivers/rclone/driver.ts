@@ -17,6 +17,9 @@ import {
   settingRule,
 } from "./options.ts";
 
+/** What rclone says of a backend without `about`. */
+const INVENTED_BYTES = 2 ** 50;
+
 /** See `remoteDriver`. */
 export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
   return remoteDriver(rcloneKind(parts.host), parts);
@@ -31,6 +34,8 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     address: rcloneAddress,
     server: rcloneServer,
     isWriteBack: true,
+    // Of a backend that does not tell: 1 PiB, whatever it has.
+    isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),

@@ -23,6 +23,9 @@ const PROGRAM = "sshfs";
 /** The arguments that what is mounted was started with, beside its credentials. */
 const COMMAND = "command.json";
 
+/** What sshfs says of a server that does not say how many files it can have. */
+const INVENTED_FILE_COUNT = 1_000_000_000;
+
 type Mount = RemoteMount<SshfsOptions>;
 
 /** Throws `storage.*` when its directories cannot be made. */
@@ -62,6 +65,10 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
       await stopFuse(host, mount, how, operation);
       forget(mount);
     },
+
+    writeProof: "probe",
+    // Of a server without the extension statvfs@openssh.com: 1000 GiB, whatever it has.
+    isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
     look: async (mount) => lookFuse(host, { ...mount, program: PROGRAM }),
     isDead: (runDirectory) => isFuseDead(host, runDirectory),

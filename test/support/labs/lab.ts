@@ -38,7 +38,8 @@ export interface LabDaemonOptions {
   readonly command: readonly string[];
   /** The name of its root, below a tmpfs: what lies there from an earlier start is used again. */
   readonly root: string;
-  readonly parameters?: readonly string[];
+  /** On the client machine. In its memory unless given. */
+  readonly secretKey?: string;
 }
 
 export interface LabDaemon {
@@ -86,7 +87,7 @@ export async function startLab(disks: readonly MachineDisk[] = []): Promise<Lab>
 
 async function startLabDaemon(
   machine: ClientMachine,
-  { command, root: name, parameters = [] }: LabDaemonOptions,
+  { command, root: name, secretKey = "/mnt/secret.key" }: LabDaemonOptions,
   count: number,
 ): Promise<LabDaemon> {
   const socket = `/run/holdfast-${count}.sock`;
@@ -94,7 +95,7 @@ async function startLabDaemon(
   const log = `/tmp/daemon-${count}.log`;
   const place = ["--root", root, "--host", `unix://${socket}`, ...withoutPlugins];
   // /etc is the host's.
-  const words = [...command, "daemon", ...place, "--secret-key=/mnt/secret.key", ...parameters];
+  const words = [...command, "daemon", ...place, "--secret-key", secretKey];
   const { code: pid, errors } = await machine.ask({ does: "start", command: words, log });
   if (pid < 0) throw new Error(errors);
   const send = (method: string, path: string, body?: unknown) =>

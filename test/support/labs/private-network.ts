@@ -62,8 +62,9 @@ export async function makePrivateNetwork(): Promise<PrivateNetwork> {
       cut: async () => void (await drop("--append")),
       mend: async () => void (await drop("--delete")),
       async readdress(from, to) {
-        await run("ip", "address", "add", withPrefix(to), "dev", LINK);
+        // In this order: a second address of a network goes with the first.
         await run("ip", "address", "delete", withPrefix(from), "dev", LINK);
+        await run("ip", "address", "add", withPrefix(to), "dev", LINK);
       },
       [Symbol.asyncDispose]: end,
     };

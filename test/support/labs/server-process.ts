@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { descendants, eventually, hasEnded, signalAll, stopChild } from "../child.ts";
 
-const startTimeoutMs = 20_000;
+const usualStartTimeoutMs = 20_000;
 const outputCharactersMax = 8_000;
 
 /** A test run that is killed takes its servers along. */
@@ -27,6 +27,8 @@ export interface ServerProgram {
   /** Whether it serves; `pid` is in its network. Asked again until it says so. */
   isReady(pid: number): boolean | Promise<boolean>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** 20 seconds unless given. */
+  readonly startTimeoutMs?: number;
 }
 
 /** Starts it. Disposing of it kills it; what it printed is in the error when it does not start. */
@@ -55,7 +57,7 @@ export async function startServer(server: ServerProgram): Promise<ServerSwitches
         if (child.pid === undefined || hasEnded(child)) throw new Error(otherwise());
         return (await server.isReady(child.pid)) ? true : undefined;
       },
-      { timeoutMs: startTimeoutMs, otherwise },
+      { timeoutMs: server.startTimeoutMs ?? usualStartTimeoutMs, otherwise },
     );
   };
   const signal = async (name: NodeJS.Signals) => {
