@@ -13,7 +13,9 @@ export interface DeathWatchParts {
   readonly drivers: Pick<Drivers, "get">;
   readonly startTimer: StartTimer;
   readonly watches: () => Iterable<Watch>;
-  /** A dead one, which is neither being asked nor being mended. */
+  /** See `Host.monotonicMs`. */
+  readonly monotonicMs: () => number;
+  /** A dead one, which is neither being asked nor being mended, and may be mended now. */
   readonly found: (watch: Watch) => void;
 }
 
@@ -44,8 +46,10 @@ export class DeathWatch {
 
   #look(): void {
     this.#stopTimer = undefined;
+    const nowMs = this.#parts.monotonicMs();
     for (const watch of this.#parts.watches()) {
-      if (watch.isChecking || watch.mending.isRunning) continue;
+      const { isChecking, mending } = watch;
+      if (isChecking || mending.isRunning || mending.dueMs > nowMs) continue;
       if (this.#isDeadOf(watch)?.(watch.name) === true) this.#parts.found(watch);
     }
     this.arm();

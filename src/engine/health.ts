@@ -108,12 +108,9 @@ export class Health {
     this.#clock = parts.clock ?? { monotonicMs, startTimer: startIdleTimer };
     this.#questions = new Questions(this.#clock);
     this.#deaths = new DeathWatch({
-      drivers: parts.drivers,
-      startTimer: this.#clock.startTimer,
+      ...{ ...this.#clock, drivers: parts.drivers },
       watches: () => this.#watches.values(),
-      found: ({ name, mending }) => {
-        if (mending.dueMs <= this.#clock.monotonicMs()) this.askSoon(name);
-      },
+      found: ({ name }) => this.askSoon(name),
     });
   }
 
