@@ -192,6 +192,13 @@ export interface HealthCapable {
    * can tell.
    */
   readonly isDead?: ((name: VolumeName) => boolean) | undefined;
+  /**
+   * How often this life of the driver has mounted the volume anew: where it is another number than
+   * before, who had the volume before has an earlier mount, which may look just like the one that
+   * is there now (clients of one server share a file system). Pure. Missing: nobody counts, and
+   * each new mount looks different.
+   */
+  readonly mountCount?: ((name: VolumeName) => number) | undefined;
 }
 
 export interface UpdateCapable {

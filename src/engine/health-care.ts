@@ -44,6 +44,8 @@ interface Stranded extends Pick<PeerMount, "namespace" | "container" | "pid"> {
 export class StorageCare implements HealthCare {
   readonly #parts: HealthCareParts;
   readonly #stranded = new Map<VolumeName, readonly Stranded[]>();
+  /** See `HealthCapable.mountCount`: what the holds have. */
+  readonly #mountCounts = new Map<VolumeName, number>();
   /** When each container was last restarted, by the clock that only goes forward. */
   readonly #restartedMs = new Map<string, number>();
   #restarting: Promise<void> = Promise.resolve();
@@ -80,7 +82,7 @@ export class StorageCare implements HealthCare {
       if (!isThere) volumes.held.noteUnmounted(name);
       throw error;
     }
-    await this.#follow(entry, true, operation);
+    await this.#follow(entry, "maybe", operation);
   }
 
   async mount(name: VolumeName, operation: Operation): Promise<void> {
@@ -107,7 +109,21 @@ export class StorageCare implements HealthCare {
     await this.#restarting;
   }
 
-  async #follow(entry: VolumeEntry, isNew: boolean, operation: Operation): Promise<void> {
+  /** `otherwise`: whether it was mounted anew, where the driver does not count. */
+  async #follow(entry: VolumeEntry, otherwise: false | "maybe", operation: Operation) {
+    const { name } = entry;
+    const { drivers } = this.#parts;
+    const count = drivers.get(entry.driver)?.health?.mountCount?.(name);
+    const isNew = count === undefined ? otherwise : count !== (this.#mountCounts.get(name) ?? 0);
+    await this.#coverBehind(entry, isNew, operation);
+    if (count !== undefined) this.#mountCounts.set(name, count);
+  }
+
+  async #coverBehind(
+    entry: VolumeEntry,
+    isNew: boolean | "maybe",
+    operation: Operation,
+  ): Promise<void> {
     const { host, settler } = this.#parts;
     const { name, mountpoint: data } = entry;
     if (settler.holdsOf(name).length === 0) return;

@@ -38,6 +38,7 @@ export function remoteHealth<Options>(
   const proofs = new WriteProofs(shop.parts.host);
   return {
     server: (options) => kind.server(readOptions(kind, options).own),
+    mountCount: (name) => mounts.mountCount(name),
     isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
 
     async check(name, operation) {
