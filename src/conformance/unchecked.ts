@@ -15,6 +15,10 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "a definition; what storage says of its room is true or invented, and nobody can tell",
   },
   { promise: "What can still be written.", why: "a definition" },
+  {
+    promise: "That takes effect as other options do.",
+    why: "which value is in effect cannot be seen here; proven by the tests of src/remote",
+  },
   { promise: "Milliseconds since the epoch.", why: "a unit, not a promise" },
   {
     promise:

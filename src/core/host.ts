@@ -1,5 +1,6 @@
 // The machine: time, randomness, programs, mounts. Tests bring their own.
 import type { Operation } from "./operation.ts";
+import type { StorageAnswer, StorageQuestion } from "./storage-answer.ts";
 
 /** The outcome of a program that ended by itself. */
 export interface ProgramResult {
@@ -152,32 +153,6 @@ export interface LayerRequest {
   readonly entryCountMax: number;
 }
 
-/** What else is asked of storage, for one more program each. */
-export interface StorageQuestion {
-  /** Whether the directory may be written to (access(2)), which leaves no trace. */
-  readonly isWritable?: true | undefined;
-}
-
-export interface StorageAnswer {
-  /** How long it took, in milliseconds. */
-  readonly tookMs: number;
-  /** As statfs(2) has it; undefined: it could not be read. */
-  readonly space: StorageRoom | undefined;
-  /** undefined: it was not asked. False on a file system that is mounted read-only, too. */
-  readonly isWritable: boolean | undefined;
-}
-
-/** Room as statfs(2) has it. Some file systems invent it. */
-export interface StorageRoom {
-  readonly sizeBytes: number;
-  /** What others than root may still write. */
-  readonly availableBytes: number;
-  /** How many files there can be; 0: as many as there is room for, or nobody knows. */
-  readonly fileCount: number;
-  /** How many of them can still be made. */
-  readonly availableFileCount: number;
-}
-
 /** A helper command of our own executable (src/host/own-executable.ts). */
 export interface AssistRequest {
   readonly command: "storage-step" | "measure-storage" | "recognise-data";
@@ -209,6 +184,11 @@ export interface KeptRequest {
 export interface KeptProcess {
   readonly pid: number;
   readonly start: string;
+}
+
+export interface FoundProcess extends KeptProcess {
+  /** The first argument that is such a path. */
+  readonly path: string;
 }
 
 /** What is asked of a mount that a process may see. */
@@ -310,6 +290,11 @@ export interface Host {
    * `host.program_missing`, `storage.*`.
    */
   startKept(request: KeptRequest): KeptProcess;
+  /**
+   * Processes that run this program, by its name, with an argument that is a path at or below
+   * `directory`: what `startKept` has started, and nobody remembers. O(processes).
+   */
+  findKept(program: string, directory: string): readonly FoundProcess[];
   /**
    * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
    * process alone. False: it is gone. Never throws.

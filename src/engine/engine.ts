@@ -181,7 +181,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
-    secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
+    secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
     ...{ state, drivers, recovery, ...managing, health, care, ...examining },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));

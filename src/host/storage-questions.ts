@@ -1,6 +1,7 @@
 // Asks storage whether it answers, and takes away what never will: in programs, never ourselves.
 import { EngineError } from "../core/errors.ts";
-import type { Host, MountInfo, ProgramResult, StorageRoom } from "../core/host.ts";
+import type { Host, MountInfo, ProgramResult } from "../core/host.ts";
+import type { StorageRoom } from "../core/storage-answer.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
 import type { StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";

@@ -1,6 +1,5 @@
 // A driver with something around every call: the one place where the layers name every member.
 import type {
-  driverDeadlinesMs,
   Every,
   FenceCapable,
   FlushCapable,
@@ -14,6 +13,7 @@ import type {
   UsageCapable,
   VolumeDriver,
 } from "../core/driver.ts";
+import type { driverDeadlinesMs } from "../core/driver-deadlines.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { ElsewhereCapable } from "../core/second-mount.ts";

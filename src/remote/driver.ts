@@ -14,6 +14,7 @@ import type { RemoteDriverParts } from "./parts.ts";
 import { recordOf } from "./record.ts";
 import { remoteRename } from "./renames.ts";
 import { Sessions } from "./sessions.ts";
+import { settleStrays, straysOf } from "./stray-processes.ts";
 import { remoteTrash } from "./trash.ts";
 import { remoteUpdate } from "./updates.ts";
 
@@ -33,10 +34,13 @@ export function remoteDriver<Options>(
   const trash = remoteTrash(shop, mounts);
   // Now, so that none of this life is among them.
   const leftovers = leftoversOf(layout);
+  const strays = straysOf(parts.host, kind.program, layout);
   let cleaned: Promise<void> | undefined;
   /** Once, before the first volume is made or listed. */
   const clean = (operation: Operation): Promise<void> => {
-    cleaned ??= removeLeftovers(shop, leftovers, operation);
+    cleaned ??= removeLeftovers(shop, leftovers, operation).then(() =>
+      settleStrays(parts.host, strays, layout, operation),
+    );
     return cleaned;
   };
 

@@ -2,9 +2,10 @@
 // once for all volumes of one server.
 import type { FlushCapable, HealthCapable, StorageHealth } from "../core/driver.ts";
 import { EngineError, messageOf, toEngineError } from "../core/errors.ts";
-import type { MountInfo, StorageAnswer } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { StorageAnswer } from "../core/storage-answer.ts";
 import { connectTo } from "./connect.ts";
 import type { Workshop } from "./creation.ts";
 import type { Look } from "./kind.ts";
@@ -18,9 +19,9 @@ import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-pr
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
 const SHARED_MS = 1_000;
 
-/** Below the deadline of `check`, so that silence is an answer and no error. */
-const ASK_MS_MAX = 8_000;
-const SERVER_MS_MAX = 8_000;
+/** Below what the engine waits for an answer, so that silence is one, with all that is known. */
+const ASK_MS_MAX = 4_000;
+const SERVER_MS_MAX = 4_000;
 
 interface SharedAnswer {
   readonly answer: Promise<StorageHealth>;
@@ -49,10 +50,13 @@ export function remoteHealth<Options>(
           proofs.forget(layout.volume(name).data);
           return await servers.check(stored, operation);
         }
-        const health = await checkMounted(shop, { name, stored, mounted, proofs }, operation);
-        if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
-        // What keeps writes for later answers for a server that is gone, too.
-        const server = await servers.check(stored, operation);
+        // What keeps writes for later answers for a server that is gone, too. Both at once: nobody
+        // waits for the sum of their times.
+        const [health, server] = await Promise.all([
+          checkMounted(shop, { name, stored, mounted, proofs }, operation),
+          kind.isWriteBack === true ? servers.check(stored, operation) : undefined,
+        ]);
+        if (health.state !== "ready" || server === undefined) return health;
         const { unsaved, space } = health;
         return server.state === "ready" ? health : { ...server, unsaved, space };
       } catch (thrown) {

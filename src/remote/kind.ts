@@ -3,10 +3,11 @@
 // Everything else (records on disk, holders, the test at create, the trash, health) is
 // `remoteDriver` in driver.ts, once for all kinds.
 import type { DriverOptions, Unsaved } from "../core/driver.ts";
-import type { MountInfo, StorageRoom } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretValue } from "../core/secret-store.ts";
+import type { StorageRoom } from "../core/storage-answer.ts";
 
 /** One option, as data: validation, help and the driver's page come from it. */
 export interface OptionRule {
@@ -77,6 +78,11 @@ export interface RemoteKind<Options> {
   address(options: Options): ServerAddress | undefined;
   /** What people call the server: see `HealthCapable.server`. */
   server(options: Options): string;
+  /**
+   * The program that serves a mount for as long as it is there, with the mount point among its
+   * arguments. Missing: the kernel serves it.
+   */
+  readonly program?: string | undefined;
   /**
    * Mounts. Resolves when the mount table shows it and what is there answers; when it throws,
    * nothing is mounted, no process and no credential is left. Throws `remote.*` with the tool's own

@@ -106,6 +106,32 @@ describe("mount", () => {
 });
 
 describe("update", () => {
+  whenPossible(
+    possible,
+    "with the same options takes over what their secret says now",
+    async () => {
+      await using bench = remoteBench();
+      const { driver, switches, logins } = bench;
+      const options = { secret: "known" };
+      await bench.create(options);
+      await driver.mount(wiki, first, operation);
+      logins.length = 0;
+      switches.secret = "fresh";
+      await driver.update?.update({ name: wiki, options }, operation);
+      // Tested at once; who has it keeps it.
+      expect(logins).toEqual(["fresh"]);
+      expect(bench.isMounted()).toBe(true);
+      await driver.unmount(wiki, first, operation);
+      await driver.mount(wiki, first, operation);
+      expect(logins).toEqual(["fresh", "fresh"]);
+      switches.secret = "wrong";
+      const refused =
+        driver.update?.update({ name: wiki, options }, operation) ?? Promise.resolve();
+      expect((await failureOf(refused)).code).toBe("remote.test_failed");
+      expect(bench.isMounted()).toBe(true);
+    },
+  );
+
   whenPossible(possible, "is in effect at the next mount", async () => {
     await using bench = remoteBench();
     const { driver } = bench;

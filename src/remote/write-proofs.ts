@@ -4,8 +4,9 @@
 // and most tools do not say so before somebody's write fails. What is known is kept for each mount.
 import type { StorageHealth, StorageSpace } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
-import type { Host, MountInfo, StorageAnswer, StorageRoom } from "../core/host.ts";
+import type { Host, MountInfo } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
+import type { StorageAnswer, StorageRoom } from "../core/storage-answer.ts";
 import { within } from "./limited.ts";
 import { takeStep } from "./steps.ts";
 

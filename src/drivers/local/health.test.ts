@@ -6,9 +6,10 @@ import { failureOf } from "../../../test/support/engine-bench.ts";
 import { testOperation } from "../../../test/support/operation.ts";
 import type { DriverOptions, HealthCapable, VolumeDriver } from "../../core/driver.ts";
 import { EngineError } from "../../core/errors.ts";
-import type { Host, MountInfo, StorageAnswer } from "../../core/host.ts";
+import type { Host, MountInfo } from "../../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
+import type { StorageAnswer } from "../../core/storage-answer.ts";
 import { linuxHost } from "../../host/linux.ts";
 import { localDriver } from "./driver.ts";
 
@@ -132,7 +133,7 @@ describe("what is mounted", () => {
     expect((await checked()).found).toMatchObject({ reason: "the server is full (all 10 files)" });
   });
 
-  test("takes no writes any more: access(2) suspects, a file that cannot be made tells", async () => {
+  test("takes no writes any more: access(2) suspects, a file tells", async () => {
     answer = async () => ({ ...answered, isWritable: false });
     const { found } = await checked();
     expect(found).toMatchObject({ state: "read-only", reason: "the server takes no writes" });

@@ -28,6 +28,7 @@ export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
 export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
   return {
     name: "rclone",
+    program: "rclone",
     rules: rcloneRules,
     openRule: settingRule,
     parse: parseRcloneOptions,

@@ -41,6 +41,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
   const takesLinks = rememberLinks(host);
   return {
     name: NAME,
+    program: PROGRAM,
     rules: sshfsRules,
     parse: parseSshfsOptions,
     address: ({ host: name, port }) => ({ host: name, port }),
