@@ -185,7 +185,7 @@ describe("mending", () => {
     expect(bench.ill.calls.filter((call) => call.endsWith("music"))).toEqual([]);
   });
 
-  test("what is gone and could not be mounted anew is mounted when its server is back", async () => {
+  test("what could not be mounted anew is mounted when its server is back", async () => {
     await using bench = await started();
     await bench.add("10.0.0.5", ["media"]);
     await bench.pass(1_000);

@@ -1,7 +1,7 @@
 // A dockerd that starts while the server of its containers' volume is down: what Docker does with
 // them, and that the guide's way to start them works.
 import { expect } from "bun:test";
-import { runToEnd } from "../support/child.ts";
+import { eventually } from "../support/child.ts";
 import { whenPossible } from "../support/needs.ts";
 import { SshVolume, sshVolumeRequirements } from "../support/ssh-volume.ts";
 
@@ -22,12 +22,13 @@ whenPossible(
     const seen = await bench.docker("inspect", "--format", format, "web");
     expect(seen).toMatch(/^exited 0 error while mounting volume .*Connection refused/);
     expect(seen).toContain("See that the server runs");
-    // As in docs/guide/remote-storage.md.
-    const socket = { DOCKER_HOST: `unix://${bench.dockerd.socketPath}` };
-    const loop = "until docker start web > /dev/null 2>&1; do sleep 1; done";
-    const started = runToEnd("sh", ["-c", loop], { environment: socket, timeoutMs: loopMs });
+    // The loop of docs/guide/remote-storage.md.
+    const started = eventually(
+      async () => ((await bench.dockerd.docker("start", "web")).exit === 0 ? true : undefined),
+      { timeoutMs: loopMs, otherwise: () => bench.daemon.output() },
+    );
     await server.restart();
-    expect((await started).exit).toBe(0);
+    await started;
     expect(await volume.read()).toBe("theirs");
   },
   testMs,
