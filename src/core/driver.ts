@@ -313,6 +313,11 @@ export interface TrashCapable {
     | ((ids: readonly TrashId[], operation: Operation) => Promise<void>)
     | undefined;
   /**
+   * Throws `volume.in_use` where a purge of this volume would refuse, if it lay in the trash: asked
+   * before a removal for good of what nobody holds. Missing: the engine looks by itself.
+   */
+  readonly refusePurge?: ((name: VolumeName, operation: Operation) => Promise<void>) | undefined;
+  /**
    * Everything in the trash once. What is beside the data of those in `known` need not be read:
    * their `description` may be null.
    */

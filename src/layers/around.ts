@@ -103,7 +103,7 @@ function surroundRebuild(facet: RebuildCapable, around: Around): Every<RebuildCa
 }
 
 function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable> {
-  const { refuseShown } = facet;
+  const { refuseShown, refusePurge } = facet;
   return {
     retire: (volume, retirement, operation) =>
       around.call({ call: "retire", volume }, operation, (inner) =>
@@ -130,6 +130,12 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       ((ids, operation) =>
         around.call({ call: "refuseShown", volume: undefined }, operation, (inner) =>
           refuseShown(ids, inner),
+        )),
+    refusePurge:
+      refusePurge &&
+      ((volume, operation) =>
+        around.call({ call: "refusePurge", volume }, operation, (inner) =>
+          refusePurge(volume, inner),
         )),
     list: (operation, known) =>
       around.items({ call: "list", volume: undefined }, operation, (inner) =>

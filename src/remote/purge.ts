@@ -91,7 +91,7 @@ export async function refuseShownRetired<Options>(
  * Throws `volume.in_use` when a mount in any mount namespace still shows data that is to be
  * destroyed: a container that still runs would lose it under its hands.
  */
-async function refuseShown<Options>(
+export async function refuseShown<Options>(
   { sessions, parts }: Workshop<Options>,
   all: readonly (StoredVolume | undefined)[],
   operation: Operation,
