@@ -45,6 +45,8 @@ interface Stranded extends Pick<PeerMount, "namespace" | "container" | "pid"> {
 export class StorageCare implements HealthCare {
   readonly #parts: HealthCareParts;
   readonly #stranded = new Map<VolumeName, readonly Stranded[]>();
+  /** See `HealthCapable.mountCount`: what the holds have. */
+  readonly #mountCounts = new Map<VolumeName, number>();
   /** When each container was last restarted, by the clock that only goes forward. */
   readonly #restartedMs = new Map<string, number>();
   #restarting: Promise<void> = Promise.resolve();
@@ -75,8 +77,15 @@ export class StorageCare implements HealthCare {
     await using _lease = await volumes.lease(name, operation);
     const entry = volumes.inspect(name);
     const { health } = drivers.get(entry.driver) ?? {};
-    await health?.heal(entry.name, operation);
-    await this.#follow(entry, true, operation);
+    try {
+      await health?.heal(entry.name, operation);
+    } catch (error) {
+      // The dead mount may be gone all the same, and its server does not let anybody mount.
+      const isThere = this.#parts.host.mounts().some(({ target }) => target === entry.mountpoint);
+      if (!isThere) volumes.held.noteUnmounted(name);
+      throw error;
+    }
+    await this.#follow(entry, "maybe", operation);
   }
 
   async mount(name: VolumeName, operation: Operation): Promise<void> {
@@ -113,7 +122,21 @@ export class StorageCare implements HealthCare {
     await this.#lateStarts.settled();
   }
 
-  async #follow(entry: VolumeEntry, isNew: boolean, operation: Operation): Promise<void> {
+  /** `otherwise`: whether it was mounted anew, where the driver does not count. */
+  async #follow(entry: VolumeEntry, otherwise: false | "maybe", operation: Operation) {
+    const { name } = entry;
+    const { drivers } = this.#parts;
+    const count = drivers.get(entry.driver)?.health?.mountCount?.(name);
+    const isNew = count === undefined ? otherwise : count !== (this.#mountCounts.get(name) ?? 0);
+    await this.#coverBehind(entry, isNew, operation);
+    if (count !== undefined) this.#mountCounts.set(name, count);
+  }
+
+  async #coverBehind(
+    entry: VolumeEntry,
+    isNew: boolean | "maybe",
+    operation: Operation,
+  ): Promise<void> {
     const { host, settler } = this.#parts;
     const { name, mountpoint: data } = entry;
     if (settler.holdsOf(name).length === 0) return;

@@ -11,6 +11,7 @@ import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import { DeathWatch } from "./health-deaths.ts";
 import { HealthFigures } from "./health-figures.ts";
 import { Questions, silence } from "./health-questions.ts";
 import {
@@ -98,17 +99,21 @@ export class Health {
   readonly #work = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #questions: Questions;
+  readonly #deaths: DeathWatch;
   #runningCount = 0;
   #stopTimer: (() => void) | undefined;
   #armedMs = Number.POSITIVE_INFINITY;
 
   constructor(parts: HealthParts) {
     this.#parts = parts;
-    this.#clock = parts.clock ?? {
-      monotonicMs: parts.host.monotonicMs,
-      startTimer: startIdleTimer,
-    };
+    const { monotonicMs } = parts.host;
+    this.#clock = parts.clock ?? { monotonicMs, startTimer: startIdleTimer };
     this.#questions = new Questions(this.#clock);
+    this.#deaths = new DeathWatch({
+      ...{ ...this.#clock, drivers: parts.drivers },
+      watches: () => this.#watches.values(),
+      found: ({ name }) => this.askSoon(name),
+    });
   }
 
   /** From now on it looks. Costs nothing while no volume has storage that may fall silent. */
@@ -126,6 +131,7 @@ export class Health {
       const isIll = (this.#watches.get(event.actor)?.state ?? "ready") !== "ready";
       if (event.action === "update" && isIll) this.askSoon(event.actor);
     });
+    this.#deaths.arm();
     this.#arm();
   }
 
@@ -133,6 +139,7 @@ export class Health {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#stopTimer?.();
     this.#questions.stop();
+    this.#deaths.stop();
     await Promise.all(this.#work);
     await this.#parts.care.stop();
   }
@@ -171,6 +178,7 @@ export class Health {
   /** A volume was made, removed, renamed, mounted or given other options: it is looked at anew. */
   noteChange(name: VolumeName): void {
     this.#follow(name);
+    this.#deaths.arm();
     this.#arm();
   }
 
