@@ -76,18 +76,23 @@ whenPossible(needed, "a dead rclone is stale, and healing it loses nothing", asy
   await at.driver.unmount(name, holder, operation);
 });
 
-whenPossible(needed, "10 quick rounds leave no mount, process or credential behind", async () => {
-  await using at = await openRcloneStage();
-  mkdirSync(join(at.server.folder, "rounds"));
-  const options = { ...at.options, remote: "webdav:rounds" };
-  await at.driver.create({ name, options }, operation);
-  for (let round = 0; round < 10; round++) {
-    const data = await at.driver.mount(name, holder, operation);
-    writeFileSync(join(data, "round"), String(round));
-    await at.driver.unmount(name, holder, operation);
-    expect(readFileSync(join(at.server.folder, "rounds", "round"), "utf8")).toBe(String(round));
-  }
-  expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(at.root);
-  const left = readdirSync(join(at.root, "run"), { recursive: true }).map(String);
-  expect(left.filter((path) => path.includes(name))).toEqual([]);
-});
+whenPossible(
+  needed,
+  "10 quick rounds leave no mount, process or credential behind",
+  async () => {
+    await using at = await openRcloneStage();
+    mkdirSync(join(at.server.folder, "rounds"));
+    const options = { ...at.options, remote: "webdav:rounds" };
+    await at.driver.create({ name, options }, operation);
+    for (let round = 0; round < 10; round++) {
+      const data = await at.driver.mount(name, holder, operation);
+      writeFileSync(join(data, "round"), String(round));
+      await at.driver.unmount(name, holder, operation);
+      expect(readFileSync(join(at.server.folder, "rounds", "round"), "utf8")).toBe(String(round));
+    }
+    expect(readFileSync("/proc/self/mountinfo", "utf8")).not.toContain(at.root);
+    const left = readdirSync(join(at.root, "run"), { recursive: true }).map(String);
+    expect(left.filter((path) => path.includes(name))).toEqual([]);
+  },
+  60_000,
+);
