@@ -71,7 +71,8 @@ function rowsOf(driver: DriverOfRows): DriverRows {
       against: "nothing",
       how:
         "`PUT` of a holder of a volume that nobody has, which is on disk before it answers, less " +
-        `the time from the start of the bare program until its mount shows a list of its files.${empty[driver]}`,
+        "the time from the start of the bare program until its mount shows a list of its files." +
+        empty[driver],
     },
     container: {
       ...{ unit: "ms", judged: "figure", target: { bound: "at_most", value: 50 } },

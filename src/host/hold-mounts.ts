@@ -147,8 +147,8 @@ function wordsOfCall(thrown: unknown): string {
 }
 
 /**
- * As `bindHere`, of what lies on storage of this machine, or is a FUSE mount as a whole; all else is
- * "elsewhere".
+ * As `bindHere`, of what lies on storage of this machine, or is a FUSE mount as a whole; all else
+ * is "elsewhere".
  */
 function bindLocal(places: Places, mounts: readonly MountInfo[]): number | undefined | "elsewhere" {
   const { source, target, beneath } = places;

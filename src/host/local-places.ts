@@ -1,8 +1,8 @@
 // Directories that lie on storage of this machine: only those are opened in the daemon's process.
 //
 // The mount table says so, and reading it asks no storage. Anything that may be on a server, or is
-// answered by a process (FUSE), is for a helper that the daemon can abandon; only the root of a FUSE
-// mount can be had without asking its process.
+// answered by a process (FUSE), is for a helper that the daemon can abandon; only the root of a
+// FUSE mount can be had without asking its process.
 import { readFileSync } from "node:fs";
 import { basename, dirname } from "node:path";
 import type { MountInfo } from "../core/host.ts";

@@ -1,4 +1,4 @@
-// Mounting with rclone: the cache is mended, `rclone mount` serves, and the server is asked through it.
+// Mounting with rclone: the cache is mended, `rclone mount` serves, and is asked what it shows.
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
