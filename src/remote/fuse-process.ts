@@ -11,7 +11,7 @@
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
-import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
+import { type Host, type KeptProcess, type MountInfo, placeOfMount } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Look } from "./kind.ts";
 
@@ -21,11 +21,10 @@ const LOG = "fuse.log";
 /** How often the mount table and the process are looked at, in milliseconds. */
 const LOOK_AGAIN_MS = 10;
 
-/**
- * How long a process may take to end once it is unmounted, in milliseconds. It does not end by
- * itself while another mount namespace has a copy of the mount, which nobody needs any more.
- */
+/** How long a process may take to end once it is unmounted, in milliseconds. */
 const END_MS_MAX = 5_000;
+/** After so long it is asked whether copies of the mount in other namespaces keep it. */
+const COPIES_MS = 200;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
 const SIGNALLED_MS_MAX = 2_000;
 
@@ -78,7 +77,7 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
   // One of an earlier life that has not mounted by now is not to do it later; and its words would
   // explain this one.
   const earlier = readNote(start);
-  if (earlier !== undefined) await end(host, earlier, true);
+  if (earlier !== undefined) await kill(host, earlier);
   forget(start);
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
@@ -142,22 +141,51 @@ export async function stopFuse(
   operation: Operation,
 ): Promise<void> {
   const kept = readNote(place);
+  const places = mountsAt(host, place.target).filter(isFuse).map(placeOfMount);
   if (isLost) {
     for (const { device } of mountsAt(host, place.target).filter(isFuse)) host.abortFuse(device);
     await host.detach(place.target, operation);
   } else {
     while (mountsAt(host, place.target).length > 0) await host.unmount(place.target, operation);
   }
-  if (kept !== undefined) await end(host, kept, isLost);
+  if (kept !== undefined) {
+    const hasGone = !isLost && (await endInOrder(host, { kept, places }, operation));
+    if (!hasGone) await kill(host, kept);
+  }
   forget(place);
 }
 
-async function end(host: Host, kept: KeptProcess, isLost: boolean): Promise<void> {
-  if (!isLost) {
-    if (await hasEnded(host, kept, END_MS_MAX)) return;
-    host.signalKept(kept, "SIGTERM");
-    if (await hasEnded(host, kept, SIGNALLED_MS_MAX)) return;
+interface Unmounted {
+  readonly kept: KeptProcess;
+  /** See `placeOfMount`. */
+  readonly places: readonly string[];
+}
+
+/**
+ * A process does not end by itself while another mount namespace has a copy of the mount: who was
+ * started before the unmount and got all that was mounted then. Whom the volume was given to has
+ * none of those: that the kernel shows no such mount any more is why this is called (decision
+ * 0006).
+ */
+async function endInOrder(
+  host: Host,
+  { kept, places }: Unmounted,
+  operation: Operation,
+): Promise<boolean> {
+  if (await hasEnded(host, kept, COPIES_MS)) return true;
+  const question = { groups: new Map(), places: new Set(places) };
+  const { loose } = await host.peerMountsInTurns(question);
+  const copies = loose.map(({ pid, target }) => `${target} of process ${pid}`);
+  if (copies.length > 0) {
+    operation.log.info("copies of a mount that has ended are cut off", { copies });
+  } else if (await hasEnded(host, kept, END_MS_MAX)) {
+    return true;
   }
+  host.signalKept(kept, "SIGTERM");
+  return await hasEnded(host, kept, SIGNALLED_MS_MAX);
+}
+
+async function kill(host: Host, kept: KeptProcess): Promise<void> {
   host.signalKept(kept, "SIGKILL");
   await hasEnded(host, kept, SIGNALLED_MS_MAX);
 }

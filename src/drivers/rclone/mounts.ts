@@ -1,6 +1,6 @@
-// Mounting with rclone: the server is asked first, the cache is mended, then `rclone mount` serves.
+// Mounting with rclone: the cache is mended, `rclone mount` serves, and is asked what it shows.
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Unsaved } from "../../core/driver.ts";
 import { EngineError, messageOf, storageError, toEngineError } from "../../core/errors.ts";
@@ -65,8 +65,11 @@ export async function mountRclone(
   }
   writeConfig(tool.file, config.text);
   try {
-    makeDirectory(cacheDirectory(keepDirectory));
-    await askServer(tool, operation);
+    const cache = cacheDirectory(keepDirectory);
+    makeDirectory(cache);
+    // What is left would be sent to whatever is there, and would make what is not.
+    const isAsked = (await unsavedIn(cache)).fileCount > 0;
+    if (isAsked) await askServer(tool, operation);
     await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
       host,
@@ -77,6 +80,7 @@ export async function mountRclone(
         args: mountArguments(mount, config, tool.file),
         secrets: config.secrets,
         explain: (words) => rcloneFailure(lastWords(words), config.remote),
+        answers: (inner) => askThrough(tool, { target, isAsked }, inner),
       },
       operation,
     );
@@ -112,8 +116,22 @@ function mountArguments(
 
 /**
  * `rclone mount` succeeds without a server, with a wrong password and with a bucket that is not
- * there, and answers with errors later: so the server is asked before.
+ * there. A list of what is mounted fails then, and the log says why; only what is not there looks
+ * like an empty directory, and another process of rclone tells the two apart.
  */
+async function askThrough(
+  tool: Tool,
+  { target, isAsked }: { readonly target: string; readonly isAsked: boolean },
+  operation: Operation,
+): Promise<void> {
+  const words = ["--almost-all", "-U", "--", target];
+  const { exitCode, stdout, stderr } = await tool.host.run("ls", words, operation);
+  const isSilent = logged({ runDirectory: dirname(tool.file), secrets: [] }) === "";
+  if (exitCode === 0 ? stdout === "" && !isAsked : isSilent) await askServer(tool, operation);
+  if (exitCode !== 0) throw new EngineError("storage.failed", stderr.trim());
+}
+
+/** Throws what is wrong with the remote, `remote.not_found` where there is no such directory. */
 export async function askServer(tool: Tool, operation: Operation): Promise<void> {
   const { config } = tool;
   const asked = await listing(tool, config.remote, operation);
