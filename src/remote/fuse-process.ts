@@ -299,7 +299,7 @@ export function adoptFuse(place: FusePlace, kept: KeptProcess): void {
 
 /** Ends a process that serves no mount, at once. */
 export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
-  await end(host, kept, true);
+  await kill(host, kept);
 }
 
 function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): void {
