@@ -53,6 +53,17 @@ test("what is no configuration is refused without its words", () => {
   expect(() => config({ remote: "s3:b" }, secret)).not.toThrow("hunter2");
 });
 
+test("a secret names no program, be it in a remote below", () => {
+  for (const secret of [
+    "[nas]\ntype = webdav\nbearer_token_command = /x\n",
+    "[nas]\ntype = sftp\nssh = /x\n",
+    "[nas]\ntype = alias\nremote = :webdav,bearer_token_command=/x:\n",
+    "[nas]\ntype = s3\n[other]\ntype = webdav\nbearer_token_command = /x\n",
+  ]) {
+    expect(() => config({ remote: "nas:" }, secret)).toThrow("the secret cannot be used: its key");
+  }
+});
+
 test("settings of another backend than the section's are refused", () => {
   const secret = "[nas]\ntype = webdav\n";
   expect(() => config({ remote: "nas:", "s3-region": "x" }, secret)).toThrow('"webdav-"');

@@ -1,7 +1,14 @@
 // rclone's configuration of one mount: the sections of a secret and the settings in options.
 import { EngineError } from "../../core/errors.ts";
 import { obscure } from "./obscure.ts";
-import { backendOf, checkPrefix, prefixOf, type RcloneOptions } from "./options.ts";
+import {
+  backendOf,
+  checkPrefix,
+  isPlainRemote,
+  prefixOf,
+  programKeys,
+  type RcloneOptions,
+} from "./options.ts";
 
 /** A file for `--config`, and what the remote is called in it. */
 export interface RcloneConfig {
@@ -55,6 +62,7 @@ export function rcloneConfig(
     section.set(name.slice(prefix.length + 1).replaceAll("-", "_"), value);
   }
   sections.set(options.remote, section);
+  for (const each of sections.values()) refusePrograms(each);
   const values = [bare, ...sections.values()].flatMap((each) => [...each]);
   return {
     text: [...sections].map(([name, entries]) => writeSection(name, entries)).join("\n"),
@@ -62,6 +70,19 @@ export function rcloneConfig(
     remote: `${options.remote}:${joined(options.path, subpath)}`,
     secrets: secretsIn(values, secretText),
   };
+}
+
+/** A secret is data: it may not say what root runs, be it through a remote that it stands on. */
+function refusePrograms(section: Section): void {
+  for (const [key, value] of section) {
+    const isProgram = programKeys.has(key);
+    const isRemote = key === "remote" || key === "upstreams";
+    if (!isProgram && (!isRemote || isPlainRemote(value))) continue;
+    const why = isProgram
+      ? "would have root run a program"
+      : "has settings in a remote's name: give that remote a section of its own";
+    throw new EngineError("secret.invalid", `the secret cannot be used: its key ${key} ${why}`);
+  }
 }
 
 /** Short ones are words of any message, and what comes from options is no secret. */

@@ -80,6 +80,10 @@ describe("options", () => {
     expect(smbAddress(options)).toEqual({ host: "fd00::1", port: 1445 });
   });
 
+  test.each(["a,ip=6.6.6.6", "a/..\\..\\b"])("the subpath %s is refused", (subpath) => {
+    expect(() => parseSmbOptions({ ...plain, subpath })).toThrow(/"subpath": no commas/);
+  });
+
   test.each(["credentials=/etc/shadow", "username=me", "prefixpath=x", "soft", "guest"])(
     "the further word %s is refused",
     (words) => {

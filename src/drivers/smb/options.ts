@@ -2,7 +2,7 @@
 import type { DriverOptions } from "../../core/driver.ts";
 import { hostRule, plainHost, readFurtherWords } from "../../remote/kernel-mounts.ts";
 import type { OptionRule, RemoteMount } from "../../remote/kind.ts";
-import { oneOf, portRule } from "../../remote/options.ts";
+import { oneOf, optionInvalid, portRule } from "../../remote/options.ts";
 
 const SMB_PORT = 445;
 
@@ -128,6 +128,11 @@ const furtherWords: ReadonlySet<string> = new Set([
 
 /** See `RemoteKind.parse`. */
 export function parseSmbOptions(options: DriverOptions): SmbOptions {
+  // mount.cifs puts it among the kernel's options, where a comma would begin another one, and where
+  // a backslash leads to another directory.
+  if (/[,\\]/.test(options["subpath"] ?? "")) {
+    throw optionInvalid("subpath", 'invalid option: "subpath": no commas and backslashes on SMB');
+  }
   const { server = "", share = "" } = sharePattern.exec(options["share"] ?? "")?.groups ?? {};
   const port = options["port"];
   const owner = [
