@@ -1,12 +1,14 @@
 // The error that crosses borders, and how failed system calls are called in the table.
 import { type ErrorCode, type ErrorKind, errorTable } from "./error-table.ts";
+import { printable } from "./printable.ts";
 
 /** Machine-readable facts beside the message. Never secrets. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
 /**
  * The only error that crosses a border between layers. `message` names the field, the value and the
- * rule where there is one; the way out is the table's `recovery`.
+ * rule where there is one; the way out is the table's `recovery`. Clients print it as it comes:
+ * control characters of whoever is quoted in it are replaced.
  */
 export class EngineError extends Error {
   override readonly name = "EngineError";
@@ -18,7 +20,7 @@ export class EngineError extends Error {
     message: string,
     options: { readonly cause?: unknown; readonly details?: ErrorDetails } = {},
   ) {
-    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    super(printable(message), options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};
   }

@@ -3,6 +3,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import { saidBy } from "../core/printable.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type {
   RecognisedData,
@@ -203,6 +204,11 @@ interface Seen extends Found {
   readonly words: readonly string[];
 }
 
+/** Names of files are whatever somebody called them. */
+function oneLine(text: string): string {
+  return saidBy(text.replaceAll(/\s+/g, " "));
+}
+
 /** One sentence for each that is unfit, without its full stop. */
 function warningsFor({
   found,
@@ -219,7 +225,7 @@ function warningsFor({
     const where = path === "" ? "" : ` in ${path}`;
     const kind = storage.fileSystem === "" ? "this storage" : storage.fileSystem;
     return [
-      `${title}${where} is on ${kind}, which is unfit for it (${reason.ability}: ` +
+      `${oneLine(`${title}${where}`)} is on ${kind}, which is unfit for it (${reason.ability}: ` +
         `${reason.because}); ${reason.change}`,
     ];
   });

@@ -13,6 +13,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
+import { printable } from "../core/printable.ts";
 import type { Look } from "./kind.ts";
 
 const NOTE = "process.json";
@@ -218,7 +219,7 @@ export function lastWords({
       .split("\n")
       .map((line) => line.trim());
     const said = lines.filter((line) => line !== "").slice(-WORDS_LINES_MAX);
-    return maskValues(said.join("\n"), secrets);
+    return printable(maskValues(said.join("\n"), secrets));
   } catch {
     return "";
   } finally {

@@ -123,7 +123,7 @@ const furtherWords: ReadonlySet<string> = new Set([
   ...["noserverino", "serverino", "nounix", "posix", "nosharesock", "multichannel"],
   ...["max_channels", "handletimeout", "echo_interval", "iocharset", "mapchars", "mapposix"],
   ...["nohandlecache", "persistenthandles", "nopersistenthandles", "resilienthandles"],
-  ...["closetimeo", "rdma", "netbiosname", "fsc"],
+  ...["closetimeo", "rdma", "netbiosname", "fsc", "suid", "dev"],
 ]);
 
 /** See `RemoteKind.parse`. */
@@ -170,6 +170,9 @@ export function smbWords(
   const { port, version, onTimeout, owner, words } = options;
   return [
     isReadOnly ? "ro" : "rw",
+    // Whoever has the server has neither root nor a device in containers by it; `suid` and `dev`
+    // among the further words allow it.
+    ...["nosuid", "nodev"],
     onTimeout === "wait" ? "hard" : "soft",
     ...(version === undefined ? [] : [`vers=${version}`]),
     ...(port === undefined ? [] : [`port=${port}`]),
