@@ -1,14 +1,13 @@
 // The error that crosses borders, and how failed system calls are called in the table.
 import { type ErrorCode, type ErrorKind, errorTable } from "./error-table.ts";
-import { printable } from "./printable.ts";
 
 /** Machine-readable facts beside the message. Never secrets. */
 export type ErrorDetails = Readonly<Record<string, unknown>>;
 
 /**
  * The only error that crosses a border between layers. `message` names the field, the value and the
- * rule where there is one; the way out is the table's `recovery`. Clients print it as it comes:
- * control characters of whoever is quoted in it are replaced.
+ * rule where there is one; the way out is the table's `recovery`. Clients print it as it comes: who
+ * quotes a server, a program or the name of a file does so by `saidBy` of printable.ts.
  */
 export class EngineError extends Error {
   override readonly name = "EngineError";
@@ -20,7 +19,7 @@ export class EngineError extends Error {
     message: string,
     options: { readonly cause?: unknown; readonly details?: ErrorDetails } = {},
   ) {
-    super(printable(message), options.cause === undefined ? undefined : { cause: options.cause });
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.details = options.details ?? {};
   }

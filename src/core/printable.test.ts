@@ -1,6 +1,5 @@
 // Nothing that others say draws on a terminal.
 import { expect, test } from "bun:test";
-import { EngineError } from "./errors.ts";
 import { printable, saidBy } from "./printable.ts";
 
 test("control characters are shown, not sent", () => {
@@ -9,12 +8,6 @@ test("control characters are shown, not sent", () => {
   );
   expect(printable("txt\u202egnp.exe")).toBe("txt\\u202egnp.exe");
   expect(printable("Grüße, 日本 👍")).toBe("Grüße, 日本 👍");
-});
-
-test("errors carry none, wherever their words come from", () => {
-  expect(new EngineError("storage.failed", "said \x1b]0;title\x07").message).toBe(
-    "said \\x1b]0;title\\x07",
-  );
 });
 
 test("who talks without end is cut short", () => {

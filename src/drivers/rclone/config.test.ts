@@ -64,6 +64,12 @@ test("a secret names no program, be it in a remote below", () => {
   }
 });
 
+test("a server's words draw on no terminal, and are not endless", () => {
+  const words = lastWords(`ERROR : ${"<x>\x1b[31mRED\x07".repeat(10_000)}`);
+  expect(words).toStartWith("ERROR : <x>\\x1b[31mRED\\x07<x>");
+  expect(words.length).toBeLessThan(10_000);
+});
+
 test("settings of another backend than the section's are refused", () => {
   const secret = "[nas]\ntype = webdav\n";
   expect(() => config({ remote: "nas:", "s3-region": "x" }, secret)).toThrow('"webdav-"');
