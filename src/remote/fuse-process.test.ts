@@ -22,6 +22,7 @@ import { makeStuckFolder } from "../host/stuck-folder.fixture.ts";
 import {
   type FuseStart,
   lookFuse,
+  lookFuseMasked,
   maskValues,
   signalFuse,
   startFuse,
@@ -148,6 +149,13 @@ whenPossible(["root", "mount", "fuse"], "a mount whose process is gone is stale"
   expect(lookFuse(host, at)).toEqual({
     stale: "its sh process has ended: killed over ****",
   });
+  const masked = (secrets: () => Promise<readonly string[]>) => lookFuseMasked(host, at, secrets);
+  expect(await masked(async () => ["hunter22"])).toEqual({
+    stale: "its sh process has ended: killed over ****",
+  });
+  // Of a secret that is gone nobody knows which words it was.
+  const gone = () => Promise.reject(new EngineError("secret.not_found", "it is gone"));
+  expect(await masked(gone)).toEqual({ stale: "its sh process has ended" });
   expect(lookFuse(host, { ...at, target })).toEqual({});
   await stopFuse(host, at, { isLost: true }, testOperation());
   expect(await waiting).toMatchObject({ details: { isGone: true } });

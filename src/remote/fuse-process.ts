@@ -193,6 +193,24 @@ export function lookFuse(
   return { stale: `its ${place.program} process has ended${words === "" ? "" : `: ${words}`}` };
 }
 
+/**
+ * As `lookFuse`, with the secrets read where they are needed: its last words may repeat one. Where
+ * they cannot be read the words are not shown.
+ */
+export async function lookFuseMasked(
+  host: Host,
+  place: FusePlace & { readonly program: string },
+  secrets: () => Promise<readonly string[]>,
+): Promise<Look> {
+  const look = lookFuse(host, place);
+  if (look.stale === undefined) return look;
+  try {
+    return lookFuse(host, { ...place, secrets: await secrets() });
+  } catch {
+    return { stale: `its ${place.program} process has ended` };
+  }
+}
+
 /** Signals the process. False: there is none, or it is gone. */
 export function signalFuse(
   host: Host,
