@@ -34,7 +34,15 @@ export function remoteHealth<Options>(
   const { sessions, layout } = shop;
   const servers = new Servers(shop);
   return {
-    server: (options) => sessions.kind.server(readOptions(sessions.kind, options).own),
+    server(options) {
+      try {
+        return sessions.kind.server(readOptions(sessions.kind, options).own);
+      } catch {
+        // Options of a volume that is there, and are none any more: looks at it will say so. It must
+        // stop nothing else.
+        return sessions.kind.name;
+      }
+    },
 
     async check(name, operation) {
       const stored = mustBeStored(shop, name);
@@ -77,10 +85,7 @@ async function checkMounted<Options>(
   operation: Operation,
 ): Promise<StorageHealth> {
   const place = layout.volume(name);
-  const mount = sessions.mountFor(
-    { volume: name, place },
-    sessions.optionsOf(place) ?? stored.options,
-  );
+  const mount = sessions.mountAt({ volume: name, place }, stored.options);
   const look: Look = (await sessions.kind.look?.(mount, operation)) ?? {};
   const { stale, degraded, unsaved } = look;
   if (stale !== undefined) return { state: "stale", reason: stale, tookMs: null, unsaved };
@@ -172,8 +177,7 @@ export function remoteFlush<Options>(shop: Workshop<Options>): FlushCapable {
       operation.signal.throwIfAborted();
       const stored = mustBeStored(shop, name);
       const place = layout.volume(name);
-      const options = sessions.optionsOf(place) ?? stored.options;
-      const mount = sessions.mountFor({ volume: name, place }, options);
+      const mount = sessions.mountAt({ volume: name, place }, stored.options);
       await sessions.kind.hurry?.(mount, operation);
       while (sessions.kind.look !== undefined) {
         const { unsaved, stale } = await sessions.kind.look(mount, operation);

@@ -1,5 +1,6 @@
 // The end of a remote volume: its record, and its data only where we made it and nobody else has
 // come to use it.
+import type { DriverOptions } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import { parseTrashId, parseVolumeName, type TrashId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -15,7 +16,7 @@ import {
   syncDirectory,
 } from "./layout.ts";
 import { within } from "./limited.ts";
-import { readOptions } from "./options.ts";
+import { readStoredOptions } from "./options.ts";
 import { readStored, type StoredVolume } from "./record.ts";
 import { takeStep } from "./steps.ts";
 import { unfired, withoutSubpath } from "./trial.ts";
@@ -107,13 +108,15 @@ async function isNamedElsewhere<Options>(
   { options, identity }: StoredVolume,
   { path, id }: { readonly path: string; readonly id: TrashId },
 ): Promise<boolean> {
-  const server = sessions.kind.server(readOptions(sessions.kind, options).own);
+  const serverOf = (of: DriverOptions) =>
+    sessions.kind.server(readStoredOptions(sessions.kind, of).own);
+  const server = serverOf(options);
   for (const place of await otherPlaces({ layout, id })) {
     const other = readStored(place);
     if (other === undefined || other.identity === identity) continue;
     const theirs = other.options["subpath"];
     if (theirs !== path && theirs?.startsWith(`${path}/`) !== true) continue;
-    if (sessions.kind.server(readOptions(sessions.kind, other.options).own) === server) return true;
+    if (serverOf(other.options) === server) return true;
   }
   return false;
 }
