@@ -199,6 +199,21 @@ describe("what is not on the server yet", () => {
   });
 });
 
+whenPossible(possible, "what a dead daemon had begun is ended by who lets go of it", async () => {
+  await using bench = remoteBench();
+  await bench.create();
+  const run = join(bench.root, "run", "remote", "bound", wiki);
+  for (const letGo of [
+    () => bench.open().unmount(wiki, first, operation),
+    () => bench.open().trash?.retire(wiki, { id: trashId, description: "" }, operation),
+  ]) {
+    mkdirSync(run);
+    writeFileSync(join(run, "credentials"), "password=hush");
+    await letGo();
+    expect(runOf(bench)).toBeUndefined();
+  }
+});
+
 describe("options that are none any more, as after an update", () => {
   whenPossible(possible, "stop neither an end, nor a removal, nor the look at others", async () => {
     await using bench = remoteBench();
