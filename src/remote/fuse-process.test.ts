@@ -19,6 +19,7 @@ import { EngineError } from "../core/errors.ts";
 import type { KeptProcess } from "../core/host.ts";
 import { linuxHost } from "../host/linux.ts";
 import { makeStuckFolder } from "../host/stuck-folder.fixture.ts";
+import { releaseLog } from "./fuse-logs.ts";
 import {
   type FuseStart,
   lookFuse,
@@ -162,10 +163,22 @@ whenPossible(["root", "mount", "fuse"], "a mount whose process is gone is stale"
   expect(host.mounts().some((mount) => mount.target === stuck.path)).toBe(false);
 });
 
-test("a log begins anew when it is large", () => {
+test("a log begins anew when it is large, whoever looks", async () => {
   const log = join(runDirectory, "fuse.log");
-  writeFileSync(log, "x".repeat(2 ** 20 + 1));
+  const grow = () => writeFileSync(log, "x".repeat(2 ** 20 + 1));
+  grow();
   lookFuse(host, { target, runDirectory, program: "sh" });
+  expect(statSync(log).size).toBe(0);
+  grow();
+  await eventually(() => statSync(log).size === 0 || undefined, {
+    timeoutMs: 5_000,
+    otherwise: () => "it is as long as before",
+  });
+  await stopFuse(host, { target, runDirectory }, { isLost: true }, testOperation());
+  grow();
+  releaseLog(log);
+  expect(statSync(log).size).toBeGreaterThan(0);
+});
   expect(statSync(log).size).toBe(0);
 });
 

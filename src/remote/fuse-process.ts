@@ -14,6 +14,7 @@ import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import { printable } from "../core/printable.ts";
+import { boundLog, releaseLog } from "./fuse-logs.ts";
 import type { Look } from "./kind.ts";
 
 const NOTE = "process.json";
@@ -30,8 +31,6 @@ const END_MS_MAX = 5_000;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
 const SIGNALLED_MS_MAX = 2_000;
 
-/** The log is in memory: beyond this many bytes it begins anew. */
-const LOG_BYTES_MAX = 1024 * 1024;
 /** So many bytes of its end are read for a message, and so many lines of them are shown. */
 const WORDS_BYTES_MAX = 8 * 1024;
 const WORDS_LINES_MAX = 20;
@@ -84,6 +83,7 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
   const kept = host.startKept({ program, args, environment, input, log });
+  boundLog(log);
   try {
     writeNote(start, kept);
     await untilAnswers(host, { start, kept, before }, operation);
@@ -181,7 +181,7 @@ export function lookFuse(
   host: Host,
   place: FusePlace & { readonly program: string; readonly secrets?: readonly string[] },
 ): Look {
-  trimLog(place);
+  boundLog(`${place.runDirectory}/${LOG}`);
   if (!mountsAt(host, place.target).some(isFuse)) return {};
   const kept = readNote(place);
   // A crash came between its start and the note: that it serves the mount shows when it is asked.
@@ -288,20 +288,11 @@ function readNote({ runDirectory }: FusePlace): KeptProcess | undefined {
 }
 
 function forget({ runDirectory }: FusePlace): void {
+  releaseLog(`${runDirectory}/${LOG}`);
   try {
     for (const name of [NOTE, `${NOTE}.new`, LOG])
       fs.rmSync(`${runDirectory}/${name}`, { force: true });
   } catch (error) {
     throw storageError(error, `removing the notes of a process in ${runDirectory}`);
-  }
-}
-
-/** Its writer appends: what it prints next is at the file's beginning. */
-function trimLog({ runDirectory }: FusePlace): void {
-  try {
-    const log = `${runDirectory}/${LOG}`;
-    if (fs.statSync(log).size > LOG_BYTES_MAX) fs.truncateSync(log);
-  } catch {
-    // There is none, or memory is full: then nothing is lost by it.
   }
 }
