@@ -14,8 +14,8 @@ let timer: ReturnType<typeof setInterval> | undefined;
 
 /** From now on, until `releaseLog`. To be said as often as one likes. */
 export function boundLog(log: string): void {
-  trim(log);
   logs.add(log);
+  trim(log);
   timer ??= setInterval(() => {
     for (const each of logs) trim(each);
   }, LOOK_MS);
@@ -34,6 +34,7 @@ function trim(log: string): void {
   try {
     if (fs.statSync(log).size > BYTES_MAX) fs.truncateSync(log);
   } catch {
-    // There is none, or memory is full: then nothing is lost by it.
+    // It is gone, and whoever looks at a new one says so.
+    logs.delete(log);
   }
 }
