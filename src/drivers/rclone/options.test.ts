@@ -71,6 +71,12 @@ describe("refused", () => {
       );
     });
   }
+  test("a reference to what is in the secret", () => {
+    const url = "http://nas/%(pass)s";
+    expect(refusal({ remote: "webdav:", "webdav-url": url })).toContain("without %(");
+    const below = { remote: "alias:", "alias-remote": "nas:%(pass)s" };
+    expect(refusal(below)).toContain("alias-remote");
+  });
   test("the setting of another backend", () => {
     expect(refusal({ remote: "s3:b", "webdav-url": "http://a" })).toContain('begin with "s3-"');
   });

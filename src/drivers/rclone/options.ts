@@ -185,6 +185,12 @@ export const programKeys: ReadonlySet<string> = new Set(["bearer_token_command",
  */
 const remoteSettings = /-(remote|upstreams)$/;
 
+/** By `%(pass)s` rclone's configuration would have a part of the secret where it may be shown. */
+const withoutReferences: OptionRule["rule"] = {
+  words: "a value without %(",
+  accepts: (value) => !value.includes("%("),
+};
+
 function ruleOfSetting(name: string): OptionRule["rule"] {
   if (programSettings.test(name)) {
     return { words: "allowed here: it is a program that root would run", accepts: () => false };
@@ -193,12 +199,13 @@ function ruleOfSetting(name: string): OptionRule["rule"] {
     const words = "allowed here: what is in a file of this host belongs into the secret";
     return { words, accepts: () => false };
   }
-  if (!remoteSettings.test(name)) return undefined;
+  if (!remoteSettings.test(name)) return withoutReferences;
   return { words: "a remote without settings in its name", accepts: isPlainRemote };
 }
 
 /** Also of each of several, with names before them: `photos=nas:photos`. */
 export function isPlainRemote(value: string): boolean {
+  if (value.includes("%(")) return false;
   return value
     .split(/\s+/)
     .every((each) => /^"?([\w.-]+=)?([\w.-]+:)?[^:,]*(:(ro|nc|writeback))?"?$/.test(each));
