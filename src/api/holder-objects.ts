@@ -19,6 +19,8 @@ export interface StorageObject {
   readonly tookMs: number | null;
   /** null: nothing is known to be missing on the storage. */
   readonly unsaved: { readonly files: number; readonly bytes: number } | null;
+  /** Of all that the storage has; null: it has not said. */
+  readonly space: { readonly sizeBytes: number; readonly availableBytes: number } | null;
   /** Containers that must restart to see it again: their ids. */
   readonly mustRestart: readonly string[];
 }
@@ -52,11 +54,12 @@ export function useObject(engine: Engine, entry: VolumeEntry, view: StateView): 
 function storageObject(engine: Engine, { name }: VolumeEntry): { storage?: StorageObject } {
   const health = engine.health.of(name);
   if (health === undefined) return {};
-  const { state, sinceMs, reason, server, tookMs, unsaved } = health;
+  const { state, sinceMs, reason, server, tookMs, unsaved, space } = health;
   return {
     storage: {
       ...{ state, since: instantOf(sinceMs), reason: reason || null, server, tookMs },
       unsaved: unsaved === undefined ? null : { files: unsaved.fileCount, bytes: unsaved.bytes },
+      space: space ?? null,
       mustRestart: [...engine.care.mustRestart(name)],
     },
   };

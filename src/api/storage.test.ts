@@ -27,6 +27,7 @@ const storage = {
   server: "10.0.0.5",
   tookMs: null,
   unsaved: null,
+  space: null,
   mustRestart: [],
 };
 

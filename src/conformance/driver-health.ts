@@ -149,6 +149,17 @@ export const healthChecks: readonly Check<DriverBench>[] = [
     },
   },
   {
+    promise: "With the options that it has, what their secret says now is tested all the same.",
+    applies: (bench) => canUpdate(bench) && bench.silence !== undefined,
+    async run(bench) {
+      const { name } = await create(bench, "updated");
+      const { options } = await succeeds("update", update(bench, name, otherOptions(bench)));
+      await using _silence = (await bench.silence?.()) ?? fail("nothing was silenced");
+      const [outcome] = await Promise.allSettled([update(bench, name, options)]);
+      equal(outcome.status, "rejected", "update with the same options while nothing answers");
+    },
+  },
+  {
     promise: "When it throws, the options are as before.",
     applies: (bench) => canUpdate(bench) && bench.silence !== undefined,
     async run(bench) {

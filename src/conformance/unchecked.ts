@@ -9,6 +9,23 @@ export interface UncheckedPromise {
 }
 
 export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
+  {
+    promise:
+      "Of all that the storage has, as it says itself; undefined: it does not, or was not asked.",
+    why: "a definition; what storage says of its room is true or invented, and nobody can tell",
+  },
+  { promise: "What can still be written.", why: "a definition" },
+  {
+    promise:
+      "Throws `volume.in_use` where a purge of this volume would refuse, if it lay in the trash: " +
+      "asked before a removal for good of what nobody holds.",
+    why: "needs a mount namespace; proven by the tests of src/remote that run as root",
+  },
+  { promise: "Missing: the engine looks by itself.", why: "a definition" },
+  {
+    promise: "That takes effect as other options do.",
+    why: "which value is in effect cannot be seen here; proven by the tests of src/remote",
+  },
   { promise: "Milliseconds since the epoch.", why: "a unit, not a promise" },
   {
     promise:

@@ -148,6 +148,14 @@ export interface StorageHealth {
   readonly tookMs: number | null;
   /** What is not on the storage yet; undefined: everything is, or nobody knows. */
   readonly unsaved?: Unsaved | undefined;
+  /** Of all that the storage has, as it says itself; undefined: it does not, or was not asked. */
+  readonly space?: StorageSpace | undefined;
+}
+
+export interface StorageSpace {
+  readonly sizeBytes: number;
+  /** What can still be written. */
+  readonly availableBytes: number;
 }
 
 /** Written by its users, and not on the server yet. */
@@ -183,8 +191,9 @@ export interface UpdateCapable {
   /**
    * Gives a volume other options: another address, another secret. Checks and tests them as
    * `create` does. Data and identity stay. What is mounted is mounted anew with them as soon as
-   * nothing is lost by it: at the latest at the next mount. Repeating it changes nothing. When it
-   * throws, the options are as before.
+   * nothing is lost by it: at the latest at the next mount. Repeating it changes nothing. With the
+   * options that it has, what their secret says now is tested all the same. That takes effect as
+   * other options do. When it throws, the options are as before.
    */
   update(spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
 }
@@ -290,6 +299,11 @@ export interface TrashCapable {
     | ((ids: readonly TrashId[], operation: Operation) => Promise<void>)
     | undefined;
   /**
+   * Throws `volume.in_use` where a purge of this volume would refuse, if it lay in the trash: asked
+   * before a removal for good of what nobody holds. Missing: the engine looks by itself.
+   */
+  readonly refusePurge?: ((name: VolumeName, operation: Operation) => Promise<void>) | undefined;
+  /**
    * Everything in the trash once. What is beside the data of those in `known` need not be read:
    * their `description` may be null.
    */
@@ -358,40 +372,6 @@ export interface SnapshotCapable {
   /** Removes the snapshot and leaves the volume alone. Removing what is not there succeeds. */
   remove(ref: SnapshotRef, operation: Operation): Promise<void>;
 }
-
-/**
- * How long each call may take, in milliseconds. Stated once, in data; src/layers/deadline.ts keeps
- * them. The figures of create, mount, unmount and destroy are those of Docker's plugin client.
- */
-export const driverDeadlinesMs = {
-  create: 120_000,
-  get: 10_000,
-  list: 10_000,
-  forget: 10_000,
-  destroy: 60_000,
-  mount: 120_000,
-  unmount: 60_000,
-  rebuild: 10_000,
-  retire: 60_000,
-  describe: 10_000,
-  space: 10_000,
-  rename: 60_000,
-  movedAtMs: 10_000,
-  restore: 60_000,
-  purge: 21_600_000,
-  refuseShown: 60_000,
-  measure: 600_000,
-  setLimit: 60_000,
-  raise: 60_000,
-  take: 120_000,
-  open: 120_000,
-  clone: 600_000,
-  remove: 60_000,
-  check: 10_000,
-  heal: 120_000,
-  update: 120_000,
-  flush: 3_600_000,
-} as const;
 
 /** Every member by name: adding one to T breaks each decorator that has not thought about it. */
 export type Every<T> = { readonly [Name in keyof Required<T>]: T[Name] };

@@ -1,5 +1,6 @@
 // The machine: time, randomness, programs, mounts. Tests bring their own.
 import type { Operation } from "./operation.ts";
+import type { StorageAnswer, StorageQuestion } from "./storage-answer.ts";
 
 /** The outcome of a program that ended by itself. */
 export interface ProgramResult {
@@ -107,6 +108,15 @@ export function ownerOfMount({ container, pid }: Pick<MountBelow, "container" | 
   return container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
 }
 
+/** A mount that was looked for, and where. */
+export type FoundMount = Omit<MountBelow, "directory"> & { readonly mount: MountInfo };
+
+export interface MountsFound {
+  readonly mounts: readonly FoundMount[];
+  /** See `PeerScan.isWhole`. */
+  readonly isWhole: boolean;
+}
+
 export interface MountsBelow {
   readonly mounts: readonly MountBelow[];
   /** See `PeerScan.isWhole`. */
@@ -174,6 +184,13 @@ export interface KeptRequest {
 export interface KeptProcess {
   readonly pid: number;
   readonly start: string;
+}
+
+export interface FoundProcess extends KeptProcess {
+  /** The name of what it runs, without its directory. */
+  readonly program: string;
+  /** The first such path, an argument or a word of one. */
+  readonly path: string;
 }
 
 /** What is asked of a mount that a process may see. */
@@ -251,13 +268,17 @@ export interface Host {
    */
   abortFuse(device: string): boolean;
   /**
-   * Asks the storage at `directory` for a sign of life in a helper process. Resolves with how long
-   * it took in milliseconds; what the storage answers instead is thrown as `storage.failed` with
+   * Asks the storage at `directory` for a sign of life in a helper process, and with that how much
+   * room it says it has. What the storage answers instead is thrown as `storage.failed` with
    * `details.isGone` (it will never answer again: a dead FUSE process, a stale handle) and its
    * words. One question at a time for each directory: while an abandoned one has not ended this
    * throws `driver.timed_out` at once.
    */
-  askStorage(directory: string, operation: Operation): Promise<number>;
+  askStorage(
+    directory: string,
+    operation: Operation,
+    also?: StorageQuestion,
+  ): Promise<StorageAnswer>;
   /**
    * Runs one of our own helper commands on storage that may not answer, at most one of a kind at a
    * time for each `directory`, which it may not leave. `input` is JSON on its standard input;
@@ -271,6 +292,11 @@ export interface Host {
    * `host.program_missing`, `storage.*`.
    */
   startKept(request: KeptRequest): KeptProcess;
+  /**
+   * Other processes that have a path at or below `directory`, which is the daemon's alone, in an
+   * argument: those that it started, though it died before it could note them. O(processes).
+   */
+  findKept(directory: string): readonly FoundProcess[];
   /**
    * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
    * process alone. False: it is gone. Never throws.
@@ -323,6 +349,11 @@ export interface Host {
    * whatever path they were reached before. As costly as `peerMountsInTurns`, and as patient.
    */
   mountsBelow(directories: readonly string[]): Promise<MountsBelow>;
+  /**
+   * All mounts, in all mount namespaces, that `isWanted` says yes to. It is asked for each mount of
+   * the machine. As costly as `peerMountsInTurns`, and as patient.
+   */
+  mountsWhere(isWanted: (mount: MountInfo) => boolean): Promise<MountsFound>;
   /**
    * The program that a process runs, as the kernel names it (`/proc/PID/comm`, at most 15 bytes);
    * "" when it is gone. May be as old as a second.

@@ -10,6 +10,7 @@ export type LockKey =
   | `volume:${string}`
   | `trash:${string}`
   | `plugin:${string}`
+  | `secret:${string}`
   | `repository:${string}`;
 
 /** How long `acquire` waits for a lease before it throws `operation.timed_out`, in milliseconds. */

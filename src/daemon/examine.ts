@@ -23,6 +23,7 @@ export async function examineHost({ apiSocket }: DoctorRequest): Promise<readonl
     host: linuxHost(),
     userId,
     dataRoot: config.root,
+    secretKey: config.secretKey,
     sockets: { api: apiSocket, plugin: config.pluginSocket, docker: "/run/docker.sock" },
     fileRoot: "",
   });

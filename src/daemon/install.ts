@@ -26,7 +26,7 @@ export function thisInstaller(): Installer {
     executable: gitCommit === "source" ? undefined : process.execPath,
     version,
     // A package knows nothing of the machine that it is made on.
-    root: destdir === undefined ? serviceRoot() : settings.root.default,
+    ...(destdir === undefined ? servicePlaces() : standardPlaces),
     machineRoot: "",
     systemdFolder: "/run/systemd/system",
   });
@@ -44,7 +44,13 @@ export function thisInstaller(): Installer {
   };
 }
 
-/** As the service will read it: root, without variables of whoever installs. */
-function serviceRoot(): string {
-  return readConfig({ args: [], environment: {}, userId: 0 }).root;
+const standardPlaces = {
+  root: settings.root.default,
+  secretKey: settings["secret-key"].default,
+};
+
+/** As the service will read them: root, without variables of whoever installs. */
+function servicePlaces(): Pick<InstallParts, "root" | "secretKey"> {
+  const { root, secretKey } = readConfig({ args: [], environment: {}, userId: 0 });
+  return { root, secretKey };
 }

@@ -40,6 +40,7 @@ beforeEach(() => {
     host: linuxHost(),
     userId: 0,
     dataRoot: join(folder, "root"),
+    secretKey: join(folder, "etc", "secret.key"),
     sockets: { api: join(folder, "a"), plugin: join(folder, "p"), docker: join(folder, "d") },
     fileRoot: folder,
   };

@@ -10,6 +10,8 @@ export interface Machine {
   readonly host: Host;
   readonly userId: number;
   readonly dataRoot: string;
+  /** Absolute: the file with the key of the secrets, there or not. */
+  readonly secretKey: string;
   /** Absolute paths of sockets: of the API, of the volume driver, of the Docker Engine. */
   readonly sockets: {
     readonly api: string;

@@ -6,6 +6,7 @@ import { lookAtDocker } from "./docker.ts";
 import { lookAtKernel, lookAtUser } from "./kernel.ts";
 import { type Look, type Machine, reasonOf } from "./machine.ts";
 import { lookAtPodman } from "./podman.ts";
+import { lookAtSecretKey } from "./secret-key.ts";
 import { lookAtApiSocket, lookAtOtherDrivers, lookAtPluginSocket } from "./sockets.ts";
 import { lookAtStorage } from "./storage.ts";
 import { lookAtTools } from "./tools.ts";
@@ -18,6 +19,7 @@ const looks: readonly (readonly [about: string, look: Look])[] = [
   ["kernel", lookAtKernel],
   ["user", lookAtUser],
   ["data root", lookAtStorage],
+  ["secret key", lookAtSecretKey],
   ["api socket", lookAtApiSocket],
   ["driver socket", lookAtPluginSocket],
   ["other drivers", lookAtOtherDrivers],

@@ -37,6 +37,7 @@ import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
+import { endUnheldStorage } from "./unheld-storage.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
@@ -170,7 +171,11 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
-  const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
+  const background = { ...systemOperation(), signal: stopping.signal };
+  const mountingAgain = Promise.all([
+    volumes.held.tellAll(background),
+    endUnheldStorage({ state, leases, host, drivers }, background),
+  ]);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
   const examining = makeDoctor(later);
@@ -181,7 +186,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
-    secrets: new Secrets({ store: parts.secrets, state, drivers, volumes, events }),
+    secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
     ...{ state, drivers, recovery, ...managing, health, care, ...examining },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));

@@ -2,7 +2,7 @@
 //
 // One slow answer is no news: "unreachable" and "degraded" are believed at the second answer in a
 // row, and are true since the first one. "stale", "read-only" and "ready" are believed at once.
-import type { StorageHealth, StorageState, Unsaved } from "../core/driver.ts";
+import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
 import type { DriverName, VolumeName } from "../core/names.ts";
 import { saidBy } from "../core/printable.ts";
 
@@ -32,6 +32,7 @@ export interface Watch {
   reason: string;
   tookMs: number | null;
   unsaved: Unsaved | undefined;
+  space: StorageSpace | undefined;
   /** The state is its server's: the volume itself was not asked. */
   isInferred: boolean;
   /** The first answer that is not believed yet. */
@@ -69,6 +70,7 @@ export function newWatch(of: Pick<Watch, "name" | "driver" | "server" | "isHeld"
     reason: "",
     tookMs: null,
     unsaved: undefined,
+    space: undefined,
     isInferred: false,
     doubt: null,
     answer: null,
@@ -86,12 +88,14 @@ export function noteAnswer(
   health: StorageHealth,
   now: Now,
 ): HealthChange | undefined {
-  const { state, tookMs, unsaved } = health;
+  const { state, tookMs, unsaved, space } = health;
   const reason = saidBy(health.reason);
   watch.answer = state;
   watch.silentSinceMs = state === "unreachable" ? (watch.silentSinceMs ?? now.monotonicMs) : null;
   watch.tookMs = tookMs;
   watch.unsaved = unsaved;
+  // What was free before storage fell silent is still the best that is known.
+  if (space !== undefined || state === "ready") watch.space = space;
   watch.isInferred = false;
   if (state === watch.state) {
     watch.doubt = null;

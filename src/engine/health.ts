@@ -2,7 +2,7 @@
 //
 // health-table.ts has the rules of one volume, health-servers.ts those of a server, and
 // health-care.ts mends. Nothing here is waited for by anybody who lists or inspects.
-import type { StorageHealth, StorageState, Unsaved } from "../core/driver.ts";
+import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
@@ -76,6 +76,8 @@ export interface VolumeHealth {
   readonly reason: string;
   readonly tookMs: number | null;
   readonly unsaved: Unsaved | undefined;
+  /** As its last answer had it. */
+  readonly space: StorageSpace | undefined;
 }
 
 /** What is wrong with some volumes of one server. */
@@ -137,9 +139,9 @@ export class Health {
   of(name: string): VolumeHealth | undefined {
     const watch = this.#watches.get(name);
     if (watch === undefined) return undefined;
-    const { state, server, sinceMs, reason, tookMs, unsaved } = watch;
+    const { state, server, sinceMs, reason, tookMs, unsaved, space } = watch;
     const isMounting = this.#parts.held.isMounting(name);
-    return { state, isMounting, server, sinceMs, reason, tookMs, unsaved };
+    return { state, isMounting, server, sinceMs, reason, tookMs, unsaved, space };
   }
 
   /** How many volumes of each driver are in each state. O(watched volumes). */
@@ -201,6 +203,10 @@ export class Health {
     this.#servers.set(key, place);
     place.watches.set(name, watch);
     this.#watches.set(name, watch);
+    // What was wrong where it was before is not well until it has answered where it is now.
+    if (known !== undefined && known.state !== "ready") {
+      inferState(watch, known, known.sinceMs ?? this.#now().nowMs);
+    }
     if (place.isDown) inferState(watch, { state: "unreachable", reason: "" }, this.#now().nowMs);
   }
 

@@ -156,4 +156,63 @@ describe("a removal", () => {
       expect((await failureOf(work)).code).toBe("secret.not_found");
     }
   });
+
+  test("waits for a volume that is being made with it, and then finds it", async () => {
+    const { promise: made, resolve: finish } = Promise.withResolvers<void>();
+    const { promise: asked, resolve: begin } = Promise.withResolvers<void>();
+    await using bench = await startedEngine({
+      drivers(own) {
+        const driver = secretive(own, []);
+        const create: VolumeDriver["create"] = async (...call) => {
+          begin();
+          await made;
+          return await driver.create(...call);
+        };
+        return [{ ...driver, create }];
+      },
+    });
+    await put(bench, "nas", "one");
+    const creating = create(bench, "a1", "nas");
+    await asked;
+    const removing = failureOf(bench.engine.secrets.remove("nas", bench.operation()));
+    // Others' secrets are nobody's business.
+    await put(bench, "another", "two");
+    await bench.engine.secrets.remove("another", bench.operation());
+    finish();
+    await creating;
+    expect((await removing).code).toBe("secret.in_use");
+    expect(bench.engine.secrets.inspect("nas").volumes).toEqual([parseVolumeName("a1")]);
+  });
+
+  test("comes before a volume that is made with it later", async () => {
+    const { promise: gone, resolve: finish } = Promise.withResolvers<void>();
+    await using bench = await startedEngine({
+      secrets: (own) => ({
+        list: () => own.list(),
+        read: (...call) => own.read(...call),
+        put: (...call) => own.put(...call),
+        async remove(...call) {
+          await gone;
+          await own.remove(...call);
+        },
+      }),
+      drivers(own) {
+        const driver = secretive(own, []);
+        const create: VolumeDriver["create"] = async (...call) => {
+          if (call[0].name === "a1") own.engine.secrets.inspect("nas");
+          return await driver.create(...call);
+        };
+        return [{ ...driver, create }];
+      },
+    });
+    await put(bench, "nas", "one");
+    const removing = bench.engine.secrets.remove("nas", bench.operation());
+    const creating = failureOf(create(bench, "a1", "nas"));
+    // What is not in its way comes before it.
+    await create(bench, "b1", "another");
+    finish();
+    await removing;
+    expect((await creating).code).toBe("secret.not_found");
+    expect(bench.engine.volumes.list({}).map(({ name }) => String(name))).toEqual(["b1"]);
+  });
 });

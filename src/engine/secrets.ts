@@ -3,6 +3,7 @@
 //
 // The values are behind `SecretStore`; none ever comes out here.
 import { EngineError, toEngineError } from "../core/errors.ts";
+import type { LeaseService } from "../core/lease-service.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretRecord, SecretStore, SecretValue } from "../core/secret-store.ts";
@@ -11,10 +12,9 @@ import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { refuseMoving } from "./moving.ts";
+import { SECRET_OPTION } from "./secret-lease.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
-/** The option by which volumes name their secret. */
-const SECRET_OPTION = "secret";
 /** How many volumes get a new value at once: each may ask a server that does not answer. */
 const REFRESHED_AT_ONCE_MAX = 4;
 /** How many volumes a message names. */
@@ -51,6 +51,7 @@ export interface PutSecret {
 export interface SecretsParts {
   readonly store: SecretStore;
   readonly state: StateStore;
+  readonly leases: LeaseService;
   readonly drivers: Drivers;
   readonly volumes: Pick<VolumeEngine, "inspect" | "lease">;
   readonly events: EventLog;
@@ -112,7 +113,10 @@ export class Secrets {
    * without one. Throws `secret.in_use` with the volumes' names, `secret.not_found`.
    */
   async remove(name: string, operation: Operation): Promise<SecretView> {
-    const { store, events } = this.#parts;
+    const { store, events, leases } = this.#parts;
+    this.inspect(name);
+    // Whoever makes a volume with it just now is waited for.
+    await using _lease = await leases.acquire(`secret:${name}`, "exclusive", operation);
     const view = this.inspect(name);
     if (view.volumes.length > 0) {
       throw new EngineError(

@@ -17,6 +17,7 @@ import type { History } from "./history.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { refuseMoving } from "./moving.ts";
 import { type RenameHow, renameVolume } from "./renaming.ts";
+import { secretLease } from "./secret-lease.ts";
 import type { UnfinishedRenames } from "./unfinished-renames.ts";
 import type { UseGuard } from "./use-guard.ts";
 import type { VolumeEngine } from "./volumes.ts";
@@ -171,7 +172,7 @@ export class Upkeep {
     operation: Operation,
     work: (row: VolumeEntry) => RowChange | undefined,
   ): Promise<VolumeEntry> {
-    const { volumes, state, host, events } = this.#parts;
+    const { volumes, state, host, events, leases } = this.#parts;
     volumes.inspect(name);
     await using _lease = await volumes.lease(name, operation);
     const row = volumes.inspect(name);
@@ -179,6 +180,7 @@ export class Upkeep {
     const change = work(row);
     if (change === undefined) return row;
     const { action, entry, subject, driver } = change;
+    await using _secret = driver && (await secretLease(leases, driver, entry.options, operation));
     await tellDriver(driver, entry, operation);
     try {
       await state.write((transaction) => {

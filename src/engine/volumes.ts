@@ -1,5 +1,6 @@
 // The volumes: what happens when one is created, looked at, mounted, unmounted or removed.
-import { driverDeadlinesMs, type VolumeDriver } from "../core/driver.ts";
+import type { VolumeDriver } from "../core/driver.ts";
+import { driverDeadlinesMs } from "../core/driver-deadlines.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Lease, LeaseService } from "../core/lease-service.ts";
@@ -25,6 +26,7 @@ import { Holders } from "./holders.ts";
 import { refuseMoving } from "./moving.ts";
 import { refuseProtected } from "./protection.ts";
 import { type RemovalAction, refuseShown, removeData } from "./removal.ts";
+import { secretLease } from "./secret-lease.ts";
 import type { TrashDefaults } from "./trash/policy.ts";
 import type { Purger } from "./trash/purger.ts";
 import type { UnfinishedRemovals } from "./unfinished-removals.ts";
@@ -113,6 +115,7 @@ export class VolumeEngine {
     // Somebody else may have been first while this one waited.
     const winner = this.#existing(name, request.driver);
     if (winner !== undefined) return winner;
+    await using _secret = await secretLease(leases, driver, request.options, operation);
     await this.clear(driver, name, operation);
 
     const anonymous = { ...request.labels, [ANONYMOUS_LABEL]: "" };
@@ -304,7 +307,9 @@ export class VolumeEngine {
     if (!isForced) drivers.refuseAbsent(entry);
     if (!isForced) await this.holders.endLeftovers(entry, operation);
     // What goes into the trash can come back: whoever goes on to write there loses nothing.
-    if (how.purge && !isOfPlugin) await refuseShown(this.#parts.host, entry);
+    if (how.purge && !isOfPlugin) {
+      await refuseShown(this.#parts.host, { driver: drivers.of(entry), entry }, operation);
+    }
     return await this.dropHeld(entry, action, operation, { ...how, force: isForced });
   }
 

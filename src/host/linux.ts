@@ -13,7 +13,7 @@ import { isMountPoint } from "./mount-facts.ts";
 import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
-import { findMountsBelow } from "./mounts-below.ts";
+import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
 import { processStart } from "./processes.ts";
@@ -48,8 +48,8 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     ...makeHoldMounts({ start, table }),
     ...makeLayers(start),
     ...questions,
-    askStorage: (directory, operation) =>
-      looks.during(directory, () => questions.askStorage(directory, operation)),
+    askStorage: (directory, operation, also) =>
+      looks.during(directory, () => questions.askStorage(directory, operation, also)),
     assist: (request, operation) =>
       looks.during(request.directory, () => assist(request, operation)),
     ...keptProcesses,
@@ -58,6 +58,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     dataSpans,
     peerMounts: findPeerMounts,
     peerMountsInTurns: findPeerMountsInTurns,
+    mountsWhere: findMountsWhere,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
     seesMount,

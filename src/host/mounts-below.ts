@@ -2,7 +2,7 @@
 //
 // A bind mount keeps showing its directory when that is moved: the kernel then writes the new path
 // into the mount's line. So the place inside the file system is compared, not how it was reached.
-import type { MountBelow, MountInfo, MountsBelow } from "../core/host.ts";
+import type { FoundMount, MountBelow, MountInfo, MountsBelow, MountsFound } from "../core/host.ts";
 import {
   escapeOctal,
   parseMountTable,
@@ -25,6 +25,22 @@ export async function findMountsBelow(
   const mounts: MountBelow[] = [];
   const isWhole = await runInTurns(
     readingMountTables((one) => mounts.push(...mountsIn(one, places))),
+  );
+  return { mounts, isWhole };
+}
+
+/** `Host.mountsWhere`. Waits for no storage: /proc only. */
+export async function findMountsWhere(
+  isWanted: (mount: MountInfo) => boolean,
+): Promise<MountsFound> {
+  const mounts: FoundMount[] = [];
+  const isWhole = await runInTurns(
+    readingMountTables(({ text, pid }) => {
+      const found = parseMountTable(text).filter(isWanted);
+      if (found.length === 0) return;
+      const container = containerOf(pid);
+      for (const mount of found) mounts.push({ mount, target: mount.target, pid, container });
+    }),
   );
   return { mounts, isWhole };
 }

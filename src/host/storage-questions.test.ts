@@ -1,6 +1,6 @@
 // Signs of life, the end of what is dead, and the abort of what waits, of real file systems.
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, openSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../../test/support/child.ts";
 import { whenPossible } from "../../test/support/needs.ts";
@@ -30,8 +30,9 @@ async function failure(work: Promise<unknown>): Promise<EngineError> {
   throw new Error("did not fail as expected", { cause: thrown });
 }
 
-function ask(path: string, signal?: AbortSignal): Promise<number> {
-  return host.askStorage(path, { ...testOperation(), ...(signal && { signal }) });
+async function ask(path: string, signal?: AbortSignal): Promise<number> {
+  const { tookMs } = await host.askStorage(path, { ...testOperation(), ...(signal && { signal }) });
+  return tookMs;
 }
 
 test("what answers says how long it took; what is missing is not gone for good", async () => {
@@ -39,6 +40,25 @@ test("what answers says how long it took; what is missing is not gone for good",
   const missing = await failure(ask(join(folder, "none")));
   expect(missing.code).toBe("storage.failed");
   expect(missing.details).toMatchObject({ isGone: false, words: "No such file or directory" });
+});
+
+whenPossible(["root", "mount"], "room and leave to write are told, too", async () => {
+  const at = join(folder, "at");
+  mkdirSync(at);
+  const words = "size=64k,nr_inodes=3";
+  const request = { type: "tmpfs", device: "room", target: at, options: words };
+  await host.mount(request, testOperation());
+  const also = { isWritable: true } as const;
+  const empty = await host.askStorage(at, testOperation(), also);
+  expect(empty.space).toEqual({
+    ...{ sizeBytes: 65_536, availableBytes: 65_536, fileCount: 3, availableFileCount: 2 },
+  });
+  expect(empty.isWritable).toBe(true);
+  writeFileSync(join(at, "all"), Buffer.alloc(65_536));
+  expect((await host.askStorage(at, testOperation())).space).toMatchObject({ availableBytes: 0 });
+  await host.mount({ ...request, options: "remount,ro" }, testOperation()).catch(() => undefined);
+  const refused = await host.askStorage(at, testOperation(), also);
+  expect(refused.isWritable).toBe(false);
 });
 
 whenPossible(

@@ -1,6 +1,7 @@
 // Asks storage whether it answers, and takes away what never will: in programs, never ourselves.
 import { EngineError } from "../core/errors.ts";
 import type { Host, MountInfo, ProgramResult } from "../core/host.ts";
+import type { StorageRoom } from "../core/storage-answer.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
 import type { StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
@@ -12,6 +13,9 @@ const goneWords = [
   "Stale file handle",
   "No such device",
 ];
+
+/** stat(1): block size, blocks, blocks for others than root, files, free files. */
+const ROOM_FORMAT = "%S %b %a %c %d";
 
 /** More mounts than that are not stacked at one place. */
 const STACKED_MAX = 64;
@@ -56,12 +60,17 @@ export function makeStorageQuestions({
   };
 
   return {
-    async askStorage(directory, { signal }) {
+    async askStorage(directory, { signal }, also = {}) {
       await questions.untilFree(directory, signal);
       const before = performance.now();
-      const command = ["stat", "--file-system", "--format=%T", "--", directory] as const;
-      const { exitCode, stderr } = await questions.run(directory, [...command], signal);
-      if (exitCode === 0) return performance.now() - before;
+      const run = (...command: [string, ...string[]]) => questions.run(directory, command, signal);
+      const stat = ["stat", "--file-system", `--format=${ROOM_FORMAT}`, "--", directory] as const;
+      const { exitCode, stdout, stderr } = await run(...stat);
+      if (exitCode === 0) {
+        const [tookMs, space] = [performance.now() - before, readRoom(stdout)];
+        if (also.isWritable !== true) return { tookMs, space, isWritable: undefined };
+        return { tookMs, space, isWritable: (await run("test", "-w", directory)).exitCode === 0 };
+      }
       const words = lastPart(stderr) || `stat ended with status ${exitCode}`;
       const isGone = goneWords.some((each) => stderr.includes(each));
       throw new EngineError(
@@ -84,6 +93,15 @@ export function makeStorageQuestions({
       throw unmountFailed(target, { exitCode: 1, stdout: "", stderr: "it is mounted anew" });
     },
   };
+}
+
+/** undefined: it is not as `ROOM_FORMAT` says. */
+function readRoom(text: string): StorageRoom | undefined {
+  const numbers = text.trim().split(" ").map(Number);
+  const [blockBytes = Number.NaN, blocks = 0, available = 0, fileCount = 0, free = 0] = numbers;
+  if (numbers.length !== 5 || !numbers.every((each) => each >= 0)) return undefined;
+  const [sizeBytes, availableBytes] = [blockBytes * blocks, blockBytes * available];
+  return { sizeBytes, availableBytes, fileCount, availableFileCount: free };
 }
 
 /** What stands behind the path in a message of coreutils. */

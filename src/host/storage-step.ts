@@ -28,7 +28,9 @@ export type StorageStep =
   /** Undoes that: what is empty and was made. */
   | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
   /** Writes a file, syncs it, reads it back, removes it. `name` is its own. */
-  | { readonly do: "probe"; readonly path: string; readonly name: string }
+  | { readonly do: "probe"; readonly path: string; readonly name: string; readonly stays?: true }
+  /** Removes one that stays. */
+  | { readonly do: "unprobe"; readonly path: string; readonly name: string }
   /** Whether the mark beside a directory is this one. */
   | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
   /** Takes away whatever mark there is. */
@@ -40,7 +42,6 @@ export interface StepRequest {
   readonly steps: readonly StorageStep[];
 }
 
-/** What came of each step. */
 export interface StepOutcome {
   /** The directories that `make` has made, those above first. */
   readonly made?: readonly string[];
@@ -90,6 +91,8 @@ function takeStep(root: number, step: StorageStep): StepOutcome {
       return unmake(root, step);
     case "probe":
       return probe(root, step);
+    case "unprobe":
+      return unprobe(root, step);
     case "check-mark":
       return { isOurs: isMarked(root, step.path, step.mark) };
     case "take-mark":
@@ -249,7 +252,7 @@ function takeMark(root: number, path: string): void {
 
 function probe(
   root: number,
-  { path, name }: { readonly path: string; readonly name: string },
+  { path, name, stays }: Extract<StorageStep, { readonly do: "probe" }>,
 ): StepOutcome {
   const bytes = Buffer.alloc(PROBE_BYTES, `${name}\n`);
   const place = attempt("write", `opening ${path || "the storage"}`, () =>
@@ -272,7 +275,7 @@ function probe(
         details: { step: "read" },
       });
     }
-    attempt("remove", "removing a file", () => unlinkSync(file));
+    if (stays !== true) attempt("remove", "removing a file", () => unlinkSync(file));
     return {};
   } catch (thrown) {
     removeFileQuietly(file);
@@ -280,6 +283,15 @@ function probe(
   } finally {
     closeDescriptor(place);
   }
+}
+
+function unprobe(
+  root: number,
+  { path, name }: { readonly path: string; readonly name: string },
+): StepOutcome {
+  const file = path === "" ? name : `${path}/${name}`;
+  const unlink = (parent: number) => unlinkSync(`/proc/self/fd/${parent}/${name}`);
+  return attempt("remove", "removing a file", () => inParent(root, file, unlink) ?? {});
 }
 
 function remove(
@@ -365,7 +377,7 @@ function attempt<T>(step: string, doing: string, work: () => T): T {
 }
 
 const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([
-  ...(["make", "unmake", "probe", "check-mark", "take-mark", "remove"] as const),
+  ...(["make", "unmake", "probe", "unprobe", "check-mark", "take-mark", "remove"] as const),
 ]);
 
 /** The helper `storage-step` of `Host.assist`: its input is a `StepRequest`. */

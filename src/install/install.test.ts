@@ -81,6 +81,7 @@ function partsWith(changes: Partial<InstallParts> = {}, recording?: Recording): 
     executable: join(folder, "program"),
     version: "1.0.0",
     root: "/var/lib/holdfast",
+    secretKey: "/etc/secret.key",
     machineRoot: join(folder, "machine"),
     systemdFolder: join(folder, "systemd"),
     ...changes,
@@ -265,15 +266,18 @@ describe("on the machine itself", () => {
       "systemctl start holdfast.service",
     ]);
 
+    const keyFile = join(folder, "machine/etc/secret.key");
+    writeFileSync(keyFile, "");
     const steps = await outOf(partsWith({}, recording), here);
     expect(asked()).toEqual([
       `systemctl disable --now ${sockets} holdfast.service`,
       "systemctl daemon-reload",
       "groupdel holdfast",
     ]);
-    expect(steps.at(-1)).toMatchObject({ state: "kept", what: "/var/lib/holdfast" });
+    const kept = steps.filter(({ state }) => state === "kept").map(({ what }) => what);
+    expect(kept).toEqual(["/var/lib/holdfast", keyFile]);
     expect(readdirSync(join(folder, "machine"))).toEqual(["etc"]);
-    expect(readdirSync(join(folder, "machine/etc"))).toEqual(["group"]);
+    expect(readdirSync(join(folder, "machine/etc")).toSorted()).toEqual(["group", "secret.key"]);
   });
 
   test("a service that runs without its sockets is stopped before they are opened", async () => {

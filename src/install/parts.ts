@@ -14,6 +14,8 @@ export interface InstallParts {
   readonly version: string;
   /** The data root that the installed daemon will have. */
   readonly root: string;
+  /** Where it will have the key of its secrets. */
+  readonly secretKey: string;
   /** Where this machine's files lie: "" unless a test says otherwise. */
   readonly machineRoot: string;
   /** Is there while systemd is the service manager (sd_booted(3)). */

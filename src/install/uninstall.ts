@@ -1,5 +1,5 @@
 // `holdfast uninstall`: takes back what was installed, as it was installed, and never data.
-import { rmdirSync } from "node:fs";
+import { existsSync, rmdirSync } from "node:fs";
 import path from "node:path";
 import { EngineError } from "../core/errors.ts";
 import type { StepReport, UninstallRequest } from "../core/installation.ts";
@@ -50,6 +50,7 @@ export async function* uninstall(
   }
   if (isHere) yield dockerRemembers;
   if (isHere) yield { state: "kept", what: parts.root, why: "volumes and their state are data" };
+  if (isHere) yield* keptKey(parts);
 }
 
 /** By the kernel's table: whether a daemon runs does not matter. */
@@ -82,6 +83,14 @@ function* unmountHolds({ host, root }: InstallParts): Generator<StepReport> {
   const what = `umount ${holds}`;
   if (host.unbind(holds) === "gone") yield { state: "done", what };
   else yield { state: "kept", what: holds, why: "a process is in it" };
+}
+
+/** It opens other machines' storage: it goes with the data root, or not at all. */
+function* keptKey({ secretKey, machineRoot }: InstallParts): Generator<StepReport> {
+  const what = machineRoot + secretKey;
+  if (!existsSync(what)) return;
+  const why = "it opens the secrets in the data root: whoever removes that removes the key, too";
+  yield { state: "kept", what, why };
 }
 
 function removeInstalled(

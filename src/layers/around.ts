@@ -1,6 +1,5 @@
 // A driver with something around every call: the one place where the layers name every member.
 import type {
-  driverDeadlinesMs,
   Every,
   FenceCapable,
   FlushCapable,
@@ -14,6 +13,7 @@ import type {
   UsageCapable,
   VolumeDriver,
 } from "../core/driver.ts";
+import type { driverDeadlinesMs } from "../core/driver-deadlines.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { ElsewhereCapable } from "../core/second-mount.ts";
@@ -103,7 +103,7 @@ function surroundRebuild(facet: RebuildCapable, around: Around): Every<RebuildCa
 }
 
 function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable> {
-  const { refuseShown } = facet;
+  const { refuseShown, refusePurge } = facet;
   return {
     retire: (volume, retirement, operation) =>
       around.call({ call: "retire", volume }, operation, (inner) =>
@@ -130,6 +130,12 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       ((ids, operation) =>
         around.call({ call: "refuseShown", volume: undefined }, operation, (inner) =>
           refuseShown(ids, inner),
+        )),
+    refusePurge:
+      refusePurge &&
+      ((volume, operation) =>
+        around.call({ call: "refusePurge", volume }, operation, (inner) =>
+          refusePurge(volume, inner),
         )),
     list: (operation, known) =>
       around.items({ call: "list", volume: undefined }, operation, (inner) =>

@@ -4,7 +4,8 @@
 // leave things whole or undone. A call that ignores even that is abandoned: whoever waits gets
 // `driver.timed_out`, and what the call still does is nobody's any more. Until it ends, other calls
 // for the same volume are refused, because a driver is never given two at once.
-import { driverDeadlinesMs, type Every, type VolumeDriver } from "../core/driver.ts";
+import type { Every, VolumeDriver } from "../core/driver.ts";
+import { driverDeadlinesMs } from "../core/driver-deadlines.ts";
 import { EngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";

@@ -3,17 +3,19 @@ import type { Presence, VolumeDriver, VolumeRecord } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import { isVolumeName, parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import { createVolume, findStored, removeLeftovers, type Workshop } from "./creation.ts";
+import { createVolume, findStored, type Workshop } from "./creation.ts";
 import { remoteElsewhere } from "./elsewhere.ts";
 import { remoteFlush, remoteHealth } from "./health.ts";
 import type { RemoteKind } from "./kind.ts";
 import { entriesOf, isPlainDirectory, leftoversOf, makeLayout } from "./layout.ts";
+import { removeLeftovers } from "./leftovers.ts";
 import { remoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
 import { recordOf } from "./record.ts";
 import { remoteRename } from "./renames.ts";
 import { Sessions } from "./sessions.ts";
+import { settleStrays, straysOf } from "./stray-processes.ts";
 import { remoteTrash } from "./trash.ts";
 import { remoteUpdate } from "./updates.ts";
 
@@ -33,10 +35,13 @@ export function remoteDriver<Options>(
   const trash = remoteTrash(shop, mounts);
   // Now, so that none of this life is among them.
   const leftovers = leftoversOf(layout);
+  const strays = straysOf(parts.host, kind.program, layout);
   let cleaned: Promise<void> | undefined;
   /** Once, before the first volume is made or listed. */
   const clean = (operation: Operation): Promise<void> => {
-    cleaned ??= removeLeftovers(shop, leftovers, operation);
+    cleaned ??= removeLeftovers(shop, leftovers, operation).then(() =>
+      settleStrays(parts.host, strays, layout, operation),
+    );
     return cleaned;
   };
 

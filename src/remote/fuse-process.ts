@@ -263,6 +263,23 @@ function isFuse({ fileSystem }: MountInfo): boolean {
   return fileSystem === "fuse" || fileSystem.startsWith("fuse.");
 }
 
+/**
+ * Takes a process for the one that serves a mount, as `startFuse` notes it. Throws `storage.*`.
+ */
+export function adoptFuse(place: FusePlace, kept: KeptProcess): void {
+  try {
+    fs.mkdirSync(place.runDirectory, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw storageError(error, `making ${place.runDirectory}`);
+  }
+  writeNote(place, kept);
+}
+
+/** Ends a process that serves no mount, at once. */
+export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
+  await end(host, kept, true);
+}
+
 function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): void {
   const file = `${runDirectory}/${NOTE}`;
   try {
@@ -274,8 +291,10 @@ function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): vo
   }
 }
 
-/** undefined: none was started, as far as anybody knows. */
-function readNote({ runDirectory }: FusePlace): KeptProcess | undefined {
+/** undefined: none was started, as far as anybody knows. Throws `storage.*`. */
+export function readNote({
+  runDirectory,
+}: Pick<FusePlace, "runDirectory">): KeptProcess | undefined {
   try {
     const note: unknown = JSON.parse(fs.readFileSync(`${runDirectory}/${NOTE}`, "utf8"));
     if (typeof note !== "object" || note === null) return undefined;

@@ -2,17 +2,19 @@
 // once for all volumes of one server.
 import type { FlushCapable, HealthCapable, StorageHealth } from "../core/driver.ts";
 import { EngineError, messageOf, toEngineError } from "../core/errors.ts";
-import type { Host, MountInfo } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { StorageAnswer } from "../core/storage-answer.ts";
 import { connectTo } from "./connect.ts";
 import type { Workshop } from "./creation.ts";
 import type { Look } from "./kind.ts";
 import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
-import { readOptions } from "./options.ts";
-import type { StoredVolume } from "./record.ts";
+import { readOptions, readStoredOptions } from "./options.ts";
+import { type StoredVolume, sameOptions } from "./record.ts";
 import { unfired } from "./trial.ts";
+import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
 const SHARED_MS = 1_000;
@@ -20,6 +22,14 @@ const SHARED_MS = 1_000;
 /** Below the deadline of `check`, so that silence is an answer and no error. */
 const ASK_MS_MAX = 8_000;
 const SERVER_MS_MAX = 8_000;
+/** How long a server may take a connection where it was: long before a check is given up. */
+const LEFT_BEHIND_MS_MAX = 2_000;
+
+const gone: StorageHealth = {
+  state: "stale",
+  reason: "it is not mounted any more",
+  tookMs: null,
+};
 
 interface SharedAnswer {
   readonly answer: Promise<StorageHealth>;
@@ -33,6 +43,10 @@ export function remoteHealth<Options>(
 ): HealthCapable {
   const { sessions, layout } = shop;
   const servers = new Servers(shop);
+  /** Held, and not mounted: whoever writes would write into a bare directory. */
+  const isLost = (name: VolumeName): boolean =>
+    mounts.isWanted(name) && sessions.mountedAt(layout.volume(name)) === undefined;
+  const proofs = new WriteProofs(shop.parts.host);
   return {
     server(options) {
       try {
@@ -48,12 +62,22 @@ export function remoteHealth<Options>(
       const stored = mustBeStored(shop, name);
       try {
         const mounted = sessions.mountedAt(layout.volume(name));
-        if (mounted === undefined) return await servers.check(stored, operation);
-        const health = await checkMounted(shop, { name, stored, mounted }, operation);
+        if (mounted === undefined) {
+          proofs.forget(layout.volume(name).data);
+          const health = await servers.check(stored, operation);
+          return health.state === "ready" && isLost(name) ? gone : health;
+        }
+        const one: Mounted = { name, stored, mounted, proofs };
+        const outdated = await leftBehind(shop, one, operation);
+        if (outdated !== undefined && (await servers.check(stored, operation)).state === "ready") {
+          return outdated;
+        }
+        const health = await checkMounted(shop, one, operation);
         if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
         // What keeps writes for later answers for a server that is gone, too.
         const server = await servers.check(stored, operation);
-        return server.state === "ready" ? health : { ...server, unsaved: health.unsaved };
+        const { unsaved, space } = health;
+        return server.state === "ready" ? health : { ...server, unsaved, space };
       } catch (thrown) {
         operation.signal.throwIfAborted();
         return { state: "unreachable", reason: oneLine(messageOf(thrown)), tookMs: null };
@@ -64,8 +88,13 @@ export function remoteHealth<Options>(
       operation.signal.throwIfAborted();
       const stored = mustBeStored(shop, name);
       const mounted = sessions.mountedAt(layout.volume(name));
-      if (mounted === undefined) return;
-      const { state, reason } = await checkMounted(shop, { name, stored, mounted }, operation);
+      if (mounted === undefined) {
+        if (isLost(name)) await mounts.replace(name, stored, operation);
+        return;
+      }
+      const one: Mounted = { name, stored, mounted, proofs };
+      const { state, reason } =
+        (await leftBehind(shop, one, operation)) ?? (await checkMounted(shop, one, operation));
       if (state !== "stale") return;
       operation.log.warn("what is mounted is dead, and mounted anew", { volume: name, reason });
       await mounts.replace(name, stored, operation);
@@ -77,36 +106,81 @@ interface Mounted {
   readonly name: VolumeName;
   readonly stored: StoredVolume;
   readonly mounted: MountInfo;
+  readonly proofs: WriteProofs;
+}
+
+/**
+ * "stale" of what is mounted from where its server was before, and where nobody takes a connection
+ * any more: its options have been changed, and could not take effect while somebody had it.
+ */
+async function leftBehind<Options>(
+  { sessions, layout, parts }: Workshop<Options>,
+  { name, stored }: Mounted,
+  operation: Operation,
+): Promise<StorageHealth | undefined> {
+  const before = sessions.optionsOf(layout.volume(name));
+  if (before === undefined || sameOptions(before, stored.options)) return undefined;
+  const address = sessions.kind.address(readOptions(sessions.kind, before).own);
+  if (address === undefined) return undefined;
+  const limit = { limitMs: LEFT_BEHIND_MS_MAX, what: "the connection to where it was" };
+  try {
+    await within(limit, operation, (inner) =>
+      connectTo(address, inner, () => parts.host.monotonicMs()),
+    );
+    return undefined;
+  } catch (thrown) {
+    operation.signal.throwIfAborted();
+    const reason = `its server has moved: ${oneLine(messageOf(thrown))}`;
+    return { state: "stale", reason, tookMs: null };
+  }
 }
 
 async function checkMounted<Options>(
-  { sessions, layout, parts }: Workshop<Options>,
-  { name, stored, mounted }: Mounted,
+  { sessions, layout }: Workshop<Options>,
+  { name, stored, mounted, proofs }: Mounted,
   operation: Operation,
 ): Promise<StorageHealth> {
   const place = layout.volume(name);
+  const options = sessions.optionsOf(place) ?? stored.options;
   const mount = sessions.mountAt({ volume: name, place }, stored.options);
   const look: Look = (await sessions.kind.look?.(mount, operation)) ?? {};
   const { stale, degraded, unsaved } = look;
   if (stale !== undefined) return { state: "stale", reason: stale, tookMs: null, unsaved };
-  const asked = await askMounted(parts.host, place.data, operation);
-  if (asked.state !== "ready") return { ...asked, unsaved };
-  if (!mount.isReadOnly && mounted.options.includes("ro")) {
-    return { ...asked, state: "read-only", reason: "it is mounted read-only", unsaved };
+  const isReadOnly = mount.isReadOnly || mounted.options.includes("ro");
+  const question: WriteQuestion = {
+    ...{ directory: place.data, mounted },
+    proof: isReadOnly ? undefined : sessions.kind.writeProof,
+    hasTakenWrites: readStoredOptions(sessions.kind, options).common.isTested,
+  };
+  const asked = await askMounted(proofs, question, operation);
+  if ("state" in asked) return { ...asked, unsaved };
+  const { tookMs } = asked;
+  const isReal = asked.space === undefined || sessions.kind.isInvented?.(asked.space) !== true;
+  const room = isReal ? asked.space : undefined;
+  const facts = { tookMs, unsaved, space: spaceOf(room) };
+  if (!mount.isReadOnly && isReadOnly) {
+    return { state: "read-only", reason: "it is mounted read-only", ...facts };
   }
-  if (degraded === undefined) return { ...asked, unsaved };
-  return { ...asked, state: "degraded", reason: degraded, unsaved };
+  const isRefused = await proofs.refusal(question, tookMs, operation);
+  if (isRefused !== undefined) return { state: "read-only", reason: isRefused, ...facts };
+  if (degraded !== undefined) return { state: "degraded", reason: degraded, ...facts };
+  const refusal = await sessions.kind.refusal?.(mount, operation);
+  if (refusal !== undefined) {
+    return { state: "unreachable", reason: oneLine(refusal), tookMs: null, unsaved };
+  }
+  const full = isReadOnly ? undefined : fullHealth(room);
+  return { state: "ready", reason: "", ...full, ...facts };
 }
 
+/** A sign of life, or what is to be said where there was none. */
 async function askMounted(
-  host: Pick<Host, "askStorage">,
-  directory: string,
+  proofs: WriteProofs,
+  question: WriteQuestion,
   operation: Operation,
-): Promise<StorageHealth> {
+): Promise<StorageAnswer | StorageHealth> {
   const limit = { limitMs: ASK_MS_MAX, what: "the answer of the storage" };
   try {
-    const tookMs = await within(limit, operation, (inner) => host.askStorage(directory, inner));
-    return { state: "ready", reason: "", tookMs };
+    return await within(limit, operation, (inner) => proofs.ask(question, inner));
   } catch (thrown) {
     const error = toEngineError(thrown);
     const state = error.details["isGone"] === true ? "stale" : "unreachable";

@@ -3,9 +3,11 @@
 // Everything else (records on disk, holders, the test at create, the trash, health) is
 // `remoteDriver` in driver.ts, once for all kinds.
 import type { DriverOptions, Unsaved } from "../core/driver.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretValue } from "../core/secret-store.ts";
+import type { StorageRoom } from "../core/storage-answer.ts";
 
 /** One option, as data: validation, help and the driver's page come from it. */
 export interface OptionRule {
@@ -77,6 +79,11 @@ export interface RemoteKind<Options> {
   /** What people call the server: see `HealthCapable.server`. */
   server(options: Options): string;
   /**
+   * The program that serves a mount for as long as it is there, with the mount point among its
+   * arguments. Missing: the kernel serves it.
+   */
+  readonly program?: string | undefined;
+  /**
    * Mounts. Resolves when the mount table shows it and what is there answers; when it throws,
    * nothing is mounted, no process and no credential is left. Throws `remote.*` with the tool's own
    * words, secrets masked, `volume.mount_failed`, `host.program_missing`, `driver.timed_out`.
@@ -102,6 +109,32 @@ export interface RemoteKind<Options> {
   readonly isWriteBack?: true | undefined;
   /** Has what is left written now; missing: that needs no word. Does not wait for it. */
   hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
+  /**
+   * Why the server refuses what is mounted, though the mount answers; undefined: it does not.
+   * Missing: the mount's own answer says so. Asks the server, within the operation's time, only
+   * where there is a suspicion.
+   */
+  refusal?(mount: RemoteMount<Options>, operation: Operation): Promise<string | undefined>;
+  /**
+   * The options of a test's mount: what is written is sent at once. Missing: as they are.
+   */
+  forTrial?(options: DriverOptions): DriverOptions;
+  /**
+   * How it shows that a server takes no writes any more. "access": the server itself answers
+   * access(2), and a file is only written to make sure. "probe": nothing but a file that is written
+   * and removed. Missing: neither tells (a cache takes all writes).
+   */
+  readonly writeProof?: "access" | "probe" | undefined;
+  /**
+   * Whether statfs(2) shows invented figures, as the tool does where the server gives none.
+   * Missing: they are the server's.
+   */
+  isInvented?(space: StorageRoom): boolean;
+  /**
+   * Whether a mount, of whatever namespace, shows the volume's data (below `subpath`), or something
+   * in it. Missing: no copy of a mount is left that shows anything, once the mount has ended.
+   */
+  shows?(mount: MountInfo, options: Options, subpath: string): boolean;
   /** Asks the server itself for a sign of life, beyond a connection; missing: none is known. */
   greet?(options: Options, operation: Operation): Promise<void>;
   /**

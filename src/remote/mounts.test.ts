@@ -15,6 +15,7 @@ import {
   trashId,
   wiki,
 } from "../../test/support/remote-bench.ts";
+import { PROBE_EVERY_MS, REFUSED_EVERY_MS } from "./write-proofs.ts";
 
 const possible = ["root", "mount"] as const;
 
@@ -105,6 +106,32 @@ describe("mount", () => {
 });
 
 describe("update", () => {
+  whenPossible(
+    possible,
+    "with the same options takes over what their secret says now",
+    async () => {
+      await using bench = remoteBench();
+      const { driver, switches, logins } = bench;
+      const options = { secret: "known" };
+      await bench.create(options);
+      await driver.mount(wiki, first, operation);
+      logins.length = 0;
+      switches.secret = "fresh";
+      await driver.update?.update({ name: wiki, options }, operation);
+      // Tested at once; who has it keeps it.
+      expect(logins).toEqual(["fresh"]);
+      expect(bench.isMounted()).toBe(true);
+      await driver.unmount(wiki, first, operation);
+      await driver.mount(wiki, first, operation);
+      expect(logins).toEqual(["fresh", "fresh"]);
+      switches.secret = "wrong";
+      const refused =
+        driver.update?.update({ name: wiki, options }, operation) ?? Promise.resolve();
+      expect((await failureOf(refused)).code).toBe("remote.test_failed");
+      expect(bench.isMounted()).toBe(true);
+    },
+  );
+
   whenPossible(possible, "is in effect at the next mount", async () => {
     await using bench = remoteBench();
     const { driver } = bench;
@@ -261,6 +288,48 @@ describe("health", () => {
     await bench.driver.mount(wiki, first, operation);
     const health = await bench.driver.health?.check(wiki, operation);
     expect(health).toMatchObject({ state: "read-only", reason: "it is mounted read-only" });
+  });
+
+  whenPossible(possible, "says read-only of a server that takes no writes any more", async () => {
+    await using bench = remoteBench();
+    await bench.create();
+    await bench.driver.mount(wiki, first, operation);
+    const check = () => bench.driver.health?.check(wiki, operation);
+    bench.switches.isReadOnly = true;
+    expect(await check()).toMatchObject({ state: "ready" });
+    bench.switches.aheadMs += REFUSED_EVERY_MS;
+    const refused = { state: "read-only", reason: "the server takes no writes" } as const;
+    expect(await check()).toMatchObject(refused);
+    bench.switches.isReadOnly = false;
+    // Known for a while, and then asked again.
+    expect(await check()).toMatchObject(refused);
+    bench.switches.aheadMs += REFUSED_EVERY_MS;
+    expect(await check()).toMatchObject({ state: "ready" });
+    bench.switches.isReadOnly = true;
+    bench.switches.aheadMs += REFUSED_EVERY_MS;
+    expect(await check()).toMatchObject({ state: "ready" });
+    bench.switches.aheadMs += PROBE_EVERY_MS;
+    expect(await check()).toMatchObject(refused);
+    expect(bench.onServer()).toEqual([]);
+  });
+
+  whenPossible(possible, "says that a server is full, and how much room it has", async () => {
+    await using bench = remoteBench();
+    await bench.create();
+    await bench.driver.mount(wiki, first, operation);
+    const check = () => bench.driver.health?.check(wiki, operation);
+    const room = { sizeBytes: 1e9, availableBytes: 1e6, fileCount: 5, availableFileCount: 1 };
+    bench.switches.room = room;
+    const space = { sizeBytes: 1e9, availableBytes: 1e6 };
+    expect(await check()).toMatchObject({ state: "ready", space });
+    bench.switches.room = { ...room, availableBytes: 0 };
+    const reason = "the server is full (0 bytes left)";
+    expect(await check()).toMatchObject({ state: "degraded", reason });
+    bench.switches.room = { ...room, availableFileCount: 0 };
+    expect(await check()).toMatchObject({ state: "degraded" });
+    // Nobody knows: nothing is wrong.
+    bench.switches.room = { ...room, sizeBytes: 0, availableBytes: 0 };
+    expect(await check()).toMatchObject({ state: "ready", space: undefined });
   });
 
   whenPossible(possible, "a heal that fails leaves nothing mounted", async () => {

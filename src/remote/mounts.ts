@@ -12,6 +12,8 @@ import { tryOut } from "./trial.ts";
 
 export interface RemoteMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
   isHeld(name: VolumeName): boolean;
+  /** Whether it is to be mounted: it is held, and its last holder is not just letting go of it. */
+  isWanted(name: VolumeName): boolean;
   /** Drops what is known of the holders, and nothing else. */
   drop(name: VolumeName): void;
   /**
@@ -27,9 +29,11 @@ export function remoteMounts<Options>(shop: Workshop<Options>): RemoteMounts {
   const { layout } = shop;
   const holders = new Map<VolumeName, Set<HolderId>>();
   const isHeld = (name: VolumeName) => (holders.get(name)?.size ?? 0) > 0;
+  const ending = new Set<VolumeName>();
 
   return {
     isHeld,
+    isWanted: (name) => isHeld(name) && !ending.has(name),
     drop: (name) => void holders.delete(name),
     letGo: (name, stored, operation) => letGo(shop, { name, stored }, operation),
     replace: (name, stored, operation) => replace(shop, { name, stored }, operation),
@@ -50,8 +54,13 @@ export function remoteMounts<Options>(shop: Workshop<Options>): RemoteMounts {
       if (!known.has(holder)) return;
       // The last holder; or a daemon that was restarted, to which the engine names the last one.
       if (known.size === 1) {
-        const stored = findStored(layout.volume(name));
-        if (stored !== undefined) await letGo(shop, { name, stored }, operation);
+        ending.add(name);
+        try {
+          const stored = findStored(layout.volume(name));
+          if (stored !== undefined) await letGo(shop, { name, stored }, operation);
+        } finally {
+          ending.delete(name);
+        }
       }
       known.delete(holder);
       if (known.size === 0) holders.delete(name);

@@ -1,7 +1,8 @@
 // The end of a remote volume: its record, and its data only where we made it and nobody else has
 // come to use it.
 import type { DriverOptions } from "../core/driver.ts";
-import { toEngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import { ownerOfMount } from "../core/host.ts";
 import { parseTrashId, parseVolumeName, type TrashId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import { type Workshop, withFreshPlace } from "./creation.ts";
@@ -41,21 +42,79 @@ export async function purgeRetired<Options>(
   if (!isPlainDirectory(place.directory)) return;
   refuseMounted(place, parts.host);
   const stored = readOrWarn(place, operation);
+  await refuseShown(shop, [stored], operation);
   const begin = async (): Promise<void> => {
     if (isWhole) await moveDirectory(retired.directory, purging.directory);
     await syncDirectory(layout.trash);
   };
-  const path = stored?.options["subpath"];
-  if (stored?.mark == null || stored.origin !== "made" || path === undefined) {
+  const own = stored === undefined ? undefined : ownData(stored);
+  if (stored === undefined || own === undefined) {
     await begin();
-  } else if (await isNamedElsewhere(shop, stored, { path, id })) {
-    operation.log.warn("another volume has the directory, which is left", { id, path });
+  } else if (await isNamedElsewhere(shop, stored, { path: own.path, id })) {
+    operation.log.warn("another volume has the directory, which is left", { id, path: own.path });
     await begin();
   } else {
-    await destroyData(shop, stored, { path, mark: stored.mark }, begin, operation);
+    await destroyData(shop, stored, own, begin, operation);
   }
   removePlace(purging, parts.host);
   await syncDirectory(layout.trash);
+}
+
+/** What a purge destroys on the server; undefined: nothing. */
+function ownData({ mark, origin, options }: StoredVolume): OwnData | undefined {
+  const path = options["subpath"];
+  if (mark === null || origin !== "made" || path === undefined) return undefined;
+  return { path, mark };
+}
+
+interface OwnData {
+  readonly path: string;
+  readonly mark: string;
+}
+
+/** `TrashCapable.refuseShown`. */
+export async function refuseShownRetired<Options>(
+  shop: Workshop<Options>,
+  ids: readonly TrashId[],
+  operation: Operation,
+): Promise<void> {
+  operation.signal.throwIfAborted();
+  const { layout } = shop;
+  const places = ids
+    .flatMap((id) => [layout.retired(id), layout.purging(id)])
+    .filter(({ directory }) => isPlainDirectory(directory));
+  for (const place of places) refuseMounted(place, shop.parts.host);
+  const stored = places.map((place) => readOrWarn(place, operation));
+  await refuseShown(shop, stored, operation);
+}
+
+/**
+ * Throws `volume.in_use` when a mount in any mount namespace still shows data that is to be
+ * destroyed: a container that still runs would lose it under its hands.
+ */
+export async function refuseShown<Options>(
+  { sessions, parts }: Workshop<Options>,
+  all: readonly (StoredVolume | undefined)[],
+  operation: Operation,
+): Promise<void> {
+  const shows = sessions.kind.shows;
+  if (shows === undefined) return;
+  const wanted = all.flatMap((stored) => {
+    const own = stored === undefined ? undefined : ownData(stored);
+    if (stored === undefined || own === undefined) return [];
+    return [{ own: readStoredOptions(sessions.kind, stored.options).own, path: own.path }];
+  });
+  if (wanted.length === 0) return;
+  const { mounts, isWhole } = await parts.host.mountsWhere((mount) =>
+    wanted.some(({ own, path }) => shows(mount, own, path)),
+  );
+  operation.signal.throwIfAborted();
+  if (!isWhole) operation.log.debug("not all mount namespaces could be looked into", {});
+  const [first] = mounts;
+  if (first === undefined) return;
+  const { container, pid, target, mount } = first;
+  const words = `${ownerOfMount(first)} still has ${mount.source}, at ${target}`;
+  throw new EngineError("volume.in_use", words, { details: { container, pid, target } });
 }
 
 /** A record that cannot be read destroys nothing on any server. */
@@ -74,7 +133,7 @@ function readOrWarn(place: Place, operation: Operation): StoredVolume | undefine
 async function destroyData<Options>(
   shop: Workshop<Options>,
   { options }: StoredVolume,
-  { path, mark }: { readonly path: string; readonly mark: string },
+  { path, mark }: OwnData,
   begin: () => Promise<void>,
   operation: Operation,
 ): Promise<void> {

@@ -70,6 +70,7 @@ whenPossible(
         host: linuxHost(),
         userId: 0,
         dataRoot: join(folder, "root"),
+        secretKey: join(folder, "key"),
         sockets: { api: join(folder, "a"), plugin: undefined, docker: dockerd.socketPath },
         fileRoot: "",
       },

@@ -6,7 +6,8 @@
 // what stands behind a question (`[y/N]`, `to go on:`) is typed. An id that was shown may be used
 // in a later command of the tour; it stands for the one of the run.
 // `<!-- docker tour -->` is for a Docker Engine that keeps its volumes on Holdfast, `<!-- podman
-// tour -->` for such a Podman, `<!-- nas tour -->` for Holdfast beside servers of NFS and SMB. `<!-- file compose.yml -->` before a block makes it that file.
+// tour -->` for such a Podman, `<!-- nas tour -->` for Holdfast beside servers of NFS and SMB.
+// `<!-- file compose.yml -->` before a block makes it that file.
 import { commandWords } from "./command-words.ts";
 
 export interface Step {

@@ -34,7 +34,8 @@ beforeAll(async () => {
   expect(made).toMatchObject({ exit: 0 });
   lab = await startLab([{ image, target: "/mnt/disk" }]);
   await startDaemon();
-  const line = `printf %s ${SMB_PASSWORD} | ${holdfast} --host unix://${daemon.socket} secret create nas`;
+  const command = `${holdfast} --host unix://${daemon.socket} secret create nas`;
+  const line = `printf %s ${SMB_PASSWORD} | ${command}`;
   expect(await lab.run("sh", "-c", line)).toMatchObject({ code: 0 });
 }, testMs);
 afterAll(async () => await lab?.[Symbol.asyncDispose]());
@@ -165,12 +166,12 @@ for (const nas of nasKinds) {
       const name = `written-${driver}`;
       await create(name, nas);
       const path = await hold(name);
-      const script = `i=0; while [ $i -lt 40 ]; do echo $i > ${path}/$i; sync ${path}/$i; i=$((i+1)); done`;
-      const writing = lab.run("sh", "-c", script);
+      const script = 'for i in $(seq 40); do echo $i > "$0/$i"; sync "$0/$i"; done';
+      const writing = lab.run("sh", "-c", script, path);
       await daemon.end("SIGKILL");
       await startDaemon();
       expect(await writing).toMatchObject({ code: 0 });
-      expect(readFileSync(join(nas.folder(lab), name, "39"), "utf8")).toBe("39\n");
+      expect(readFileSync(join(nas.folder(lab), name, "40"), "utf8")).toBe("40\n");
       await remove(name);
     });
 

@@ -7,8 +7,9 @@ import { join } from "node:path";
 import type { StorageState, VolumeDriver } from "../../src/core/driver.ts";
 import { parseHolderId, parseVolumeName } from "../../src/core/names.ts";
 import { linuxHost } from "../../src/host/linux.ts";
+import { REFUSED_EVERY_MS } from "../../src/remote/write-proofs.ts";
 import { startSshServer } from "../daemon/ssh-server.ts";
-import { eventually } from "../support/child.ts";
+import { eventually, runToEnd } from "../support/child.ts";
 import { type Requirement, whenPossible } from "../support/needs.ts";
 import { testOperation } from "../support/operation.ts";
 import { sshfsPlaces } from "../support/sshfs-parts.ts";
@@ -75,6 +76,44 @@ whenPossible(needed, "a volume dies, falls silent, comes back, and leaves nothin
     await next.destroy(name, testOperation());
     expect(existsSync(run)).toBe(false);
     expect(existsSync(join(places.root, "data/remote/sshfs/photos"))).toBe(false);
+  } finally {
+    await places.release();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+whenPossible(needed, "a server that is full or takes no writes says so", async () => {
+  const folder = mkdtempSync("/dev/shm/holdfast-sshd-");
+  await using server = await startSshServer(folder);
+  const places = sshfsPlaces(server);
+  let aheadMs = 0;
+  const mountServed = async (words: string) => {
+    const args = ["-t", "tmpfs", "-o", words, "tmpfs", places.served];
+    expect(await runToEnd("mount", args, { timeoutMs: 10_000 })).toMatchObject({ exit: 0 });
+  };
+  try {
+    await mountServed("size=1m,mode=755");
+    const driver = places.open({ monotonicMs: () => host.monotonicMs() + aheadMs });
+    await driver.create({ name, options: places.options }, testOperation());
+    await driver.mount(name, holder, testOperation());
+    const check = () => driver.health?.check(name, testOperation(AbortSignal.timeout(9_000)));
+    const space = { sizeBytes: 1_048_576, availableBytes: 1_048_576 };
+    expect(await check()).toMatchObject({ state: "ready", space });
+
+    await writeFile(join(places.served, "all"), Buffer.alloc(1_048_576));
+    const full = { state: "degraded", reason: "the server is full (0 bytes left)" } as const;
+    expect(await check()).toMatchObject(full);
+    rmSync(join(places.served, "all"));
+    expect(await check()).toMatchObject({ state: "ready" });
+
+    await mountServed("remount,ro");
+    aheadMs += REFUSED_EVERY_MS;
+    expect(await check()).toMatchObject({ state: "read-only" });
+    await mountServed("remount,rw");
+    aheadMs += REFUSED_EVERY_MS;
+    expect(await check()).toMatchObject({ state: "ready" });
+    expect(readdirSync(places.served)).toEqual([]);
+    await driver.unmount(name, holder, testOperation());
   } finally {
     await places.release();
     rmSync(folder, { recursive: true, force: true });

@@ -7,8 +7,10 @@ import { ownPlaces } from "../../src/conformance/own-places.ts";
 import type { Unsaved, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { Host } from "../../src/core/host.ts";
+import { isAtOrBelow } from "../../src/core/mount-of.ts";
 import type { Operation } from "../../src/core/operation.ts";
 import { SecretValue } from "../../src/core/secret-store.ts";
+import type { StorageRoom } from "../../src/core/storage-answer.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { storageStep } from "../../src/host/storage-step.ts";
@@ -27,8 +29,12 @@ export interface Switches {
   readonly stale: Set<string>;
   /** What is not on it yet. */
   unsaved: Unsaved | undefined;
+  /** What it says of its room; undefined: what is so. */
+  room: StorageRoom | undefined;
   /** Whether new options take effect on what is mounted. */
   canRefresh: boolean;
+  /** What the secret `known` says; the server refuses "wrong". */
+  secret: string;
   /** How far the clock that only goes forward is ahead of the machine's, in milliseconds. */
   aheadMs: number;
   /** Waited for before each mount. */
@@ -43,6 +49,8 @@ export interface BindServer {
   readonly host: Host;
   /** Every mount that was made, by its target. */
   readonly mounted: string[];
+  /** What was logged in with, by each mount with a secret. */
+  readonly logins: string[];
   /** How often the server was asked for a sign of life. */
   readonly greeted: { count: number };
   /** The driver over it, as after a start of the daemon. */
@@ -65,17 +73,27 @@ export function bindServer(): BindServer {
     isReadOnly: false,
     stale: new Set<string>(),
     unsaved: undefined,
+    room: undefined,
     canRefresh: false,
+    secret: "hush",
     aheadMs: 0,
     before: async () => undefined,
   };
   const host = switchedHost(switches);
-  const base = { root, share, switches, host, mounted: [] as string[], greeted: { count: 0 } };
+  const base = {
+    root,
+    share,
+    switches,
+    host,
+    mounted: [] as string[],
+    logins: [] as string[],
+    greeted: { count: 0 },
+  };
   const parts = {
     root: join(root, "data"),
     runDirectory: join(root, "run"),
     host,
-    secrets: { read: readSecret },
+    secrets: { read: secretReader(switches) },
   };
   return {
     ...base,
@@ -91,9 +109,11 @@ export function bindServer(): BindServer {
   };
 }
 
-async function readSecret(name: string): Promise<SecretValue> {
-  if (name === "known") return new SecretValue(new TextEncoder().encode("hush"));
-  throw new EngineError("secret.not_found", `there is no secret ${name}`);
+function secretReader(switches: Switches): (name: string) => Promise<SecretValue> {
+  return async (name) => {
+    if (name === "known") return new SecretValue(new TextEncoder().encode(switches.secret));
+    throw new EngineError("secret.not_found", `there is no secret ${name}`);
+  };
 }
 
 /** A sealed directory cannot be removed. */
@@ -116,13 +136,14 @@ function switchedHost(switches: Switches): Host {
       if (switches.isReadOnly) throw new EngineError("storage.read_only", "it takes no writes");
       return await storageStep(request);
     },
-    async askStorage(directory, operation) {
+    async askStorage(directory, operation, also) {
       if (switches.stale.has(directory)) {
         throw new EngineError("storage.failed", "Stale file handle", { details: { isGone: true } });
       }
       // As while an earlier question is stuck: then nobody waits.
       if (switches.isDead) throw new EngineError("driver.timed_out", "an earlier look is stuck");
-      return await host.askStorage(directory, operation);
+      const answer = await host.askStorage(directory, operation, also);
+      return { ...answer, space: switches.room ?? answer.space };
     },
   };
 }
@@ -136,7 +157,7 @@ async function untilAborted({ signal }: Operation): Promise<never> {
 }
 
 function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<BindOptions> {
-  const { share, switches, host, mounted, greeted } = server;
+  const { share, switches, host, mounted, logins, greeted } = server;
   const mustAnswer = () => {
     if (switches.isDead) throw new EngineError("remote.unreachable", "the server is dead");
   };
@@ -150,12 +171,17 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
     address: () => undefined,
     server: () => "this machine",
     isWriteBack: true,
+    writeProof: "probe",
+    // Of a bind mount: its folder in the file system that /dev/shm is.
+    shows: ({ root }, { path }, subpath) =>
+      isAtOrBelow(`/dev/shm${root}`, join(share, path, subpath)),
     async mount({ options, subpath, target, isReadOnly, secret }, operation) {
       await switches.before();
       operation.signal.throwIfAborted();
       mustAnswer();
-      if ((await secret?.())?.revealText() === "wrong")
-        throw new EngineError("remote.denied", "no");
+      const login = (await secret?.())?.revealText();
+      if (login === "wrong") throw new EngineError("remote.denied", "no");
+      if (login !== undefined) logins.push(login);
       const device = join(share, options.path, subpath);
       if (!existsSync(device)) throw new EngineError("remote.not_found", `no ${subpath} there`);
       const words = isReadOnly || switches.isReadOnly ? "bind,ro" : "bind";

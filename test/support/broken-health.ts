@@ -120,6 +120,20 @@ export const brokenHealth: readonly BrokenDriver[] = [
     [safeToRepeat],
   ),
   update(
+    "With the options that it has, what their secret says now is tested all the same.",
+    "does nothing where nothing seems to have changed",
+    (facet, { driver }) => ({
+      async update(spec, operation) {
+        const presence = await driver.get(spec.name, operation);
+        const isSame =
+          presence.state === "found" &&
+          JSON.stringify(presence.record.options) === JSON.stringify(spec.options);
+        if (isSame) return presence.record;
+        return await facet.update(spec, operation);
+      },
+    }),
+  ),
+  update(
     "When it throws, the options are as before.",
     "writes before it tests",
     (facet, { root }) => ({

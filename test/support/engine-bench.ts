@@ -9,6 +9,7 @@ import type { DataPlaces, ForeignVolumesFinder } from "../../src/core/foreign-vo
 import type { Host } from "../../src/core/host.ts";
 import { makeOperationId } from "../../src/core/names.ts";
 import { type Log, type Operation, systemCaller } from "../../src/core/operation.ts";
+import type { SecretStore } from "../../src/core/secret-store.ts";
 import type { StateStore, VolumeEntry } from "../../src/core/state-store.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
@@ -56,6 +57,8 @@ export interface EngineBenchParts {
   /** By default nothing stays in the trash, and it may take all the room. */
   readonly trash?: Partial<TrashingParts>;
   /** By which storage is judged; by nothing, by default. */
+  /** Another store around the real one. */
+  readonly secrets?: ((own: SecretStore) => SecretStore) | undefined;
   readonly examining?: ExaminingParts;
   /** Plugins in the test's own folder; none, by default. */
   readonly plugins?: (plugins: MemoryPlugins) => void;
@@ -142,6 +145,11 @@ export class EngineBench implements AsyncDisposable {
     return directory;
   }
 
+  #openSecrets(): SecretStore {
+    const { root, secretKey, host } = this;
+    return openSecrets({ root, keyPath: secretKey, host, log: this.operation().log });
+  }
+
   async start(): Promise<void> {
     const drivers = this.#parts.drivers?.(this) ?? [this.local(), this.scratch()];
     mkdirSync(this.root, { recursive: true });
@@ -149,10 +157,7 @@ export class EngineBench implements AsyncDisposable {
       host: this.host,
       state: this.#state,
       leases: localLeases(this.host),
-      secrets: openSecrets({
-        ...{ root: this.root, keyPath: this.secretKey },
-        ...{ host: this.host, log: this.operation().log },
-      }),
+      secrets: this.#parts.secrets?.(this.#openSecrets()) ?? this.#openSecrets(),
       drivers,
       plugins: this.#parts.pluginParts ?? this.plugins.parts,
       systemOperation: () => this.operation(),

@@ -1,5 +1,5 @@
 // The daemon as it is, but with deadlines that a test can wait for.
-import { driverDeadlinesMs } from "../../src/core/driver.ts";
+import { driverDeadlinesMs } from "../../src/core/driver-deadlines.ts";
 import { runDaemon } from "../../src/daemon/main.ts";
 
 /** Long enough for a slow machine, short enough for a test, in milliseconds. */

@@ -12,6 +12,7 @@ import { join } from "node:path";
 import type { BenchParts } from "../../src/conformance/driver-bench.ts";
 import { ownPlaces } from "../../src/conformance/own-places.ts";
 import type { VolumeDriver } from "../../src/core/driver.ts";
+import type { Host } from "../../src/core/host.ts";
 import { SecretValue } from "../../src/core/secret-store.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
 import { sshfsDriver } from "../../src/drivers/sshfs/driver.ts";
@@ -28,8 +29,8 @@ export interface SshfsPlaces {
   readonly served: string;
   /** Options that reach it. */
   readonly options: Readonly<Record<string, string>>;
-  /** The driver, as after a start of the daemon. */
-  open(): VolumeDriver;
+  /** The driver, as after a start of the daemon, on this machine or one that is a little other. */
+  open(other?: Partial<Host>): VolumeDriver;
   /** Ends all mounts, and removes everything. */
   release(): Promise<void>;
 }
@@ -50,7 +51,7 @@ export function sshfsPlaces(server: SshServer): SshfsPlaces {
     root,
     served,
     options: { host: "127.0.0.1", port: String(server.port), path: served, secret: "key" },
-    open: () => sshfsDriver(parts),
+    open: (other = {}) => sshfsDriver({ ...parts, host: { ...host, ...other } }),
     async release() {
       for (const { target } of host.mounts()) {
         if (target.startsWith(`${root}/`)) await host.detach(target, testOperation());

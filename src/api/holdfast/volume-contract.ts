@@ -49,7 +49,7 @@ const wholeNumber = { type: "integer", minimum: 0 } as const;
 
 const storage = {
   type: ["object", "null"],
-  required: ["state", "since", "reason", "server", "tookMs", "unsaved", "mustRestart"],
+  required: ["state", "since", "reason", "server", "tookMs", "unsaved", "space", "mustRestart"],
   properties: {
     state: { enum: storageStates },
     /** null: since the start. */
@@ -64,6 +64,12 @@ const storage = {
       type: ["object", "null"],
       required: ["files", "bytes"],
       properties: { files: wholeNumber, bytes: wholeNumber },
+    },
+    /** Of all that the storage has, as it says itself; null: it does not. */
+    space: {
+      type: ["object", "null"],
+      required: ["sizeBytes", "availableBytes"],
+      properties: { sizeBytes: wholeNumber, availableBytes: wholeNumber },
     },
     /** Containers, by id, that have a dead mount until they restart. */
     mustRestart: { type: "array", items: text },

@@ -9,12 +9,15 @@ import { EngineError } from "../../core/errors.ts";
 import type { Host, MountInfo } from "../../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
+import type { StorageAnswer } from "../../core/storage-answer.ts";
 import { linuxHost } from "../../host/linux.ts";
 import { localDriver } from "./driver.ts";
 
 const wiki = parseVolumeName("wiki");
 const c1 = parseHolderId("c1");
 const nfs = { type: "nfs", device: ":/export", o: "addr=192.0.2.7" };
+const room = { sizeBytes: 1e9, availableBytes: 5e8, fileCount: 0, availableFileCount: 0 };
+const answered = { tookMs: 3, space: room, isWritable: undefined };
 const sshfs = { type: "fuse.sshfs", device: "me@nas.lan:/srv", o: "" };
 
 let root: string;
@@ -22,13 +25,13 @@ let data: string;
 let calls: string[];
 let mounted: MountInfo[];
 /** What the storage answers when it is asked. */
-let answer: (operation: Operation) => Promise<number>;
+let answer: (operation: Operation) => Promise<StorageAnswer>;
 beforeEach(() => {
   root = mkdtempSync("/dev/shm/holdfast-health-");
   data = join(root, "volumes", "wiki", "_data");
   calls = [];
   mounted = [];
-  answer = async () => 3;
+  answer = async () => answered;
 });
 afterEach(() => rmSync(root, { recursive: true, force: true }));
 
@@ -48,6 +51,10 @@ function fakeHost(): Host {
     askStorage(directory, operation) {
       calls.push(`ask ${directory}`);
       return answer(operation);
+    },
+    async assist({ directory }) {
+      calls.push(`probe ${directory}`);
+      throw new EngineError("storage.read_only", "error while making a file");
     },
   };
 }
@@ -118,6 +125,21 @@ describe("what is mounted", () => {
     expect((await checked()).found).toEqual({ state: "ready", reason: "", tookMs: 3 });
   });
 
+  test("is full, of files too", async () => {
+    answer = async () => ({ ...answered, space: { ...room, availableBytes: 0 } });
+    const reason = "the server is full (0 bytes left)";
+    expect((await checked()).found).toEqual({ state: "degraded", reason, tookMs: 3 });
+    answer = async () => ({ ...answered, space: { ...room, fileCount: 10 } });
+    expect((await checked()).found).toMatchObject({ reason: "the server is full (all 10 files)" });
+  });
+
+  test("takes no writes any more: access(2) suspects, a file tells", async () => {
+    answer = async () => ({ ...answered, isWritable: false });
+    const { found } = await checked();
+    expect(found).toMatchObject({ state: "read-only", reason: "the server takes no writes" });
+    expect(calls.slice(-2)).toEqual([`ask ${data}`, `probe ${data}`]);
+  });
+
   test("is stuck", async () => {
     answer = () => Promise.reject(new EngineError("driver.timed_out", "still not answered"));
     const { found } = await checked();
@@ -146,7 +168,7 @@ describe("what is mounted", () => {
   test("is gone, and is mounted anew at the same path", async () => {
     const gone = { details: { isGone: true } };
     answer = async () => {
-      if (calls.includes(`detach ${data}`)) return 1;
+      if (calls.includes(`detach ${data}`)) return answered;
       throw new EngineError("storage.failed", "Stale file handle", gone);
     };
     const { health, found } = await checked();

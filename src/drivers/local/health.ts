@@ -7,6 +7,7 @@ import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host, MountInfo } from "../../core/host.ts";
 import type { VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
+import { fullHealth, WriteProofs } from "../../remote/write-proofs.ts";
 import { type Layout, plainDirectory, readOptions } from "./layout.ts";
 import { localMount } from "./options.ts";
 
@@ -29,14 +30,16 @@ export interface LocalHealthParts {
  * may be handed to Docker's own engine, which could not remove an immutable directory.
  */
 export function localHealth({ layout, host }: LocalHealthParts): HealthCapable {
+  const proofs = new WriteProofs(host);
   const check = async (name: VolumeName, operation: Operation): Promise<StorageHealth> => {
     refuseMissing(layout, name);
     const target = layout.data(name);
     const mounted = mountedAt(host, target);
     if (mounted === undefined || !isRemoteType(mounted.fileSystem)) {
+      proofs.forget(target);
       return { state: "ready", reason: "", tookMs: null };
     }
-    return await ask(host, target, operation);
+    return await ask(proofs, { target, mounted }, operation);
   };
   return {
     server: serverOf,
@@ -55,12 +58,27 @@ export function localHealth({ layout, host }: LocalHealthParts): HealthCapable {
   };
 }
 
-async function ask(host: Host, target: string, operation: Operation): Promise<StorageHealth> {
+async function ask(
+  proofs: WriteProofs,
+  { target, mounted }: { readonly target: string; readonly mounted: MountInfo },
+  operation: Operation,
+): Promise<StorageHealth> {
+  const isReadOnly = mounted.options.includes("ro");
+  // Others than NFS tell only when a file is written, which nobody has asked for.
+  const isProven = !isReadOnly && mounted.fileSystem.startsWith("nfs");
+  const proof = isProven ? ("access" as const) : undefined;
+  const question = { directory: target, mounted, proof, hasTakenWrites: false };
   const late = AbortSignal.timeout(ANSWER_MS_MAX);
   const signal = AbortSignal.any([operation.signal, late]);
   try {
-    const tookMs = await host.askStorage(target, { ...operation, signal });
-    return { state: "ready", reason: "", tookMs };
+    const inner = { ...operation, signal };
+    const { tookMs, space: room } = await proofs.ask(question, inner);
+    const refusal = await proofs.refusal(question, tookMs, inner);
+    if (refusal !== undefined) return { state: "read-only", reason: refusal, tookMs };
+    // What FUSE file systems say of room may be invented.
+    const isTold = !isReadOnly && !mounted.fileSystem.startsWith("fuse");
+    const full = isTold ? fullHealth(room) : undefined;
+    return { state: "ready", reason: "", ...full, tookMs };
   } catch (thrown) {
     if (signal.aborted) return silent(`no answer in ${ANSWER_MS_MAX / 1_000} s`);
     const { code, message, details } = toEngineError(thrown);

@@ -15,6 +15,10 @@ import {
   rcloneServer,
   settingRule,
 } from "./options.ts";
+import { rcloneRefusal } from "./refusal.ts";
+
+/** What rclone says of a backend without `about`. */
+const INVENTED_BYTES = 2 ** 50;
 
 /** See `remoteDriver`. */
 export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
@@ -24,15 +28,20 @@ export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
 export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
   return {
     name: "rclone",
+    program: "rclone",
     rules: rcloneRules,
     openRule: settingRule,
     parse: parseRcloneOptions,
     address: rcloneAddress,
     server: rcloneServer,
     isWriteBack: true,
+    // Of a backend that does not tell: 1 PiB, whatever it has.
+    isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
+    refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
+    forTrial: (options) => ({ ...options, "write-back": "0.1" }),
     greet: (options, operation) => greet(options, operation.signal),
   };
 }

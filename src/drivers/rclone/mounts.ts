@@ -84,7 +84,7 @@ export async function mountRclone(
   }
 }
 
-interface Tool {
+export interface Tool {
   readonly host: Host;
   readonly config: RcloneConfig;
   /** Of the configuration. */
@@ -112,7 +112,7 @@ function mountArguments(
  * `rclone mount` succeeds without a server, with a wrong password and with a bucket that is not
  * there, and answers with errors later: so the server is asked before.
  */
-async function askServer(tool: Tool, operation: Operation): Promise<void> {
+export async function askServer(tool: Tool, operation: Operation): Promise<void> {
   const { config } = tool;
   const asked = await listing(tool, config.remote, operation);
   if (asked.exitCode === 0) return;

@@ -1,10 +1,14 @@
 // SMB: shares of Windows, Samba and most NAS, mounted by the kernel (cifs).
 import type { VolumeDriver } from "../../core/driver.ts";
+import { isAtOrBelow } from "../../core/mount-of.ts";
 import { remoteDriver } from "../../remote/driver.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { smbMounts } from "./mounts.ts";
-import { parseSmbOptions, type SmbOptions, smbAddress, smbRules } from "./options.ts";
+import { parseSmbOptions, type SmbOptions, smbAddress, smbDevice, smbRules } from "./options.ts";
+
+/** As mount tables call it. */
+const smbTypes: ReadonlySet<string> = new Set(["cifs", "smb3"]);
 
 /** The driver `smb`. Throws `storage.*` when its directories cannot be made. */
 export function smbDriver(parts: RemoteDriverParts): VolumeDriver {
@@ -19,5 +23,8 @@ function smbKind({ host }: RemoteDriverParts): RemoteKind<SmbOptions> {
     address: smbAddress,
     server: ({ server }) => server,
     ...smbMounts(host),
+    writeProof: "probe",
+    shows: ({ fileSystem, source }, options, subpath) =>
+      smbTypes.has(fileSystem) && isAtOrBelow(source, smbDevice(options, subpath)),
   };
 }

@@ -17,6 +17,9 @@ const PROGRAM = "sshfs";
 /** The arguments that what is mounted was started with, beside its credentials. */
 const COMMAND = "command.json";
 
+/** What sshfs says of a server that does not say how many files it can have. */
+const INVENTED_FILE_COUNT = 1_000_000_000;
+
 type Mount = RemoteMount<SshfsOptions>;
 
 /** Throws `storage.*` when its directories cannot be made. */
@@ -32,6 +35,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
   const takesLinks = rememberLinks(host);
   return {
     name: NAME,
+    program: PROGRAM,
     rules: sshfsRules,
     parse: parseSshfsOptions,
     address: ({ host: name, port }) => ({ host: name, port }),
@@ -56,6 +60,10 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
       await stopFuse(host, mount, how, operation);
       forget(mount);
     },
+
+    writeProof: "probe",
+    // Of a server without the extension statvfs@openssh.com: 1000 GiB, whatever it has.
+    isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
     look: (mount) =>
       lookFuseMasked(host, { ...mount, program: PROGRAM }, async () => [

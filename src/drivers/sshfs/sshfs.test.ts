@@ -30,8 +30,8 @@ function unmountIt(bench: Bench, mount: Mount, isLost = false): Promise<void> {
 }
 
 /** Waits at most so long for the storage. */
-function ask(mount: Mount, ms: number): Promise<number> {
-  return host.askStorage(mount.target, testOperation(AbortSignal.timeout(ms)));
+async function ask(mount: Mount, ms: number): Promise<number> {
+  return (await host.askStorage(mount.target, testOperation(AbortSignal.timeout(ms)))).tookMs;
 }
 
 async function failure(work: Promise<unknown>): Promise<EngineError> {

@@ -1,4 +1,4 @@
-// A machine whose kernel has clients of NFS and SMB, and FUSE: user-mode Linux, whose / is the host's.
+// A machine whose kernel has clients of NFS and SMB, and FUSE: user-mode Linux.
 import type { ChildProcess } from "node:child_process";
 import { spawn } from "node:child_process";
 import { join } from "node:path";

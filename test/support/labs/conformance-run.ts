@@ -1,8 +1,8 @@
 // Run on the client machine: the conformance checks of a driver over a server of the lab. Prints an
 // outcome a line, as JSON.
 //
-// `conformance-run nfs|smb SHARED [OPTIONS]…`: the server's directory (the machine has the host's /,
-// and so it reaches behind the driver's back), and sets of options as JSON.
+// `conformance-run nfs|smb SHARED [OPTIONS]…`: the server's directory (the machine has the host's
+// /, and so it reaches behind the driver's back), and sets of options as JSON.
 // Helpers work in this process: to start the runtime takes up to a second on that machine, and the
 // checks need it hundreds of times. The tests with a daemon have the real ones.
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
