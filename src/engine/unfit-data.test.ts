@@ -166,7 +166,7 @@ test("a mount never waits for the look, and a look that fails is no warning", as
   expect(bench.log.filter(({ level }) => level === "warn")).toEqual([]);
 });
 
-test("of many volumes in one moment only some are looked at at once, and all in the end", async () => {
+test("of many volumes in one moment some are looked at at once, and all in the end", async () => {
   let [now, most] = [0, 0];
   const watched = (host: Host): Host => ({
     ...host,

@@ -19,8 +19,8 @@ import type { VolumeEngine } from "./volumes.ts";
 /** How long a look at what is in a volume may take. */
 const LOOK_MS_MAX = 10_000;
 /**
- * Each is a process, and may be a mount besides: hundreds of volumes that are made or mounted in one
- * moment are looked at one after the other.
+ * Each is a process, and may be a mount besides: hundreds of volumes that are made or mounted in
+ * one moment are looked at one after the other.
  */
 const LOOKS_AT_ONCE_MAX = 3;
 /** A create is mostly followed by a mount, which looks by itself. */

@@ -10,13 +10,13 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readSync,
   rmdirSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
+import { readHead, removeFile, removeFileQuietly } from "./storage-files.ts";
 
 /** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
 export type StorageStep =
@@ -59,7 +59,7 @@ const MARK = ".holdfast-";
 const MARK_BYTES_MAX = 256;
 const PROBE_BYTES = 4096;
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
 /**
  * Does the steps beneath `directory`, in order, up to the first that fails. Throws what storage
@@ -233,17 +233,6 @@ function isMarkedIn(parent: number, name: string, mark: string): boolean {
   return bytes.toString("utf8").trim() === mark;
 }
 
-/** Whatever somebody has put there meanwhile, it is no link that is followed, and no pipe waits. */
-function readHead(file: string, bytesMax: number): Buffer {
-  const descriptor = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  try {
-    const bytes = Buffer.alloc(bytesMax);
-    return bytes.subarray(0, readSync(descriptor, bytes, 0, bytes.length, 0));
-  } finally {
-    closeSync(descriptor);
-  }
-}
-
 function takeMark(root: number, path: string): void {
   attempt("take-mark", `removing the mark of ${path}`, () =>
     inParent(root, path, (parent, name) => removeFile(`/proc/self/fd/${parent}/${MARK}${name}`)),
@@ -345,22 +334,6 @@ function inParent<T>(root: number, path: string, work: (parent: number, name: st
 function split(path: string): { readonly parent: string; readonly name: string } {
   const slash = path.lastIndexOf("/");
   return { parent: path.slice(0, Math.max(slash, 0)), name: path.slice(slash + 1) };
-}
-
-function removeFile(file: string | Buffer): void {
-  try {
-    unlinkSync(file);
-  } catch (thrown) {
-    if (!isErrno(thrown, "ENOENT")) throw thrown;
-  }
-}
-
-function removeFileQuietly(file: string): void {
-  try {
-    removeFile(file);
-  } catch {
-    // The failure that brought us here is the one to be told.
-  }
 }
 
 function attempt<T>(step: string, doing: string, work: () => T): T {

@@ -1,6 +1,6 @@
 // Keeps what FUSE processes print from filling the memory that their logs are in.
 //
-// What a server answers is in there, and a server may answer with megabytes, as often as it is asked.
+// What a server answers is in there, and it may answer with megabytes, as often as it is asked.
 import fs from "node:fs";
 
 /** Beyond this many bytes a log begins anew. */

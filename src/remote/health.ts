@@ -52,8 +52,8 @@ export function remoteHealth<Options>(
       try {
         return sessions.kind.server(readOptions(sessions.kind, options).own);
       } catch {
-        // Options of a volume that is there, and are none any more: looks at it will say so. It must
-        // stop nothing else.
+        // Options of a volume that is there, and are none any more: looks at it will say so. It
+        // must stop nothing else.
         return sessions.kind.name;
       }
     },

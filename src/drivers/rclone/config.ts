@@ -85,8 +85,8 @@ function refusePrograms(section: Section): void {
 }
 
 /**
- * Short ones are words of any message, and what comes from options is no secret. A server may repeat
- * what it was sent, as HTTP has it: in base64 with the user, or with `%`.
+ * Short ones are words of any message, and what comes from options is no secret. A server may
+ * repeat what it was sent, as HTTP has it: in base64 with the user, or with `%`.
  */
 function secretsIn(all: readonly Section[], secretText: string): readonly string[] {
   const found = all.flatMap((section) => {

@@ -262,7 +262,8 @@ async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
   const failure = said.findLast((line) => /failed to upload|failed to download missing/.test(line));
   if (failure === undefined) return undefined;
   try {
-    return `what was written cannot be sent: ${lastWords(maskValues(failure, await secretsOf(mount)))}`;
+    const words = lastWords(maskValues(failure, await secretsOf(mount)));
+    return `what was written cannot be sent: ${words}`;
   } catch (thrown) {
     return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;
   }

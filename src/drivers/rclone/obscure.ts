@@ -13,7 +13,7 @@ export function obscure(text: string): string {
   return Buffer.concat([iv, cipher.update(text, "utf8"), cipher.final()]).toString("base64url");
 }
 
-/** What `rclone reveal` prints; any text is taken for one that was obscured, and short ones are "". */
+/** What `rclone reveal` prints; any text is taken for an obscured one; short ones are "". */
 export function reveal(obscured: string): string {
   const bytes = Buffer.from(obscured, "base64url");
   if (bytes.length <= IV_BYTES) return "";

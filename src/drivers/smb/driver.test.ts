@@ -74,8 +74,8 @@ describe("options", () => {
     const asked = await mountWith(options, { subpath: "a/b" });
     expect(asked.device).toBe("//fd00::1/media/music/a/b");
     expect(asked.options).toBe(
-      "guest,rw,nosuid,nodev,soft,vers=3.1.1,port=1445,uid=1000,gid=100,file_mode=0640,dir_mode=0750," +
-        "mfsymlinks,nobrl",
+      "guest,rw,nosuid,nodev,soft,vers=3.1.1,port=1445,uid=1000,gid=100,file_mode=0640," +
+        "dir_mode=0750,mfsymlinks,nobrl",
     );
     expect(smbAddress(options)).toEqual({ host: "fd00::1", port: 1445 });
   });
