@@ -93,7 +93,8 @@ export function noteAnswer(
   watch.answer = state;
   watch.silentSinceMs = state === "unreachable" ? (watch.silentSinceMs ?? now.monotonicMs) : null;
   watch.tookMs = tookMs;
-  watch.unsaved = unsaved;
+  // What was not there before is not there now: silence sends nothing.
+  watch.unsaved = state === "unreachable" ? (unsaved ?? watch.unsaved) : unsaved;
   // What was free before storage fell silent is still the best that is known.
   if (space !== undefined || state === "ready") watch.space = space;
   watch.isInferred = false;

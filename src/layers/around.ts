@@ -28,8 +28,8 @@ export interface CallSite {
 }
 
 /**
- * What a layer does around the calls. `validate`, `describe` of `RebuildCapable` and `server` of
- * `HealthCapable` are pure and never surrounded.
+ * What a layer does around the calls. `validate`, `describe` of `RebuildCapable`, and `server`,
+ * `isDead`, `mountCount` of `HealthCapable` wait for nothing and are never surrounded.
  */
 export interface Around {
   /** Around a call that waits. `work` may be given another operation. */
@@ -187,6 +187,8 @@ function surroundFence(facet: FenceCapable, around: Around): Every<FenceCapable>
 function surroundHealth(facet: HealthCapable, around: Around): Every<HealthCapable> {
   return {
     server: facet.server,
+    isDead: facet.isDead,
+    mountCount: facet.mountCount,
     check: (volume, operation) =>
       around.call({ call: "check", volume }, operation, (inner) => facet.check(volume, inner)),
     heal: (volume, operation) =>

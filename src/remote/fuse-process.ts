@@ -211,6 +211,19 @@ export async function lookFuseMasked(
   }
 }
 
+/**
+ * Whether the process of a mount is gone: from its note and one look into /proc. False where there
+ * is no note. Never throws: what cannot be read says nothing.
+ */
+export function isFuseDead(host: Pick<Host, "processStart">, runDirectory: string): boolean {
+  try {
+    const kept = readNote({ runDirectory });
+    return kept !== undefined && host.processStart(kept.pid) !== kept.start;
+  } catch {
+    return false;
+  }
+}
+
 /** Signals the process. False: there is none, or it is gone. */
 export function signalFuse(
   host: Host,

@@ -19,9 +19,9 @@ import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-pr
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
 const SHARED_MS = 1_000;
 
-/** Below the deadline of `check`, so that silence is an answer and no error. */
-const ASK_MS_MAX = 8_000;
-const SERVER_MS_MAX = 8_000;
+/** Below what the engine waits for an answer, so that silence is one, with all that is known. */
+const ASK_MS_MAX = 4_000;
+const SERVER_MS_MAX = 4_000;
 /** How long a server may take a connection where it was: long before a check is given up. */
 const LEFT_BEHIND_MS_MAX = 2_000;
 
@@ -46,17 +46,20 @@ export function remoteHealth<Options>(
   /** Held, and not mounted: whoever writes would write into a bare directory. */
   const isLost = (name: VolumeName): boolean =>
     mounts.isWanted(name) && sessions.mountedAt(layout.volume(name)) === undefined;
+  const { kind } = sessions;
   const proofs = new WriteProofs(shop.parts.host);
   return {
     server(options) {
       try {
-        return sessions.kind.server(readOptions(sessions.kind, options).own);
+        return kind.server(readOptions(kind, options).own);
       } catch {
         // Options of a volume that is there, and are none any more: looks at it will say so. It
         // must stop nothing else.
-        return sessions.kind.name;
+        return kind.name;
       }
     },
+    mountCount: (name) => mounts.mountCount(name),
+    isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
 
     async check(name, operation) {
       const stored = mustBeStored(shop, name);
@@ -72,10 +75,13 @@ export function remoteHealth<Options>(
         if (outdated !== undefined && (await servers.check(stored, operation)).state === "ready") {
           return outdated;
         }
-        const health = await checkMounted(shop, one, operation);
-        if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
-        // What keeps writes for later answers for a server that is gone, too.
-        const server = await servers.check(stored, operation);
+        // What keeps writes for later answers for a server that is gone, too. Both at once: nobody
+        // waits for the sum of their times.
+        const [health, server] = await Promise.all([
+          checkMounted(shop, one, operation),
+          kind.isWriteBack === true ? servers.check(stored, operation) : undefined,
+        ]);
+        if (health.state !== "ready" || server === undefined) return health;
         const { unsaved, space } = health;
         return server.state === "ready" ? health : { ...server, unsaved, space };
       } catch (thrown) {

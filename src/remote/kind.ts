@@ -103,6 +103,11 @@ export interface RemoteKind<Options> {
   /** Missing: only the mount table and the storage itself can tell. Never waits for storage. */
   look?(mount: RemoteMount<Options>, operation: Operation): Promise<Look>;
   /**
+   * Whether the process that served the mount with this run directory is gone. See
+   * `HealthCapable.isDead`. Missing: there is no such process.
+   */
+  isDead?(runDirectory: string): boolean;
+  /**
    * Writes reach the server later than their writer is told, and `look` says what is left: the
    * driver has the flush facet.
    */

@@ -38,6 +38,11 @@ const ownFailures: ReadonlySet<ErrorCode> = new Set([
   ...(["volume.option_invalid", "operation.cancelled", "storage.full"] as const),
 ]);
 
+/** What does not answer may do so at any step; and a wrong option may look the same. */
+const silence = "see that the server runs and can be reached, and that the options name it";
+
+const isSilent: ReadonlySet<ErrorCode> = new Set(["remote.unreachable", "driver.timed_out"]);
+
 export interface TrialRequest<Options> {
   readonly volume: VolumeName;
   /** Where it is mounted meanwhile; made already, and the caller's to remove. */
@@ -128,7 +133,8 @@ function testFailed(volume: VolumeName, asked: TrialStep, thrown: unknown): Engi
   // A connection fails already where its name does.
   const step = error.details["step"] === "resolve" ? "resolve" : asked;
   const { code, message: reason } = error;
-  const fix = fixes[step];
+  const fix =
+    step !== "connect" && step !== "resolve" && isSilent.has(code) ? silence : fixes[step];
   return new EngineError(
     "remote.test_failed",
     `the test of volume ${volume} failed at the step "${step}": ${reason}. To go on, ${fix}.`,

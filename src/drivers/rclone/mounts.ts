@@ -18,6 +18,7 @@ import type { Look, RemoteMount } from "../../remote/kind.ts";
 import { cacheDirectory, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure } from "./failures.ts";
+import { isSilent } from "./greet.ts";
 import { asideDirectory, isStuck, mendCache, type Originals } from "./mend.ts";
 import type { RcloneOptions } from "./options.ts";
 
@@ -26,6 +27,8 @@ export type RcloneMount = RemoteMount<RcloneOptions>;
 /** How long an unmount waits for what is not on the server yet: less than its deadline. */
 const UNSAVED_WAIT_MS = 45_000;
 const LOOK_AGAIN_MS = 100;
+/** After so long without progress its server is asked whether there is anything to wait for. */
+const STALLED_MS = 5_000;
 /** How long an unmount waits for who uses the mount just now. */
 const BUSY_MS_MAX = 8_000;
 
@@ -206,8 +209,8 @@ async function stopSoon(host: Host, mount: RcloneMount, operation: Operation): P
 }
 
 /**
- * "stuck": rclone sends nothing of what is left. Throws `remote.unsaved` when its time is over, or
- * nobody is there who would send anything.
+ * "stuck": rclone sends nothing of what is left. Throws `remote.unsaved` when its time is over,
+ * nobody is there who would send anything, or the server is silent.
  */
 async function untilSaved(
   host: Host,
@@ -216,9 +219,11 @@ async function untilSaved(
 ): Promise<"saved" | "stuck"> {
   const { keepDirectory, runDirectory, volume } = mount;
   const until = host.monotonicMs() + UNSAVED_WAIT_MS;
+  let progress = { bytes: -1, atMs: host.monotonicMs() };
   for (;;) {
     const startedAt = host.monotonicMs();
     const left = await unsavedIn(cacheDirectory(keepDirectory));
+    if (left.bytes !== progress.bytes) progress = { bytes: left.bytes, atMs: startedAt };
     // A large cache takes its time to be looked through, and is not to take a processor.
     const rest = LOOK_AGAIN_MS + 3 * (host.monotonicMs() - startedAt);
     if (left.fileCount === 0) return "saved";
@@ -226,6 +231,13 @@ async function untilSaved(
     if (hasGivenUp && (await isStuck(keepDirectory))) return "stuck";
     const { stale } = await lookMasked(host, mount);
     if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
+    // Whoever wants the volume meanwhile would wait for a server that is gone.
+    if (startedAt - progress.atMs > STALLED_MS) {
+      if (await isSilent(mount.options, operation.signal)) {
+        throw unsaved(volume, left, "its server does not answer");
+      }
+      progress.atMs = host.monotonicMs();
+    }
     await pause(rest, undefined, { signal: operation.signal }).catch(() => {
       throw unsaved(volume, left, stale);
     });

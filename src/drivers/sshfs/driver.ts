@@ -5,7 +5,13 @@ import { isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { remoteDriver } from "../../remote/driver.ts";
-import { type FuseStart, lookFuseMasked, startFuse, stopFuse } from "../../remote/fuse-process.ts";
+import {
+  type FuseStart,
+  isFuseDead,
+  lookFuseMasked,
+  startFuse,
+  stopFuse,
+} from "../../remote/fuse-process.ts";
 import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { CONFIGURATION, type Login, readLogin, removeLogin, writeLogin } from "./login.ts";
@@ -69,6 +75,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
       lookFuseMasked(host, { ...mount, program: PROGRAM }, async () => [
         (await loginOf(mount)).text,
       ]),
+    isDead: (runDirectory) => isFuseDead(host, runDirectory),
 
     async refresh(mount, operation) {
       const login = await loginOf(mount);
