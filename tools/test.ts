@@ -2,6 +2,7 @@
 //
 // The last line is `N passed, N failed, N skipped`. The static checks and the build count as one
 // test each; with parts of paths only the build and the test files they name are run.
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { build } from "./build.ts";
 import { staticChecks } from "./check.ts";
@@ -12,8 +13,14 @@ import { type FileOutcome, runTestFile } from "./test-file.ts";
 
 const minuteMs = 60_000;
 
-/** A file that takes longer hangs: `npm test` as a whole has 10 minutes on two cores. */
+/** A file that takes longer hangs: `npm test` as a whole has 20 minutes on two cores. */
 const fileLimitMs = { daily: 10 * minuteMs, nightly: 180 * minuteMs } as const;
+
+/**
+ * How many files run at once. Most of what a test of a daemon does is to wait; no file may rely on
+ * being alone on its machine. What is measured in the night is measured alone.
+ */
+const laneCount = { daily: Math.min(2, availableParallelism()), nightly: 1 } as const;
 
 /** How many of the slowest files the summary names. */
 const slowestCount = 5;
@@ -34,16 +41,26 @@ if (!nightly && parts.length === 0) {
 await step("build", () => build(join("src", "main.ts"), join("dist", "holdfast")));
 const files = chosenFiles();
 const limitMs = fileLimitMs[nightly ? "nightly" : "daily"];
-for (const path of files) {
-  const outcome = await runTestFile(path, { limitMs, show: console.log });
-  outcomes.push(outcome);
-  console.log(`${path}: ${sentence(outcome)} in ${seconds(outcome.durationMs)}`);
-}
+const left = files.values();
+const lanes = laneCount[nightly || parts.length > 0 ? "nightly" : "daily"];
+await Promise.all(Array.from({ length: lanes }, runLane));
 if (files.length === 0) {
   const name = `no test file's path has ${parts.join(" or ") || "a test in it"}`;
   outcomes.push({ path: "tests", tests: [{ name, outcome: "failed" }], durationMs: 0 });
 }
 summarise();
+
+/** Runs what is left, file by file. With several lanes, what a file prints comes at its end. */
+async function runLane(): Promise<void> {
+  for (const path of left) {
+    const lines: string[] = [];
+    const show = lanes === 1 ? console.log : (line: string) => lines.push(line);
+    const outcome = await runTestFile(path, { limitMs, show });
+    outcomes.push(outcome);
+    lines.push(`${path}: ${sentence(outcome)} in ${seconds(outcome.durationMs)}`);
+    console.log(lines.join("\n"));
+  }
+}
 
 /** Test files of this run, in a stable order: the units first, then what needs a machine. */
 function chosenFiles(): readonly string[] {

@@ -51,7 +51,11 @@ export function useObject(engine: Engine, entry: VolumeEntry, view: StateView): 
   };
 }
 
-function storageObject(engine: Engine, { name }: VolumeEntry): { storage?: StorageObject } {
+/** Nothing for a volume on this machine's own storage. Asks nobody. */
+export function storageObject(
+  engine: Engine,
+  { name }: VolumeEntry,
+): { readonly storage?: StorageObject } {
   const health = engine.health.of(name);
   if (health === undefined) return {};
   const { state, sinceMs, reason, server, tookMs, unsaved, space } = health;

@@ -13,7 +13,7 @@ const label = '[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\\\\n]|\\\\["\\\\n])*"';
 const value = "[+-]?(?:[0-9]*\\.?[0-9]+(?:[eE][+-]?[0-9]+)?|Inf|NaN)";
 const lineForms = [
   new RegExp(`^# HELP ${name} [^\\n]*$`),
-  new RegExp(`^# TYPE ${name} (counter|gauge)$`),
+  new RegExp(`^# TYPE ${name} (counter|gauge|histogram)$`),
   new RegExp(`^${name}(\\{${label}(,${label})*,?\\})? ${value}$`),
 ];
 

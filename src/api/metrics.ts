@@ -31,6 +31,7 @@ export class Metrics {
   readonly #registry = new Registry();
   readonly #refresh: readonly (() => void)[];
   readonly #counts: Counts;
+  readonly #engine: Engine;
   #changes: Changes = new Map();
 
   constructor(parts: MetricsParts, counts: Counts) {
@@ -44,6 +45,7 @@ export class Metrics {
     ];
     this.#counts = counts;
     this.#refresh = metrics.map((metric) => this.#register(metric));
+    this.#engine = parts.engine;
   }
 
   /** The text in the exposition format, and its content type. O(volumes + holders). */
@@ -51,7 +53,9 @@ export class Metrics {
     this.#changes = await this.#counts.changes();
     // All in one turn, so that two who ask at once do not mix.
     for (const refresh of this.#refresh) refresh();
-    return { type: this.#registry.contentType, text: await this.#registry.metrics() };
+    const latencies = latencyText(this.#engine.health.figures.latencies);
+    const text = `${await this.#registry.metrics()}\n${latencies}`;
+    return { type: this.#registry.contentType, text };
   }
 
   #register({ name, help, kind, labels = [], samples }: Metric): () => void {
@@ -174,16 +178,6 @@ function storageMetrics({ engine }: MetricsParts): readonly Metric[] {
     [...all].flatMap(([driver, byState]) =>
       [...byState].map(([state, count]): Sample => [{ driver, state }, count]),
     );
-  const each = (of: (latency: Latency) => number) => (): readonly Sample[] =>
-    [...health.figures.latencies].map(([driver, latency]) => [{ driver }, of(latency)]);
-  const buckets = (): readonly Sample[] =>
-    [...health.figures.latencies].flatMap(([driver, { counts, count }]) => [
-      ...latencySeconds.map(
-        (end, index): Sample => [{ driver, le: String(end) }, counts[index] ?? 0],
-      ),
-      [{ driver, le: "+Inf" }, count],
-    ]);
-  const checks = "holdfast_storage_check_seconds";
   const by = ["driver", "state"];
   return [
     gauge(
@@ -198,24 +192,28 @@ function storageMetrics({ engine }: MetricsParts): readonly Metric[] {
       () => nested(health.figures.answers),
       by,
     ),
-    // What makes a histogram, as three counters: prom-client has no way to set one.
-    counter(`${checks}_bucket`, "Answers of such storage that took at most so long.", buckets, [
-      ...["driver", "le"],
-    ]),
-    counter(`${checks}_sum`, "How long such storage took to answer in all.", each(sumOf), [
-      "driver",
-    ]),
-    counter(
-      `${checks}_count`,
-      "How often it answered.",
-      each(({ count }) => count),
-      ["driver"],
-    ),
   ];
 }
 
-function sumOf({ sumSeconds }: Latency): number {
-  return sumSeconds;
+/**
+ * A histogram in the exposition format: prom-client's own can only be observed, and is not loaded
+ * before somebody asks for metrics. Names of drivers need no escaping.
+ */
+function latencyText(latencies: ReadonlyMap<string, Latency>): string {
+  const name = "holdfast_storage_check_seconds";
+  const lines = [
+    `# HELP ${name} How long storage that may fall silent took to answer.`,
+    `# TYPE ${name} histogram`,
+  ];
+  for (const [driver, { counts, count, sumSeconds }] of latencies) {
+    const label = `driver="${driver}"`;
+    for (const [index, end] of latencySeconds.entries()) {
+      lines.push(`${name}_bucket{le="${end}",${label}} ${counts[index] ?? 0}`);
+    }
+    lines.push(`${name}_bucket{le="+Inf",${label}} ${count}`);
+    lines.push(`${name}_sum{${label}} ${sumSeconds}`, `${name}_count{${label}} ${count}`);
+  }
+  return `${lines.join("\n")}\n`;
 }
 
 /** With a zero for each state that no volume is in: what is not there cannot be alarmed at. */

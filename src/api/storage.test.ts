@@ -47,7 +47,14 @@ describe("storage that does not answer", () => {
     expect(body).toContain('holdfast_storage_state{driver="ill",state="unreachable"} 1');
     expect(body).toContain('holdfast_storage_state{driver="ill",state="ready"} 0');
     expect(body).toContain('holdfast_storage_checks_total{driver="ill",state="unreachable"}');
-    expect(body).toContain('holdfast_storage_check_seconds_bucket{driver="ill",le="+Inf"} 1');
+    expect(body).toContain("# TYPE holdfast_storage_check_seconds histogram");
+    const took = "holdfast_storage_check_seconds";
+    // Answers of 1 ms; silence is none.
+    for (const end of ["0.005", "5", "+Inf"]) {
+      expect(body).toContain(`${took}_bucket{le="${end}",driver="ill"} 1\n`);
+    }
+    expect(body).toContain(`${took}_sum{driver="ill"} 0.001`);
+    expect(body).toContain(`${took}_count{driver="ill"} 1`);
     expect(body).toContain('holdfast_volume_state{state="unreachable"} 1');
     const { json } = await api.send("GET", `${OWN_PREFIX}health`);
     const warnings = ["Storage on 10.0.0.5 is unreachable: media."];

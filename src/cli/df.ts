@@ -4,6 +4,8 @@ import type { Invocation } from "./command.ts";
 import { renderRows } from "./format.ts";
 import { humanSize } from "./human.ts";
 import { sortNaturally } from "./natural-order.ts";
+import { type OwnVolume, readOwnVolumes } from "./own-volume.ts";
+import { tableText } from "./table.ts";
 import { type GoStruct, rowStruct } from "./template/values.ts";
 import { readTotals, type TrashTotals } from "./trash.ts";
 import type { ApiVolume } from "./volume.ts";
@@ -56,6 +58,37 @@ function trashRow({ entries, knownBytes }: TrashTotals): GoStruct {
   });
 }
 
+/** Those on other machines: nobody measures them, as that would take as long as it takes. */
+async function remoteVolumes(client: Invocation["client"]): Promise<readonly OwnVolume[]> {
+  const own = [...(await readOwnVolumes(client)).values()];
+  return sortNaturally(
+    own.filter(({ storage }) => (storage?.server ?? "") !== ""),
+    ({ name }) => name,
+  );
+}
+
+function remoteRow(volumes: readonly OwnVolume[]): GoStruct {
+  return rowStruct("*formatter.diskUsageVolumesContext", {
+    Active: String(volumes.filter(isActive).length),
+    Reclaimable: "-",
+    Size: "-",
+    TotalCount: String(volumes.length),
+    Type: "Remote Volumes",
+  });
+}
+
+function isActive({ holders }: OwnVolume): boolean {
+  return holders.some(({ state }) => state !== "stopped");
+}
+
+function remoteTable(volumes: readonly OwnVolume[]): string {
+  const rows = volumes.map(({ name, holders, storage }) => [
+    ...[name, String(holders.length), "-", storage?.server ?? ""],
+  ]);
+  const lines = tableText([["VOLUME NAME", "LINKS", "SIZE", "SERVER"], ...rows]);
+  return `\nRemote Volumes space usage:\n\n${lines}`;
+}
+
 const summaryFormat =
   "table {{.Type}}\\t{{.TotalCount}}\\t{{.Active}}\\t{{.Size}}\\t{{.Reclaimable}}";
 const verboseFormat = "table {{.Name}}\\t{{.Links}}\\t{{.Size}}";
@@ -77,13 +110,20 @@ export async function showUsage({ options, client, terminal }: Invocation): Prom
   if (options.flag("verbose")) {
     const format = isStandard ? verboseFormat : given;
     const table = renderRows(volumes.map(volumeRow), { format, headers: volumeHeaders });
-    await terminal.out(isStandard ? `Local Volumes space usage:\n\n${table}` : table);
+    const remote = given === "" ? await remoteVolumes(client) : [];
+    const further = remote.length === 0 ? "" : remoteTable(remote);
+    await terminal.out((isStandard ? `Local Volumes space usage:\n\n${table}` : table) + further);
     return 0;
   }
   const format = isStandard ? summaryFormat : given;
   // A format that was asked for gets Docker's rows.
   const totals = given === "" ? await readTotals(client) : undefined;
-  const rows = [summaryRow(volumes), ...(totals?.entries ? [trashRow(totals)] : [])];
+  const remote = given === "" ? await remoteVolumes(client) : [];
+  const rows = [
+    summaryRow(volumes),
+    ...(remote.length > 0 ? [remoteRow(remote)] : []),
+    ...(totals?.entries ? [trashRow(totals)] : []),
+  ];
   await terminal.out(renderRows(rows, { format, headers }));
   return 0;
 }

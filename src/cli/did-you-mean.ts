@@ -1,12 +1,13 @@
 // What was meant where a daemon knows no such volume, driver, option or filter.
 //
 // Only after a failure, and only for people: names are asked of the daemon then, once.
+
+import { suggest } from "../core/suggest.ts";
 import { DaemonClient } from "./client.ts";
 import type { Command } from "./command.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
 import type { ApiPlugin } from "./plugin-api.ts";
 import { secretNames } from "./secret.ts";
-import { suggest } from "./suggest.ts";
 import type { Target } from "./target.ts";
 import { listRequest, type VolumeList } from "./volume.ts";
 
@@ -38,7 +39,8 @@ const questions: readonly { readonly about: RegExp; readonly known: keyof Known 
     about: /: create \S+: error looking up volume plugin (\S+): plugin "[^"]*" not found/,
     known: "drivers",
   },
-  { about: /invalid option: "([^"]*)"/, known: "options" },
+  // Drivers of storage on other machines say themselves what was meant.
+  { about: /invalid option: "([^"]*)"$/, known: "options" },
   { about: /invalid filter '([^'=]*)'$/, known: "filters" },
 ];
 

@@ -20,7 +20,8 @@ test("a volume whose plugin is removed can be freed, and is no question of its d
 
 test.each([
   [`create v: ${lookingUp} p:latest found but disabled`, "holdfast plugin enable PLUGIN"],
-  [`create v: ${lookingUp} "p" not found`, "holdfast info"],
+  [`create v: ${lookingUp} "p" not found`, "holdfast drivers"],
+  ['create v: missing required option: "server" (server=HOST: the NAS)', "holdfast drivers DRIVER"],
   ["create v: plugin rclone does not answer: ECONNREFUSED", "holdfast plugin ls"],
   ["get v: no such volume", "holdfast volume ls"],
   ['plugin "p" not found', "holdfast plugin ls"],

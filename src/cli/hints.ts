@@ -100,7 +100,7 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   },
   {
     when: /error looking up volume plugin \S+: plugin "[^"]*" not found/,
-    way: "See the known drivers with: holdfast info and holdfast plugin ls",
+    way: "See the known drivers with: holdfast drivers, and plugins with: holdfast plugin ls",
   },
   {
     when: /^Error response from daemon: .*invalid option: "(?:[^"\\]|\\.)*"$/,
@@ -119,8 +119,13 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
     way: "Make it with: holdfast secret create NAME",
   },
   {
-    when: /missing required option: "/,
+    when: /missing required option: "[^"]*"$/,
     way: "The local driver needs type and device together; o needs both.",
+  },
+  {
+    // Of storage on other machines.
+    when: /missing required option: "|the options are /,
+    way: "See a driver's options with: holdfast drivers DRIVER",
   },
   {
     when: /volume name must be unique/,

@@ -3,6 +3,7 @@ import type { Invocation } from "./command.ts";
 import { listWords, parseFormat, printLine } from "./format.ts";
 import { humanBinarySize } from "./human.ts";
 import { jsonStruct } from "./json-struct.ts";
+import { type OwnVolume, readOwnVolumes } from "./own-volume.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -38,7 +39,17 @@ function rowsOf(info: Fields): readonly (readonly [string, string | undefined])[
   ];
 }
 
-function renderInfo(info: Fields, client: Fields): string {
+/** `12 (3 in use, 1 unreachable)`: all of them, and those that are not just idle. */
+function countVolumes(volumes: readonly OwnVolume[]): string {
+  const counts = new Map<string, number>();
+  for (const { state } of volumes) {
+    if (state !== "idle") counts.set(state, (counts.get(state) ?? 0) + 1);
+  }
+  const parts = [...counts].toSorted().map(([state, count]) => `${count} ${state}`);
+  return `${volumes.length}${parts.length === 0 ? "" : ` (${parts.join(", ")})`}`;
+}
+
+function renderInfo(info: Fields, client: Fields, volumes: readonly OwnVolume[]): string {
   const plugins = (info["Plugins"] ?? {}) as Fields;
   const [version, ...rows] = rowsOf(info);
   const show = ([name, value]: readonly [string, string | undefined]): string =>
@@ -46,6 +57,7 @@ function renderInfo(info: Fields, client: Fields): string {
   return (
     `Client: Holdfast\n Version:    ${client["Version"]}\n Host:       ${client["Host"]}\n\n` +
     `Server:\n${version ? show(version) : ""}` +
+    show(["Volumes", countVolumes(volumes)]) +
     ` Plugins:\n  Volume: ${textList(plugins["Volume"])}\n` +
     `${rows.map(show).join("")}`
   );
@@ -63,7 +75,8 @@ export async function showInfo(invocation: Invocation): Promise<number> {
     await printLine(template, value, { words: infoWords, terminal });
     return 0;
   }
-  await terminal.out(renderInfo(info, own));
+  const volumes = [...(await readOwnVolumes(client)).values()];
+  await terminal.out(renderInfo(info, own, volumes));
   const warnings = Array.isArray(info["Warnings"]) ? info["Warnings"] : [];
   await terminal.err(warnings.map((warning) => `${String(warning)}\n`).join(""));
   return 0;

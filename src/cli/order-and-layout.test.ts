@@ -1,11 +1,11 @@
 // How names are ordered, columns aligned, sizes and ages written, and times read.
 import { describe, expect, test } from "bun:test";
 import fc from "fast-check";
+import { editDistance, suggest } from "../core/suggest.ts";
 import { CliFailure } from "./failure.ts";
 import { humanBinarySize, humanDuration, humanSize, parseBytes } from "./human.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { toDaemonTime } from "./since.ts";
-import { editDistance, suggest } from "./suggest.ts";
 import { alignColumns, alignPairs } from "./table.ts";
 
 function sorted(names: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 // Says on stderr what went wrong and returns the exit code.
 import { EngineError } from "../core/errors.ts";
+import { suggest } from "../core/suggest.ts";
 import type { Command } from "./command.ts";
 import { commands, globalOptions } from "./commands.ts";
 import { didYouMean, type Reached } from "./did-you-mean.ts";
@@ -8,7 +9,6 @@ import { CliFailure, DaemonRefusal } from "./failure.ts";
 import { wayOut } from "./hints.ts";
 import { SeveralFailures } from "./several-failures.ts";
 import { colours } from "./style.ts";
-import { suggest } from "./suggest.ts";
 import type { Terminal } from "./terminal.ts";
 import { UsageFailure } from "./usage-failure.ts";
 

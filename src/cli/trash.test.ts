@@ -246,7 +246,9 @@ test("volume rm --purge wants the name, and says it to the daemon", async () => 
 
 test("df has a line for the trash, but not in a format that was asked for", async () => {
   await using daemon = await trashDaemon(({ path }) =>
-    path.includes("/system/df") ? { Volumes: [] } : undefined,
+    path.includes("/system/df") || path.includes("/v1/volumes")
+      ? { Volumes: [], volumes: [], next: null }
+      : undefined,
   );
   const plain = (await run("df", daemon)).stdout.split("\n");
   expect(plain[2]).toBe("Trash           4         0         8.4GB     8.4GB (100%)");

@@ -1,9 +1,10 @@
 // A command line that names no command: help for nothing, a suggestion for a wrong word.
+
+import { suggest } from "../core/suggest.ts";
 import { commands } from "./commands.ts";
 import { CliFailure } from "./failure.ts";
 import { findGroup } from "./find-command.ts";
 import { renderGroupHelp, renderTopHelp } from "./help.ts";
-import { suggest } from "./suggest.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Returns the exit code, or throws what there is to say. */

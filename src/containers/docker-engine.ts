@@ -98,10 +98,7 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
 
     isBusyWith: (container, operation) =>
       inTime({ key, deadlineMs: BUSY_MS }, operation, async (signal) => {
-        const path = `/containers/${encodeURIComponent(container)}/json`;
-        const answer = await send(parts, (socketPath) =>
-          exchange({ socketPath, method: "GET", path, signal, bodyBytesMax: INSPECT_BYTES_MAX }),
-        );
+        const answer = await inspect(parts, container, signal);
         return ![200, 404].includes(answer.status);
       }).catch(() => true),
 
@@ -110,7 +107,40 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
 
     restart: (container, operation) =>
       command(parts, { container, words: `restart?t=${RESTART_SECONDS}` }, operation),
+
+    async startAgain(container, operation) {
+      const isWanted = await inTime({ key, deadlineMs: BUSY_MS }, operation, async (signal) => {
+        const answer = await inspect(parts, container, signal);
+        return answer.status === 200 && hasFailedAtVolume(JSON.parse(answer.body));
+      });
+      if (isWanted) await command(parts, { container, words: "start" }, operation);
+      return isWanted;
+    },
   };
+}
+
+function inspect(
+  parts: DockerEngineParts,
+  container: string,
+  signal: AbortSignal,
+): Promise<DockerAnswer> {
+  const path = `/containers/${encodeURIComponent(container)}/json`;
+  return send(parts, (socketPath) =>
+    exchange({ socketPath, method: "GET", path, signal, bodyBytesMax: INSPECT_BYTES_MAX }),
+  );
+}
+
+/** See `startAgain`. dockerd keeps why the last start failed until another one succeeds. */
+function hasFailedAtVolume(container: unknown): boolean {
+  const {
+    Running: isRunning,
+    Error: why,
+    StartedAt: startedAt,
+  } = fields(fields(container)["State"]);
+  const { Name: policy } = fields(fields(fields(container)["HostConfig"])["RestartPolicy"]);
+  if (isRunning === true || policy === undefined || policy === "" || policy === "no") return false;
+  const hasRun = typeof startedAt === "string" && !startedAt.startsWith("0001-");
+  return hasRun && typeof why === "string" && why.startsWith("error while mounting volume ");
 }
 
 function command(

@@ -74,6 +74,9 @@ export function podmanEngine(parts: PodmanEngineParts): ContainerEngine {
         const words = ["restart", `--time=${RESTART_SECONDS}`, container];
         await podman(parts, words, { ...operation, signal });
       }),
+
+    // After a boot systemd starts what is to run (podman-restart.service), in units of its own.
+    startAgain: () => Promise.resolve(false),
   };
 }
 

@@ -92,6 +92,12 @@ export interface ContainerEngine {
    * One that is gone is no mistake. Throws `containers.unreachable`.
    */
   restart(container: string, operation: Operation): Promise<void>;
+  /**
+   * Starts a container that has run, that the engine is to keep running by its restart policy, and
+   * whose last start failed at a volume: no engine tries that again by itself. Resolves with
+   * whether it was such a one. Throws `containers.unreachable`, also when it fails again.
+   */
+  startAgain(container: string, operation: Operation): Promise<boolean>;
 }
 
 /** Finds engines by those who call, and again after a restart by what was remembered. */

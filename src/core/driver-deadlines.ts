@@ -21,6 +21,7 @@ export const driverDeadlinesMs = {
   restore: 60_000,
   purge: 21_600_000,
   refuseShown: 60_000,
+  refusePurge: 60_000,
   measure: 600_000,
   setLimit: 60_000,
   raise: 60_000,

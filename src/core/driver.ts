@@ -185,6 +185,20 @@ export interface HealthCapable {
    * what `mount` throws; then nothing is mounted there, or the stale mount still is.
    */
   heal(name: VolumeName, operation: Operation): Promise<void>;
+  /**
+   * Whether what is mounted has died, as far as this machine's own notes tell: the process that
+   * serves it is gone. It is asked every second of each volume that somebody has, so it costs no
+   * more than two small files in memory; no storage, no helper. Never throws. Missing: only `check`
+   * can tell.
+   */
+  readonly isDead?: ((name: VolumeName) => boolean) | undefined;
+  /**
+   * How often this life of the driver has mounted the volume anew: where it is another number than
+   * before, who had the volume before has an earlier mount, which may look just like the one that
+   * is there now (clients of one server share a file system). Pure. Missing: nobody counts, and
+   * each new mount looks different.
+   */
+  readonly mountCount?: ((name: VolumeName) => number) | undefined;
 }
 
 export interface UpdateCapable {
@@ -298,6 +312,11 @@ export interface TrashCapable {
   readonly refuseShown?:
     | ((ids: readonly TrashId[], operation: Operation) => Promise<void>)
     | undefined;
+  /**
+   * Throws `volume.in_use` where a purge of this volume would refuse, if it lay in the trash: asked
+   * before a removal for good of what nobody holds. Missing: the engine looks by itself.
+   */
+  readonly refusePurge?: ((name: VolumeName, operation: Operation) => Promise<void>) | undefined;
   /**
    * Everything in the trash once. What is beside the data of those in `known` need not be read:
    * their `description` may be null.

@@ -131,7 +131,8 @@ export interface BindRequest {
   readonly target: string;
   /**
    * The source lies on storage that may not answer: a helper process does it. "unknown": only what
-   * the mount table shows to lie on a disk or in memory of this machine is bound without one.
+   * the mount table shows to lie on a disk or in memory of this machine, or to be a FUSE mount as a
+   * whole, whose process need not be asked, is bound without one.
    */
   readonly mayHang: boolean | "unknown";
   /**
@@ -187,7 +188,9 @@ export interface KeptProcess {
 }
 
 export interface FoundProcess extends KeptProcess {
-  /** The first argument that is such a path. */
+  /** The name of what it runs, without its directory. */
+  readonly program: string;
+  /** The first such path, an argument or a word of one. */
   readonly path: string;
 }
 
@@ -291,10 +294,10 @@ export interface Host {
    */
   startKept(request: KeptRequest): KeptProcess;
   /**
-   * Processes that run this program, by its name, with an argument that is a path at or below
-   * `directory`: what `startKept` has started, and nobody remembers. O(processes).
+   * Other processes that have a path at or below `directory`, which is the daemon's alone, in an
+   * argument: those that it started, though it died before it could note them. O(processes).
    */
-  findKept(program: string, directory: string): readonly FoundProcess[];
+  findKept(directory: string): readonly FoundProcess[];
   /**
    * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
    * process alone. False: it is gone. Never throws.

@@ -68,6 +68,7 @@ const nobodysContainers: ContainerEngine = {
   services: async () => [],
   stop: async () => undefined,
   restart: async () => undefined,
+  startAgain: async () => false,
 };
 
 class Bench implements AsyncDisposable {

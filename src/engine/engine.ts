@@ -19,7 +19,7 @@ import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
 import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
-import { Holds } from "./holds.ts";
+import { Holds, type HoldsParts } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
 import { noPlugins, type PluginParts } from "./no-plugins.ts";
 import { PluginVolumes } from "./plugin-volumes.ts";
@@ -37,6 +37,7 @@ import { Trash, type TrashParts } from "./trash/trash.ts";
 import { UnfinishedRemovals } from "./unfinished-removals.ts";
 import { UnfinishedRenames } from "./unfinished-renames.ts";
 import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
+import { endUnheldStorage } from "./unheld-storage.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
@@ -159,7 +160,10 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   if (recovery.adopted.length > 0) await lists.noteRunning(systemOperation());
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
-  const holds = new Holds({ host, volumes, lists, settler, judge, graces, directory, care });
+  const refused = toldRefused(care, health);
+  const holds = new Holds({
+    ...{ host, drivers, volumes, lists, settler, judge, graces, directory, care, refused },
+  });
   const upkeep = new Upkeep({
     ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });
@@ -170,7 +174,11 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
-  const mountingAgain = volumes.held.tellAll({ ...systemOperation(), signal: stopping.signal });
+  const background = { ...systemOperation(), signal: stopping.signal };
+  const mountingAgain = Promise.all([
+    volumes.held.tellAll(background),
+    endUnheldStorage({ state, leases, host, drivers }, background),
+  ]);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
   const examining = makeDoctor(later);
@@ -191,6 +199,14 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
     },
+  };
+}
+
+/** What follows when a container engine is refused a volume for what its storage is. */
+function toldRefused(care: StorageCare, health: Health): HoldsParts["refused"] {
+  return (name) => {
+    care.noteRefused(name);
+    health.askSoon(name);
   };
 }
 

@@ -16,6 +16,7 @@ import type { HealthCare } from "./health.ts";
 import { layersAt, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, ownEnd } from "./hold-table.ts";
+import { LateStarts } from "./late-starts.ts";
 import { pause } from "./pause.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -44,12 +45,16 @@ interface Stranded extends Pick<PeerMount, "namespace" | "container" | "pid"> {
 export class StorageCare implements HealthCare {
   readonly #parts: HealthCareParts;
   readonly #stranded = new Map<VolumeName, readonly Stranded[]>();
+  /** See `HealthCapable.mountCount`: what the holds have. */
+  readonly #mountCounts = new Map<VolumeName, number>();
   /** When each container was last restarted, by the clock that only goes forward. */
   readonly #restartedMs = new Map<string, number>();
   #restarting: Promise<void> = Promise.resolve();
+  readonly #lateStarts: LateStarts;
 
   constructor(parts: HealthCareParts) {
     this.#parts = parts;
+    this.#lateStarts = new LateStarts(parts.lists);
   }
 
   /** Containers that must restart to see the volume again. Asks nobody. */
@@ -72,8 +77,15 @@ export class StorageCare implements HealthCare {
     await using _lease = await volumes.lease(name, operation);
     const entry = volumes.inspect(name);
     const { health } = drivers.get(entry.driver) ?? {};
-    await health?.heal(entry.name, operation);
-    await this.#follow(entry, true, operation);
+    try {
+      await health?.heal(entry.name, operation);
+    } catch (error) {
+      // The dead mount may be gone all the same, and its server does not let anybody mount.
+      const isThere = this.#parts.host.mounts().some(({ target }) => target === entry.mountpoint);
+      if (!isThere) volumes.held.noteUnmounted(name);
+      throw error;
+    }
+    await this.#follow(entry, "maybe", operation);
   }
 
   async mount(name: VolumeName, operation: Operation): Promise<void> {
@@ -95,12 +107,36 @@ export class StorageCare implements HealthCare {
     }
   }
 
+  /** A container engine was refused a volume because of its storage. */
+  noteRefused(name: VolumeName): void {
+    this.#lateStarts.noteRefused(name);
+  }
+
+  noteAnswer(name: VolumeName, operation: Operation): void {
+    this.#lateStarts.noteAnswer(name, operation);
+  }
+
   /** The end of this life. */
   async stop(): Promise<void> {
     await this.#restarting;
+    await this.#lateStarts.settled();
   }
 
-  async #follow(entry: VolumeEntry, isNew: boolean, operation: Operation): Promise<void> {
+  /** `otherwise`: whether it was mounted anew, where the driver does not count. */
+  async #follow(entry: VolumeEntry, otherwise: false | "maybe", operation: Operation) {
+    const { name } = entry;
+    const { drivers } = this.#parts;
+    const count = drivers.get(entry.driver)?.health?.mountCount?.(name);
+    const isNew = count === undefined ? otherwise : count !== (this.#mountCounts.get(name) ?? 0);
+    await this.#coverBehind(entry, isNew, operation);
+    if (count !== undefined) this.#mountCounts.set(name, count);
+  }
+
+  async #coverBehind(
+    entry: VolumeEntry,
+    isNew: boolean | "maybe",
+    operation: Operation,
+  ): Promise<void> {
     const { host, settler } = this.#parts;
     const { name, mountpoint: data } = entry;
     if (settler.holdsOf(name).length === 0) return;

@@ -70,7 +70,7 @@ describe("looks", () => {
     resolve(ready);
     await bench.pass(5_000);
     expect(names.filter((name) => bench.health(name).state !== "ready")).toEqual([]);
-  });
+  }, 60_000);
 
   test("a server that is dead keeps no other from being asked", async () => {
     await using bench = await started();
@@ -182,6 +182,37 @@ describe("mending", () => {
     await bench.pass(62_000);
     expect(bench.told).toEqual(["degraded media stale", "recovered media ready"]);
     expect(bench.ill.mountCounts.get("media")).toBe(2);
+  });
+
+  test("a dead process is noticed within two seconds, and nothing is asked for that", async () => {
+    await using bench = await started();
+    await bench.add("10.0.0.5", ["media", "music"]);
+    await bench.pass(3_000);
+    bench.takeCheckCount();
+    await bench.pass(5_000);
+    expect(bench.ill.calls).toEqual([]);
+    bench.ill.dead.add("media");
+    bench.ill.volumes.set("media", stale);
+    await bench.pass(2_000);
+    expect(bench.told).toEqual(["degraded media stale", "recovered media ready"]);
+    expect(bench.ill.calls.filter((call) => call.endsWith("music"))).toEqual([]);
+  });
+
+  test("what could not be mounted anew is mounted when its server is back", async () => {
+    await using bench = await started();
+    await bench.add("10.0.0.5", ["media"]);
+    await bench.pass(1_000);
+    bench.ill.losesMounts = true;
+    bench.ill.volumes.set("media", stale);
+    bench.ill.servers.set("10.0.0.5", silent);
+    await bench.pass(30_000);
+    expect(bench.volumes.isUnmounted(bench.volumes.inspect("media").name)).toBe(true);
+    expect(bench.ill.mountCounts.get("media")).toBe(1);
+    bench.ill.servers.delete("10.0.0.5");
+    await bench.pass(5_000);
+    expect(bench.ill.mountCounts.get("media")).toBe(2);
+    expect(bench.volumes.unmounted).toEqual([]);
+    expect(bench.health("media").state).toBe("ready");
   });
 
   test("a server that is late at a boot has its volumes mounted soon after", async () => {

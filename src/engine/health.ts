@@ -11,6 +11,7 @@ import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import { DeathWatch } from "./health-deaths.ts";
 import { HealthFigures } from "./health-figures.ts";
 import { Questions, silence } from "./health-questions.ts";
 import {
@@ -61,6 +62,8 @@ export interface HealthCare {
   heal(name: VolumeName, operation: Operation): Promise<void>;
   /** Mounts again what is held and could not be mounted. */
   mount(name: VolumeName, operation: Operation): Promise<void>;
+  /** The storage answers as it should. Never throws; what follows is done in the background. */
+  noteAnswer(name: VolumeName, operation: Operation): void;
   /** Resolves when nothing of it goes on in the background. */
   stop(): Promise<void>;
 }
@@ -96,17 +99,21 @@ export class Health {
   readonly #work = new Set<Promise<void>>();
   readonly #stopping = new AbortController();
   readonly #questions: Questions;
+  readonly #deaths: DeathWatch;
   #runningCount = 0;
   #stopTimer: (() => void) | undefined;
   #armedMs = Number.POSITIVE_INFINITY;
 
   constructor(parts: HealthParts) {
     this.#parts = parts;
-    this.#clock = parts.clock ?? {
-      monotonicMs: parts.host.monotonicMs,
-      startTimer: startIdleTimer,
-    };
+    const { monotonicMs } = parts.host;
+    this.#clock = parts.clock ?? { monotonicMs, startTimer: startIdleTimer };
     this.#questions = new Questions(this.#clock);
+    this.#deaths = new DeathWatch({
+      ...{ ...this.#clock, drivers: parts.drivers },
+      watches: () => this.#watches.values(),
+      found: ({ name }) => this.askSoon(name),
+    });
   }
 
   /** From now on it looks. Costs nothing while no volume has storage that may fall silent. */
@@ -124,6 +131,7 @@ export class Health {
       const isIll = (this.#watches.get(event.actor)?.state ?? "ready") !== "ready";
       if (event.action === "update" && isIll) this.askSoon(event.actor);
     });
+    this.#deaths.arm();
     this.#arm();
   }
 
@@ -131,6 +139,7 @@ export class Health {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     this.#stopTimer?.();
     this.#questions.stop();
+    this.#deaths.stop();
     await Promise.all(this.#work);
     await this.#parts.care.stop();
   }
@@ -169,6 +178,7 @@ export class Health {
   /** A volume was made, removed, renamed, mounted or given other options: it is looked at anew. */
   noteChange(name: VolumeName): void {
     this.#follow(name);
+    this.#deaths.arm();
     this.#arm();
   }
 
@@ -204,6 +214,10 @@ export class Health {
     this.#servers.set(key, place);
     place.watches.set(name, watch);
     this.#watches.set(name, watch);
+    // What was wrong where it was before is not well until it has answered where it is now.
+    if (known !== undefined && known.state !== "ready") {
+      inferState(watch, known, known.sinceMs ?? this.#now().nowMs);
+    }
     if (place.isDown) inferState(watch, { state: "unreachable", reason: "" }, this.#now().nowMs);
   }
 
@@ -308,6 +322,10 @@ export class Health {
     for (const change of [...(own === undefined ? [] : [own]), ...others]) {
       this.#tell(change, operation);
     }
+    const well = [watch, ...others.map((change) => change.watch)];
+    for (const { name, state } of well) {
+      if (state === "ready") this.#parts.care.noteAnswer(name, this.#own(operation));
+    }
     if (others.length > 0) {
       const { server: place } = watch;
       const facts = { driver: watch.driver, server: place, volumes: others.length };
@@ -337,8 +355,7 @@ export class Health {
     const isWanted = answer === "stale" || (isUnmounted && answer !== "unreachable");
     if (!isWanted || mending.isRunning || this.#clock.monotonicMs() < mending.dueMs) return;
     mending.isRunning = true;
-    const signal = this.#stopping.signal;
-    const own = { ...operation, signal };
+    const own = this.#own(operation);
     const heals = answer === "stale";
     const work = (heals ? care.heal(name, own) : care.mount(name, own))
       .then(
@@ -356,6 +373,11 @@ export class Health {
         this.askSoon(name);
       });
     this.#work.add(work);
+  }
+
+  /** Ends with this life. */
+  #own(operation: Operation): Operation {
+    return { ...operation, signal: this.#stopping.signal };
   }
 
   /** Logged once in a row: it is tried again and again. */

@@ -82,6 +82,12 @@ export class HeldMounts {
     this.#failed.delete(name);
   }
 
+  /** What was mounted is not any more: it is mounted again as after a reboot. */
+  noteUnmounted(name: VolumeName): void {
+    this.#told.delete(name);
+    this.#failed.add(name);
+  }
+
   /** The driver's process has ended: it knows no holder any more, and has mounted nothing. */
   lost(driver: string): void {
     for (const name of this.#heldOf(driver)) this.#told.delete(name);

@@ -49,17 +49,21 @@ export function layersAt(
 /** Clients of one server share a file system: another mount of it looks the same. */
 const sharedSuperblocks = /^(?:nfs4?|cifs|smb3)$/;
 
-/**
- * Whether a hold's mount shows what is mounted at `data`: false where that was mounted anew since.
- * `isNew`: it is known to have been, so that looking the same is no proof.
- */
-export function showsData(
-  mounts: readonly MountInfo[],
-  { path, data, isNew }: { readonly path: string; readonly data: string; readonly isNew: boolean },
-): boolean {
+export interface ShownData {
+  /** Of the hold. */
+  readonly path: string;
+  /** The volume's mount point. */
+  readonly data: string;
+  /** Whether that was mounted anew since the hold was: then looking the same is no proof. */
+  readonly isNew: boolean | "maybe";
+}
+
+/** Whether a hold's mount shows what is mounted at `data`: false where that was mounted anew. */
+export function showsData(mounts: readonly MountInfo[], { path, data, isNew }: ShownData): boolean {
   const source = mounts.findLast(({ target }) => target === data);
   const own = mounts.findLast(({ target }) => target === path);
   if (source === undefined || own === undefined) return source === undefined;
-  if (isNew && sharedSuperblocks.test(source.fileSystem)) return false;
+  if (isNew === true) return false;
+  if (isNew === "maybe" && sharedSuperblocks.test(source.fileSystem)) return false;
   return placeOfMount(source) === placeOfMount(own);
 }

@@ -17,11 +17,13 @@ import {
   containersWith,
   type ListedContainer,
 } from "./container-lists.ts";
+import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
 import type { StorageCare } from "./health-care.ts";
 import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
+import { mustAnswer, serverOf } from "./must-answer.ts";
 import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
 import { admission, type ContainerUse } from "./sharing.ts";
@@ -38,6 +40,7 @@ const REFRESH_MS_MAX = 1_000;
 
 export interface HoldsParts {
   readonly host: Host;
+  readonly drivers: Pick<Drivers, "get">;
   readonly volumes: VolumeEngine;
   readonly lists: ContainerLists;
   readonly settler: HoldSettler;
@@ -45,6 +48,8 @@ export interface HoldsParts {
   readonly graces: HoldGraces;
   /** Who must restart to see a volume again. */
   readonly care: Pick<StorageCare, "mustRestart">;
+  /** Told of each volume whose storage has refused it to an engine. */
+  readonly refused: (name: VolumeName) => void;
   /** Absolute; where the holds' mounts are. Exists. */
   readonly directory: string;
 }
@@ -73,7 +78,8 @@ export class Holds {
   /**
    * Makes a volume's data reachable for an engine at a path of its own, which the engine is proven
    * to see. Repeating it with the same ID gives the same path. Throws `volume.not_found`,
-   * `volume.shared_elsewhere`, `volume.not_visible`, `volume.data_missing`, what drivers throw.
+   * `volume.shared_elsewhere`, `volume.not_visible`, `volume.data_missing`, `remote.unreachable`
+   * for storage that is mounted and silent, what drivers throw.
    */
   async mount(name: string, holder: HolderId, operation: Operation): Promise<string> {
     const { volumes, host } = this.#parts;
@@ -157,10 +163,10 @@ export class Holds {
   }
 
   async #mountHeld(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<string> {
-    const { settler, volumes, host } = this.#parts;
+    const { settler, host } = this.#parts;
     const known = settler.find(entry.name, holder);
     const path = join(this.#parts.directory, holdId(entry.name, holder));
-    const data = await volumes.holders.mount(entry, { holder, kind: "engine" }, operation);
+    const data = await this.#mountData(entry, holder, operation);
     const place = { volume: entry.name, holder, path, sinceMs: host.nowMs() };
     const hold = known ?? newHold(place, { monotonicMs: host.monotonicMs() });
     try {
@@ -180,6 +186,18 @@ export class Holds {
     });
     settler.add(hold);
     return hold.path;
+  }
+
+  async #mountData(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<string> {
+    const { volumes, host, drivers } = this.#parts;
+    const driver = drivers.get(entry.driver);
+    try {
+      await mustAnswer({ host, driver }, entry, operation);
+      return await volumes.holders.mount(entry, { holder, kind: "engine" }, operation);
+    } catch (error) {
+      if (serverOf(driver, entry) !== "") this.#parts.refused(entry.name);
+      throw error;
+    }
   }
 
   async #bind(hold: Hold, data: string, operation: Operation): Promise<void> {

@@ -69,8 +69,10 @@ export async function removeData(
  */
 export async function refuseShown(
   host: Pick<Host, "mountsBelow">,
-  entry: VolumeEntry,
+  { driver, entry }: Pick<Removal, "driver" | "entry">,
+  operation: Operation,
 ): Promise<void> {
+  await driver.trash?.refusePurge?.(entry.name, operation);
   const { name, mountpoint } = entry;
   if (mountpoint === "" || !isOwnStorage(entry)) return;
   const [first] = (await host.mountsBelow([mountpoint])).mounts;

@@ -307,7 +307,9 @@ export class VolumeEngine {
     if (!isForced) drivers.refuseAbsent(entry);
     if (!isForced) await this.holders.endLeftovers(entry, operation);
     // What goes into the trash can come back: whoever goes on to write there loses nothing.
-    if (how.purge && !isOfPlugin) await refuseShown(this.#parts.host, entry);
+    if (how.purge && !isOfPlugin) {
+      await refuseShown(this.#parts.host, { driver: drivers.of(entry), entry }, operation);
+    }
     return await this.dropHeld(entry, action, operation, { ...how, force: isForced });
   }
 

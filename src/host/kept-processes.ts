@@ -5,7 +5,7 @@ import { storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, KeptRequest } from "../core/host.ts";
 import { isAtOrBelow } from "../core/mount-of.ts";
 import { processStart } from "./processes.ts";
-import { findProgram, programEnvironment, programMissing } from "./programs.ts";
+import { feed, findProgram, programEnvironment, programMissing } from "./programs.ts";
 
 const LOG_FLAGS =
   constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
@@ -23,12 +23,13 @@ function startKept({ program, args, environment, log, input }: KeptRequest): Kep
     const child = Bun.spawn([found, ...args], {
       cwd: "/",
       env: { ...programEnvironment, ...environment },
-      stdin: input ?? "ignore",
+      stdin: input === undefined ? "ignore" : "pipe",
       stdout: output,
       stderr: output,
       // A session of its own: no signal to the daemon's group reaches it.
       detached: true,
     });
+    feed(child.stdin, input);
     child.unref();
     return { pid: child.pid, start: processStart(child.pid) ?? NOBODY };
   } catch (thrown) {
@@ -51,16 +52,17 @@ const signalKept: Host["signalKept"] = ({ pid, start }, signal) => {
 };
 
 /** The `findKept` of core/host.ts. */
-const findKept: Host["findKept"] = (program, directory) =>
+const findKept: Host["findKept"] = (directory) =>
   readdirSync("/proc")
-    .filter((entry) => /^\d+$/.test(entry))
+    .filter((entry) => /^\d+$/.test(entry) && Number(entry) !== process.pid)
     .flatMap((entry) => {
       const [name = "", ...args] = argumentsOf(entry);
-      if (path.basename(name) !== program) return [];
-      const found = args.find((each) => isAtOrBelow(each, directory));
+      // As a word of its own, or within one (`--config=PATH`, `ssh_command=ssh -F PATH`).
+      const words = args.flatMap((each) => [each, ...each.split(/[=,\s]/)]);
+      const found = words.find((each) => isAtOrBelow(each, directory));
       const start = processStart(Number(entry));
       if (found === undefined || start === undefined) return [];
-      return [{ pid: Number(entry), start, path: found }];
+      return [{ pid: Number(entry), start, program: path.basename(name), path: found }];
     });
 
 /** None of what has ended, and of the kernel's own. */

@@ -17,6 +17,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   mount: "mount",
   umount: "mount",
   rm: "coreutils",
+  ls: "coreutils",
   env: "coreutils",
   nice: "coreutils",
   ionice: "util-linux",
@@ -88,12 +89,13 @@ export const startProgram: StartProgram = (program, args, { input, heard } = {})
   const child = Bun.spawn([path, ...args], {
     cwd: "/",
     env: programEnvironment,
-    stdin: input ?? "ignore",
+    stdin: input === undefined ? "ignore" : "pipe",
     stdout: "pipe",
     stderr: "pipe",
     // A process group of its own, so that what the program starts is ended with it.
     detached: true,
   });
+  feed(child.stdin, input);
   return {
     pid: child.pid,
     result: collect(child, heard),
@@ -106,6 +108,19 @@ export const startProgram: StartProgram = (program, args, { input, heard } = {})
     },
   };
 };
+
+/**
+ * Has a program read all of it and then the end. Given to the runtime as bytes, it would keep a
+ * descriptor until garbage is collected. A program that ends before it has read it may.
+ */
+export function feed(stdin: Bun.FileSink | undefined, input: Uint8Array | undefined): void {
+  if (stdin === undefined || input === undefined) return;
+  const end = async (): Promise<void> => {
+    await stdin.write(input);
+    await stdin.end();
+  };
+  end().catch(() => undefined);
+}
 
 /** Once it has been waited for, its number may be somebody else's. */
 function hasEnded(child: Child): boolean {
@@ -200,7 +215,7 @@ function abortError(signal: AbortSignal, program: string): EngineError {
     : new EngineError("operation.cancelled", `${program} was cancelled`, { cause: reason });
 }
 
-type Child = Bun.Subprocess<"ignore" | Uint8Array, "pipe", "pipe">;
+type Child = Bun.Subprocess<"ignore" | "pipe", "pipe", "pipe">;
 
 async function collect(child: Child, heard: ProgramStreams["heard"]): Promise<ProgramResult> {
   const stdout = new BoundedText(child.stdout, heard);

@@ -17,6 +17,9 @@ const goneWords = [
 /** stat(1): block size, blocks, blocks for others than root, files, free files. */
 const ROOM_FORMAT = "%S %b %a %c %d";
 
+/** What some servers answer who cannot tell their free space (SFTP without statvfs): an answer. */
+const answerWords = ["Operation not supported", "Function not implemented"];
+
 /** More mounts than that are not stacked at one place. */
 const STACKED_MAX = 64;
 
@@ -66,8 +69,10 @@ export function makeStorageQuestions({
       const run = (...command: [string, ...string[]]) => questions.run(directory, command, signal);
       const stat = ["stat", "--file-system", `--format=${ROOM_FORMAT}`, "--", directory] as const;
       const { exitCode, stdout, stderr } = await run(...stat);
-      if (exitCode === 0) {
-        const [tookMs, space] = [performance.now() - before, readRoom(stdout)];
+      const isAnswer = exitCode === 0 || answerWords.some((each) => stderr.includes(each));
+      if (isAnswer) {
+        const tookMs = performance.now() - before;
+        const space = exitCode === 0 ? readRoom(stdout) : undefined;
         if (also.isWritable !== true) return { tookMs, space, isWritable: undefined };
         return { tookMs, space, isWritable: (await run("test", "-w", directory)).exitCode === 0 };
       }

@@ -10,8 +10,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
-  readSync,
   rmdirSync,
   unlinkSync,
   writeSync,
@@ -19,15 +17,21 @@ import {
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
 import { attempt } from "./storage-attempt.ts";
+import { readHead, removeFile, removeFileQuietly } from "./storage-files.ts";
 
 /** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
 export type StorageStep =
-  /** Makes a directory, and those above it; one that is there is let be, and its mark taken. */
+  /**
+   * Makes a directory, and those above it. Those that are there are let be, and lose their marks:
+   * what somebody else has in them is nobody's to destroy any more.
+   */
   | { readonly do: "make"; readonly path: string; readonly mark: string | null }
   /** Undoes that: what is empty and was made. */
   | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
   /** Writes a file, syncs it, reads it back, removes it. `name` is its own. */
-  | { readonly do: "probe"; readonly path: string; readonly name: string }
+  | { readonly do: "probe"; readonly path: string; readonly name: string; readonly stays?: true }
+  /** Removes one that stays. */
+  | { readonly do: "unprobe"; readonly path: string; readonly name: string }
   /** Whether the mark beside a directory is this one. */
   | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
   /** Takes away whatever mark there is. */
@@ -39,7 +43,6 @@ export interface StepRequest {
   readonly steps: readonly StorageStep[];
 }
 
-/** What came of each step. */
 export interface StepOutcome {
   /** The directories that `make` has made, those above first. */
   readonly made?: readonly string[];
@@ -57,7 +60,7 @@ const MARK = ".holdfast-";
 const MARK_BYTES_MAX = 256;
 const PROBE_BYTES = 4096;
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
 /**
  * Does the steps beneath `directory`, in order, up to the first that fails. Throws what storage
@@ -89,6 +92,8 @@ function takeStep(root: number, step: StorageStep): StepOutcome {
       return unmake(root, step);
     case "probe":
       return probe(root, step);
+    case "unprobe":
+      return unprobe(root, step);
     case "check-mark":
       return { isOurs: isMarked(root, step.path, step.mark) };
     case "take-mark":
@@ -130,6 +135,7 @@ function makeParents(root: number, path: string): readonly string[] {
       made.push(segments.slice(0, count).join("/"));
     } catch (thrown) {
       if (!isErrno(thrown, "EEXIST")) throw thrown;
+      removeFile(`/proc/self/fd/${descriptor}/${MARK}${segments[count - 1]}`);
     } finally {
       closeDescriptor(descriptor);
     }
@@ -215,22 +221,17 @@ function unmake(
 function isMarked(root: number, path: string, mark: string): boolean {
   return attempt("check-mark", `reading the mark of ${path}`, () => {
     try {
-      return inParent(root, path, (parent, name) => {
-        const file = `/proc/self/fd/${parent}/${MARK}${name}`;
-        const descriptor = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-        try {
-          const bytes = new Uint8Array(MARK_BYTES_MAX);
-          const count = readSync(descriptor, bytes, 0, bytes.length, 0);
-          return Buffer.from(bytes.subarray(0, count)).toString("utf8").trim() === mark;
-        } finally {
-          closeSync(descriptor);
-        }
-      });
+      return inParent(root, path, (parent, name) => isMarkedIn(parent, name, mark));
     } catch (thrown) {
       if (isErrno(thrown, "ENOENT") || isErrno(thrown, "ELOOP")) return false;
       throw thrown;
     }
   });
+}
+
+function isMarkedIn(parent: number, name: string, mark: string): boolean {
+  const bytes = readHead(`/proc/self/fd/${parent}/${MARK}${name}`, MARK_BYTES_MAX);
+  return bytes.toString("utf8").trim() === mark;
 }
 
 function takeMark(root: number, path: string): void {
@@ -241,7 +242,7 @@ function takeMark(root: number, path: string): void {
 
 function probe(
   root: number,
-  { path, name }: { readonly path: string; readonly name: string },
+  { path, name, stays }: Extract<StorageStep, { readonly do: "probe" }>,
 ): StepOutcome {
   const bytes = Buffer.alloc(PROBE_BYTES, `${name}\n`);
   const place = attempt("write", "opening the directory", () =>
@@ -261,13 +262,13 @@ function probe(
       closeQuietly(descriptor);
       throw thrown;
     }
-    const back = attempt("read", "reading a file back", () => readFileSync(file));
+    const back = attempt("read", "reading a file back", () => readHead(file, PROBE_BYTES));
     if (!back.equals(bytes)) {
       throw new EngineError("storage.failed", "what was read back is not what was written", {
         details: { step: "read" },
       });
     }
-    attempt("remove", "removing a file", () => unlinkSync(file));
+    if (stays !== true) attempt("remove", "removing a file", () => unlinkSync(file));
     return {};
   } catch (thrown) {
     removeFileQuietly(file);
@@ -277,6 +278,15 @@ function probe(
   }
 }
 
+function unprobe(
+  root: number,
+  { path, name }: { readonly path: string; readonly name: string },
+): StepOutcome {
+  const file = path === "" ? name : `${path}/${name}`;
+  const unlink = (parent: number) => unlinkSync(`/proc/self/fd/${parent}/${name}`);
+  return attempt("remove", "removing a file", () => inParent(root, file, unlink) ?? {});
+}
+
 function remove(
   root: number,
   { path, mark }: { readonly path: string; readonly mark: string },
@@ -284,6 +294,8 @@ function remove(
   if (path === "" || !isMarked(root, path, mark)) return { isOurs: false };
   return attempt("remove", `removing ${path}`, () =>
     inParent(root, path, (parent, name) => {
+      // Of this very parent: the one above may be another one by now.
+      if (!isMarkedIn(parent, name, mark)) return { isOurs: false };
       removeTree(parent, Buffer.from(name));
       // Last: a removal that was cut short is begun again.
       removeFile(`/proc/self/fd/${parent}/${MARK}${name}`);
@@ -328,14 +340,6 @@ function split(path: string): { readonly parent: string; readonly name: string }
   return { parent: path.slice(0, Math.max(slash, 0)), name: path.slice(slash + 1) };
 }
 
-function removeFile(file: string | Buffer): void {
-  try {
-    unlinkSync(file);
-  } catch (thrown) {
-    if (!isErrno(thrown, "ENOENT")) throw thrown;
-  }
-}
-
 /** Succeeds when it is closed already. */
 function closeQuietly(descriptor: number): void {
   try {
@@ -345,16 +349,8 @@ function closeQuietly(descriptor: number): void {
   }
 }
 
-function removeFileQuietly(file: string): void {
-  try {
-    removeFile(file);
-  } catch {
-    // The failure that brought us here is the one to be told.
-  }
-}
-
 const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([
-  ...(["make", "unmake", "probe", "check-mark", "take-mark", "remove"] as const),
+  ...(["make", "unmake", "probe", "unprobe", "check-mark", "take-mark", "remove"] as const),
 ]);
 
 /** The helper `storage-step` of `Host.assist`: its input is a `StepRequest`. */

@@ -28,8 +28,8 @@ export interface CallSite {
 }
 
 /**
- * What a layer does around the calls. `validate`, `describe` of `RebuildCapable` and `server` of
- * `HealthCapable` are pure and never surrounded.
+ * What a layer does around the calls. `validate`, `describe` of `RebuildCapable`, and `server`,
+ * `isDead`, `mountCount` of `HealthCapable` wait for nothing and are never surrounded.
  */
 export interface Around {
   /** Around a call that waits. `work` may be given another operation. */
@@ -103,7 +103,7 @@ function surroundRebuild(facet: RebuildCapable, around: Around): Every<RebuildCa
 }
 
 function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable> {
-  const { refuseShown } = facet;
+  const { refuseShown, refusePurge } = facet;
   return {
     retire: (volume, retirement, operation) =>
       around.call({ call: "retire", volume }, operation, (inner) =>
@@ -130,6 +130,12 @@ function surroundTrash(facet: TrashCapable, around: Around): Every<TrashCapable>
       ((ids, operation) =>
         around.call({ call: "refuseShown", volume: undefined }, operation, (inner) =>
           refuseShown(ids, inner),
+        )),
+    refusePurge:
+      refusePurge &&
+      ((volume, operation) =>
+        around.call({ call: "refusePurge", volume }, operation, (inner) =>
+          refusePurge(volume, inner),
         )),
     list: (operation, known) =>
       around.items({ call: "list", volume: undefined }, operation, (inner) =>
@@ -181,6 +187,8 @@ function surroundFence(facet: FenceCapable, around: Around): Every<FenceCapable>
 function surroundHealth(facet: HealthCapable, around: Around): Every<HealthCapable> {
   return {
     server: facet.server,
+    isDead: facet.isDead,
+    mountCount: facet.mountCount,
     check: (volume, operation) =>
       around.call({ call: "check", volume }, operation, (inner) => facet.check(volume, inner)),
     heal: (volume, operation) =>

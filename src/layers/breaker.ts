@@ -32,7 +32,7 @@ const silentCodes: ReadonlySet<ErrorCode> = new Set([
  * that says nothing about those that are in use.
  */
 const passersBy: ReadonlySet<DriverCall> = new Set([
-  ...(["purge", "refuseShown", "check", "heal", "flush"] as const),
+  ...(["purge", "refuseShown", "refusePurge", "check", "heal", "flush"] as const),
 ]);
 
 /**

@@ -17,7 +17,7 @@ import { readOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
 import { differingOption, readStored, recordOf, type StoredVolume, writeStored } from "./record.ts";
 import type { Sessions } from "./sessions.ts";
-import { tryOut, unfired } from "./trial.ts";
+import { tryOut } from "./trial.ts";
 
 /** What all parts of a driver are made of. */
 export interface Workshop<Options> {
@@ -127,25 +127,4 @@ function refuseOtherOptions(name: VolumeName, existing: DriverOptions, given: Dr
     `volume ${name} exists with another value of the option ${option}`,
     { details: { option } },
   );
-}
-
-/**
- * Removes what creations and tests of an earlier life have left on this host (`leftoversOf`). Their
- * mounts are taken away lazily; on servers nothing is touched.
- */
-export async function removeLeftovers<Options>(
-  { layout, parts }: Workshop<Options>,
-  leftovers: readonly string[],
-  operation: Operation,
-): Promise<void> {
-  for (const hex of leftovers) {
-    const place = layout.fresh(hex);
-    try {
-      await parts.host.detach(place.data, unfired(operation));
-      removePlace(place, parts.host);
-    } catch (thrown) {
-      const { message } = toEngineError(thrown);
-      operation.log.warn("a place of a test is left", { place: place.directory, error: message });
-    }
-  }
 }

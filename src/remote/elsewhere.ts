@@ -18,8 +18,15 @@ export function remoteElsewhere<Options>(shop: Workshop<Options>): ElsewhereCapa
     options: DriverOptions,
     operation: Operation,
   ): Promise<void> => {
+    // Whoever has given up on it still does not want it left; what that waits for has limits.
+    const own = { ...operation, signal: new AbortController().signal };
     try {
-      await sessions.end(at, options, { isLost: false }, operation);
+      await sessions.end(at, options, { isLost: false }, own).catch(async (thrown: unknown) => {
+        // A helper that is stuck in it, or writes that nobody needs any more.
+        const { message } = toEngineError(thrown);
+        own.log.warn("a second mount is taken away", { volume: at.volume, error: message });
+        await sessions.end(at, options, { isLost: true }, own);
+      });
       removePlace(at.place, parts.host);
     } catch (thrown) {
       // The next start tries again.

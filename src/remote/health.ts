@@ -11,17 +11,25 @@ import type { Workshop } from "./creation.ts";
 import type { Look } from "./kind.ts";
 import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
-import { readOptions } from "./options.ts";
-import type { StoredVolume } from "./record.ts";
+import { readOptions, readStoredOptions } from "./options.ts";
+import { type StoredVolume, sameOptions } from "./record.ts";
 import { unfired } from "./trial.ts";
 import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
 const SHARED_MS = 1_000;
 
-/** Below the deadline of `check`, so that silence is an answer and no error. */
-const ASK_MS_MAX = 8_000;
-const SERVER_MS_MAX = 8_000;
+/** Below what the engine waits for an answer, so that silence is one, with all that is known. */
+const ASK_MS_MAX = 4_000;
+const SERVER_MS_MAX = 4_000;
+/** How long a server may take a connection where it was: long before a check is given up. */
+const LEFT_BEHIND_MS_MAX = 2_000;
+
+const gone: StorageHealth = {
+  state: "stale",
+  reason: "it is not mounted any more",
+  tookMs: null,
+};
 
 interface SharedAnswer {
   readonly answer: Promise<StorageHealth>;
@@ -35,9 +43,23 @@ export function remoteHealth<Options>(
 ): HealthCapable {
   const { sessions, layout } = shop;
   const servers = new Servers(shop);
+  /** Held, and not mounted: whoever writes would write into a bare directory. */
+  const isLost = (name: VolumeName): boolean =>
+    mounts.isWanted(name) && sessions.mountedAt(layout.volume(name)) === undefined;
+  const { kind } = sessions;
   const proofs = new WriteProofs(shop.parts.host);
   return {
-    server: (options) => sessions.kind.server(readOptions(sessions.kind, options).own),
+    server(options) {
+      try {
+        return kind.server(readOptions(kind, options).own);
+      } catch {
+        // Options of a volume that is there, and are none any more: looks at it will say so. It
+        // must stop nothing else.
+        return kind.name;
+      }
+    },
+    mountCount: (name) => mounts.mountCount(name),
+    isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
 
     async check(name, operation) {
       const stored = mustBeStored(shop, name);
@@ -45,12 +67,21 @@ export function remoteHealth<Options>(
         const mounted = sessions.mountedAt(layout.volume(name));
         if (mounted === undefined) {
           proofs.forget(layout.volume(name).data);
-          return await servers.check(stored, operation);
+          const health = await servers.check(stored, operation);
+          return health.state === "ready" && isLost(name) ? gone : health;
         }
-        const health = await checkMounted(shop, { name, stored, mounted, proofs }, operation);
-        if (sessions.kind.isWriteBack !== true || health.state !== "ready") return health;
-        // What keeps writes for later answers for a server that is gone, too.
-        const server = await servers.check(stored, operation);
+        const one: Mounted = { name, stored, mounted, proofs };
+        const outdated = await leftBehind(shop, one, operation);
+        if (outdated !== undefined && (await servers.check(stored, operation)).state === "ready") {
+          return outdated;
+        }
+        // What keeps writes for later answers for a server that is gone, too. Both at once: nobody
+        // waits for the sum of their times.
+        const [health, server] = await Promise.all([
+          checkMounted(shop, one, operation),
+          kind.isWriteBack === true ? servers.check(stored, operation) : undefined,
+        ]);
+        if (health.state !== "ready" || server === undefined) return health;
         const { unsaved, space } = health;
         return server.state === "ready" ? health : { ...server, unsaved, space };
       } catch (thrown) {
@@ -63,9 +94,13 @@ export function remoteHealth<Options>(
       operation.signal.throwIfAborted();
       const stored = mustBeStored(shop, name);
       const mounted = sessions.mountedAt(layout.volume(name));
-      if (mounted === undefined) return;
-      const one = { name, stored, mounted, proofs };
-      const { state, reason } = await checkMounted(shop, one, operation);
+      if (mounted === undefined) {
+        if (isLost(name)) await mounts.replace(name, stored, operation);
+        return;
+      }
+      const one: Mounted = { name, stored, mounted, proofs };
+      const { state, reason } =
+        (await leftBehind(shop, one, operation)) ?? (await checkMounted(shop, one, operation));
       if (state !== "stale") return;
       operation.log.warn("what is mounted is dead, and mounted anew", { volume: name, reason });
       await mounts.replace(name, stored, operation);
@@ -80,6 +115,32 @@ interface Mounted {
   readonly proofs: WriteProofs;
 }
 
+/**
+ * "stale" of what is mounted from where its server was before, and where nobody takes a connection
+ * any more: its options have been changed, and could not take effect while somebody had it.
+ */
+async function leftBehind<Options>(
+  { sessions, layout, parts }: Workshop<Options>,
+  { name, stored }: Mounted,
+  operation: Operation,
+): Promise<StorageHealth | undefined> {
+  const before = sessions.optionsOf(layout.volume(name));
+  if (before === undefined || sameOptions(before, stored.options)) return undefined;
+  const address = sessions.kind.address(readOptions(sessions.kind, before).own);
+  if (address === undefined) return undefined;
+  const limit = { limitMs: LEFT_BEHIND_MS_MAX, what: "the connection to where it was" };
+  try {
+    await within(limit, operation, (inner) =>
+      connectTo(address, inner, () => parts.host.monotonicMs()),
+    );
+    return undefined;
+  } catch (thrown) {
+    operation.signal.throwIfAborted();
+    const reason = `its server has moved: ${oneLine(messageOf(thrown))}`;
+    return { state: "stale", reason, tookMs: null };
+  }
+}
+
 async function checkMounted<Options>(
   { sessions, layout }: Workshop<Options>,
   { name, stored, mounted, proofs }: Mounted,
@@ -87,7 +148,7 @@ async function checkMounted<Options>(
 ): Promise<StorageHealth> {
   const place = layout.volume(name);
   const options = sessions.optionsOf(place) ?? stored.options;
-  const mount = sessions.mountFor({ volume: name, place }, options);
+  const mount = sessions.mountAt({ volume: name, place }, stored.options);
   const look: Look = (await sessions.kind.look?.(mount, operation)) ?? {};
   const { stale, degraded, unsaved } = look;
   if (stale !== undefined) return { state: "stale", reason: stale, tookMs: null, unsaved };
@@ -95,7 +156,7 @@ async function checkMounted<Options>(
   const question: WriteQuestion = {
     ...{ directory: place.data, mounted },
     proof: isReadOnly ? undefined : sessions.kind.writeProof,
-    hasTakenWrites: readOptions(sessions.kind, options).common.isTested,
+    hasTakenWrites: readStoredOptions(sessions.kind, options).common.isTested,
   };
   const asked = await askMounted(proofs, question, operation);
   if ("state" in asked) return { ...asked, unsaved };
@@ -106,9 +167,13 @@ async function checkMounted<Options>(
   if (!mount.isReadOnly && isReadOnly) {
     return { state: "read-only", reason: "it is mounted read-only", ...facts };
   }
-  const refusal = await proofs.refusal(question, tookMs, operation);
-  if (refusal !== undefined) return { state: "read-only", reason: refusal, ...facts };
+  const isRefused = await proofs.refusal(question, tookMs, operation);
+  if (isRefused !== undefined) return { state: "read-only", reason: isRefused, ...facts };
   if (degraded !== undefined) return { state: "degraded", reason: degraded, ...facts };
+  const refusal = await sessions.kind.refusal?.(mount, operation);
+  if (refusal !== undefined) {
+    return { state: "unreachable", reason: oneLine(refusal), tookMs: null, unsaved };
+  }
   const full = isReadOnly ? undefined : fullHealth(room);
   return { state: "ready", reason: "", ...full, ...facts };
 }
@@ -192,8 +257,7 @@ export function remoteFlush<Options>(shop: Workshop<Options>): FlushCapable {
       operation.signal.throwIfAborted();
       const stored = mustBeStored(shop, name);
       const place = layout.volume(name);
-      const options = sessions.optionsOf(place) ?? stored.options;
-      const mount = sessions.mountFor({ volume: name, place }, options);
+      const mount = sessions.mountAt({ volume: name, place }, stored.options);
       await sessions.kind.hurry?.(mount, operation);
       while (sessions.kind.look !== undefined) {
         const { unsaved, stale } = await sessions.kind.look(mount, operation);

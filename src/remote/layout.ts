@@ -15,7 +15,7 @@ import fs from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { isAtOrBelow } from "../core/mount-of.ts";
-import type { TrashId, VolumeName } from "../core/names.ts";
+import { isVolumeName, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
 
 const DIRECTORY_MODE = 0o700;
 /** Passed through by containers' processes on their way to what is mounted. */
@@ -197,9 +197,20 @@ export async function entriesOf(directory: string): Promise<readonly string[]> {
   }
 }
 
-/** What creations and tests of an earlier life have left; names of `Layout.fresh`. */
-export function leftoversOf(layout: Layout): readonly string[] {
-  const names = [...fs.readdirSync(layout.volumes), ...fs.readdirSync(layout.run)];
-  const hexes = names.filter((each) => each.startsWith(NEW)).map((each) => each.slice(NEW.length));
-  return [...new Set(hexes)];
+/** What an earlier life has left. */
+export interface Leftovers {
+  /** Of creations and tests. */
+  readonly fresh: readonly Place[];
+  /** Run directories of volumes, whether they are mounted still or not. */
+  readonly runs: readonly Place[];
+}
+
+export function leftoversOf(layout: Layout): Leftovers {
+  const runs = fs.readdirSync(layout.run);
+  const isNew = (name: string) => name.startsWith(NEW);
+  const fresh = [...fs.readdirSync(layout.volumes), ...runs].filter(isNew);
+  return {
+    fresh: [...new Set(fresh)].map((name) => layout.fresh(name.slice(NEW.length))),
+    runs: runs.filter(isVolumeName).map((name) => layout.volume(parseVolumeName(name))),
+  };
 }

@@ -12,6 +12,10 @@ import { tryOut } from "./trial.ts";
 
 export interface RemoteMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
   isHeld(name: VolumeName): boolean;
+  /** Whether it is to be mounted: it is held, and its last holder is not just letting go of it. */
+  isWanted(name: VolumeName): boolean;
+  /** See `HealthCapable.mountCount`. */
+  mountCount(name: VolumeName): number;
   /** Drops what is known of the holders, and nothing else. */
   drop(name: VolumeName): void;
   /**
@@ -26,18 +30,31 @@ export interface RemoteMounts extends Pick<VolumeDriver, "mount" | "unmount"> {
 export function remoteMounts<Options>(shop: Workshop<Options>): RemoteMounts {
   const { layout } = shop;
   const holders = new Map<VolumeName, Set<HolderId>>();
+  const counts = new Map<VolumeName, number>();
   const isHeld = (name: VolumeName) => (holders.get(name)?.size ?? 0) > 0;
+  const ending = new Set<VolumeName>();
+  const mountCount = (name: VolumeName) => counts.get(name) ?? 0;
+  const beginCounted = async (one: OneVolume, operation: Operation): Promise<void> => {
+    await begin(shop, one, operation);
+    counts.set(one.name, mountCount(one.name) + 1);
+  };
 
   return {
-    isHeld,
+    ...{ isHeld, mountCount },
+    isWanted: (name) => isHeld(name) && !ending.has(name),
     drop: (name) => void holders.delete(name),
     letGo: (name, stored, operation) => letGo(shop, { name, stored }, operation),
-    replace: (name, stored, operation) => replace(shop, { name, stored }, operation),
+
+    async replace(name, stored, operation) {
+      const at = { volume: name, place: layout.volume(name) };
+      await shop.sessions.end(at, stored.options, { isLost: true }, operation);
+      await beginCounted({ name, stored }, operation);
+    },
 
     async mount(name, holder, operation) {
       operation.signal.throwIfAborted();
       const one = { name, stored: mustBeStored(shop, name) };
-      if (!(await isUsable(shop, one, isHeld(name), operation))) await begin(shop, one, operation);
+      if (!(await isUsable(shop, one, isHeld(name), operation))) await beginCounted(one, operation);
       const known = holders.get(name);
       if (known === undefined) holders.set(name, new Set([holder]));
       else known.add(holder);
@@ -50,8 +67,13 @@ export function remoteMounts<Options>(shop: Workshop<Options>): RemoteMounts {
       if (!known.has(holder)) return;
       // The last holder; or a daemon that was restarted, to which the engine names the last one.
       if (known.size === 1) {
-        const stored = findStored(layout.volume(name));
-        if (stored !== undefined) await letGo(shop, { name, stored }, operation);
+        ending.add(name);
+        try {
+          const stored = findStored(layout.volume(name));
+          if (stored !== undefined) await letGo(shop, { name, stored }, operation);
+        } finally {
+          ending.delete(name);
+        }
       }
       known.delete(holder);
       if (known.size === 0) holders.delete(name);
@@ -71,20 +93,11 @@ async function letGo<Options>(
 ): Promise<void> {
   const place = layout.volume(name);
   const isMounted = sessions.mountedAt(place) !== undefined;
-  // What a kind keeps may be writes that the server does not have: only it can tell.
-  if (!isMounted && (await isEmpty(place.keep))) return;
+  // What a kind keeps may be writes that the server does not have: only it can tell. What lies in
+  // the run directory are credentials of a mount that a dead daemon had begun, and its process.
+  if (!isMounted && (await isEmpty(place.keep)) && !isPlainDirectory(place.run)) return;
   const at = { volume: name, place };
   await sessions.end(at, stored.options, { isLost: false }, operation);
-}
-
-async function replace<Options>(
-  shop: Workshop<Options>,
-  one: OneVolume,
-  operation: Operation,
-): Promise<void> {
-  const at = { volume: one.name, place: shop.layout.volume(one.name) };
-  await shop.sessions.end(at, one.stored.options, { isLost: true }, operation);
-  await begin(shop, one, operation);
 }
 
 async function begin<Options>(
@@ -167,6 +180,10 @@ function explained(name: VolumeName, { options }: StoredVolume, thrown: unknown)
   );
 }
 
+function causeOf(thrown: unknown): unknown {
+  return thrown instanceof Error ? (thrown.cause ?? thrown) : thrown;
+}
+
 /** A volume that was created untested: its directory is made now, and is nobody's to destroy. */
 async function prepare<Options>(
   shop: Workshop<Options>,
@@ -181,7 +198,11 @@ async function prepare<Options>(
     await withFreshPlace(shop, operation, async (place) => {
       const { options } = stored;
       const request = { volume: name, place, options, mark: null, isTested: false };
-      await tryOut({ ...request, commit: () => undefined, sessions, parts }, operation);
+      const trial = { ...request, commit: () => undefined, sessions, parts };
+      // Nobody wants a test here: what went wrong is what there is to say.
+      await tryOut(trial, operation).catch((thrown: unknown) => {
+        throw toEngineError(thrown).code === "remote.test_failed" ? causeOf(thrown) : thrown;
+      });
     });
   }
   writeStored(layout.volume(name), prepared);

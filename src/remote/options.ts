@@ -2,6 +2,7 @@
 import type { DriverOptions } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { goQuote } from "../core/names.ts";
+import { didYouMean } from "../core/suggest.ts";
 import type { OptionRule, RemoteKind } from "./kind.ts";
 
 /** Longest value of an option in characters. */
@@ -119,6 +120,18 @@ export function readOptions<Options>(
   return { own: kind.parse(options), common: readCommon(options) };
 }
 
+/**
+ * As `readOptions`, of a volume that is there: what was allowed once may not be any more, and what
+ * is mounted must still end. Nothing is to be mounted with what this returns. Throws what
+ * `RemoteKind.parse` does.
+ */
+export function readStoredOptions<Options>(
+  kind: RemoteKind<Options>,
+  options: DriverOptions,
+): ReadOptions<Options> {
+  return { own: kind.parse(options), common: readCommon(options) };
+}
+
 function readCommon(options: DriverOptions): CommonOptions {
   return {
     secret: options["secret"],
@@ -140,7 +153,9 @@ function refuseSecrets(name: string, value: string, isKnown: boolean): void {
 }
 
 function unknown(name: string, known: readonly string[]): EngineError {
-  const message = `invalid option: ${goQuote(name)}: the options are ${known.join(", ")}`;
+  const meant = didYouMean(name, known);
+  const all = known.join(", ");
+  const message = `invalid option: ${goQuote(name)}:${meant} the options are ${all}`;
   return optionInvalid(name, message, { known });
 }
 

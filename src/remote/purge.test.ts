@@ -42,6 +42,8 @@ describe("data that another mount namespace shows", () => {
     {
       await using _container = await elsewhere(bench);
       await driver.unmount(wiki, first, operation);
+      const asking = driver.trash?.refusePurge?.(wiki, operation) ?? Promise.resolve();
+      expect((await failureOf(asking)).code).toBe("volume.in_use");
       const destroying = await failureOf(driver.destroy(wiki, operation));
       expect(destroying.code).toBe("volume.in_use");
       expect(destroying.message).toContain("still has");

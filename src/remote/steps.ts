@@ -6,7 +6,13 @@ import type { Operation } from "../core/operation.ts";
 export type Step =
   | { readonly do: "make"; readonly path: string; readonly mark: string | null }
   | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
-  | { readonly do: "probe"; readonly path: string; readonly name: string }
+  | {
+      readonly do: "probe";
+      readonly path: string;
+      readonly name: string;
+      readonly stays?: true;
+    }
+  | { readonly do: "unprobe"; readonly path: string; readonly name: string }
   | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
   | { readonly do: "take-mark"; readonly path: string }
   | { readonly do: "remove"; readonly path: string; readonly mark: string };

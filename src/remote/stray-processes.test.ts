@@ -71,7 +71,7 @@ class StrayBench implements AsyncDisposable {
 
   /** The kernel shows the arguments of a process a moment after its start. */
   async untilSeen(): Promise<KeptProcess> {
-    await eventually(() => this.host.findKept("sh", this.root)[0], {
+    await eventually(() => this.host.findKept(this.root).find(({ program }) => program === "sh"), {
       timeoutMs: 5_000,
       otherwise: () => "it is not there",
     });

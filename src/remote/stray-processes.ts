@@ -15,7 +15,8 @@ export function straysOf(
   program: string | undefined,
   { volumes }: Pick<Layout, "volumes">,
 ): readonly FoundProcess[] {
-  return program === undefined ? [] : host.findKept(program, volumes);
+  if (program === undefined) return [];
+  return host.findKept(volumes).filter((found) => found.program === program);
 }
 
 /** Takes over or ends each of them. Never rejects: what goes wrong is logged. */

@@ -25,7 +25,7 @@ import {
   syncDirectory,
 } from "./layout.ts";
 import type { RemoteMounts } from "./mounts.ts";
-import { purgeRetired, refuseShownRetired } from "./purge.ts";
+import { purgeRetired, refuseShown, refuseShownRetired } from "./purge.ts";
 import { readStored } from "./record.ts";
 
 export interface RemoteTrash {
@@ -106,6 +106,14 @@ function trashFacet<Options>(shop: Workshop<Options>, mounts: RemoteMounts): Tra
     async purge(ids, operation) {
       operation.signal.throwIfAborted();
       for (const id of ids) await purgeRetired(shop, id, operation);
+    },
+
+    async refusePurge(name, operation) {
+      const stored = findStored(layout.volume(name));
+      // Its own mount, which nobody holds, is not to be taken for another's.
+      if (stored === undefined || mounts.isHeld(name)) return;
+      await mounts.letGo(name, stored, operation);
+      await refuseShown(shop, [stored], operation);
     },
 
     refuseShown: (ids, operation) => refuseShownRetired(shop, ids, operation),

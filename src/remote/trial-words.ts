@@ -20,8 +20,12 @@ const fixesByCode: Readonly<Partial<Record<ErrorCode, string>>> = {
   "storage.full": "make room there, or have its quota raised",
   "storage.read_only": "have the server take writes there, or give `-o read-only=true`",
   "remote.not_found": "correct the path, or make it on the server",
-  "remote.unreachable": fixes.connect,
 };
+
+/** What does not answer may do so at any step; and a wrong option may look the same. */
+const silence = "see that the server runs and can be reached, and that the options name it";
+
+const isSilent: ReadonlySet<ErrorCode> = new Set(["remote.unreachable", "driver.timed_out"]);
 
 /** What the person is to read as it is, because the server has no part in it. */
 const ownFailures: ReadonlySet<ErrorCode> = new Set([
@@ -47,7 +51,8 @@ export function testFailed({ volume, step: asked, place }: FailedStep, thrown: u
   // A connection fails already where its name does.
   const step = error.details["step"] === "resolve" ? "resolve" : asked;
   const reason = reasonOf(error, place);
-  const fix = fixesByCode[code] ?? fixes[step];
+  const isLate = step !== "connect" && step !== "resolve" && isSilent.has(code);
+  const fix = isLate ? silence : (fixesByCode[code] ?? fixes[step]);
   return new EngineError(
     "remote.test_failed",
     `the test of volume ${volume} failed at the step "${step}": ${reason}. To go on, ${fix}.`,

@@ -11,6 +11,7 @@ import type { Place } from "./layout.ts";
 import { within } from "./limited.ts";
 import { readOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
+import { probe } from "./probe.ts";
 import type { Sessions } from "./sessions.ts";
 import { takeStep } from "./steps.ts";
 import { type TrialStep, testFailed } from "./trial-words.ts";
@@ -61,12 +62,16 @@ export async function tryOut<Options>(
   }
   // Where nothing is to be made it is mounted as it will be.
   const isWhole = common.isReadOnly || request.mustExist === true;
-  const mounted = isWhole ? options : withoutSubpath(options);
+  const whole = isWhole ? options : withoutSubpath(options);
+  const mounted = sessions.kind.forTrial?.(whole) ?? whole;
   const at = { volume, place };
   await step("mount", MOUNT_MS_MAX, (inner) => sessions.begin(at, mounted, inner));
   try {
     if (common.isReadOnly) await lookOnly(request, step);
-    else await makeAndProbe(request, isWhole ? "" : common.subpath, step, operation);
+    else {
+      const subpath = isWhole ? "" : common.subpath;
+      await makeAndProbe(request, { mounted, subpath }, step, operation);
+    }
   } catch (thrown) {
     await endQuietly(request, mounted, operation);
     throw thrown;
@@ -109,17 +114,17 @@ async function lookOnly<Options>(request: TrialRequest<Options>, step: Stepper):
 
 async function makeAndProbe<Options>(
   request: TrialRequest<Options>,
-  subpath: string,
+  { mounted, subpath }: { readonly mounted: DriverOptions; readonly subpath: string },
   step: Stepper,
   operation: Operation,
 ): Promise<void> {
-  const { place, parts, isTested, mark } = request;
+  const { volume, place, parts, isTested, mark, sessions } = request;
   const { host } = parts;
   const made = subpath === "" ? [] : await makeSubpath(request, subpath, step);
   try {
     if (isTested) {
-      const probe = { do: "probe", path: subpath, name: probeName(host.randomHex(8)) } as const;
-      await step("write", STEP_MS_MAX, (inner) => takeStep(host, place.data, probe, inner));
+      const probing = { sessions, host, at: { volume, place }, mounted, path: subpath };
+      await step("write", STEP_MS_MAX, (inner) => probe(probing, inner));
     }
     operation.signal.throwIfAborted();
     request.commit(mark !== null && subpath !== "" && made.at(-1) === subpath);
@@ -139,10 +144,6 @@ async function makeSubpath<Options>(
     takeStep(parts.host, place.data, make, inner),
   );
   return outcome.made;
-}
-
-function probeName(hex: string): string {
-  return `.holdfast-probe-${hex}`;
 }
 
 /** In time of its own: the operation's may be over, which is why it is unmade. */

@@ -66,6 +66,18 @@ export class Mortal implements Disposable {
     };
   }
 
+  /** These calls of a host are steps, too: each has its whole effect, or none. */
+  watchCalls(host: Host, names: readonly (keyof Host)[]): void {
+    for (const name of names) {
+      const call: (...parameters: never[]) => unknown = host[name];
+      const surrounded = (...parameters: never[]): unknown => {
+        this.#step(name);
+        return call(...parameters);
+      };
+      Object.assign(host, { [name]: surrounded });
+    }
+  }
+
   [Symbol.dispose](): void {
     for (const [name, original] of this.#originals) Reflect.set(fs, name, original);
   }

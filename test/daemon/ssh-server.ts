@@ -19,8 +19,9 @@ const startTimeoutMs = 10_000;
 export interface SshServer extends AsyncDisposable {
   /** The options of sshfs(1) that reach it. */
   readonly clientOptions: string;
+  /** Where it listens now. */
   readonly port: number;
-  /** The user's key is `user` in it. */
+  /** The user's key is `user` in it; who may log in is in `authorized`. */
   readonly folder: string;
   /** SIGSTOP to the server and all its sessions: connections stay open, and nothing answers. */
   freeze(): Promise<void>;
@@ -28,10 +29,16 @@ export interface SshServer extends AsyncDisposable {
   thaw(): Promise<void>;
   /** SIGKILL to the server and all its sessions. */
   kill(): Promise<void>;
-  /** Starts it again after `kill`, at the same port; with another host key if asked for. */
-  restart(how?: { readonly hasNewKey: boolean }): Promise<void>;
+  /** Starts it again after `kill`; with another host key, or at another port, if asked for. */
+  restart(how?: { readonly hasNewKey?: boolean; readonly hasNewPort?: boolean }): Promise<void>;
   /** What it has said, as `sshd -e`. */
   said(): string;
+}
+
+interface SshServerParts {
+  readonly password?: string;
+  /** A program and arguments in front of it: another network. */
+  readonly enter?: readonly string[];
 }
 
 /**
@@ -40,14 +47,14 @@ export interface SshServer extends AsyncDisposable {
  */
 export async function startSshServer(
   folder: string,
-  { password }: { readonly password?: string } = {},
+  { password, enter = [] }: SshServerParts = {},
 ): Promise<SshServer> {
   mkdirSync(folder, { recursive: true });
   // Where sshd locks itself in; Debian's service makes it.
   mkdirSync("/run/sshd", { recursive: true });
   const [hostKey, userKey] = [join(folder, "host"), join(folder, "user")];
   for (const key of [hostKey, userKey]) await makeKey(key);
-  const port = await freePort();
+  let port = await freePort();
   const knownHosts = join(folder, "known_hosts");
   writeFileSync(knownHosts, `[127.0.0.1]:${port} ${readFileSync(`${hostKey}.pub`, "utf8")}`);
   writeFileSync(join(folder, "authorized"), readFileSync(`${userKey}.pub`));
@@ -55,7 +62,8 @@ export async function startSshServer(
   const configuration = writeConfiguration(folder, { port, hostKey, password });
   // sshd starts itself again for each session, and insists on its absolute path.
   const sshd = [Bun.which("sshd") ?? "/usr/sbin/sshd", "-D", "-e", "-f", configuration];
-  const command = password === undefined ? sshd : await withPassword(folder, password, sshd);
+  const own = password === undefined ? sshd : await withPassword(folder, password, sshd);
+  const command = [...enter, ...own];
   let said = "";
   const start = () => {
     said = "";
@@ -90,7 +98,10 @@ export async function startSshServer(
   }
   return {
     clientOptions: `port=${port},IdentityFile=${userKey},UserKnownHostsFile=${knownHosts}`,
-    ...{ port, folder },
+    get port() {
+      return port;
+    },
+    folder,
     freeze: () => signal("SIGSTOP"),
     thaw: () => signal("SIGCONT"),
     async kill() {
@@ -98,11 +109,12 @@ export async function startSshServer(
       await signal("SIGKILL");
       await ended;
     },
-    async restart({ hasNewKey } = { hasNewKey: false }) {
-      if (hasNewKey) {
-        for (const file of [hostKey, `${hostKey}.pub`]) rmSync(file);
-        await makeKey(hostKey);
+    async restart({ hasNewKey = false, hasNewPort = false } = {}) {
+      if (hasNewPort) {
+        port = await freePort();
+        writeConfiguration(folder, { port, hostKey, password });
       }
+      if (hasNewKey) await makeKey(hostKey);
       child = start();
       await untilListening();
     },
@@ -136,7 +148,9 @@ function writeConfiguration(
   return configuration;
 }
 
+/** In place of the one that is there. */
 async function makeKey(file: string): Promise<void> {
+  for (const old of [file, `${file}.pub`]) rmSync(old, { force: true });
   const made = await runToEnd("ssh-keygen", ["-q", "-t", "ed25519", "-N", "", "-f", file], {
     timeoutMs: keyTimeoutMs,
   });

@@ -42,7 +42,7 @@ export class BackgroundPrograms implements AsyncDisposable {
       stdout: Bun.file(said),
       stderr: Bun.file(`${said}.errors`),
     });
-    const path = command.findLast((word) => word.endsWith(".sock"));
+    const path = command.findLast((word) => word.endsWith(".sock"))?.replace("unix://", "");
     this.#running.push({
       process,
       socket: path?.startsWith(place.pluginFolder) ? path : undefined,

@@ -37,7 +37,7 @@ const library = /^\/lib(?:64)?\/[\w./+-]+$/;
 const clients = new Set(["bun", "curl", "docker", "holdfast"]);
 
 /** Programs that may run beside a tour. */
-const servers = new Set(["bun", "docker-registry", "node", "rclone"]);
+const servers = new Set(["bun", "docker-registry", "holdfast", "node", "rclone"]);
 
 /** Where a document's registry listens; here it is a free port. */
 const shownRegistry = "127.0.0.1:5000";
@@ -99,7 +99,7 @@ export class Stage implements AsyncDisposable {
     for (const target of mountsBelow(this.#place)) spawnSync("umount", ["--lazy", "--", target]);
     // Never remove what a mount shows: it may be another directory of this machine.
     if (mountsBelow(this.#place).length > 0) throw new Error(`mounts are left in ${this.#place}`);
-    unsealAll(join(this.#place, "root", "remote"));
+    unsealAll(this.#place);
     rmSync(this.#place, { recursive: true });
   }
 
@@ -125,7 +125,8 @@ export class Stage implements AsyncDisposable {
     if (!servers.has(program)) throw new Error(`a tour may not run ${program} beside itself`);
     const server = rest.includes(this.#server) ? this.#serverPort : undefined;
     const port = program === "docker-registry" ? this.#registryPort : server;
-    await this.#background.start([programOf(program), ...rest], this.#backgroundPlace(), port);
+    const path = program === "holdfast" ? this.#executable : programOf(program);
+    await this.#background.start([path, ...rest], this.#backgroundPlace(), port);
   }
 
   #backgroundPlace(): BackgroundPlace {
@@ -238,6 +239,7 @@ export class Stage implements AsyncDisposable {
       ...shownPaths.map(([shown, path]) => [shown, join(this.#place, path)] as const),
       [shownRegistry, this.#registry],
       [shownServer, this.#server],
+      ["port=8080", `port=${this.#serverPort}`],
     ];
     if (this.#dockerd === undefined) return below;
     return [...below, ["/run/docker.sock", this.#dockerd.socketPath]];

@@ -95,7 +95,8 @@ describe("a name that dockerd does not check", () => {
 
 describe("an option", () => {
   const known =
-    "known are device, driver, labels, mode, o, owner, reclaim, sharing, size, trash, type";
+    "known are device, driver, labels, mode, o, on-stale, owner, reclaim, sharing, size, " +
+    "trash, type";
   const owner =
     "UID or UID:GID is needed, in numbers up to 4294967294: names mean different users in " +
     "different containers";
@@ -121,8 +122,8 @@ describe("an option", () => {
     ...ofEngine("sharing", ["two", "", "None"], sharing),
     ...ofEngine("trash", ["", "7", "d", "0d", "-1d", "1w", "1.5h", "36501d", "never"], trash),
     ...ofEngine("reclaim", ["", "Retain", "keep"], reclaim),
-    ["driver", "nosuch", 'unknown driver "nosuch": known are local'],
-    ["driver", "", 'unknown driver "": known are local'],
+    ["driver", "nosuch", 'unknown driver "nosuch": known are local, nfs, rclone, smb, sshfs'],
+    ["driver", "", 'unknown driver "": known are local, nfs, rclone, smb, sshfs'],
     ["labels", "=x", `option labels: "=x": ${labels}`],
     ["size", "zzz", "invalid size: 'zzz'"],
     ["type", "tmpfs", 'missing required option: "device"'],

@@ -126,6 +126,35 @@ for (const nas of nasKinds) {
       expect(readdirSync(folder).toSorted()).toEqual(before);
     });
 
+    whenLab("is not purged while a container has its data that nobody tells of", async () => {
+      const folder = nas.folder(lab);
+      const name = `shown-${driver}`;
+      expect(await client.tryCreate(name, nas, { subpath: "shown" })).toMatchObject({ code: 201 });
+      await client.hold(name);
+      const log = `/tmp/shown-${driver}`;
+      const elsewhere = ["unshare", "--mount", "--propagation", "private", "sleep", "300"];
+      const started = await lab.machine.ask({ does: "start", command: elsewhere, log });
+      await eventually(
+        async () => {
+          const { text } = await lab.run("cat", `/proc/${started.code}/comm`);
+          return text.startsWith("sleep") || undefined;
+        },
+        { timeoutMs: noticedMs, otherwise: () => "the namespace has not come about" },
+      );
+      await client.release(name);
+      const refused = await client.daemon.holdfast("volume", "rm", "--purge", "--yes", name);
+      expect(refused.code).not.toBe(0);
+      expect(refused.errors).toInclude("still has");
+      expect(existsSync(join(folder, "shown"))).toBeTrue();
+      await lab.machine.ask({ does: "signal", pid: started.code, signal: "SIGKILL" });
+      await lab.machine.ask({ does: "await", pid: started.code });
+      await client.purge(name);
+      await eventually(() => (existsSync(join(folder, "shown")) ? undefined : true), {
+        timeoutMs: noticedMs,
+        otherwise: () => "the directory is still on the server",
+      });
+    });
+
     whenLab("keeps the promises of a driver that are about data", async () => {
       const { outcomes, leftBehind } = await runConformance(lab, nas, promises, testMs);
       expect(outcomes.map(({ outcome, error }) => error ?? outcome)).toEqual(

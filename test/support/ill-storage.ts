@@ -41,6 +41,10 @@ export class IllStorage {
   readonly mountCounts = new Map<string, number>();
   /** What flush tells, in order, in bytes of one file. */
   unsaved: readonly number[] = [];
+  /** Volumes whose process is gone. */
+  readonly dead = new Set<string>();
+  /** Mending takes the dead mount away even where the server does not let it mount anew. */
+  losesMounts = false;
   /** How many were asked at once, at most. */
   askedAtOnceMax = 0;
   readonly #root: string;
@@ -81,6 +85,7 @@ export class IllStorage {
         server: serverOf,
         check: (name) => this.#check(name),
         heal: (name) => this.#heal(name),
+        isDead: (name) => this.dead.has(name),
       },
       update: { update: async (spec) => this.#update(spec) },
       flush: {
@@ -133,9 +138,14 @@ export class IllStorage {
 
   async #heal(name: VolumeName): Promise<void> {
     this.calls.push(`heal ${name}`);
+    if (this.losesMounts) {
+      await this.#mounts.unmount(this.#target(name));
+      this.volumes.delete(name);
+    }
     this.#refuseSilent(name);
     if (this.#holders.has(name)) await this.#mountAnew(name);
     this.volumes.delete(name);
+    this.dead.delete(name);
   }
 
   #update({ name, options }: VolumeSpec): VolumeRecord {

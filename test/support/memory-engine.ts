@@ -24,6 +24,10 @@ export interface MemoryEngine {
   readonly stopped: string[];
   /** Containers that it was told to restart. */
   readonly restarted: string[];
+  /** Containers that it could not start for want of a volume. */
+  readonly failedAtVolume: Set<string>;
+  /** Those of them that it was told to start after all. */
+  readonly startedAgain: string[];
   /** False: it answers nothing. */
   isThere: boolean;
   /** False: it has containers, and cannot say which services there are. */
@@ -48,6 +52,11 @@ export function memoryEngine(): MemoryEngine {
     mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
     restart: async (container) => void memory.restarted.push(container),
+    startAgain: async (container) => {
+      const isWanted = memory.failedAtVolume.has(container);
+      if (isWanted) memory.startedAgain.push(container);
+      return isWanted;
+    },
   };
   const memory: MemoryEngine = {
     key,
@@ -56,6 +65,8 @@ export function memoryEngine(): MemoryEngine {
     services: [],
     stopped: [],
     restarted: [],
+    failedAtVolume: new Set(),
+    startedAgain: [],
     isThere: true,
     knowsServices: true,
     finder: {

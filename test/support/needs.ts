@@ -129,9 +129,10 @@ export function sideBySide(
   requirements: readonly Requirement[],
   name: string,
   run: () => Promise<void>,
+  timeoutMs?: number,
 ): void {
   const { skip } = needs(...requirements);
-  if (skip === undefined) test.concurrent(name, run);
+  if (skip === undefined) test.concurrent(name, run, timeoutMs);
   else skipLoudly(name, skip, run);
 }
 

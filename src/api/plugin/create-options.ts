@@ -2,6 +2,7 @@
 import { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
 import type { Labels, VolumeEntry } from "../../core/state-store.ts";
+import { didYouMean } from "../../core/suggest.ts";
 import type { Drivers } from "../../engine/drivers.ts";
 import { engineOptionNames } from "../../engine/engine-options.ts";
 import type { CreateRequest } from "../../engine/volumes.ts";
@@ -30,9 +31,11 @@ export function createRequest(
   const given = options["driver"] ?? DEFAULT_DRIVER;
   const driver = drivers.canonical(given);
   if (driver === undefined) {
+    const names = drivers.names();
+    const meant = didYouMean(given, names);
     throw new EngineError(
       "driver.not_found",
-      `unknown driver ${goQuote(shortened(given))}: known are ${drivers.names().join(", ")}`,
+      `unknown driver ${goQuote(shortened(given))}:${meant} known are ${names.join(", ")}`,
       { details: { driver: given } },
     );
   }
@@ -49,9 +52,11 @@ export function withKnownOptions(error: EngineError): EngineError {
   const { option, known } = error.details;
   if (error.code !== "volume.option_invalid" || !Array.isArray(known)) return error;
   const all = [...known.map(String), ...everywhere].toSorted();
+  const typed = String(option);
+  const meant = didYouMean(typed, all);
   return new EngineError(
     "volume.option_invalid",
-    `unknown option ${goQuote(shortened(String(option)))}: known are ${all.join(", ")}`,
+    `unknown option ${goQuote(shortened(typed))}:${meant} known are ${all.join(", ")}`,
     { cause: error, details: { option, known: all } },
   );
 }

@@ -181,7 +181,7 @@ describe("Create", () => {
     "device, driver, labels, mode, o, on-stale, owner, reclaim, sharing, size, trash, type";
   const refused: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
     [{ foo: "1" }, `unknown option "foo": known are ${known}`],
-    [{ Driver: "local" }, `unknown option "Driver": known are ${known}`],
+    [{ Driver: "local" }, `unknown option "Driver": did you mean driver? known are ${known}`],
     [{ "": "" }, `unknown option "": known are ${known}`],
     [
       { driver: "scratch", size: "1" },

@@ -22,6 +22,7 @@ import { jsonAnswer } from "../docker/answers.ts";
 import { type GoFields, type GoStruct, mapField, readJson, textField } from "../docker/go-json.ts";
 import { rfc3339 } from "../docker/wire.ts";
 import { type ApiFace, type ApiParts, handlerOf } from "../handler.ts";
+import { storageObject } from "../holder-objects.ts";
 import { careObject } from "../volume-care.ts";
 import { volumeState } from "../volume-state.ts";
 import { createRequest, refuseDifferent, shortened } from "./create-options.ts";
@@ -228,6 +229,7 @@ function statusOf(engine: Engine, entry: VolumeEntry, asked: string): object {
     sharing: engineOptions(entry.options).sharing,
     state: volumeState(engine, entry, holders.length),
     holders: holders.map(({ id, name, state }) => `${name ?? id} (${state})`),
+    ...storageObject(engine, entry),
     ...(labels.length > 0 ? { labels: labels.map(([key, value]) => `${key}=${value}`) } : {}),
     ...care,
   };

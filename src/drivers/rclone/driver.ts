@@ -1,14 +1,14 @@
 // The `rclone` driver: every cloud storage that rclone knows, with a cache that loses nothing.
 import type { VolumeDriver } from "../../core/driver.ts";
-import { EngineError, messageOf } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { remoteDriver } from "../../remote/driver.ts";
+import { isFuseDead } from "../../remote/fuse-process.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { joined } from "./config.ts";
+import { greet } from "./greet.ts";
 import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
 import {
-  endpointOf,
   parseRcloneOptions,
   type RcloneOptions,
   rcloneAddress,
@@ -16,6 +16,7 @@ import {
   rcloneServer,
   settingRule,
 } from "./options.ts";
+import { rcloneRefusal } from "./refusal.ts";
 
 /** What rclone says of a backend without `about`. */
 const INVENTED_BYTES = 2 ** 50;
@@ -41,23 +42,9 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
+    refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
+    forTrial: (options) => ({ ...options, "write-back": "0.1" }),
+    isDead: (runDirectory) => isFuseDead(host, runDirectory),
     greet: (options, operation) => greet(options, operation.signal),
   };
-}
-
-/** Any answer of HTTP is a sign of life: nobody logs in. */
-async function greet(options: RcloneOptions, signal: AbortSignal): Promise<void> {
-  const url = endpointOf(options);
-  if (url === undefined) return;
-  try {
-    const tls = { rejectUnauthorized: false };
-    const answer = await fetch(url, { method: "HEAD", redirect: "manual", signal, tls });
-    await answer.body?.cancel();
-  } catch (thrown) {
-    signal.throwIfAborted();
-    throw new EngineError(
-      "remote.unreachable",
-      `${url.host} does not answer: ${messageOf(thrown)}`,
-    );
-  }
 }

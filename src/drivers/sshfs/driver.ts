@@ -5,7 +5,13 @@ import { isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { remoteDriver } from "../../remote/driver.ts";
-import { type FuseStart, lookFuse, startFuse, stopFuse } from "../../remote/fuse-process.ts";
+import {
+  type FuseStart,
+  isFuseDead,
+  lookFuseMasked,
+  startFuse,
+  stopFuse,
+} from "../../remote/fuse-process.ts";
 import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { CONFIGURATION, type Login, readLogin, removeLogin, writeLogin } from "./login.ts";
@@ -67,7 +73,11 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     // Of a server without the extension statvfs@openssh.com: 1000 GiB, whatever it has.
     isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
-    look: async (mount) => lookFuse(host, { ...mount, program: PROGRAM }),
+    look: (mount) =>
+      lookFuseMasked(host, { ...mount, program: PROGRAM }, async () => [
+        (await loginOf(mount)).text,
+      ]),
+    isDead: (runDirectory) => isFuseDead(host, runDirectory),
 
     async refresh(mount, operation) {
       const login = await loginOf(mount);

@@ -37,3 +37,9 @@ export function suggest(typed: string, known: readonly string[]): string | undef
   }
   return best?.word;
 }
+
+/** ` did you mean server?` behind a colon, or "" when none is near. */
+export function didYouMean(typed: string, known: readonly string[]): string {
+  const meant = typed === "" ? undefined : suggest(typed, known);
+  return meant === undefined || meant === typed ? "" : ` did you mean ${meant}?`;
+}
