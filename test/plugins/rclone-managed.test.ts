@@ -131,7 +131,7 @@ whenPossible(
     const refused = await stage.bench.refused("restart", "c1");
     expect(refused).toContain("plugin rclone:latest no longer has volume wiki");
     expect((await stage.volume("wiki")).state).toBe("not listed");
-    await stage.docker("volume", "create", "--driver", "rclone", "wiki");
+    await stage.docker("volume", "create", "--driver", "rclone:latest", "wiki");
     await stage.bench.docker("restart", "c1");
     expect(await stage.shell("c1", read)).toBe("kept");
     expect((await stage.volume("wiki")).state).toBe("in use");
