@@ -18,7 +18,8 @@ import { testOperation } from "../../../test/support/operation.ts";
 import { EngineError } from "../../core/errors.ts";
 import { dataSpans } from "../../host/data-spans.ts";
 import { unsavedIn } from "./cache.ts";
-import { mendCache, type Originals } from "./mend.ts";
+import { mendCache } from "./mend.ts";
+import type { Originals } from "./originals.ts";
 import { gaps, united } from "./spans.ts";
 
 const MEGABYTE = 1_000_000;

@@ -14,12 +14,13 @@ import {
   stopFuse,
 } from "../../remote/fuse-process.ts";
 import type { Look, RemoteMount } from "../../remote/kind.ts";
-import { cacheDirectory, unsavedIn } from "./cache.ts";
+import { cacheDirectory, hasLeft, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure } from "./failures.ts";
 import { isSilent } from "./greet.ts";
-import { asideDirectory, isStuck, mendCache, type Originals } from "./mend.ts";
+import { asideDirectory, isStuck, mendCache } from "./mend.ts";
 import type { RcloneOptions } from "./options.ts";
+import type { Originals } from "./originals.ts";
 
 export type RcloneMount = RemoteMount<RcloneOptions>;
 
@@ -68,7 +69,7 @@ export async function mountRclone(
     const cache = cacheDirectory(keepDirectory);
     makeDirectory(cache);
     // What is left would be sent to whatever is there, and would make what is not.
-    const isAsked = (await unsavedIn(cache)).fileCount > 0;
+    const isAsked = await hasLeft(cache);
     if (isAsked) await askServer(tool, operation);
     await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
@@ -167,7 +168,7 @@ function originalsOf(tool: Tool, { options }: RcloneMount): Originals {
   const prefix = `${options.remote}/`;
   return {
     async fetch(path, into, operation) {
-      if (!path.startsWith(prefix)) return "gone";
+      if (!path.startsWith(prefix)) return "foreign";
       const from = `${options.remote}:${rooted(options.path, path.slice(prefix.length))}`;
       const words = ["copyto", "--config", tool.file, ...patience, "--", from, into];
       const { exitCode, stderr } = await tool.host.run("rclone", words, operation);
