@@ -13,6 +13,8 @@ import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { type Host, type KeptProcess, type MountInfo, placeOfMount } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
+import { printable } from "../core/printable.ts";
+import { boundLog, releaseLog } from "./fuse-logs.ts";
 import type { Look } from "./kind.ts";
 
 const NOTE = "process.json";
@@ -28,8 +30,6 @@ const COPIES_MS = 200;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
 const SIGNALLED_MS_MAX = 2_000;
 
-/** The log is in memory: beyond this many bytes it begins anew. */
-const LOG_BYTES_MAX = 1024 * 1024;
 /** So many bytes of its end are read for a message, and so many lines of them are shown. */
 const WORDS_BYTES_MAX = 8 * 1024;
 const WORDS_LINES_MAX = 20;
@@ -82,6 +82,7 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
   const kept = host.startKept({ program, args, environment, input, log });
+  boundLog(log);
   try {
     writeNote(start, kept);
     await untilAnswers(host, { start, kept, before }, operation);
@@ -208,7 +209,7 @@ export function lookFuse(
   host: Host,
   place: FusePlace & { readonly program: string; readonly secrets?: readonly string[] },
 ): Look {
-  trimLog(place);
+  boundLog(`${place.runDirectory}/${LOG}`);
   if (!mountsAt(host, place.target).some(isFuse)) return {};
   const kept = readNote(place);
   // A crash came between its start and the note: that it serves the mount shows when it is asked.
@@ -218,6 +219,24 @@ export function lookFuse(
       .split("\n")
       .at(-1) ?? "";
   return { stale: `its ${place.program} process has ended${words === "" ? "" : `: ${words}`}` };
+}
+
+/**
+ * As `lookFuse`, with the secrets read where they are needed: its last words may repeat one. Where
+ * they cannot be read the words are not shown.
+ */
+export async function lookFuseMasked(
+  host: Host,
+  place: FusePlace & { readonly program: string },
+  secrets: () => Promise<readonly string[]>,
+): Promise<Look> {
+  const look = lookFuse(host, place);
+  if (look.stale === undefined) return look;
+  try {
+    return lookFuse(host, { ...place, secrets: await secrets() });
+  } catch {
+    return { stale: `its ${place.program} process has ended` };
+  }
 }
 
 /**
@@ -259,7 +278,7 @@ export function lastWords({
       .split("\n")
       .map((line) => line.trim());
     const said = lines.filter((line) => line !== "").slice(-WORDS_LINES_MAX);
-    return maskValues(said.join("\n"), secrets);
+    return printable(maskValues(said.join("\n"), secrets));
   } catch {
     return "";
   } finally {
@@ -299,7 +318,7 @@ export function adoptFuse(place: FusePlace, kept: KeptProcess): void {
 
 /** Ends a process that serves no mount, at once. */
 export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
-  await end(host, kept, true);
+  await kill(host, kept);
 }
 
 function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): void {
@@ -329,20 +348,11 @@ export function readNote({
 }
 
 function forget({ runDirectory }: FusePlace): void {
+  releaseLog(`${runDirectory}/${LOG}`);
   try {
     for (const name of [NOTE, `${NOTE}.new`, LOG])
       fs.rmSync(`${runDirectory}/${name}`, { force: true });
   } catch (error) {
     throw storageError(error, `removing the notes of a process in ${runDirectory}`);
-  }
-}
-
-/** Its writer appends: what it prints next is at the file's beginning. */
-function trimLog({ runDirectory }: FusePlace): void {
-  try {
-    const log = `${runDirectory}/${LOG}`;
-    if (fs.statSync(log).size > LOG_BYTES_MAX) fs.truncateSync(log);
-  } catch {
-    // There is none, or memory is full: then nothing is lost by it.
   }
 }

@@ -9,6 +9,7 @@ import type { Operation } from "../../core/operation.ts";
 import {
   lastWords as logged,
   lookFuse,
+  lookFuseMasked,
   maskValues,
   startFuse,
   stopFuse,
@@ -247,7 +248,7 @@ async function untilSaved(
     if (left.fileCount === 0) return "saved";
     const hasGivenUp = logged({ runDirectory, secrets: [] }).includes(GIVEN_UP);
     if (hasGivenUp && (await isStuck(keepDirectory))) return "stuck";
-    const { stale } = lookFuse(host, { ...mount, program: "rclone" });
+    const { stale } = await lookMasked(host, mount);
     if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
     // Whoever wants the volume meanwhile would wait for a server that is gone.
     if (startedAt - progress.atMs > STALLED_MS) {
@@ -271,11 +272,11 @@ function unsaved(volume: string, left: Unsaved, stale: string | undefined): Engi
 
 /** See `RemoteKind.look`. */
 export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> {
-  const { target, runDirectory, keepDirectory } = mount;
+  const { keepDirectory } = mount;
   const aside = asideDirectory(keepDirectory);
   const unsaved = await unsavedIn(cacheDirectory(keepDirectory));
   return {
-    ...lookFuse(host, { target, runDirectory, program: "rclone" }),
+    ...(await lookMasked(host, mount)),
     unsaved,
     degraded: existsSync(aside)
       ? `files that were being written when rclone died lie in ${aside}: look at them, remove them`
@@ -287,17 +288,25 @@ export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> 
 
 /** Why what is left cannot be sent, as rclone said last; undefined: it said nothing. */
 async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
-  const { runDirectory, options, subpath } = mount;
+  const { runDirectory } = mount;
   const said = logged({ runDirectory, secrets: [] }).split("\n");
   const failure = said.findLast((line) => /failed to upload|failed to download missing/.test(line));
   if (failure === undefined) return undefined;
   try {
-    const secret = (await mount.secret?.())?.revealText() ?? "";
-    const { secrets } = rcloneConfig(options, secret, subpath);
-    return `what was written cannot be sent: ${lastWords(maskValues(failure, secrets))}`;
+    const words = lastWords(maskValues(failure, await secretsOf(mount)));
+    return `what was written cannot be sent: ${words}`;
   } catch (thrown) {
     return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;
   }
+}
+
+function lookMasked(host: Host, mount: RcloneMount): Promise<Look> {
+  return lookFuseMasked(host, { ...mount, program: "rclone" }, () => secretsOf(mount));
+}
+
+/** Values that no message may have. Throws `secret.*`. */
+async function secretsOf({ options, subpath, secret }: RcloneMount): Promise<readonly string[]> {
+  return rcloneConfig(options, (await secret?.())?.revealText() ?? "", subpath).secrets;
 }
 
 function makeDirectory(path: string): void {
