@@ -1,8 +1,8 @@
 // Mends files of the cache whose note is empty, cut short or missing: rclone would remove them.
 //
 // rclone writes its notes in place, when a file is opened, written for the first time, closed and
-// sent. Whoever kills it in that moment leaves no word of which bytes are whole, nor of whether they
-// are on the server. What is certain without it is given to rclone with a new note.
+// sent. Whoever kills it in that moment leaves no word of which bytes are whole, nor of whether
+// they are on the server. What is certain without it is given to rclone with a new note.
 import { type FileHandle, open, rm } from "node:fs/promises";
 import { isErrno, storageError } from "../../core/errors.ts";
 import type { FileSpan as Span } from "../../core/host.ts";

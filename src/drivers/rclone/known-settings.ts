@@ -1,0 +1,35 @@
+// Whether the installed rclone knows the settings that options name.
+import type { Host } from "../../core/host.ts";
+import { goQuote } from "../../core/names.ts";
+import type { Operation } from "../../core/operation.ts";
+import { didYouMean } from "../../core/suggest.ts";
+import { optionInvalid } from "../../remote/options.ts";
+import { backendOf } from "./options.ts";
+
+/**
+ * Throws `volume.option_invalid` for a setting that rclone has no flag for: in its configuration
+ * file it would pass over it in silence. Throws `host.program_missing`.
+ */
+export async function checkSettings(
+  host: Host,
+  names: Iterable<string>,
+  operation: Operation,
+): Promise<void> {
+  for (const name of names) {
+    // Its value is not given: it would be seen in the list of processes. One that is missing is
+    // another failure, and none of a flag that is a text.
+    const words = ["version", "--config", "/dev/null", `--${name}=`];
+    const { stderr } = await host.run("rclone", words, operation);
+    if (!stderr.includes(`unknown flag: --${name}\n`)) continue;
+    const meant = didYouMean(name, await flagsOf(host, name, operation));
+    const rule = "the installed rclone has no such setting";
+    throw optionInvalid(name, `invalid option: ${goQuote(name)}:${meant} ${rule}`);
+  }
+}
+
+/** Of the backend that a setting is of; some may be missing where there are hundreds. */
+async function flagsOf(host: Host, name: string, operation: Operation): Promise<readonly string[]> {
+  const backend = backendOf(name.slice(0, name.indexOf("-")));
+  const { stdout } = await host.run("rclone", ["help", "backend", backend], operation);
+  return [...stdout.matchAll(/^#### --([a-z0-9-]+)/gm)].flatMap(([, flag = ""]) => flag);
+}
