@@ -28,7 +28,9 @@ whenPossible(needed, "a wrong password is refused at create, and is in no messag
 whenPossible(needed, "a setting that rclone does not know is refused at create", async () => {
   await using at = await openRcloneStage();
   const { "webdav-url": url = "", ...others } = at.options;
-  const made = at.driver.create({ name, options: { ...others, "webdav-ulr": url } }, operation);
+  // Numbers and switches are known, too.
+  const wrong = { "s3-chunk-size": "5M", "s3-no-head": "true", "webdav-ulr": url };
+  const made = at.driver.create({ name, options: { ...others, ...wrong } }, operation);
   await expect(made).rejects.toMatchObject({
     code: "volume.option_invalid",
     message: expect.stringContaining('"webdav-ulr": did you mean webdav-url? the installed'),

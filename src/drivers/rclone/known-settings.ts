@@ -15,15 +15,20 @@ export async function checkSettings(
   names: Iterable<string>,
   operation: Operation,
 ): Promise<void> {
-  for (const name of names) {
-    // Its value is not given: it would be seen in the list of processes. One that is missing is
-    // another failure, and none of a flag that is a text.
-    const words = ["version", "--config", "/dev/null", `--${name}=`];
+  // Of several failures it says the first.
+  for (let left = [...names]; left.length > 0; ) {
+    // The values are not given: they would be seen in the list of processes.
+    const words = ["version", "--config", "/dev/null", ...left.map((name) => `--${name}=`)];
     const { stderr } = await host.run("rclone", words, operation);
-    if (!stderr.includes(`unknown flag: --${name}\n`)) continue;
-    const meant = didYouMean(name, await flagsOf(host, name, operation));
-    const rule = "the installed rclone has no such setting";
-    throw optionInvalid(name, `invalid option: ${goQuote(name)}:${meant} ${rule}`);
+    const unknown = left.find((name) => stderr.includes(`unknown flag: --${name}\n`));
+    if (unknown !== undefined) {
+      const meant = didYouMean(unknown, await flagsOf(host, unknown, operation));
+      const rule = "the installed rclone has no such setting";
+      throw optionInvalid(unknown, `invalid option: ${goQuote(unknown)}:${meant} ${rule}`);
+    }
+    // What must not be empty is known.
+    const known = left.find((name) => stderr.includes(`--${name}" flag: `));
+    left = known === undefined ? [] : left.filter((name) => name !== known);
   }
 }
 
