@@ -49,12 +49,23 @@ function leave({ bytes, size, note, changed = OUR_SECONDS }: Left): void {
 /** The server has this file, or none. */
 function server(bytes: Buffer | string | undefined): Originals {
   return {
+    async ask() {
+      if (bytes === undefined) return "gone";
+      return { size: bytes.length, changedMs: CHANGED_SECONDS * 1000 };
+    },
     async fetch(_path, into) {
       if (bytes === undefined) return "gone";
       writeFileSync(into, bytes);
-      utimesSync(into, CHANGED_SECONDS, CHANGED_SECONDS);
       return "fetched";
     },
+  };
+}
+
+/** The server has a file of which nobody asks for the bytes. */
+function largeServer(size: number): Originals {
+  return {
+    ask: async () => ({ size, changedMs: CHANGED_SECONDS * 1000 }),
+    fetch: () => Promise.reject(new Error("fetched")),
   };
 }
 
@@ -142,8 +153,20 @@ test("what may be either's is laid aside, and nothing is sent", async () => {
 test("of another remote nothing is known; without a server nothing is touched", async () => {
   const away = new EngineError("remote.unreachable", "away");
   leave({ bytes: "x", note: "" });
-  await expect(mend({ fetch: () => Promise.reject(away) })).rejects.toBe(away);
+  const silent = { ...server("x"), ask: () => Promise.reject(away) };
+  await expect(mend(silent)).rejects.toBe(away);
   expect(readFileSync(notePath, "utf8")).toBe("");
-  expect(await mend({ fetch: async () => "foreign" })).toBe(1);
+  expect(await mend({ ...server("x"), ask: async () => "foreign" })).toBe(1);
   expect(aside()).toBe(true);
+});
+
+test("a large file of the server is not fetched while a mount waits", async () => {
+  const large = 10 ** 9;
+  leave({ bytes: "new", note: "" });
+  expect(await mend(largeServer(large))).toBe(0);
+  expect(JSON.parse(readFileSync(notePath, "utf8"))).toMatchObject(whole(3));
+  leave({ bytes: "read", size: large, note: "" });
+  expect(await mend(largeServer(large))).toBe(1);
+  leave({ bytes: "old", note: "", changed: CHANGED_SECONDS - 9 });
+  expect(await mend(largeServer(large))).toBe(1);
 });

@@ -10,11 +10,16 @@ import type { Operation } from "../../core/operation.ts";
 import type { CachedFile } from "./cache.ts";
 import { unwritten } from "./edges.ts";
 import { writeNote } from "./notes.ts";
-import { fetchOriginal, type Original, type Tools } from "./originals.ts";
+import { fetchOriginal, type ServerFile, type Tools } from "./originals.ts";
 import { gaps } from "./spans.ts";
 
 /** What is compared at once. */
 const CHUNK_BYTES = 1_048_576;
+
+/** Files of the server that are larger are not fetched to be compared. */
+const COMPARED_BYTES_MAX = 256 * 1_048_576;
+
+const HOLES = "it has holes, which may be the server's bytes";
 
 /** What is to become of a file: undefined: it is fit; else why nobody can tell what it is. */
 export type Doubt = string | undefined;
@@ -28,8 +33,6 @@ export async function mendUnnoted(
   tools: Tools,
   operation: Operation,
 ): Promise<Doubt> {
-  const original = await fetchOriginal(file.path, tools, operation);
-  if (original === "foreign") return "it is of another remote";
   let handle: FileHandle;
   try {
     handle = await open(file.data, "r+");
@@ -39,9 +42,11 @@ export async function mendUnnoted(
     throw storageError(thrown, `opening ${file.data}`);
   }
   try {
-    // Nothing of it is the server's, holes are zeros that a program has left out.
+    const known = await tools.originals.ask(file.path, operation);
+    if (known === "foreign") return "it is of another remote, or a directory on the server";
+    // Where it is gone nothing is the server's, and holes are zeros that a program has left out.
     const verdict =
-      original === "gone" ? "ours" : await compared({ file, handle, original }, tools, operation);
+      known === "gone" ? "ours" : await judged({ file, handle, known }, tools, operation);
     if (verdict === "theirs") await drop(file);
     else if (verdict === "ours") await note(file, handle, tools);
     else return verdict.doubt;
@@ -74,31 +79,44 @@ async function drop({ data, notePath }: CachedFile): Promise<void> {
 interface Pair {
   readonly file: CachedFile;
   readonly handle: FileHandle;
-  readonly original: Original;
+  readonly known: ServerFile;
 }
 
-async function compared(
-  { file, handle, original }: Pair,
-  { host }: Tools,
+type Verdict = "ours" | "theirs" | { readonly doubt: string };
+
+const CHANGED: Verdict = { doubt: "it and the server's file were changed" };
+
+async function judged(
+  { file, handle, known }: Pair,
+  tools: Tools,
   operation: Operation,
-): Promise<"ours" | "theirs" | { readonly doubt: string }> {
+): Promise<Verdict> {
   const { size, mtimeMs } = await handle.stat();
   // It was just made, or cut down to be written anew; a power cut leaves it like this, too.
   if (size === 0) return "theirs";
+  const isSameSize = size === known.size;
+  const spans = tools.host.dataSpans(file.data);
+  const isComplete = gaps(spans, size).length === 0;
+  // A mount cannot wait for a fetch of any length.
+  const isLarge = known.size > COMPARED_BYTES_MAX;
+  if (!isComplete && (!isSameSize || isLarge)) return { doubt: HOLES };
+  if (isLarge) {
+    if (isSameSize && Math.abs(mtimeMs - known.changedMs) < 1000) return "theirs";
+    return mtimeMs >= known.changedMs ? "ours" : CHANGED;
+  }
+  const original = await fetchOriginal(file.path, tools, operation);
+  if (typeof original === "string" || original.size !== known.size) return CHANGED;
   const source = await open(original.path, "r");
   try {
     const files = { handle, source };
-    const spans = host.dataSpans(file.data);
-    const isComplete = gaps(spans, size).length === 0;
-    const isSameSize = size === original.size;
     if (!isComplete) {
-      const isRead = isSameSize && (await isAllTheirs(files, spans, operation));
-      return isRead ? "theirs" : { doubt: "it has holes, which may be the server's bytes" };
+      return (await isAllTheirs(files, spans, operation)) ? "theirs" : { doubt: HOLES };
     }
     const all = { start: 0, end: Math.min(size, original.size) };
     const first = await difference(files, all, 1, operation);
     if (first === undefined && isSameSize) return "theirs";
-    if (mtimeMs < original.changedMs) return { doubt: "the server's file is newer, and another" };
+    // NaN, too: who is later is not known.
+    if (!(mtimeMs >= known.changedMs)) return CHANGED;
     // Blocks of which a program wrote a part have zeros where the rest was not fetched.
     const last = size > original.size ? undefined : await difference(files, all, -1, operation);
     const isZero = first?.ours === 0 || last?.ours === 0;
