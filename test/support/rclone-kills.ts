@@ -50,8 +50,8 @@ export async function heal(bench: RcloneBench, before: () => void): Promise<void
 }
 
 /** The notes of rclone's cache, as paths below it. */
-export function notesOf(bench: RcloneBench): readonly string[] {
-  const meta = join(bench.keepDirectory, "cache", "vfsMeta", "webdav");
+export function notesOf(bench: RcloneBench, remote = "webdav"): readonly string[] {
+  const meta = join(bench.keepDirectory, "cache", "vfsMeta", remote);
   return readdirSync(meta, { recursive: true, encoding: "utf8" })
     .map((name) => join(meta, name))
     .filter((path) => statSync(path).isFile());
