@@ -3,9 +3,9 @@ import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { linuxHost } from "../../src/host/linux.ts";
-import { hostMark } from "../../src/host/measure/leftovers.ts";
+import { hostMark, removeLeftovers } from "../../src/host/measure/leftovers.ts";
 import { ownExecutable } from "../../src/host/own-executable.ts";
-import { descendants, startChild, stopChild } from "../support/child.ts";
+import { descendants, runToEnd, startChild, stopChild } from "../support/child.ts";
 import { sideBySide, whenPossible } from "../support/needs.ts";
 import { having, measure, Storages, until } from "./storages.ts";
 
@@ -125,6 +125,25 @@ whenPossible(["root", "mount"], "kill -9 leaves what the next run removes", asyn
   expect(left()).toHaveLength(1);
   await until(() => peers.every(hasEndedOf), "the second process stays");
   await measure(directory);
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+whenPossible(["root", "mount"], "what cannot be removed now is known to the next run", async () => {
+  await using storages = new Storages();
+  const directory = storages.directory("volume");
+  const left = join(directory, `.holdfast-doctor-${hostMark()}00000001`);
+  const busy = join(left, "busy");
+  mkdirSync(busy, { recursive: true });
+  writeFileSync(join(left, "holdfast-doctor"), "");
+  writeFileSync(join(left, "small"), "");
+  await runToEnd("mount", ["-t", "tmpfs", "tmpfs", busy], { timeoutMs: 10_000 });
+  try {
+    expect(removeLeftovers(directory, hostMark(), Date.now())).toBe(1);
+    expect(readdirSync(left).sort()).toEqual(["busy", "holdfast-doctor"]);
+  } finally {
+    await runToEnd("umount", [busy], { timeoutMs: 10_000 });
+  }
+  expect(removeLeftovers(directory, hostMark(), Date.now())).toBe(0);
   expect(readdirSync(directory)).toEqual([]);
 });
 
