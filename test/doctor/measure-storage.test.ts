@@ -6,7 +6,9 @@ import { linuxHost } from "../../src/host/linux.ts";
 import { hostMark, removeLeftovers } from "../../src/host/measure/leftovers.ts";
 import { ownExecutable } from "../../src/host/own-executable.ts";
 import { descendants, runToEnd, startChild, stopChild } from "../support/child.ts";
+import { startWebdavServer, WEBDAV_PASSWORD, WEBDAV_USER } from "../support/labs/webdav-server.ts";
 import { sideBySide, whenPossible } from "../support/needs.ts";
+import { obscured } from "../support/rclone-bench.ts";
 import { having, measure, Storages, until } from "./storages.ts";
 
 /** What only another client could tell. */
@@ -67,6 +69,25 @@ sideBySide(["root", "fuse", "rclone"], "an rclone mount has few kinds of files",
   expect(having(measured, "unknown")).toEqual(["sparse-files", "large-files", ...elsewhere]);
   expect(readdirSync(target)).toEqual([]);
 });
+
+sideBySide(
+  ["root", "fuse", "rclone"],
+  "nothing stays on a WebDAV server",
+  async () => {
+    await using server = await startWebdavServer();
+    await using storages = new Storages();
+    const login = ["--webdav-user", WEBDAV_USER, "--webdav-pass", await obscured(WEBDAV_PASSWORD)];
+    const words = ["--webdav-url", server.url, ...login, "--vfs-write-back", "1s"];
+    const target = await storages.rclone("cloud", ":webdav:", ...words);
+    // What the second one waits for takes longer than files rest before they are sent.
+    const elsewhere = await storages.rclone("second", ":webdav:", ...words);
+    expect(having(await measure(target, { elsewhere }), "yes")).toContain("names-as-given");
+    expect(readdirSync(target)).toEqual([]);
+    // What was on its way when it was removed.
+    await until(() => readdirSync(server.folder).length === 0, "something has come back");
+  },
+  30_000,
+);
 
 sideBySide(["root", "fuse", "rclone"], "names that differ by case alone are told", async () => {
   await using storages = new Storages();
