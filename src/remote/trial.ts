@@ -132,7 +132,9 @@ function testFailed(volume: VolumeName, asked: TrialStep, thrown: unknown): Engi
   if (ownFailures.has(error.code)) return error;
   // A connection fails already where its name does.
   const step = error.details["step"] === "resolve" ? "resolve" : asked;
-  const { code, message: reason } = error;
+  const { code, message } = error;
+  // What a tool has said may end as a sentence, and another one follows.
+  const reason = message.replace(/\.$/, "");
   const fix =
     step !== "connect" && step !== "resolve" && isSilent.has(code) ? silence : fixes[step];
   return new EngineError(

@@ -41,6 +41,9 @@ export function readLogin(secret: SecretValue): Login {
   if (text.startsWith("PuTTY-User-Key-File")) {
     throw invalid("it is a key of PuTTY: `puttygen KEY -O private-openssh` makes one for ssh");
   }
+  if (/^user(?:name)?\s*=/m.test(text) && /^password\s*=/m.test(text)) {
+    throw invalid("it has a user in it: give `-o host=USER@HOST`, and a secret of the password");
+  }
   const line = text.split("\n")[0] ?? "";
   if (line === "" || Buffer.byteLength(line) > PASSWORD_BYTES_MAX) {
     throw invalid(`its first line is no password of 1 to ${PASSWORD_BYTES_MAX} bytes`);

@@ -150,6 +150,7 @@ describe("what fails leaves nothing", () => {
         /key cannot be read.*Load key/,
       ],
       [bench.mount({}, "PuTTY-User-Key-File-3: x"), "secret.invalid", /puttygen/],
+      [bench.mount({}, "user=me\npassword=hush\n"), "secret.invalid", /host=USER@HOST/],
       [bench.mount({}, "ssh-ed25519 AAAAC3Nza me"), "secret.invalid", /public key/],
       [bench.mount({}, await keyWithPassphrase(bench)), "secret.invalid", /passphrase/],
       [bench.mount({ path: "/no/such" }), "remote.not_found", /\/no\/such.*No such file/],
