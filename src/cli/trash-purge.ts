@@ -11,8 +11,8 @@ import { typedName } from "./typed-name.ts";
 const ALL_WORD = "all";
 
 const serversWarning =
-  "On servers it destroys directories that Holdfast has made and no other volume has, and nothing " +
-  "else.";
+  "On servers it destroys directories that Holdfast has made and no other volume has, and " +
+  "nothing else.";
 
 export async function purgeTrash(invocation: Invocation): Promise<number> {
   const { options, positional } = invocation;

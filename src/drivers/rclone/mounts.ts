@@ -16,7 +16,7 @@ import {
 import type { Look, RemoteMount } from "../../remote/kind.ts";
 import { cacheDirectory, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
-import { lastWords, rcloneFailure } from "./failures.ts";
+import { lastWords, rcloneFailure, uploadWords } from "./failures.ts";
 import { isSilent } from "./greet.ts";
 import { asideDirectory, isStuck, mendCache, type Originals } from "./mend.ts";
 import type { RcloneOptions } from "./options.ts";
@@ -275,7 +275,8 @@ async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
   try {
     const secret = (await mount.secret?.())?.revealText() ?? "";
     const { secrets } = rcloneConfig(options, secret, subpath);
-    return `what was written cannot be sent: ${lastWords(maskValues(failure, secrets))}`;
+    const words = uploadWords(lastWords(maskValues(failure, secrets)));
+    return `what was written cannot be sent: ${words}`;
   } catch (thrown) {
     return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;
   }
