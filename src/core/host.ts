@@ -131,7 +131,8 @@ export interface BindRequest {
   readonly target: string;
   /**
    * The source lies on storage that may not answer: a helper process does it. "unknown": only what
-   * the mount table shows to lie on a disk or in memory of this machine is bound without one.
+   * the mount table shows to lie on a disk or in memory of this machine, or to be a FUSE mount as a
+   * whole, whose process need not be asked, is bound without one.
    */
   readonly mayHang: boolean | "unknown";
   /**

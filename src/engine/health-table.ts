@@ -4,11 +4,14 @@
 // row, and are true since the first one. "stale", "read-only" and "ready" are believed at once.
 import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
 import type { DriverName, VolumeName } from "../core/names.ts";
+import { saidBy } from "../core/printable.ts";
 
 /** How long after its last answer a volume is asked again, in milliseconds. */
 export const looksMs = {
   /** Somebody has it. */
   held: 15_000,
+  /** Somebody has it, and somebody looks at it. */
+  looked: 5_000,
   /** Something is wrong with it, or it is held and not mounted. */
   trouble: 2_000,
   /** Not everything is on the storage yet. */
@@ -87,7 +90,8 @@ export function noteAnswer(
   health: StorageHealth,
   now: Now,
 ): HealthChange | undefined {
-  const { state, reason, tookMs, unsaved, space } = health;
+  const { state, tookMs, unsaved, space } = health;
+  const reason = saidBy(health.reason);
   watch.answer = state;
   watch.silentSinceMs = state === "unreachable" ? (watch.silentSinceMs ?? now.monotonicMs) : null;
   watch.tookMs = tookMs;
@@ -143,4 +147,10 @@ export function lookMs(watch: Watch, isUnmounted: boolean): number | undefined {
   if (watch.state !== "ready" && !watch.isInferred) return looksMs.trouble;
   if (watch.unsaved !== undefined && watch.unsaved.fileCount > 0) return looksMs.unsaved;
   return watch.isHeld ? looksMs.held : undefined;
+}
+
+/** Whether whoever looks at it now is to have a fresher answer soon. */
+export function isOld(watch: Watch, monotonicMs: number): boolean {
+  const isWaiting = watch.isHeld && !watch.isChecking && watch.state === "ready";
+  return isWaiting && watch.dueMs - monotonicMs < looksMs.held - looksMs.looked;
 }

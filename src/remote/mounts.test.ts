@@ -176,6 +176,23 @@ describe("update", () => {
     },
   );
 
+  whenPossible(possible, "is in effect at once where what is mounted is silent", async () => {
+    await using bench = remoteBench();
+    const { driver } = bench;
+    await bench.create({ subpath: "a" });
+    mkdirSync(join(bench.share, "moved/a"), { recursive: true });
+    const path = await driver.mount(wiki, first, operation);
+    bench.switches.stale.add(path);
+    const untested = { subpath: "a", path: "moved", test: "off" };
+    await driver.update?.update({ name: wiki, options: untested }, operation);
+    writeFileSync(`${path}/untested`, "");
+    const tested = { subpath: "a", path: "moved" };
+    await driver.update?.update({ name: wiki, options: tested }, operation);
+    writeFileSync(`${path}/tested`, "");
+    expect(bench.onServer()).toContain("a/untested");
+    expect(bench.onServer()).toContain("moved/a/tested");
+  });
+
   whenPossible(possible, "what was held is mounted anew with it in the next life", async () => {
     await using bench = remoteBench();
     await bench.create();
@@ -223,6 +240,48 @@ describe("what is not on the server yet", () => {
     expect(bench.isMounted()).toBe(false);
     await next.trash?.restore(trashId, wiki, operation);
     expect(readFileSync(join(path, "../keep/cache"), "utf8")).toBe("unsent");
+  });
+});
+
+whenPossible(possible, "what a dead daemon had begun is ended by who lets go of it", async () => {
+  await using bench = remoteBench();
+  await bench.create();
+  const run = join(bench.root, "run", "remote", "bound", wiki);
+  for (const letGo of [
+    () => bench.open().unmount(wiki, first, operation),
+    () => bench.open().trash?.retire(wiki, { id: trashId, description: "" }, operation),
+  ]) {
+    mkdirSync(run);
+    writeFileSync(join(run, "credentials"), "password=hush");
+    await letGo();
+    expect(runOf(bench)).toBeUndefined();
+  }
+});
+
+describe("options that are none any more, as after an update", () => {
+  whenPossible(possible, "stop neither an end, nor a removal, nor the look at others", async () => {
+    await using bench = remoteBench();
+    await bench.create();
+    await bench.driver.mount(wiki, first, operation);
+    const stale = { nonsense: "x" };
+    const record = join(bench.root, "data", "remote", "bound", wiki, "volume.json");
+    const stored = JSON.parse(readFileSync(record, "utf8"));
+    writeFileSync(record, JSON.stringify({ ...stored, options: stale }));
+    const mounted = join(bench.root, "run", "remote", "bound", wiki, "mounted.json");
+    writeFileSync(mounted, JSON.stringify(stale));
+    const next = bench.open();
+    expect(next.health?.server(stale)).toBe("bound");
+    await next.unmount(wiki, first, operation);
+    expect(bench.isMounted()).toBe(false);
+    const health = await next.health?.check(wiki, operation);
+    expect(health).toMatchObject({ state: "unreachable" });
+    expect(health?.reason).toInclude("nonsense");
+    expect((await failureOf(next.mount(wiki, first, operation))).code).toBe(
+      "volume.option_invalid",
+    );
+    await next.trash?.retire(wiki, { id: trashId, description: "" }, operation);
+    await next.trash?.purge([trashId], operation);
+    expect(bench.here()).toEqual([".trash"]);
   });
 });
 

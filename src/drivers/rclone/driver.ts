@@ -5,6 +5,7 @@ import { remoteDriver } from "../../remote/driver.ts";
 import { isFuseDead } from "../../remote/fuse-process.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
+import { joined } from "./config.ts";
 import { greet } from "./greet.ts";
 import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
 import {
@@ -34,6 +35,7 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     parse: parseRcloneOptions,
     address: rcloneAddress,
     server: rcloneServer,
+    place: ({ remote, path }, subpath) => `${remote}:${joined(path, subpath)}`,
     isWriteBack: true,
     // Of a backend that does not tell: 1 PiB, whatever it has.
     isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,

@@ -8,7 +8,7 @@ import { remoteDriver } from "../../remote/driver.ts";
 import {
   type FuseStart,
   isFuseDead,
-  lookFuse,
+  lookFuseMasked,
   startFuse,
   stopFuse,
 } from "../../remote/fuse-process.ts";
@@ -46,6 +46,8 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     parse: parseSshfsOptions,
     address: ({ host: name, port }) => ({ host: name, port }),
     server: serverOf,
+    place: ({ host: name, path }, subpath) =>
+      `${name}:${directoryOf(path, subpath).replace(/\/\.$/, "")}`,
 
     async mount(mount, operation) {
       const login = await loginOf(mount);
@@ -71,7 +73,10 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     // Of a server without the extension statvfs@openssh.com: 1000 GiB, whatever it has.
     isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
-    look: async (mount) => lookFuse(host, { ...mount, program: PROGRAM }),
+    look: (mount) =>
+      lookFuseMasked(host, { ...mount, program: PROGRAM }, async () => [
+        (await loginOf(mount)).text,
+      ]),
     isDead: (runDirectory) => isFuseDead(host, runDirectory),
 
     async refresh(mount, operation) {
