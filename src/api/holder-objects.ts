@@ -61,7 +61,8 @@ export function storageObject(
   const { state, sinceMs, reason, server, tookMs, unsaved, space } = health;
   return {
     storage: {
-      ...{ state, since: instantOf(sinceMs), reason: reason || null, server, tookMs },
+      ...{ state, since: instantOf(sinceMs), reason: reason || null, server },
+      tookMs: tookMs === null ? null : Math.round(tookMs * 100) / 100,
       unsaved: unsaved === undefined ? null : { files: unsaved.fileCount, bytes: unsaved.bytes },
       space: space ?? null,
       mustRestart: [...engine.care.mustRestart(name)],

@@ -7,6 +7,7 @@ import { asOwn, badWords, ownPath } from "./own-client.ts";
 import { colours } from "./style.ts";
 import { oneLine, tableText } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
+import { withNotice } from "./wait-notice.ts";
 
 /** What `--for` asks for is not there, or nobody can tell. */
 const EXIT_UNFIT = 1;
@@ -52,15 +53,16 @@ export function refuseWithoutVolume({ options }: Invocation): void {
   }
 }
 
-async function askFor({ options, client }: Invocation, name: string): Promise<Report> {
+async function askFor({ options, client, terminal }: Invocation, name: string): Promise<Report> {
   const query = options.flag("quick") ? { quick: "true" } : {};
   const path = ownPath(["volumes", name, "doctor"], query);
   let last: Line = {};
   try {
-    await client.lines({ method: "POST", path }, async (text) => {
+    const measuring = client.lines({ method: "POST", path }, async (text) => {
       // The daemon is trusted to keep the shape of its API.
       last = JSON.parse(text) as Line;
     });
+    await withNotice(terminal, `measuring ${name}, for some seconds …`, measuring);
   } catch (error) {
     throw asOwn(error);
   }

@@ -41,6 +41,7 @@ import { renderWideTable } from "./volume-ls-wide.ts";
 import { purgeVolumes } from "./volume-purge.ts";
 import { updateVolume } from "./volume-update.ts";
 import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts";
+import { withNotice } from "./wait-notice.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
@@ -86,6 +87,7 @@ export const rarely = {
   releaseVolumes,
   renameVolume,
   renderCommandHelp,
+  withNotice,
   renderVolumes,
   renderWideTable,
   reportFailure,

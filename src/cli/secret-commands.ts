@@ -16,9 +16,8 @@ export const secretCommands: readonly Command[] = [
         name: "field",
         kind: "list",
         summary:
-          "A line NAME=VALUE of it that need not be hidden,\n" +
-          "as username=bob. NAME alone is read, as the value is,\n" +
-          "which is the field password where none is alone",
+          "A line NAME=VALUE of it that need not be hidden, as username=bob. NAME alone is read, " +
+          "as the value is, which is the field password where none is alone",
       },
       jsonOption,
     ],

@@ -2,7 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { colours } from "./style.ts";
-import { newestOf } from "./trash.ts";
+import { isElsewhere, newestOf } from "./trash.ts";
 
 /** How many volumes are told of; who removes more has a script's work in mind. */
 const NAMED_COUNT_MAX = 5;
@@ -19,8 +19,9 @@ export async function hintAtTrash(
       const entry = await newestOf(client, name);
       if (entry === undefined || Date.parse(entry.removedAt) < sinceMs) continue;
       const until = entry.purgesAt === null ? "" : ` until ${dayText(entry.purgesAt)}`;
+      const stays = isElsewhere(entry) ? ", its data stays on the server" : "";
       const way = `holdfast trash restore ${name}`;
-      await terminal.err(dim(`${name} is in the trash${until}: ${way}`).concat("\n"));
+      await terminal.err(dim(`${name} is in the trash${until}${stays}: ${way}`).concat("\n"));
     } catch (error) {
       // A hint is worth no failure: the volume is removed.
       if (!(error instanceof CliFailure)) throw error;

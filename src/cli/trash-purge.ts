@@ -4,11 +4,15 @@ import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
 import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
-import { readTrash, type TrashEntry } from "./trash.ts";
+import { elsewhereWarning, isElsewhere, readTrash, type TrashEntry } from "./trash.ts";
 import { typedName } from "./typed-name.ts";
 
 /** What is typed where all of it is meant. */
 const ALL_WORD = "all";
+
+const serversWarning =
+  "On servers it destroys directories that Holdfast has made and no other volume has, and " +
+  "nothing else.";
 
 export async function purgeTrash(invocation: Invocation): Promise<number> {
   const { options, positional } = invocation;
@@ -23,7 +27,8 @@ async function purgeEach(invocation: Invocation): Promise<number> {
   await forEach(positional, async (ref) => {
     const entry = await ask<TrashEntry>(client, { method: "GET", path: ownPath(["trash", ref]) });
     if (!options.flag("yes")) {
-      const warning = `This destroys ${described(entry)}, for good.`;
+      const what = `This destroys ${described(entry)}, for good.`;
+      const warning = isElsewhere(entry) ? `${what} ${elsewhereWarning}` : what;
       await typedName(terminal, entry.name, { warning, option: "--yes" });
     }
     await purge(invocation, entry, "");
@@ -40,7 +45,8 @@ async function purgeAll(invocation: Invocation): Promise<number> {
     const stay = protectedCount > 0 ? ` ${protectedCount} more are protected, and stay.` : "";
     const forEver = entries.filter(({ purgesAt }) => purgesAt === null).length;
     const retained = forEver > 0 ? ` (${forEver} of them kept there until somebody purges)` : "";
-    const warning = `This destroys ${summed(entries)} in the trash${retained}, for good.${stay}`;
+    const what = `This destroys ${summed(entries)} in the trash${retained}, for good.${stay}`;
+    const warning = entries.some(isElsewhere) ? `${what}\n${serversWarning}` : what;
     await typedName(terminal, ALL_WORD, { warning, option: "--yes" });
   }
   const byId = new Map(entries.map((entry) => [entry.id, entry]));

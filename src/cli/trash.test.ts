@@ -244,6 +244,42 @@ test("volume rm --purge wants the name, and says it to the daemon", async () => 
   expect(daemon.requests.at(-1)?.path).toBe("/holdfast/v1/volumes/wiki?purge=true&confirm=wiki");
 });
 
+describe("what is on a server is not said to be destroyed where it is not", () => {
+  const media = { ...kept, id: id("5"), name: "media", driver: "nfs", sizeBytes: null };
+  const daemonOf = () =>
+    trashDaemon(({ method, path }) => {
+      if (method === "DELETE") return undefined;
+      if (path.includes("/v1/volumes/")) return { ...media, storage: { server: "nas.lan" } };
+      if (!path.includes("/v1/trash")) return undefined;
+      return path.includes("name=") ? { entries: [media], next: null, totals: {} } : media;
+    });
+
+  test("by a removal", async () => {
+    await using daemon = await daemonOf();
+    const nowMs = Date.parse("2026-11-22T11:57:59Z");
+    const { stderr } = await run("volume rm media", daemon, { ...onTerminal, nowMs });
+    expect(stderr).toContain(" UTC, its data stays on the server: holdfast trash restore media");
+  });
+
+  test("by a purge", async () => {
+    await using daemon = await daemonOf();
+    for (const words of ["volume rm --purge media", "trash purge media"]) {
+      const { stderr } = await run(words, daemon, { ...onTerminal, input: "no\n" });
+      expect(stderr).toContain("if Holdfast has made it and no other volume has it");
+      expect(stderr).not.toContain("its data, for good");
+    }
+  });
+});
+
+test("volume flush says once what is left, and takes it away in the end", async () => {
+  const left = `${JSON.stringify({ files: 2, bytes: 5 })}\n`;
+  const body = `${left}${left}{"files":0,"bytes":0}\n`;
+  await using daemon = await FakeDaemon.start(() => ({ status: 200, body }));
+  const { stdout, stderr } = await run("volume flush assets", daemon, onTerminal);
+  expect(stdout).toBe("assets\n");
+  expect(stderr).toBe("\r\x1b[Kassets: 2 files (5B) not on the server yet …\r\x1b[K");
+});
+
 test("df has a line for the trash, but not in a format that was asked for", async () => {
   await using daemon = await trashDaemon(({ path }) =>
     path.includes("/system/df") || path.includes("/v1/volumes")

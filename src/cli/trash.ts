@@ -68,6 +68,16 @@ export async function newestOf(
   return entries.find(({ phase }) => phase === "kept");
 }
 
+/** Its data is on another machine: volumes of plugins, the only others, have no trash. */
+export function isElsewhere({ driver }: Pick<TrashEntry, "driver">): boolean {
+  return driver !== "local";
+}
+
+/** What a purge of such a volume does, which nobody knows before the server is asked. */
+export const elsewhereWarning =
+  "On the server it destroys the volume's directory if Holdfast has made it and no other volume " +
+  "has it, and nothing else.";
+
 /** The words and names that completion offers; none where the daemon is not ours. */
 export async function trashWords(client: DaemonClient): Promise<readonly string[]> {
   try {

@@ -31,8 +31,8 @@ export const upkeepCommands: readonly Command[] = [
         short: "o",
         kind: "map",
         summary:
-          "Set an option of all drivers (sharing, owner,\n" +
-          "mode, trash, reclaim, on-stale), or one of a\ndriver that can change its own",
+          "Set an option of all drivers (sharing, owner, mode, trash, reclaim, on-stale), or one " +
+          "of a driver that can change its own",
       },
       { name: "opt-rm", kind: "list", summary: "Remove such an option" },
       jsonOption,

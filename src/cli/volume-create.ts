@@ -34,17 +34,42 @@ export async function createVolume(invocation: Invocation): Promise<number> {
   const name = chooseName(options, positional);
   const isCluster = clusterOptions.some((option) => options.isGiven(option));
   const spec = isCluster ? (await import("./rarely.ts")).rarely.clusterSpec(options) : undefined;
-  const volume = await client.json<ApiVolume>({
+  const driver = options.text("driver") || undefined;
+  const driverOptions = keyValues(options.all("opt"));
+  const creating = client.json<ApiVolume>({
     method: "POST",
     path: "/volumes/create",
     body: {
       ClusterVolumeSpec: spec,
-      Driver: options.text("driver") || undefined,
-      DriverOpts: keyValues(options.all("opt")),
+      Driver: driver,
+      DriverOpts: driverOptions,
       Labels: keyValues(options.all("label")),
       Name: name || undefined,
     },
   });
+  const volume = await (driver === undefined ? creating : waitFor(creating, driver, terminal));
   await terminal.out(`${options.flag("json") ? JSON.stringify(volume) : volume.Name}\n`);
+  if (differs(driverOptions, volume) && (await terminal.isErrTerminal())) {
+    await terminal.err(
+      `${volume.Name} was there already, with other options: they stay as they are. ` +
+        "Change them with: holdfast volume update -o …\n",
+    );
+  }
   return 0;
+}
+
+/** A server may be asked, and may be slow. */
+async function waitFor<Result>(
+  creating: Promise<Result>,
+  driver: string,
+  terminal: Invocation["terminal"],
+): Promise<Result> {
+  if (driver === "local" || !(await terminal.isErrTerminal())) return await creating;
+  const { withNotice } = (await import("./rarely.ts")).rarely;
+  return await withNotice(terminal, `waiting for ${driver} and its storage …`, creating);
+}
+
+/** Docker answers a create of what is there already with what is there, whatever was asked for. */
+function differs(asked: Readonly<Record<string, string>> = {}, { Options }: ApiVolume): boolean {
+  return Object.entries(asked).some(([key, value]) => Options?.[key] !== value);
 }

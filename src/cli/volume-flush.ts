@@ -17,16 +17,23 @@ export async function flushVolume(invocation: Invocation): Promise<number> {
   const isJson = options.flag("json");
   const path = ownPath(["volumes", name, "flush"]);
   const isTerminal = await terminal.isErrTerminal();
+  let said = "";
   try {
-    await client.lines({ method: "POST", path }, async (text) => {
+    await client.lines({ method: "POST", path }, async (line) => {
       // The daemon is trusted to keep the shape of its API.
-      const { files = 0, bytes = 0, error } = JSON.parse(text) as FlushLine;
+      const { files = 0, bytes = 0, error } = JSON.parse(line) as FlushLine;
       if (error !== undefined) throw new CliFailure(error);
-      if (isJson) await terminal.out(`${text.trim()}\n`);
-      else if (isTerminal && files > 0) await terminal.err(leftText(name, { files, bytes }));
+      if (isJson) await terminal.out(`${line.trim()}\n`);
+      if (isJson || !isTerminal || files === 0) return;
+      const text = leftText(name, { files, bytes });
+      // The same figures come several times a second, for as long as the server is away.
+      if (text !== said) await terminal.err(inPlace(text));
+      said = text;
     });
   } catch (error) {
     throw asOwn(error);
+  } finally {
+    if (said !== "") await terminal.err(inPlace(""));
   }
   if (!isJson) await terminal.out(`${name}\n`);
   return 0;
@@ -37,5 +44,10 @@ function leftText(
   { files, bytes }: { readonly files: number; readonly bytes: number },
 ): string {
   const what = files === 1 ? "1 file" : `${files} files`;
-  return `${name}: ${what} (${humanSize(bytes)}) left\n`;
+  return `${name}: ${what} (${humanSize(bytes)}) not on the server yet …`;
+}
+
+/** Over what the line says now. */
+function inPlace(text: string): string {
+  return `\r\x1b[K${text}`;
 }

@@ -1,7 +1,10 @@
 // `holdfast volume rm --purge`: not into the trash, after the name was typed.
+import type { DaemonClient } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
-import { badWords, forEach, ownPath, tell } from "./own-client.ts";
+import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
+import type { OwnVolume } from "./own-volume.ts";
+import { elsewhereWarning } from "./trash.ts";
 import { typedName } from "./typed-name.ts";
 
 export async function purgeVolumes(invocation: Invocation): Promise<number> {
@@ -10,7 +13,8 @@ export async function purgeVolumes(invocation: Invocation): Promise<number> {
   await forEach(positional, async (name) => {
     const path = ownPath(["volumes", name], { purge: "true", confirm: name });
     if (!options.flag("yes")) {
-      const warning = `This destroys ${name} and its data, for good.`;
+      const isAsked = await terminal.isErrTerminal();
+      const warning = isAsked ? await warningOf(name, client) : destroysAll(name);
       await typedName(terminal, name, { warning, option: "--yes" });
     }
     await tell(client, { method: "DELETE", path }).catch((error: unknown) => {
@@ -21,4 +25,24 @@ export async function purgeVolumes(invocation: Invocation): Promise<number> {
     await terminal.out(`${options.flag("json") ? json : name}\n`);
   });
   return 0;
+}
+
+function destroysAll(name: string): string {
+  return `This destroys ${name} and its data, for good.`;
+}
+
+/** Of storage on servers it must not claim more than a purge does. */
+async function warningOf(name: string, client: DaemonClient): Promise<string> {
+  const path = ownPath(["volumes", name]);
+  // What is not there is told by the removal itself, which knows --force.
+  const volume = await ask<OwnVolume & { readonly driver: string }>(client, {
+    method: "GET",
+    path,
+  }).catch((error: unknown) => {
+    if (error instanceof CliFailure) return undefined;
+    throw error;
+  });
+  const isOnServer =
+    (volume?.storage?.server ?? "") !== "" && (volume?.driver ?? "local") !== "local";
+  return isOnServer ? `This removes ${name}, for good. ${elsewhereWarning}` : destroysAll(name);
 }

@@ -3,11 +3,12 @@ import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { ask, ownPath, printName } from "./own-client.ts";
 import { keyValues, volumePath } from "./volume.ts";
+import { withNotice } from "./wait-notice.ts";
 
 const ownOptions = ["label-add", "label-rm", "note", "opt-set", "opt-rm"];
 
 export async function updateVolume(invocation: Invocation): Promise<number> {
-  const { options, positional, client } = invocation;
+  const { options, positional, client, terminal } = invocation;
   const [name = ""] = positional;
   if (!ownOptions.some((option) => options.isGiven(option))) {
     await client.send({ method: "GET", path: volumePath(name) });
@@ -22,5 +23,7 @@ export async function updateVolume(invocation: Invocation): Promise<number> {
     optionsRemoved: options.all("opt-rm"),
   };
   const path = ownPath(["volumes", name]);
-  return await printName(invocation, ask(client, { method: "PATCH", path, body }));
+  const updating = ask<{ readonly name: string }>(client, { method: "PATCH", path, body });
+  const text = `waiting for ${name} and its storage …`;
+  return await printName(invocation, withNotice(terminal, text, updating));
 }

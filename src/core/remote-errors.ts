@@ -6,7 +6,7 @@ export const remoteErrors = {
   "remote.test_failed": {
     kind: "unavailable",
     retry: true,
-    recovery: "Correct what the message names, or give `-o test=off` to create it untested.",
+    recovery: "Correct what the message names, or give `-o test=off` to leave the test out.",
   },
   "remote.unreachable": {
     kind: "unavailable",

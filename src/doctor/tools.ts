@@ -28,15 +28,27 @@ const tools: readonly Tool[] = [
   },
   {
     ...{ program: "mount.nfs", versionOption: "-V", debianPackage: "nfs-common" },
-    ...{ isFor: "volumes with type=nfs", without: "note" },
+    ...{ isFor: "volumes of the driver nfs, and with type=nfs", without: "note" },
   },
   {
     ...{ program: "mount.cifs", versionOption: "-V", debianPackage: "cifs-utils" },
-    ...{ isFor: "volumes with type=cifs", without: "note" },
+    ...{ isFor: "volumes of the driver smb, and with type=cifs", without: "note" },
   },
   {
     ...{ program: "sshfs", versionOption: "-V", debianPackage: "sshfs" },
-    ...{ isFor: "volumes with type=fuse.sshfs", without: "note" },
+    ...{ isFor: "volumes of the driver sshfs", without: "note" },
+  },
+  {
+    ...{ program: "ssh", versionOption: "-V", debianPackage: "openssh-client" },
+    ...{ isFor: "volumes of the driver sshfs", without: "note" },
+  },
+  {
+    ...{ program: "rclone", versionOption: "--version", debianPackage: "rclone" },
+    ...{ isFor: "volumes of the driver rclone", without: "note" },
+  },
+  {
+    ...{ program: "fusermount3", versionOption: "--version", debianPackage: "fuse3" },
+    ...{ isFor: "volumes of the driver rclone", without: "note" },
   },
   {
     ...{ program: "conmon", versionOption: "--version", debianPackage: "conmon" },

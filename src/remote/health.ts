@@ -81,9 +81,11 @@ export function remoteHealth<Options>(
           checkMounted(shop, one, operation),
           kind.isWriteBack === true ? servers.check(stored, operation) : undefined,
         ]);
-        if (health.state !== "ready" || server === undefined) return health;
+        if (server === undefined || server.state === "ready") return health;
+        // That files cannot be sent is no news of a server that is gone.
+        if (health.state !== "ready" && health.state !== "degraded") return health;
         const { unsaved, space } = health;
-        return server.state === "ready" ? health : { ...server, unsaved, space };
+        return { ...server, unsaved, space };
       } catch (thrown) {
         operation.signal.throwIfAborted();
         return { state: "unreachable", reason: oneLine(messageOf(thrown)), tookMs: null };

@@ -54,6 +54,22 @@ export async function kernelUnmount(
   else await host.unmount(target, operation);
 }
 
+/** What drivers have options for, by the words that people have in their fstab. */
+const ownOptions: readonly { readonly words: readonly string[]; readonly way: string }[] = [
+  { words: ["soft", "softerr", "hard"], way: "on-timeout=fail|wait" },
+  { words: ["ro", "rw"], way: "read-only=true|false" },
+  { words: ["vers", "nfsvers"], way: "version=VERSION" },
+  { words: ["port"], way: "port=PORT" },
+  {
+    words: ["username", "user", "password", "pass", "credentials", "cred", "domain", "dom"],
+    way: "secret=NAME",
+  },
+  { words: ["uid"], way: "uid=UID" },
+  { words: ["gid"], way: "gid=GID" },
+  { words: ["file_mode"], way: "file-mode=MODE" },
+  { words: ["dir_mode"], way: "dir-mode=MODE" },
+];
+
 /**
  * Further words for mount(8), as people have them in their fstab. Only those that are known to be
  * harmless pass: others might carry a password, or undo what other options say. Throws
@@ -70,7 +86,9 @@ export function readFurtherWords(
     if (allowed.has(name) && /^[\x21-\x7e]+$/.test(word)) continue;
     const known = [...allowed].toSorted();
     // Of a word that is not known only its name is said: its value may be a password.
-    const words = `the word "${name}" is not among ${known.join(", ")}`;
+    const way = ownOptions.find(({ words }) => words.includes(name))?.way;
+    const rather = way === undefined ? "" : `: give \`-o ${way}\``;
+    const words = `the word "${name}" is not among ${known.join(", ")}${rather}`;
     throw optionInvalid("options", `invalid option: "options": ${words}`, { known });
   }
   return words;

@@ -29,8 +29,8 @@ const isSilent: ReadonlySet<ErrorCode> = new Set(["remote.unreachable", "driver.
 
 /** What the person is to read as it is, because the server has no part in it. */
 const ownFailures: ReadonlySet<ErrorCode> = new Set([
-  ...(["secret.not_found", "secret.unreadable", "host.program_missing"] as const),
-  ...(["volume.option_invalid", "operation.cancelled"] as const),
+  ...(["secret.not_found", "secret.unreadable", "secret.invalid"] as const),
+  ...(["host.program_missing", "volume.option_invalid", "operation.cancelled"] as const),
 ]);
 
 /** Steps that are on the server alone: before them it is this host whose disk is full. */

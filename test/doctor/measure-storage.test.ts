@@ -3,10 +3,12 @@ import { expect, test } from "bun:test";
 import { mkdirSync, readdirSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { linuxHost } from "../../src/host/linux.ts";
-import { hostMark } from "../../src/host/measure/leftovers.ts";
+import { hostMark, removeLeftovers } from "../../src/host/measure/leftovers.ts";
 import { ownExecutable } from "../../src/host/own-executable.ts";
-import { descendants, startChild, stopChild } from "../support/child.ts";
+import { descendants, runToEnd, startChild, stopChild } from "../support/child.ts";
+import { startWebdavServer, WEBDAV_PASSWORD, WEBDAV_USER } from "../support/labs/webdav-server.ts";
 import { sideBySide, whenPossible } from "../support/needs.ts";
+import { obscured } from "../support/rclone-bench.ts";
 import { having, measure, Storages, until } from "./storages.ts";
 
 /** What only another client could tell. */
@@ -68,6 +70,25 @@ sideBySide(["root", "fuse", "rclone"], "an rclone mount has few kinds of files",
   expect(readdirSync(target)).toEqual([]);
 });
 
+sideBySide(
+  ["root", "fuse", "rclone"],
+  "nothing stays on a WebDAV server",
+  async () => {
+    await using server = await startWebdavServer();
+    await using storages = new Storages();
+    const login = ["--webdav-user", WEBDAV_USER, "--webdav-pass", await obscured(WEBDAV_PASSWORD)];
+    const words = ["--webdav-url", server.url, ...login, "--vfs-write-back", "1s"];
+    const target = await storages.rclone("cloud", ":webdav:", ...words);
+    // What the second one waits for takes longer than files rest before they are sent.
+    const elsewhere = await storages.rclone("second", ":webdav:", ...words);
+    expect(having(await measure(target, { elsewhere }), "yes")).toContain("names-as-given");
+    expect(readdirSync(target)).toEqual([]);
+    // What was on its way when it was removed.
+    await until(() => readdirSync(server.folder).length === 0, "something has come back");
+  },
+  30_000,
+);
+
 sideBySide(["root", "fuse", "rclone"], "names that differ by case alone are told", async () => {
   await using storages = new Storages();
   const words = ["--vfs-case-insensitive"];
@@ -125,6 +146,25 @@ whenPossible(["root", "mount"], "kill -9 leaves what the next run removes", asyn
   expect(left()).toHaveLength(1);
   await until(() => peers.every(hasEndedOf), "the second process stays");
   await measure(directory);
+  expect(readdirSync(directory)).toEqual([]);
+});
+
+whenPossible(["root", "mount"], "what cannot be removed now is known to the next run", async () => {
+  await using storages = new Storages();
+  const directory = storages.directory("volume");
+  const left = join(directory, `.holdfast-doctor-${hostMark()}00000001`);
+  const busy = join(left, "busy");
+  mkdirSync(busy, { recursive: true });
+  writeFileSync(join(left, "holdfast-doctor"), "");
+  writeFileSync(join(left, "small"), "");
+  await runToEnd("mount", ["-t", "tmpfs", "tmpfs", busy], { timeoutMs: 10_000 });
+  try {
+    expect(removeLeftovers(directory, hostMark(), Date.now())).toBe(1);
+    expect(readdirSync(left).sort()).toEqual(["busy", "holdfast-doctor"]);
+  } finally {
+    await runToEnd("umount", [busy], { timeoutMs: 10_000 });
+  }
+  expect(removeLeftovers(directory, hostMark(), Date.now())).toBe(0);
   expect(readdirSync(directory)).toEqual([]);
 });
 

@@ -20,11 +20,16 @@ export const storageJudge: StorageJudge = {
 };
 
 function fitnessOf(use: Use, found: ReadonlyMap<Ability, Measurement>): Fitness {
-  const broken = use.rules
-    .map((rule) => ({ rule, answer: answerTo(rule, found.get(rule.ability)) }))
-    .filter(
-      ({ rule, answer }) => answer === "no" || (answer === "unknown" && rule.kind === "need"),
-    );
+  const answers = use.rules.map((rule) => ({
+    rule,
+    answer: answerTo(rule, found.get(rule.ability)),
+  }));
+  // Storage of which nothing was found out, as its server is silent, is not fit for anything yet.
+  const isKnown = answers.some(({ answer }) => answer !== "unknown");
+  const broken = answers.filter(
+    ({ rule, answer }) =>
+      answer === "no" || (answer === "unknown" && (rule.kind === "need" || !isKnown)),
+  );
   const weight = ({ rule, answer }: (typeof broken)[number]) =>
     answer === "unknown" ? 1 : rule.kind === "need" ? 0 : 2;
   broken.sort((one, other) => weight(one) - weight(other));

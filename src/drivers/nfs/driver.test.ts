@@ -63,6 +63,11 @@ describe("options", () => {
     expect(nfsDevice(parseNfsOptions({ server: "nas", path: "/" }), "a")).toBe("nas:/a");
   });
 
+  test("a word that the driver has an option for says which", () => {
+    const parse = () => parseNfsOptions({ ...plain, options: "noatime,soft" });
+    expect(parse).toThrow(/"soft" is not among .*, wsize: give `-o on-timeout=fail\|wait`$/);
+  });
+
   test.each(["soft", "bg", "addr=1.2.3.4", "vers=3", "password=hush", "x;y"])(
     "the further word %s is refused",
     (words) => {

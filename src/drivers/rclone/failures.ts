@@ -11,6 +11,17 @@ export function lastWords(stderr: string): string {
   return saidBy(lines.findLast((line) => line !== "") ?? "it said nothing");
 }
 
+const uploadFailure = new RegExp(
+  "^ERROR : (?<file>.*): vfs cache: failed to upload try #\\d+, will retry in [^:]*: " +
+    "(?:vfs cache: failed to transfer file from cache to remote: )?(?<why>.*)$",
+);
+
+/** `FILE: WHY` of a line about a file that could not be sent; any other line as it is. */
+export function uploadWords(line: string): string {
+  const { file, why } = uploadFailure.exec(line)?.groups ?? {};
+  return file === undefined || why === undefined ? line : `${file}: ${why}`;
+}
+
 /** Asked in this order. */
 const meanings = [
   [/revealing password|is it obscured/i, "remote.denied"],

@@ -17,7 +17,7 @@ import {
 import type { Look, RemoteMount } from "../../remote/kind.ts";
 import { cacheDirectory, hasLeft, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
-import { lastWords, rcloneFailure } from "./failures.ts";
+import { lastWords, rcloneFailure, uploadWords } from "./failures.ts";
 import { isSilent } from "./greet.ts";
 import { asideDirectory, isStuck, mendCache } from "./mend.ts";
 import type { RcloneOptions } from "./options.ts";
@@ -311,7 +311,7 @@ async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
   const failure = said.findLast((line) => /failed to upload|failed to download missing/.test(line));
   if (failure === undefined) return undefined;
   try {
-    const words = lastWords(maskValues(failure, await secretsOf(mount)));
+    const words = uploadWords(lastWords(maskValues(failure, await secretsOf(mount))));
     return `what was written cannot be sent: ${words}`;
   } catch (thrown) {
     return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;

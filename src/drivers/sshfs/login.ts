@@ -30,16 +30,37 @@ export type Login =
 export function readLogin(secret: SecretValue): Login {
   const text = secret.revealText().replaceAll("\r\n", "\n");
   if (/^-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/m.test(text)) {
+    if (hasPassphrase(text)) {
+      throw invalid("its key has a passphrase: `ssh-keygen -p -f COPY` takes it away from a copy");
+    }
     return { kind: "key", text: `${text.trim()}\n` };
+  }
+  if (/^(?:ssh|ecdsa|sk)-\S+ AAAA/.test(text)) {
+    throw invalid("it is a public key: the private one is the file without `.pub`");
   }
   if (text.startsWith("PuTTY-User-Key-File")) {
     throw invalid("it is a key of PuTTY: `puttygen KEY -O private-openssh` makes one for ssh");
+  }
+  if (/^user(?:name)?\s*=/m.test(text) && /^password\s*=/m.test(text)) {
+    throw invalid("it has a user in it: give `-o host=USER@HOST`, and a secret of the password");
   }
   const line = text.split("\n")[0] ?? "";
   if (line === "" || Buffer.byteLength(line) > PASSWORD_BYTES_MAX) {
     throw invalid(`its first line is no password of 1 to ${PASSWORD_BYTES_MAX} bytes`);
   }
   return { kind: "password", text: line };
+}
+
+/** What ssh itself reports as a refusal of the server only. */
+function hasPassphrase(text: string): boolean {
+  if (/^-----BEGIN ENCRYPTED|^Proc-Type: 4,ENCRYPTED/m.test(text)) return true;
+  const body = /^-----BEGIN OPENSSH PRIVATE KEY-----([^-]*)/m.exec(text)?.[1] ?? "";
+  const bytes = Buffer.from(body, "base64");
+  const magic = "openssh-key-v1\0";
+  if (bytes.toString("latin1", 0, magic.length) !== magic) return false;
+  // Behind it is the name of the cipher, with its length in front.
+  const at = magic.length + 4;
+  return bytes.toString("latin1", at, at + "none".length) !== "none";
 }
 
 function invalid(why: string): EngineError {

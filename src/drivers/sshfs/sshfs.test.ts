@@ -33,6 +33,13 @@ function unmountIt(bench: Bench, mount: Mount, isLost = false): Promise<void> {
   return bench.kind().unmount(mount, { isLost }, testOperation(AbortSignal.timeout(30_000)));
 }
 
+async function keyWithPassphrase({ server: { folder } }: Bench): Promise<string> {
+  const file = join(folder, "closed");
+  const words = ["-q", "-t", "ed25519", "-N", "open sesame", "-f", file];
+  await runToEnd("ssh-keygen", words, { timeoutMs: 10_000 });
+  return readFileSync(file, "utf8");
+}
+
 /** Waits at most so long for the storage. */
 async function ask(mount: Mount, ms: number): Promise<number> {
   return (await host.askStorage(mount.target, testOperation(AbortSignal.timeout(ms)))).tookMs;
@@ -147,6 +154,9 @@ describe("what fails leaves nothing", () => {
         /key cannot be read.*Load key/,
       ],
       [bench.mount({}, "PuTTY-User-Key-File-3: x"), "secret.invalid", /puttygen/],
+      [bench.mount({}, "user=me\npassword=hush\n"), "secret.invalid", /host=USER@HOST/],
+      [bench.mount({}, "ssh-ed25519 AAAAC3Nza me"), "secret.invalid", /public key/],
+      [bench.mount({}, await keyWithPassphrase(bench)), "secret.invalid", /passphrase/],
       [bench.mount({ path: "/no/such" }), "remote.not_found", /\/no\/such.*No such file/],
       [bench.mount({ path: "/etc/passwd" }), "remote.not_found", /Not a directory|No such/],
       [bench.mount({ port: "1" }), "remote.unreachable", /Connection refused/],

@@ -52,12 +52,27 @@ export function removeLeftovers(volume: string, mark: string, nowMs: number): nu
     const path = join(volume, name);
     try {
       const isOld = nowMs - statSync(path).mtimeMs > OTHERS_MS_MIN;
-      if ((whose === mark || isOld) && isMarked(path)) rmSync(path, { recursive: true });
+      if ((whose === mark || isOld) && isMarked(path)) removeMarked(path);
     } catch {
       failures++;
     }
   }
   return failures;
+}
+
+/** The mark goes last: what cannot be removed now is known to the next run. */
+function removeMarked(path: string): void {
+  const failures: unknown[] = [];
+  for (const name of readdirSync(path)) {
+    if (name === MARK) continue;
+    try {
+      rmSync(join(path, name), { recursive: true });
+    } catch (thrown) {
+      failures.push(thrown);
+    }
+  }
+  if (failures.length > 0) throw failures[0];
+  rmSync(path, { recursive: true });
 }
 
 function isMarked(path: string): boolean {

@@ -5,6 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { errnoOf, storageError } from "../../core/errors.ts";
 import { mountOf } from "../../core/mount-of.ts";
 import {
@@ -45,6 +46,10 @@ const measures: Measures = {
 /** How long a whole run may take: what has not begun by then is "unknown". */
 const RUN_MS_MAX = 20_000;
 const QUICK_RUN_MS_MAX = 6_000;
+
+/** How often what a run has made is removed at its end, and how long it rests before each more. */
+const REMOVALS_MAX = 3;
+const REMOVAL_PAUSE_MS = 700;
 
 /** What can be said of storage that takes no directory. */
 const withoutWriting: ReadonlySet<Ability> = new Set(["writable", "free-space", "free-files"]);
@@ -119,9 +124,17 @@ async function makeStage(directory: string, request: MeasureRequest): Promise<St
     run: (ability) => runOne(bench, ability, "value" in made ? undefined : made.thrown),
     async [Symbol.asyncDispose]() {
       await ending.disposeAsync();
-      removeLeftovers(root, mark, Date.now());
+      await removeAll(root, mark);
     },
   };
+}
+
+/** Of what is sent later (rclone) something may come back while it is removed. */
+async function removeAll(root: string, mark: string): Promise<void> {
+  for (let attempt = 1; removeLeftovers(root, mark, Date.now()) > 0; attempt++) {
+    if (attempt === REMOVALS_MAX) return;
+    await pause(REMOVAL_PAUSE_MS);
+  }
 }
 
 /** `refusal`: why nothing can be made on the storage; undefined: it can. */

@@ -27,13 +27,14 @@ export const nameMeasures: Measures = {
 
   "names-as-given"(bench) {
     const folder = folderOf(bench, "names");
-    const refused = oddNames.filter((name) => !isKept(folder, name));
+    const names = oddNames.filter((name) => !(isRclone(bench) && name.includes("\n")));
+    const refused = names.filter((name) => !isKept(folder, name));
     writeFileSync(join(folder, COMPOSED), "");
     const isNormalised = existsSync(join(folder, DECOMPOSED)) || !isListed(folder, COMPOSED);
     if (isNormalised) refused.push(`${COMPOSED} (its letters are recomposed)`);
     if (refused.length === 0) return yes();
     const shown = refused.map((name) => JSON.stringify(name)).join(", ");
-    return no(`${refused.length} of ${oddNames.length + 1} not`, `not kept as given: ${shown}`);
+    return no(`${refused.length} of ${names.length + 1} not`, `not kept as given: ${shown}`);
   },
 
   "long-names"(bench) {
@@ -48,6 +49,11 @@ export const nameMeasures: Measures = {
     return { ...outcome(`${fits} bytes`), figure: fits };
   },
 };
+
+/** It sends a name with a line end as it is, lists it as another one, and cannot remove it then. */
+function isRclone({ fileSystem }: Bench): boolean {
+  return fileSystem === "fuse.rclone";
+}
 
 function folderOf(bench: Bench, name: string): string {
   const folder = bench.at(name);
