@@ -12,7 +12,7 @@ import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { Look } from "./kind.ts";
 
 const NOTE = "process.json";
@@ -90,16 +90,11 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
     const words = lastWords(start);
     // The note may be what failed.
     host.signalKept(kept, "SIGKILL");
-    await stopFuse(host, start, { isLost: true }, unstoppable(operation));
+    await stopFuse(host, start, { isLost: true }, unfired(operation));
     if (operation.signal.aborted) throw operation.signal.reason;
     // The tool knows better than the storage that it serves.
     throw isOfStorage(thrown) && words !== "" ? start.explain(words) : thrown;
   }
-}
-
-/** Cleaning up is not given up with what failed; all that it waits for has limits of its own. */
-function unstoppable(operation: Operation): Operation {
-  return { ...operation, signal: new AbortController().signal };
 }
 
 function isOfStorage(thrown: unknown): boolean {
@@ -269,7 +264,7 @@ export function adoptFuse(place: FusePlace, kept: KeptProcess): void {
   writeNote(place, kept);
 }
 
-/** Ends a process that serves no mount, at once. */
+/** Ends a process that serves no mount, at once; what the kernel holds is left after 2 s. */
 export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
   await end(host, kept, true);
 }

@@ -4,7 +4,7 @@ import type { FlushCapable, HealthCapable, StorageHealth } from "../core/driver.
 import { EngineError, messageOf, toEngineError } from "../core/errors.ts";
 import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { StorageAnswer } from "../core/storage-answer.ts";
 import { connectTo } from "./connect.ts";
 import type { Workshop } from "./creation.ts";
@@ -13,7 +13,6 @@ import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
 import { type StoredVolume, sameOptions } from "./record.ts";
-import { unfired } from "./trial.ts";
 import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */

@@ -6,7 +6,7 @@ import type { DriverOptions } from "../core/driver.ts";
 import type { ErrorCode } from "../core/error-table.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import { connectTo } from "./connect.ts";
 import type { Place } from "./layout.ts";
 import { within } from "./limited.ts";
@@ -216,9 +216,4 @@ async function endQuietly<Options>(
     operation.log.warn("a test's mount is taken away lazily", { volume, error: message });
     await sessions.end({ volume, place }, options, { isLost: true }, own).catch(() => undefined);
   }
-}
-
-/** The operation with a signal that never fires: for what must be undone. */
-export function unfired(operation: Operation): Operation {
-  return { ...operation, signal: new AbortController().signal };
 }
