@@ -8,6 +8,7 @@ import { type Operation, unfired } from "../core/operation.ts";
 import type { StorageAnswer } from "../core/storage-answer.ts";
 import { connectTo } from "./connect.ts";
 import type { Workshop } from "./creation.ts";
+import { isFuseDead } from "./fuse-process.ts";
 import type { Look } from "./kind.ts";
 import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
@@ -50,7 +51,10 @@ export function remoteHealth<Options>(
   return {
     server: (options) => kind.server(readOptions(kind, options).own),
     mountCount: (name) => mounts.mountCount(name),
-    isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
+    isDead:
+      kind.program === undefined
+        ? undefined
+        : (name) => isFuseDead(shop.parts.host, layout.volume(name).run),
 
     async check(name, operation) {
       const stored = mustBeStored(shop, name);
@@ -250,7 +254,6 @@ export function remoteFlush<Options>(shop: Workshop<Options>): FlushCapable {
       const place = layout.volume(name);
       const options = sessions.optionsOf(place) ?? stored.options;
       const mount = sessions.mountFor({ volume: name, place }, options);
-      await sessions.kind.hurry?.(mount, operation);
       while (sessions.kind.look !== undefined) {
         const { unsaved, stale } = await sessions.kind.look(mount, operation);
         if (unsaved === undefined || unsaved.fileCount === 0) return;

@@ -80,7 +80,7 @@ export interface RemoteKind<Options> {
   server(options: Options): string;
   /**
    * The program that serves a mount for as long as it is there, with the mount point among its
-   * arguments. Missing: the kernel serves it.
+   * arguments, started and noted by `startFuse`. Missing: the kernel serves it.
    */
   readonly program?: string | undefined;
   /**
@@ -103,17 +103,10 @@ export interface RemoteKind<Options> {
   /** Missing: only the mount table and the storage itself can tell. Never waits for storage. */
   look?(mount: RemoteMount<Options>, operation: Operation): Promise<Look>;
   /**
-   * Whether the process that served the mount with this run directory is gone. See
-   * `HealthCapable.isDead`. Missing: there is no such process.
-   */
-  isDead?(runDirectory: string): boolean;
-  /**
    * Writes reach the server later than their writer is told, and `look` says what is left: the
    * driver has the flush facet.
    */
   readonly isWriteBack?: true | undefined;
-  /** Has what is left written now; missing: that needs no word. Does not wait for it. */
-  hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
   /**
    * Why the server refuses what is mounted, though the mount answers; undefined: it does not.
    * Missing: the mount's own answer says so. Asks the server, within the operation's time, only

@@ -2,7 +2,6 @@
 import type { VolumeDriver } from "../../core/driver.ts";
 import type { Host } from "../../core/host.ts";
 import { remoteDriver } from "../../remote/driver.ts";
-import { isFuseDead } from "../../remote/fuse-process.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { greet } from "./greet.ts";
@@ -42,7 +41,6 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     look: (mount) => lookRclone(host, mount),
     refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
     forTrial: (options) => ({ ...options, "write-back": "0.1" }),
-    isDead: (runDirectory) => isFuseDead(host, runDirectory),
     greet: (options, operation) => greet(options, operation.signal),
   };
 }

@@ -5,13 +5,7 @@ import { isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { remoteDriver } from "../../remote/driver.ts";
-import {
-  type FuseStart,
-  isFuseDead,
-  lookFuse,
-  startFuse,
-  stopFuse,
-} from "../../remote/fuse-process.ts";
+import { type FuseStart, lookFuse, startFuse, stopFuse } from "../../remote/fuse-process.ts";
 import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { CONFIGURATION, type Login, readLogin, removeLogin, writeLogin } from "./login.ts";
@@ -72,7 +66,6 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
     look: async (mount) => lookFuse(host, { ...mount, program: PROGRAM }),
-    isDead: (runDirectory) => isFuseDead(host, runDirectory),
 
     async refresh(mount, operation) {
       const login = await loginOf(mount);
