@@ -6,6 +6,7 @@ import { type SshServer, startSshServer } from "../test/daemon/ssh-server.ts";
 import { type RunningDaemon, startDaemon } from "../test/support/daemon.ts";
 import { freePort, startServer } from "../test/support/labs/server-process.ts";
 import { called } from "./calls.ts";
+import { endMountsBelow } from "./plugin-daemon.ts";
 import { runAnyway } from "./processes.ts";
 import type { Ground, Workbench } from "./workbench.ts";
 
@@ -19,6 +20,8 @@ export type DriverOfRows = "sshfs" | "rclone";
 /** Disposing of it ends the daemon, the mounts and the servers. */
 export interface RemoteStage extends AsyncDisposable {
   readonly daemon: RunningDaemon;
+  /** Of the volume driver, as container engines use it. */
+  readonly pluginSocket: string;
   readonly ssh: SshServer;
   /** What `-o` takes for a volume in a directory of the server, which is made. */
   options(driver: DriverOfRows, directory: string): Promise<Readonly<Record<string, string>>>;
@@ -45,10 +48,14 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   cleanUp.use(
     await startServer({ command: () => [...web, ...own], isEntered: false, isReady: answers }),
   );
+  const root = join(ground.disk, "root");
+  const pluginSocket = join(ground.directory, "p");
+  cleanUp.defer(() => endMountsBelow(join(root, "holds")));
   const daemon = cleanUp.use(
     await startDaemon({
-      root: join(ground.disk, "root"),
+      root,
       socketPath: join(ground.directory, "s"),
+      pluginSocketPath: pluginSocket,
       command: [executable],
     }),
   );
@@ -58,7 +65,7 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   const hostKey = (await readFile(join(ssh.folder, "host.pub"), "utf8")).trim();
   const held = cleanUp.move();
   return {
-    ...{ daemon, ssh },
+    ...{ daemon, ssh, pluginSocket },
     async options(driver, directory) {
       const path = join(served, directory);
       await mkdir(path, { recursive: true });

@@ -6,7 +6,8 @@ export type ErrorDetails = Readonly<Record<string, unknown>>;
 
 /**
  * The only error that crosses a border between layers. `message` names the field, the value and the
- * rule where there is one; the way out is the table's `recovery`.
+ * rule where there is one; the way out is the table's `recovery`. Clients print it as it comes: who
+ * quotes a server, a program or the name of a file does so by `saidBy` of printable.ts.
  */
 export class EngineError extends Error {
   override readonly name = "EngineError";

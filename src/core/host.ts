@@ -131,7 +131,8 @@ export interface BindRequest {
   readonly target: string;
   /**
    * The source lies on storage that may not answer: a helper process does it. "unknown": only what
-   * the mount table shows to lie on a disk or in memory of this machine is bound without one.
+   * the mount table shows to lie on a disk or in memory of this machine, or to be a FUSE mount as a
+   * whole, whose process need not be asked, is bound without one.
    */
   readonly mayHang: boolean | "unknown";
   /**
@@ -298,10 +299,10 @@ export interface Host {
    */
   findKept(directory: string): readonly FoundProcess[];
   /**
-   * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
-   * process alone. False: it is gone. Never throws.
+   * Signals a process and all of its process group, if it is still that one. False: it is gone.
+   * Never throws.
    */
-  signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): boolean;
+  signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL"): boolean;
   /**
    * The parts of a file that are no holes, in order. In blocks of its file system, so that zeros
    * which nobody wrote may be at their edges; all of it on one that has no holes. For files on this

@@ -22,6 +22,7 @@ import { type DaemonConfig, readConfig } from "./config.ts";
 import { runParent } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
 import { VerifyPlaces } from "./verify-places.ts";
+import { sweepShare } from "./verify-share.ts";
 
 /**
  * Runs every check in a fresh directory below `request.root`, or else below the data root that a
@@ -36,7 +37,7 @@ export async function verifyBuiltInDriver(
   host: Host = linuxHost(),
 ): Promise<VerifyReport> {
   const places = new VerifyPlaces(host);
-  let report: DriverReport;
+  let report: Ran;
   try {
     report = await runAllChecks(request, places, host);
   } catch (error) {
@@ -48,9 +49,10 @@ export async function verifyBuiltInDriver(
   }
   const mayStillMount = report.outcomes.some(mayStillRun);
   const left = await places.remove({ mayStillMount });
-  // All that a driver makes here lies in those places: when they are gone, so is that.
-  const leftBehind = left.length === 0 ? [] : [...report.leftBehind, ...left];
-  const whole = { ...report, leftBehind };
+  // All that a driver makes on this host lies in those places: when they are gone, so is that.
+  const leftHere = left.length === 0 ? [] : [...report.leftBehind, ...left];
+  const leftBehind = [...leftHere, ...report.leftOnServer];
+  const whole: DriverReport = { ...report, leftBehind };
   return {
     isWhole: isWhole(whole),
     text: renderDriverReport(whole),
@@ -66,11 +68,16 @@ export function promiseOf(outcome: CheckOutcome): VerifyReport["promises"][numbe
   return { promise, outcome: "broken", reason: String(outcome.error) };
 }
 
+interface Ran extends DriverReport {
+  /** What the checks have made on a server and could not take away, in words for a person. */
+  readonly leftOnServer: readonly string[];
+}
+
 async function runAllChecks(
   request: VerifyRequest,
   places: VerifyPlaces,
   host: Host,
-): Promise<DriverReport> {
+): Promise<Ran> {
   const parent = request.root === undefined ? configured().root : path.resolve(request.root);
   const scratch = places.make(parent);
   const root = path.join(scratch, "root");
@@ -100,12 +107,20 @@ async function runAllChecks(
     // Untested, what is made belongs to nobody, and would be left behind.
     const { subpath, test: _, ...options } = request.options;
     const above = subpath === undefined ? "" : `${subpath}/`;
-    const { driver: own } = ownPlaces(driver, `${above}holdfast-verify-${randomHex(8)}-`);
-    return verifyDriver(own, { ...parts, optionSets: [options, { ...options, test: "on" }] });
+    const prefix = `holdfast-verify-${randomHex(8)}-`;
+    const { driver: own } = ownPlaces(driver, `${above}${prefix}`);
+    const optionSets = [options, { ...options, test: "on" }] as const;
+    const report = await verifyDriver(own, { ...parts, optionSets });
+    const share = subpath === undefined ? options : { ...options, subpath };
+    const leftOnServer = report.outcomes.some(mayStillRun)
+      ? [`directories ${prefix}* on the server: a check has not ended and may still make one`]
+      : await sweepShare({ driver, host, options: share, prefix });
+    return { ...report, leftOnServer };
   }
   const options = withOwnDevice(request.options, places);
   // `size` of 0 means no limit.
-  return verifyDriver(driver, { ...parts, optionSets: [options, { ...options, size: "0" }] });
+  const optionSets = [options, { ...options, size: "0" }] as const;
+  return { ...(await verifyDriver(driver, { ...parts, optionSets })), leftOnServer: [] };
 }
 
 /** A check that was given up on goes on all the same. */

@@ -4,6 +4,7 @@
 // row, and are true since the first one. "stale", "read-only" and "ready" are believed at once.
 import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
 import type { DriverName, VolumeName } from "../core/names.ts";
+import { saidBy } from "../core/printable.ts";
 
 /** How long after its last answer a volume is asked again, in milliseconds. */
 export const looksMs = {
@@ -87,7 +88,8 @@ export function noteAnswer(
   health: StorageHealth,
   now: Now,
 ): HealthChange | undefined {
-  const { state, reason, tookMs, unsaved, space } = health;
+  const { state, tookMs, unsaved, space } = health;
+  const reason = saidBy(health.reason);
   watch.answer = state;
   watch.silentSinceMs = state === "unreachable" ? (watch.silentSinceMs ?? now.monotonicMs) : null;
   watch.tookMs = tookMs;

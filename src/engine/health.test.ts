@@ -57,7 +57,7 @@ describe("looks", () => {
     resolve(ready);
     await bench.pass(5_000);
     expect(names.filter((name) => bench.health(name).state !== "ready")).toEqual([]);
-  });
+  }, 60_000);
 
   test("a server that is dead keeps no other from being asked", async () => {
     await using bench = await started();

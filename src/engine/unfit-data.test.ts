@@ -165,3 +165,28 @@ test("a mount never waits for the look, and a look that fails is no warning", as
   expect(unfitData.warnings).toEqual([]);
   expect(bench.log.filter(({ level }) => level === "warn")).toEqual([]);
 });
+
+test("of many volumes in one moment some are looked at at once, and all in the end", async () => {
+  let [now, most] = [0, 0];
+  const watched = (host: Host): Host => ({
+    ...host,
+    async assist(request, operation) {
+      most = Math.max(most, ++now);
+      try {
+        return await host.assist(request, operation);
+      } finally {
+        now--;
+      }
+    },
+  });
+  await using bench = await startedEngine(remote(watched));
+  const names = Array.from({ length: 9 }, (_, index) => `many${index}`);
+  for (const name of names) putPostgres(bench, name);
+  for (const name of names) {
+    await create(bench, named(name, { driver: "scratch" }));
+    await bench.engine.volumes.mount(name, holder, bench.operation());
+  }
+  for (const name of names) await warned(bench, name);
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(3);
+});

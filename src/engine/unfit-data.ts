@@ -3,6 +3,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import { saidBy } from "../core/printable.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type {
   RecognisedData,
@@ -17,6 +18,11 @@ import type { VolumeEngine } from "./volumes.ts";
 
 /** How long a look at what is in a volume may take. */
 const LOOK_MS_MAX = 10_000;
+/**
+ * Each is a process, and may be a mount besides: hundreds of volumes that are made or mounted in
+ * one moment are looked at one after the other.
+ */
+const LOOKS_AT_ONCE_MAX = 3;
 /** A create is mostly followed by a mount, which looks by itself. */
 const AFTER_CREATE_MS = 5_000;
 
@@ -40,6 +46,8 @@ export class UnfitData {
   readonly #looked = new Set<VolumeName>();
   readonly #timers = new Map<VolumeName, ReturnType<typeof setTimeout>>();
   readonly #looks = new Set<Promise<void>>();
+  /** Begin looks when it is their turn. */
+  readonly #waiting: (() => void)[] = [];
   readonly #stopping = new AbortController();
 
   constructor(parts: UnfitDataParts) {
@@ -70,6 +78,7 @@ export class UnfitData {
 
   async stop(): Promise<void> {
     for (const timer of this.#timers.values()) clearTimeout(timer);
+    this.#waiting.length = 0;
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     await Promise.all(this.#looks);
   }
@@ -91,7 +100,12 @@ export class UnfitData {
     const entry = this.#remote(name);
     if (entry === undefined) return;
     this.#looked.add(name);
-    this.#inBackground((operation) => this.#look(entry, path, operation), name);
+    // It may have been let go before its turn came: then there is nothing to look at.
+    const work = async (operation: Operation) => {
+      if (this.#isHeld(name)) await this.#look(entry, path, operation);
+      else this.#looked.delete(name);
+    };
+    this.#inTurn(work, name);
   }
 
   /** Only what was there before a create can be a database already. */
@@ -101,7 +115,7 @@ export class UnfitData {
       this.#timers.delete(name);
       const entry = this.#remote(name);
       if (entry === undefined || this.#looked.has(name) || this.#isHeld(name)) return;
-      this.#inBackground((operation) => this.#lookAtUnused(entry, operation), name);
+      this.#inTurn((operation) => this.#lookAtUnused(entry, operation), name);
     }, this.#parts.afterCreateMs ?? AFTER_CREATE_MS);
     timer.unref?.();
     this.#timers.set(name, timer);
@@ -149,6 +163,12 @@ export class UnfitData {
     }
   }
 
+  #inTurn(work: (operation: Operation) => Promise<void>, name: VolumeName): void {
+    const begin = () => this.#inBackground(work, name);
+    if (this.#looks.size < LOOKS_AT_ONCE_MAX) begin();
+    else this.#waiting.push(begin);
+  }
+
   #inBackground(work: (operation: Operation) => Promise<void>, name: VolumeName): void {
     const operation = this.#parts.operation();
     const late = new AbortController();
@@ -167,6 +187,7 @@ export class UnfitData {
     void look.finally(() => {
       clearTimeout(timer);
       this.#looks.delete(look);
+      this.#waiting.shift()?.();
     });
   }
 
@@ -203,6 +224,11 @@ interface Seen extends Found {
   readonly words: readonly string[];
 }
 
+/** Names of files are whatever somebody called them. */
+function oneLine(text: string): string {
+  return saidBy(text.replaceAll(/\s+/g, " "));
+}
+
 /** One sentence for each that is unfit, without its full stop. */
 function warningsFor({
   found,
@@ -219,7 +245,7 @@ function warningsFor({
     const where = path === "" ? "" : ` in ${path}`;
     const kind = storage.fileSystem === "" ? "this storage" : storage.fileSystem;
     return [
-      `${title}${where} is on ${kind}, which is unfit for it (${reason.ability}: ` +
+      `${oneLine(`${title}${where}`)} is on ${kind}, which is unfit for it (${reason.ability}: ` +
         `${reason.because}); ${reason.change}`,
     ];
   });

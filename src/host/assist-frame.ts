@@ -5,7 +5,7 @@
 //   export async function storageStep({ directory, input, tell }: AssistCall): Promise<unknown>
 //
 // The input is what `Host.assist` was given: each helper checks its shape.
-import { writeSync } from "node:fs";
+import { writeFileSync, writeSync } from "node:fs";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { AssistInput, AssistLine } from "./assist.ts";
 
@@ -25,6 +25,7 @@ export type AssistWork = (call: AssistCall) => Promise<unknown>;
 
 /** Runs one helper to its end, over standard input and output. Returns the exit status. */
 export async function runAssist(work: AssistWork): Promise<number> {
+  endFirst();
   try {
     const { directory, input } = await readInput();
     const result = await work({ directory, input, tell: (told) => print({ told }) });
@@ -34,6 +35,15 @@ export async function runAssist(work: AssistWork): Promise<number> {
     const { code, message, details } = toEngineError(thrown);
     print({ error: { code, message, details } });
     return 1;
+  }
+}
+
+/** Storage may list names without an end: when memory runs out, this process is what goes. */
+function endFirst(): void {
+  try {
+    writeFileSync("/proc/self/oom_score_adj", "1000");
+  } catch {
+    // There is no such thing here: then nobody is chosen by it.
   }
 }
 

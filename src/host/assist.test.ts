@@ -42,6 +42,10 @@ test("errors keep their code and details; bugs and deaths are told apart", async
   expect(died).toMatchObject({ code: "storage.failed", details: { exitCode: 137 } });
 });
 
+test("when memory runs out it is the first to go", async () => {
+  expect(await assist({ score: true })).toBe("1000\n");
+});
+
 test("our own executable knows no helper of another name", async () => {
   const executable = () => ownExecutable("assist", "no-such-helper");
   const { assist: run } = linuxHost({ executable });

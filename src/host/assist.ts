@@ -4,6 +4,7 @@
 import { type ErrorCode, errorTable } from "../core/error-table.ts";
 import { EngineError } from "../core/errors.ts";
 import type { AssistRequest, Host, ProgramResult } from "../core/host.ts";
+import { saidBy } from "../core/printable.ts";
 import { ASSIST_COMMAND, ownExecutable } from "./own-executable.ts";
 import { findProgram, type StartProgram } from "./programs.ts";
 import { TargetPrograms } from "./target-programs.ts";
@@ -75,9 +76,10 @@ function outcome(
   if (line !== undefined && "result" in line) return line.result;
   if (line !== undefined && "error" in line) {
     const { code, message, details } = line.error;
-    throw new EngineError(code, message, { details });
+    // Names of files on the storage are in it.
+    throw new EngineError(code, saidBy(message), { details });
   }
-  const words = stderr.trim().slice(-1000) || `status ${exitCode}`;
+  const words = saidBy(stderr.trim().slice(-1000)) || `status ${exitCode}`;
   throw new EngineError("storage.failed", `error while running the helper ${command}: ${words}`, {
     details: { command, exitCode },
   });

@@ -310,6 +310,25 @@ describe("storage that does not answer", () => {
     },
   );
 
+  whenHoldable("a FUSE mount as a whole needs no helper: its process is not asked", async () => {
+    await makePlaces("shared");
+    await using stuck = await makeStuckFolder();
+    const alone = linuxHost({
+      start: () => {
+        throw new Error("a helper was started");
+      },
+    });
+    const group = await alone.bind(
+      request({ source: stuck.path, mayHang: "unknown" }),
+      operation(),
+    );
+    expect(mountedAt(target)?.propagation).toEqual([`shared:${group}`]);
+    expect(mountedAt(target)?.fileSystem).toBe("fuse");
+    const below = request({ source: join(stuck.path, "x"), mayHang: "unknown" });
+    await expect(alone.bind(below, operation())).rejects.toThrow("a helper");
+    expect(host.unbind(target)).toBe("gone");
+  });
+
   test("what an abandoned helper still mounts is undone", async () => {
     const mounts: MountInfo[] = [];
     const started: string[] = [];

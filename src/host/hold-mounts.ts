@@ -14,7 +14,7 @@ import {
   setPropagation,
   unmountTopmost,
 } from "./libc.ts";
-import { openLocalPlace } from "./local-places.ts";
+import { openFuseRoot, openLocalPlace } from "./local-places.ts";
 import { groupOf, isMountPoint } from "./mount-facts.ts";
 import { topmostAt, trueTarget } from "./mount-table.ts";
 import { HOLD_MOUNT_COMMAND, ownExecutable } from "./own-executable.ts";
@@ -118,8 +118,15 @@ export function bindHere(
   }
 }
 
-/** Returns the peer group where the kernel tells. Throws the system's errors. */
-function bindOpen(place: string | number, target: string): number | undefined {
+/**
+ * Returns the peer group where the kernel tells, which it does not without `mayAsk`: statx(2) may
+ * ask the file system. Throws the system's errors.
+ */
+function bindOpen(
+  place: string | number,
+  target: string,
+  { mayAsk }: { readonly mayAsk: boolean } = { mayAsk: true },
+): number | undefined {
   const descriptor = openTreeClone(place);
   try {
     // A clone is in the group of its source. Leaving it first is what gives it one of its own,
@@ -127,7 +134,7 @@ function bindOpen(place: string | number, target: string): number | undefined {
     setPropagation(descriptor, "private");
     setPropagation(descriptor, "shared");
     moveMount(descriptor, target);
-    return groupOf(descriptor);
+    return mayAsk ? groupOf(descriptor) : undefined;
   } finally {
     // What was not moved to its place ends with it.
     closeDescriptor(descriptor);
@@ -139,10 +146,14 @@ function wordsOfCall(thrown: unknown): string {
   return isErrno(thrown, "ENOSYS") ? `${words}; needs Linux 5.12` : words;
 }
 
-/** As `bindHere`, of what lies on storage of this machine; all else is "elsewhere". */
+/**
+ * As `bindHere`, of what lies on storage of this machine, or is a FUSE mount as a whole; all else
+ * is "elsewhere".
+ */
 function bindLocal(places: Places, mounts: readonly MountInfo[]): number | undefined | "elsewhere" {
   const { source, target, beneath } = places;
-  const open = openLocalPlace(beneath ?? source, mounts);
+  const fuse = beneath === undefined ? openFuseRoot(source, mounts) : undefined;
+  const open = fuse ?? openLocalPlace(beneath ?? source, mounts);
   if (open === undefined) return "elsewhere";
   let place: number | undefined;
   try {
@@ -153,7 +164,7 @@ function bindLocal(places: Places, mounts: readonly MountInfo[]): number | undef
     if (place !== open) closeDescriptor(open);
   }
   try {
-    return bindOpen(place, target);
+    return bindOpen(place, target, { mayAsk: fuse === undefined });
   } catch (thrown) {
     throw mountFailed(places, wordsOfCall(thrown), thrown);
   } finally {

@@ -218,6 +218,14 @@ export function isMountedOn(parent: number, name: string): boolean {
   }
 }
 
+/**
+ * The root of what is mounted on the directory `name` inside of an open one, for its place only.
+ * Waits for it where its file system is one that is asked (NFS, 9p).
+ */
+export function openMountOn(parent: number, name: string): number {
+  return openat2(parent, name, [O_PATH_DIRECTORY_NOFOLLOW_CLOEXEC, RESOLVE_BENEATH]);
+}
+
 /** A directory, for its place only. Returns a descriptor. Follows links, and waits. */
 export function openPlace(path: string): number {
   return openat2(AT_FDCWD, path, [O_PATH_DIRECTORY_CLOEXEC, 0n]);

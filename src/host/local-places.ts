@@ -1,10 +1,12 @@
 // Directories that lie on storage of this machine: only those are opened in the daemon's process.
 //
 // The mount table says so, and reading it asks no storage. Anything that may be on a server, or is
-// answered by a process (FUSE), is for a helper that the daemon can abandon.
+// answered by a process (FUSE), is for a helper that the daemon can abandon; only the root of a
+// FUSE mount can be had without asking its process.
 import { readFileSync } from "node:fs";
+import { basename, dirname } from "node:path";
 import type { MountInfo } from "../core/host.ts";
-import { closeDescriptor, openPlace, openPlaceBeneath } from "./libc.ts";
+import { closeDescriptor, openMountOn, openPlace, openPlaceBeneath } from "./libc.ts";
 import { topmostAt } from "./mount-table.ts";
 
 /** Whose data lies on a disk or in memory of this machine. */
@@ -47,6 +49,32 @@ function localMountOf(path: string, mounts: readonly MountInfo[]): MountInfo | u
     "",
   );
   return topmostAt(onTheWay, nearest);
+}
+
+/**
+ * The root of the FUSE mount at a path of this machine, open for its place only; undefined: none is
+ * there, or something else is on top of it. Its process is asked nothing: the kernel looks at a
+ * file system's root when it comes to it from a mount only where that has `d_weak_revalidate` (NFS,
+ * 9p), which FUSE has not.
+ */
+export function openFuseRoot(path: string, mounts: readonly MountInfo[]): number | undefined {
+  const top = topmostAt(mounts, path);
+  if (top === undefined || !/^fuse(blk)?(\.|$)/.test(top.fileSystem)) return undefined;
+  const parent = openLocalPlace(dirname(path), mounts);
+  if (parent === undefined) return undefined;
+  let root: number | undefined;
+  try {
+    root = openMountOn(parent, basename(path));
+    if (mountIdOf(root) !== top.mountId) return undefined;
+    const found = root;
+    root = undefined;
+    return found;
+  } catch {
+    return undefined;
+  } finally {
+    closeDescriptor(parent);
+    if (root !== undefined) closeDescriptor(root);
+  }
 }
 
 /** As the mount table counts mounts. Asks no storage. */

@@ -17,6 +17,7 @@ const debianPackages: Readonly<Record<string, string>> = {
   mount: "mount",
   umount: "mount",
   rm: "coreutils",
+  ls: "coreutils",
   env: "coreutils",
   nice: "coreutils",
   ionice: "util-linux",

@@ -1,19 +1,12 @@
 // `recognise-data`: whose files are in a volume, by what lies where. A short look, not a search.
 //
 // It has the volume as its root directory: no link in there leads out of it.
-import {
-  closeSync,
-  constants,
-  type Dirent,
-  fstatSync,
-  opendirSync,
-  openSync,
-  readSync,
-} from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { join } from "node:path";
 import { storageError } from "../core/errors.ts";
 import type { RecognisedData, StorageUse } from "../core/volume-report.ts";
 import type { AssistCall } from "./assist-frame.ts";
+import { type DirectoryCalls, type DirectoryEntry, loadDirectoryCalls } from "./libc-directory.ts";
 import { loadFileCalls } from "./libc-files.ts";
 
 /** How deep below the volume, how many directories, and how many entries of each are looked at. */
@@ -140,6 +133,7 @@ function sqlite(looked: Looked, isWal: boolean): string | undefined {
 /** What is found, outer directories first. Throws `storage.*` when the volume cannot be entered. */
 export async function recogniseData({ directory }: AssistCall): Promise<readonly RecognisedData[]> {
   const calls = loadFileCalls();
+  const directories = loadDirectoryCalls();
   let root = directory;
   try {
     if (process.getuid?.() === 0) {
@@ -148,13 +142,13 @@ export async function recogniseData({ directory }: AssistCall): Promise<readonly
       process.chdir("/");
       root = "/";
     }
-    return recogniseBelow(root);
+    return recogniseBelow(root, directories);
   } catch (thrown) {
     throw storageError(thrown, "looking at what is in the volume");
   }
 }
 
-function recogniseBelow(root: string): readonly RecognisedData[] {
+function recogniseBelow(root: string, calls: DirectoryCalls): readonly RecognisedData[] {
   const found: RecognisedData[] = [];
   let level: readonly string[] = [""];
   let directoryCount = 0;
@@ -162,7 +156,7 @@ function recogniseBelow(root: string): readonly RecognisedData[] {
     const next: string[] = [];
     for (const path of level) {
       if (directoryCount++ >= DIRECTORY_COUNT_MAX || found.length >= FOUND_COUNT_MAX) return found;
-      const entries = entriesOf(join(root, path), depth === 0);
+      const entries = entriesOf(calls, join(root, path), depth === 0);
       const looked = lookedAt(join(root, path), entries);
       const here = signatures.flatMap(({ use, recognise }): RecognisedData[] => {
         const title = recognise(looked);
@@ -172,7 +166,7 @@ function recogniseBelow(root: string): readonly RecognisedData[] {
       // What is inside of a database is its own.
       if (here.some(({ use }) => !/^sqlite/.test(use))) continue;
       for (const entry of entries) {
-        if (entry.isDirectory()) next.push(path === "" ? entry.name : `${path}/${entry.name}`);
+        if (entry.isDirectory) next.push(path === "" ? entry.name : `${path}/${entry.name}`);
       }
     }
     level = next;
@@ -180,7 +174,7 @@ function recogniseBelow(root: string): readonly RecognisedData[] {
   return found;
 }
 
-function lookedAt(directory: string, entries: readonly Dirent[]): Looked {
+function lookedAt(directory: string, entries: readonly DirectoryEntry[]): Looked {
   return {
     names: new Set(entries.map(({ name }) => name)),
     head(name) {
@@ -194,23 +188,17 @@ function lookedAt(directory: string, entries: readonly Dirent[]): Looked {
 }
 
 /** Only a directory that cannot be read at all is a failure, and only where it is the volume. */
-function entriesOf(directory: string, isVolume: boolean): readonly Dirent[] {
-  const entries: Dirent[] = [];
+function entriesOf(
+  calls: DirectoryCalls,
+  directory: string,
+  isVolume: boolean,
+): readonly DirectoryEntry[] {
   try {
-    const reading = opendirSync(directory);
-    try {
-      while (entries.length < ENTRY_COUNT_MAX) {
-        const entry = reading.readSync();
-        if (entry === null) break;
-        entries.push(entry);
-      }
-    } finally {
-      reading.closeSync();
-    }
+    return calls.firstEntries(directory, ENTRY_COUNT_MAX);
   } catch (thrown) {
     if (isVolume) throw thrown;
+    return [];
   }
-  return entries;
 }
 
 /** Never waits for a fifo's writer, and never follows a link. */

@@ -56,6 +56,15 @@ describe("make", () => {
     expect(existsSync(join(root, "c"))).toBe(true);
   });
 
+  test("whoever makes one in it, too", () => {
+    take({ do: "make", path: "a/c", mark: "mine" });
+    const [outcome] = take({ do: "make", path: "a/c/deep/d", mark: "theirs" });
+    expect(outcome).toEqual({ made: ["a/c/deep", "a/c/deep/d"] });
+    expect(take({ do: "remove", path: "a/c", mark: "mine" })).toEqual([{ isOurs: false }]);
+    expect(existsSync(join(root, "a/c/deep/d"))).toBe(true);
+    expect(take({ do: "remove", path: "a/c/deep/d", mark: "theirs" })).toEqual([{ isOurs: true }]);
+  });
+
   test("a mark without its directory says that somebody may have it", () => {
     writeFileSync(join(root, ".holdfast-c"), "theirs\n");
     expect(take({ do: "make", path: "c", mark: "mine" })).toEqual([{ made: [] }]);

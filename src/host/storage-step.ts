@@ -10,18 +10,20 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
-  readSync,
   rmdirSync,
   unlinkSync,
   writeSync,
 } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
+import { readHead, removeFile, removeFileQuietly } from "./storage-files.ts";
 
 /** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
 export type StorageStep =
-  /** Makes a directory, and those above it; one that is there is let be, and its mark taken. */
+  /**
+   * Makes a directory, and those above it. Those that are there are let be, and lose their marks:
+   * what somebody else has in them is nobody's to destroy any more.
+   */
   | { readonly do: "make"; readonly path: string; readonly mark: string | null }
   /** Undoes that: what is empty and was made. */
   | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
@@ -57,7 +59,7 @@ const MARK = ".holdfast-";
 const MARK_BYTES_MAX = 256;
 const PROBE_BYTES = 4096;
 
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = constants;
+const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
 /**
  * Does the steps beneath `directory`, in order, up to the first that fails. Throws what storage
@@ -132,6 +134,7 @@ function makeParents(root: number, path: string): readonly string[] {
       made.push(segments.slice(0, count).join("/"));
     } catch (thrown) {
       if (!isErrno(thrown, "EEXIST")) throw thrown;
+      removeFile(`/proc/self/fd/${descriptor}/${MARK}${segments[count - 1]}`);
     } finally {
       closeDescriptor(descriptor);
     }
@@ -217,22 +220,17 @@ function unmake(
 function isMarked(root: number, path: string, mark: string): boolean {
   return attempt("check-mark", `reading the mark of ${path}`, () => {
     try {
-      return inParent(root, path, (parent, name) => {
-        const file = `/proc/self/fd/${parent}/${MARK}${name}`;
-        const descriptor = openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-        try {
-          const bytes = new Uint8Array(MARK_BYTES_MAX);
-          const count = readSync(descriptor, bytes, 0, bytes.length, 0);
-          return Buffer.from(bytes.subarray(0, count)).toString("utf8").trim() === mark;
-        } finally {
-          closeSync(descriptor);
-        }
-      });
+      return inParent(root, path, (parent, name) => isMarkedIn(parent, name, mark));
     } catch (thrown) {
       if (isErrno(thrown, "ENOENT") || isErrno(thrown, "ELOOP")) return false;
       throw thrown;
     }
   });
+}
+
+function isMarkedIn(parent: number, name: string, mark: string): boolean {
+  const bytes = readHead(`/proc/self/fd/${parent}/${MARK}${name}`, MARK_BYTES_MAX);
+  return bytes.toString("utf8").trim() === mark;
 }
 
 function takeMark(root: number, path: string): void {
@@ -260,7 +258,7 @@ function probe(
     } finally {
       closeSync(descriptor);
     }
-    const back = attempt("read", "reading a file back", () => readFileSync(file));
+    const back = attempt("read", "reading a file back", () => readHead(file, PROBE_BYTES));
     if (!back.equals(bytes)) {
       throw new EngineError("storage.failed", "what was read back is not what was written", {
         details: { step: "read" },
@@ -292,6 +290,8 @@ function remove(
   if (path === "" || !isMarked(root, path, mark)) return { isOurs: false };
   return attempt("remove", `removing ${path}`, () =>
     inParent(root, path, (parent, name) => {
+      // Of this very parent: the one above may be another one by now.
+      if (!isMarkedIn(parent, name, mark)) return { isOurs: false };
       removeTree(parent, Buffer.from(name));
       // Last: a removal that was cut short is begun again.
       removeFile(`/proc/self/fd/${parent}/${MARK}${name}`);
@@ -334,22 +334,6 @@ function inParent<T>(root: number, path: string, work: (parent: number, name: st
 function split(path: string): { readonly parent: string; readonly name: string } {
   const slash = path.lastIndexOf("/");
   return { parent: path.slice(0, Math.max(slash, 0)), name: path.slice(slash + 1) };
-}
-
-function removeFile(file: string | Buffer): void {
-  try {
-    unlinkSync(file);
-  } catch (thrown) {
-    if (!isErrno(thrown, "ENOENT")) throw thrown;
-  }
-}
-
-function removeFileQuietly(file: string): void {
-  try {
-    removeFile(file);
-  } catch {
-    // The failure that brought us here is the one to be told.
-  }
 }
 
 function attempt<T>(step: string, doing: string, work: () => T): T {

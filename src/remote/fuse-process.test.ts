@@ -19,11 +19,12 @@ import { EngineError } from "../core/errors.ts";
 import type { KeptProcess } from "../core/host.ts";
 import { linuxHost } from "../host/linux.ts";
 import { makeStuckFolder } from "../host/stuck-folder.fixture.ts";
+import { releaseLog } from "./fuse-logs.ts";
 import {
   type FuseStart,
   lookFuse,
+  lookFuseMasked,
   maskValues,
-  signalFuse,
   startFuse,
   stopFuse,
 } from "./fuse-process.ts";
@@ -108,9 +109,9 @@ describe("a tool that does not mount", () => {
   });
 });
 
-test("signals reach the one that is noted, and the end takes the note away", async () => {
+test("the end takes the process that is noted, and the note", async () => {
   const controller = new AbortController();
-  const script = "trap 'echo hung up' HUP; echo ready; while :; do sleep 0.02; done";
+  const script = "trap '' TERM; echo ready; while :; do sleep 0.02; done";
   const starting = failure(startFuse(host, shell(script), testOperation(controller.signal)));
   await untilNoted();
   const log = join(runDirectory, "fuse.log");
@@ -120,13 +121,10 @@ test("signals reach the one that is noted, and the end takes the note away", asy
       otherwise: () => readFileSync(log, "utf8"),
     });
   await untilSaid("ready");
-  expect(signalFuse(host, { target, runDirectory }, "SIGHUP")).toBe(true);
-  await untilSaid("hung up");
   const kept = noted();
   await stopFuse(host, { target, runDirectory }, { isLost: true }, testOperation());
   expect(isAlive(kept)).toBe(false);
   await starting;
-  expect(signalFuse(host, { target, runDirectory }, "SIGHUP")).toBe(false);
   expect(readdirSync(runDirectory)).toEqual([]);
 });
 
@@ -148,17 +146,34 @@ whenPossible(["root", "mount", "fuse"], "a mount whose process is gone is stale"
   expect(lookFuse(host, at)).toEqual({
     stale: "its sh process has ended: killed over ****",
   });
+  const masked = (secrets: () => Promise<readonly string[]>) => lookFuseMasked(host, at, secrets);
+  expect(await masked(async () => ["hunter22"])).toEqual({
+    stale: "its sh process has ended: killed over ****",
+  });
+  // Of a secret that is gone nobody knows which words it was.
+  const gone = () => Promise.reject(new EngineError("secret.not_found", "it is gone"));
+  expect(await masked(gone)).toEqual({ stale: "its sh process has ended" });
   expect(lookFuse(host, { ...at, target })).toEqual({});
   await stopFuse(host, at, { isLost: true }, testOperation());
   expect(await waiting).toMatchObject({ details: { isGone: true } });
   expect(host.mounts().some((mount) => mount.target === stuck.path)).toBe(false);
 });
 
-test("a log begins anew when it is large", () => {
+test("a log begins anew when it is large, whoever looks", async () => {
   const log = join(runDirectory, "fuse.log");
-  writeFileSync(log, "x".repeat(2 ** 20 + 1));
+  const grow = () => writeFileSync(log, "x".repeat(2 ** 20 + 1));
+  grow();
   lookFuse(host, { target, runDirectory, program: "sh" });
   expect(statSync(log).size).toBe(0);
+  grow();
+  await eventually(() => statSync(log).size === 0 || undefined, {
+    timeoutMs: 5_000,
+    otherwise: () => "it is as long as before",
+  });
+  await stopFuse(host, { target, runDirectory }, { isLost: true }, testOperation());
+  grow();
+  releaseLog(log);
+  expect(statSync(log).size).toBeGreaterThan(0);
 });
 
 test("each line of a secret is masked, and short ones are not", () => {

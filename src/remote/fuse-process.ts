@@ -6,14 +6,17 @@
 //   <runDirectory>/process.json   its pid and when it began
 //   <runDirectory>/fuse.log       what it printed, the end of which explains a failure
 //
-// A kind's `mount` calls `startFuse`, its `unmount` `stopFuse`, its `look` begins with `lookFuse`,
-// and `signalFuse` is for tools that take a signal (SIGHUP of rclone).
+// A kind's `mount` calls `startFuse`, its `unmount` `stopFuse`, and its `look` begins with
+// `lookFuse`.
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
-import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
+import { type Host, type KeptProcess, type MountInfo, placeOfMount } from "../core/host.ts";
 import { type Operation, unfired } from "../core/operation.ts";
+import { printable } from "../core/printable.ts";
+import { boundLog, releaseLog } from "./fuse-logs.ts";
 import type { Look } from "./kind.ts";
+import { writeWhole } from "./whole-files.ts";
 
 const NOTE = "process.json";
 const LOG = "fuse.log";
@@ -21,16 +24,13 @@ const LOG = "fuse.log";
 /** How often the mount table and the process are looked at, in milliseconds. */
 const LOOK_AGAIN_MS = 10;
 
-/**
- * How long a process may take to end once it is unmounted, in milliseconds. It does not end by
- * itself while another mount namespace has a copy of the mount, which nobody needs any more.
- */
+/** How long a process may take to end once it is unmounted, in milliseconds. */
 const END_MS_MAX = 5_000;
+/** After so long it is asked whether copies of the mount in other namespaces keep it. */
+const COPIES_MS = 200;
 /** The same after SIGTERM, and after SIGKILL: what the kernel holds is left behind. */
 const SIGNALLED_MS_MAX = 2_000;
 
-/** The log is in memory: beyond this many bytes it begins anew. */
-const LOG_BYTES_MAX = 1024 * 1024;
 /** So many bytes of its end are read for a message, and so many lines of them are shown. */
 const WORDS_BYTES_MAX = 8 * 1024;
 const WORDS_LINES_MAX = 20;
@@ -78,11 +78,12 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
   // One of an earlier life that has not mounted by now is not to do it later; and its words would
   // explain this one.
   const earlier = readNote(start);
-  if (earlier !== undefined) await end(host, earlier, true);
+  if (earlier !== undefined) await endFuse(host, earlier);
   forget(start);
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
   const kept = host.startKept({ program, args, environment, input, log });
+  boundLog(log);
   try {
     writeNote(start, kept);
     await untilAnswers(host, { start, kept, before }, operation);
@@ -137,22 +138,52 @@ export async function stopFuse(
   operation: Operation,
 ): Promise<void> {
   const kept = readNote(place);
+  const places = mountsAt(host, place.target).filter(isFuse).map(placeOfMount);
   if (isLost) {
     for (const { device } of mountsAt(host, place.target).filter(isFuse)) host.abortFuse(device);
     await host.detach(place.target, operation);
   } else {
     while (mountsAt(host, place.target).length > 0) await host.unmount(place.target, operation);
   }
-  if (kept !== undefined) await end(host, kept, isLost);
+  if (kept !== undefined) {
+    const hasGone = !isLost && (await endInOrder(host, { kept, places }, operation));
+    if (!hasGone) await endFuse(host, kept);
+  }
   forget(place);
 }
 
-async function end(host: Host, kept: KeptProcess, isLost: boolean): Promise<void> {
-  if (!isLost) {
-    if (await hasEnded(host, kept, END_MS_MAX)) return;
-    host.signalKept(kept, "SIGTERM");
-    if (await hasEnded(host, kept, SIGNALLED_MS_MAX)) return;
+interface Unmounted {
+  readonly kept: KeptProcess;
+  /** See `placeOfMount`. */
+  readonly places: readonly string[];
+}
+
+/**
+ * A process does not end by itself while another mount namespace has a copy of the mount: who was
+ * started before the unmount and got all that was mounted then. Whom the volume was given to has
+ * none of those: that the kernel shows no such mount any more is why this is called (decision
+ * 0006).
+ */
+async function endInOrder(
+  host: Host,
+  { kept, places }: Unmounted,
+  operation: Operation,
+): Promise<boolean> {
+  if (await hasEnded(host, kept, COPIES_MS)) return true;
+  const question = { groups: new Map(), places: new Set(places) };
+  const { loose } = await host.peerMountsInTurns(question);
+  const copies = loose.map(({ pid, target }) => `${target} of process ${pid}`);
+  if (copies.length > 0) {
+    operation.log.info("copies of a mount that has ended are cut off", { copies });
+  } else if (await hasEnded(host, kept, END_MS_MAX)) {
+    return true;
   }
+  host.signalKept(kept, "SIGTERM");
+  return await hasEnded(host, kept, SIGNALLED_MS_MAX);
+}
+
+/** Ends a process that serves no mount, at once; one that the kernel holds is left after 2 s. */
+export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
   host.signalKept(kept, "SIGKILL");
   await hasEnded(host, kept, SIGNALLED_MS_MAX);
 }
@@ -175,7 +206,7 @@ export function lookFuse(
   host: Host,
   place: FusePlace & { readonly program: string; readonly secrets?: readonly string[] },
 ): Look {
-  trimLog(place);
+  boundLog(`${place.runDirectory}/${LOG}`);
   if (!mountsAt(host, place.target).some(isFuse)) return {};
   const kept = readNote(place);
   // A crash came between its start and the note: that it serves the mount shows when it is asked.
@@ -185,6 +216,24 @@ export function lookFuse(
       .split("\n")
       .at(-1) ?? "";
   return { stale: `its ${place.program} process has ended${words === "" ? "" : `: ${words}`}` };
+}
+
+/**
+ * As `lookFuse`, with the secrets read where they are needed: its last words may repeat one. Where
+ * they cannot be read the words are not shown.
+ */
+export async function lookFuseMasked(
+  host: Host,
+  place: FusePlace & { readonly program: string },
+  secrets: () => Promise<readonly string[]>,
+): Promise<Look> {
+  const look = lookFuse(host, place);
+  if (look.stale === undefined) return look;
+  try {
+    return lookFuse(host, { ...place, secrets: await secrets() });
+  } catch {
+    return { stale: `its ${place.program} process has ended` };
+  }
 }
 
 /**
@@ -198,16 +247,6 @@ export function isFuseDead(host: Pick<Host, "processStart">, runDirectory: strin
   } catch {
     return false;
   }
-}
-
-/** Signals the process. False: there is none, or it is gone. */
-export function signalFuse(
-  host: Host,
-  place: FusePlace,
-  signal: Parameters<Host["signalKept"]>[1],
-): boolean {
-  const kept = readNote(place);
-  return kept !== undefined && host.signalKept(kept, signal);
 }
 
 /** The last lines of its log, secrets masked; "" when there are none. */
@@ -226,7 +265,7 @@ export function lastWords({
       .split("\n")
       .map((line) => line.trim());
     const said = lines.filter((line) => line !== "").slice(-WORDS_LINES_MAX);
-    return maskValues(said.join("\n"), secrets);
+    return printable(maskValues(said.join("\n"), secrets));
   } catch {
     return "";
   } finally {
@@ -264,20 +303,8 @@ export function adoptFuse(place: FusePlace, kept: KeptProcess): void {
   writeNote(place, kept);
 }
 
-/** Ends a process that serves no mount, at once; what the kernel holds is left after 2 s. */
-export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
-  await end(host, kept, true);
-}
-
 function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): void {
-  const file = `${runDirectory}/${NOTE}`;
-  try {
-    // Whole or not there: a crash may come at any time. No power cut outlives the process.
-    fs.writeFileSync(`${file}.new`, JSON.stringify({ pid, start }), { mode: 0o600 });
-    fs.renameSync(`${file}.new`, file);
-  } catch (error) {
-    throw storageError(error, `noting a process in ${file}`);
-  }
+  writeWhole(`${runDirectory}/${NOTE}`, JSON.stringify({ pid, start }));
 }
 
 /** undefined: none was started, as far as anybody knows. Throws `storage.*`. */
@@ -296,20 +323,11 @@ export function readNote({
 }
 
 function forget({ runDirectory }: FusePlace): void {
+  releaseLog(`${runDirectory}/${LOG}`);
   try {
     for (const name of [NOTE, `${NOTE}.new`, LOG])
       fs.rmSync(`${runDirectory}/${name}`, { force: true });
   } catch (error) {
     throw storageError(error, `removing the notes of a process in ${runDirectory}`);
-  }
-}
-
-/** Its writer appends: what it prints next is at the file's beginning. */
-function trimLog({ runDirectory }: FusePlace): void {
-  try {
-    const log = `${runDirectory}/${LOG}`;
-    if (fs.statSync(log).size > LOG_BYTES_MAX) fs.truncateSync(log);
-  } catch {
-    // There is none, or memory is full: then nothing is lost by it.
   }
 }

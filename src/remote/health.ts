@@ -12,7 +12,7 @@ import { isFuseDead } from "./fuse-process.ts";
 import type { Look } from "./kind.ts";
 import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
-import { readOptions } from "./options.ts";
+import { readOptions, readStoredOptions } from "./options.ts";
 import { type StoredVolume, sameOptions } from "./record.ts";
 import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
@@ -49,7 +49,15 @@ export function remoteHealth<Options>(
   const { kind } = sessions;
   const proofs = new WriteProofs(shop.parts.host);
   return {
-    server: (options) => kind.server(readOptions(kind, options).own),
+    server(options) {
+      try {
+        return kind.server(readOptions(kind, options).own);
+      } catch {
+        // Options of a volume that is there, and are none any more: looks at it will say so. It
+        // must stop nothing else.
+        return kind.name;
+      }
+    },
     mountCount: (name) => mounts.mountCount(name),
     isDead:
       kind.program === undefined
@@ -143,7 +151,7 @@ async function checkMounted<Options>(
 ): Promise<StorageHealth> {
   const place = layout.volume(name);
   const options = sessions.optionsOf(place) ?? stored.options;
-  const mount = sessions.mountFor({ volume: name, place }, options);
+  const mount = sessions.mountAt({ volume: name, place }, stored.options);
   const look: Look = (await sessions.kind.look?.(mount, operation)) ?? {};
   const { stale, degraded, unsaved } = look;
   if (stale !== undefined) return { state: "stale", reason: stale, tookMs: null, unsaved };
@@ -151,7 +159,7 @@ async function checkMounted<Options>(
   const question: WriteQuestion = {
     ...{ directory: place.data, mounted },
     proof: isReadOnly ? undefined : sessions.kind.writeProof,
-    hasTakenWrites: readOptions(sessions.kind, options).common.isTested,
+    hasTakenWrites: readStoredOptions(sessions.kind, options).common.isTested,
   };
   const asked = await askMounted(proofs, question, operation);
   if ("state" in asked) return { ...asked, unsaved };
@@ -252,8 +260,7 @@ export function remoteFlush<Options>(shop: Workshop<Options>): FlushCapable {
       operation.signal.throwIfAborted();
       const stored = mustBeStored(shop, name);
       const place = layout.volume(name);
-      const options = sessions.optionsOf(place) ?? stored.options;
-      const mount = sessions.mountFor({ volume: name, place }, options);
+      const mount = sessions.mountAt({ volume: name, place }, stored.options);
       while (sessions.kind.look !== undefined) {
         const { unsaved, stale } = await sessions.kind.look(mount, operation);
         if (unsaved === undefined || unsaved.fileCount === 0) return;

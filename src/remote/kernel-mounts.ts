@@ -4,6 +4,7 @@ import type { ErrorCode } from "../core/error-table.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
+import { saidBy } from "../core/printable.ts";
 import { optionInvalid } from "./options.ts";
 
 /** What a program's words mean. The first that matches counts. */
@@ -32,7 +33,8 @@ export async function kernelMount(
     const error = toEngineError(thrown);
     if (error.code !== "volume.mount_failed") throw error;
     const said = String(error.details["words"] ?? error.message);
-    const words = noise === undefined ? said : said.replace(noise, "").replace(/[;\s]+$/, "");
+    const told = noise === undefined ? said : said.replace(noise, "").replace(/[;\s]+$/, "");
+    const words = saidBy(told);
     const [, code] = failures.find(([pattern]) => pattern.test(words)) ?? [];
     throw new EngineError(code ?? error.code, `mount of ${device}: ${words}`, {
       cause: error,

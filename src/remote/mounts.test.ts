@@ -226,6 +226,48 @@ describe("what is not on the server yet", () => {
   });
 });
 
+whenPossible(possible, "what a dead daemon had begun is ended by who lets go of it", async () => {
+  await using bench = remoteBench();
+  await bench.create();
+  const run = join(bench.root, "run", "remote", "bound", wiki);
+  for (const letGo of [
+    () => bench.open().unmount(wiki, first, operation),
+    () => bench.open().trash?.retire(wiki, { id: trashId, description: "" }, operation),
+  ]) {
+    mkdirSync(run);
+    writeFileSync(join(run, "credentials"), "password=hush");
+    await letGo();
+    expect(runOf(bench)).toBeUndefined();
+  }
+});
+
+describe("options that are none any more, as after an update", () => {
+  whenPossible(possible, "stop neither an end, nor a removal, nor the look at others", async () => {
+    await using bench = remoteBench();
+    await bench.create();
+    await bench.driver.mount(wiki, first, operation);
+    const stale = { nonsense: "x" };
+    const record = join(bench.root, "data", "remote", "bound", wiki, "volume.json");
+    const stored = JSON.parse(readFileSync(record, "utf8"));
+    writeFileSync(record, JSON.stringify({ ...stored, options: stale }));
+    const mounted = join(bench.root, "run", "remote", "bound", wiki, "mounted.json");
+    writeFileSync(mounted, JSON.stringify(stale));
+    const next = bench.open();
+    expect(next.health?.server(stale)).toBe("bound");
+    await next.unmount(wiki, first, operation);
+    expect(bench.isMounted()).toBe(false);
+    const health = await next.health?.check(wiki, operation);
+    expect(health).toMatchObject({ state: "unreachable" });
+    expect(health?.reason).toInclude("nonsense");
+    expect((await failureOf(next.mount(wiki, first, operation))).code).toBe(
+      "volume.option_invalid",
+    );
+    await next.trash?.retire(wiki, { id: trashId, description: "" }, operation);
+    await next.trash?.purge([trashId], operation);
+    expect(bench.here()).toEqual([".trash"]);
+  });
+});
+
 describe("health", () => {
   whenPossible(possible, "one question is for all volumes of a server", async () => {
     await using bench = remoteBench();

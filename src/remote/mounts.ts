@@ -93,8 +93,9 @@ async function letGo<Options>(
 ): Promise<void> {
   const place = layout.volume(name);
   const isMounted = sessions.mountedAt(place) !== undefined;
-  // What a kind keeps may be writes that the server does not have: only it can tell.
-  if (!isMounted && (await isEmpty(place.keep))) return;
+  // What a kind keeps may be writes that the server does not have: only it can tell. What lies in
+  // the run directory are credentials of a mount that a dead daemon had begun, and its process.
+  if (!isMounted && (await isEmpty(place.keep)) && !isPlainDirectory(place.run)) return;
   const at = { volume: name, place };
   await sessions.end(at, stored.options, { isLost: false }, operation);
 }

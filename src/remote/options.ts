@@ -120,6 +120,18 @@ export function readOptions<Options>(
   return { own: kind.parse(options), common: readCommon(options) };
 }
 
+/**
+ * As `readOptions`, of a volume that is there: what was allowed once may not be any more, and what
+ * is mounted must still end. Nothing is to be mounted with what this returns. Throws what
+ * `RemoteKind.parse` does.
+ */
+export function readStoredOptions<Options>(
+  kind: RemoteKind<Options>,
+  options: DriverOptions,
+): ReadOptions<Options> {
+  return { own: kind.parse(options), common: readCommon(options) };
+}
+
 function readCommon(options: DriverOptions): CommonOptions {
   return {
     secret: options["secret"],

@@ -1,5 +1,6 @@
 // The end of a remote volume: its record, and its data only where we made it and nobody else has
 // come to use it.
+import type { DriverOptions } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import { ownerOfMount } from "../core/host.ts";
 import { parseTrashId, parseVolumeName, type TrashId } from "../core/names.ts";
@@ -16,7 +17,7 @@ import {
   syncDirectory,
 } from "./layout.ts";
 import { within } from "./limited.ts";
-import { readOptions } from "./options.ts";
+import { readStoredOptions } from "./options.ts";
 import { readStored, type StoredVolume } from "./record.ts";
 import { takeStep } from "./steps.ts";
 import { withoutSubpath } from "./trial.ts";
@@ -101,7 +102,7 @@ export async function refuseShown<Options>(
   const wanted = all.flatMap((stored) => {
     const own = stored === undefined ? undefined : ownData(stored);
     if (stored === undefined || own === undefined) return [];
-    return [{ own: readOptions(sessions.kind, stored.options).own, path: own.path }];
+    return [{ own: readStoredOptions(sessions.kind, stored.options).own, path: own.path }];
   });
   if (wanted.length === 0) return;
   const { mounts, isWhole } = await parts.host.mountsWhere((mount) =>
@@ -166,13 +167,15 @@ async function isNamedElsewhere<Options>(
   { options, identity }: StoredVolume,
   { path, id }: { readonly path: string; readonly id: TrashId },
 ): Promise<boolean> {
-  const server = sessions.kind.server(readOptions(sessions.kind, options).own);
+  const serverOf = (of: DriverOptions) =>
+    sessions.kind.server(readStoredOptions(sessions.kind, of).own);
+  const server = serverOf(options);
   for (const place of await otherPlaces({ layout, id })) {
     const other = readStored(place);
     if (other === undefined || other.identity === identity) continue;
     const theirs = other.options["subpath"];
     if (theirs !== path && theirs?.startsWith(`${path}/`) !== true) continue;
-    if (sessions.kind.server(readOptions(sessions.kind, other.options).own) === server) return true;
+    if (serverOf(other.options) === server) return true;
   }
   return false;
 }

@@ -9,9 +9,10 @@ import type { Operation } from "../core/operation.ts";
 import type { RemoteKind, RemoteMount } from "./kind.ts";
 import { makeRun, type Place, removeRun } from "./layout.ts";
 import { within } from "./limited.ts";
-import { readOptions } from "./options.ts";
+import { type ReadOptions, readOptions, readStoredOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
-import { readBounded, stringsOf, writeWhole } from "./record.ts";
+import { stringsOf } from "./record.ts";
+import { readBounded, writeWhole } from "./whole-files.ts";
 
 /** With which options a mount was made; no secret is ever among them. */
 const MOUNTED_FILE = "mounted.json";
@@ -38,12 +39,21 @@ export class Sessions<Options> {
     this.#parts = parts;
   }
 
-  /** What is to be mounted for these options. Pure. */
-  mountFor(
+  /** What is to be mounted for these options. Pure. Throws `volume.option_invalid`. */
+  mountFor(at: SessionPlace, options: DriverOptions): RemoteMount<Options> {
+    return this.#mountOf(at, readOptions(this.kind, options));
+  }
+
+  /** What is mounted, or was, of a volume whose options are `otherwise`. */
+  mountAt(at: SessionPlace, otherwise: DriverOptions): RemoteMount<Options> {
+    const options = this.optionsOf(at.place) ?? otherwise;
+    return this.#mountOf(at, readStoredOptions(this.kind, options));
+  }
+
+  #mountOf(
     { volume, place, isSecondClient }: SessionPlace,
-    options: DriverOptions,
+    { own, common }: ReadOptions<Options>,
   ): RemoteMount<Options> {
-    const { own, common } = readOptions(this.kind, options);
     const { secret } = common;
     return {
       volume,
@@ -78,7 +88,7 @@ export class Sessions<Options> {
   /** Notes with which options what is mounted is in effect. Throws `storage.*`. */
   note(place: Place, options: DriverOptions): void {
     makeRun(place);
-    writeWhole(place.run, MOUNTED_FILE, JSON.stringify(options));
+    writeWhole(`${place.run}/${MOUNTED_FILE}`, JSON.stringify(options));
   }
 
   /**
@@ -119,7 +129,7 @@ export class Sessions<Options> {
   ): Promise<void> {
     const { place } = at;
     operation.signal.throwIfAborted();
-    const mount = this.mountFor(at, this.optionsOf(place) ?? otherwise);
+    const mount = this.mountAt(at, otherwise);
     if (isLost) await this.kind.unmount(mount, { isLost }, operation);
     else await this.#endInTime(mount, operation);
     await this.#takeRest(place, operation);
@@ -162,7 +172,7 @@ export class Sessions<Options> {
     operation: Operation,
   ): Promise<string | undefined> {
     if (this.kind.look === undefined) return undefined;
-    const mount = this.mountFor(at, this.optionsOf(at.place) ?? otherwise);
+    const mount = this.mountAt(at, otherwise);
     return (await this.kind.look(mount, operation)).stale;
   }
 }

@@ -41,7 +41,7 @@ describe("options", () => {
       type: "nfs",
       device: "nas:/export",
       target: "/mnt",
-      options: "rw,retry=0,hard",
+      options: "rw,nosuid,nodev,retry=0,hard",
     });
   });
 
@@ -53,7 +53,7 @@ describe("options", () => {
     const asked = await mountWith(options, { subpath: "a/b", isReadOnly: true });
     expect(asked.device).toBe("[fd00::1]:/export/a/b");
     expect(asked.options).toBe(
-      "ro,retry=0,softerr,timeo=100,retrans=2,vers=4.2,port=12049,nconnect=4,noatime",
+      "ro,nosuid,nodev,retry=0,softerr,timeo=100,retrans=2,vers=4.2,port=12049,nconnect=4,noatime",
     );
     expect(nfsAddress(options)).toEqual({ host: "fd00::1", port: 12_049 });
   });

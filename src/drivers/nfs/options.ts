@@ -71,7 +71,18 @@ const furtherWords: ReadonlySet<string> = new Set([
   ...["rsize", "wsize", "timeo", "retrans", "nconnect", "max_connect", "trunkdiscovery"],
   ...["noatime", "nodiratime", "relatime", "nosuid", "nodev", "noexec", "sync", "sec"],
   ...["ac", "noac", "actimeo", "acregmin", "acregmax", "acdirmin", "acdirmax", "lookupcache"],
-  ...["lock", "nolock", "local_lock", "cto", "nocto", "rdirplus", "nordirplus", "fsc"],
+  ...[
+    "lock",
+    "nolock",
+    "local_lock",
+    "cto",
+    "nocto",
+    "rdirplus",
+    "nordirplus",
+    "fsc",
+    "suid",
+    "dev",
+  ],
   ...["proto", "tcp", "rdma", "mountport", "mountproto", "mountvers", "mounthost"],
   ...["sharecache", "nosharecache", "resvport", "noresvport", "clientaddr", "migration"],
 ]);
@@ -108,6 +119,9 @@ export function nfsWords(
   const { version, port, onTimeout, words } = options;
   return [
     isReadOnly ? "ro" : "rw",
+    // Whoever has the server has neither root nor a device in containers by it; `suid` and `dev`
+    // among the further words allow it.
+    ...["nosuid", "nodev"],
     // The time to wait and to try again is the driver's: by itself it tries for two minutes.
     "retry=0",
     ...(onTimeout === "wait" ? ["hard"] : ["softerr", "timeo=100", "retrans=2"]),

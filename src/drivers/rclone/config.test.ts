@@ -2,8 +2,10 @@
 import { expect, test } from "bun:test";
 import { runToEnd } from "../../../test/support/child.ts";
 import { whenPossible } from "../../../test/support/needs.ts";
+import { maskValues } from "../../remote/fuse-process.ts";
 import { rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure } from "./failures.ts";
+import { obscure } from "./obscure.ts";
 import { parseRcloneOptions } from "./options.ts";
 
 const config = (options: Readonly<Record<string, string>>, secret: string, subpath = "") =>
@@ -51,6 +53,38 @@ test("what is no configuration is refused without its words", () => {
   const secret = "user = bob\nhunter2\n";
   expect(() => config({ remote: "s3:b" }, secret)).toThrow("line 2 of the secret is neither");
   expect(() => config({ remote: "s3:b" }, secret)).not.toThrow("hunter2");
+});
+
+test("a secret names no program, be it in a remote below", () => {
+  for (const secret of [
+    "[nas]\ntype = webdav\nbearer_token_command = /x\n",
+    "[nas]\ntype = sftp\nssh = /x\n",
+    "[nas]\ntype = alias\nremote = :webdav,bearer_token_command=/x:\n",
+    "[nas]\ntype = s3\n[other]\ntype = webdav\nbearer_token_command = /x\n",
+  ]) {
+    expect(() => config({ remote: "nas:" }, secret)).toThrow("the secret cannot be used: its key");
+  }
+});
+
+test("all spellings of what logs in are masked", () => {
+  const { secrets } = config(
+    { remote: "nas:" },
+    "[nas]\ntype = webdav\nurl = http://me:in-url@nas/?sig=s1gn\nuser = me\npassword = p@ss w0rd\n",
+  );
+  const basic = Buffer.from("me:p@ss w0rd").toString("base64");
+  const said = `Basic ${basic}; p%40ss%20w0rd; http://me:in-url@nas/?sig=s1gn; p@ss w0rd`;
+  expect(maskValues(said, secrets)).toBe("Basic ****; ****; http://me:****@nas/?****; ****");
+  const ready = config(
+    { remote: "nas:" },
+    `type = webdav\nuser = me\npass = ${obscure("p@ss w0rd")}`,
+  );
+  expect(maskValues(`Basic ${basic}; p@ss w0rd`, ready.secrets)).toBe("Basic ****; ****");
+});
+
+test("a server's words draw on no terminal, and are not endless", () => {
+  const words = lastWords(`ERROR : ${"<x>\x1b[31mRED\x07".repeat(10_000)}`);
+  expect(words).toStartWith("ERROR : <x>\\x1b[31mRED\\x07<x>");
+  expect(words.length).toBeLessThan(10_000);
 });
 
 test("settings of another backend than the section's are refused", () => {

@@ -1,7 +1,14 @@
 // rclone's configuration of one mount: the sections of a secret and the settings in options.
 import { EngineError } from "../../core/errors.ts";
-import { obscure } from "./obscure.ts";
-import { backendOf, checkPrefix, prefixOf, type RcloneOptions } from "./options.ts";
+import { obscure, reveal } from "./obscure.ts";
+import {
+  backendOf,
+  checkPrefix,
+  isPlainRemote,
+  prefixOf,
+  programKeys,
+  type RcloneOptions,
+} from "./options.ts";
 
 /** A file for `--config`, and what the remote is called in it. */
 export interface RcloneConfig {
@@ -55,25 +62,55 @@ export function rcloneConfig(
     section.set(name.slice(prefix.length + 1).replaceAll("-", "_"), value);
   }
   sections.set(options.remote, section);
-  const values = [bare, ...sections.values()].flatMap((each) => [...each]);
+  for (const each of sections.values()) refusePrograms(each);
   return {
     text: [...sections].map(([name, entries]) => writeSection(name, entries)).join("\n"),
     backend: section.get("type") ?? "",
     remote: `${options.remote}:${joined(options.path, subpath)}`,
-    secrets: secretsIn(values, secretText),
+    secrets: secretsIn([bare, ...sections.values()], secretText),
   };
 }
 
-/** Short ones are words of any message, and what comes from options is no secret. */
-function secretsIn(
-  values: readonly (readonly [string, string])[],
-  secretText: string,
-): readonly string[] {
-  const found = values
-    .filter(([key, value]) => !plainKeys.has(key) && value.length > 3)
-    .map(([, value]) => value)
-    .filter((value) => secretText.includes(value));
-  return [...new Set([...found, ...found.map(obscure)])];
+/** A secret is data: it may not say what root runs, be it through a remote that it stands on. */
+function refusePrograms(section: Section): void {
+  for (const [key, value] of section) {
+    const isProgram = programKeys.has(key);
+    const isRemote = key === "remote" || key === "upstreams";
+    if (!isProgram && (!isRemote || isPlainRemote(value))) continue;
+    const why = isProgram
+      ? "would have root run a program"
+      : "has settings in a remote's name: give that remote a section of its own";
+    throw new EngineError("secret.invalid", `the secret cannot be used: its key ${key} ${why}`);
+  }
+}
+
+/**
+ * Short ones are words of any message, and what comes from options is no secret. A server may
+ * repeat what it was sent, as HTTP has it: in base64 with the user, or with `%`.
+ */
+function secretsIn(all: readonly Section[], secretText: string): readonly string[] {
+  const found = all.flatMap((section) => {
+    const user = section.get("user") ?? "";
+    const values = [...section].filter(([, value]) => secretText.includes(value));
+    const passwords = ["pass", "password"].flatMap((key) => section.get(key) ?? []);
+    const revealed = passwords.flatMap((value) => [value, reveal(value)]);
+    const sent = revealed.map((value) => Buffer.from(`${user}:${value}`).toString("base64"));
+    return [
+      ...values.flatMap(([key, value]) => (plainKeys.has(key) ? inAddress(value) : [value])),
+      ...revealed,
+      ...sent.map((each) => each.replace(/=+$/, "")),
+    ];
+  });
+  const long = found.filter((value) => value.length > 3);
+  const spelled = long.flatMap((value) => [value, obscure(value), encodeURIComponent(value)]);
+  return [...new Set(spelled)];
+}
+
+/** What opens something in an address: the password before the host, all behind the `?`. */
+function inAddress(value: string): readonly string[] {
+  const { password = "", query = "" } =
+    /^(?:\w+:\/\/[^/@:]*:(?<password>[^/]*)@)?[^?]*(?:\?(?<query>.*))?$/.exec(value)?.groups ?? {};
+  return [password, query];
 }
 
 function joined(path: string, subpath: string): string {

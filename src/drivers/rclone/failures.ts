@@ -1,13 +1,14 @@
 // What rclone's words mean.
 import { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
+import { saidBy } from "../../core/printable.ts";
 
 /** What rclone says it failed with, without its time stamps: the last line that says something. */
 export function lastWords(stderr: string): string {
   // S3 goes on in lines that are set in.
   const whole = stderr.replace(/\s*\n\t/g, " ");
   const lines = whole.split("\n").map((line) => line.replace(/^\d{4}\/\S+ \S+ /, "").trim());
-  return lines.findLast((line) => line !== "") ?? "it said nothing";
+  return saidBy(lines.findLast((line) => line !== "") ?? "it said nothing");
 }
 
 /** Asked in this order. */

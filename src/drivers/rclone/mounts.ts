@@ -1,6 +1,6 @@
-// Mounting with rclone: the server is asked first, the cache is mended, then `rclone mount` serves.
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+// Mounting with rclone: the cache is mended, `rclone mount` serves, and is asked what it shows.
+import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Unsaved } from "../../core/driver.ts";
 import { EngineError, messageOf, storageError, toEngineError } from "../../core/errors.ts";
@@ -9,11 +9,13 @@ import type { Operation } from "../../core/operation.ts";
 import {
   lastWords as logged,
   lookFuse,
+  lookFuseMasked,
   maskValues,
   startFuse,
   stopFuse,
 } from "../../remote/fuse-process.ts";
 import type { Look, RemoteMount } from "../../remote/kind.ts";
+import { writeWhole } from "../../remote/whole-files.ts";
 import { cacheDirectory, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure } from "./failures.ts";
@@ -63,10 +65,13 @@ export async function mountRclone(
   if (dead.stale !== undefined) {
     await stopFuse(host, { target, runDirectory }, { isLost: true }, operation);
   }
-  writeConfig(tool.file, config.text);
+  writeWhole(tool.file, config.text);
   try {
-    makeDirectory(cacheDirectory(keepDirectory));
-    await askServer(tool, operation);
+    const cache = cacheDirectory(keepDirectory);
+    makeDirectory(cache);
+    // What is left would be sent to whatever is there, and would make what is not.
+    const isAsked = (await unsavedIn(cache)).fileCount > 0;
+    if (isAsked) await askServer(tool, operation);
     await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
       host,
@@ -77,6 +82,7 @@ export async function mountRclone(
         args: mountArguments(mount, config, tool.file),
         secrets: config.secrets,
         explain: (words) => rcloneFailure(lastWords(words), config.remote),
+        answers: (inner) => askThrough(tool, { target, isAsked }, inner),
       },
       operation,
     );
@@ -112,8 +118,22 @@ function mountArguments(
 
 /**
  * `rclone mount` succeeds without a server, with a wrong password and with a bucket that is not
- * there, and answers with errors later: so the server is asked before.
+ * there. A list of what is mounted fails then, and the log says why; only what is not there looks
+ * like an empty directory, and another process of rclone tells the two apart.
  */
+async function askThrough(
+  tool: Tool,
+  { target, isAsked }: { readonly target: string; readonly isAsked: boolean },
+  operation: Operation,
+): Promise<void> {
+  const words = ["--almost-all", "-U", "--", target];
+  const { exitCode, stdout, stderr } = await tool.host.run("ls", words, operation);
+  const isSilent = logged({ runDirectory: dirname(tool.file), secrets: [] }) === "";
+  if (exitCode === 0 ? stdout === "" && !isAsked : isSilent) await askServer(tool, operation);
+  if (exitCode !== 0) throw new EngineError("storage.failed", stderr.trim());
+}
+
+/** Throws what is wrong with the remote, `remote.not_found` where there is no such directory. */
 export async function askServer(tool: Tool, operation: Operation): Promise<void> {
   const { config } = tool;
   const asked = await listing(tool, config.remote, operation);
@@ -228,7 +248,7 @@ async function untilSaved(
     if (left.fileCount === 0) return "saved";
     const hasGivenUp = logged({ runDirectory, secrets: [] }).includes(GIVEN_UP);
     if (hasGivenUp && (await isStuck(keepDirectory))) return "stuck";
-    const { stale } = lookFuse(host, { ...mount, program: "rclone" });
+    const { stale } = await lookMasked(host, mount);
     if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
     // Whoever wants the volume meanwhile would wait for a server that is gone.
     if (startedAt - progress.atMs > STALLED_MS) {
@@ -252,11 +272,11 @@ function unsaved(volume: string, left: Unsaved, stale: string | undefined): Engi
 
 /** See `RemoteKind.look`. */
 export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> {
-  const { target, runDirectory, keepDirectory } = mount;
+  const { keepDirectory } = mount;
   const aside = asideDirectory(keepDirectory);
   const unsaved = await unsavedIn(cacheDirectory(keepDirectory));
   return {
-    ...lookFuse(host, { target, runDirectory, program: "rclone" }),
+    ...(await lookMasked(host, mount)),
     unsaved,
     degraded: existsSync(aside)
       ? `files that were being written when rclone died lie in ${aside}: look at them, remove them`
@@ -268,17 +288,25 @@ export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> 
 
 /** Why what is left cannot be sent, as rclone said last; undefined: it said nothing. */
 async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
-  const { runDirectory, options, subpath } = mount;
+  const { runDirectory } = mount;
   const said = logged({ runDirectory, secrets: [] }).split("\n");
   const failure = said.findLast((line) => /failed to upload|failed to download missing/.test(line));
   if (failure === undefined) return undefined;
   try {
-    const secret = (await mount.secret?.())?.revealText() ?? "";
-    const { secrets } = rcloneConfig(options, secret, subpath);
-    return `what was written cannot be sent: ${lastWords(maskValues(failure, secrets))}`;
+    const words = lastWords(maskValues(failure, await secretsOf(mount)));
+    return `what was written cannot be sent: ${words}`;
   } catch (thrown) {
     return `what was written cannot be sent, and its secret: ${messageOf(thrown)}`;
   }
+}
+
+function lookMasked(host: Host, mount: RcloneMount): Promise<Look> {
+  return lookFuseMasked(host, { ...mount, program: "rclone" }, () => secretsOf(mount));
+}
+
+/** Values that no message may have. Throws `secret.*`. */
+async function secretsOf({ options, subpath, secret }: RcloneMount): Promise<readonly string[]> {
+  return rcloneConfig(options, (await secret?.())?.revealText() ?? "", subpath).secrets;
 }
 
 function makeDirectory(path: string): void {
@@ -286,14 +314,5 @@ function makeDirectory(path: string): void {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (thrown) {
     throw storageError(thrown, `making ${path}`);
-  }
-}
-
-function writeConfig(path: string, text: string): void {
-  try {
-    writeFileSync(`${path}.new`, text, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
-  } catch (thrown) {
-    throw storageError(thrown, `writing ${path}`);
   }
 }

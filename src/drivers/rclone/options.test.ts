@@ -37,6 +37,10 @@ describe("refused", () => {
     "drive-client-secret",
     "crypt-password2",
     "drive-service-account-credentials",
+    "storj-passphrase",
+    "storj-access-grant",
+    "webdav-headers",
+    "iclouddrive-cookies",
   ]) {
     test(name, () => {
       const said = refusal({ remote: "s3:b", [name]: "of-the-secret" });
@@ -44,6 +48,35 @@ describe("refused", () => {
       expect(said).not.toContain("of-the-secret");
     });
   }
+  for (const name of [
+    "webdav-bearer-token-command",
+    "sftp-ssh",
+    "azureblob-use-az",
+    "sftp-key-file",
+    "gcs-service-account-file",
+    "s3-shared-credentials-file",
+    "cache-db-path",
+  ]) {
+    test(`${name}, which root would run, read or write`, () => {
+      const [prefix = ""] = name.split("-");
+      expect(refusal({ remote: `${prefix}:b`, [name]: "/x" })).toContain(`"${name}"`);
+    });
+  }
+  for (const remote of [":webdav,url=x:", "a,bearer_token_command=/x:", ":local:/etc"]) {
+    test(`a remote with settings below a remote: ${remote}`, () => {
+      expect(refusal({ remote: "alias:b", "alias-remote": remote })).toContain("alias-remote");
+      const upstreams = `a=nas:x b=${remote}`;
+      expect(refusal({ remote: "combine:", "combine-upstreams": upstreams })).toContain(
+        "upstreams",
+      );
+    });
+  }
+  test("a reference to what is in the secret", () => {
+    const url = "http://nas/%(pass)s";
+    expect(refusal({ remote: "webdav:", "webdav-url": url })).toContain("without %(");
+    const below = { remote: "alias:", "alias-remote": "nas:%(pass)s" };
+    expect(refusal(below)).toContain("alias-remote");
+  });
   test("the setting of another backend", () => {
     expect(refusal({ remote: "s3:b", "webdav-url": "http://a" })).toContain('begin with "s3-"');
   });
@@ -57,6 +90,13 @@ describe("refused", () => {
   test("a poll that is no shorter than what it is to shorten", () => {
     expect(refusal({ remote: "drive:", poll: "60" })).toContain("poll");
   });
+});
+
+test("remotes that stand on others", () => {
+  for (const value of ["nas:a/b", "nas:", "a=nas:x b=s3:y", "nas:a nas:b:ro"]) {
+    const isPlain = refusal({ remote: "union:", "union-upstreams": value }) === "none";
+    expect([value, isPlain]).toEqual([value, true]);
+  }
 });
 
 test("a section of a secret may have settings of any backend, which the mount checks", () => {

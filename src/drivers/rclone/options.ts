@@ -153,12 +153,63 @@ export function prefixOf(backend: string): string {
 /** Settings of backends that open something, by the ends of their names. */
 const secretSettings = new RegExp(
   [
-    "-(pass|password2?|passwd|secret|token|credentials?|cookie|authorization)$",
+    "-(pass|password2?|passwd|passphrase|secret|token|credentials?|authorization)$",
+    "-(cookies?|headers|2fa|access-grant|otp-secret-key)$",
     "-(sas-url|key-pem|customer-key-base64)$",
     "-(access|account|api|private|resource|library|customer)-key$",
     "^(azureblob|b2|swift)-key$",
   ].join("|"),
 );
+
+/** Settings that name a program of this host, which rclone would run as root. */
+const programSettings = /^(webdav-bearer-token-command|sftp-ssh|azureblob-use-az)$/;
+
+/**
+ * Settings that name a file or directory of this host: root would log in with a key that is not the
+ * volume's (a file of AWS may name a program, too), or write where it says.
+ */
+const fileSettings = new RegExp(
+  [
+    "-(key-file|pubkey-file|service-account-file|shared-credentials-file|config-file)$",
+    "-(service-principal-file|client-certificate-path|config-profile|kerberos-ccache)$",
+    "^cache-(db|chunk|tmp-upload)-path$",
+  ].join("|"),
+);
+
+/** The key of a configuration that has a program of this host run; see `programSettings`. */
+export const programKeys: ReadonlySet<string> = new Set(["bearer_token_command", "ssh", "use_az"]);
+
+/**
+ * Remotes that a remote stands on: with rclone's connection strings (`:webdav,url=…:`), they would
+ * have settings in them that no rule has seen.
+ */
+const remoteSettings = /-(remote|upstreams)$/;
+
+/** By `%(pass)s` rclone's configuration would have a part of the secret where it may be shown. */
+const withoutReferences: OptionRule["rule"] = {
+  words: "a value without %(",
+  accepts: (value) => !value.includes("%("),
+};
+
+function ruleOfSetting(name: string): OptionRule["rule"] {
+  if (programSettings.test(name)) {
+    return { words: "allowed here: it is a program that root would run", accepts: () => false };
+  }
+  if (fileSettings.test(name)) {
+    const words = "allowed here: what is in a file of this host belongs into the secret";
+    return { words, accepts: () => false };
+  }
+  if (!remoteSettings.test(name)) return withoutReferences;
+  return { words: "a remote without settings in its name", accepts: isPlainRemote };
+}
+
+/** Also of each of several, with names before them: `photos=nas:photos`. */
+export function isPlainRemote(value: string): boolean {
+  if (value.includes("%(")) return false;
+  return value
+    .split(/\s+/)
+    .every((each) => /^"?([\w.-]+=)?([\w.-]+:)?[^:,]*(:(ro|nc|writeback))?"?$/.test(each));
+}
 
 /**
  * The rule of a backend's setting that is given as an option: `s3-endpoint`. undefined: a name
@@ -171,6 +222,7 @@ export function settingRule(name: string): OptionRule | undefined {
     name,
     value: "VALUE",
     help: "A setting of the backend, by the name of rclone's flag",
+    rule: ruleOfSetting(name),
   };
 }
 

@@ -61,7 +61,7 @@ describe("options", () => {
     expect({ type, device, options }).toEqual({
       type: "cifs",
       device: "//nas/media",
-      options: "guest,rw,hard",
+      options: "guest,rw,nosuid,nodev,hard",
     });
   });
 
@@ -74,10 +74,14 @@ describe("options", () => {
     const asked = await mountWith(options, { subpath: "a/b" });
     expect(asked.device).toBe("//fd00::1/media/music/a/b");
     expect(asked.options).toBe(
-      "guest,rw,soft,vers=3.1.1,port=1445,uid=1000,gid=100,file_mode=0640,dir_mode=0750," +
-        "mfsymlinks,nobrl",
+      "guest,rw,nosuid,nodev,soft,vers=3.1.1,port=1445,uid=1000,gid=100,file_mode=0640," +
+        "dir_mode=0750,mfsymlinks,nobrl",
     );
     expect(smbAddress(options)).toEqual({ host: "fd00::1", port: 1445 });
+  });
+
+  test.each(["a,ip=6.6.6.6", "a/..\\..\\b"])("the subpath %s is refused", (subpath) => {
+    expect(() => parseSmbOptions({ ...plain, subpath })).toThrow(/"subpath": no commas/);
   });
 
   test.each(["credentials=/etc/shadow", "username=me", "prefixpath=x", "soft", "guest"])(
@@ -108,7 +112,7 @@ describe("the secret", () => {
     const { lines, mode, options } = await mountWith(parseSmbOptions(plain), { secret });
     expect(lines).toBe(secret);
     expect(mode).toBe(0o600);
-    expect(options).toBe(`credentials=${run}/credentials,rw,hard`);
+    expect(options).toBe(`credentials=${run}/credentials,rw,nosuid,nodev,hard`);
     expect(readdirSync(run)).toEqual([]);
   });
 

@@ -2,7 +2,7 @@
 import type { DriverOptions } from "../../core/driver.ts";
 import { hostRule, plainHost, readFurtherWords } from "../../remote/kernel-mounts.ts";
 import type { OptionRule, RemoteMount } from "../../remote/kind.ts";
-import { oneOf, portRule } from "../../remote/options.ts";
+import { oneOf, optionInvalid, portRule } from "../../remote/options.ts";
 
 const SMB_PORT = 445;
 
@@ -123,11 +123,16 @@ const furtherWords: ReadonlySet<string> = new Set([
   ...["noserverino", "serverino", "nounix", "posix", "nosharesock", "multichannel"],
   ...["max_channels", "handletimeout", "echo_interval", "iocharset", "mapchars", "mapposix"],
   ...["nohandlecache", "persistenthandles", "nopersistenthandles", "resilienthandles"],
-  ...["closetimeo", "rdma", "netbiosname", "fsc"],
+  ...["closetimeo", "rdma", "netbiosname", "fsc", "suid", "dev"],
 ]);
 
 /** See `RemoteKind.parse`. */
 export function parseSmbOptions(options: DriverOptions): SmbOptions {
+  // mount.cifs puts it among the kernel's options, where a comma would begin another one, and where
+  // a backslash leads to another directory.
+  if (/[,\\]/.test(options["subpath"] ?? "")) {
+    throw optionInvalid("subpath", 'invalid option: "subpath": no commas and backslashes on SMB');
+  }
   const { server = "", share = "" } = sharePattern.exec(options["share"] ?? "")?.groups ?? {};
   const port = options["port"];
   const owner = [
@@ -165,6 +170,9 @@ export function smbWords(
   const { port, version, onTimeout, owner, words } = options;
   return [
     isReadOnly ? "ro" : "rw",
+    // Whoever has the server has neither root nor a device in containers by it; `suid` and `dev`
+    // among the further words allow it.
+    ...["nosuid", "nodev"],
     onTimeout === "wait" ? "hard" : "soft",
     ...(version === undefined ? [] : [`vers=${version}`]),
     ...(port === undefined ? [] : [`port=${port}`]),

@@ -1,6 +1,7 @@
 // What ssh and sshfs say when they fail, and what that is called here.
 import type { ErrorCode } from "../../core/error-table.ts";
 import { EngineError } from "../../core/errors.ts";
+import { saidBy } from "../../core/printable.ts";
 import type { SshfsOptions } from "./options.ts";
 
 interface Meaning {
@@ -53,7 +54,7 @@ const noise = /^@+$|^read: Connection reset by peer$|^fusermount3?:|^Warning: Pe
 /** `words` has the secrets masked. */
 export function explainSshfs(words: string, options: SshfsOptions): EngineError {
   const lines = words.split("\n").filter((line) => !noise.test(line.trim()));
-  const said = (lines.length === 0 ? words.split("\n") : lines).join("; ");
+  const said = saidBy((lines.length === 0 ? words.split("\n") : lines).join("; "));
   const meaning = meanings.find(({ pattern }) => pattern.test(words));
   const server = serverOf(options);
   const hint = meaning?.hint === undefined ? "" : `${meaning.hint}: `;
