@@ -10,7 +10,6 @@ import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
-import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { DeathWatch } from "./health-deaths.ts";
 import { HealthFigures } from "./health-figures.ts";
@@ -35,6 +34,7 @@ import {
   type Watch,
 } from "./health-table.ts";
 import type { HeldMounts } from "./held-mounts.ts";
+import { serverOf } from "./storage-server.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
 
 export interface HealthParts {
@@ -214,8 +214,7 @@ export class Health {
   }
 
   #serverOf(entry: VolumeEntry): string {
-    const { health } = this.#parts.drivers.get(entry.driver) ?? {};
-    return health?.server(driverOptions(entry.options)) ?? "";
+    return serverOf(this.#parts.drivers.get(entry.driver), entry);
   }
 
   #forget(name: VolumeName): void {
