@@ -37,7 +37,7 @@ function complaints(stage: SurviveStage, held: Held): readonly string[] {
 }
 
 /** Each planted file that is not as it was. */
-export function lostOnServer({ server }: SurviveStage): readonly string[] {
+function lostOnServer({ server }: SurviveStage): readonly string[] {
   return Object.entries(planted).flatMap(([name, content]) => {
     const file = join(server.served, name);
     if (!existsSync(file)) return [`${name} is gone on the server`];

@@ -201,7 +201,7 @@ export function mustBeOnServer({ server }: SurviveStage, name: string): void {
 }
 
 /** Looks at the states of the daemon's own threads all the while. */
-export function watchThreads(pid: number): AsyncDisposable & { mustHaveRun(): void } {
+function watchThreads(pid: number): AsyncDisposable & { mustHaveRun(): void } {
   const stuck = new Map<string, number>();
   const where = new Set<string>();
   let longest = 0;

@@ -61,7 +61,7 @@ export async function openBench(password?: string): Promise<Bench> {
 }
 
 /** What of a mount is still there: its mount, its process, files of its run directory. */
-export function leftOf({ target, runDirectory }: RemoteMount<SshfsOptions>): readonly string[] {
+function leftOf({ target, runDirectory }: RemoteMount<SshfsOptions>): readonly string[] {
   const mounts = host.mounts().filter((mount) => mount.target === target);
   return [
     ...mounts.map((mount) => `mount ${mount.source}`),
