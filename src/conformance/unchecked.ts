@@ -23,6 +23,34 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
   },
   { promise: "Missing: the engine looks by itself.", why: "a definition" },
   {
+    promise:
+      "Whether what is mounted has died, as far as this machine's own notes tell: the process " +
+      "that serves it is gone.",
+    why: "needs a process that can be killed; proven by the tests of the drivers that have one",
+  },
+  {
+    promise:
+      "It is asked every second of each volume that somebody has, so it costs no more than two " +
+      "small files in memory; no storage, no helper.",
+    why: "what a function looks at cannot be seen from outside; it is synchronous",
+  },
+  {
+    promise: "Never throws.",
+    why: "of a note that cannot be read; proven by the tests of the drivers that keep one",
+  },
+  { promise: "Missing: only `check` can tell.", why: "a definition" },
+  {
+    promise:
+      "How often this life of the driver has mounted the volume anew: where it is another number " +
+      "than before, who had the volume before has an earlier mount, which may look just like the " +
+      "one that is there now (clients of one server share a file system).",
+    why: "a count that only the engine compares; proven by its tests over a driver that counts",
+  },
+  {
+    promise: "Missing: nobody counts, and each new mount looks different.",
+    why: "a definition",
+  },
+  {
     promise: "That takes effect as other options do.",
     why: "which value is in effect cannot be seen here; proven by the tests of src/remote",
   },

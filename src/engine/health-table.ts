@@ -10,6 +10,8 @@ import { saidBy } from "../core/printable.ts";
 export const looksMs = {
   /** Somebody has it. */
   held: 15_000,
+  /** Somebody has it, and somebody looks at it. */
+  looked: 5_000,
   /** Something is wrong with it, or it is held and not mounted. */
   trouble: 2_000,
   /** Not everything is on the storage yet. */
@@ -145,4 +147,10 @@ export function lookMs(watch: Watch, isUnmounted: boolean): number | undefined {
   if (watch.state !== "ready" && !watch.isInferred) return looksMs.trouble;
   if (watch.unsaved !== undefined && watch.unsaved.fileCount > 0) return looksMs.unsaved;
   return watch.isHeld ? looksMs.held : undefined;
+}
+
+/** Whether whoever looks at it now is to have a fresher answer soon. */
+export function isOld(watch: Watch, monotonicMs: number): boolean {
+  const isWaiting = watch.isHeld && !watch.isChecking && watch.state === "ready";
+  return isWaiting && watch.dueMs - monotonicMs < looksMs.held - looksMs.looked;
 }

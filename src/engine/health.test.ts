@@ -4,7 +4,8 @@ import { failureOf } from "../../test/support/engine-bench.ts";
 import { IllBench } from "../../test/support/ill-bench.ts";
 import { ready, silent } from "../../test/support/ill-storage.ts";
 import type { StorageHealth } from "../core/driver.ts";
-import { parseHolderId } from "../core/names.ts";
+import { parseHolderId, parseVolumeName } from "../core/names.ts";
+import { isOld } from "./health-table.ts";
 
 async function started(): Promise<IllBench> {
   return await new IllBench().start();
@@ -28,6 +29,18 @@ describe("looks", () => {
     await bench.pass(120_000);
     const idle = new Set(bench.ill.calls.filter((call) => /^check [abc]{2}$/.test(call)));
     expect(idle.size).toBe(3);
+  });
+
+  test("what somebody looks at is asked sooner, and not more often than that", async () => {
+    await using bench = await started();
+    await bench.add("10.0.0.5", ["media"]);
+    await bench.pass(1_000);
+    bench.takeCheckCount();
+    for (let count = 0; count < 15; count += 1) {
+      bench.engines.engine.health.askSoon(parseVolumeName("media"), isOld);
+      await bench.pass(1_000);
+    }
+    expect(bench.takeCheckCount()).toBe(2);
   });
 
   test("a volume on this machine is not looked at", async () => {

@@ -175,10 +175,11 @@ export class Health {
     this.#arm();
   }
 
-  /** Asks soon, whatever the turn. */
-  askSoon(name: VolumeName): void {
+  /** Asks soon, whatever the turn, what `isDue` says yes to. */
+  askSoon(name: VolumeName, isDue: (watch: Watch, nowMs: number) => boolean = () => true): void {
     const watch = this.#watches.get(name);
-    if (watch !== undefined) watch.dueMs = this.#clock.monotonicMs();
+    const nowMs = this.#clock.monotonicMs();
+    if (watch !== undefined && isDue(watch, nowMs)) watch.dueMs = nowMs;
     this.#arm();
   }
 

@@ -9,6 +9,7 @@ import { parseHolderId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import {
+  type Ability,
   abilities,
   type Measurement,
   type MeasureRequest,
@@ -20,6 +21,7 @@ import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { serverOf } from "./storage-server.ts";
+import { startIdleTimer } from "./trash/timers.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** Who has a volume while it is measured. */
@@ -45,6 +47,10 @@ export interface ExamineHow {
   /** Hears each measurement as soon as it is made. */
   readonly told?: ((measurement: Measurement) => void) | undefined;
 }
+
+/** How often an unmount that fails is tried again, and after how many milliseconds each time. */
+const UNMOUNT_TRIES = 12;
+const UNMOUNT_AGAIN_MS = 5_000;
 
 export class VolumeDoctor {
   readonly #parts: VolumeDoctorParts;
@@ -165,12 +171,19 @@ export class VolumeDoctor {
     }
   }
 
-  async #unmount(name: VolumeName, operation: Operation): Promise<void> {
+  /** What a run that was given up still does there keeps it busy for a while: later, then. */
+  async #unmount(name: VolumeName, operation: Operation, triesLeft = UNMOUNT_TRIES): Promise<void> {
+    if (this.#running.has(name) && triesLeft < UNMOUNT_TRIES) return;
     try {
       await this.#parts.volumes.unmount(name, DOCTOR_HOLDER, operation);
     } catch (error) {
       const { code, message } = toEngineError(error);
       if (code === "volume.not_found") return;
+      if (triesLeft > 0) {
+        const again = () => void this.#unmount(name, this.#parts.operation(), triesLeft - 1);
+        startIdleTimer(UNMOUNT_AGAIN_MS, again);
+        return;
+      }
       operation.log.warn("a volume that was measured could not be unmounted", {
         ...{ volume: name, code, error: message },
       });
@@ -222,6 +235,9 @@ export function isRemote(driver: VolumeDriver, entry: VolumeEntry): boolean {
   return "type" in driverOptions(entry.options);
 }
 
+/** Two that came to no blows prove nothing where their kind of storage is known for them. */
+const byChance: ReadonlySet<Ability> = new Set(["append-elsewhere"]);
+
 /** Each ability once: as it was tried, else as it is known, else unknown. */
 function complete(
   tried: readonly Measurement[],
@@ -231,6 +247,7 @@ function complete(
   return abilities.map((ability) => {
     const own = tried.find((each) => each.ability === ability);
     const general = known.find((each) => each.ability === ability);
+    if (own?.answer === "yes" && general?.answer === "no" && byChance.has(ability)) return general;
     if (own !== undefined && (own.answer !== "unknown" || general === undefined)) return own;
     if (general !== undefined) return general;
     const detail = ended === "" ? "it was not tried" : `it was not reached: ${ended}`;

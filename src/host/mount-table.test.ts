@@ -17,6 +17,7 @@ describe("parseMountTable", () => {
         propagation: ["master:1"],
         fileSystem: "ext3",
         source: "/dev/root",
+        superOptions: ["rw", "errors=continue"],
       },
     ]);
   });

@@ -21,8 +21,11 @@ const mountPrograms: Readonly<Record<string, string>> = {
 /** Names that mount(8) takes for a list, an exclusion or an option would not reach the kernel. */
 const plainType = /^(?!no(?!ne$))[a-zA-Z0-9][a-zA-Z0-9_.+-]*$/;
 
-/** How long a look of our own may be in the way of an unmount, in milliseconds. */
-const BUSY_MS_MAX = 2_000;
+/**
+ * How long a look of our own may be in the way of an unmount, in milliseconds: they end, but on a
+ * busy machine it takes seconds to start their programs alone.
+ */
+const BUSY_MS_MAX = 8_000;
 const BUSY_PAUSE_MS = 25;
 
 export interface MountsParts {

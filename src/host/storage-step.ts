@@ -16,6 +16,7 @@ import {
 } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
+import { attempt } from "./storage-attempt.ts";
 import { readHead, removeFile, removeFileQuietly } from "./storage-files.ts";
 
 /** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
@@ -244,19 +245,22 @@ function probe(
   { path, name, stays }: Extract<StorageStep, { readonly do: "probe" }>,
 ): StepOutcome {
   const bytes = Buffer.alloc(PROBE_BYTES, `${name}\n`);
-  const place = attempt("write", `opening ${path || "the storage"}`, () =>
+  const place = attempt("write", "opening the directory", () =>
     openPlaceWithoutLinks(root, path === "" ? "." : path),
   );
   const file = `/proc/self/fd/${place}/${name}`;
   try {
-    const descriptor = attempt("write", `making a file in ${path || "the storage"}`, () =>
+    const descriptor = attempt("write", "making a file", () =>
       openSync(file, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600),
     );
     try {
       attempt("write", "writing a file", () => void writeSync(descriptor, bytes));
       attempt("sync", "putting a file on the server", () => fsyncSync(descriptor));
-    } finally {
-      closeSync(descriptor);
+      attempt("sync", "closing a file", () => closeSync(descriptor));
+    } catch (thrown) {
+      // What was not written is told here once more: it has been told already.
+      closeQuietly(descriptor);
+      throw thrown;
     }
     const back = attempt("read", "reading a file back", () => readHead(file, PROBE_BYTES));
     if (!back.equals(bytes)) {
@@ -336,16 +340,12 @@ function split(path: string): { readonly parent: string; readonly name: string }
   return { parent: path.slice(0, Math.max(slash, 0)), name: path.slice(slash + 1) };
 }
 
-function attempt<T>(step: string, doing: string, work: () => T): T {
+/** Succeeds when it is closed already. */
+function closeQuietly(descriptor: number): void {
   try {
-    return work();
-  } catch (thrown) {
-    if (thrown instanceof EngineError) throw thrown;
-    const error = storageError(thrown, doing);
-    throw new EngineError(error.code, error.message, {
-      cause: thrown,
-      details: { ...error.details, step },
-    });
+    closeSync(descriptor);
+  } catch {
+    // The failure that brought us here is the one to be told.
   }
 }
 

@@ -75,6 +75,22 @@ describe("create", () => {
     expect(bench.here()).toEqual([".trash"]);
   });
 
+  whenPossible(
+    possible,
+    "a full server is told in one sentence, and not taken for this host",
+    async () => {
+      await using bench = remoteBench();
+      const size = { type: "tmpfs", device: "full", target: bench.share, options: "nr_inodes=1" };
+      await bench.host.mount(size, operation);
+      const failure = await failureOf(bench.create({}));
+      expect(failure.message).toBe(
+        'the test of volume wiki failed at the step "write": making a file in this machine ' +
+          "failed: no space left on device. To go on, make room there, or have its quota raised.",
+      );
+      expect(failure.details).toMatchObject({ step: "write", code: "storage.full" });
+    },
+  );
+
   whenPossible(possible, "a failed create leaves adopted data, and its mount is gone", async () => {
     await using bench = remoteBench();
     mkdirSync(join(bench.share, "a"));

@@ -78,6 +78,8 @@ export interface RemoteKind<Options> {
   address(options: Options): ServerAddress | undefined;
   /** What people call the server: see `HealthCapable.server`. */
   server(options: Options): string;
+  /** What people call a directory on it (`nas:/export/dir`); missing: the server's own name. */
+  place?(options: Options, subpath: string): string;
   /**
    * The program that serves a mount for as long as it is there, with the mount point among its
    * arguments, started and noted by `startFuse`. Missing: the kernel serves it.

@@ -176,6 +176,23 @@ describe("update", () => {
     },
   );
 
+  whenPossible(possible, "is in effect at once where what is mounted is silent", async () => {
+    await using bench = remoteBench();
+    const { driver } = bench;
+    await bench.create({ subpath: "a" });
+    mkdirSync(join(bench.share, "moved/a"), { recursive: true });
+    const path = await driver.mount(wiki, first, operation);
+    bench.switches.stale.add(path);
+    const untested = { subpath: "a", path: "moved", test: "off" };
+    await driver.update?.update({ name: wiki, options: untested }, operation);
+    writeFileSync(`${path}/untested`, "");
+    const tested = { subpath: "a", path: "moved" };
+    await driver.update?.update({ name: wiki, options: tested }, operation);
+    writeFileSync(`${path}/tested`, "");
+    expect(bench.onServer()).toContain("a/untested");
+    expect(bench.onServer()).toContain("moved/a/tested");
+  });
+
   whenPossible(possible, "what was held is mounted anew with it in the next life", async () => {
     await using bench = remoteBench();
     await bench.create();

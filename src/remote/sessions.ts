@@ -68,6 +68,12 @@ export class Sessions<Options> {
     };
   }
 
+  /** What people call the place on the server. Pure. */
+  placeOf(options: DriverOptions): string {
+    const { own, common } = readOptions(this.kind, options);
+    return this.kind.place?.(own, common.subpath) ?? this.kind.server(own);
+  }
+
   /** What is mounted there, topmost, by the mount table. */
   mountedAt({ data }: Place): MountInfo | undefined {
     const mount = mountOf(this.#parts.host.mounts(), data);

@@ -3,8 +3,7 @@
 // The share is mounted at a place of its own for as long as this takes, and a volume's directory is
 // made there, which may be what the test is for.
 import type { DriverOptions } from "../core/driver.ts";
-import type { ErrorCode } from "../core/error-table.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
 import { type Operation, unfired } from "../core/operation.ts";
 import { connectTo } from "./connect.ts";
@@ -15,33 +14,11 @@ import type { RemoteDriverParts } from "./parts.ts";
 import { probe } from "./probe.ts";
 import type { Sessions } from "./sessions.ts";
 import { takeStep } from "./steps.ts";
+import { type TrialStep, testFailed } from "./trial-words.ts";
 
 /** How long the mount of a test may take, and each other step of it, in milliseconds. */
 const MOUNT_MS_MAX = 45_000;
 const STEP_MS_MAX = 20_000;
-
-export type TrialStep = "resolve" | "connect" | "mount" | "subpath" | "write" | "read" | "unmount";
-
-const fixes: Readonly<Record<TrialStep, string>> = {
-  resolve: "correct the name, or have this host's resolver know it",
-  connect: "see that the server runs, and that no firewall is between it and this host",
-  mount: "correct the options or the secret, or what the server allows this host",
-  subpath: "let this host write there, or make the directory on the server",
-  write: "let this host write there (on NFS root is often nobody), or give `-o read-only=true`",
-  read: "let this host read there",
-  unmount: "look at what uses it on this host",
-};
-
-/** What the person is to read as it is, because the server has no part in it. */
-const ownFailures: ReadonlySet<ErrorCode> = new Set([
-  ...(["secret.not_found", "secret.unreadable", "host.program_missing"] as const),
-  ...(["volume.option_invalid", "operation.cancelled", "storage.full"] as const),
-]);
-
-/** What does not answer may do so at any step; and a wrong option may look the same. */
-const silence = "see that the server runs and can be reached, and that the options name it";
-
-const isSilent: ReadonlySet<ErrorCode> = new Set(["remote.unreachable", "driver.timed_out"]);
 
 export interface TrialRequest<Options> {
   readonly volume: VolumeName;
@@ -74,7 +51,7 @@ export async function tryOut<Options>(
 ): Promise<void> {
   const { volume, place, options, sessions, parts, isTested } = request;
   const { own, common } = readOptions(sessions.kind, options);
-  const step = stepper(volume, operation);
+  const step = stepper(volume, sessions.placeOf(options), operation);
   // Before anything else: no server is bothered for a secret that is not there.
   await sessions.mountFor({ volume, place }, options).secret?.();
   const address = sessions.kind.address(own);
@@ -115,31 +92,16 @@ type Stepper = <T>(
   work: (operation: Operation) => Promise<T>,
 ) => Promise<T>;
 
-function stepper(volume: VolumeName, operation: Operation): Stepper {
+function stepper(volume: VolumeName, place: string, operation: Operation): Stepper {
   return async (step, limitMs, work) => {
     try {
       operation.signal.throwIfAborted();
       return await within({ limitMs, what: `the step "${step}"` }, operation, work);
     } catch (thrown) {
       operation.signal.throwIfAborted();
-      throw testFailed(volume, step, thrown);
+      throw testFailed({ volume, step, place }, thrown);
     }
   };
-}
-
-function testFailed(volume: VolumeName, asked: TrialStep, thrown: unknown): EngineError {
-  const error = toEngineError(thrown);
-  if (ownFailures.has(error.code)) return error;
-  // A connection fails already where its name does.
-  const step = error.details["step"] === "resolve" ? "resolve" : asked;
-  const { code, message: reason } = error;
-  const fix =
-    step !== "connect" && step !== "resolve" && isSilent.has(code) ? silence : fixes[step];
-  return new EngineError(
-    "remote.test_failed",
-    `the test of volume ${volume} failed at the step "${step}": ${reason}. To go on, ${fix}.`,
-    { cause: error, details: { step, reason, fix, code } },
-  );
 }
 
 async function lookOnly<Options>(request: TrialRequest<Options>, step: Stepper): Promise<void> {

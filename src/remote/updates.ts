@@ -1,14 +1,19 @@
 // Other options for a volume that is there: tested, written down, and in effect as soon as nothing
-// is lost by it.
+// is lost by it: at once where what is mounted has fallen silent, for that is waited for in vain.
 import type { UpdateCapable } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import { type Workshop, withFreshPlace } from "./creation.ts";
+import type { Place } from "./layout.ts";
+import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
 import { optionInvalid, readOptions } from "./options.ts";
 import { recordOf, type StoredVolume, sameOptions, writeStored } from "./record.ts";
 import { tryOut } from "./trial.ts";
+
+/** What is mounted and does not answer in this time is given up for what does, in milliseconds. */
+const OLD_ANSWER_MS_MAX = 10_000;
 
 export function remoteUpdate<Options>(
   shop: Workshop<Options>,
@@ -17,7 +22,7 @@ export function remoteUpdate<Options>(
   const { sessions, layout } = shop;
 
   /** What is mounted takes the new options where it can; else it ends when nobody holds it. */
-  async function takeEffect(name: VolumeName, stored: StoredVolume, operation: Operation) {
+  async function takeEffect({ name, stored, isTested }: Updated, operation: Operation) {
     const place = layout.volume(name);
     if (sessions.mountedAt(place) === undefined) return;
     const mount = sessions.mountFor({ volume: name, place }, stored.options);
@@ -27,6 +32,10 @@ export function remoteUpdate<Options>(
         return;
       }
       if (!mounts.isHeld(name)) await mounts.letGo(name, stored, operation);
+      else if (isTested && (await isSilent(shop, place, operation))) {
+        operation.log.warn("what is mounted is silent, and mounted anew", { volume: name });
+        await mounts.replace(name, stored, operation);
+      } else operation.log.info("new options wait for the last holder's end", { volume: name });
     } catch (thrown) {
       // They are written down, and the next mount has them.
       const { code, message } = toEngineError(thrown);
@@ -44,10 +53,33 @@ export function remoteUpdate<Options>(
       if (isTested) await test(shop, name, updated, operation);
       operation.signal.throwIfAborted();
       if (!sameOptions(stored.options, options)) writeStored(layout.volume(name), updated);
-      await takeEffect(name, updated, operation);
+      await takeEffect({ name, stored: updated, isTested }, operation);
       return recordOf(name, updated, layout.volume(name));
     },
   };
+}
+
+interface Updated {
+  readonly name: VolumeName;
+  readonly stored: StoredVolume;
+  /** The new options have just been seen to work. */
+  readonly isTested: boolean;
+}
+
+/** Whether what is mounted there does not answer, or never will again. */
+async function isSilent<Options>(
+  { parts }: Workshop<Options>,
+  { data }: Place,
+  operation: Operation,
+): Promise<boolean> {
+  const limit = { limitMs: OLD_ANSWER_MS_MAX, what: "the answer of what is mounted" };
+  try {
+    await within(limit, operation, (inner) => parts.host.askStorage(data, inner));
+    return false;
+  } catch {
+    operation.signal.throwIfAborted();
+    return true;
+  }
 }
 
 /** A volume stays the same data; where its server says that is may change. */

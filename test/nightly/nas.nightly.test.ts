@@ -7,8 +7,9 @@ import { sourceRoot } from "../../tools/source-root.ts";
 import { eventually, runToEnd } from "../support/child.ts";
 import { temporaryDirectory } from "../support/daemon.ts";
 import { runConformance } from "../support/labs/conformance.ts";
-import { type Lab, type LabDaemon, labRequirements, startLab } from "../support/labs/lab.ts";
-import { type Nas, nasKinds } from "../support/labs/nas.ts";
+import { type Lab, labRequirements, startLab } from "../support/labs/lab.ts";
+import { nasKinds } from "../support/labs/nas.ts";
+import { NasClient, promptMs } from "../support/labs/nas-client.ts";
 import { OTHER_SERVER_ADDRESS } from "../support/labs/private-network.ts";
 import { SMB_PASSWORD } from "../support/labs/samba-server.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
@@ -16,16 +17,15 @@ import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 const holdfast = process.env["HOLDFAST_UNDER_TEST"] ?? join(sourceRoot, "dist/holdfast");
 const requirements: readonly Requirement[] = [...labRequirements, "iptables", "ext4"];
 
-const promptMs = 3_000;
 const noticedMs = 60_000;
 /** From when the server is there again: the next look is at most two seconds away. */
 const backMs = 10_000;
 const roundCount = 100;
-const conformanceMs = 900_000;
-const testMs = 1_200_000;
+const conformanceMs = 1_800_000;
+const testMs = 2_000_000;
 
 let lab: Lab;
-let daemon: LabDaemon;
+let client: NasClient;
 beforeAll(async () => {
   if (needs(...requirements).skip !== undefined) return;
   const image = join(temporaryDirectory(), "disk");
@@ -34,18 +34,19 @@ beforeAll(async () => {
   expect(made).toMatchObject({ exit: 0 });
   lab = await startLab([{ image, target: "/mnt/disk" }]);
   await startDaemon();
-  const command = `${holdfast} --host unix://${daemon.socket} secret create nas`;
-  const line = `printf %s ${SMB_PASSWORD} | ${command}`;
-  expect(await lab.run("sh", "-c", line)).toMatchObject({ code: 0 });
+  await client.putSecret(SMB_PASSWORD);
 }, testMs);
 afterAll(async () => await lab?.[Symbol.asyncDispose]());
 
 /** Whatever a test has done to them. */
 afterEach(async () => {
   if (lab === undefined) return;
-  for (const nas of nasKinds) {
-    const server = nas.server(lab);
+  const servers = nasKinds.map((nas) => nas.server(lab));
+  // The machine's own address moves with the server: no other one starts without it.
+  for (const server of servers) {
     if (server.address === OTHER_SERVER_ADDRESS) await server.move();
+  }
+  for (const server of servers) {
     await server.kill();
     await server.start();
   }
@@ -54,62 +55,37 @@ afterEach(async () => {
 /** On the disk, with the key beside it: both outlive the machine's power. */
 async function startDaemon(): Promise<void> {
   const secretKey = "/mnt/disk/secret.key";
-  daemon = await lab.startDaemon({ command: [holdfast], root: "disk/root", secretKey });
+  client = new NasClient(
+    await lab.startDaemon({ command: [holdfast], root: "disk/root", secretKey }),
+  );
 }
 
 function whenLab(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
 }
 
-async function create(name: string, nas: Nas): Promise<void> {
-  const body = { Name: name, Driver: nas.driver, DriverOpts: { ...nas.options, subpath: name } };
-  expect(await daemon.send("POST", "/volumes/create", body)).toMatchObject({ code: 201 });
+async function update(name: string, options: Readonly<Record<string, string>>): Promise<void> {
+  const words = Object.entries(options).map(([key, value]) => `-o=${key}=${value}`);
+  const updated = await client.daemon.holdfast("volume", "update", ...words, name);
+  expect(updated).toMatchObject({ code: 0 });
 }
 
-async function hold(name: string): Promise<string> {
-  const held = await daemon.send("PUT", `/holdfast/v1/volumes/${name}/holders/one`);
-  expect(held).toMatchObject({ code: 200 });
-  return String(JSON.parse(held.text).path);
-}
-
-async function release(name: string): Promise<void> {
-  const released = await daemon.send("DELETE", `/holdfast/v1/volumes/${name}/holders/one`);
-  expect(released).toMatchObject({ code: 204 });
-}
-
-async function remove(name: string): Promise<void> {
-  await release(name);
-  expect(await daemon.send("DELETE", `/volumes/${name}`)).toMatchObject({ code: 204 });
-}
-
-async function stateOf(name: string): Promise<string> {
-  const answer = await daemon.send("GET", `/holdfast/v1/volumes/${name}`);
-  expect(answer.tookMs, "a look at the volume").toBeLessThan(promptMs);
-  return String(JSON.parse(answer.text).state);
-}
-
-async function untilState(name: string, wanted: string, timeoutMs = noticedMs): Promise<void> {
-  let last = "";
-  await eventually(
-    async () => {
-      last = await stateOf(name);
-      return last === wanted ? true : undefined;
-    },
-    { timeoutMs, otherwise: () => `${name} is ${last}, and never ${wanted}` },
-  );
-}
-
-async function shareCount(): Promise<number> {
+/** The lines of its mounts, as the machine has them. */
+async function mountsOf(name: string): Promise<readonly string[]> {
   const { text } = await lab.run("cat", "/proc/self/mountinfo");
-  return text.split("\n").filter((line) => / - (?:nfs4?|cifs) /.test(line)).length;
+  return text.split("\n").filter((line) => / - (?:nfs4?|cifs) /.test(line) && line.includes(name));
 }
 
 /** Mounts, processes and the daemon's descriptors, but for what has ended and is not reaped. */
 async function leavings(): Promise<readonly number[]> {
   const { text } = await lab.run(
-    ...["sh", "-c", `ls /proc/${daemon.pid}/fd | wc -l; ps -eo stat=,ppid= | grep -vc '^Z\\| 2$'`],
+    ...[
+      "sh",
+      "-c",
+      `ls /proc/${client.daemon.pid}/fd | wc -l; ps -eo stat=,ppid= | grep -vc '^Z\\| 2$'`,
+    ],
   );
-  return [await shareCount(), ...text.trim().split("\n").map(Number)];
+  return [(await mountsOf("")).length, ...text.trim().split("\n").map(Number)];
 }
 
 for (const nas of nasKinds) {
@@ -124,77 +100,108 @@ for (const nas of nasKinds) {
     });
 
     whenLab("survives a cable that is out", async () => {
-      await create(`cut-${driver}`, nas);
-      const path = await hold(`cut-${driver}`);
+      await client.create(`cut-${driver}`, nas);
+      const path = await client.hold(`cut-${driver}`);
       await lab.network.cut();
       const writing = lab.run("sh", "-c", `echo kept > ${path}/late && sync ${path}/late`);
-      await untilState(`cut-${driver}`, "unreachable");
+      await client.untilState(`cut-${driver}`, "unreachable", noticedMs);
       await lab.network.mend();
-      await untilState(`cut-${driver}`, "in use");
+      await client.untilState(`cut-${driver}`, "in use", noticedMs);
       await writing;
       expect((await lab.run("sh", "-c", `echo again > ${path}/after`)).code).toBe(0);
-      await remove(`cut-${driver}`);
+      await client.remove(`cut-${driver}`);
     });
 
     whenLab("survives a server that is killed and started again", async () => {
-      await create(`killed-${driver}`, nas);
-      const path = await hold(`killed-${driver}`);
+      await client.create(`killed-${driver}`, nas);
+      const path = await client.hold(`killed-${driver}`);
       await nas.server(lab).kill();
-      await untilState(`killed-${driver}`, "unreachable");
-      expect((await daemon.docker("volume", "ls")).tookMs).toBeLessThan(promptMs);
+      await client.untilState(`killed-${driver}`, "unreachable", noticedMs);
+      expect((await client.daemon.docker("volume", "ls")).tookMs).toBeLessThan(promptMs);
       await nas.server(lab).start();
-      await untilState(`killed-${driver}`, "in use", backMs);
+      await client.untilState(`killed-${driver}`, "in use", backMs);
       expect((await lab.run("sh", "-c", `echo again > ${path}/after`)).code).toBe(0);
-      await remove(`killed-${driver}`);
+      await client.remove(`killed-${driver}`);
     });
 
     whenLab("finds a server that has moved by `holdfast volume update`", async () => {
       const name = `moved-${driver}`;
-      await create(name, nas);
-      await lab.run("sh", "-c", `echo moved > ${await hold(name)}/file`);
-      await release(name);
+      await client.create(name, nas);
+      await lab.run("sh", "-c", `echo moved > ${await client.hold(name)}/file`);
+      await client.release(name);
       await nas.server(lab).move();
-      const place = Object.entries(nas.optionsAt(OTHER_SERVER_ADDRESS));
-      const options = [...place, ["subpath", name]].map(([key, value]) => `-o=${key}=${value}`);
-      const updated = await daemon.holdfast("volume", "update", ...options, name);
-      expect(updated).toMatchObject({ code: 0 });
-      expect((await lab.run("cat", `${await hold(name)}/file`)).text).toBe("moved\n");
-      await remove(name);
+      await update(name, nas.optionsAt(OTHER_SERVER_ADDRESS));
+      expect((await lab.run("cat", `${await client.hold(name)}/file`)).text).toBe("moved\n");
+      await client.remove(name);
+    });
+
+    whenLab(
+      "is mounted at a server's new address for who has it, once the old one is gone",
+      async () => {
+        const name = `left-${driver}`;
+        await client.create(name, nas);
+        const path = await client.hold(name);
+        await lab.run("sh", "-c", `echo moved > ${path}/file && sync ${path}/file`);
+        await nas.server(lab).move();
+        // Whoever waits for the old address goes on waiting: until it is killed.
+        const writing = lab.run("sh", "-c", `echo late > ${path}/late && sync ${path}/late`);
+        await client.untilState(name, "unreachable", noticedMs);
+        await update(name, nas.optionsAt(OTHER_SERVER_ADDRESS));
+        expect((await lab.run("cat", `${path}/file`)).text).toBe("moved\n");
+        expect(await lab.run("cp", `${path}/file`, `${path}/copy`)).toMatchObject({ code: 0 });
+        await client.untilState(name, "in use", noticedMs);
+        expect(await mountsOf(name)).toHaveLength(1);
+        await writing;
+        await client.remove(name);
+        expect(readFileSync(join(nas.folder(lab), name, "copy"), "utf8")).toBe("moved\n");
+      },
+    );
+
+    whenLab("has other options after its last holder, while its server answers", async () => {
+      const name = `changed-${driver}`;
+      await client.create(name, nas);
+      await client.hold(name);
+      await update(name, { "on-timeout": "fail" });
+      expect((await mountsOf(name)).join()).toMatch(/[ ,]hard[, ]/);
+      await client.release(name);
+      await client.hold(name);
+      expect((await mountsOf(name)).join()).toMatch(/[ ,]soft(?:err)?[, ]/);
+      await client.remove(name);
     });
 
     whenLab("has what was synced when the daemon is killed while somebody writes", async () => {
       const name = `written-${driver}`;
-      await create(name, nas);
-      const path = await hold(name);
+      await client.create(name, nas);
+      const path = await client.hold(name);
       const script = 'for i in $(seq 40); do echo $i > "$0/$i"; sync "$0/$i"; done';
       const writing = lab.run("sh", "-c", script, path);
-      await daemon.end("SIGKILL");
+      await client.daemon.end("SIGKILL");
       await startDaemon();
       expect(await writing).toMatchObject({ code: 0 });
       expect(readFileSync(join(nas.folder(lab), name, "40"), "utf8")).toBe("40\n");
-      await remove(name);
+      await client.remove(name);
     });
 
     whenLab("is mounted again when its server is up later than the host", async () => {
       const name = `late-${driver}`;
-      await create(name, nas);
-      const path = await hold(name);
+      await client.create(name, nas);
+      const path = await client.hold(name);
       await lab.run("sh", "-c", `echo before > ${path}/file && sync ${path}/file`);
       await nas.server(lab).kill();
       await lab.reboot();
       await startDaemon();
-      expect((await daemon.docker("volume", "ls")).text).toInclude(name);
+      expect((await client.daemon.docker("volume", "ls")).text).toInclude(name);
       await nas.server(lab).start();
-      await untilState(name, "in use");
+      await client.untilState(name, "in use", noticedMs);
       expect((await lab.run("cat", `${path}/file`)).text).toBe("before\n");
-      await remove(name);
+      await client.remove(name);
     });
 
     whenLab(`leaves nothing after ${roundCount} rounds`, async () => {
       const round = async () => {
-        await create(`round-${driver}`, nas);
-        await hold(`round-${driver}`);
-        await remove(`round-${driver}`);
+        await client.create(`round-${driver}`, nas);
+        await client.hold(`round-${driver}`);
+        await client.remove(`round-${driver}`);
       };
       await round();
       const before = await leavings();

@@ -1,6 +1,7 @@
 // The routes of volumes: lists, one, removal, and the mounts of clients.
 import { parseHolderId } from "../../core/names.ts";
 import type { Engine } from "../../engine/engine.ts";
+import { isOld } from "../../engine/health-table.ts";
 import { type Call, checkConfirmed, invalid, parseCount, parseFlag } from "./call.ts";
 import { lastReport } from "./doctor.ts";
 import { type ChangeWords, changeObject } from "./history.ts";
@@ -30,6 +31,7 @@ export function volumeHandlers(engine: Engine, words: ChangeWords) {
       const own = entries.filter(({ atMs }) => atMs >= createdAtMs);
       const changes = own.map((each) => changeObject(each, words));
       const report = lastReport(engine, known);
+      engine.health.askSoon(known, isOld);
       return { ...oneVolume(engine, name), doctor: report, history: changes };
     },
     remove: async ({ path, query, context }: Call) => {

@@ -41,7 +41,7 @@ describe("options", () => {
       type: "nfs",
       device: "nas:/export",
       target: "/mnt",
-      options: "rw,nosuid,nodev,retry=0,hard",
+      options: "rw,nosuid,nodev,retry=0,hard,vers=4",
     });
   });
 
@@ -101,6 +101,14 @@ test.each([
   const failure = await failureOf(mountWith(parseNfsOptions(plain), { words }));
   expect(failure.code).toBe(code);
   expect(failure.message).toInclude(words);
+});
+
+test("a server without version 4 is told how it can be had", async () => {
+  const words = "mount.nfs: requested NFS version or transport protocol is not supported";
+  const failure = await failureOf(mountWith(parseNfsOptions(plain), { words }));
+  expect(failure.message).toEndWith(
+    "(the server does not have this version: an old one may need `-o version=3`)",
+  );
 });
 
 describe("the greeting", () => {

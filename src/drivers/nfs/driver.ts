@@ -20,6 +20,7 @@ function nfsKind({ host }: RemoteDriverParts): RemoteKind<NfsOptions> {
     parse: parseNfsOptions,
     address: nfsAddress,
     server: ({ server }) => server,
+    place: nfsDevice,
     ...nfsMounts(host),
     writeProof: "access",
     shows: ({ fileSystem, source }, options, subpath) =>

@@ -1,4 +1,5 @@
 // Mounts of NFS, and what mount.nfs(8) says when it fails.
+import { EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import { type FailureWords, kernelMount, kernelUnmount } from "../../remote/kernel-mounts.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
@@ -27,8 +28,23 @@ export function nfsMounts(
         options: nfsWords(options, mount),
         failures,
       };
-      await kernelMount(host, request, operation);
+      try {
+        await kernelMount(host, request, operation);
+      } catch (thrown) {
+        throw withVersion(thrown);
+      }
     },
     unmount: ({ target }, how, operation) => kernelUnmount(host, target, how, operation),
   };
+}
+
+/** Old servers have version 3 alone, which nobody is given unasked. */
+function withVersion(thrown: unknown): unknown {
+  const error = toEngineError(thrown);
+  if (!/protocol not supported|requested nfs version/i.test(error.message)) return thrown;
+  const hint = "the server does not have this version: an old one may need `-o version=3`";
+  return new EngineError(error.code, `${error.message} (${hint})`, {
+    cause: thrown,
+    details: error.details,
+  });
 }

@@ -113,7 +113,8 @@ function inAddress(value: string): readonly string[] {
   return [password, query];
 }
 
-function joined(path: string, subpath: string): string {
+/** The directory `subpath` below `path`, as rclone names it. */
+export function joined(path: string, subpath: string): string {
   if (subpath === "") return path;
   return path === "" || path.endsWith("/") ? `${path}${subpath}` : `${path}/${subpath}`;
 }

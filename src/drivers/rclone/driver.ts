@@ -4,6 +4,7 @@ import type { Host } from "../../core/host.ts";
 import { remoteDriver } from "../../remote/driver.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
+import { joined } from "./config.ts";
 import { greet } from "./greet.ts";
 import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
 import {
@@ -33,6 +34,7 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     parse: parseRcloneOptions,
     address: rcloneAddress,
     server: rcloneServer,
+    place: ({ remote, path }, subpath) => `${remote}:${joined(path, subpath)}`,
     isWriteBack: true,
     // Of a backend that does not tell: 1 PiB, whatever it has.
     isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,

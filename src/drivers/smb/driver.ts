@@ -22,6 +22,7 @@ function smbKind({ host }: RemoteDriverParts): RemoteKind<SmbOptions> {
     parse: parseSmbOptions,
     address: smbAddress,
     server: ({ server }) => server,
+    place: smbDevice,
     ...smbMounts(host),
     writeProof: "probe",
     shows: ({ fileSystem, source }, options, subpath) =>

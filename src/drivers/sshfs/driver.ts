@@ -41,6 +41,8 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     parse: parseSshfsOptions,
     address: ({ host: name, port }) => ({ host: name, port }),
     server: serverOf,
+    place: ({ host: name, path }, subpath) =>
+      `${name}:${directoryOf(path, subpath).replace(/\/\.$/, "")}`,
 
     async mount(mount, operation) {
       const login = await loginOf(mount);

@@ -22,6 +22,8 @@ import { storageStep } from "../../../src/host/storage-step.ts";
 import { randomHex } from "../driver-benches.ts";
 
 const place = "/mnt/conformance";
+/** Some make twenty volumes, and a mount of NFS takes a second or two on that machine. */
+const checkMs = 240_000;
 const [kind = "", shared = "", ...sets] = process.argv.slice(2);
 // What the test has sent.
 const [first = {}, ...others] = sets.map((text) => JSON.parse(text) as DriverOptions);
@@ -33,8 +35,10 @@ const only = (process.env["LAB_ONLY"] ?? "").split("|");
 for (const check of volumeDriverChecks) {
   if (!only.some((beginning) => check.promise.startsWith(beginning))) continue;
   const startedMs = performance.now();
-  const outcome = await runCheck(check, () =>
-    openDriverBench({ ...parts(), leftBehind: (what) => leftBehind.push(what) }),
+  const outcome = await runCheck(
+    check,
+    () => openDriverBench({ ...parts(), leftBehind: (what) => leftBehind.push(what) }),
+    { timeoutMs: checkMs },
   );
   const reason = outcome.outcome === "broken" ? String(outcome.error) : undefined;
   const tookMs = Math.round(performance.now() - startedMs);

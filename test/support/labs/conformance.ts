@@ -25,8 +25,7 @@ export async function runConformance(
   only: readonly string[],
   timeoutMs: number,
 ): Promise<LabConformance> {
-  const version = nas.driver === "nfs" ? "4.2" : "3.1.1";
-  const sets = [nas.options, { ...nas.options, version }];
+  const sets = nas.optionSets.map((own) => ({ ...nas.options, ...own }));
   const command = [
     ...["env", `LAB_PASSWORD=${SMB_PASSWORD}`, `LAB_ONLY=${only.join("|")}`, process.execPath],
     ...[join(import.meta.dir, "conformance-run.ts"), nas.driver, nas.folder(lab)],

@@ -12,6 +12,8 @@ import { type SambaServer, startSambaServer } from "./samba-server.ts";
 const requestTimeoutMs = 30_000;
 const startTimeoutMs = 30_000;
 const programTimeoutMs = 20_000;
+/** Some of ours wait for a server that is gone, and then for another one. */
+const holdfastTimeoutMs = 60_000;
 
 /** What a test needs that starts it. */
 export const labRequirements: readonly Requirement[] = [
@@ -129,7 +131,7 @@ async function startLabDaemon(
       machine.ask({
         does: "run",
         command: ["env", `HOLDFAST_HOST=unix://${socket}`, ...command, ...more],
-        timeoutMs: programTimeoutMs,
+        timeoutMs: holdfastTimeoutMs,
       }),
     async end(signal) {
       await machine.ask({ does: "signal", pid, signal });

@@ -2,8 +2,9 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "../daemon.ts";
+import type { NasServer } from "./nas.ts";
 import { OTHER_SERVER_ADDRESS, type PrivateNetwork, SERVER_ADDRESS } from "./private-network.ts";
-import { type ServerSwitches, startServer } from "./server-process.ts";
+import { startServer } from "./server-process.ts";
 
 /** What clients mount. */
 export const EXPORT_PATH = "/export";
@@ -13,13 +14,9 @@ export const READ_ONLY_EXPORT_PATH = "/read-only";
 export const FULL_EXPORT_PATH = "/full";
 const FULL_EXPORT_BYTES = 262_144;
 
-export interface NfsServer extends ServerSwitches {
+export interface NfsServer extends NasServer {
   /** The exported directory on this host. */
   readonly folder: string;
-  /** Where it is now. */
-  readonly address: string;
-  /** Takes it to `OTHER_SERVER_ADDRESS`, or back: the old address is nobody's afterwards. */
-  move(): Promise<void>;
 }
 
 /** Starts nfs-ganesha inside the network. */
@@ -30,6 +27,7 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
   for (const each of [folder, full, state]) mkdirSync(each);
   const size = `size=${FULL_EXPORT_BYTES}`;
   let address = SERVER_ADDRESS;
+  let access: "RW" | "RO" = "RW";
   const remove = () => rmSync(own, { recursive: true, force: true });
   try {
     await network.run("mount", "--types", "tmpfs", "--options", size, "holdfast-full", full);
@@ -38,11 +36,12 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
     const switches = await startServer({
       command() {
         writeFileSync(log, "");
-        writeFileSync(file, configuration({ address, folder, full, state }));
+        writeFileSync(file, configuration({ address, access, folder, full, state }));
         const files = ["-f", file, "-L", log, "-p", join(own, "pid")];
         return network.command("ganesha.nfsd", "-F", ...files);
       },
       isEntered: true,
+      log,
       isReady: () => readFileSync(log, "utf8").includes("NFS SERVER INITIALIZED"),
     });
     return {
@@ -58,6 +57,11 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
         address = to;
         await switches.start();
       },
+      async setReadOnly(isReadOnly) {
+        access = isReadOnly ? "RO" : "RW";
+        await switches.kill();
+        await switches.start();
+      },
       async [Symbol.asyncDispose]() {
         await switches.kill();
         remove();
@@ -71,15 +75,17 @@ export async function startNfsServer(network: PrivateNetwork): Promise<NfsServer
 
 interface Places {
   readonly address: string;
+  /** Of the directory that clients mount. */
+  readonly access: "RW" | "RO";
   readonly folder: string;
   readonly full: string;
   readonly state: string;
 }
 
 /** No Kerberos, no rpcbind, no waiting for clients of an earlier life. */
-function configuration({ address, folder, full, state }: Places): string {
+function configuration({ address, access: usual, folder, full, state }: Places): string {
   const exports = [
-    [folder, EXPORT_PATH, "RW"],
+    [folder, EXPORT_PATH, usual],
     [folder, READ_ONLY_EXPORT_PATH, "RO"],
     [full, FULL_EXPORT_PATH, "RW"],
   ] as const;

@@ -3,8 +3,9 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runToEnd } from "../child.ts";
 import { temporaryDirectory } from "../daemon.ts";
+import type { NasServer } from "./nas.ts";
 import { OTHER_SERVER_ADDRESS, type PrivateNetwork, SERVER_ADDRESS } from "./private-network.ts";
-import { freePort, listensOn, type ServerSwitches, startServer } from "./server-process.ts";
+import { freePort, listensOn, startServer } from "./server-process.ts";
 
 /** What clients mount. */
 export const SHARE = "data";
@@ -21,16 +22,12 @@ export const SMB_PASSWORD = "of-the-nas-7";
 const usualPort = 445;
 const toolTimeoutMs = 10_000;
 
-export interface SambaServer extends ServerSwitches {
+export interface SambaServer extends NasServer {
   /** The shared directory on this host. */
   readonly folder: string;
-  /** Where it is now. */
-  readonly address: string;
   readonly port: number;
   /** What it wrote down about itself and its clients. */
   readonly log: string;
-  /** Takes it to `OTHER_SERVER_ADDRESS`, or back. Only inside a network. */
-  move(): Promise<void>;
   /** From now on only this password is good. */
   setPassword(password: string): Promise<void>;
 }
@@ -40,11 +37,13 @@ export async function startSambaServer(network?: PrivateNetwork): Promise<SambaS
   const own = temporaryDirectory();
   const port = network === undefined ? freePort() : usualPort;
   let address = network === undefined ? "127.0.0.1" : SERVER_ADDRESS;
+  let isReadOnly = false;
   const file = join(own, "smb.conf");
   const folders = { own, folder: join(own, "share"), full: join(own, "full") };
   for (const name of ["share", "full", "private", "state"]) mkdirSync(join(own, name));
   const remove = () => rmSync(own, { recursive: true, force: true });
-  const configure = () => writeFileSync(file, configuration({ ...folders, address, port }));
+  const configure = () =>
+    writeFileSync(file, configuration({ ...folders, address, port, isReadOnly }));
   const setPassword = async (password: string) => {
     const words = ["-s", file, "-d", "0", "-t", "-a", "-u", "root"];
     const input = `${password}\n${password}\n`;
@@ -89,6 +88,11 @@ export async function startSambaServer(network?: PrivateNetwork): Promise<SambaS
         address = to;
         await switches.start();
       },
+      async setReadOnly(wanted) {
+        isReadOnly = wanted;
+        await switches.kill();
+        await switches.start();
+      },
       async [Symbol.asyncDispose]() {
         await switches.kill();
         remove();
@@ -106,12 +110,14 @@ interface Places {
   readonly full: string;
   readonly address: string;
   readonly port: number;
+  /** Also the share that clients mount. */
+  readonly isReadOnly: boolean;
 }
 
 /** Nothing outside of its own directory, no NetBIOS, no printers, nobody unknown. */
-function configuration({ own, folder, full, address, port }: Places): string {
+function configuration({ own, folder, full, address, port, isReadOnly }: Places): string {
   const shares = [
-    [SHARE, folder, "no"],
+    [SHARE, folder, isReadOnly ? "yes" : "no"],
     [READ_ONLY_SHARE, folder, "yes"],
     [FULL_SHARE, full, "no"],
   ] as const;
@@ -138,7 +144,7 @@ username map = ${own}/users
 map to guest = never
 log level = 1
 ${shares
-  .map(([name, path, isReadOnly]) => `[${name}]\npath = ${path}\nread only = ${isReadOnly}`)
+  .map(([name, path, readOnly]) => `[${name}]\npath = ${path}\nread only = ${readOnly}`)
   .join("\n")}
 `;
 }

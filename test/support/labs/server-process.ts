@@ -1,5 +1,6 @@
 // A server of the labs: one program that a test kills, freezes and starts again.
 import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { descendants, eventually, hasEnded, signalAll, stopChild } from "../child.ts";
 
 const usualStartTimeoutMs = 20_000;
@@ -27,6 +28,8 @@ export interface ServerProgram {
   /** Whether it serves; `pid` is in its network. Asked again until it says so. */
   isReady(pid: number): boolean | Promise<boolean>;
   readonly environment?: Readonly<Record<string, string>>;
+  /** Where it writes what it has to say, if not to its output. */
+  readonly log?: string;
   /** 20 seconds unless given. */
   readonly startTimeoutMs?: number;
 }
@@ -51,7 +54,9 @@ export async function startServer(server: ServerProgram): Promise<ServerSwitches
     };
     child.stdout?.on("data", keep);
     child.stderr?.on("data", keep);
-    const otherwise = () => `${[program, ...parameters].join(" ")} does not start:\n${said}`;
+    const logged = () => (server.log === undefined ? "" : readFileSync(server.log, "utf8"));
+    const otherwise = () =>
+      `${[program, ...parameters].join(" ")} does not start:\n${said}${logged()}`;
     await eventually(
       async () => {
         if (child.pid === undefined || hasEnded(child)) throw new Error(otherwise());
