@@ -82,7 +82,7 @@ export function remoteDriver<Options>(
     health: remoteHealth(shop, mounts),
     update: remoteUpdate(shop, mounts),
     elsewhere: remoteElsewhere(shop),
-    flush: kind.isWriteBack === true ? remoteFlush(shop) : undefined,
+    flush: kind.writeBack !== undefined ? remoteFlush(shop) : undefined,
   };
 }
 

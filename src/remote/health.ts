@@ -82,7 +82,7 @@ export function remoteHealth<Options>(
         // waits for the sum of their times.
         const [health, server] = await Promise.all([
           checkMounted(shop, one, operation),
-          kind.isWriteBack === true ? servers.check(stored, operation) : undefined,
+          kind.writeBack !== undefined ? servers.check(stored, operation) : undefined,
         ]);
         if (health.state !== "ready" || server === undefined) return health;
         const { unsaved, space } = health;
@@ -173,7 +173,7 @@ async function checkMounted<Options>(
   const isRefused = await proofs.refusal(question, tookMs, operation);
   if (isRefused !== undefined) return { state: "read-only", reason: isRefused, ...facts };
   if (degraded !== undefined) return { state: "degraded", reason: degraded, ...facts };
-  const refusal = await sessions.kind.refusal?.(mount, operation);
+  const refusal = await sessions.kind.writeBack?.refusal(mount, operation);
   if (refusal !== undefined) {
     return { state: "unreachable", reason: oneLine(refusal), tookMs: null, unsaved };
   }

@@ -143,7 +143,7 @@ export class Sessions<Options> {
   }
 
   async #endInTime(mount: RemoteMount<Options>, operation: Operation): Promise<void> {
-    const limitMs = this.kind.isWriteBack === true ? WRITE_BACK_END_MS_MAX : ORDERLY_END_MS_MAX;
+    const limitMs = this.kind.writeBack !== undefined ? WRITE_BACK_END_MS_MAX : ORDERLY_END_MS_MAX;
     const limit = { limitMs, what: `the unmount of ${mount.volume}` };
     try {
       await within(limit, operation, (inner) => this.kind.unmount(mount, { isLost: false }, inner));

@@ -63,7 +63,7 @@ export async function tryOut<Options>(
   // Where nothing is to be made it is mounted as it will be.
   const isWhole = common.isReadOnly || request.mustExist === true;
   const whole = isWhole ? options : withoutSubpath(options);
-  const mounted = sessions.kind.forTrial?.(whole) ?? whole;
+  const mounted = sessions.kind.writeBack?.trialOptions(whole) ?? whole;
   const at = { volume, place };
   await step("mount", MOUNT_MS_MAX, (inner) => sessions.begin(at, mounted, inner));
   try {

@@ -176,7 +176,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
     parse: ({ path = "" }) => ({ path }),
     address: () => undefined,
     server: () => "this machine",
-    isWriteBack: true,
+    writeBack: { trialOptions: (options) => options, refusal: async () => undefined },
     writeProof: "probe",
     // Of a bind mount: its folder in the file system that /dev/shm is.
     shows: ({ root }, { path }, subpath) =>

@@ -35,14 +35,15 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     address: rcloneAddress,
     server: rcloneServer,
     place: ({ remote, path }, subpath) => `${remote}:${joined(path, subpath)}`,
-    isWriteBack: true,
     // Of a backend that does not tell: 1 PiB, whatever it has.
     isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
-    refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
-    forTrial: (options) => ({ ...options, "write-back": "0.1" }),
+    writeBack: {
+      trialOptions: (options) => ({ ...options, "write-back": "0.1" }),
+      refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
+    },
     greet: (options, operation) => greet(options, operation.signal),
   };
 }
