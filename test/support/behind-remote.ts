@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { BenchParts } from "../../src/conformance/driver-bench.ts";
 import type { OwnPlaces } from "../../src/conformance/own-places.ts";
 
-/** `volumes`: the driver's `<root>/remote/<driver>`; `served`: what the server has, on this host. */
+/** `volumes`: the driver's `<root>/remote/<driver>`; `served`: the server's, on this host. */
 export function behindRemote({
   volumes,
   served,
