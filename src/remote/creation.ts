@@ -1,4 +1,5 @@
 // How a remote volume comes to be: tested at a place of its own, and moved into its place whole.
+import { dirname } from "node:path";
 import type { DriverOptions, VolumeRecord, VolumeSpec } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
@@ -49,7 +50,9 @@ export async function createVolume<Options>(
     removeRun(place);
     return made;
   });
-  await syncDirectory(layout.volumes);
+  // Up to the root: the first volume of a driver has just had these made.
+  const drivers = dirname(layout.volumes);
+  for (const each of [layout.volumes, drivers, dirname(drivers)]) await syncDirectory(each);
   return recordOf(name, stored, there);
 }
 

@@ -80,9 +80,11 @@ export function makeRoot({ root, host, isFirstStart = true }: RootParts): Layout
         { details: { path: layout.volumes } },
       );
     }
-    for (const directory of [layout.volumes, layout.trash]) {
-      fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
-    }
+    const made = [layout.volumes, layout.trash].map((directory) =>
+      fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE }),
+    );
+    // A state that survives a power cut must not know of volumes in a directory that does not.
+    if (made.some((each) => each !== undefined)) syncNow(path.dirname(layout.volumes));
     return layout;
   } catch (error) {
     throw storageError(error, `making the directories of the data root ${root}`);
@@ -309,6 +311,15 @@ function parseOptions(value: unknown): DriverOptions {
   const words = { type: file["MountType"], o: file["MountOpts"], device: file["MountDevice"] };
   const given = Object.entries(words).filter(([, text]) => typeof text === "string" && text !== "");
   return Object.fromEntries(given.map(([key, text]) => [key, String(text)]));
+}
+
+function syncNow(directory: string): void {
+  const descriptor = fs.openSync(directory, fs.constants.O_RDONLY | fs.constants.O_DIRECTORY);
+  try {
+    fs.fsyncSync(descriptor);
+  } finally {
+    fs.closeSync(descriptor);
+  }
 }
 
 /** Puts a directory's own entries on disk. Throws `storage.*`. */
