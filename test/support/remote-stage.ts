@@ -2,12 +2,12 @@
 // keeps volumes on other machines.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { type Printed, runOnTerminal } from "../e2e/on-terminal.ts";
 import { runToEnd, signalAll } from "./child.ts";
 import { commandLinesWith } from "./command-lines.ts";
 import { holdfastCommand } from "./daemon.ts";
 import { HoldsBench } from "./holds-bench.ts";
+import { type SshServer, startSshServer } from "./labs/ssh-server.ts";
 import { startWebdavServer, WEBDAV_PASSWORD, type WebdavServer } from "./labs/webdav-server.ts";
 
 const commandTimeoutMs = 20_000;

@@ -1,10 +1,10 @@
 // A daemon and a dockerd with a volume on a real sshd, and a container that has it.
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { eventually } from "./child.ts";
 import { commandLinesWith } from "./command-lines.ts";
 import { HoldsBench } from "./holds-bench.ts";
+import { type SshServer, startSshServer } from "./labs/ssh-server.ts";
 import type { Requirement } from "./needs.ts";
 
 export const sshVolumeRequirements = [

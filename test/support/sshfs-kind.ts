@@ -9,9 +9,9 @@ import { sshfsKind } from "../../src/drivers/sshfs/driver.ts";
 import type { SshfsOptions } from "../../src/drivers/sshfs/options.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import type { RemoteKind, RemoteMount } from "../../src/remote/kind.ts";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { eventually } from "./child.ts";
 import { commandLinesWith } from "./command-lines.ts";
+import { type SshServer, startSshServer } from "./labs/ssh-server.ts";
 import { testOperation } from "./operation.ts";
 
 export const host = linuxHost();

@@ -9,9 +9,9 @@ import { SecretValue } from "../../src/core/secret-store.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
 import { sshfsDriver } from "../../src/drivers/sshfs/driver.ts";
 import { linuxHost } from "../../src/host/linux.ts";
-import type { SshServer } from "../daemon/ssh-server.ts";
 import { behindRemote } from "./behind-remote.ts";
 import { randomHex, temporaryFolder } from "./driver-benches.ts";
+import type { SshServer } from "./labs/ssh-server.ts";
 import { testOperation } from "./operation.ts";
 
 const host = linuxHost();
