@@ -85,6 +85,12 @@ export interface RemoteKind<Options> {
    * Throws `volume.option_invalid`. Pure.
    */
   parse(options: DriverOptions): Options;
+  /**
+   * Asks the tool on this host, not the server, whether it knows what the options say: at the test
+   * of a create or update. Throws `volume.option_invalid`, `host.program_missing`. Missing: `parse`
+   * has seen to it all.
+   */
+  vet?(options: Options, operation: Operation): Promise<void>;
   /** What is resolved and connected to, to tell whether the server answers; undefined: the tool. */
   address(options: Options): ServerAddress | undefined;
   /** What people call the server: see `HealthCapable.server`. */

@@ -52,6 +52,7 @@ export async function tryOut<Options>(
   const { volume, place, options, sessions, parts, isTested } = request;
   const { own, common } = readOptions(sessions.kind, options);
   const step = stepper(volume, sessions.placeOf(options), operation);
+  if (isTested) await sessions.kind.vet?.(own, operation);
   // Before anything else: no server is bothered for a secret that is not there.
   await sessions.mountFor({ volume, place }, options).secret?.();
   const address = sessions.kind.address(own);

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -19,6 +20,7 @@ import {
 } from "../support/labs/radosgw-server.ts";
 import { whenPossible } from "../support/needs.ts";
 import { closeDead, rcloneBench } from "../support/rclone-bench.ts";
+import { heal, notesOf } from "../support/rclone-kills.ts";
 
 const needed = ["root", "mount", "fuse", "rclone", "radosgw"] as const;
 const secret = `access_key_id = ${S3_KEY_ID}\nsecret_access_key = ${S3_KEY}\n`;
@@ -99,3 +101,36 @@ whenPossible(needed, "a file that was open when rclone died is put together", as
   expect(readFileSync(join(volume.target, "base")).equals(expected)).toBe(true);
   await volume.unmount();
 });
+
+whenPossible(
+  needed,
+  "files whose notes are empty: one that is not there, one that is",
+  async () => {
+    const options = { ...(await on("s3:lab/notes")), "write-back": "3600" };
+    await using volume = rcloneBench(options, secret);
+    const written = { old: "over the old", "d/new": "new" };
+    Object.assign(volume.description.options, { writeBackSeconds: 0.1 });
+    await volume.mount();
+    writeFileSync(join(volume.target, "old"), "old");
+    await volume.unmount();
+    Object.assign(volume.description.options, { writeBackSeconds: 3600 });
+    await volume.mount();
+    mkdirSync(join(volume.target, "d"));
+    for (const [name, text] of Object.entries(written))
+      writeFileSync(join(volume.target, name), text);
+    await eventually(
+      async () => ((await volume.look()).unsaved?.fileCount === 2 ? true : undefined),
+      { timeoutMs: 10_000, otherwise: () => "rclone has not noted what was written" },
+    );
+    process.kill(volume.pid(), "SIGKILL");
+    await heal(volume, () => {
+      for (const path of notesOf(volume, "s3")) truncateSync(path);
+    });
+    await volume.mount();
+    for (const [name, text] of Object.entries(written)) {
+      expect(readFileSync(join(volume.target, name), "utf8")).toBe(text);
+    }
+    expect((await volume.look()).degraded).toBeUndefined();
+    await volume.unmount();
+  },
+);

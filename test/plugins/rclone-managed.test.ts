@@ -38,7 +38,8 @@ async function open(): Promise<{ readonly stage: Stage; readonly store: string }
   mkdirSync(join(store, "wiki"), { recursive: true });
   const install = ["plugin", "install", "--grant-all-permissions", "--alias", "rclone", remote];
   await stage.docker(...install, `store.source=${store}`);
-  await stage.bench.createVolume("wiki", "driver=rclone", "remote=:local:/store/wiki");
+  // With its tag: `rclone` alone is the built-in driver, which was there first.
+  await stage.bench.createVolume("wiki", "driver=rclone:latest", "remote=:local:/store/wiki");
   opened.move();
   return { stage, store };
 }
@@ -130,7 +131,7 @@ whenPossible(
     const refused = await stage.bench.refused("restart", "c1");
     expect(refused).toContain("plugin rclone:latest no longer has volume wiki");
     expect((await stage.volume("wiki")).state).toBe("not listed");
-    await stage.docker("volume", "create", "--driver", "rclone", "wiki");
+    await stage.docker("volume", "create", "--driver", "rclone:latest", "wiki");
     await stage.bench.docker("restart", "c1");
     expect(await stage.shell("c1", read)).toBe("kept");
     expect((await stage.volume("wiki")).state).toBe("in use");

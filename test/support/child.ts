@@ -12,15 +12,22 @@ const lookAgainMs = 20;
 /** dockerd opens its socket long before it answers on it. */
 const pingTimeoutMs = 10_000;
 
+/**
+ * What `bun test --no-orphans` hands on: a program that runs by Bun would take all that it started
+ * along when it is killed, which no installed one does.
+ */
+const NO_ORPHANS = "BUN_FEATURE_FLAG_NO_ORPHANS";
+
 /** Starts a program with its standard input, output and errors as pipes. */
 export function startChild(
   program: string,
   parameters: readonly string[],
   environment: Readonly<Record<string, string>> = {},
 ): ChildProcess {
+  const { [NO_ORPHANS]: _, ...own } = process.env;
   return spawn(program, [...parameters], {
     stdio: ["pipe", "pipe", "pipe"],
-    env: { ...process.env, ...environment },
+    env: { ...own, ...environment },
   });
 }
 

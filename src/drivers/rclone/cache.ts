@@ -1,5 +1,5 @@
 // What rclone keeps on this host, read from its own notes: `vfsMeta` beside `vfs`.
-import type { Dirent } from "node:fs";
+import { type Dirent, existsSync } from "node:fs";
 import { opendir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { Unsaved } from "../../core/driver.ts";
@@ -31,7 +31,7 @@ export interface CachedFile {
   readonly notePath: string;
   /** Below `vfs`: the remote's name first. */
   readonly path: string;
-  /** undefined: rclone would not understand it, and would throw the data away. */
+  /** undefined: there is none that rclone understands, and it would throw the data away. */
   readonly note: CacheNote | undefined;
 }
 
@@ -45,19 +45,35 @@ export function cacheDirectory(keepDirectory: string): string {
 
 /** Every file in the cache that rclone has a note of. Reads the local disk only. */
 export async function* cachedFiles(cache: string): AsyncIterable<CachedFile> {
+  for await (const path of filesBelow(join(cache, "vfsMeta"))) {
+    const notePath = join(cache, "vfsMeta", path);
+    const text = await textOf(notePath);
+    // It was removed while we looked.
+    if (text === undefined) continue;
+    yield { data: join(cache, "vfs", path), notePath, path, note: readNote(text) };
+  }
+}
+
+/**
+ * Every file in the cache that has no note at all: rclone died before it wrote one, or while it
+ * renamed the two. It removes them at its next start. While it runs there may be some for a moment.
+ */
+export async function* unnotedFiles(cache: string): AsyncIterable<CachedFile> {
+  for await (const path of filesBelow(join(cache, "vfs"))) {
+    const notePath = join(cache, "vfsMeta", path);
+    if (existsSync(notePath)) continue;
+    yield { data: join(cache, "vfs", path), notePath, path, note: undefined };
+  }
+}
+
+async function* filesBelow(root: string): AsyncIterable<string> {
   let left = FILES_MAX;
   const folders = [""];
   for (let folder = folders.pop(); folder !== undefined; folder = folders.pop()) {
-    for await (const entry of entries(join(cache, "vfsMeta", folder))) {
+    for await (const entry of entries(join(root, folder))) {
       const path = join(folder, entry.name);
       if (entry.isDirectory()) folders.push(path);
-      else if (entry.isFile() && left-- > 0) {
-        const notePath = join(cache, "vfsMeta", path);
-        const text = await textOf(notePath);
-        // It was removed while we looked.
-        if (text === undefined) continue;
-        yield { data: join(cache, "vfs", path), notePath, path, note: readNote(text) };
-      }
+      else if (entry.isFile() && left-- > 0) yield path;
     }
   }
 }
@@ -114,6 +130,13 @@ export async function unsavedIn(cache: string): Promise<Unsaved> {
     bytes += await sizeOf(data);
   }
   return { fileCount, bytes };
+}
+
+/** Whether a next mount has anything to send, or may have: see `unnotedFiles`. */
+export async function hasLeft(cache: string): Promise<boolean> {
+  if ((await unsavedIn(cache)).fileCount > 0) return true;
+  for await (const _ of unnotedFiles(cache)) return true;
+  return false;
 }
 
 /** 0: it is not there. */

@@ -6,6 +6,7 @@ import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { joined } from "./config.ts";
 import { greet } from "./greet.ts";
+import { checkSettings } from "./known-settings.ts";
 import { lookRclone, mountRclone, unmountRclone } from "./mounts.ts";
 import {
   parseRcloneOptions,
@@ -32,6 +33,7 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     rules: rcloneRules,
     openRule: settingRule,
     parse: parseRcloneOptions,
+    vet: ({ settings }, operation) => checkSettings(host, settings.keys(), operation),
     address: rcloneAddress,
     server: rcloneServer,
     place: ({ remote, path }, subpath) => `${remote}:${joined(path, subpath)}`,

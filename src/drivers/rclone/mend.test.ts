@@ -18,7 +18,8 @@ import { testOperation } from "../../../test/support/operation.ts";
 import { EngineError } from "../../core/errors.ts";
 import { dataSpans } from "../../host/data-spans.ts";
 import { unsavedIn } from "./cache.ts";
-import { mendCache, type Originals } from "./mend.ts";
+import { mendCache } from "./mend.ts";
+import type { Originals } from "./originals.ts";
 import { gaps, united } from "./spans.ts";
 
 const MEGABYTE = 1_000_000;
@@ -28,7 +29,9 @@ afterEach(() => rmSync(keep, { recursive: true, force: true }));
 const place = { keepDirectory: keep, host: { dataSpans } };
 
 const original = Buffer.alloc(MEGABYTE, "A");
+const ask = async () => ({ size: MEGABYTE, changedMs: 0 });
 const originals: Originals = {
+  ask,
   async fetch(_path, into) {
     writeFileSync(into, original);
     return "fetched";
@@ -82,7 +85,7 @@ test("a file that was cut down to nothing has nothing of the server's", async ()
     writes: [[50_000, "x"]],
     note: { ...begun, Size: 0, Rs: null },
   });
-  await mendCache(place, { fetch: () => Promise.reject(new Error("asked")) }, testOperation());
+  await mendCache(place, { ask, fetch: () => Promise.reject(new Error("asked")) }, testOperation());
   expect(
     readFileSync(path)
       .filter((byte) => byte !== 0)
@@ -94,7 +97,7 @@ test("without the server nothing is changed, and the failure is told", async () 
   const note = { ...begun, Rs: [] };
   leave({ size: MEGABYTE, writes: [[9, "x"]], note });
   const away = new EngineError("remote.unreachable", "away");
-  const mending = mendCache(place, { fetch: () => Promise.reject(away) }, testOperation());
+  const mending = mendCache(place, { ask, fetch: () => Promise.reject(away) }, testOperation());
   await expect(mending).rejects.toBe(away);
   expect(noteOf()).toMatchObject(note);
 });
@@ -107,7 +110,7 @@ test("what cannot be put together is laid aside as it is, and is not sent", asyn
   ];
   for (const [note, fetch] of cases) {
     leave({ size: MEGABYTE, writes: [[9, "x"]], note });
-    expect(await mendCache(place, { fetch }, testOperation())).toBe(1);
+    expect(await mendCache(place, { ask, fetch }, testOperation())).toBe(1);
     expect(await unsavedIn(join(keep, "cache"))).toEqual({ fileCount: 0, bytes: 0 });
   }
   expect(readdirSync(join(keep, "aside", "dav", "d"))).toHaveLength(cases.length);
@@ -119,7 +122,11 @@ test("what is whole, or is on the server, is left alone", async () => {
     { ...begun, Rs: [], Dirty: false },
   ]) {
     leave({ size: MEGABYTE, writes: [], note });
-    await mendCache(place, { fetch: () => Promise.reject(new Error("asked")) }, testOperation());
+    await mendCache(
+      place,
+      { ask, fetch: () => Promise.reject(new Error("asked")) },
+      testOperation(),
+    );
     expect(noteOf()).toMatchObject(note);
   }
 });

@@ -16,12 +16,13 @@ import {
 } from "../../remote/fuse-process.ts";
 import type { Look, RemoteMount } from "../../remote/kind.ts";
 import { writeWhole } from "../../remote/whole-files.ts";
-import { cacheDirectory, unsavedIn } from "./cache.ts";
+import { cacheDirectory, hasLeft, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure } from "./failures.ts";
 import { isSilent } from "./greet.ts";
-import { asideDirectory, isStuck, mendCache, type Originals } from "./mend.ts";
+import { asideDirectory, isStuck, mendCache } from "./mend.ts";
 import type { RcloneOptions } from "./options.ts";
+import { isMissing, type Missing, type Originals, readStat } from "./originals.ts";
 
 export type RcloneMount = RemoteMount<RcloneOptions>;
 
@@ -70,7 +71,7 @@ export async function mountRclone(
     const cache = cacheDirectory(keepDirectory);
     makeDirectory(cache);
     // What is left would be sent to whatever is there, and would make what is not.
-    const isAsked = (await unsavedIn(cache)).fileCount > 0;
+    const isAsked = await hasLeft(cache);
     if (isAsked) await askServer(tool, operation);
     await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
@@ -164,18 +165,36 @@ function failureOf({ config }: Tool, stderr: string): EngineError {
   return rcloneFailure(lastWords(maskValues(stderr, config.secrets)), config.remote);
 }
 
-/** Fetches what the cache has parts of. */
+/** Of what the cache has parts of. */
 function originalsOf(tool: Tool, { options }: RcloneMount): Originals {
   const prefix = `${options.remote}/`;
+  /** The output of a command, with the remote's name for a path of the cache as its argument. */
+  async function run(
+    path: string,
+    operation: Operation,
+    command: readonly string[],
+    into: readonly string[] = [],
+  ): Promise<string | Missing> {
+    if (!path.startsWith(prefix)) return "foreign";
+    const from = `${options.remote}:${rooted(options.path, path.slice(prefix.length))}`;
+    const words = [...command, "--config", tool.file, ...patience, "--", from, ...into];
+    const { exitCode, stdout, stderr } = await tool.host.run("rclone", words, operation);
+    if (exitCode === 0) return stdout;
+    if (exitCode === DIRECTORY_NOT_FOUND || exitCode === FILE_NOT_FOUND) return "gone";
+    throw failureOf(tool, stderr);
+  }
   return {
+    async ask(path, operation) {
+      const said = await run(path, operation, ["lsjson", "--stat"]);
+      const file = readStat(said);
+      if (file !== "directory") return file;
+      // Object storage has a directory of any name, and nothing in it.
+      const listing = await run(path, operation, ["lsf", "--max-depth", "1"]);
+      return listing === "" || listing === "gone" ? "gone" : "foreign";
+    },
     async fetch(path, into, operation) {
-      if (!path.startsWith(prefix)) return "gone";
-      const from = `${options.remote}:${rooted(options.path, path.slice(prefix.length))}`;
-      const words = ["copyto", "--config", tool.file, ...patience, "--", from, into];
-      const { exitCode, stderr } = await tool.host.run("rclone", words, operation);
-      if (exitCode === 0) return "fetched";
-      if (exitCode === DIRECTORY_NOT_FOUND || exitCode === FILE_NOT_FOUND) return "gone";
-      throw failureOf(tool, stderr);
+      const said = await run(path, operation, ["copyto"], [into]);
+      return isMissing(said) ? said : "fetched";
     },
   };
 }
