@@ -2,9 +2,9 @@
 import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { type SshServer, startSshServer } from "../test/daemon/ssh-server.ts";
 import { type RunningDaemon, startDaemon } from "../test/support/daemon.ts";
 import { freePort, startServer } from "../test/support/labs/server-process.ts";
+import { type SshServer, startSshServer } from "../test/support/labs/ssh-server.ts";
 import { called } from "./calls.ts";
 import { endMountsBelow } from "./plugin-daemon.ts";
 import { runAnyway } from "./processes.ts";

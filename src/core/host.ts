@@ -299,10 +299,10 @@ export interface Host {
    */
   findKept(directory: string): readonly FoundProcess[];
   /**
-   * Signals a process and all of its process group, if it is still that one. SIGHUP is for the
-   * process alone. False: it is gone. Never throws.
+   * Signals a process and all of its process group, if it is still that one. False: it is gone.
+   * Never throws.
    */
-  signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL" | "SIGHUP"): boolean;
+  signalKept(process: KeptProcess, signal: "SIGTERM" | "SIGKILL"): boolean;
   /**
    * The parts of a file that are no holes, in order. In blocks of its file system, so that zeros
    * which nobody wrote may be at their edges; all of it on one that has no holes. For files on this

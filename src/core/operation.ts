@@ -43,3 +43,11 @@ export const systemCaller: Caller = { kind: "system" };
 
 /** A log that says nothing: for checks and tests. */
 export const silentLog: Log = { debug() {}, info() {}, warn() {}, error() {} };
+
+/**
+ * The same operation with a signal that never fires: for what must be undone whatever has failed,
+ * and for what others wait for, too. What it waits for needs limits of its own.
+ */
+export function unfired(operation: Operation): Operation {
+  return { ...operation, signal: new AbortController().signal };
+}

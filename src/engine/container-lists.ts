@@ -6,7 +6,7 @@ import type {
 } from "../core/container-engine.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import { resolved } from "./aliases.ts";
 import { nobodysServices, ServiceList } from "./service-list.ts";
@@ -215,7 +215,7 @@ export class ContainerLists {
     const answers: T[] = [];
     const unreachable: SilentEngine[] = [];
     // Whoever asked first may go away: the answer is for all who wait.
-    const own = { ...operation, signal: new AbortController().signal };
+    const own = unfired(operation);
     const askOne = async (key: string): Promise<void> => {
       const engine = finder.ofKey(key);
       if (engine === undefined) {

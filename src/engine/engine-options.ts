@@ -30,7 +30,7 @@ export type ReclaimMode = (typeof reclaimModes)[number];
  * What becomes of containers that a new mount does not reach after their storage had died: they are
  * named, or restarted.
  */
-export const staleModes = ["warn", "restart"] as const;
+const staleModes = ["warn", "restart"] as const;
 
 export type StaleMode = (typeof staleModes)[number];
 

@@ -58,10 +58,10 @@ export interface EngineParts {
   readonly holding: HoldingParts;
   readonly adopting: AdoptingParts;
   readonly trash: TrashingParts;
-  /** A test's own clock for the health of storage. */
-  readonly healthClock?: HealthClock | undefined;
   /** Missing: nothing is known of any storage. */
   readonly examining?: ExaminingParts | undefined;
+  /** A test's own clock for the health of storage. */
+  readonly healthClock?: HealthClock | undefined;
 }
 
 /** What looks at storage are judged by, and their times where they are a test's own. */

@@ -12,7 +12,7 @@ import type { VolumeEntry } from "../core/state-store.ts";
 import type { ContainerLists } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
-import type { HealthCare } from "./health.ts";
+import type { HealthCare } from "./health-mending.ts";
 import { layersAt, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, ownEnd } from "./hold-table.ts";

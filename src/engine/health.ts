@@ -1,18 +1,19 @@
 // Health: looks at the storage of volumes again and again, remembers what it found, has it mended.
 //
 // health-table.ts has the rules of one volume, health-servers.ts those of a server, and
-// health-care.ts mends. Nothing here is waited for by anybody who lists or inspects.
+// health-mending.ts says when health-care.ts mends. Nothing here is waited for by anybody who lists
+// or inspects.
 import type { StorageHealth, StorageSpace, StorageState, Unsaved } from "../core/driver.ts";
-import { EngineError, toEngineError } from "../core/errors.ts";
+import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
-import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { DeathWatch } from "./health-deaths.ts";
 import { HealthFigures } from "./health-figures.ts";
+import { type HealthCare, Mending } from "./health-mending.ts";
 import { Questions, silence } from "./health-questions.ts";
 import {
   checksAtOnce,
@@ -33,10 +34,8 @@ import {
   type Watch,
 } from "./health-table.ts";
 import type { HeldMounts } from "./held-mounts.ts";
+import { serverOf } from "./storage-server.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
-
-/** Mending that fails is tried again after so long, and twice as long each time, up to the end. */
-const MENDING_MS = { first: 1_000, healMax: 60_000, mountMax: 4_000 } as const;
 
 export interface HealthParts {
   readonly state: StateStore;
@@ -54,18 +53,6 @@ export interface HealthParts {
 export interface HealthClock {
   readonly monotonicMs: () => number;
   readonly startTimer: StartTimer;
-}
-
-/** What mends. Both verbs throw what the driver throws, and are tried again. */
-export interface HealthCare {
-  /** Replaces a stale mount, here and for holders. */
-  heal(name: VolumeName, operation: Operation): Promise<void>;
-  /** Mounts again what is held and could not be mounted. */
-  mount(name: VolumeName, operation: Operation): Promise<void>;
-  /** The storage answers as it should. Never throws; what follows is done in the background. */
-  noteAnswer(name: VolumeName, operation: Operation): void;
-  /** Resolves when nothing of it goes on in the background. */
-  stop(): Promise<void>;
 }
 
 /** What is known of a volume's storage. */
@@ -100,6 +87,7 @@ export class Health {
   readonly #stopping = new AbortController();
   readonly #questions: Questions;
   readonly #deaths: DeathWatch;
+  readonly #mending: Mending;
   #runningCount = 0;
   #stopTimer: (() => void) | undefined;
   #armedMs = Number.POSITIVE_INFINITY;
@@ -109,6 +97,11 @@ export class Health {
     const { monotonicMs } = parts.host;
     this.#clock = parts.clock ?? { monotonicMs, startTimer: startIdleTimer };
     this.#questions = new Questions(this.#clock);
+    this.#mending = new Mending({
+      ...{ care: parts.care, held: parts.held, signal: this.#stopping.signal },
+      monotonicMs: this.#clock.monotonicMs,
+      ended: ({ name }) => this.askSoon(name),
+    });
     this.#deaths = new DeathWatch({
       ...{ ...this.#clock, drivers: parts.drivers },
       watches: () => this.#watches.values(),
@@ -140,7 +133,7 @@ export class Health {
     this.#stopTimer?.();
     this.#questions.stop();
     this.#deaths.stop();
-    await Promise.all(this.#work);
+    await Promise.all([...this.#work, this.#mending.stop()]);
     await this.#parts.care.stop();
   }
 
@@ -222,8 +215,7 @@ export class Health {
   }
 
   #serverOf(entry: VolumeEntry): string {
-    const { health } = this.#parts.drivers.get(entry.driver) ?? {};
-    return health?.server(driverOptions(entry.options)) ?? "";
+    return serverOf(this.#parts.drivers.get(entry.driver), entry);
   }
 
   #forget(name: VolumeName): void {
@@ -324,7 +316,8 @@ export class Health {
     }
     const well = [watch, ...others.map((change) => change.watch)];
     for (const { name, state } of well) {
-      if (state === "ready") this.#parts.care.noteAnswer(name, this.#own(operation));
+      if (state !== "ready") continue;
+      this.#parts.care.noteAnswer(name, { ...operation, signal: this.#stopping.signal });
     }
     if (others.length > 0) {
       const { server: place } = watch;
@@ -332,7 +325,7 @@ export class Health {
       if (server.isDown) operation.log.warn("a storage server does not answer", facts);
       else operation.log.info("a storage server answers again", facts);
     }
-    this.#mend(watch, health.state, operation);
+    this.#mending.consider(watch, health.state, operation);
   }
 
   /** Events of idle volumes that share their server's fate would only hide others. */
@@ -345,56 +338,6 @@ export class Health {
     const facts = { volume: name, driver, server, state, from, reason };
     if (state === "ready") operation.log.info("a volume's storage has recovered", facts);
     else operation.log.warn("a volume's storage is not as it should be", facts);
-  }
-
-  /** By what was answered just now, believed or not: a dead mount is dead at once. */
-  #mend(watch: Watch, answer: StorageState, operation: Operation): void {
-    const { care, held } = this.#parts;
-    const { mending, name } = watch;
-    const isUnmounted = held.isUnmounted(name);
-    const isWanted = answer === "stale" || (isUnmounted && answer !== "unreachable");
-    if (!isWanted || mending.isRunning || this.#clock.monotonicMs() < mending.dueMs) return;
-    mending.isRunning = true;
-    const own = this.#own(operation);
-    const heals = answer === "stale";
-    const work = (heals ? care.heal(name, own) : care.mount(name, own))
-      .then(
-        () => {
-          mending.failureCount = 0;
-          operation.log.info(heals ? "a stale mount was replaced" : "a volume was mounted again", {
-            volume: name,
-          });
-        },
-        (error: unknown) => this.#failed(watch, { heals, error }, operation),
-      )
-      .finally(() => {
-        mending.isRunning = false;
-        this.#work.delete(work);
-        this.askSoon(name);
-      });
-    this.#work.add(work);
-  }
-
-  /** Ends with this life. */
-  #own(operation: Operation): Operation {
-    return { ...operation, signal: this.#stopping.signal };
-  }
-
-  /** Logged once in a row: it is tried again and again. */
-  #failed(
-    { mending, name }: Watch,
-    { heals, error }: { readonly heals: boolean; readonly error: unknown },
-    operation: Operation,
-  ): void {
-    const max = heals ? MENDING_MS.healMax : MENDING_MS.mountMax;
-    const delayMs = Math.min(max, MENDING_MS.first * 2 ** mending.failureCount);
-    mending.failureCount += 1;
-    mending.dueMs = this.#clock.monotonicMs() + delayMs;
-    if (mending.failureCount > 1 || this.#stopping.signal.aborted) return;
-    const { code, message } = toEngineError(error);
-    const facts = { volume: name, code, error: message };
-    if (heals) operation.log.warn("a stale mount could not be replaced yet", facts);
-    else operation.log.warn("a volume could not be mounted again yet", facts);
   }
 
   #schedule(watch: Watch): void {

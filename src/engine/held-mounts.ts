@@ -8,8 +8,8 @@ import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
-import { driverOptions } from "./engine-options.ts";
 import { type DataMount, mountData } from "./mount-data.ts";
+import { serverOf } from "./storage-server.ts";
 
 /** How many volumes are mounted again at once: a dead server keeps one of these waiting. */
 const MOUNTS_AT_ONCE = 8;
@@ -116,8 +116,7 @@ export class HeldMounts {
   #serverOf(name: VolumeName): string {
     const { state, drivers } = this.#parts;
     const entry = state.read((view) => view.volume(name));
-    const { health } = (entry && drivers.get(entry.driver)) ?? {};
-    const server = health?.server(driverOptions(entry?.options)) ?? "";
+    const server = entry === undefined ? "" : serverOf(drivers.get(entry.driver), entry);
     return server === "" ? `volume ${name}` : `server ${entry?.driver} ${server}`;
   }
 

@@ -23,11 +23,12 @@ import type { StorageCare } from "./health-care.ts";
 import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
 import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
-import { mustAnswer, serverOf } from "./must-answer.ts";
+import { mustAnswer } from "./must-answer.ts";
 import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
 import { admission, type ContainerUse } from "./sharing.ts";
 import type { SharingJudge, Violation } from "./sharing-judge.ts";
+import { serverOf } from "./storage-server.ts";
 import { type VolumeHolder, volumeHolders } from "./volume-holders.ts";
 import type { VolumeEngine } from "./volumes.ts";
 

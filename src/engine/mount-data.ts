@@ -6,6 +6,7 @@ import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
+import { serverOf } from "./storage-server.ts";
 
 export interface DataMount {
   readonly driver: VolumeDriver;
@@ -30,7 +31,7 @@ export async function mountData(mount: DataMount, operation: Operation): Promise
   try {
     await settleOptions(driver, entry, operation);
     const path = await driver.mount(entry.name, holder, operation);
-    const isRemote = (driver.health?.server(driverOptions(entry.options)) ?? "") !== "";
+    const isRemote = serverOf(driver, entry) !== "";
     if (isRemote) await refuseBare(mount, path, operation);
     if (isRemote) await mount.follow(entry, operation);
     missing.delete(entry.name);

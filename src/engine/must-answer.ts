@@ -5,8 +5,8 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
-import { driverOptions } from "./engine-options.ts";
 import { pause } from "./pause.ts";
+import { serverOf } from "./storage-server.ts";
 
 /** How long the storage may take, in milliseconds. */
 const ANSWER_MS_MAX = 5_000;
@@ -45,11 +45,6 @@ export async function mustAnswer(
       { details: { server, reason } },
     );
   }
-}
-
-/** "": the storage is this machine's own. */
-export function serverOf(driver: VolumeDriver | undefined, { options }: VolumeEntry): string {
-  return driver?.health?.server(driverOptions(options)) ?? "";
 }
 
 /** Others ask the same storage, one at a time. */

@@ -8,6 +8,7 @@ import type { DriverName, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { PluginHost, PluginStatus } from "../core/plugin.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import { endUnheldCounts } from "./counted-mounts.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EventLog } from "./event-log.ts";
 import { MadeLately } from "./made-lately.ts";
@@ -21,7 +22,6 @@ import {
 } from "./plugin-lists.ts";
 import { PluginWords } from "./plugin-words.ts";
 import { type StartTimer, startIdleTimer } from "./trash/timers.ts";
-import { endUnheld } from "./unheld-mounts.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** How often plugins are asked, in milliseconds. */
@@ -109,7 +109,7 @@ export class PluginVolumes {
     this.#unfollow = this.#parts.plugins.follow((status) => this.#follow(status));
     for (const name of this.#ready()) {
       void this.#look(name);
-      void this.#track(endUnheld(this.#parts, name, this.#operation()));
+      void this.#track(endUnheldCounts(this.#parts, name, this.#operation()));
     }
     this.#schedule();
   }
@@ -197,7 +197,7 @@ export class PluginVolumes {
       if (listing?.look === undefined) void this.#look(name);
       else listing.isWantedAgain = true;
       void this.#track(volumes.held.tellAll(this.#operation(), name));
-      void this.#track(endUnheld(this.#parts, name, this.#operation()));
+      void this.#track(endUnheldCounts(this.#parts, name, this.#operation()));
     } else if (state !== "unreachable") {
       // Its process has ended, or another one has begun.
       volumes.held.lost(name);

@@ -6,7 +6,7 @@
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { LeaseService } from "../core/lease-service.ts";
 import type { DriverName } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type {
   LoginRequest,
   ManagedPlugin,
@@ -346,7 +346,7 @@ export class Plugins {
     try {
       if (!this.#find(name).isEnabled) {
         // Also for a caller who has gone: the plugin ran before.
-        const own = { ...operation, signal: new AbortController().signal };
+        const own = unfired(operation);
         await this.enable(name, own);
       }
     } catch (failure) {

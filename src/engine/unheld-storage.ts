@@ -7,7 +7,7 @@ import { parseHolderId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
-import { driverOptions } from "./engine-options.ts";
+import { serverOf } from "./storage-server.ts";
 
 /** Whoever it was: a driver that has just been started knows none. */
 const nobody = parseHolderId("nobody");
@@ -42,10 +42,11 @@ function unheldMounts({ state, host, drivers }: UnheldStorageParts): readonly Vo
   const targets = new Set(host.mounts().map(({ target }) => target));
   return state.read((view) =>
     [...view.volumes()]
-      .filter(({ mountpoint, options, driver, name }) => {
+      .filter((entry) => {
+        const { mountpoint, name } = entry;
         if (!targets.has(mountpoint) || view.holders(name).length > 0) return false;
-        const { health, isPlugin } = drivers.get(driver) ?? {};
-        return isPlugin !== true && (health?.server(driverOptions(options)) ?? "") !== "";
+        const driver = drivers.get(entry.driver);
+        return driver?.isPlugin !== true && serverOf(driver, entry) !== "";
       })
       .map(({ name }) => name),
   );

@@ -1,6 +1,6 @@
 // How much space volumes take, for df and prune.
 import { toEngineError } from "../core/errors.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import { Turns } from "../core/turns.ts";
 import type { Drivers } from "./drivers.ts";
@@ -94,7 +94,7 @@ export class Usage {
    */
   async all(operation: Operation): Promise<readonly VolumeUsage[]> {
     operation.signal.throwIfAborted();
-    const own = { ...operation, signal: new AbortController().signal };
+    const own = unfired(operation);
     this.#running ??= this.#measureAll(own).finally(() => {
       this.#running = undefined;
     });

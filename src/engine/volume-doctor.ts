@@ -20,6 +20,7 @@ import {
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import { serverOf } from "./storage-server.ts";
 import { startIdleTimer } from "./trash/timers.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -230,9 +231,8 @@ export function storageFacts(
 /** Whether a volume may be on other machines' storage, where less can be relied on. */
 export function isRemote(driver: VolumeDriver, entry: VolumeEntry): boolean {
   if (driver.isPlugin) return false;
-  const options = driverOptions(entry.options);
-  if (driver.health !== undefined) return driver.health.server(options) !== "";
-  return "type" in options;
+  if (driver.health !== undefined) return serverOf(driver, entry) !== "";
+  return "type" in driverOptions(entry.options);
 }
 
 /** Two that came to no blows prove nothing where their kind of storage is known for them. */

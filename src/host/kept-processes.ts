@@ -44,7 +44,7 @@ const signalKept: Host["signalKept"] = ({ pid, start }, signal) => {
   if (processStart(pid) !== start) return false;
   try {
     // It leads its group: what it started (ssh of sshfs) ends with it.
-    process.kill(signal === "SIGHUP" ? pid : -pid, signal);
+    process.kill(-pid, signal);
     return true;
   } catch {
     return false;

@@ -21,7 +21,7 @@ const LOCK_UN = 8;
 const FLOCK_BYTES = 32;
 const ATTRIBUTE_BYTES_MAX = 256;
 
-export const lockKinds = ["flock", "posix", "ofd"] as const;
+const lockKinds = ["flock", "posix", "ofd"] as const;
 export type LockKind = (typeof lockKinds)[number];
 
 export interface StorageCalls {

@@ -1,7 +1,7 @@
 // Failures of steps on a volume's storage, in words for people.
 import { EngineError, storageError } from "../core/errors.ts";
 
-/** Does one thing; what fails says at which step, doing what, and why. Throws as `takeSteps`. */
+/** Does one thing; what fails says at which step, doing what, and why. Throws as `takeStep`. */
 export function attempt<T>(step: string, doing: string, work: () => T): T {
   try {
     return work();

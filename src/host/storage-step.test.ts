@@ -14,8 +14,9 @@ import { temporaryFolder } from "../../test/support/driver-benches.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import { testOperation } from "../../test/support/operation.ts";
 import { EngineError } from "../core/errors.ts";
+import type { StorageStep } from "../core/storage-step.ts";
 import { linuxHost } from "./linux.ts";
-import { type StorageStep, storageStep, takeSteps } from "./storage-step.ts";
+import { storageStep, takeStep } from "./storage-step.ts";
 
 let folder: string;
 let root: string;
@@ -28,7 +29,7 @@ beforeEach(() => {
 
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const take = (...steps: StorageStep[]) => takeSteps(root, { steps }).outcomes;
+const take = (...steps: StorageStep[]) => steps.map((step) => takeStep(root, step));
 
 function failureOf(work: () => unknown): EngineError {
   try {
@@ -133,7 +134,6 @@ describe("remove", () => {
     writeFileSync(Buffer.from(`${root}/a/c/\xff`, "latin1"), "no text");
     symlinkSync("../../../outside", join(root, "a/c/link"));
     symlinkSync("nowhere", join(root, "a/c/d/dangling"));
-    expect(take({ do: "check-mark", path: "a/c", mark: "mine" })).toEqual([{ isOurs: true }]);
     expect(take({ do: "remove", path: "a/c", mark: "mine" })).toEqual([{ isOurs: true }]);
     expect(readdirSync(root, { recursive: true })).toEqual(["a"]);
     expect(readdirSync(join(folder, "outside"))).toEqual(["precious"]);
@@ -180,13 +180,11 @@ describe("remove", () => {
 
 test("a helper process does the same, and its failures come with their details", async () => {
   const host = linuxHost();
-  const ask = (steps: readonly StorageStep[]) =>
-    host.assist({ command: "storage-step", directory: root, input: { steps } }, testOperation());
-  expect(await ask([{ do: "make", path: "a", mark: "mine" }])).toEqual({
-    outcomes: [{ made: ["a"] }],
-  });
+  const ask = (input: StorageStep) =>
+    host.assist({ command: "storage-step", directory: root, input }, testOperation());
+  expect(await ask({ do: "make", path: "a", mark: "mine" })).toEqual({ made: ["a"] });
   writeFileSync(join(root, "file"), "");
-  const [outcome] = await Promise.allSettled([ask([{ do: "probe", path: "file", name: ".p" }])]);
+  const [outcome] = await Promise.allSettled([ask({ do: "probe", path: "file", name: ".p" })]);
   if (outcome.status === "fulfilled") throw new Error("it must fail");
   expect(outcome.reason).toMatchObject({
     code: "storage.failed",
@@ -196,7 +194,7 @@ test("a helper process does the same, and its failures come with their details",
 
 test("what is no step is refused", async () => {
   for (const step of [{}, { do: "format" }, { do: "make" }, { do: "make", path: "a//b" }]) {
-    const call = { directory: root, input: { steps: [step] } };
-    await expect(storageStep(call)).rejects.toThrow(/no steps/);
+    const call = { directory: root, input: step };
+    await expect(storageStep(call)).rejects.toThrow(/no step/);
   }
 });

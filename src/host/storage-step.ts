@@ -15,44 +15,10 @@ import {
   writeSync,
 } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
+import type { StepOutcome, StorageStep } from "../core/storage-step.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
 import { attempt } from "./storage-attempt.ts";
 import { readHead, removeFile, removeFileQuietly } from "./storage-files.ts";
-
-/** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
-export type StorageStep =
-  /**
-   * Makes a directory, and those above it. Those that are there are let be, and lose their marks:
-   * what somebody else has in them is nobody's to destroy any more.
-   */
-  | { readonly do: "make"; readonly path: string; readonly mark: string | null }
-  /** Undoes that: what is empty and was made. */
-  | { readonly do: "unmake"; readonly made: readonly string[]; readonly mark: string }
-  /** Writes a file, syncs it, reads it back, removes it. `name` is its own. */
-  | { readonly do: "probe"; readonly path: string; readonly name: string; readonly stays?: true }
-  /** Removes one that stays. */
-  | { readonly do: "unprobe"; readonly path: string; readonly name: string }
-  /** Whether the mark beside a directory is this one. */
-  | { readonly do: "check-mark"; readonly path: string; readonly mark: string }
-  /** Takes away whatever mark there is. */
-  | { readonly do: "take-mark"; readonly path: string }
-  /** Removes a directory with all that is in it, if the mark beside it is this one. */
-  | { readonly do: "remove"; readonly path: string; readonly mark: string };
-
-export interface StepRequest {
-  readonly steps: readonly StorageStep[];
-}
-
-export interface StepOutcome {
-  /** The directories that `make` has made, those above first. */
-  readonly made?: readonly string[];
-  /** Whether the mark was that one. */
-  readonly isOurs?: boolean;
-}
-
-export interface StepAnswer {
-  readonly outcomes: readonly StepOutcome[];
-}
 
 /** What the mark of a directory begins with; its name comes after. */
 const MARK = ".holdfast-";
@@ -63,28 +29,21 @@ const PROBE_BYTES = 4096;
 const { O_CREAT, O_EXCL, O_NOFOLLOW, O_WRONLY } = constants;
 
 /**
- * Does the steps beneath `directory`, in order, up to the first that fails. Throws what storage
- * says as `storage.*` or `host.denied`, with `details.step`, `details.errno` and what the steps
- * before have done as `details.outcomes`.
+ * Does one step beneath `directory`. Throws what storage says as `storage.*` or `host.denied`, with
+ * `details.step` and `details.errno`.
  */
-export function takeSteps(directory: string, { steps }: StepRequest): StepAnswer {
+export function takeStep(directory: string, step: StorageStep): StepOutcome {
   const root = attempt("open", `opening ${directory}`, () => openPlace(directory));
-  const outcomes: StepOutcome[] = [];
   try {
-    for (const step of steps) outcomes.push(takeStep(root, step));
-    return { outcomes };
+    return takeAt(root, step);
   } catch (thrown) {
-    const error = storageError(thrown, "working on the storage");
-    throw new EngineError(error.code, error.message, {
-      cause: thrown,
-      details: { ...error.details, outcomes },
-    });
+    throw storageError(thrown, "working on the storage");
   } finally {
     closeDescriptor(root);
   }
 }
 
-function takeStep(root: number, step: StorageStep): StepOutcome {
+function takeAt(root: number, step: StorageStep): StepOutcome {
   switch (step.do) {
     case "make":
       return make(root, step);
@@ -94,11 +53,6 @@ function takeStep(root: number, step: StorageStep): StepOutcome {
       return probe(root, step);
     case "unprobe":
       return unprobe(root, step);
-    case "check-mark":
-      return { isOurs: isMarked(root, step.path, step.mark) };
-    case "take-mark":
-      takeMark(root, step.path);
-      return {};
     case "remove":
       return remove(root, step);
     default:
@@ -234,12 +188,6 @@ function isMarkedIn(parent: number, name: string, mark: string): boolean {
   return bytes.toString("utf8").trim() === mark;
 }
 
-function takeMark(root: number, path: string): void {
-  attempt("take-mark", `removing the mark of ${path}`, () =>
-    inParent(root, path, (parent, name) => removeFile(`/proc/self/fd/${parent}/${MARK}${name}`)),
-  );
-}
-
 function probe(
   root: number,
   { path, name, stays }: Extract<StorageStep, { readonly do: "probe" }>,
@@ -350,23 +298,16 @@ function closeQuietly(descriptor: number): void {
 }
 
 const stepNames: ReadonlySet<unknown> = new Set<StorageStep["do"]>([
-  ...(["make", "unmake", "probe", "unprobe", "check-mark", "take-mark", "remove"] as const),
+  ...(["make", "unmake", "probe", "unprobe", "remove"] as const),
 ]);
 
-/** The helper `storage-step` of `Host.assist`: its input is a `StepRequest`. */
+/** The helper `storage-step` of `Host.assist`: its input is a `StorageStep`. */
 export async function storageStep(call: {
   readonly directory: string;
   readonly input: unknown;
-}): Promise<StepAnswer> {
-  return takeSteps(call.directory, readRequest(call.input));
-}
-
-function readRequest(input: unknown): StepRequest {
-  const { steps } = typeof input === "object" && input !== null && "steps" in input ? input : {};
-  if (!Array.isArray(steps) || !steps.every(isStep)) {
-    throw new EngineError("internal.bug", "storage-step was given no steps");
-  }
-  return { steps };
+}): Promise<StepOutcome> {
+  if (!isStep(call.input)) throw new EngineError("internal.bug", "storage-step was given no step");
+  return takeStep(call.directory, call.input);
 }
 
 function isStep(value: unknown): value is StorageStep {

@@ -4,7 +4,7 @@ import { RETIRED_DESCRIPTION_BYTES_MAX, type RetiredRecord } from "../core/drive
 import { isErrno, storageError, toEngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { Place } from "./layout.ts";
-import { readBounded, writeWhole } from "./record.ts";
+import { readBounded, writeWhole } from "./whole-files.ts";
 
 const FILE = "retired.json";
 
@@ -24,7 +24,7 @@ export function writeDescription(directory: string, text: string): void {
   if (Buffer.byteLength(text) > RETIRED_DESCRIPTION_BYTES_MAX) {
     throw new RangeError("the description is too long");
   }
-  writeWhole(directory, FILE, text);
+  writeWhole(`${directory}/${FILE}`, text);
 }
 
 /** Leaves nothing of it. Throws `storage.*`. */

@@ -7,15 +7,14 @@ import { createVolume, findStored, type Workshop } from "./creation.ts";
 import { remoteElsewhere } from "./elsewhere.ts";
 import { remoteFlush, remoteHealth } from "./health.ts";
 import type { RemoteKind } from "./kind.ts";
-import { entriesOf, isPlainDirectory, leftoversOf, makeLayout } from "./layout.ts";
-import { removeLeftovers } from "./leftovers.ts";
+import { entriesOf, isPlainDirectory, makeLayout } from "./layout.ts";
+import { leftoversOf, settleLeftovers } from "./leftovers.ts";
 import { remoteMounts } from "./mounts.ts";
 import { readOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
 import { recordOf } from "./record.ts";
 import { remoteRename } from "./renames.ts";
 import { Sessions } from "./sessions.ts";
-import { settleStrays, straysOf } from "./stray-processes.ts";
 import { remoteTrash } from "./trash.ts";
 import { remoteUpdate } from "./updates.ts";
 
@@ -33,15 +32,11 @@ export function remoteDriver<Options>(
   const shop: Workshop<Options> = { layout, sessions, parts };
   const mounts = remoteMounts(shop);
   const trash = remoteTrash(shop, mounts);
-  // Now, so that none of this life is among them.
-  const leftovers = leftoversOf(layout);
-  const strays = straysOf(parts.host, kind.program, layout);
+  const leftovers = leftoversOf(shop);
   let cleaned: Promise<void> | undefined;
   /** Once, before the first volume is made or listed. */
   const clean = (operation: Operation): Promise<void> => {
-    cleaned ??= removeLeftovers(shop, leftovers, operation).then(() =>
-      settleStrays(parts.host, strays, layout, operation),
-    );
+    cleaned ??= settleLeftovers(shop, leftovers, operation);
     return cleaned;
   };
 
@@ -87,7 +82,7 @@ export function remoteDriver<Options>(
     health: remoteHealth(shop, mounts),
     update: remoteUpdate(shop, mounts),
     elsewhere: remoteElsewhere(shop),
-    flush: kind.isWriteBack === true ? remoteFlush(shop) : undefined,
+    flush: kind.writeBack !== undefined ? remoteFlush(shop) : undefined,
   };
 }
 

@@ -1,7 +1,7 @@
 // A second mount of a volume, by a client of its own, for as long as somebody looks through it.
 import type { DriverOptions } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { ElsewhereCapable, SecondMount } from "../core/second-mount.ts";
 import type { Workshop } from "./creation.ts";
 import { makePlace, removePlace } from "./layout.ts";
@@ -19,7 +19,7 @@ export function remoteElsewhere<Options>(shop: Workshop<Options>): ElsewhereCapa
     operation: Operation,
   ): Promise<void> => {
     // Whoever has given up on it still does not want it left; what that waits for has limits.
-    const own = { ...operation, signal: new AbortController().signal };
+    const own = unfired(operation);
     try {
       await sessions.end(at, options, { isLost: false }, own).catch(async (thrown: unknown) => {
         // A helper that is stuck in it, or writes that nobody needs any more.

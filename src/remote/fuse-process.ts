@@ -6,16 +6,17 @@
 //   <runDirectory>/process.json   its pid and when it began
 //   <runDirectory>/fuse.log       what it printed, the end of which explains a failure
 //
-// A kind's `mount` calls `startFuse`, its `unmount` `stopFuse`, its `look` begins with `lookFuse`,
-// and `signalFuse` is for tools that take a signal (SIGHUP of rclone).
+// A kind's `mount` calls `startFuse`, its `unmount` `stopFuse`, and its `look` begins with
+// `lookFuse`.
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import { type Host, type KeptProcess, type MountInfo, placeOfMount } from "../core/host.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import { printable } from "../core/printable.ts";
 import { boundLog, releaseLog } from "./fuse-logs.ts";
 import type { Look } from "./kind.ts";
+import { writeWhole } from "./whole-files.ts";
 
 const NOTE = "process.json";
 const LOG = "fuse.log";
@@ -77,7 +78,7 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
   // One of an earlier life that has not mounted by now is not to do it later; and its words would
   // explain this one.
   const earlier = readNote(start);
-  if (earlier !== undefined) await kill(host, earlier);
+  if (earlier !== undefined) await endFuse(host, earlier);
   forget(start);
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
@@ -90,16 +91,11 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
     const words = lastWords(start);
     // The note may be what failed.
     host.signalKept(kept, "SIGKILL");
-    await stopFuse(host, start, { isLost: true }, unstoppable(operation));
+    await stopFuse(host, start, { isLost: true }, unfired(operation));
     if (operation.signal.aborted) throw operation.signal.reason;
     // The tool knows better than the storage that it serves.
     throw isOfStorage(thrown) && words !== "" ? start.explain(words) : thrown;
   }
-}
-
-/** Cleaning up is not given up with what failed; all that it waits for has limits of its own. */
-function unstoppable(operation: Operation): Operation {
-  return { ...operation, signal: new AbortController().signal };
 }
 
 function isOfStorage(thrown: unknown): boolean {
@@ -151,7 +147,7 @@ export async function stopFuse(
   }
   if (kept !== undefined) {
     const hasGone = !isLost && (await endInOrder(host, { kept, places }, operation));
-    if (!hasGone) await kill(host, kept);
+    if (!hasGone) await endFuse(host, kept);
   }
   forget(place);
 }
@@ -186,7 +182,8 @@ async function endInOrder(
   return await hasEnded(host, kept, SIGNALLED_MS_MAX);
 }
 
-async function kill(host: Host, kept: KeptProcess): Promise<void> {
+/** Ends a process that serves no mount, at once; one that the kernel holds is left after 2 s. */
+export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
   host.signalKept(kept, "SIGKILL");
   await hasEnded(host, kept, SIGNALLED_MS_MAX);
 }
@@ -252,16 +249,6 @@ export function isFuseDead(host: Pick<Host, "processStart">, runDirectory: strin
   }
 }
 
-/** Signals the process. False: there is none, or it is gone. */
-export function signalFuse(
-  host: Host,
-  place: FusePlace,
-  signal: Parameters<Host["signalKept"]>[1],
-): boolean {
-  const kept = readNote(place);
-  return kept !== undefined && host.signalKept(kept, signal);
-}
-
 /** The last lines of its log, secrets masked; "" when there are none. */
 export function lastWords({
   runDirectory,
@@ -316,20 +303,8 @@ export function adoptFuse(place: FusePlace, kept: KeptProcess): void {
   writeNote(place, kept);
 }
 
-/** Ends a process that serves no mount, at once. */
-export async function endFuse(host: Host, kept: KeptProcess): Promise<void> {
-  await kill(host, kept);
-}
-
 function writeNote({ runDirectory }: FusePlace, { pid, start }: KeptProcess): void {
-  const file = `${runDirectory}/${NOTE}`;
-  try {
-    // Whole or not there: a crash may come at any time. No power cut outlives the process.
-    fs.writeFileSync(`${file}.new`, JSON.stringify({ pid, start }), { mode: 0o600 });
-    fs.renameSync(`${file}.new`, file);
-  } catch (error) {
-    throw storageError(error, `noting a process in ${file}`);
-  }
+  writeWhole(`${runDirectory}/${NOTE}`, JSON.stringify({ pid, start }));
 }
 
 /** undefined: none was started, as far as anybody knows. Throws `storage.*`. */

@@ -4,16 +4,16 @@ import type { FlushCapable, HealthCapable, StorageHealth } from "../core/driver.
 import { EngineError, messageOf, toEngineError } from "../core/errors.ts";
 import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { StorageAnswer } from "../core/storage-answer.ts";
 import { connectTo } from "./connect.ts";
 import type { Workshop } from "./creation.ts";
+import { isFuseDead } from "./fuse-process.ts";
 import type { Look } from "./kind.ts";
 import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
 import { readOptions, readStoredOptions } from "./options.ts";
 import { type StoredVolume, sameOptions } from "./record.ts";
-import { unfired } from "./trial.ts";
 import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
@@ -59,7 +59,10 @@ export function remoteHealth<Options>(
       }
     },
     mountCount: (name) => mounts.mountCount(name),
-    isDead: kind.isDead && ((name) => kind.isDead?.(layout.volume(name).run) === true),
+    isDead:
+      kind.program === undefined
+        ? undefined
+        : (name) => isFuseDead(shop.parts.host, layout.volume(name).run),
 
     async check(name, operation) {
       const stored = mustBeStored(shop, name);
@@ -79,7 +82,7 @@ export function remoteHealth<Options>(
         // waits for the sum of their times.
         const [health, server] = await Promise.all([
           checkMounted(shop, one, operation),
-          kind.isWriteBack === true ? servers.check(stored, operation) : undefined,
+          kind.writeBack !== undefined ? servers.check(stored, operation) : undefined,
         ]);
         if (server === undefined || server.state === "ready") return health;
         // That files cannot be sent is no news of a server that is gone.
@@ -172,7 +175,7 @@ async function checkMounted<Options>(
   const isRefused = await proofs.refusal(question, tookMs, operation);
   if (isRefused !== undefined) return { state: "read-only", reason: isRefused, ...facts };
   if (degraded !== undefined) return { state: "degraded", reason: degraded, ...facts };
-  const refusal = await sessions.kind.refusal?.(mount, operation);
+  const refusal = await sessions.kind.writeBack?.refusal(mount, operation);
   if (refusal !== undefined) {
     return { state: "unreachable", reason: oneLine(refusal), tookMs: null, unsaved };
   }
@@ -260,7 +263,6 @@ export function remoteFlush<Options>(shop: Workshop<Options>): FlushCapable {
       const stored = mustBeStored(shop, name);
       const place = layout.volume(name);
       const mount = sessions.mountAt({ volume: name, place }, stored.options);
-      await sessions.kind.hurry?.(mount, operation);
       while (sessions.kind.look !== undefined) {
         const { unsaved, stale } = await sessions.kind.look(mount, operation);
         if (unsaved === undefined || unsaved.fileCount === 0) return;

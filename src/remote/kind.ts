@@ -62,6 +62,17 @@ export interface Look {
   readonly unsaved?: Unsaved | undefined;
 }
 
+/** What a kind knows whose mounts answer from a cache; its `look` says what is left in there. */
+export interface WriteBack<Options> {
+  /** The options of a test's mount: what is written is sent at once. */
+  trialOptions(options: DriverOptions): DriverOptions;
+  /**
+   * Why the server refuses what is mounted, though the mount answers; undefined: it does not. Asks
+   * the server, within the operation's time, only where there is a suspicion.
+   */
+  refusal(mount: RemoteMount<Options>, operation: Operation): Promise<string | undefined>;
+}
+
 export interface RemoteKind<Options> {
   /** The driver's name. */
   readonly name: string;
@@ -88,7 +99,7 @@ export interface RemoteKind<Options> {
   place?(options: Options, subpath: string): string;
   /**
    * The program that serves a mount for as long as it is there, with the mount point among its
-   * arguments. Missing: the kernel serves it.
+   * arguments, started and noted by `startFuse`. Missing: the kernel serves it.
    */
   readonly program?: string | undefined;
   /**
@@ -110,28 +121,8 @@ export interface RemoteKind<Options> {
   ): Promise<void>;
   /** Missing: only the mount table and the storage itself can tell. Never waits for storage. */
   look?(mount: RemoteMount<Options>, operation: Operation): Promise<Look>;
-  /**
-   * Whether the process that served the mount with this run directory is gone. See
-   * `HealthCapable.isDead`. Missing: there is no such process.
-   */
-  isDead?(runDirectory: string): boolean;
-  /**
-   * Writes reach the server later than their writer is told, and `look` says what is left: the
-   * driver has the flush facet.
-   */
-  readonly isWriteBack?: true | undefined;
-  /** Has what is left written now; missing: that needs no word. Does not wait for it. */
-  hurry?(mount: RemoteMount<Options>, operation: Operation): Promise<void>;
-  /**
-   * Why the server refuses what is mounted, though the mount answers; undefined: it does not.
-   * Missing: the mount's own answer says so. Asks the server, within the operation's time, only
-   * where there is a suspicion.
-   */
-  refusal?(mount: RemoteMount<Options>, operation: Operation): Promise<string | undefined>;
-  /**
-   * The options of a test's mount: what is written is sent at once. Missing: as they are.
-   */
-  forTrial?(options: DriverOptions): DriverOptions;
+  /** Writes reach the server later than their writer is told: the driver has the flush facet. */
+  readonly writeBack?: WriteBack<Options> | undefined;
   /**
    * How it shows that a server takes no writes any more. "access": the server itself answers
    * access(2), and a file is only written to make sure. "probe": nothing but a file that is written

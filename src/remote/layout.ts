@@ -15,7 +15,7 @@ import fs from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { isAtOrBelow } from "../core/mount-of.ts";
-import { isVolumeName, parseVolumeName, type TrashId, type VolumeName } from "../core/names.ts";
+import type { TrashId, VolumeName } from "../core/names.ts";
 
 const DIRECTORY_MODE = 0o700;
 /** Passed through by containers' processes on their way to what is mounted. */
@@ -23,7 +23,8 @@ const MOUNT_POINT_MODE = 0o755;
 
 /** What the name of a directory in the trash ends in that is being destroyed. */
 export const PURGING = ".purging";
-const NEW = ".new-";
+/** What the name of a place of a creation or a test begins with. */
+export const NEW = ".new-";
 
 /** The directories of one volume, of one that is being made, or of one in the trash. */
 export interface Place {
@@ -195,22 +196,4 @@ export async function entriesOf(directory: string): Promise<readonly string[]> {
   } catch (error) {
     throw storageError(error, `listing ${directory}`);
   }
-}
-
-/** What an earlier life has left. */
-export interface Leftovers {
-  /** Of creations and tests. */
-  readonly fresh: readonly Place[];
-  /** Run directories of volumes, whether they are mounted still or not. */
-  readonly runs: readonly Place[];
-}
-
-export function leftoversOf(layout: Layout): Leftovers {
-  const runs = fs.readdirSync(layout.run);
-  const isNew = (name: string) => name.startsWith(NEW);
-  const fresh = [...fs.readdirSync(layout.volumes), ...runs].filter(isNew);
-  return {
-    fresh: [...new Set(fresh)].map((name) => layout.fresh(name.slice(NEW.length))),
-    runs: runs.filter(isVolumeName).map((name) => layout.volume(parseVolumeName(name))),
-  };
 }

@@ -1,24 +1,45 @@
-// What a daemon that died has left on this host: places of tests, and mounts that it had begun.
-import { setTimeout as pause } from "node:timers/promises";
+// What a daemon that died has left on this host: places of tests, mounts that it had begun, and
+// processes that it did not come to note.
+import fs from "node:fs";
 import { toEngineError } from "../core/errors.ts";
-import type { Host } from "../core/host.ts";
-import type { Operation } from "../core/operation.ts";
+import type { FoundProcess, Host } from "../core/host.ts";
+import { isVolumeName, parseVolumeName } from "../core/names.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import type { Workshop } from "./creation.ts";
-import { type Leftovers, type Place, removePlace, removeRun } from "./layout.ts";
-import { unfired } from "./trial.ts";
+import { endFuse } from "./fuse-process.ts";
+import { NEW, type Place, removePlace, removeRun } from "./layout.ts";
+import { settleStrays, straysOf } from "./stray-processes.ts";
 
-/** How long a process that is killed may take to end, in milliseconds. */
-const END_MS_MAX = 2_000;
-const LOOK_AGAIN_MS = 10;
+export interface Leftovers {
+  /** Places of creations and tests. */
+  readonly fresh: readonly Place[];
+  /** Of volumes that have a run directory, whether they are mounted still or not. */
+  readonly runs: readonly Place[];
+  /** See `straysOf`. */
+  readonly strays: readonly FoundProcess[];
+}
+
+/** Asked before this life begins anything, so that none of it is among them. */
+export function leftoversOf<Options>({ parts, sessions, layout }: Workshop<Options>): Leftovers {
+  const runs = fs.readdirSync(layout.run);
+  const isNew = (name: string) => name.startsWith(NEW);
+  const fresh = [...fs.readdirSync(layout.volumes), ...runs].filter(isNew);
+  return {
+    fresh: [...new Set(fresh)].map((name) => layout.fresh(name.slice(NEW.length))),
+    runs: runs.filter(isVolumeName).map((name) => layout.volume(parseVolumeName(name))),
+    strays: straysOf(parts.host, sessions.kind.program, layout),
+  };
+}
 
 /**
- * Removes what `leftoversOf` has found before this life began anything: places of creations and
- * tests, whose mounts are taken away lazily, and processes and credentials of mounts that did not
- * come to be. What is mounted is not touched: somebody may have it. Nor is anything on servers.
+ * Removes places of creations and tests, whose mounts are taken away lazily, and processes and
+ * credentials of mounts that did not come to be. What is mounted stays: somebody may have it; the
+ * process that serves it is taken over. Touches nothing on servers. Never rejects: what goes wrong
+ * is logged, and tried again by the next life.
  */
-export async function removeLeftovers<Options>(
-  { parts, sessions }: Workshop<Options>,
-  { fresh, runs }: Leftovers,
+export async function settleLeftovers<Options>(
+  { parts, sessions, layout }: Workshop<Options>,
+  { fresh, runs, strays }: Leftovers,
   operation: Operation,
 ): Promise<void> {
   const { host } = parts;
@@ -48,18 +69,10 @@ export async function removeLeftovers<Options>(
       removeRun(place);
     });
   }
+  await settleStrays(host, strays, layout, operation);
 }
 
 /** Noted or not: a tool that has not mounted by now must not do it later. */
-async function endProcesses(
-  host: Pick<Host, "findKept" | "signalKept" | "processStart" | "monotonicMs">,
-  { run }: Place,
-): Promise<void> {
-  const until = host.monotonicMs() + END_MS_MAX;
-  for (const kept of host.findKept(run)) {
-    host.signalKept(kept, "SIGKILL");
-    while (host.processStart(kept.pid) === kept.start && host.monotonicMs() < until) {
-      await pause(LOOK_AGAIN_MS);
-    }
-  }
+async function endProcesses(host: Host, { run }: Place): Promise<void> {
+  for (const kept of host.findKept(run)) await endFuse(host, kept);
 }

@@ -28,7 +28,7 @@ export async function probe<Options>(
   const { data } = at.place;
   const name = `.holdfast-probe-${host.randomHex(8)}`;
   const { kind } = sessions;
-  if (kind.isWriteBack !== true || kind.look === undefined) {
+  if (kind.writeBack === undefined || kind.look === undefined) {
     await takeStep(host, data, { do: "probe", path, name }, operation);
     return;
   }

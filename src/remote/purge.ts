@@ -4,7 +4,7 @@ import type { DriverOptions } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import { ownerOfMount } from "../core/host.ts";
 import { parseTrashId, parseVolumeName, type TrashId } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import { type Workshop, withFreshPlace } from "./creation.ts";
 import {
   entriesOf,
@@ -20,7 +20,7 @@ import { within } from "./limited.ts";
 import { readStoredOptions } from "./options.ts";
 import { readStored, type StoredVolume } from "./record.ts";
 import { takeStep } from "./steps.ts";
-import { unfired, withoutSubpath } from "./trial.ts";
+import { withoutSubpath } from "./trial.ts";
 
 /** How long the server may take to be mounted for a purge, in milliseconds. */
 const MOUNT_MS_MAX = 60_000;

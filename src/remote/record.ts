@@ -1,16 +1,12 @@
 // What is written down of a remote volume on this host: `volume.json` in its directory.
-import fs from "node:fs";
 import type { DriverOptions, VolumeRecord } from "../core/driver.ts";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Place } from "./layout.ts";
+import { readBounded, writeWhole } from "./whole-files.ts";
 
 const FILE = "volume.json";
 const FORMAT = 1;
-/** No record is longer; a larger file is not ours. */
-const BYTES_MAX = 1024 * 1024;
-
-const { O_CREAT, O_EXCL, O_NOFOLLOW, O_NONBLOCK, O_RDONLY, O_WRONLY } = fs.constants;
 
 export interface StoredVolume {
   readonly options: DriverOptions;
@@ -47,49 +43,7 @@ export function readStored({ directory }: Place): StoredVolume | undefined {
 
 /** Writes it beside the old one and moves it into its place: durable. Throws `storage.*`. */
 export function writeStored({ directory }: Place, stored: StoredVolume): void {
-  writeWhole(directory, FILE, JSON.stringify({ format: FORMAT, ...stored }, null, 1));
-}
-
-/** A file, whole and durable or as it was before. Throws `storage.*`. */
-export function writeWhole(directory: string, name: string, text: string): void {
-  const fresh = `${directory}/${name}.new`;
-  try {
-    fs.rmSync(fresh, { force: true });
-    const descriptor = fs.openSync(fresh, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0o600);
-    try {
-      fs.writeFileSync(descriptor, text);
-      fs.fsyncSync(descriptor);
-    } finally {
-      fs.closeSync(descriptor);
-    }
-    fs.renameSync(fresh, `${directory}/${name}`);
-    syncNow(directory);
-  } catch (error) {
-    fs.rmSync(fresh, { force: true });
-    throw storageError(error, `writing ${directory}/${name}`);
-  }
-}
-
-function syncNow(directory: string): void {
-  const descriptor = fs.openSync(directory, O_RDONLY);
-  try {
-    fs.fsyncSync(descriptor);
-  } finally {
-    fs.closeSync(descriptor);
-  }
-}
-
-/** A plain file of at most `BYTES_MAX`, as text; opening it waits for nothing. */
-export function readBounded(file: string, bytesMax = BYTES_MAX): string {
-  const descriptor = fs.openSync(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
-  try {
-    const stat = fs.fstatSync(descriptor);
-    if (!stat.isFile()) throw new Error("it is no plain file");
-    if (stat.size > bytesMax) throw new Error("it is too large");
-    return fs.readFileSync(descriptor, "utf8");
-  } finally {
-    fs.closeSync(descriptor);
-  }
+  writeWhole(`${directory}/${FILE}`, JSON.stringify({ format: FORMAT, ...stored }, null, 1));
 }
 
 function parseStored(value: unknown): StoredVolume {

@@ -11,7 +11,8 @@ import { makeRun, type Place, removeRun } from "./layout.ts";
 import { within } from "./limited.ts";
 import { type ReadOptions, readOptions, readStoredOptions } from "./options.ts";
 import type { RemoteDriverParts } from "./parts.ts";
-import { readBounded, stringsOf, writeWhole } from "./record.ts";
+import { stringsOf } from "./record.ts";
+import { readBounded, writeWhole } from "./whole-files.ts";
 
 /** With which options a mount was made; no secret is ever among them. */
 const MOUNTED_FILE = "mounted.json";
@@ -93,7 +94,7 @@ export class Sessions<Options> {
   /** Notes with which options what is mounted is in effect. Throws `storage.*`. */
   note(place: Place, options: DriverOptions): void {
     makeRun(place);
-    writeWhole(place.run, MOUNTED_FILE, JSON.stringify(options));
+    writeWhole(`${place.run}/${MOUNTED_FILE}`, JSON.stringify(options));
   }
 
   /**
@@ -142,7 +143,7 @@ export class Sessions<Options> {
   }
 
   async #endInTime(mount: RemoteMount<Options>, operation: Operation): Promise<void> {
-    const limitMs = this.kind.isWriteBack === true ? WRITE_BACK_END_MS_MAX : ORDERLY_END_MS_MAX;
+    const limitMs = this.kind.writeBack !== undefined ? WRITE_BACK_END_MS_MAX : ORDERLY_END_MS_MAX;
     const limit = { limitMs, what: `the unmount of ${mount.volume}` };
     try {
       await within(limit, operation, (inner) => this.kind.unmount(mount, { isLost: false }, inner));

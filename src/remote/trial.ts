@@ -5,7 +5,7 @@
 import type { DriverOptions } from "../core/driver.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
-import type { Operation } from "../core/operation.ts";
+import { type Operation, unfired } from "../core/operation.ts";
 import { connectTo } from "./connect.ts";
 import type { Place } from "./layout.ts";
 import { within } from "./limited.ts";
@@ -64,7 +64,7 @@ export async function tryOut<Options>(
   // Where nothing is to be made it is mounted as it will be.
   const isWhole = common.isReadOnly || request.mustExist === true;
   const whole = isWhole ? options : withoutSubpath(options);
-  const mounted = sessions.kind.forTrial?.(whole) ?? whole;
+  const mounted = sessions.kind.writeBack?.trialOptions(whole) ?? whole;
   const at = { volume, place };
   await step("mount", MOUNT_MS_MAX, (inner) => sessions.begin(at, mounted, inner));
   try {
@@ -179,9 +179,4 @@ async function endQuietly<Options>(
     operation.log.warn("a test's mount is taken away lazily", { volume, error: message });
     await sessions.end({ volume, place }, options, { isLost: true }, own).catch(() => undefined);
   }
-}
-
-/** The operation with a signal that never fires: for what must be undone. */
-export function unfired(operation: Operation): Operation {
-  return { ...operation, signal: new AbortController().signal };
 }

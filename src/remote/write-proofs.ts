@@ -11,7 +11,7 @@ import { within } from "./limited.ts";
 import { takeStep } from "./steps.ts";
 
 /** access(2) is asked so often at most, in milliseconds. */
-export const ACCESS_EVERY_MS = 60_000;
+const ACCESS_EVERY_MS = 60_000;
 /** A file is written so often at most: whoever watches the directory sees it. */
 export const PROBE_EVERY_MS = 60 * 60_000;
 /** What refused writes, or is suspected to, is tried so often: that leaves nothing behind. */

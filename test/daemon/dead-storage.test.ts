@@ -8,9 +8,9 @@ import { parseMountTable } from "../../src/host/mount-table.ts";
 import { exchange, type WireAnswer } from "../docker/wire.ts";
 import { eventually, hasEnded, startChild } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { type SshServer, startSshServer } from "../support/labs/ssh-server.ts";
 import { whenPossible } from "../support/needs.ts";
 import { SHORT_DEADLINES_MS } from "../support/short-deadlines.ts";
-import { type SshServer, startSshServer } from "./ssh-server.ts";
 
 const requirements = ["root", "mount", "fuse", "sshfs", "sshd"] as const;
 const command = [

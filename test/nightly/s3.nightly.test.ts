@@ -4,7 +4,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { runToEnd } from "../support/child.ts";
 import { holdfastCommand, startDaemon, temporaryDirectory } from "../support/daemon.ts";
-import { S3_ACCESS_KEY, S3_SECRET_KEY, startRadosgw } from "../support/labs/radosgw.ts";
+import { S3_KEY, S3_KEY_ID, startRadosgwServer } from "../support/labs/radosgw-server.ts";
 import { startWebdavServer, WEBDAV_PASSWORD, WEBDAV_USER } from "../support/labs/webdav-server.ts";
 import { whenPossible } from "../support/needs.ts";
 
@@ -38,9 +38,9 @@ whenPossible(
   ["root", "fuse", "rclone", "radosgw"],
   "what a holder wrote is in the bucket when it is gone",
   async () => {
-    await using server = await startRadosgw();
-    const keys = `access_key_id=${S3_ACCESS_KEY},secret_access_key=${S3_SECRET_KEY}`;
-    const bucket = `:s3,provider=Ceph,endpoint='${server.endpoint}',${keys}:bucket`;
+    await using server = await startRadosgwServer();
+    const keys = `access_key_id=${S3_KEY_ID},secret_access_key=${S3_KEY}`;
+    const bucket = `:s3,provider=Ceph,endpoint='${server.url}',${keys}:bucket`;
     const rclone = async (...words: readonly string[]) => {
       // A bundle of certificates that is no use on loopback keeps rclone from starting.
       const environment = { AWS_CA_BUNDLE: "", RCLONE_CONFIG: "/dev/null" };
@@ -50,8 +50,8 @@ whenPossible(
     };
     await rclone("mkdir", bucket);
     await writeFirst(
-      [`access_key_id = ${S3_ACCESS_KEY}`, `secret_access_key = ${S3_SECRET_KEY}`],
-      ["remote=s3:bucket", "s3-provider=Ceph", `s3-endpoint=${server.endpoint}`],
+      [`access_key_id = ${S3_KEY_ID}`, `secret_access_key = ${S3_KEY}`],
+      ["remote=s3:bucket", "s3-provider=Ceph", `s3-endpoint=${server.url}`],
     );
     expect(await rclone("cat", `${bucket}/photos/first`)).toBe("a picture");
   },

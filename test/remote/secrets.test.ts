@@ -5,7 +5,6 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node
 import { join } from "node:path";
 import { runDirectoryOf } from "../../src/daemon/run-directory.ts";
 import { parseMountTable } from "../../src/host/mount-table.ts";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { type Ended, runToEnd } from "../support/child.ts";
 import {
   holdfastCommand,
@@ -13,6 +12,7 @@ import {
   startDaemon,
   temporaryDirectory,
 } from "../support/daemon.ts";
+import { type SshServer, startSshServer } from "../support/labs/ssh-server.ts";
 import {
   startWebdavServer,
   WEBDAV_USER,

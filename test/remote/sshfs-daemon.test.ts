@@ -4,10 +4,10 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseMountTable } from "../../src/host/mount-table.ts";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { exchange } from "../docker/wire.ts";
 import { eventually, runToEnd } from "../support/child.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { type SshServer, startSshServer } from "../support/labs/ssh-server.ts";
 import { whenPossible } from "../support/needs.ts";
 
 const requirements = ["root", "mount", "fuse", "sshfs", "sshd"] as const;

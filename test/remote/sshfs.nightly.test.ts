@@ -1,12 +1,13 @@
 // The driver sshfs over a real sshd: every promise of a driver.
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { runCheck } from "../../src/conformance/check.ts";
 import { openDriverBench } from "../../src/conformance/driver-bench.ts";
 import { volumeDriverChecks } from "../../src/conformance/volume-driver.ts";
 import { parseHolderId, parseVolumeName } from "../../src/core/names.ts";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { eventually } from "../support/child.ts";
+import { commandLinesWith } from "../support/command-lines.ts";
+import { type SshServer, startSshServer } from "../support/labs/ssh-server.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import { testOperation } from "../support/operation.ts";
 import { sshfsParts, sshfsPlaces } from "../support/sshfs-parts.ts";
@@ -52,11 +53,7 @@ whenPossible(
       await driver.mount(name, holder, testOperation());
       await driver.unmount(name, holder, testOperation());
     }
-    const commands = () =>
-      readdirSync("/proc")
-        .filter((entry) => /^\d+$/.test(entry))
-        .map((pid) => readQuietly(`/proc/${pid}/cmdline`))
-        .filter((command) => command.includes(places.root));
+    const commands = () => commandLinesWith(places.root).map(({ words }) => words.join(" "));
     await eventually(() => commands().length === 0 || undefined, {
       timeoutMs: 5_000,
       otherwise: () => `left: ${commands().join(", ")}`,
@@ -66,12 +63,3 @@ whenPossible(
   },
   300_000,
 );
-
-/** "": it has ended. */
-function readQuietly(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
-}

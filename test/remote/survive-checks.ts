@@ -4,7 +4,8 @@ import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { eventually } from "../support/child.ts";
-import { planted, processesWith, readQuietly, type SurviveStage } from "./survive-stage.ts";
+import { commandLinesWith, readQuietly } from "../support/command-lines.ts";
+import { planted, type SurviveStage } from "./survive-stage.ts";
 
 /** How long what a crash has left may take to be cleaned up, or to end by itself. */
 const settleMs = 20_000;
@@ -37,7 +38,7 @@ function complaints(stage: SurviveStage, held: Held): readonly string[] {
 }
 
 /** Each planted file that is not as it was. */
-export function lostOnServer({ server }: SurviveStage): readonly string[] {
+function lostOnServer({ server }: SurviveStage): readonly string[] {
   return Object.entries(planted).flatMap(([name, content]) => {
     const file = join(server.served, name);
     if (!existsSync(file)) return [`${name} is gone on the server`];
@@ -64,8 +65,8 @@ function leftMounts({ mounted, root, server }: SurviveStage, held: Held): readon
 /** One per held volume, and zombies are none; helpers that ask end soon. */
 function leftProcesses(stage: SurviveStage, held: Held): readonly string[] {
   const daemon = stage.daemon().pid;
-  const pids = processesWith(stage.root).filter((pid) => pid !== daemon);
-  const commands = pids.map((pid) => readQuietly(`/proc/${pid}/cmdline`).replaceAll("\0", " "));
+  const others = commandLinesWith(`${stage.root}/`).filter(({ pid }) => pid !== daemon);
+  const commands = others.map(({ words }) => words.join(" "));
   const zombies = childrenOf(daemon).filter((pid) => stateOf(pid) === "Z");
   return [
     ...(commands.length === held.length ? [] : [`processes: ${commands.join("; ") || "none"}`]),

@@ -2,9 +2,10 @@
 import { readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { eventually } from "../support/child.ts";
+import { readQuietly } from "../support/command-lines.ts";
 import { addedOnServer, mustSettle } from "./survive-checks.ts";
 import type { TroubledServer } from "./survive-servers.ts";
-import { openStage, own, readQuietly, type SurviveStage } from "./survive-stage.ts";
+import { openStage, own, type SurviveStage } from "./survive-stage.ts";
 
 /** Of what is kept for a first use and then for good: by then there is nothing new any more. */
 const warmUpRounds = 2;

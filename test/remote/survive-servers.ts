@@ -2,8 +2,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverOptions } from "../../src/core/driver.ts";
-import { startSshServer } from "../daemon/ssh-server.ts";
 import { runToEnd } from "../support/child.ts";
+import { startSshServer } from "../support/labs/ssh-server.ts";
 import { startWebdavServer, WEBDAV_PASSWORD, WEBDAV_USER } from "../support/labs/webdav-server.ts";
 import type { Requirement } from "../support/needs.ts";
 import { obscured } from "../support/rclone-bench.ts";

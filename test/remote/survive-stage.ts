@@ -1,11 +1,12 @@
 // A daemon and a server that gets into trouble, and what a client asks of them.
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { DriverOptions } from "../../src/core/driver.ts";
 import { runDirectoryOf } from "../../src/daemon/run-directory.ts";
 import { parseMountTable } from "../../src/host/mount-table.ts";
 import { exchange } from "../docker/wire.ts";
-import { eventually, runToEnd } from "../support/child.ts";
+import { eventually, runToEnd, signalAll } from "../support/child.ts";
+import { commandLinesWith } from "../support/command-lines.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import { servers, type TroubledServer } from "./survive-servers.ts";
 
@@ -215,27 +216,10 @@ export async function unmountAll(folder: string): Promise<void> {
 
 /** SIGKILL to what has the directory among its arguments: the FUSE processes of a root. */
 export async function endProcesses(root: string): Promise<void> {
-  for (const pid of processesWith(root)) process.kill(pid, "SIGKILL");
-  await eventually(() => (processesWith(root).length === 0 ? true : undefined), {
+  const left = () => commandLinesWith(`${root}/`).map(({ pid }) => pid);
+  signalAll(left(), "SIGKILL");
+  await eventually(() => (left().length === 0 ? true : undefined), {
     timeoutMs: cleanUpMs,
     otherwise: () => `processes of ${root} do not end`,
   });
-}
-
-/** Zombies have no arguments any more. */
-export function processesWith(root: string): readonly number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .filter((pid) => readQuietly(`/proc/${pid}/cmdline`).includes(`${root}/`))
-    .map(Number)
-    .filter((pid) => pid !== process.pid);
-}
-
-/** "": it has ended. */
-export function readQuietly(file: string): string {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return "";
-  }
 }

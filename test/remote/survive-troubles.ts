@@ -3,12 +3,13 @@
 import { readdirSync, rmSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
+import { readQuietly } from "../support/command-lines.ts";
 import { holdfastCommand } from "../support/daemon.ts";
 import type { Requirement } from "../support/needs.ts";
 import { bareWrites, mustSettle, stateOf } from "./survive-checks.ts";
 import { openSilentNetwork, type SilentNetwork } from "./survive-network.ts";
 import type { TroubledServer } from "./survive-servers.ts";
-import { openStage, own, readQuietly, type SurviveStage } from "./survive-stage.ts";
+import { openStage, own, type SurviveStage } from "./survive-stage.ts";
 
 /** A look comes after 15 s at the latest, and a second one that says the same. */
 const noticeMs = 35_000;
@@ -201,7 +202,7 @@ export function mustBeOnServer({ server }: SurviveStage, name: string): void {
 }
 
 /** Looks at the states of the daemon's own threads all the while. */
-export function watchThreads(pid: number): AsyncDisposable & { mustHaveRun(): void } {
+function watchThreads(pid: number): AsyncDisposable & { mustHaveRun(): void } {
   const stuck = new Map<string, number>();
   const where = new Set<string>();
   let longest = 0;

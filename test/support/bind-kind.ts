@@ -1,6 +1,6 @@
 // A kind of remote storage in a folder of this machine: its "server" is bound to mount points, and
 // can be made dead, slow, read-only or stale.
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchParts } from "../../src/conformance/driver-bench.ts";
 import { ownPlaces } from "../../src/conformance/own-places.ts";
@@ -16,6 +16,7 @@ import { linuxHost } from "../../src/host/linux.ts";
 import { storageStep } from "../../src/host/storage-step.ts";
 import { remoteDriver } from "../../src/remote/driver.ts";
 import type { RemoteKind } from "../../src/remote/kind.ts";
+import { behindRemote } from "./behind-remote.ts";
 import { randomHex, temporaryFolder } from "./driver-benches.ts";
 import { testOperation } from "./operation.ts";
 
@@ -176,7 +177,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
     parse: ({ path = "" }) => ({ path }),
     address: () => undefined,
     server: () => "this machine",
-    isWriteBack: true,
+    writeBack: { trialOptions: (options) => options, refusal: async () => undefined },
     writeProof: "probe",
     // Of a bind mount: its folder in the file system that /dev/shm is.
     shows: ({ root }, { path }, subpath) =>
@@ -226,26 +227,7 @@ export function boundParts(): BenchParts & { readonly server: BindServer } {
     files: openBenchFiles(join(server.root, "bench")),
     optionSets: [{}, { note: "another" }],
     randomHex,
-    async plant(name) {
-      const place = join(server.share, placeOf(name));
-      mkdirSync(place, { recursive: true });
-      writeFileSync(join(place, "planted"), "somebody else's");
-      return join(place, "planted");
-    },
-    async breakStorage(name) {
-      rmSync(join(server.share, placeOf(name)), { recursive: true });
-    },
-    async beginPurge(id) {
-      renameSync(join(folder, ".trash", id), join(folder, ".trash", `${id}.purging`));
-    },
-    async hideStorage() {
-      renameSync(folder, `${folder}-hidden`);
-      return {
-        async [Symbol.asyncDispose]() {
-          renameSync(`${folder}-hidden`, folder);
-        },
-      };
-    },
+    ...behindRemote({ volumes: folder, served: server.share, placeOf }),
     async silence() {
       server.switches.isDead = true;
       return {

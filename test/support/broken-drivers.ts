@@ -8,7 +8,7 @@ import { dirname, join } from "node:path";
 import type { DriverOptions, VolumeDriver, VolumeRecord } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { type HolderId, parseHolderId } from "../../src/core/names.ts";
-import type { Operation } from "../../src/core/operation.ts";
+import { unfired } from "../../src/core/operation.ts";
 import { randomHex } from "./driver-benches.ts";
 import type { facetParts } from "./scratch-facets.ts";
 
@@ -200,11 +200,6 @@ function withCreated(
   change: (record: VolumeRecord) => VolumeRecord,
 ): VolumeDriver {
   return { ...driver, create: async (...call) => change(await driver.create(...call)) };
-}
-
-/** The operation with a signal that never fires: for drivers that do not listen. */
-export function unfired(operation: Operation): Operation {
-  return { ...operation, signal: new AbortController().signal };
 }
 
 /** Removes the data of a volume behind its driver's back. */

@@ -4,7 +4,8 @@ import { join, relative } from "node:path";
 import type { VolumeRecord } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { parseVolumeName } from "../../src/core/names.ts";
-import { type BrokenDriver, empty, holders, safeToRepeat, unfired } from "./broken-drivers.ts";
+import { unfired } from "../../src/core/operation.ts";
+import { type BrokenDriver, empty, holders, safeToRepeat } from "./broken-drivers.ts";
 
 export const brokenMounts: readonly BrokenDriver[] = [
   {

@@ -2,7 +2,8 @@
 import { cpSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { EngineError } from "../../src/core/errors.ts";
-import { type BrokenDriver, empty, unfired } from "./broken-drivers.ts";
+import { unfired } from "../../src/core/operation.ts";
+import { type BrokenDriver, empty } from "./broken-drivers.ts";
 import { breakerOf } from "./facet-breaker.ts";
 
 const snapshots = breakerOf("snapshots");

@@ -1,12 +1,13 @@
 // A Holdfast daemon with a real dockerd, a real sshd and a real WebDAV server: what a user has who
 // keeps volumes on other machines.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { type Printed, runOnTerminal } from "../e2e/on-terminal.ts";
 import { runToEnd, signalAll } from "./child.ts";
+import { commandLinesWith } from "./command-lines.ts";
 import { holdfastCommand } from "./daemon.ts";
 import { HoldsBench } from "./holds-bench.ts";
+import { type SshServer, startSshServer } from "./labs/ssh-server.ts";
 import { startWebdavServer, WEBDAV_PASSWORD, type WebdavServer } from "./labs/webdav-server.ts";
 
 const commandTimeoutMs = 20_000;
@@ -93,9 +94,9 @@ export class RemoteStage implements AsyncDisposable {
 
   /** Processes that serve what the sshd shows. */
   sshfs(): readonly number[] {
-    return readdirSync("/proc")
-      .filter((pid) => /^\d+$/.test(pid) && this.#isSshfs(pid))
-      .map(Number);
+    return commandLinesWith(this.bench.folder)
+      .filter(({ words: [program] }) => program?.endsWith("sshfs"))
+      .map(({ pid }) => pid);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -104,17 +105,6 @@ export class RemoteStage implements AsyncDisposable {
     await this.#ssh?.[Symbol.asyncDispose]();
     await this.#cloud?.[Symbol.asyncDispose]();
     await this.bench[Symbol.asyncDispose]();
-  }
-
-  #isSshfs(pid: string): boolean {
-    try {
-      const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-      const isOurs = words.some((word) => word.includes(this.bench.folder));
-      return isOurs && words[0]?.endsWith("sshfs") === true;
-    } catch {
-      // It has ended meanwhile.
-      return false;
-    }
   }
 
   async #keep(name: string, words: readonly string[]): Promise<void> {

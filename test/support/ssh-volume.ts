@@ -1,9 +1,10 @@
 // A daemon and a dockerd with a volume on a real sshd, and a container that has it.
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { eventually } from "./child.ts";
+import { commandLinesWith } from "./command-lines.ts";
 import { HoldsBench } from "./holds-bench.ts";
+import { type SshServer, startSshServer } from "./labs/ssh-server.ts";
 import type { Requirement } from "./needs.ts";
 
 export const sshVolumeRequirements = [
@@ -73,17 +74,11 @@ export class SshVolume implements AsyncDisposable {
 
   /** The process that serves the volume. */
   sshfs(): number {
-    const found = readdirSync("/proc").find((pid) => {
-      if (!/^\d+$/.test(pid)) return false;
-      try {
-        const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
-        return words[0]?.endsWith("sshfs") && words.some((word) => word.includes(this.exported));
-      } catch {
-        return false;
-      }
-    });
+    const found = commandLinesWith(this.exported).find(({ words: [program] }) =>
+      program?.endsWith("sshfs"),
+    );
     if (found === undefined) throw new Error(`no sshfs serves ${this.exported}`);
-    return Number(found);
+    return found.pid;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

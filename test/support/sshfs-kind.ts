@@ -1,5 +1,5 @@
 // An sshfs mount and its real server, for tests of the kind without the driver around it.
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverOptions } from "../../src/core/driver.ts";
 import type { KeptProcess } from "../../src/core/host.ts";
@@ -9,8 +9,9 @@ import { sshfsKind } from "../../src/drivers/sshfs/driver.ts";
 import type { SshfsOptions } from "../../src/drivers/sshfs/options.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import type { RemoteKind, RemoteMount } from "../../src/remote/kind.ts";
-import { type SshServer, startSshServer } from "../daemon/ssh-server.ts";
 import { eventually } from "./child.ts";
+import { commandLinesWith } from "./command-lines.ts";
+import { type SshServer, startSshServer } from "./labs/ssh-server.ts";
 import { testOperation } from "./operation.ts";
 
 export const host = linuxHost();
@@ -61,7 +62,7 @@ export async function openBench(password?: string): Promise<Bench> {
 }
 
 /** What of a mount is still there: its mount, its process, files of its run directory. */
-export function leftOf({ target, runDirectory }: RemoteMount<SshfsOptions>): readonly string[] {
+function leftOf({ target, runDirectory }: RemoteMount<SshfsOptions>): readonly string[] {
   const mounts = host.mounts().filter((mount) => mount.target === target);
   return [
     ...mounts.map((mount) => `mount ${mount.source}`),
@@ -72,19 +73,7 @@ export function leftOf({ target, runDirectory }: RemoteMount<SshfsOptions>): rea
 
 /** Command lines that name the run directory: sshfs and each ssh of it. */
 export function processesOf(runDirectory: string): readonly string[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map((pid) => commandOf(pid))
-    .filter((command) => command.includes(runDirectory));
-}
-
-function commandOf(pid: string): string {
-  const file = `/proc/${pid}/cmdline`;
-  try {
-    return existsSync(file) ? readFileSync(file, "utf8").replaceAll("\0", " ").trim() : "";
-  } catch {
-    return "";
-  }
+  return commandLinesWith(runDirectory).map(({ words }) => words.join(" "));
 }
 
 /** ssh ends a moment after sshfs. */

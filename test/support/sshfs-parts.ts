@@ -1,13 +1,5 @@
 // The driver sshfs over a real sshd, for the conformance checks and for whoever wants a driver.
-import {
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { BenchParts } from "../../src/conformance/driver-bench.ts";
 import { ownPlaces } from "../../src/conformance/own-places.ts";
@@ -17,8 +9,9 @@ import { SecretValue } from "../../src/core/secret-store.ts";
 import { openBenchFiles } from "../../src/daemon/bench-files.ts";
 import { sshfsDriver } from "../../src/drivers/sshfs/driver.ts";
 import { linuxHost } from "../../src/host/linux.ts";
-import type { SshServer } from "../daemon/ssh-server.ts";
+import { behindRemote } from "./behind-remote.ts";
 import { randomHex, temporaryFolder } from "./driver-benches.ts";
+import type { SshServer } from "./labs/ssh-server.ts";
 import { testOperation } from "./operation.ts";
 
 const host = linuxHost();
@@ -79,26 +72,7 @@ export function sshfsParts(server: SshServer): BenchParts {
       { ...options, cache: "0", timeout: "10" },
     ],
     randomHex,
-    async plant(name) {
-      const place = join(served, placeOf(name));
-      mkdirSync(place, { recursive: true });
-      writeFileSync(join(place, "planted"), "somebody else's");
-      return join(place, "planted");
-    },
-    async breakStorage(name) {
-      rmSync(join(served, placeOf(name)), { recursive: true });
-    },
-    async beginPurge(id) {
-      renameSync(join(folder, ".trash", id), join(folder, ".trash", `${id}.purging`));
-    },
-    async hideStorage() {
-      renameSync(folder, `${folder}-hidden`);
-      return {
-        async [Symbol.asyncDispose]() {
-          if (existsSync(`${folder}-hidden`)) renameSync(`${folder}-hidden`, folder);
-        },
-      };
-    },
+    ...behindRemote({ volumes: folder, served, placeOf }),
     release: places.release,
   };
 }

@@ -43,7 +43,7 @@ const fitness = {
   },
 } as const satisfies Schema;
 
-export const volumeReport = {
+const volumeReport = {
   type: ["object", "null"],
   required: ["volume", "at", "tookMs", "quick", "storage", "fitness", "measurements"],
   properties: {

@@ -2,7 +2,6 @@
 import type { VolumeDriver } from "../../core/driver.ts";
 import type { Host } from "../../core/host.ts";
 import { remoteDriver } from "../../remote/driver.ts";
-import { isFuseDead } from "../../remote/fuse-process.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { joined } from "./config.ts";
@@ -38,15 +37,15 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     address: rcloneAddress,
     server: rcloneServer,
     place: ({ remote, path }, subpath) => `${remote}:${joined(path, subpath)}`,
-    isWriteBack: true,
     // Of a backend that does not tell: 1 PiB, whatever it has.
     isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,
     mount: (mount, operation) => mountRclone(host, mount, operation),
     unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
     look: (mount) => lookRclone(host, mount),
-    refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
-    forTrial: (options) => ({ ...options, "write-back": "0.1" }),
-    isDead: (runDirectory) => isFuseDead(host, runDirectory),
+    writeBack: {
+      trialOptions: (options) => ({ ...options, "write-back": "0.1" }),
+      refusal: (mount, operation) => rcloneRefusal(host, mount, operation),
+    },
     greet: (options, operation) => greet(options, operation.signal),
   };
 }

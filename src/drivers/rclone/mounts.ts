@@ -1,5 +1,5 @@
 // Mounting with rclone: the cache is mended, `rclone mount` serves, and is asked what it shows.
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Unsaved } from "../../core/driver.ts";
@@ -15,6 +15,7 @@ import {
   stopFuse,
 } from "../../remote/fuse-process.ts";
 import type { Look, RemoteMount } from "../../remote/kind.ts";
+import { writeWhole } from "../../remote/whole-files.ts";
 import { cacheDirectory, hasLeft, unsavedIn } from "./cache.ts";
 import { type RcloneConfig, rcloneConfig } from "./config.ts";
 import { lastWords, rcloneFailure, uploadWords } from "./failures.ts";
@@ -65,7 +66,7 @@ export async function mountRclone(
   if (dead.stale !== undefined) {
     await stopFuse(host, { target, runDirectory }, { isLost: true }, operation);
   }
-  writeConfig(tool.file, config.text);
+  writeWhole(tool.file, config.text);
   try {
     const cache = cacheDirectory(keepDirectory);
     makeDirectory(cache);
@@ -332,14 +333,5 @@ function makeDirectory(path: string): void {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   } catch (thrown) {
     throw storageError(thrown, `making ${path}`);
-  }
-}
-
-function writeConfig(path: string, text: string): void {
-  try {
-    writeFileSync(`${path}.new`, text, { mode: 0o600 });
-    renameSync(`${path}.new`, path);
-  } catch (thrown) {
-    throw storageError(thrown, `writing ${path}`);
   }
 }

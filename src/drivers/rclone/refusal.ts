@@ -11,7 +11,7 @@ import { askServer, type RcloneMount } from "./mounts.ts";
 /** What its log said longer ago, in milliseconds, is no suspicion. */
 const RECENT_MS = 60_000;
 
-/** See `RemoteKind.refusal`. */
+/** See `WriteBack.refusal`. */
 export async function rcloneRefusal(
   host: Host,
   mount: RcloneMount,

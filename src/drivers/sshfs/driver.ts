@@ -5,15 +5,10 @@ import { isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { remoteDriver } from "../../remote/driver.ts";
-import {
-  type FuseStart,
-  isFuseDead,
-  lookFuseMasked,
-  startFuse,
-  stopFuse,
-} from "../../remote/fuse-process.ts";
+import { type FuseStart, lookFuseMasked, startFuse, stopFuse } from "../../remote/fuse-process.ts";
 import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
+import { writeWhole } from "../../remote/whole-files.ts";
 import { CONFIGURATION, type Login, readLogin, removeLogin, writeLogin } from "./login.ts";
 import { parseSshfsOptions, type SshfsOptions, sshfsRules } from "./options.ts";
 import { explainSshfs, serverOf } from "./words.ts";
@@ -77,7 +72,6 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
       lookFuseMasked(host, { ...mount, program: PROGRAM }, async () => [
         (await loginOf(mount)).text,
       ]),
-    isDead: (runDirectory) => isFuseDead(host, runDirectory),
 
     async refresh(mount, operation) {
       const login = await loginOf(mount);
@@ -144,12 +138,7 @@ function rememberLinks(host: Host): (operation: Operation) => Promise<boolean> {
 }
 
 function writeCommand({ runDirectory }: Mount, args: readonly string[]): void {
-  const file = `${runDirectory}/${COMMAND}`;
-  try {
-    fs.writeFileSync(file, JSON.stringify(args), { mode: 0o600 });
-  } catch (error) {
-    throw storageError(error, `writing ${file}`);
-  }
+  writeWhole(`${runDirectory}/${COMMAND}`, JSON.stringify(args));
 }
 
 /** undefined: nothing is mounted. */

@@ -5,6 +5,7 @@
 import fs from "node:fs";
 import { EngineError, isErrno, storageError } from "../../core/errors.ts";
 import type { SecretValue } from "../../core/secret-store.ts";
+import { writeWhole } from "../../remote/whole-files.ts";
 import type { SshfsOptions } from "./options.ts";
 
 export const CONFIGURATION = "ssh_config";
@@ -78,9 +79,10 @@ export interface LoginFiles {
 /** Writes them, each whole or as it was before: ssh may read at any time. Throws `storage.*`. */
 export function writeLogin(given: LoginFiles): void {
   const { options, login, runDirectory } = given;
-  if (login.kind === "key") writeFile(runDirectory, KEY, login.text);
-  if (options.hostKey !== undefined) writeFile(runDirectory, PINNED, `* ${options.hostKey}\n`);
-  writeFile(runDirectory, CONFIGURATION, configurationOf(given));
+  const write = (name: string, text: string) => writeWhole(`${runDirectory}/${name}`, text);
+  if (login.kind === "key") write(KEY, login.text);
+  if (options.hostKey !== undefined) write(PINNED, `* ${options.hostKey}\n`);
+  write(CONFIGURATION, configurationOf(given));
 }
 
 /** Throws `storage.*`. */
@@ -138,15 +140,4 @@ function isRecorded(file: string, { host, port }: SshfsOptions): boolean {
 /** ssh replaces what stands behind a `%`. */
 function quoted(path: string): string {
   return `"${path.replaceAll("%", "%%")}"`;
-}
-
-function writeFile(directory: string, name: string, text: string): void {
-  const file = `${directory}/${name}`;
-  try {
-    fs.rmSync(`${file}.new`, { force: true });
-    fs.writeFileSync(`${file}.new`, text, { mode: 0o600, flag: "wx" });
-    fs.renameSync(`${file}.new`, file);
-  } catch (error) {
-    throw storageError(error, `writing ${file}`);
-  }
 }

@@ -5,7 +5,7 @@
 // /, and so it reaches behind the driver's back), and sets of options as JSON.
 // Helpers work in this process: to start the runtime takes up to a second on that machine, and the
 // checks need it hundreds of times. The tests with a daemon have the real ones.
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { runCheck } from "../../../src/conformance/check.ts";
 import { type BenchParts, openDriverBench } from "../../../src/conformance/driver-bench.ts";
@@ -19,6 +19,7 @@ import { nfsDriver } from "../../../src/drivers/nfs/driver.ts";
 import { smbDriver } from "../../../src/drivers/smb/driver.ts";
 import { linuxHost } from "../../../src/host/linux.ts";
 import { storageStep } from "../../../src/host/storage-step.ts";
+import { behindRemote } from "../behind-remote.ts";
 import { randomHex } from "../driver-benches.ts";
 
 const place = "/mnt/conformance";
@@ -69,27 +70,7 @@ function parts(): BenchParts {
     files: openBenchFiles(join(root, "bench")),
     optionSets: [first, ...others],
     randomHex,
-    async plant(name) {
-      const data = join(shared, placeOf(name));
-      mkdirSync(data, { recursive: true });
-      writeFileSync(join(data, "planted"), "somebody else's");
-      return join(data, "planted");
-    },
-    async breakStorage(name) {
-      rmSync(join(shared, placeOf(name)), { recursive: true });
-    },
-    async beginPurge(id) {
-      const entry = join(volumes, ".trash", id);
-      renameSync(entry, `${entry}.purging`);
-    },
-    async hideStorage() {
-      renameSync(volumes, `${volumes}-hidden`);
-      return {
-        async [Symbol.asyncDispose]() {
-          renameSync(`${volumes}-hidden`, volumes);
-        },
-      };
-    },
+    ...behindRemote({ volumes, served: shared, placeOf }),
     async release() {
       rmSync(join(shared, folder), { recursive: true, force: true });
     },

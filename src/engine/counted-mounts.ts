@@ -9,7 +9,7 @@ import type { CountedMount, PluginHost } from "../core/plugin.ts";
 import type { StateStore } from "../core/state-store.ts";
 import type { Drivers } from "./drivers.ts";
 
-export interface UnheldParts {
+export interface CountedMountsParts {
   readonly state: StateStore;
   readonly leases: LeaseService;
   readonly drivers: Drivers;
@@ -17,8 +17,8 @@ export interface UnheldParts {
 }
 
 /** Ends those of one plugin, which is ready. Never rejects: what fails is logged. */
-export async function endUnheld(
-  parts: UnheldParts,
+export async function endUnheldCounts(
+  parts: CountedMountsParts,
   driver: DriverName,
   operation: Operation,
 ): Promise<void> {
@@ -37,7 +37,7 @@ export async function endUnheld(
 }
 
 async function endOne(
-  parts: UnheldParts,
+  parts: CountedMountsParts,
   { driver: name, counted }: { readonly driver: DriverName; readonly counted: CountedMount },
   operation: Operation,
 ): Promise<void> {
@@ -51,7 +51,11 @@ async function endOne(
 }
 
 /** By whomever. */
-function isHeld({ state }: UnheldParts, driver: DriverName, { volume }: CountedMount): boolean {
+function isHeld(
+  { state }: CountedMountsParts,
+  driver: DriverName,
+  { volume }: CountedMount,
+): boolean {
   return state.read(
     (view) => view.volume(volume)?.driver === driver && view.holders(volume).length > 0,
   );

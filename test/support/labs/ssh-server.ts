@@ -1,7 +1,6 @@
 // A real sshd on loopback whose sessions a test may stop and let go on.
 import { once } from "node:events";
 import { chmodSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import {
   descendants,
@@ -11,7 +10,8 @@ import {
   signalAll,
   startChild,
   stopChild,
-} from "../support/child.ts";
+} from "../child.ts";
+import { freePort } from "./server-process.ts";
 
 const keyTimeoutMs = 10_000;
 const startTimeoutMs = 10_000;
@@ -54,7 +54,7 @@ export async function startSshServer(
   mkdirSync("/run/sshd", { recursive: true });
   const [hostKey, userKey] = [join(folder, "host"), join(folder, "user")];
   for (const key of [hostKey, userKey]) await makeKey(key);
-  let port = await freePort();
+  let port = freePort();
   const knownHosts = join(folder, "known_hosts");
   writeFileSync(knownHosts, `[127.0.0.1]:${port} ${readFileSync(`${hostKey}.pub`, "utf8")}`);
   writeFileSync(join(folder, "authorized"), readFileSync(`${userKey}.pub`));
@@ -111,7 +111,7 @@ export async function startSshServer(
     },
     async restart({ hasNewKey = false, hasNewPort = false } = {}) {
       if (hasNewPort) {
-        port = await freePort();
+        port = freePort();
         writeConfiguration(folder, { port, hostKey, password });
       }
       if (hasNewKey) await makeKey(hostKey);
@@ -173,17 +173,4 @@ async function withPassword(
   // Copies of mounts that are tested would keep their processes.
   const script = 'umount -a -l -t fuse.sshfs; mount --bind "$0" /etc/shadow && exec "$@"';
   return ["unshare", "--mount", "--", "sh", "-c", script, shadow, ...command];
-}
-
-/** Free a moment ago: sshd cannot choose one itself. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = createServer();
-    probe.once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
-      const address = probe.address();
-      const port = address === null || typeof address === "string" ? 0 : address.port;
-      probe.close(() => resolve(port));
-    });
-  });
 }
