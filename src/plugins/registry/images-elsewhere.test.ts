@@ -164,10 +164,10 @@ describe("mirrors", () => {
     mirror.misbehave(/blobs/, { do: "cut", afterBytes: 300_000 }, 1);
     await fetchIt();
     expect(mirror.seen).toHaveLength(2);
-    expect(at.registry.seen.map(({ headers }) => headers.get("range"))).toEqual([
-      undefined,
-      "bytes=300000-",
-    ]);
+    // What was sent and not read yet may be lost with the connection.
+    const ranges = at.registry.seen.map(({ headers }) => headers.get("range"));
+    expect(ranges).toEqual([undefined, expect.stringMatching(/^bytes=[1-9]\d*-$/)]);
+    expect(Number(/\d+/.exec(ranges[1] ?? "")?.[0])).toBeLessThanOrEqual(300_000);
   });
 });
 
