@@ -22,6 +22,7 @@ async function withSilence(): Promise<Answers> {
 }
 
 const storage = {
+  origin: "adopted",
   state: "unreachable",
   reason: "timed out",
   server: "10.0.0.5",
@@ -40,7 +41,7 @@ describe("storage that does not answer", () => {
     expect(inspected.json).toMatchObject({ Status: { state: "unreachable", storage } });
     const own = await api.send("GET", `${OWN_PREFIX}volumes`);
     expect(own.json).toMatchObject({
-      volumes: [{ state: "unreachable", stateReason: "timed out", storage }],
+      volumes: [{ origin: "adopted", state: "unreachable", stateReason: "timed out", storage }],
     });
     expect((await api.send("GET", "/volumes")).status).toBe(200);
     const { body } = await api.send("GET", "/metrics");

@@ -245,14 +245,19 @@ test("volume rm --purge wants the name, and says it to the daemon", async () => 
 });
 
 describe("what is on a server is not said to be destroyed where it is not", () => {
-  const media = { ...kept, id: id("5"), name: "media", driver: "nfs", sizeBytes: null };
-  const daemonOf = () =>
-    trashDaemon(({ method, path }) => {
+  const options = { server: "nas.lan", path: "/export", subpath: "a/media" };
+  const base = { ...kept, id: id("5"), name: "media", driver: "nfs", sizeBytes: null, options };
+  const daemonOf = (origin?: "made" | "adopted") => {
+    const media = origin === undefined ? base : { ...base, origin };
+    return trashDaemon(({ method, path }) => {
       if (method === "DELETE") return undefined;
+      if (method === "POST") return { Name: "media", Driver: "nfs", Options: options };
       if (path.includes("/v1/volumes/")) return { ...media, storage: { server: "nas.lan" } };
       if (!path.includes("/v1/trash")) return undefined;
-      return path.includes("name=") ? { entries: [media], next: null, totals: {} } : media;
+      const isList = path.includes("name=") || path.endsWith("/trash");
+      return isList ? { entries: [media], next: null, totals: {} } : media;
     });
+  };
 
   test("by a removal", async () => {
     await using daemon = await daemonOf();
@@ -261,12 +266,40 @@ describe("what is on a server is not said to be destroyed where it is not", () =
     expect(stderr).toContain(" UTC, its data stays on the server: holdfast trash restore media");
   });
 
-  test("by a purge", async () => {
-    await using daemon = await daemonOf();
-    for (const words of ["volume rm --purge media", "trash purge media"]) {
-      const { stderr } = await run(words, daemon, { ...onTerminal, input: "no\n" });
-      expect(stderr).toContain("if Holdfast has made it and no other volume has it");
-      expect(stderr).not.toContain("its data, for good");
+  test.each([
+    [undefined, "if Holdfast has made it and no other volume has it"],
+    ["made", "it destroys a/media, which Holdfast has made, unless another volume has it too"],
+    ["adopted", "Its data was on the server before, and stays"],
+  ] as const)("by a purge of what is %p", async (origin, words) => {
+    await using daemon = await daemonOf(origin);
+    for (const line of ["volume rm --purge media", "trash purge media"]) {
+      const { stderr } = await run(line, daemon, { ...onTerminal, input: "no\n" });
+      expect(stderr).toContain(words);
+      expect(stderr).toStartWith("This removes media");
+    }
+  });
+
+  test.each([
+    [undefined, "directories that Holdfast has made and no other volume has"],
+    ["made", "it destroys the directory of 1 that Holdfast has made"],
+    ["adopted", "On servers it destroys nothing; the data of 1 stays there."],
+  ] as const)("by a purge of all that is %p", async (origin, words) => {
+    await using daemon = await daemonOf(origin);
+    const { stderr } = await run("trash purge --all", daemon, { ...onTerminal, input: "no\n" });
+    expect(stderr).toContain(words);
+  });
+
+  test("a create says to people which of both it has done", async () => {
+    const line = "volume create -d nfs -o server=nas.lan -o path=/export media";
+    for (const [origin, words] of [
+      ["made", "made a/media on the server: a purge destroys it\n"],
+      ["adopted", "adopted what is there: no removal and no purge destroys it\n"],
+    ] as const) {
+      await using daemon = await daemonOf(origin);
+      const { stdout, stderr } = await run(line, daemon, onTerminal);
+      expect(stdout).toBe("media\n");
+      expect(stderr).toEndWith(words);
+      expect((await run(line, daemon)).stderr).toBe("");
     }
   });
 });

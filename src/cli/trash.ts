@@ -9,6 +9,9 @@ export interface TrashEntry {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
+  /** undefined: of an older daemon. */
+  readonly origin?: "made" | "adopted";
+  readonly options?: Readonly<Record<string, string>> | null;
   readonly phase: "kept" | "purging";
   readonly sizeBytes: number | null;
   readonly removedAt: string;
@@ -72,11 +75,6 @@ export async function newestOf(
 export function isElsewhere({ driver }: Pick<TrashEntry, "driver">): boolean {
   return driver !== "local";
 }
-
-/** What a purge of such a volume does, which nobody knows before the server is asked. */
-export const elsewhereWarning =
-  "On the server it destroys the volume's directory if Holdfast has made it and no other volume " +
-  "has it, and nothing else.";
 
 /** The words and names that completion offers; none where the daemon is not ours. */
 export async function trashWords(client: DaemonClient): Promise<readonly string[]> {

@@ -95,6 +95,7 @@ function entryObject(entry: RetiredEntry): object {
     id,
     name: volume.name,
     driver: volume.driver,
+    origin: volume.origin,
     phase,
     sizeBytes,
     removedAt: instantOf(retiredAtMs),
