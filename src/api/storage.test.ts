@@ -89,12 +89,26 @@ describe("a flush", () => {
       timeoutMs: 2_000,
       otherwise: () => JSON.stringify(flush.lines),
     });
+    const ready = { state: "ready", reason: null };
     expect(flush.lines.map((line) => JSON.parse(line))).toEqual([
-      { files: 1, bytes: 300 },
-      { files: 1, bytes: 100 },
-      { files: 0, bytes: 0 },
+      { files: 1, bytes: 300, ...ready },
+      { files: 1, bytes: 100, ...ready },
+      { files: 0, bytes: 0, ...ready },
     ]);
     const missing = await api.send("POST", `${OWN_PREFIX}volumes/nobody/flush`);
     expect(missing.status).toBe(404);
+  });
+
+  test("says with each line what is wrong with the storage", async () => {
+    const { bench, api } = await withSilence();
+    await using _bench = bench;
+    bench.ill.unsaved = [300];
+    const flush = await api.follow(`${OWN_PREFIX}volumes/media/flush`, "POST");
+    await eventually(() => (flush.hasEnded() ? true : undefined), {
+      timeoutMs: 2_000,
+      otherwise: () => JSON.stringify(flush.lines),
+    });
+    const line = { files: 1, bytes: 300, state: "unreachable", reason: "timed out" };
+    expect(JSON.parse(flush.lines[0] ?? "{}")).toEqual(line);
   });
 });

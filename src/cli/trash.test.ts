@@ -313,6 +313,30 @@ test("volume flush says once what is left, and takes it away in the end", async 
   expect(stderr).toBe("\r\x1b[Kassets: 2 files (5B) not on the server yet …\r\x1b[K");
 });
 
+test("volume flush says why it waits, once, and gives up after its time", async () => {
+  const line = (state: object) => `${JSON.stringify({ files: 2, bytes: 5, ...state })}\n`;
+  const away = line({ state: "unreachable", reason: "timed out" });
+  const body = `${away}${away}${line({ state: "ready", reason: null })}{"files":0,"bytes":0}\n`;
+  await using daemon = await FakeDaemon.start(() => ({ status: 200, body }));
+  const { stdout, stderr } = await run("volume flush assets", daemon);
+  expect(stdout).toBe("assets\n");
+  expect(stderr).toBe(
+    "assets: its storage is unreachable (timed out)\nassets: its storage answers again\n",
+  );
+  await using silent = await FakeDaemon.start(({ path }, socket) => {
+    if (!path.includes("flush")) return { status: 200 };
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${away}`);
+    return "raw";
+  });
+  const late = await run("volume flush --timeout 1 assets", silent);
+  expect(late).toMatchObject({ stdout: "", exit: 4 });
+  expect(late.stderr).toContain(
+    "flush assets: after 1 seconds 2 files (5B) not on the server yet; its storage is " +
+      "unreachable (timed out)",
+  );
+  expect(await run("volume flush --timeout soon assets", daemon)).toMatchObject({ exit: 2 });
+});
+
 test("df has a line for the trash, but not in a format that was asked for", async () => {
   await using daemon = await trashDaemon(({ path }) =>
     path.includes("/system/df") || path.includes("/v1/volumes")

@@ -100,7 +100,14 @@ export const upkeepCommands: readonly Command[] = [
     summary: "Wait until what was written to a volume is on its storage",
     usage: "[OPTIONS] VOLUME",
     argumentCount: { min: 1, max: 1 },
-    options: [jsonOption],
+    options: [
+      jsonOption,
+      {
+        name: "timeout",
+        kind: "string",
+        summary: "Give up after so many seconds, and say what is left",
+      },
+    ],
     examples: [{ line: "holdfast volume flush assets", about: "Before the host is switched off" }],
     completes: "volumes",
   },

@@ -195,6 +195,9 @@ export const volumeRoutes = {
       properties: {
         files: wholeNumber,
         bytes: wholeNumber,
+        /** How its storage was when it was last looked at. */
+        state: { enum: storageStates },
+        reason: textOrNull,
         error: text,
         code: text,
         recovery: text,
