@@ -78,6 +78,24 @@ describe("storage that does not answer", () => {
   });
 });
 
+test("the doctor refuses what does not answer at once, with the reason", async () => {
+  const { bench, api } = await withSilence();
+  await using _bench = bench;
+  bench.ill.calls.splice(0);
+  const answer = await api.follow(`${OWN_PREFIX}volumes/media/doctor`, "POST");
+  await eventually(() => (answer.hasEnded() ? true : undefined), {
+    timeoutMs: 2_000,
+    otherwise: () => JSON.stringify(answer.lines),
+  });
+  expect(answer.lines.map((line) => JSON.parse(line))).toMatchObject([
+    {
+      error: "volume media: the storage on 10.0.0.5 does not answer (timed out)",
+      code: "remote.unreachable",
+    },
+  ]);
+  expect(bench.ill.calls).toEqual([]);
+});
+
 describe("a flush", () => {
   test("answers a line for what is left, and one for the end", async () => {
     await using bench = new IllBench();
