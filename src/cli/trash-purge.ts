@@ -5,6 +5,7 @@ import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
 import { purgeSentence, purgeSentenceOfAll } from "./origin.ts";
 import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
+import { tellWaiting } from "./purge-wait.ts";
 import { isElsewhere, readTrash, type TrashEntry } from "./trash.ts";
 import { typedName } from "./typed-name.ts";
 
@@ -30,6 +31,7 @@ async function purgeEach(invocation: Invocation): Promise<number> {
       await typedName(terminal, entry.name, { warning, option: "--yes" });
     }
     await purge(invocation, entry, "");
+    await tellWaiting(invocation, [entry]);
   });
   return 0;
 }
@@ -55,6 +57,7 @@ async function purgeAll(invocation: Invocation): Promise<number> {
     count += 1;
     if (entry !== undefined) await purge(invocation, entry, ` (${count}/${byId.size})`);
   });
+  await tellWaiting(invocation, entries);
   return 0;
 }
 

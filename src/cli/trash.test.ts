@@ -241,7 +241,8 @@ test("volume rm --purge wants the name, and says it to the daemon", async () => 
   expect(await run("volume rm --yes wiki", daemon)).toMatchObject({ stdout: "", exit: 2 });
   expect(daemon.requests).toEqual([]);
   expect((await run("volume rm --purge --yes wiki", daemon)).stdout).toBe("wiki\n");
-  expect(daemon.requests.at(-1)?.path).toBe("/holdfast/v1/volumes/wiki?purge=true&confirm=wiki");
+  const removal = daemon.requests.findLast(({ method }) => method === "DELETE");
+  expect(removal?.path).toBe("/holdfast/v1/volumes/wiki?purge=true&confirm=wiki");
 });
 
 describe("what is on a server is not said to be destroyed where it is not", () => {
@@ -287,6 +288,23 @@ describe("what is on a server is not said to be destroyed where it is not", () =
     await using daemon = await daemonOf(origin);
     const { stderr } = await run("trash purge --all", daemon, { ...onTerminal, input: "no\n" });
     expect(stderr).toContain(words);
+  });
+
+  test("a purge that waits for its server says so, and so does the list", async () => {
+    const waiting = { ...base, phase: "purging", waitingFor: "nas.lan: no route\n to host" };
+    await using daemon = await trashDaemon(({ method, path }) => {
+      if (method === "DELETE" || !path.includes("/v1/trash")) return undefined;
+      const isList = path.includes("name=") || path.endsWith("/trash");
+      return isList ? { entries: [waiting], next: null, totals: {} } : waiting;
+    });
+    const line =
+      `media (${base.id}) is not destroyed yet, and is tried again: ` +
+      "nas.lan: no route to host\n";
+    for (const words of ["trash purge --yes media", "volume rm --purge --yes media"]) {
+      expect(await run(words, daemon)).toMatchObject({ stderr: line, exit: 0 });
+    }
+    const { stdout } = await run("trash ls", daemon);
+    expect(stdout).toContain("purging (nas.lan: no route to host)");
   });
 
   test("a create says to people which of both it has done", async () => {

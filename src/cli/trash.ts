@@ -3,6 +3,7 @@ import type { DaemonClient } from "./client.ts";
 import { DaemonRefusal } from "./failure.ts";
 import { humanDuration } from "./human.ts";
 import { ask, ownPath } from "./own-client.ts";
+import { oneLine } from "./table.ts";
 
 /** An entry (src/api/holdfast/trash-contract.ts). */
 export interface TrashEntry {
@@ -13,6 +14,8 @@ export interface TrashEntry {
   readonly origin?: "made" | "adopted";
   readonly options?: Readonly<Record<string, string>> | null;
   readonly phase: "kept" | "purging";
+  /** Why its purging waits; undefined: of an older daemon. */
+  readonly waitingFor?: string | null;
   readonly sizeBytes: number | null;
   readonly removedAt: string;
   readonly removedBy: string;
@@ -108,9 +111,10 @@ function commonLength(a: string, b: string): number {
   return length;
 }
 
-/** `in 7 days`, `never`, `purging`, `now` for what is due. */
-export function purgesText({ phase, purgesAt, protection }: TrashEntry, nowMs: number): string {
-  if (phase === "purging") return "purging";
+/** `in 7 days`, `never`, `purging`, `purging (no route to host)`, `now` for what is due. */
+export function purgesText(entry: TrashEntry, nowMs: number): string {
+  const { phase, purgesAt, protection, waitingFor = null } = entry;
+  if (phase === "purging") return waitingFor === null ? phase : `${phase} (${oneLine(waitingFor)})`;
   if (protection !== null) return "never (protected)";
   if (purgesAt === null) return "never";
   const leftMs = Date.parse(purgesAt) - nowMs;

@@ -5,6 +5,7 @@ import { CliFailure } from "./failure.ts";
 import { type Provenance, purgeSentence } from "./origin.ts";
 import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
 import type { OwnVolume } from "./own-volume.ts";
+import { purgingOf, tellWaiting } from "./purge-wait.ts";
 import { typedName } from "./typed-name.ts";
 
 export async function purgeVolumes(invocation: Invocation): Promise<number> {
@@ -23,6 +24,7 @@ export async function purgeVolumes(invocation: Invocation): Promise<number> {
     });
     const json = JSON.stringify({ Name: name, Removed: true });
     await terminal.out(`${options.flag("json") ? json : name}\n`);
+    await tellWaiting(invocation, await purgingOf(client, name));
   });
   return 0;
 }

@@ -106,7 +106,7 @@ export interface Engine {
   /** What becomes of the volume when it is removed, in words: see `fateAnyTime`. */
   readonly fateOf: (entry: VolumeEntry) => string;
   /** What the removals of this life have freed. */
-  readonly purger: Pick<Purger, "done">;
+  readonly purger: Pick<Purger, "done" | "reasonOf">;
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;

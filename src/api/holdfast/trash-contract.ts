@@ -32,6 +32,8 @@ const entry = {
     origin,
     /** "purging": its destruction has begun, and it cannot be restored. */
     phase: { enum: ["kept", "purging"] },
+    /** Why its destruction waits, as the last attempt said; null: none has failed. */
+    waitingFor: textOrNull,
     /** Apparent bytes; null: not measured. */
     sizeBytes: countOrNull,
     removedAt: instant,
