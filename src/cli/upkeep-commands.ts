@@ -30,6 +30,7 @@ export const upkeepCommands: readonly Command[] = [
         name: "opt-set",
         short: "o",
         kind: "map",
+        completes: "driver options",
         summary:
           "Set an option of all drivers (sharing, owner, mode, trash, reclaim, on-stale), or one " +
           "of a driver that can change its own",
