@@ -42,7 +42,8 @@ export function purgeSentence(volume: Provenance): string {
   return what === ""
     ? "On the server it destroys the volume's directory if Holdfast has made it and no other " +
         "volume has it, and nothing else."
-    : `On the server it destroys ${what}, unless another volume has it too, and nothing else.`;
+    : `On the server it destroys ${what}, unless another volume or host has used it since, ` +
+        "and nothing else.";
 }
 
 /** Of several, in one sentence: only what is on servers. */
@@ -59,7 +60,7 @@ export function purgeSentenceOfAll(volumes: readonly Provenance[]): string {
     made === 0
       ? "On servers it destroys nothing"
       : `On servers it destroys the ${made === 1 ? "directory" : "directories"} of ${made} that ` +
-        "Holdfast has made, unless another volume has it too";
+        "Holdfast has made, unless another volume or host has used it since";
   return adopted === 0 ? `${destroyed}.` : `${destroyed}; the data of ${adopted} stays there.`;
 }
 

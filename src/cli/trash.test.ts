@@ -269,7 +269,10 @@ describe("what is on a server is not said to be destroyed where it is not", () =
 
   test.each([
     [undefined, "if Holdfast has made it and no other volume has it"],
-    ["made", "it destroys a/media, which Holdfast has made, unless another volume has it too"],
+    [
+      "made",
+      "it destroys a/media, which Holdfast has made, unless another volume or host has used",
+    ],
     ["adopted", "Its data was on the server before, and stays"],
   ] as const)("by a purge of what is %p", async (origin, words) => {
     await using daemon = await daemonOf(origin);
