@@ -11,6 +11,8 @@ export type HolderObject = Omit<VolumeHolder, "sinceMs"> & { readonly since: str
 
 /** The contract's storage: of a volume whose storage may fall silent. */
 export interface StorageObject {
+  /** Whether Holdfast made its directory there: a purge destroys nothing else. */
+  readonly origin: VolumeEntry["origin"];
   readonly state: StorageState;
   readonly since: string | null;
   readonly reason: string | null;
@@ -54,13 +56,14 @@ export function useObject(engine: Engine, entry: VolumeEntry, view: StateView): 
 /** Nothing for a volume on this machine's own storage. Asks nobody. */
 export function storageObject(
   engine: Engine,
-  { name }: VolumeEntry,
+  { name, origin }: VolumeEntry,
 ): { readonly storage?: StorageObject } {
   const health = engine.health.of(name);
   if (health === undefined) return {};
   const { state, sinceMs, reason, server, tookMs, unsaved, space } = health;
   return {
     storage: {
+      origin,
       ...{ state, since: instantOf(sinceMs), reason: reason || null, server },
       tookMs: tookMs === null ? null : Math.round(tookMs * 100) / 100,
       unsaved: unsaved === undefined ? null : { files: unsaved.fileCount, bytes: unsaved.bytes },

@@ -22,6 +22,7 @@ async function withSilence(): Promise<Answers> {
 }
 
 const storage = {
+  origin: "adopted",
   state: "unreachable",
   reason: "timed out",
   server: "10.0.0.5",
@@ -40,7 +41,7 @@ describe("storage that does not answer", () => {
     expect(inspected.json).toMatchObject({ Status: { state: "unreachable", storage } });
     const own = await api.send("GET", `${OWN_PREFIX}volumes`);
     expect(own.json).toMatchObject({
-      volumes: [{ state: "unreachable", stateReason: "timed out", storage }],
+      volumes: [{ origin: "adopted", state: "unreachable", stateReason: "timed out", storage }],
     });
     expect((await api.send("GET", "/volumes")).status).toBe(200);
     const { body } = await api.send("GET", "/metrics");
@@ -77,6 +78,24 @@ describe("storage that does not answer", () => {
   });
 });
 
+test("the doctor refuses what does not answer at once, with the reason", async () => {
+  const { bench, api } = await withSilence();
+  await using _bench = bench;
+  bench.ill.calls.splice(0);
+  const answer = await api.follow(`${OWN_PREFIX}volumes/media/doctor`, "POST");
+  await eventually(() => (answer.hasEnded() ? true : undefined), {
+    timeoutMs: 2_000,
+    otherwise: () => JSON.stringify(answer.lines),
+  });
+  expect(answer.lines.map((line) => JSON.parse(line))).toMatchObject([
+    {
+      error: "volume media: the storage on 10.0.0.5 does not answer (timed out)",
+      code: "remote.unreachable",
+    },
+  ]);
+  expect(bench.ill.calls).toEqual([]);
+});
+
 describe("a flush", () => {
   test("answers a line for what is left, and one for the end", async () => {
     await using bench = new IllBench();
@@ -88,12 +107,26 @@ describe("a flush", () => {
       timeoutMs: 2_000,
       otherwise: () => JSON.stringify(flush.lines),
     });
+    const ready = { state: "ready", reason: null };
     expect(flush.lines.map((line) => JSON.parse(line))).toEqual([
-      { files: 1, bytes: 300 },
-      { files: 1, bytes: 100 },
-      { files: 0, bytes: 0 },
+      { files: 1, bytes: 300, ...ready },
+      { files: 1, bytes: 100, ...ready },
+      { files: 0, bytes: 0, ...ready },
     ]);
     const missing = await api.send("POST", `${OWN_PREFIX}volumes/nobody/flush`);
     expect(missing.status).toBe(404);
+  });
+
+  test("says with each line what is wrong with the storage", async () => {
+    const { bench, api } = await withSilence();
+    await using _bench = bench;
+    bench.ill.unsaved = [300];
+    const flush = await api.follow(`${OWN_PREFIX}volumes/media/flush`, "POST");
+    await eventually(() => (flush.hasEnded() ? true : undefined), {
+      timeoutMs: 2_000,
+      otherwise: () => JSON.stringify(flush.lines),
+    });
+    const line = { files: 1, bytes: 300, state: "unreachable", reason: "timed out" };
+    expect(JSON.parse(flush.lines[0] ?? "{}")).toEqual(line);
   });
 });

@@ -2,7 +2,8 @@
 import { DaemonClient } from "./client.ts";
 import type { Command, OptionSpec } from "./command.ts";
 import { commandGroups, commands, daemonSummary, globalOptions } from "./commands.ts";
-import { knownDrivers, type OwnDriver } from "./drivers.ts";
+import { type Candidate, optionCandidates } from "./complete-options.ts";
+import { knownDrivers } from "./drivers.ts";
 import { engineKeys } from "./engine.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
@@ -17,21 +18,40 @@ import { listRequest, type VolumeList } from "./volume.ts";
 /** A key press must not hang: the daemon has this long to answer, in milliseconds. */
 const answerMsMax = 2_000;
 
-interface Candidate {
-  readonly word: string;
-  readonly summary: string;
-}
-
 const shells = ["bash", "fish", "zsh"];
 
 export async function complete(words: readonly string[], terminal: Terminal): Promise<number> {
-  const typed = words.at(-1) ?? "";
-  const candidates = await findCandidates(words.slice(0, -1), typed, terminal);
+  const whole = rejoined(words);
+  const typed = whole.at(-1) ?? "";
+  // Bash replaces what is behind the `=` alone.
+  const cut = whole.length === words.length ? 0 : cutOf(words, typed);
+  const candidates = await findCandidates(whole.slice(0, -1), typed, terminal);
   const lines = candidates
     .filter(({ word }) => word.startsWith(typed))
+    .map(({ word, summary }) => ({ word: word.slice(cut), summary }))
     .map(({ word, summary }) => (summary === "" ? `${word}\n` : `${word}\t${summary}\n`));
   await terminal.out(lines.join(""));
   return 0;
+}
+
+/** Bash makes three words of `secret=nas`: nobody types a `=` that stands alone. */
+function rejoined(words: readonly string[]): readonly string[] {
+  const whole: string[] = [];
+  let isOpen = false;
+  for (const word of words) {
+    const isJoint = word === "=" && whole.length > 0;
+    if (isJoint || isOpen) whole.push(`${whole.pop() ?? ""}${word}`);
+    else whole.push(word);
+    isOpen = isJoint;
+  }
+  return whole;
+}
+
+/** How much of the last word bash keeps as it is. */
+function cutOf(words: readonly string[], typed: string): number {
+  const last = words.at(-1) ?? "";
+  const isSplit = last === "=" || words.at(-2) === "=";
+  return isSplit ? typed.length - (last === "=" ? 0 : last.length) : 0;
 }
 
 async function findCandidates(
@@ -44,8 +64,8 @@ async function findCandidates(
   if (command === undefined) return commandCandidates(words, typed);
   const waiting = optionThatWaits(command, words.at(-1));
   if (waiting?.completes !== undefined) {
-    const drivers = await askDaemon(knownDrivers, host, terminal);
-    return driverCandidates(drivers, waiting, driverIn(words.slice(command.words.length)));
+    const line = { command, option: waiting, given: words.slice(command.words.length), typed };
+    return await askDaemon((client) => optionCandidates(client, line), host, terminal);
   }
   if (waiting) return (waiting.values ?? []).map((word) => ({ word, summary: "" }));
   if (typed.startsWith("-")) return command.options.filter(isShown).map(optionCandidate);
@@ -56,27 +76,6 @@ async function findCandidates(
   const given = new Set(words.slice(command.words.length));
   const names = await askDaemon(namesOf, host, terminal);
   return names.filter((word) => !given.has(word)).map((word) => ({ word, summary: "" }));
-}
-
-/** Names of drivers, or what can stand behind `-o` for the one that is given. */
-function driverCandidates(
-  drivers: readonly OwnDriver[],
-  { completes }: OptionSpec,
-  given: string,
-): readonly Candidate[] {
-  if (completes === "drivers") return drivers.map(({ name, summary }) => ({ word: name, summary }));
-  const options = drivers.find(({ name }) => name === given)?.options ?? [];
-  return options.map(({ name, help }) => ({ word: `${name}=`, summary: help }));
-}
-
-/** The driver that a command's words name: behind `-d`, or as the first argument. */
-function driverIn(words: readonly string[]): string {
-  const [first = ""] = words;
-  const place = words.findIndex((word) => word === "-d" || word === "--driver");
-  const joined = words.find((word) => word.startsWith("--driver="));
-  if (place >= 0) return words[place + 1] ?? "";
-  if (joined !== undefined) return joined.slice("--driver=".length);
-  return first === "" || first.startsWith("-") ? "local" : first;
 }
 
 async function driverNames(client: DaemonClient): Promise<readonly string[]> {

@@ -1,7 +1,7 @@
 // `holdfast doctor VOLUME`: what its storage is fit for, why not for the rest, and what it does.
 import type { Fitness, Measurement, Verdict } from "../core/volume-report.ts";
 import type { Invocation } from "./command.ts";
-import { exitOfKind } from "./exit-codes.ts";
+import { exitOfKind, ownFailure } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
 import { asOwn, badWords, ownPath } from "./own-client.ts";
 import { colours } from "./style.ts";
@@ -28,6 +28,8 @@ interface Report {
 interface Line {
   readonly report?: Report;
   readonly error?: string;
+  readonly code?: string;
+  readonly recovery?: string;
 }
 
 export async function examineVolume(invocation: Invocation): Promise<number> {
@@ -67,10 +69,8 @@ async function askFor({ options, client, terminal }: Invocation, name: string): 
     throw asOwn(error);
   }
   if (last.report !== undefined) return last.report;
-  throw new CliFailure(
-    last.error ?? "the daemon ended before there was a report",
-    exitOfKind.unavailable,
-  );
+  const { error = "the daemon ended before there was a report", code, recovery } = last;
+  throw ownFailure(new CliFailure(error, exitOfKind.unavailable, { code, recovery }));
 }
 
 async function renderReport(report: Report, terminal: Terminal): Promise<string> {

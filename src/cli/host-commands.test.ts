@@ -1,7 +1,7 @@
 // install, uninstall, doctor as a person and a program see them; the manual page.
 import { describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { runWords } from "../../test/support/fake-daemon.ts";
+import { FakeDaemon, runWords } from "../../test/support/fake-daemon.ts";
 import { whenPossible } from "../../test/support/needs.ts";
 import type { Finding } from "../core/doctor.ts";
 import { EngineError } from "../core/errors.ts";
@@ -161,5 +161,17 @@ describe("the manual page", () => {
     expect([status, stderr]).toEqual([0, ""]);
     expect(stdout).toContain("holdfast volume create -o type=tmpfs -o device=tmpfs -o o=size=64m");
     expect(read(`${page}.nonsense\n`).stderr).not.toBe("");
+  });
+});
+
+test("a doctor that is refused its volume ends with the kind of the refusal", async () => {
+  const refusal = { error: "media: silent", code: "remote.unreachable", recovery: "Look at it." };
+  const body = `${JSON.stringify(refusal)}\n`;
+  await using daemon = await FakeDaemon.start(() => ({ status: 200, body }));
+  const { stdout, stderr, exit } = await runWords(["doctor", "media"], daemon.host);
+  expect({ stdout, stderr, exit }).toEqual({
+    stdout: "",
+    stderr: "media: silent\nLook at it.\n",
+    exit: 8,
   });
 });

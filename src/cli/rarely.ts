@@ -16,6 +16,7 @@ import { readHidden } from "./hidden-input.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
+import { createdLine } from "./origin.ts";
 import { inspectPlugins } from "./plugin-inspect.ts";
 import { installPlugin, upgradePlugin } from "./plugin-install.ts";
 import { showPluginLog } from "./plugin-logs.ts";
@@ -45,6 +46,7 @@ import { withNotice } from "./wait-notice.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  createdLine,
   createSecret,
   inspectSecrets,
   listSecrets,

@@ -3,16 +3,14 @@ import { measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { humanSize } from "./human.ts";
+import { purgeSentence, purgeSentenceOfAll } from "./origin.ts";
 import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
-import { elsewhereWarning, isElsewhere, readTrash, type TrashEntry } from "./trash.ts";
+import { tellWaiting } from "./purge-wait.ts";
+import { isElsewhere, readTrash, type TrashEntry } from "./trash.ts";
 import { typedName } from "./typed-name.ts";
 
 /** What is typed where all of it is meant. */
 const ALL_WORD = "all";
-
-const serversWarning =
-  "On servers it destroys directories that Holdfast has made and no other volume has, and " +
-  "nothing else.";
 
 export async function purgeTrash(invocation: Invocation): Promise<number> {
   const { options, positional } = invocation;
@@ -27,11 +25,13 @@ async function purgeEach(invocation: Invocation): Promise<number> {
   await forEach(positional, async (ref) => {
     const entry = await ask<TrashEntry>(client, { method: "GET", path: ownPath(["trash", ref]) });
     if (!options.flag("yes")) {
-      const what = `This destroys ${described(entry)}, for good.`;
-      const warning = isElsewhere(entry) ? `${what} ${elsewhereWarning}` : what;
+      const warning = isElsewhere(entry)
+        ? `This removes ${described(entry)}, for good. ${purgeSentence(entry)}`
+        : `This destroys ${described(entry)}, for good.`;
       await typedName(terminal, entry.name, { warning, option: "--yes" });
     }
     await purge(invocation, entry, "");
+    await tellWaiting(invocation, [entry]);
   });
   return 0;
 }
@@ -46,7 +46,8 @@ async function purgeAll(invocation: Invocation): Promise<number> {
     const forEver = entries.filter(({ purgesAt }) => purgesAt === null).length;
     const retained = forEver > 0 ? ` (${forEver} of them kept there until somebody purges)` : "";
     const what = `This destroys ${summed(entries)} in the trash${retained}, for good.${stay}`;
-    const warning = entries.some(isElsewhere) ? `${what}\n${serversWarning}` : what;
+    const elsewhere = entries.filter(isElsewhere);
+    const warning = elsewhere.length > 0 ? `${what}\n${purgeSentenceOfAll(elsewhere)}` : what;
     await typedName(terminal, ALL_WORD, { warning, option: "--yes" });
   }
   const byId = new Map(entries.map((entry) => [entry.id, entry]));
@@ -56,6 +57,7 @@ async function purgeAll(invocation: Invocation): Promise<number> {
     count += 1;
     if (entry !== undefined) await purge(invocation, entry, ` (${count}/${byId.size})`);
   });
+  await tellWaiting(invocation, entries);
   return 0;
 }
 

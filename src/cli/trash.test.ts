@@ -241,18 +241,24 @@ test("volume rm --purge wants the name, and says it to the daemon", async () => 
   expect(await run("volume rm --yes wiki", daemon)).toMatchObject({ stdout: "", exit: 2 });
   expect(daemon.requests).toEqual([]);
   expect((await run("volume rm --purge --yes wiki", daemon)).stdout).toBe("wiki\n");
-  expect(daemon.requests.at(-1)?.path).toBe("/holdfast/v1/volumes/wiki?purge=true&confirm=wiki");
+  const removal = daemon.requests.findLast(({ method }) => method === "DELETE");
+  expect(removal?.path).toBe("/holdfast/v1/volumes/wiki?purge=true&confirm=wiki");
 });
 
 describe("what is on a server is not said to be destroyed where it is not", () => {
-  const media = { ...kept, id: id("5"), name: "media", driver: "nfs", sizeBytes: null };
-  const daemonOf = () =>
-    trashDaemon(({ method, path }) => {
+  const options = { server: "nas.lan", path: "/export", subpath: "a/media" };
+  const base = { ...kept, id: id("5"), name: "media", driver: "nfs", sizeBytes: null, options };
+  const daemonOf = (origin?: "made" | "adopted") => {
+    const media = origin === undefined ? base : { ...base, origin };
+    return trashDaemon(({ method, path }) => {
       if (method === "DELETE") return undefined;
+      if (method === "POST") return { Name: "media", Driver: "nfs", Options: options };
       if (path.includes("/v1/volumes/")) return { ...media, storage: { server: "nas.lan" } };
       if (!path.includes("/v1/trash")) return undefined;
-      return path.includes("name=") ? { entries: [media], next: null, totals: {} } : media;
+      const isList = path.includes("name=") || path.endsWith("/trash");
+      return isList ? { entries: [media], next: null, totals: {} } : media;
     });
+  };
 
   test("by a removal", async () => {
     await using daemon = await daemonOf();
@@ -261,12 +267,60 @@ describe("what is on a server is not said to be destroyed where it is not", () =
     expect(stderr).toContain(" UTC, its data stays on the server: holdfast trash restore media");
   });
 
-  test("by a purge", async () => {
-    await using daemon = await daemonOf();
-    for (const words of ["volume rm --purge media", "trash purge media"]) {
-      const { stderr } = await run(words, daemon, { ...onTerminal, input: "no\n" });
-      expect(stderr).toContain("if Holdfast has made it and no other volume has it");
-      expect(stderr).not.toContain("its data, for good");
+  test.each([
+    [undefined, "if Holdfast has made it and no other volume has it"],
+    [
+      "made",
+      "it destroys a/media, which Holdfast has made, unless another volume or host has used",
+    ],
+    ["adopted", "Its data was on the server before, and stays"],
+  ] as const)("by a purge of what is %p", async (origin, words) => {
+    await using daemon = await daemonOf(origin);
+    for (const line of ["volume rm --purge media", "trash purge media"]) {
+      const { stderr } = await run(line, daemon, { ...onTerminal, input: "no\n" });
+      expect(stderr).toContain(words);
+      expect(stderr).toStartWith("This removes media");
+    }
+  });
+
+  test.each([
+    [undefined, "directories that Holdfast has made and no other volume has"],
+    ["made", "it destroys the directory of 1 that Holdfast has made"],
+    ["adopted", "On servers it destroys nothing; the data of 1 stays there."],
+  ] as const)("by a purge of all that is %p", async (origin, words) => {
+    await using daemon = await daemonOf(origin);
+    const { stderr } = await run("trash purge --all", daemon, { ...onTerminal, input: "no\n" });
+    expect(stderr).toContain(words);
+  });
+
+  test("a purge that waits for its server says so, and so does the list", async () => {
+    const waiting = { ...base, phase: "purging", waitingFor: "nas.lan: no route\n to host" };
+    await using daemon = await trashDaemon(({ method, path }) => {
+      if (method === "DELETE" || !path.includes("/v1/trash")) return undefined;
+      const isList = path.includes("name=") || path.endsWith("/trash");
+      return isList ? { entries: [waiting], next: null, totals: {} } : waiting;
+    });
+    const line =
+      `media (${base.id}) is not destroyed yet, and is tried again: ` +
+      "nas.lan: no route to host\n";
+    for (const words of ["trash purge --yes media", "volume rm --purge --yes media"]) {
+      expect(await run(words, daemon)).toMatchObject({ stderr: line, exit: 0 });
+    }
+    const { stdout } = await run("trash ls", daemon);
+    expect(stdout).toContain("purging (nas.lan: no route to host)");
+  });
+
+  test("a create says to people which of both it has done", async () => {
+    const line = "volume create -d nfs -o server=nas.lan -o path=/export media";
+    for (const [origin, words] of [
+      ["made", "made a/media on the server: a purge destroys it\n"],
+      ["adopted", "adopted what is there: no removal and no purge destroys it\n"],
+    ] as const) {
+      await using daemon = await daemonOf(origin);
+      const { stdout, stderr } = await run(line, daemon, onTerminal);
+      expect(stdout).toBe("media\n");
+      expect(stderr).toEndWith(words);
+      expect((await run(line, daemon)).stderr).toBe("");
     }
   });
 });
@@ -278,6 +332,30 @@ test("volume flush says once what is left, and takes it away in the end", async 
   const { stdout, stderr } = await run("volume flush assets", daemon, onTerminal);
   expect(stdout).toBe("assets\n");
   expect(stderr).toBe("\r\x1b[Kassets: 2 files (5B) not on the server yet …\r\x1b[K");
+});
+
+test("volume flush says why it waits, once, and gives up after its time", async () => {
+  const line = (state: object) => `${JSON.stringify({ files: 2, bytes: 5, ...state })}\n`;
+  const away = line({ state: "unreachable", reason: "timed out" });
+  const body = `${away}${away}${line({ state: "ready", reason: null })}{"files":0,"bytes":0}\n`;
+  await using daemon = await FakeDaemon.start(() => ({ status: 200, body }));
+  const { stdout, stderr } = await run("volume flush assets", daemon);
+  expect(stdout).toBe("assets\n");
+  expect(stderr).toBe(
+    "assets: its storage is unreachable (timed out)\nassets: its storage answers again\n",
+  );
+  await using silent = await FakeDaemon.start(({ path }, socket) => {
+    if (!path.includes("flush")) return { status: 200 };
+    socket.write(`HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n${away}`);
+    return "raw";
+  });
+  const late = await run("volume flush --timeout 1 assets", silent);
+  expect(late).toMatchObject({ stdout: "", exit: 4 });
+  expect(late.stderr).toContain(
+    "flush assets: after 1 seconds 2 files (5B) not on the server yet; its storage is " +
+      "unreachable (timed out)",
+  );
+  expect(await run("volume flush --timeout soon assets", daemon)).toMatchObject({ exit: 2 });
 });
 
 test("df has a line for the trash, but not in a format that was asked for", async () => {

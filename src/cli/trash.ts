@@ -3,13 +3,19 @@ import type { DaemonClient } from "./client.ts";
 import { DaemonRefusal } from "./failure.ts";
 import { humanDuration } from "./human.ts";
 import { ask, ownPath } from "./own-client.ts";
+import { oneLine } from "./table.ts";
 
 /** An entry (src/api/holdfast/trash-contract.ts). */
 export interface TrashEntry {
   readonly id: string;
   readonly name: string;
   readonly driver: string;
+  /** undefined: of an older daemon. */
+  readonly origin?: "made" | "adopted";
+  readonly options?: Readonly<Record<string, string>> | null;
   readonly phase: "kept" | "purging";
+  /** Why its purging waits; undefined: of an older daemon. */
+  readonly waitingFor?: string | null;
   readonly sizeBytes: number | null;
   readonly removedAt: string;
   readonly removedBy: string;
@@ -73,11 +79,6 @@ export function isElsewhere({ driver }: Pick<TrashEntry, "driver">): boolean {
   return driver !== "local";
 }
 
-/** What a purge of such a volume does, which nobody knows before the server is asked. */
-export const elsewhereWarning =
-  "On the server it destroys the volume's directory if Holdfast has made it and no other volume " +
-  "has it, and nothing else.";
-
 /** The words and names that completion offers; none where the daemon is not ours. */
 export async function trashWords(client: DaemonClient): Promise<readonly string[]> {
   try {
@@ -110,9 +111,10 @@ function commonLength(a: string, b: string): number {
   return length;
 }
 
-/** `in 7 days`, `never`, `purging`, `now` for what is due. */
-export function purgesText({ phase, purgesAt, protection }: TrashEntry, nowMs: number): string {
-  if (phase === "purging") return "purging";
+/** `in 7 days`, `never`, `purging`, `purging (no route to host)`, `now` for what is due. */
+export function purgesText(entry: TrashEntry, nowMs: number): string {
+  const { phase, purgesAt, protection, waitingFor = null } = entry;
+  if (phase === "purging") return waitingFor === null ? phase : `${phase} (${oneLine(waitingFor)})`;
   if (protection !== null) return "never (protected)";
   if (purgesAt === null) return "never";
   const leftMs = Date.parse(purgesAt) - nowMs;

@@ -30,6 +30,7 @@ export const upkeepCommands: readonly Command[] = [
         name: "opt-set",
         short: "o",
         kind: "map",
+        completes: "driver options",
         summary:
           "Set an option of all drivers (sharing, owner, mode, trash, reclaim, on-stale), or one " +
           "of a driver that can change its own",
@@ -100,7 +101,14 @@ export const upkeepCommands: readonly Command[] = [
     summary: "Wait until what was written to a volume is on its storage",
     usage: "[OPTIONS] VOLUME",
     argumentCount: { min: 1, max: 1 },
-    options: [jsonOption],
+    options: [
+      jsonOption,
+      {
+        name: "timeout",
+        kind: "string",
+        summary: "Give up after so many seconds, and say what is left",
+      },
+    ],
     examples: [{ line: "holdfast volume flush assets", about: "Before the host is switched off" }],
     completes: "volumes",
   },

@@ -49,13 +49,27 @@ export async function createVolume(invocation: Invocation): Promise<number> {
   });
   const volume = await (driver === undefined ? creating : waitFor(creating, driver, terminal));
   await terminal.out(`${options.flag("json") ? JSON.stringify(volume) : volume.Name}\n`);
-  if (differs(driverOptions, volume) && (await terminal.isErrTerminal())) {
-    await terminal.err(
-      `${volume.Name} was there already, with other options: they stay as they are. ` +
-        "Change them with: holdfast volume update -o …\n",
-    );
+  if (await terminal.isErrTerminal()) {
+    const line = await tellOf(volume, driverOptions, client);
+    if (line !== undefined) await terminal.err(`${line}\n`);
   }
   return 0;
+}
+
+/** For people: what it has come to, where the name alone does not say it. */
+async function tellOf(
+  volume: ApiVolume,
+  asked: Readonly<Record<string, string>> | undefined,
+  client: Invocation["client"],
+): Promise<string | undefined> {
+  if (differs(asked, volume)) {
+    return (
+      `${volume.Name} was there already, with other options: they stay as they are. ` +
+      "Change them with: holdfast volume update -o …"
+    );
+  }
+  if (volume.Driver === "local") return undefined;
+  return await (await import("./rarely.ts")).rarely.createdLine(volume.Name, client);
 }
 
 /** A server may be asked, and may be slow. */

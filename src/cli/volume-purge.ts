@@ -2,9 +2,10 @@
 import type { DaemonClient } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
+import { type Provenance, purgeSentence } from "./origin.ts";
 import { ask, badWords, forEach, ownPath, tell } from "./own-client.ts";
 import type { OwnVolume } from "./own-volume.ts";
-import { elsewhereWarning } from "./trash.ts";
+import { purgingOf, tellWaiting } from "./purge-wait.ts";
 import { typedName } from "./typed-name.ts";
 
 export async function purgeVolumes(invocation: Invocation): Promise<number> {
@@ -23,6 +24,7 @@ export async function purgeVolumes(invocation: Invocation): Promise<number> {
     });
     const json = JSON.stringify({ Name: name, Removed: true });
     await terminal.out(`${options.flag("json") ? json : name}\n`);
+    await tellWaiting(invocation, await purgingOf(client, name));
   });
   return 0;
 }
@@ -35,14 +37,16 @@ function destroysAll(name: string): string {
 async function warningOf(name: string, client: DaemonClient): Promise<string> {
   const path = ownPath(["volumes", name]);
   // What is not there is told by the removal itself, which knows --force.
-  const volume = await ask<OwnVolume & { readonly driver: string }>(client, {
+  const volume = await ask<OwnVolume & Provenance>(client, {
     method: "GET",
     path,
   }).catch((error: unknown) => {
     if (error instanceof CliFailure) return undefined;
     throw error;
   });
-  const isOnServer =
-    (volume?.storage?.server ?? "") !== "" && (volume?.driver ?? "local") !== "local";
-  return isOnServer ? `This removes ${name}, for good. ${elsewhereWarning}` : destroysAll(name);
+  if (volume === undefined || volume.driver === "local") return destroysAll(name);
+  const isOnServer = (volume.storage?.server ?? "") !== "";
+  return isOnServer
+    ? `This removes ${name}, for good. ${purgeSentence(volume)}`
+    : destroysAll(name);
 }

@@ -106,7 +106,7 @@ export interface Engine {
   /** What becomes of the volume when it is removed, in words: see `fateAnyTime`. */
   readonly fateOf: (entry: VolumeEntry) => string;
   /** What the removals of this life have freed. */
-  readonly purger: Pick<Purger, "done">;
+  readonly purger: Pick<Purger, "done" | "reasonOf">;
   readonly usage: Usage;
   readonly events: EventLog;
   readonly state: StateStore;
@@ -181,7 +181,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   ]);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
-  const examining = makeDoctor(later);
+  const examining = makeDoctor(later, health);
   for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
     ...{ volumes, upkeep, history, adoptions, holds, lists },
@@ -247,10 +247,10 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
 const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
 
 /** What looks at the storage of volumes, and at what is on it. */
-function makeDoctor(parts: LaterParts): Pick<Engine, "doctor" | "unfitData"> {
+function makeDoctor(parts: LaterParts, health: Health): Pick<Engine, "doctor" | "unfitData"> {
   const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
   const examining = parts.examining ?? { judge: nothingKnown };
-  const common = { state, host, drivers, volumes, events, operation, ...examining };
+  const common = { state, host, drivers, volumes, events, operation, health, ...examining };
   const doctor = new VolumeDoctor(common);
   void doctor.endLeftovers();
   return { doctor, unfitData: new UnfitData({ ...common, doctor }) };

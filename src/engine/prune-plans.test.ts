@@ -225,9 +225,31 @@ describe("the plan has", () => {
       "days: trash until 2026-11-14",
       "off: purged at once",
       "retained: trash until somebody purges it",
-      "remote: let go of; data stays",
-      "adopted: let go of; data stays",
+      "remote: let go of; data stays, purged or not",
+      "adopted: let go of; data stays, purged or not",
       "destroyed: purged at once",
+    ]);
+  });
+
+  test("of what Holdfast made elsewhere, that a purge destroys it", async () => {
+    await using bench = await startedEngine({
+      drivers: (it) => [it.local(), it.scratch()],
+      trash: { defaults: trashDefaults },
+    });
+    const options = { subpath: "photos" };
+    for (const name of ["days", "found", "made"]) {
+      await create(bench, named(name, { driver: "scratch" }));
+    }
+    await change(bench, "made", { options });
+    await change(bench, "found", { options, origin: "adopted" });
+    await change(bench, "days", { options: { ...options, trash: "30d" } });
+    const texts = bench.state.read((view) =>
+      [...view.volumes()].map((entry) => `${entry.name}: ${bench.engine.fateOf(entry)}`),
+    );
+    expect(texts).toEqual([
+      "days: let go of; data stays for 30 days",
+      "found: let go of; data stays, purged or not",
+      "made: let go of; data stays until somebody purges it",
     ]);
   });
 

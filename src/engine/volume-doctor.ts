@@ -20,6 +20,8 @@ import {
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import type { Health } from "./health.ts";
+import { mustAnswer } from "./must-answer.ts";
 import { serverOf } from "./storage-server.ts";
 import { startIdleTimer } from "./trash/timers.ts";
 import type { VolumeEngine } from "./volumes.ts";
@@ -35,6 +37,7 @@ export interface VolumeDoctorParts {
   readonly state: StateStore;
   readonly drivers: Drivers;
   readonly volumes: VolumeEngine;
+  readonly health: Pick<Health, "of">;
   readonly events: EventLog;
   readonly judge: StorageJudge;
   readonly operation: () => Operation;
@@ -76,7 +79,8 @@ export class VolumeDoctor {
    * Mounts the volume for a holder of its own, measures, and unmounts it. Resolves in half a minute
    * at most after the mount, whatever the storage does: what does not answer is in the report. Who
    * asks while another run is under way gets that one's report. Throws `volume.not_found`, what
-   * `mount` throws, `storage.*`, `driver.timed_out`.
+   * `mount` throws, `storage.*`, `driver.timed_out`, and `remote.unreachable` where not even the
+   * first answer comes: at once of a server that is known to be silent.
    */
   async examine(asked: string, how: ExamineHow, operation: Operation): Promise<VolumeReport> {
     const { name } = this.#parts.volumes.inspect(asked);
@@ -106,6 +110,7 @@ export class VolumeDoctor {
 
   async #examine(name: VolumeName, how: ExamineHow, operation: Operation): Promise<VolumeReport> {
     const { host, volumes, drivers, judge } = this.#parts;
+    await this.#refuseSilent(name, operation);
     const path = await volumes.mount(name, DOCTOR_HOLDER, operation);
     try {
       const entry = volumes.inspect(name);
@@ -114,6 +119,8 @@ export class VolumeDoctor {
       await using second = await this.#secondMount(driver, entry, operation);
       const request = { elsewhere: second?.path ?? null, isQuick: how.isQuick };
       const { tried, ended } = await this.#measure(path, { request, how }, operation);
+      const server = serverOf(driver, entry);
+      if (ended !== "" && tried.length === 0 && server !== "") throw silent(name, server, ended);
       const storage = storageFacts(host, path, driver);
       const measurements = complete(tried, judge.known(storage), ended);
       return {
@@ -124,6 +131,15 @@ export class VolumeDoctor {
     } finally {
       await this.#unmount(name, operation);
     }
+  }
+
+  /** A table in which all is unknown is worth no wait for it. */
+  async #refuseSilent(name: VolumeName, operation: Operation): Promise<void> {
+    const { host, volumes, drivers, health } = this.#parts;
+    const { state, server = "", reason } = health.of(name) ?? {};
+    if (state === "unreachable") throw silent(name, server, reason ?? "");
+    const entry = volumes.inspect(name);
+    await mustAnswer({ host, driver: drivers.get(entry.driver) }, entry, operation);
   }
 
   /** undefined: this storage has no second client, or it could not be had in time. */
@@ -193,6 +209,15 @@ export class VolumeDoctor {
   #forgetText(old: string): void {
     for (const name of this.#reports.keys()) if (name === old) this.#reports.delete(name);
   }
+}
+
+function silent(name: VolumeName, server: string, reason: string): EngineError {
+  const why = reason === "" ? "" : ` (${reason})`;
+  return new EngineError(
+    "remote.unreachable",
+    `volume ${name}: the storage on ${server} does not answer${why}`,
+    { details: { server, reason } },
+  );
 }
 
 /** A signal that fires when nothing was heard for so long. */

@@ -12,7 +12,7 @@ import {
   textMap,
   textOrNull,
 } from "./route-contract.ts";
-import { protection, protectionBody, volume } from "./volume-contract.ts";
+import { origin, protection, protectionBody, volume } from "./volume-contract.ts";
 
 /** How many entries of the trash one page holds at most, and by default. */
 export const TRASH_PAGE_COUNT_MAX = 1_000;
@@ -20,16 +20,20 @@ export const TRASH_PAGE_COUNT_MAX = 1_000;
 const entry = {
   type: "object",
   required: [
-    ...["id", "name", "driver", "phase", "sizeBytes", "removedAt", "removedBy", "purgesAt"],
-    "aliases",
+    ...["id", "name", "driver", "origin", "phase", "sizeBytes", "removedAt", "removedBy"],
+    ...["purgesAt", "aliases"],
   ],
   properties: {
     id: text,
     /** The volume's, when it was removed. */
     name: text,
     driver: text,
+    /** "adopted": its data was there before the volume, and no purge destroys it. */
+    origin,
     /** "purging": its destruction has begun, and it cannot be restored. */
     phase: { enum: ["kept", "purging"] },
+    /** Why its destruction waits, as the last attempt said; null: none has failed. */
+    waitingFor: textOrNull,
     /** Apparent bytes; null: not measured. */
     sizeBytes: countOrNull,
     removedAt: instant,

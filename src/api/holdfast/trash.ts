@@ -14,7 +14,7 @@ export function trashHandlers(engine: Engine) {
   const { trash } = engine;
   return {
     trash: ({ query }: Call) => page(engine, query),
-    trashEntry: ({ path }: Call) => entryObject(trash.find(path["ref"] ?? "")),
+    trashEntry: ({ path }: Call) => entryObject(engine, trash.find(path["ref"] ?? "")),
     restore: async ({ path, body, context }: Call) => {
       const { id } = trash.find(path["ref"] ?? "");
       const { name } = await trash.restore(id, body.text("as"), context.operation);
@@ -30,12 +30,12 @@ export function trashHandlers(engine: Engine) {
     protectTrash: async ({ path, body, context }: Call) => {
       const { id } = trash.find(path["ref"] ?? "");
       const reason = body.text("reason") ?? "";
-      return entryObject(await trash.protect(id, reason, context.operation));
+      return entryObject(engine, await trash.protect(id, reason, context.operation));
     },
     unprotectTrash: async ({ path, query, context }: Call) => {
       const { id, volume } = trash.find(path["ref"] ?? "");
       checkConfirmed(query, volume.name, `lifting the protection of ${id}`);
-      return entryObject(await trash.unprotect(id, context.operation));
+      return entryObject(engine, await trash.unprotect(id, context.operation));
     },
   };
 }
@@ -61,7 +61,7 @@ function page(engine: Engine, query: URLSearchParams): unknown {
   const { entryCount, purgingCount, knownBytes, unmeasuredCount, budgetBytes } =
     engine.trash.totals();
   return {
-    entries: found.map(entryObject),
+    entries: found.map((entry) => entryObject(engine, entry)),
     next: last === undefined ? null : `${last.retiredAtMs}:${last.id}`,
     totals: {
       entries: entryCount,
@@ -89,13 +89,15 @@ function parsePlace(text: string | null): Place | undefined {
   throw invalid("after", text, "the `next` of the last page is needed");
 }
 
-function entryObject(entry: RetiredEntry): object {
+function entryObject({ purger }: Pick<Engine, "purger">, entry: RetiredEntry): object {
   const { id, volume, phase, retiredAtMs, removedBy, purgeAtMs, sizeBytes } = entry;
   return {
     id,
     name: volume.name,
     driver: volume.driver,
+    origin: volume.origin,
     phase,
+    waitingFor: (phase === "purging" ? purger.reasonOf(id) : undefined) ?? null,
     sizeBytes,
     removedAt: instantOf(retiredAtMs),
     removedBy,

@@ -78,7 +78,7 @@ test.each([
   [{ trash: "36h" }, "trash for 36 hours"],
   [{ trash: "1d" }, "trash for 1 day"],
   [{ trash: "90m" }, "trash for 90 minutes"],
-  [{ type: "tmpfs", device: "tmpfs" }, "let go of; data stays"],
+  [{ type: "tmpfs", device: "tmpfs" }, "let go of; data stays, purged or not"],
 ])("what becomes of a volume with %j is said", async (DriverOpts, trash) => {
   await using api = await withWiki();
   await api.send("POST", "/volumes/create", { body: { Name: "other", DriverOpts } });

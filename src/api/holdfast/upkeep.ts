@@ -52,14 +52,18 @@ function changeOf(body: Body): VolumeChange {
 }
 
 /**
- * A line for each time that the driver tells what is left, and one with nothing left at the end.
- * What is refused before the first line has its status; afterwards a failure is the last line.
+ * A line for each time that the driver tells what is left, with how its storage is, and one with
+ * nothing left at the end. What is refused before the first line has its status; afterwards a
+ * failure is the last line.
  */
-async function flush({ upkeep }: Engine, { path: { name = "" }, context }: Call) {
+async function flush({ upkeep, volumes, health }: Engine, { path: { name = "" }, context }: Call) {
+  const entry = volumes.inspect(name);
   const lines = new KeptLines();
   const { promise: begun, resolve: begin } = Promise.withResolvers<void>();
   const tell = (left: { readonly files: number; readonly bytes: number }) => {
-    lines.write(`${JSON.stringify(left)}\n`);
+    const known = health.of(entry.name);
+    const storage = known && { state: known.state, reason: known.reason || null };
+    lines.write(`${JSON.stringify({ ...left, ...storage })}\n`);
     begin();
   };
   const work = upkeep.flush(name, context.operation, ({ fileCount: files, bytes }) =>

@@ -47,10 +47,17 @@ export const protection = {
 
 const wholeNumber = { type: "integer", minimum: 0 } as const;
 
+export const origin = { enum: ["made", "adopted"] } as const satisfies Schema;
+
 const storage = {
   type: ["object", "null"],
-  required: ["state", "since", "reason", "server", "tookMs", "unsaved", "space", "mustRestart"],
+  required: [
+    ...["origin", "state", "since", "reason", "server", "tookMs", "unsaved", "space"],
+    "mustRestart",
+  ],
   properties: {
+    /** The volume's. */
+    origin,
     state: { enum: storageStates },
     /** null: since the start. */
     since: instantOrNull,
@@ -78,10 +85,12 @@ const storage = {
 
 export const volume = {
   type: "object",
-  required: ["name", "driver", "scope", "state", "createdAt", "mountpoint", "holders"],
+  required: ["name", "driver", "origin", "scope", "state", "createdAt", "mountpoint", "holders"],
   properties: {
     name: text,
     driver: text,
+    /** "adopted": its data was there before it, and no removal and no purge destroys it. */
+    origin,
     scope: { enum: ["local", "global"] },
     state: { enum: volumeStates },
     /** Since when; null where it does not matter, or is not known. */
@@ -186,6 +195,9 @@ export const volumeRoutes = {
       properties: {
         files: wholeNumber,
         bytes: wholeNumber,
+        /** How its storage was when it was last looked at. */
+        state: { enum: storageStates },
+        reason: textOrNull,
         error: text,
         code: text,
         recovery: text,

@@ -14,6 +14,7 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
     return {
       name: entry.name,
       driver: entry.driver,
+      origin: entry.origin,
       scope: entry.scope,
       ...{ state, stateSince, stateReason, storage },
       createdAt: instantOf(entry.createdAtMs),

@@ -21,8 +21,9 @@ export interface Doomed {
 
 /**
  * Of a removal at `nowMs`: `trash until 2026-10-22` (a day of UTC), `trash until somebody purges
- * it`, `purged at once`, `removed by its plugin`, or `let go of; data stays`: of storage that
- * Holdfast did not make only the description goes.
+ * it`, `purged at once`, `removed by its plugin`. Of storage that Holdfast did not make only the
+ * description goes: `let go of; data stays, purged or not`. What it made on a server stays there as
+ * long as the trash has the volume: `let go of; data stays until somebody purges it`.
  */
 export function fateAt(nowMs: number, doomed: Doomed): string {
   const fate = fateOf(doomed.entry, doomed.defaults, nowMs);
@@ -36,10 +37,14 @@ export function fateAnyTime(doomed: Doomed): string {
 
 function inWords({ entry, driver }: Doomed, fate: Fate, end: (purgeAtMs: number) => string) {
   if (driver === undefined || driver.isPlugin) return "removed by its plugin";
-  if (!isOwnStorage(entry)) return "let go of; data stays";
+  const isOurs = isOwnStorage(entry);
+  // The options of a local volume name what is not ours; all others say where ours is.
+  const isMadeElsewhere = !isOurs && entry.origin === "made" && entry.driver !== "local";
+  if (!isOurs && !isMadeElsewhere) return "let go of; data stays, purged or not";
   if (!isKeptInTrash(driver, fate)) return "purged at once";
   const { purgeAtMs } = fate;
-  return `trash ${purgeAtMs === null ? "until somebody purges it" : end(purgeAtMs)}`;
+  const stay = isMadeElsewhere ? "let go of; data stays" : "trash";
+  return `${stay} ${purgeAtMs === null ? "until somebody purges it" : end(purgeAtMs)}`;
 }
 
 /** In the largest unit that says it exactly; a time in the trash is whole minutes. */

@@ -127,6 +127,9 @@ describe("what resists", () => {
       { level: "warn", fields: { volume: "bad-0", code: "storage.failed", count: 1 } },
     ]);
 
+    const [bad] = bench.state.read((view) => [...view.retired()]);
+    expect(bad && bench.engine.purger.reasonOf(bad.id)).toContain("Input/output error");
+
     // It rests now for half a minute: those that come later must not wait for it.
     await removed(bench, "dd");
     await retiredCount(bench, 1);

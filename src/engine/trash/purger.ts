@@ -73,6 +73,8 @@ export class Purger {
   #round: Promise<void> | undefined;
   /** Whether failures have been told of since the last tick. */
   #isTold = false;
+  /** Why what is still there could not be purged the last time. */
+  readonly #reasons = new Map<TrashId, string>();
   /** Who waits for the end of which. */
   readonly #watched = new Map<TrashId, PromiseWithResolvers<void>>();
   #doneCount = 0;
@@ -91,6 +93,11 @@ export class Purger {
   /** What could not be purged at the last attempt: its space will not be free soon. */
   resting(): ReadonlySet<TrashId> {
     return new Set(this.#resting.map(({ task }) => task.retired.id));
+  }
+
+  /** Why the last attempt failed, in one line; undefined: none has failed in this life. */
+  reasonOf(id: TrashId): string | undefined {
+    return this.#reasons.get(id);
   }
 
   /** Queues a retired volume, if it is "purging". Returns at once. */
@@ -242,6 +249,7 @@ export class Purger {
       for (const { retired } of tasks) transaction.removeRetired(retired.id);
     });
     for (const { retired } of tasks) {
+      this.#reasons.delete(retired.id);
       this.#doneCount += 1;
       this.#doneBytes += retired.sizeBytes ?? 0;
       this.#settle(retired.id);
@@ -253,7 +261,7 @@ export class Purger {
     const [first] = failed;
     if (first === undefined || operation.signal.aborted) return;
     for (const { task, error } of failed) {
-      this.#settle(task.retired.id, error);
+      this.#noteFailure(task.retired.id, error);
       const restTicks = Math.min(Math.max(1, task.restTicks * 2), REST_TICKS_MAX);
       this.#resting.push({ task: { ...task, restTicks }, ticksLeft: restTicks });
     }
@@ -270,12 +278,17 @@ export class Purger {
     });
   }
 
+  #noteFailure(id: TrashId, error: EngineError): void {
+    this.#reasons.set(id, error.message.replaceAll(/\s*\n\s*/g, "; "));
+    this.#settle(id, error);
+  }
+
   #tellMissing(tasks: readonly Task[], operation: Operation): void {
     const [first] = tasks;
     for (const { retired } of tasks) {
       const { driver } = retired.volume;
       const error = new EngineError("driver.not_found", `the driver ${driver} is not here`);
-      this.#settle(retired.id, error);
+      this.#noteFailure(retired.id, error);
     }
     if (first === undefined || this.#missing.has(first.retired.volume.driver)) return;
     const { driver, name } = first.retired.volume;
