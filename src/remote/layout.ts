@@ -138,7 +138,7 @@ export function refuseMounted({ directory }: Place, host: Pick<Host, "mounts">):
   });
 }
 
-/** Renames a directory durably. Throws `storage.*`. */
+/** Renames a directory: on disk when its parents have been synced. Throws `storage.*`. */
 export async function moveDirectory(from: string, to: string): Promise<void> {
   try {
     fs.renameSync(from, to);
