@@ -1,5 +1,6 @@
 // Every failure Holdfast can report, in one closed table.
 import type { ErrorEntry } from "./error-entry.ts";
+import { lockErrors } from "./lock-errors.ts";
 import { pluginErrors } from "./plugin-errors.ts";
 import { remoteErrors } from "./remote-errors.ts";
 
@@ -168,6 +169,7 @@ export const errorTable = {
   },
   ...pluginErrors,
   ...remoteErrors,
+  ...lockErrors,
   "containers.unreachable": {
     kind: "unavailable",
     retry: true,

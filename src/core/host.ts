@@ -379,10 +379,63 @@ export interface Host {
    */
   isMountPoint(directory: string): boolean;
   /**
+   * Has the kernel tell of writes through one mount (fanotify), and of no others. Only for storage
+   * of this machine. It sees no writes through memory maps, and nothing of other hosts. Throws
+   * `host.unsupported`, `host.denied`, and `not there any more` as `storage.failed`.
+   */
+  watchWrites(request: WatchRequest): WriteWatch;
+  /**
+   * Where a file that was written to lies below `directory`, which shows the same file system:
+   * `/a/b`. undefined: it is gone, or elsewhere. Only for storage of this machine.
+   */
+  pathOfWritten(directory: string, file: string): string | undefined;
+  /**
+   * Watches one process (pidfd). undefined: it is gone, or `start` says that it is another one.
+   * Costs no timer.
+   */
+  watchProcess(process: KeptProcess): ProcessWatch | undefined;
+  /**
    * Gives a directory an owner and permission bits where they differ; undefined leaves them.
    * Follows no symbolic link. Throws `storage.*`, `host.denied`.
    */
   own(directory: string, wanted: DirectoryOwner): void;
+}
+
+/** One container's own mount of a volume, whose writers are to be seen. */
+export interface WatchRequest {
+  /** A process in its mount namespace, and that namespace: another one is refused. */
+  readonly pid: number;
+  readonly namespace: string;
+  /** As that namespace sees it. */
+  readonly target: string;
+}
+
+/** A file that was written to through a watched mount. */
+export interface WrittenFile {
+  /** The same words for the same file through any mount; never those of another file. */
+  readonly file: string;
+  /** A process that wrote; it may be gone by now. */
+  readonly pid: number;
+}
+
+/** What was written through a mount since it was last asked. */
+export interface WriteBatch {
+  /** Each file and process once. */
+  readonly written: readonly WrittenFile[];
+  /** More happened than the kernel keeps: some writes are not in any batch. */
+  readonly isCut: boolean;
+}
+
+/** Must be closed. */
+export interface WriteWatch extends Disposable {
+  /** Never waits. O(what happened since the last one). */
+  read(): WriteBatch;
+}
+
+/** Must be closed. */
+export interface ProcessWatch extends Disposable {
+  /** Fires when the process has ended, within milliseconds of its end. */
+  readonly ended: AbortSignal;
 }
 
 /** Numbers as chown(2) and chmod(2) take them. */

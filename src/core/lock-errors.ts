@@ -1,0 +1,35 @@
+// The failures of locks, of the guard and of publishing: a part of the table in error-table.ts.
+import type { ErrorEntry } from "./error-entry.ts";
+
+export const lockErrors = {
+  "lock.name_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Choose a name of 1 to 128 characters of [a-zA-Z0-9_.:@-].",
+  },
+  "lock.timed_out": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Wait for its holder, or longer; `holdfast lock ls` shows who has it.",
+  },
+  "lock.expired": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop what the lock was for, and take it again; renew it in time, or give it longer.",
+  },
+  "lock.stolen": {
+    kind: "conflict",
+    retry: true,
+    recovery: "Stop what the lock was for; somebody took it away with `holdfast lock steal`.",
+  },
+  "lock.not_held": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Take it first: it has ended, or never was; `holdfast lock ls` shows what is held.",
+  },
+  "lock.too_many": {
+    kind: "exhausted",
+    retry: true,
+    recovery: "Wait until some of the locks or waiters that the message counts are gone.",
+  },
+} as const satisfies Readonly<Record<string, ErrorEntry>>;
