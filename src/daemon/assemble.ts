@@ -3,7 +3,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import path from "node:path";
 import { warnings } from "../api/warnings.ts";
-import { localLeases } from "../cluster/local-leases.ts";
 import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
 import type { VolumeDriver } from "../core/driver.ts";
@@ -31,6 +30,7 @@ import { makeDataRoot } from "./data-root.ts";
 import { gatherFacts } from "./facts.ts";
 import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
+import { openDaemonLeases } from "./leases.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { makeDaemonPlugins } from "./plugins.ts";
@@ -96,9 +96,11 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     { state, plugins: plugins.parts.host },
     operations.ofSystem(),
   );
+  const leases = await openDaemonLeases({ config, host, log: logger.bind({ part: "leases" }) });
+  undo.defer(() => leases.close());
   const engine = await startEngine({
     ...{ host, state, secrets },
-    leases: localLeases(clock),
+    leases: leases.service,
     plugins: plugins.parts,
     drivers,
     systemOperation: () => operations.ofSystem(),
