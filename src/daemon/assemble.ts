@@ -77,8 +77,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const state = stateOf(parts, host);
   undo.defer(() => state.close());
 
-  const clock = { monotonicMs: host.monotonicMs };
-  const care = careOf(logger.bind({ part: "drivers" }), clock);
+  const care = careOf(logger.bind({ part: "drivers" }), host);
   // A state that came back from its copy may have been put into a new, empty root.
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
@@ -96,11 +95,9 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     { state, plugins: plugins.parts.host },
     operations.ofSystem(),
   );
-  const leases = await openDaemonLeases({ config, host, log: logger.bind({ part: "leases" }) });
-  undo.defer(() => leases.close());
+  const leases = undo.use(await openDaemonLeases({ config, host, logger }));
   const engine = await startEngine({
-    ...{ host, state, secrets },
-    leases: leases.service,
+    ...{ host, state, secrets, leases: leases.service },
     plugins: plugins.parts,
     drivers,
     systemOperation: () => operations.ofSystem(),
@@ -142,7 +139,7 @@ function stateOf({ config: { root: directory }, logger }: DaemonParts, host: Hos
 /** Puts deadlines and a breaker around a driver; `per` is what fails together. */
 function careOf(log: Log, clock: Pick<Host, "monotonicMs">) {
   const around = {
-    ...clock,
+    monotonicMs: clock.monotonicMs,
     ended: (late: LateCall) => log.warn("a call that was given up has ended", { ...late }),
     changed: (change: BreakerChange) => log.warn("a driver rests or is back", { ...change }),
   };

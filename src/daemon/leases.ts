@@ -5,17 +5,16 @@ import { journalFile, LeaseJournal } from "../cluster/lease-journal.ts";
 import { type LocalLeaseService, localLeases } from "../cluster/local-leases.ts";
 import { storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
-import type { Log } from "../core/operation.ts";
 import { bootClock } from "../host/boot-clock.ts";
+import type { Logger } from "../host/logs.ts";
 import type { DaemonConfig } from "./config.ts";
 import { runDirectoryOf } from "./run-directory.ts";
 
 const DIRECTORY_MODE = 0o700;
 
 /** The service, and its end: what is held with terms stays for the next daemon. */
-export interface DaemonLeases {
+export interface DaemonLeases extends Disposable {
   readonly service: LocalLeaseService;
-  close(): void;
 }
 
 /**
@@ -26,9 +25,10 @@ export interface DaemonLeases {
 export async function openDaemonLeases(parts: {
   readonly config: Pick<DaemonConfig, "root">;
   readonly host: Host;
-  readonly log: Log;
+  readonly logger: Logger;
 }): Promise<DaemonLeases> {
-  const { config, host, log } = parts;
+  const { config, host, logger } = parts;
+  const log = logger.bind({ part: "leases" });
   const { nowMs, monotonicMs } = host;
   const runDirectory = runDirectoryOf(config.root);
   try {
@@ -39,5 +39,5 @@ export async function openDaemonLeases(parts: {
   const fences = await openFences({ file: fenceFile(`${config.root}/leases`), nowMs, log });
   const journal = new LeaseJournal({ file: journalFile(runDirectory), boot: bootClock(), log });
   const service = localLeases({ monotonicMs, nowMs, fences, journal });
-  return { service, close: () => journal.close() };
+  return { service, [Symbol.dispose]: () => journal.close() };
 }
