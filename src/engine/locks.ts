@@ -277,10 +277,12 @@ export class Locks implements LocksFace {
 
   /**
    * Before the connections of this daemon end: who waits is told to ask the next one, and what hangs
-   * on a connection is kept for it.
+   * on a connection is kept for it. Resolves when all have been told.
    */
-  endWaits(): void {
+  async endWaits(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    // They are told by promises, all of which are settled before the next turn.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 
   readonly #nameOf = (container: string): string | undefined => this.#parts.lists.nameOf(container);

@@ -194,7 +194,7 @@ describe("by a connection", () => {
     const { locks } = api.engine.engine;
     const holding = await api.follow(`${lock}/hold`, "POST", { body: {} });
     const waiting = await api.follow(`${lock}/hold`, "POST", { body: { wait: 60 } });
-    locks.endWaits();
+    await locks.endWaits();
     await seen(api, "the refusal", () => waiting.hasEnded());
     expect(waiting.lines[1]).toStartWith('event: refused\ndata: {"code":"engine.stopping"');
     holding.leave();
