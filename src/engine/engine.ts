@@ -43,6 +43,7 @@ import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
+import { WriteGuard } from "./write-guard.ts";
 
 export interface EngineParts {
   readonly host: Host;
@@ -116,6 +117,7 @@ export interface Engine {
   readonly secrets: Secrets;
   readonly doctor: VolumeDoctor;
   readonly unfitData: UnfitData;
+  readonly writeGuard: WriteGuard;
   readonly recovery: RecoveryReport;
   readonly health: Health;
   readonly care: StorageCare;
@@ -146,7 +148,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard, care } = watchHolds(watching);
+  const { lists, judge, settler, guard, care, writeGuard } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -190,11 +192,11 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
-    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining, writeGuard },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
-      await health.stop();
+      await Promise.all([health.stop(), writeGuard.stop()]);
       await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
       await purger.stop();
@@ -316,11 +318,18 @@ function watchHolds(
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces, volumes, drivers },
     operation: systemOperation,
-    looked: (names, operation) => judge.judge(names, operation),
+    looked: (names, operation) => {
+      judge.judge(names, operation);
+      writeGuard.look(names, operation);
+    },
+  });
+  const writeGuard: WriteGuard = new WriteGuard({
+    ...{ state, host, events, lists, holds: () => settler, operation: systemOperation },
   });
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
   const care = new StorageCare({ host, drivers, lists, settler, volumes });
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
+  const guard = useGuard({ state, lists, settle, isOver });
+  return { lists, judge, settler, guard, care, writeGuard };
 }

@@ -16,7 +16,7 @@ const CLOCK_STEP_MS = 1_000;
  * The first five are Docker's. "violation": a container has broken a volume's sharing mode.
  * "warning": a volume's data is on storage that cannot carry it. Of the trash: "restore", "purge"
  * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
- * (it is not as it should be) and "recovered".
+ * (it is not as it should be) and "recovered". "conflict": two containers wrote one of its files.
  */
 export type VolumeAction =
   | "create"
@@ -34,6 +34,7 @@ export type VolumeAction =
   | "unprotect"
   | "degraded"
   | "recovered"
+  | "conflict"
   | "warning";
 
 /** Docker's, of managed plugins. */
