@@ -127,9 +127,12 @@ export class WriteGuard {
     const wanted = new Map([...volumes].map((name) => [name, this.#usesOf(name)] as const));
     const keys = new Set<string>();
     for (const [name, uses] of wanted) for (const use of uses) keys.add(keyOf(name, use));
-    for (const [key, watch] of this.#watches) {
-      if (!keys.has(key) || watch.writes.isOver()) this.#end(key, watch);
-    }
+    const over = [...this.#watches].filter(
+      ([key, { writes }]) => !keys.has(key) || writes.isOver(),
+    );
+    // What was written until now is still compared with what the others have written.
+    if (over.length > 0) this.#read();
+    for (const [key, watch] of over) this.#end(key, watch);
     for (const [name, guarded] of this.#guarded) {
       if ((wanted.get(name) ?? []).length > 0) continue;
       guarded.refusals.clear();
@@ -233,9 +236,7 @@ export class WriteGuard {
     this.#guarded.delete(name);
   }
 
-  /** What was written until now is still compared with what others wrote. */
   #end(key: string, watch: Watch): void {
-    this.#readOne(watch);
     watch.writes[Symbol.dispose]();
     this.#watches.delete(key);
     const isLast = ({ volume, container }: Watch): boolean =>
