@@ -21,6 +21,7 @@ export const runners: Readonly<Record<string, Load>> = {
   "volume rename": async () => (await import("./rarely.ts")).rarely.renameVolume,
   "volume flush": async () => (await import("./rarely.ts")).rarely.flushVolume,
   "volume history": async () => (await import("./rarely.ts")).rarely.showHistory,
+  "volume conflicts": async () => (await import("./rarely.ts")).rarely.showConflicts,
   "trash ls": async () => (await import("./rarely.ts")).rarely.listTrash,
   "trash inspect": async () => (await import("./rarely.ts")).rarely.inspectTrash,
   "trash restore": async () => (await import("./rarely.ts")).rarely.restoreTrash,

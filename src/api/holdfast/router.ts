@@ -7,6 +7,7 @@ import { warnings } from "../warnings.ts";
 import { adoptionHandlers } from "./adoptions.ts";
 import { readBody } from "./body.ts";
 import { EventStream, LineStream, type RouteHandler } from "./call.ts";
+import { conflictHandlers } from "./conflicts.ts";
 import { contract, type RouteName } from "./contract.ts";
 import { doctorHandlers } from "./doctor.ts";
 import { driverHandlers } from "./drivers.ts";
@@ -102,6 +103,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     }),
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
+    ...conflictHandlers(engine),
     ...doctorHandlers(engine),
     ...trashHandlers(engine),
     ...prunePlanHandlers(engine),
