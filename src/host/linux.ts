@@ -16,6 +16,7 @@ import { makeMounts } from "./mounts.ts";
 import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { sightOf } from "./process-sight.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
 import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
@@ -67,6 +68,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),
+    sightOf,
     own: ownDirectory,
   };
 }
