@@ -69,8 +69,14 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
   return {
     root,
     sockets: (value("host") ?? [places.host]).map(socketPath),
-    pluginSocket: pathOrNone("plugin-socket", only("plugin-socket", value("plugin-socket")) ?? places.plugin),
-    lockDirectory: pathOrNone("lock-directory", only("lock-directory", value("lock-directory")) ?? places.locks),
+    pluginSocket: pathOrNone(
+      "plugin-socket",
+      only("plugin-socket", value("plugin-socket")) ?? places.plugin,
+    ),
+    lockDirectory: pathOrNone(
+      "lock-directory",
+      only("lock-directory", value("lock-directory")) ?? places.locks,
+    ),
     plugins: readPluginDirectories({
       sockets: only("plugin-sockets", value("plugin-sockets")),
       specs: value("plugin-specs"),

@@ -88,7 +88,9 @@ export function makeServers(parts: ServersParts): Servers {
       return [...forClients, ...forEngines, ...(await listenInside(inside, where.config, log))];
     },
     async close() {
-      const drained = [clients, engines, inside].map((server) => server.close({ drainMs: DRAIN_MS }));
+      const drained = [clients, engines, inside].map((server) =>
+        server.close({ drainMs: DRAIN_MS }),
+      );
       return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
     },
   };

@@ -3,7 +3,6 @@
 // What a container hears of others is what they said for it to hear. No process, program, container
 // or name of a host's administrator goes in.
 import { EngineError, toEngineError } from "../core/errors.ts";
-import type { Operation } from "../core/operation.ts";
 import type { InsideCaller } from "./lock-sight.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
 

@@ -79,7 +79,7 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const [program, ...first] = options.command ?? holdfastCommand();
   const plugin = ["--plugin-socket", options.pluginSocketPath ?? "none"];
   const others = [`--lock-directory=${options.lockDirectory ?? "none"}`];
-  others.push(`--plugin-sockets=${options.pluginSockets ?? "none"}`];
+  others.push(`--plugin-sockets=${options.pluginSockets ?? "none"}`);
   others.push(`--plugin-specs=${options.pluginSpecs ?? "none"}`);
   others.push(`--secret-key=${options.secretKey ?? `${options.root}.key`}`);
   const place = ["--root", options.root, "--host", `unix://${socketPath}`, ...plugin, ...others];
