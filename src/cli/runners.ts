@@ -1,5 +1,7 @@
-// Which function runs which command; the rare ones are loaded when they are needed.
+// Which function runs which command; the rare ones are loaded when they are needed, and those that
+// scripts wait for are not.
 import type { RunCommand } from "./command.ts";
+import { runLocked } from "./lock-run.ts";
 import { createVolume } from "./volume-create.ts";
 import { inspectVolumes } from "./volume-inspect.ts";
 import { listVolumes } from "./volume-ls.ts";
@@ -32,6 +34,12 @@ export const runners: Readonly<Record<string, Load>> = {
   "secret inspect": async () => (await import("./rarely.ts")).rarely.inspectSecrets,
   "secret ls": async () => (await import("./rarely.ts")).rarely.listSecrets,
   "secret rm": async () => (await import("./rarely.ts")).rarely.removeSecrets,
+  "lock run": async () => runLocked,
+  "lock acquire": async () => (await import("./rarely.ts")).rarely.acquireLock,
+  "lock release": async () => (await import("./rarely.ts")).rarely.releaseLocks,
+  "lock renew": async () => (await import("./rarely.ts")).rarely.renewLock,
+  "lock ls": async () => (await import("./rarely.ts")).rarely.listLocks,
+  "lock steal": async () => (await import("./rarely.ts")).rarely.stealLock,
   "plugin create": async () => (await import("./rarely.ts")).rarely.createPlugin,
   "plugin disable": async () => (await import("./rarely.ts")).rarely.disablePlugin,
   "plugin enable": async () => (await import("./rarely.ts")).rarely.enablePlugin,
