@@ -9,6 +9,7 @@ import type { Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { StorageJudge } from "../core/volume-report.ts";
+import { Admissions } from "./admissions.ts";
 import { Adoptions } from "./adoptions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
@@ -29,6 +30,7 @@ import { Pruner } from "./pruning.ts";
 import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
 import { Secrets } from "./secrets.ts";
+import { SharedDatabases } from "./shared-databases.ts";
 import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
 import { fateAnyTime } from "./trash/fate-text.ts";
 import { fateOf, isKeptInTrash, isPurgedAtOnce, type TrashDefaults } from "./trash/policy.ts";
@@ -89,6 +91,8 @@ export interface HoldingParts {
   readonly directory: string;
   readonly graces: HoldGraces;
   readonly policy: ViolationPolicy;
+  /** When a volume with several writers is looked into: a test's own times. */
+  readonly lookAfterMs?: readonly number[] | undefined;
 }
 
 /** What the API translates to. */
@@ -116,6 +120,7 @@ export interface Engine {
   readonly secrets: Secrets;
   readonly doctor: VolumeDoctor;
   readonly unfitData: UnfitData;
+  readonly sharedDatabases: SharedDatabases;
   readonly recovery: RecoveryReport;
   readonly health: Health;
   readonly care: StorageCare;
@@ -146,7 +151,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard, care } = watchHolds(watching);
+  const watched = watchHolds(watching);
+  const { lists, judge, settler, guard, care, sharedDatabases } = watched;
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -161,9 +167,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const refused = toldRefused(care, health);
-  const holds = new Holds({
-    ...{ host, drivers, volumes, lists, settler, judge, graces, directory, care, refused },
-  });
+  const holds = new Holds({ ...watched, host, drivers, volumes, graces, directory, refused });
   const upkeep = new Upkeep({
     ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });
@@ -190,13 +194,14 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
-    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining, sharedDatabases },
     async stop() {
       stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
       await settler.finish(systemOperation());
       await health.stop();
       await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
       await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
+      await sharedDatabases.stop();
       await purger.stop();
     },
   };
@@ -316,11 +321,23 @@ function watchHolds(
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces, volumes, drivers },
     operation: systemOperation,
-    looked: (names, operation) => judge.judge(names, operation),
+    looked: (names, operation) => {
+      judge.judge(names, operation);
+      sharedDatabases.judge(settler.all());
+    },
+  });
+  const sharedDatabases = new SharedDatabases({
+    ...{ host, state, drivers, events, lists, operation: systemOperation },
+    lookAfterMs: parts.holding.lookAfterMs,
   });
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
   const care = new StorageCare({ host, drivers, lists, settler, volumes });
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
+  const admissions = new Admissions({
+    ...{ host, lists, settler, graces },
+    unasked: (name) => care.startLater(name, systemOperation()),
+  });
+  const guard = useGuard({ state, lists, settle, isOver });
+  return { lists, judge, settler, guard, care, admissions, sharedDatabases };
 }

@@ -107,6 +107,12 @@ export class StorageCare implements HealthCare {
     }
   }
 
+  /** Starts what an engine could not start while it started up itself, when it answers again. */
+  startLater(name: VolumeName, operation: Operation): void {
+    this.#lateStarts.noteRefused(name);
+    this.#lateStarts.noteAnswer(name, operation);
+  }
+
   /** A container engine was refused a volume because of its storage. */
   noteRefused(name: VolumeName): void {
     this.#lateStarts.noteRefused(name);
