@@ -179,10 +179,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const background = { ...systemOperation(), signal: stopping.signal };
-  const mountingAgain = Promise.all([
-    volumes.held.tellAll(background),
-    endUnheldStorage({ state, leases, host, drivers }, background),
-  ]);
+  const mountingAgain = mountAgain(later, background);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
   const examining = makeDoctor(later, health);
@@ -205,6 +202,11 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       await purger.stop();
     },
   };
+}
+
+/** What was mounted for somebody in the last life, and what nobody has any more. */
+async function mountAgain(parts: LaterParts, operation: Operation): Promise<void> {
+  await Promise.all([parts.volumes.held.tellAll(operation), endUnheldStorage(parts, operation)]);
 }
 
 /** What follows when a container engine is refused a volume for what its storage is. */
