@@ -336,6 +336,8 @@ function watchHolds(
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
   const care = new StorageCare({ host, drivers, lists, settler, volumes });
+  // Who has it already may break an option that is new.
+  events.watch(({ action }) => (action === "update" ? settler.expect() : undefined));
   const admissions = new Admissions({
     ...{ host, lists, settler, graces },
     unasked: (name) => care.startLater(name, systemOperation()),
