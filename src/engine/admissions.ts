@@ -36,6 +36,12 @@ const WAIT_MS_MAX = 10_000;
  */
 const ASK_AFTER_MS = 500;
 
+/**
+ * How long a Mount waits where another one comes at the same time and it cannot be told which of
+ * them is whose, in milliseconds: when the first of them is refused, the other one can be told.
+ */
+const UNSURE_MS_MAX = 3_000;
+
 /** How long a refusal waits for what is in the volume, in milliseconds. */
 const RECOGNISE_MS_MAX = 1_000;
 
@@ -144,7 +150,8 @@ export class Admissions {
     if (engine?.isAskableInCalls !== true) return "free";
     const list = await lists.ask(operation);
     const isSilent = list.unreachable.some(({ key }) => key === engine.key);
-    const known = isSilent ? lists.latest : list;
+    const before = isSilent ? lists.lastAnswerOf(engine) : [];
+    const known = { ...list, containers: [...list.containers, ...before] };
     const { writers, isUnsettled } = otherWriters(this.#question(asker, operation));
     if (writers.length === 0 && !isUnsettled) return "free";
     const listed = containersWith(known, asker.entry.name);
@@ -171,14 +178,13 @@ export class Admissions {
     const own = ofEngine(busy, engine);
     if (own.length === 0 || writers.length + busy.length <= 1) return "free";
     if (isUnsettled || writers.length === 0) return "wait";
-    if (rule !== "database=exclusive") {
-      // Whoever else is worked on, or comes at the same time, may be whom this Mount is for.
-      const readers = listedBeside(list, asker, engine).filter((one) => !writes(one, entry.name));
-      const isSure =
-        (this.#counts.get(entry.name) ?? 0) <= own.length &&
-        (await busyOf(readers, operation)).length === 0;
-      if (!isSure) return "free";
-    }
+    // Whoever else is worked on, or comes at the same time, may be whom this Mount is for.
+    const readers = listedBeside(list, asker, engine).filter((one) => !writes(one, entry.name));
+    const isSure =
+      (this.#counts.get(entry.name) ?? 0) <= own.length &&
+      (await busyOf(readers, operation)).length === 0;
+    if (!isSure && rule !== "database=exclusive") return "free";
+    if (!isSure && asker.waitedMs < UNSURE_MS_MAX) return "wait";
     return await this.#refusal(asker, { rule, writers, list }, operation);
   }
 
