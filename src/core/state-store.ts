@@ -151,6 +151,7 @@ export const historyActions = [
   "update",
   "protect",
   "unprotect",
+  "publish",
 ] as const;
 
 export type HistoryAction = (typeof historyActions)[number];
@@ -168,7 +169,8 @@ export interface HistoryEntry {
   /**
    * What else it was about: the holder or container of "mount" and "unmount", the old name of
    * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
-   * "forget", the reason of "protect", what "update" changed; "" for nothing.
+   * "forget", the reason of "protect", what "update" changed, the path of "publish"; "" for
+   * nothing.
    * At most `LINE_LENGTH_MAX` characters.
    */
   readonly subject: string;

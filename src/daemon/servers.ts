@@ -5,6 +5,7 @@ import { Counts } from "../api/counts.ts";
 import { isPluginUpload } from "../api/docker/plugins.ts";
 import type { DaemonFacts } from "../api/facts.ts";
 import { makeHandler } from "../api/handler.ts";
+import { isPublishUpload } from "../api/holdfast/publish.ts";
 import { makePluginHandler } from "../api/plugin/router.ts";
 import { EngineError, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
@@ -66,7 +67,7 @@ export function makeServers(parts: ServersParts): Servers {
   const clients = new HttpServer({
     ...common,
     handler: makeHandler({ engine, facts, operation, userName, counts }),
-    streamsBody: isPluginUpload,
+    streamsBody: (method, path) => isPluginUpload(method, path) || isPublishUpload(method, path),
     onHandlerError: handlerFailure(operation, (message) => ({ message })),
   });
   const engines = new HttpServer({

@@ -34,7 +34,8 @@ export type VolumeAction =
   | "unprotect"
   | "degraded"
   | "recovered"
-  | "warning";
+  | "warning"
+  | "publish";
 
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";

@@ -5,6 +5,7 @@ import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
+import { publishRoutes } from "./publish-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
 import { secretRoutes } from "./secret-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
@@ -27,6 +28,7 @@ export const contract = {
     },
   },
   ...volumeRoutes,
+  ...publishRoutes,
   ...doctorRoutes,
   ...trashRoutes,
   ...prunePlanRoutes,

@@ -15,6 +15,7 @@ import { historyHandlers } from "./history.ts";
 import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
+import { publishHandlers } from "./publish.ts";
 import { OWN_PREFIX, type RouteContract } from "./route-contract.ts";
 import { secretHandlers } from "./secrets.ts";
 import { trashHandlers } from "./trash.ts";
@@ -97,6 +98,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     }),
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
+    ...publishHandlers(engine),
     ...doctorHandlers(engine),
     ...trashHandlers(engine),
     ...prunePlanHandlers(engine),
