@@ -39,6 +39,7 @@ import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
 import { renderWideTable } from "./volume-ls-wide.ts";
+import { publishTree } from "./volume-publish.ts";
 import { purgeVolumes } from "./volume-purge.ts";
 import { updateVolume } from "./volume-update.ts";
 import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts";
@@ -84,6 +85,7 @@ export const rarely = {
   printHelp,
   protectTrash,
   protectVolume,
+  publishTree,
   purgeTrash,
   purgeVolumes,
   releaseVolumes,

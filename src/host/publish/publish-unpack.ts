@@ -58,8 +58,8 @@ function openTree(directory: string, { parent, staging, identity }: UnpackTree):
 
 function enter(calls: FileCalls, tree: number): void {
   process.umask(0);
-  process.chdir(`/proc/self/fd/${tree}`);
-  calls.changeRoot(Buffer.from(".\0"));
+  // Not by way of the working directory: a mount that is nowhere has no path to ask for.
+  calls.changeRoot(Buffer.from(`/proc/self/fd/${tree}\0`));
   process.chdir("/");
   closeDescriptor(tree);
 }
