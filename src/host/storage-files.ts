@@ -49,14 +49,27 @@ export function removeFileQuietly(file: string): void {
  */
 export function removeTree(parent: number, name: Buffer, removed?: () => void): void {
   const place = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), name]);
+  try {
+    unlinkSync(place);
+    return;
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT")) return;
+    // Storage may say EPERM of a directory.
+    if (!isErrno(thrown, "EISDIR") && !isErrno(thrown, "EPERM")) throw thrown;
+    if (!removeDirectory(parent, name, removed)) throw thrown;
+  }
+  rmdirSync(place);
+  removed?.();
+}
+
+/** All that is in it. False: it is none. */
+function removeDirectory(parent: number, name: Buffer, removed?: () => void): boolean {
   let descriptor: number;
   try {
     descriptor = openPlaceWithoutLinks(parent, name);
   } catch (thrown) {
-    if (isErrno(thrown, "ENOENT")) return;
-    if (!isErrno(thrown, "ENOTDIR") && !isErrno(thrown, "ELOOP")) throw thrown;
-    removeFile(place);
-    return;
+    if (isErrno(thrown, "ENOTDIR") || isErrno(thrown, "ELOOP")) return false;
+    throw thrown;
   }
   try {
     const inside = readdirSync(`/proc/self/fd/${descriptor}`, { encoding: "buffer" });
@@ -64,6 +77,5 @@ export function removeTree(parent: number, name: Buffer, removed?: () => void): 
   } finally {
     closeDescriptor(descriptor);
   }
-  rmdirSync(place);
-  removed?.();
+  return true;
 }
