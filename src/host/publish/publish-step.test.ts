@@ -227,6 +227,25 @@ describe("refused", () => {
     expect([seen(), hidden(), existsSync(root)]).toEqual(["1", [], true]);
   });
 
+  test("an exchange that is said to be done and is not, or is undone at once", () => {
+    const { effects } = storage("exchanging");
+    publish("1", effects);
+    const step = { ...www, do: "prepare", hex: nextHex(), allowGap: false } as const;
+    const prepared = take(step, effects) as PreparedPublish;
+    const lying: PublishEffects = {
+      ...effects,
+      rename(...given) {
+        if (given[3] !== "exchange") effects.rename(...given);
+      },
+    };
+    const commit = { ...www, ...prepared, do: "commit", hex: step.hex, nowMs: 2 } as const;
+    expect(codeOf(() => take(commit, lying))).toBe("publish.changed");
+    expect(seen()).toBe("1");
+    // Storage that is known to lie is not asked to exchange anything.
+    expect(codeOf(() => publish("2", lying))).toBe("publish.not_atomic");
+    expect(seen()).toBe("1");
+  });
+
   test("a roll-back where nothing is kept", () => {
     const { effects } = storage("exchanging");
     expect(codeOf(() => rollBack(effects))).toBe("publish.nothing_kept");
