@@ -40,7 +40,8 @@ export const lockErrors = {
   "publish.archive_invalid": {
     kind: "invalid",
     retry: false,
-    recovery: "Publish a directory, or a plain tar (not compressed) of files, directories and links.",
+    recovery:
+      "Publish a directory, or a plain tar (not compressed) of files, directories and links.",
   },
   "publish.target_unfit": {
     kind: "conflict",
@@ -51,8 +52,8 @@ export const lockErrors = {
     kind: "unsupported",
     retry: false,
     recovery:
-      "Publish to a path where nothing is yet, which becomes a symbolic link that can be moved in " +
-      "one step; or accept that readers find nothing for a moment: --allow-gap.",
+      "Publish to a path where nothing is yet, which becomes a symbolic link that can be moved at " +
+      "once; or accept that readers find nothing for a moment: --allow-gap.",
   },
   "publish.nothing_kept": {
     kind: "not_found",
