@@ -39,5 +39,5 @@ export const publishCommand: Command = {
       about: "A tar on standard input",
     },
   ],
-  completes: "volumes",
+  completes: "volume paths",
 };
