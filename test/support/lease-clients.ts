@@ -86,11 +86,13 @@ async function acquire(parts: ClientParts, id: string): Promise<Hold | undefined
   const lock = random.pick(lockNames);
   const mode = random.chance(0.7) ? "exclusive" : "shared";
   const ttlMs = random.pick(timesToLiveMs);
-  const request = { what: "acquire", id, lock, mode, ttlMs, waitMs: random.pick(waitsMs) } as const;
+  const leavesAfterMs = random.chance(0.1) ? random.between(0, 2_000) : undefined;
+  const waitMs = random.pick(waitsMs);
+  const request = { what: "acquire", id, lock, mode, ttlMs, waitMs, leavesAfterMs } as const;
   const call = history.begin({ client: name, lock, ttlMs }, { what: "acquire", mode });
   const { lossCount } = storage;
   const answer = await ask(parts, request);
-  if (answer.what === "timed_out") call.refused();
+  if (answer.what === "refused") call.refused();
   if (answer.what !== "granted") return undefined;
   const { fence } = answer;
   call.answer(fence);

@@ -16,7 +16,11 @@ export async function runSeed(seed: number): Promise<string | undefined> {
   const storage = new FencedStorage();
   const problems: string[] = [];
   const fail = (problem: string): void => void problems.push(`${time.nowMs}: ${problem}`);
-  const world = new LeaseWorld({ time, random, fail });
+  const wasNotWritten = (): void => {
+    history.stateDamaged();
+    storage.lossCount += 1;
+  };
+  const world = new LeaseWorld({ time, random, fail, wasNotWritten });
   const holds: Holds = new Set();
 
   const parts = { world, time, random, history, storage, fail };

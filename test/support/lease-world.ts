@@ -24,6 +24,8 @@ export type Request =
       readonly mode: LeaseMode;
       readonly ttlMs: number;
       readonly waitMs: number;
+      /** The client's connection breaks then, if it still waits. */
+      readonly leavesAfterMs: number | undefined;
     }
   | { readonly what: "renew"; readonly id: string; readonly ttlMs: number }
   | { readonly what: "release"; readonly id: string }
@@ -32,7 +34,7 @@ export type Request =
 /** "gone": the connection broke, or there was nobody; whether it was done nobody knows. */
 export type Answer =
   | { readonly what: "granted"; readonly fence: bigint }
-  | { readonly what: "done" | "not_held" | "timed_out" | "gone" };
+  | { readonly what: "done" | "not_held" | "refused" | "gone" };
 
 /** One who waits in a queue, as the daemon saw them come. */
 interface Waiting {
@@ -54,6 +56,8 @@ export interface WorldParts {
   readonly random: Seeded;
   /** What may never happen, in words. */
   readonly fail: (problem: string) => void;
+  /** A line of the journal could not be written. */
+  readonly wasNotWritten: () => void;
 }
 
 export class LeaseWorld {
@@ -86,7 +90,7 @@ export class LeaseWorld {
     this.#lifeCount += 1;
     const number = this.#lifeCount;
     const { time, random } = this.#parts;
-    this.#journal.onWrite = (text) => this.#onWrite(text, number);
+    this.#journal.onWrite = (text, isAnew) => this.#onWrite(text, isAnew, number);
     this.#fences.beforePut = async () => {
       await time.sleep(random.between(0, 30));
       if (number !== this.#lifeCount) throw new Error("killed");
@@ -189,7 +193,11 @@ export class LeaseWorld {
       }
     } catch (error) {
       const { code } = toEngineError(error);
-      if (code === "operation.timed_out") return { what: "timed_out" };
+      if (code === "operation.timed_out" || code === "operation.cancelled") {
+        return { what: "refused" };
+      }
+      if (code === "storage.failed")
+        return { what: request.what === "acquire" ? "refused" : "gone" };
       if (code === "lock.expired" || code === "lock.stolen") return { what: "not_held" };
       if (life === this.#life) this.#parts.fail(`${request.what} ended in ${code}: ${error}`);
       return { what: "gone" };
@@ -198,17 +206,20 @@ export class LeaseWorld {
 
   async #acquire(
     life: Life,
-    { id, lock, mode, ttlMs, waitMs }: Request & { readonly what: "acquire" },
+    { id, lock, mode, ttlMs, waitMs, leavesAfterMs }: Request & { readonly what: "acquire" },
   ): Promise<Answer> {
     const { time } = this.#parts;
     const queue = life.queues.get(lock) ?? [];
     life.queues.set(lock, queue);
     const waiting = { id, untilMs: time.nowMs + waitMs };
     queue.push(waiting);
+    const leaving = new AbortController();
+    const operation = testOperation(leaving.signal);
+    if (leavesAfterMs !== undefined) time.after(leavesAfterMs, () => leaving.abort());
     const isStoppedEver = this.#stoppedUntilMs > 0;
     try {
       const terms = { ttlMs, waitMs, keep: id, queued: (place: number) => place };
-      const lease = await life.service.acquire(keyOf(lock), mode, testOperation(), terms);
+      const lease = await life.service.acquire(keyOf(lock), mode, operation, terms);
       if (life !== this.#life) return { what: "gone" };
       this.#noteFence(lease.fence);
       if (queue[0] !== waiting) this.#parts.fail(`${id} overtook ${queue[0]?.id} in ${lock}`);
@@ -243,13 +254,22 @@ export class LeaseWorld {
     return () => cancel();
   }
 
-  #onWrite(text: string, number: number): string {
+  #onWrite(text: string, isAnew: boolean, number: number): string {
     if (number !== this.#lifeCount) throw new Error("killed");
+    const { random, wasNotWritten } = this.#parts;
+    if (this.isDiskFailing && random.chance(0.01)) {
+      if (!isAnew) this.#journal.text = this.#cut(text);
+      wasNotWritten();
+      throw new Error("the disk is full");
+    }
     if (!this.#willTear || this.#life === undefined) return text;
-    const written = text.slice(0, this.#parts.random.between(0, text.length - 1));
-    this.#journal.text = (this.#journal.text ?? "") + written;
+    if (!isAnew) this.#journal.text = this.#cut(text);
     this.kill();
     throw new Error("killed");
+  }
+
+  #cut(text: string): string {
+    return (this.#journal.text ?? "") + text.slice(0, this.#parts.random.between(0, text.length));
   }
 
   #delayMs(): number {
