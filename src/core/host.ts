@@ -361,8 +361,9 @@ export interface Host {
    */
   programOf(pid: number): string;
   /**
-   * The container that a process is in, by its control group: 64 hex digits. null: in none that is
-   * known, or it is gone.
+   * The container that a process is in, by its control group: 64 hex digits. Of several the
+   * outermost that the daemon is not in itself: the others have names that those in it chose. null:
+   * in none that is known, or it is gone.
    */
   containerOf(pid: number): string | null;
   /**
@@ -418,10 +419,7 @@ export interface ProcessSight {
   readonly namespace: string;
   /** It is in the daemon's own mount namespace. */
   readonly isOurs: boolean;
-  /**
-   * The outermost container that its control group names, in full, of those that the daemon is not
-   * in itself; null: it names none. `PeerMount` has the innermost, whose name its maker chose.
-   */
+  /** See `Host.containerOf`. */
   readonly container: string | null;
   /** What it can reach: of a process with a root directory of its own what lies below that. */
   readonly mounts: readonly MountInfo[];
