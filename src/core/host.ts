@@ -297,8 +297,9 @@ export interface Host {
    */
   programOf(pid: number): string;
   /**
-   * The container that a process is in, by its control group: 64 hex digits. null: in none that is
-   * known, or it is gone.
+   * The container that a process is in, by its control group: 64 hex digits. Of several the
+   * outermost that the daemon is not in itself: the others have names that those in it chose. null:
+   * in none that is known, or it is gone.
    */
   containerOf(pid: number): string | null;
   /**

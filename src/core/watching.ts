@@ -7,10 +7,7 @@ export interface ProcessSight {
   readonly namespace: string;
   /** It is in the daemon's own mount namespace. */
   readonly isOurs: boolean;
-  /**
-   * The outermost container that its control group names, in full, of those that the daemon is not
-   * in itself; null: it names none. `PeerMount` has the innermost, whose name its maker chose.
-   */
+  /** See `Host.containerOf`. */
   readonly container: string | null;
   /** What it can reach: of a process with a root directory of its own what lies below that. */
   readonly mounts: readonly MountInfo[];
