@@ -156,10 +156,20 @@ export interface LayerRequest {
 
 /** A helper command of our own executable (src/host/own-executable.ts). */
 export interface AssistRequest {
-  readonly command: "storage-step" | "measure-storage" | "recognise-data";
+  readonly command:
+    | "storage-step"
+    | "measure-storage"
+    | "recognise-data"
+    | "publish-step"
+    | "publish-unpack";
   /** Absolute. What the helper works on and beneath. */
   readonly directory: string;
   readonly input: unknown;
+  /**
+   * What it reads behind its input, while it comes. When that throws, the helper is killed before
+   * it sees an end, and `assist` rejects with it.
+   */
+  readonly body?: AsyncIterable<Uint8Array> | undefined;
   /** Hears each line of JSON that it prints before the last one: how far it is. */
   readonly told?: ((line: unknown) => void) | undefined;
 }
@@ -361,6 +371,11 @@ export interface Host {
    */
   programOf(pid: number): string;
   /**
+   * The container that a process is in, by its control group: 64 hex digits. null: in none that is
+   * known, or it is gone.
+   */
+  containerOf(pid: number): string | null;
+  /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
    * gone or cannot be looked at.
    */
@@ -395,14 +410,35 @@ export interface Host {
   pathOfWritten(directory: string, file: string): string | undefined;
   /**
    * Watches one process (pidfd). undefined: it is gone, or `start` says that it is another one.
-   * Costs no timer.
+   * All that are watched cost one timer together. Throws `storage.failed` where the kernel, or a
+   * limit on descriptors, does not let it.
    */
   watchProcess(process: KeptProcess): ProcessWatch | undefined;
+  /**
+   * What a process sees and where it belongs, all of one moment. undefined: it is gone, `start`
+   * says that it is another one, or it may not be looked at. Never waits: /proc only.
+   */
+  sightOf(process: KeptProcess): ProcessSight | undefined;
   /**
    * Gives a directory an owner and permission bits where they differ; undefined leaves them.
    * Follows no symbolic link. Throws `storage.*`, `host.denied`.
    */
   own(directory: string, wanted: DirectoryOwner): void;
+}
+
+/** A process as the kernel shows it. None of it can be made up from inside of a container. */
+export interface ProcessSight {
+  /** As in `PeerMount`. */
+  readonly namespace: string;
+  /** It is in the daemon's own mount namespace. */
+  readonly isOurs: boolean;
+  /**
+   * The outermost container that its control group names, in full, of those that the daemon is not
+   * in itself; null: it names none. `PeerMount` has the innermost, whose name its maker chose.
+   */
+  readonly container: string | null;
+  /** What it can reach: of a process with a root directory of its own what lies below that. */
+  readonly mounts: readonly MountInfo[];
 }
 
 /** One container's own mount of a volume, whose writers are to be seen. */

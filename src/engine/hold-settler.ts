@@ -13,6 +13,7 @@ import { engineOptions } from "./engine-options.ts";
 import { HoldNames } from "./hold-names.ts";
 import { holdId, layersAt, removeHoldPlace } from "./hold-places.ts";
 import {
+  groupsOf,
   type Hold,
   type HoldGraces,
   type HoldVerdict,
@@ -216,7 +217,9 @@ export class HoldSettler {
   #isUnannounced(hold: Hold): boolean {
     if (!isPodmans(hold)) return false;
     const entry = this.#parts.state.read((view) => view.volume(hold.volume));
-    return entry !== undefined && engineOptions(entry.options).sharing !== "all";
+    if (entry === undefined) return false;
+    const { sharing, database } = engineOptions(entry.options);
+    return sharing !== "all" || database === "exclusive";
   }
 
   /** What is to be looked for, and how it is noted. */
@@ -370,11 +373,6 @@ export class HoldSettler {
     }
     return tookMs;
   }
-}
-
-/** The lowest first: of what lies on each other the topmost is noted. */
-function groupsOf({ group, lowerGroups }: Hold): readonly number[] {
-  return group === null ? lowerGroups : [...lowerGroups, group];
 }
 
 function keyOf(volume: string, holder: string): string {

@@ -15,8 +15,11 @@ import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
+import { containerOf } from "./namespaces.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { sightOf } from "./process-sight.ts";
+import { processWatches } from "./process-watches.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
 import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
@@ -62,6 +65,8 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     mountsWhere: findMountsWhere,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
+    containerOf,
+    watchProcess: processWatches(),
     seesMount,
     isInNamespace,
     sitsBelow,
@@ -71,6 +76,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),
+    sightOf,
     own: ownDirectory,
   };
 }
