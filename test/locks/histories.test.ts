@@ -28,8 +28,7 @@ test(
 /** Two clients, one after the other unless a test says otherwise. */
 function said(...steps: readonly RecordLine[]): () => void {
   return () => {
-    const fates = { clientDeathMs: new Map(), daemonsGoneMs: [] };
-    expectExplained(historiesOf(steps, fates));
+    expectExplained(historiesOf(steps, new Map()));
   };
 }
 

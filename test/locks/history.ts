@@ -6,18 +6,12 @@ import type { LockAnswer, LockCall, RecordLine } from "./record.ts";
 export interface TimedEvent {
   readonly event: LockEvent;
   readonly fromMs: number;
-  readonly untilMs: number;
-  /** It may not have happened at all. */
-  readonly isOptional: boolean;
+  /** undefined: no end is known, and it may not have happened at all. */
+  readonly untilMs: number | undefined;
 }
 
-/** What was done to clients and to daemons. */
-export interface Fates {
-  /** When the client of this name was killed. */
-  readonly clientDeathMs: ReadonlyMap<string, number>;
-  /** After each: no daemon is left that could still do what it had been asked before. */
-  readonly daemonsGoneMs: readonly number[];
-}
+/** When the client of each name was killed. */
+export type Deaths = ReadonlyMap<string, number>;
 
 /** One call with its answer. */
 interface Asked {
@@ -50,18 +44,18 @@ const never = Number.POSITIVE_INFINITY;
 /** What happened to each lock. */
 export function historiesOf(
   lines: readonly RecordLine[],
-  fates: Fates,
+  deathMs: Deaths,
 ): ReadonlyMap<string, readonly TimedEvent[]> {
   const asked = askedIn(lines);
   const fences = fencesOf(asked);
   const lives = livesOf(asked, lines);
   const events = asked.flatMap((one) =>
-    eventsOf(one, { fences, fates }).map((event) => ({ lock: one.lock, event })),
+    eventsOf(one, fences).map((event) => ({ lock: one.lock, event })),
   );
   for (const { call, lock, asks } of asked) {
     const life = lives.get(call);
     if (asks.kind !== "acquire" || life === undefined) continue;
-    if (!life.isReleased) events.push({ lock, event: endOf(life, fates) });
+    if (!life.isReleased) events.push({ lock, event: endOf(life, deathMs) });
     if (life.lostMs !== never) events.push({ lock, event: lossOf(life) });
   }
   const perLock = Map.groupBy(events, ({ lock }) => lock);
@@ -134,13 +128,12 @@ function livesOf(
 }
 
 /** The end that nobody has asked for: its time, its connection, its process. */
-function endOf(life: LeaseLife, fates: Fates): TimedEvent {
-  const deathMs = fates.clientDeathMs.get(life.client) ?? never;
+function endOf(life: LeaseLife, deaths: Deaths): TimedEvent {
+  const deathMs = deaths.get(life.client) ?? never;
   return {
     event: { kind: "ended", lease: life.call },
     fromMs: Math.min(life.expiryMs, life.cutMs, deathMs) - slackMs,
-    untilMs: never,
-    isOptional: true,
+    untilMs: undefined,
   };
 }
 
@@ -150,20 +143,15 @@ function lossOf(life: LeaseLife): TimedEvent {
     event: { kind: "absent", lease: life.call },
     fromMs: life.grantedMs,
     untilMs: life.lostMs,
-    isOptional: false,
   };
 }
 
 function eventsOf(
   { call, asks, atMs, answeredMs, answer }: Asked,
-  known: { readonly fences: ReadonlyMap<string, bigint>; readonly fates: Fates },
+  fences: ReadonlyMap<string, bigint>,
 ): readonly TimedEvent[] {
-  const goneMs = known.fates.daemonsGoneMs.find((ms) => ms > atMs) ?? never;
-  const isOptional = answer === undefined;
-  const untilMs = isOptional ? goneMs : answeredMs;
-  const timed = (event: LockEvent): readonly TimedEvent[] => [
-    { event, fromMs: atMs, untilMs, isOptional },
-  ];
+  const untilMs = answer === undefined ? undefined : answeredMs;
+  const timed = (event: LockEvent): readonly TimedEvent[] => [{ event, fromMs: atMs, untilMs }];
   switch (asks.kind) {
     case "acquire":
       if (answer?.kind === "refused") return timed({ kind: "refused" });
@@ -171,15 +159,15 @@ function eventsOf(
         kind: "granted",
         lease: call,
         mode: asks.mode,
-        fence: known.fences.get(call),
+        fence: fences.get(call),
       });
     case "renew":
-      if (isOptional) return [];
+      if (answer === undefined) return [];
       return timed({ kind: answer.kind === "gone" ? "absent" : "held", lease: asks.lease });
     case "release":
       return timed({ kind: answer?.kind === "gone" ? "absent" : "ended", lease: asks.lease });
     case "steal": {
-      const lease = [...known.fences].find(([, fence]) => fence === BigInt(asks.fence))?.[0];
+      const lease = [...fences].find(([, fence]) => fence === BigInt(asks.fence))?.[0];
       if (lease === undefined) throw new Error(`${call} stole ${asks.fence}, which nobody has`);
       return timed({ kind: answer?.kind === "gone" ? "absent" : "ended", lease });
     }

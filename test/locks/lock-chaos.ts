@@ -33,10 +33,10 @@ class Chaos {
   readonly #folder = temporaryDirectory();
   readonly #random: Random;
   readonly #clients = new LockClients();
-  readonly #daemonsGoneMs: number[] = [];
   #daemon: RunningDaemon | undefined;
   #started = 0;
   #stops = 0;
+  #daemonKills = 0;
   #clientKills = 0;
 
   constructor(random: Random) {
@@ -103,7 +103,7 @@ class Chaos {
 
   async #killDaemon(): Promise<void> {
     await this.#daemon?.kill();
-    this.#daemonsGoneMs.push(machineMs());
+    this.#daemonKills += 1;
     // The number that fences begin at is lost now and then, as with a disk that is restored.
     if (this.#random.chance(0.3)) {
       rmSync(join(this.#folder, "root", "leases"), { recursive: true, force: true });
@@ -133,13 +133,13 @@ class Chaos {
   }
 
   #report(): ChaosReport {
-    const { lines, deathMs: clientDeathMs } = this.#clients;
+    const { lines, deathMs } = this.#clients;
     return {
-      histories: historiesOf(lines, { clientDeathMs, daemonsGoneMs: this.#daemonsGoneMs }),
+      histories: historiesOf(lines, deathMs),
       callCount: lines.filter(({ line }) => line === "call").length,
       grantCount: lines.filter((line) => line.line === "answer" && line.answer.kind === "granted")
         .length,
-      daemonKills: this.#daemonsGoneMs.length,
+      daemonKills: this.#daemonKills,
       clientKills: this.#clientKills,
       stops: this.#stops,
     };
