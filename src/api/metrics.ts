@@ -40,6 +40,7 @@ export class Metrics {
       ...trashMetrics(parts),
       ...pluginMetrics(parts),
       ...storageMetrics(parts),
+      ...lockMetrics(parts),
       ...countMetrics(counts, () => this.#changes),
       buildMetric(parts),
     ];
@@ -191,6 +192,28 @@ function storageMetrics({ engine }: MetricsParts): readonly Metric[] {
       "Looks at such storage, by what was answered.",
       () => nested(health.figures.answers),
       by,
+    ),
+  ];
+}
+
+function lockMetrics({ engine: { locks } }: MetricsParts): readonly Metric[] {
+  const { figures } = locks;
+  return [
+    gauge("holdfast_locks_held", "Locks that are held.", () => one(locks.heldCount)),
+    gauge("holdfast_locks_waiting", "Those who wait for a lock.", () => one(locks.waitingCount)),
+    counter("holdfast_lock_grants_total", "Locks that were given.", () => one(figures.grantCount)),
+    counter("holdfast_lock_wait_seconds_total", "How long those waited who got one.", () =>
+      one(figures.waitedSeconds),
+    ),
+    counter(
+      "holdfast_lock_losses_total",
+      "Locks that ended before their holder let go of them.",
+      () => [
+        [{ reason: "expired" }, figures.expiredCount],
+        [{ reason: "stolen" }, figures.stolenCount],
+        [{ reason: "holder ended" }, figures.bondEndCount],
+      ],
+      ["reason"],
     ),
   ];
 }

@@ -361,6 +361,11 @@ export interface Host {
    */
   programOf(pid: number): string;
   /**
+   * The container that a process is in, by its control group: 64 hex digits. null: in none that is
+   * known, or it is gone.
+   */
+  containerOf(pid: number): string | null;
+  /**
    * Whether process `pid` sees a mount of the peer group at `target`; undefined when the process is
    * gone or cannot be looked at.
    */
@@ -391,7 +396,8 @@ export interface Host {
   pathOfWritten(directory: string, file: string): string | undefined;
   /**
    * Watches one process (pidfd). undefined: it is gone, or `start` says that it is another one.
-   * Costs no timer.
+   * All that are watched cost one timer together. Throws `storage.failed` where the kernel, or a
+   * limit on descriptors, does not let it.
    */
   watchProcess(process: KeptProcess): ProcessWatch | undefined;
   /**

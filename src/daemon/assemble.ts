@@ -13,7 +13,7 @@ import type { SecretStore } from "../core/secret-store.ts";
 import { storageJudge } from "../doctor/volume/judge.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { settleNames } from "../engine/driver-names.ts";
-import { type HoldingParts, startEngine } from "../engine/engine.ts";
+import { type Engine, type HoldingParts, startEngine } from "../engine/engine.ts";
 import { holdGraces } from "../engine/hold-table.ts";
 import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
@@ -33,10 +33,10 @@ import { watchIdle } from "./idle.ts";
 import { openDaemonLeases } from "./leases.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
-import { makeDaemonPlugins } from "./plugins.ts";
+import { type DaemonPlugins, makeDaemonPlugins } from "./plugins.ts";
 import { runDirectoryOf } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
-import { makeServers } from "./servers.ts";
+import { makeServers, type Servers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
 const DRIVER_NAME = "holdfast.sock";
@@ -122,12 +122,23 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     addresses,
     volumeCount: state.read((view) => view.volumeCount),
     warnings: warnings({ engine, facts }),
-    async stop() {
-      plugins.endTransfers();
-      const cutOffCount = await servers.close();
-      await rest.disposeAsync();
-      return cutOffCount;
-    },
+    stop: stopOf({ plugins, engine, servers, rest }),
+  };
+}
+
+function stopOf(parts: {
+  readonly plugins: Pick<DaemonPlugins, "endTransfers">;
+  readonly engine: Pick<Engine, "locks">;
+  readonly servers: Servers;
+  readonly rest: AsyncDisposableStack;
+}): Daemon["stop"] {
+  const { plugins, engine, servers, rest } = parts;
+  return async () => {
+    plugins.endTransfers();
+    engine.locks.endWaits();
+    const cutOffCount = await servers.close();
+    await rest.disposeAsync();
+    return cutOffCount;
   };
 }
 

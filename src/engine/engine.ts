@@ -5,6 +5,7 @@ import { EngineError } from "../core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
+import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
@@ -21,6 +22,7 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds, type HoldsParts } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { Locks } from "./locks.ts";
 import { noPlugins, type PluginParts } from "./no-plugins.ts";
 import { PluginVolumes } from "./plugin-volumes.ts";
 import { Plugins } from "./plugins.ts";
@@ -114,6 +116,7 @@ export interface Engine {
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
   readonly secrets: Secrets;
+  readonly locks: Locks;
   readonly doctor: VolumeDoctor;
   readonly unfitData: UnfitData;
   readonly recovery: RecoveryReport;
@@ -146,7 +149,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard, care } = watchHolds(watching);
+  const { lists, judge, settler, guard, locks, care } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -181,6 +184,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   ]);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
+  await locks.takeOver(systemOperation());
   const examining = makeDoctor(later, health);
   for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
@@ -190,15 +194,37 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
+    locks,
     ...{ state, drivers, recovery, ...managing, health, care, ...examining },
-    async stop() {
-      stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-      await settler.finish(systemOperation());
-      await health.stop();
-      await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
-      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
-      await purger.stop();
-    },
+    stop: stopOf({
+      ...{ stopping, locks, settler, health, adoptions, mountingAgain, judge, trash, purger },
+      ...{ ...managing, ...examining, operation: systemOperation },
+    }),
+  };
+}
+
+/** What ends with the engine. */
+interface Ending extends Pick<Engine, "locks" | "health" | "adoptions" | "pluginVolumes"> {
+  readonly stopping: AbortController;
+  readonly settler: HoldSettler;
+  readonly unfitData: UnfitData;
+  readonly mountingAgain: Promise<unknown>;
+  readonly judge: SharingJudge;
+  readonly trash: Trash;
+  readonly purger: Purger;
+  readonly operation: () => Operation;
+}
+
+function stopOf(parts: Ending): () => Promise<void> {
+  const { stopping, locks, settler, health, adoptions, judge, trash, purger } = parts;
+  return async () => {
+    stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    locks.endWaits();
+    await settler.finish(parts.operation());
+    await health.stop();
+    await Promise.all([parts.pluginVolumes.stop(), parts.unfitData.stop()]);
+    await Promise.all([adoptions.stop(), parts.mountingAgain, judge.settled(), trash.stop()]);
+    await purger.stop();
   };
 }
 
@@ -309,9 +335,10 @@ function watchHolds(
     readonly volumes: () => VolumeEngine;
   },
 ) {
-  const { host, state, drivers, events, volumes, systemOperation } = parts;
+  const { host, state, leases, drivers, events, volumes, systemOperation } = parts;
   const { finder, graces, policy } = parts.holding;
   const lists = new ContainerLists({ state, finder, host });
+  const locks = new Locks({ leases, host, volumes, lists, events });
   const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces, volumes, drivers },
@@ -322,5 +349,7 @@ function watchHolds(
     settler.settleVolumes(names, operation);
   const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
   const care = new StorageCare({ host, drivers, lists, settler, volumes });
-  return { lists, judge, settler, guard: useGuard({ state, lists, settle, isOver }), care };
+  const lockUsers = (volume: VolumeName) => locks.usersOf(volume);
+  const guard = useGuard({ state, lists, settle, isOver, lockUsers });
+  return { lists, judge, settler, guard, locks, care };
 }

@@ -16,7 +16,8 @@ const CLOCK_STEP_MS = 1_000;
  * The first five are Docker's. "violation": a container has broken a volume's sharing mode.
  * "warning": a volume's data is on storage that cannot carry it. Of the trash: "restore", "purge"
  * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
- * (it is not as it should be) and "recovered".
+ * (it is not as it should be) and "recovered". Of its locks: "lock-lost" (its holder did not renew
+ * it in time) and "lock-stolen".
  */
 export type VolumeAction =
   | "create"
@@ -34,6 +35,8 @@ export type VolumeAction =
   | "unprotect"
   | "degraded"
   | "recovered"
+  | "lock-lost"
+  | "lock-stolen"
   | "warning";
 
 /** Docker's, of managed plugins. */

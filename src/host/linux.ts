@@ -14,8 +14,10 @@ import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
+import { containerOf } from "./namespaces.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { processWatches } from "./process-watches.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
 import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
@@ -61,6 +63,8 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     mountsWhere: findMountsWhere,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
+    containerOf,
+    watchProcess: processWatches(),
     seesMount,
     isInNamespace,
     sitsBelow,

@@ -3,6 +3,7 @@ import { adoptionRoutes } from "./adoption-contract.ts";
 import { doctorRoutes } from "./doctor-contract.ts";
 import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
+import { lockRoutes } from "./lock-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
@@ -75,6 +76,7 @@ export const contract = {
   ...adoptionRoutes,
   ...pluginRoutes,
   ...secretRoutes,
+  ...lockRoutes,
   openapi: {
     method: "GET",
     path: "openapi.json",

@@ -33,7 +33,7 @@ function operationOf(route: RouteContract): Schema {
     schema,
     description: about,
   }));
-  const type = route.isStream ? "application/x-ndjson" : "application/json";
+  const type = typeOf(route);
   const answer = reply === undefined ? {} : content(reply, type);
   const request = body === undefined ? {} : { requestBody: requestBody(body) };
   return {
@@ -45,6 +45,11 @@ function operationOf(route: RouteContract): Schema {
       default: { description: "Refused or failed.", ...content(failure, "application/json") },
     },
   };
+}
+
+function typeOf({ isStream, isEventStream }: RouteContract): string {
+  if (isEventStream) return "text/event-stream";
+  return isStream ? "application/x-ndjson" : "application/json";
 }
 
 /** Where nothing in it is needed, it may be left out. */

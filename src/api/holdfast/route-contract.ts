@@ -19,6 +19,8 @@ export interface RouteContract {
   readonly reply: Schema | undefined;
   /** One JSON object of `reply` a line, for as long as somebody listens. */
   readonly isStream?: true;
+  /** Server-sent events, each with some fields of `reply`, for as long as somebody listens. */
+  readonly isEventStream?: true;
 }
 
 export interface QueryParameter {

@@ -6,12 +6,13 @@ import type { ApiFace, ApiParts } from "../handler.ts";
 import { warnings } from "../warnings.ts";
 import { adoptionHandlers } from "./adoptions.ts";
 import { readBody } from "./body.ts";
-import { LineStream, type RouteHandler } from "./call.ts";
+import { EventStream, LineStream, type RouteHandler } from "./call.ts";
 import { contract, type RouteName } from "./contract.ts";
 import { doctorHandlers } from "./doctor.ts";
 import { driverHandlers } from "./drivers.ts";
 import { engineHandlers } from "./engines.ts";
 import { historyHandlers } from "./history.ts";
+import { lockHandlers } from "./locks.ts";
 import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
@@ -44,6 +45,10 @@ interface CompiledRoute {
 
 const headers: readonly Header[] = [["Content-Type", "application/json"]];
 const lineHeaders: readonly Header[] = [["Content-Type", "application/x-ndjson"]];
+const eventHeaders: readonly Header[] = [
+  ["Content-Type", "text/event-stream"],
+  ["Cache-Control", "no-store"],
+];
 
 export function makeHoldfastApi(api: ApiParts): ApiFace {
   const handlers = makeHandlers(api);
@@ -106,6 +111,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
     ...pluginHandlers(engine, facts.root),
     ...secretHandlers(engine),
+    ...lockHandlers(engine),
     openapi: () => openApiDocument(facts.version),
   };
 }
@@ -114,6 +120,9 @@ function answerOf(reply: unknown): AnyResponse {
   if (reply === undefined) return { status: 204, headers: [], body: undefined };
   if (reply instanceof LineStream) {
     return { status: 200, headers: lineHeaders, endless: true, stream: reply.start };
+  }
+  if (reply instanceof EventStream) {
+    return { status: 200, headers: eventHeaders, endless: true, stream: reply.start };
   }
   return { status: 200, headers, body: `${JSON.stringify(reply)}\n` };
 }
