@@ -37,8 +37,8 @@ interface LeaseLife {
   isReleased: boolean;
 }
 
-/** Clocks of processors differ a little, and the daemon's timer may round down. */
-const slackMs = 3;
+/** Processes agree on the time that well, and times that outlive a daemon are in steps of 10 ms. */
+const slackMs = 12;
 const never = Number.POSITIVE_INFINITY;
 
 /** What happened to each lock. */

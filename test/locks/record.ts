@@ -1,8 +1,8 @@
 // What clients of locks write down: each call before it is sent, each answer when it is there.
 //
 // One JSON object a line, on a file descriptor that takes it at once: a client that is killed has
-// said what it asked for. Times are of the machine's monotonic clock, in milliseconds, so that the
-// lines of many processes can be put in one order.
+// said what it asked for. Times are of one clock, in milliseconds, so that the lines of many
+// processes can be put in one order.
 import type { LeaseMode } from "../../src/core/lease-service.ts";
 import type { LockBond } from "../../src/core/lock.ts";
 
@@ -54,7 +54,7 @@ export type RecordLine =
   /** The client ends its connection, on which the lease hangs; or was told that it is lost. */
   | { readonly line: "cut" | "lost"; readonly call: string; readonly atMs: number };
 
-/** The machine's monotonic clock, the same in all processes. */
+/** The same in all processes; what each runs on only goes forward. */
 export function machineMs(): number {
-  return Number(process.hrtime.bigint()) / 1e6;
+  return performance.timeOrigin + performance.now();
 }
