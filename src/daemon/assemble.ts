@@ -135,7 +135,7 @@ function stopOf(parts: {
   const { plugins, engine, servers, rest } = parts;
   return async () => {
     plugins.endTransfers();
-    engine.locks.endWaits();
+    await engine.locks.endWaits();
     const cutOffCount = await servers.close();
     await rest.disposeAsync();
     return cutOffCount;

@@ -219,7 +219,7 @@ function stopOf(parts: Ending): () => Promise<void> {
   const { stopping, locks, settler, health, adoptions, judge, trash, purger } = parts;
   return async () => {
     stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-    locks.endWaits();
+    await locks.endWaits();
     await settler.finish(parts.operation());
     await health.stop();
     await Promise.all([parts.pluginVolumes.stop(), parts.unfitData.stop()]);

@@ -47,6 +47,10 @@ interface Held extends LockPlace {
   readonly bond: LockBond;
   readonly holder: LockHolder;
   readonly watch: ProcessWatch | undefined;
+  /** What it was given last; undefined: by the last daemon. */
+  ttlMs: number | undefined;
+  /** Wall clock, for people. */
+  expiresAtMs: number;
   turn: number;
   lost: ((reason: EngineError) => void) | undefined;
 }
@@ -96,7 +100,9 @@ export class Locks implements LocksFace {
     const watch =
       bond === "process" ? this.#parts.host.watchProcess({ pid: holder.pid, start }) : undefined;
     if (bond === "process" && watch === undefined) return false;
-    this.#hold({ ...place, id, lease, sinceMs, bond, holder, watch, turn: 0, lost: undefined });
+    const expiresAtMs = this.#expiryOf(lease, undefined);
+    const unknown = { ttlMs: undefined, turn: 0, lost: undefined };
+    this.#hold({ ...place, id, lease, sinceMs, expiresAtMs, bond, holder, watch, ...unknown });
     return true;
   }
 
@@ -123,8 +129,10 @@ export class Locks implements LocksFace {
       const lease = await this.#wait({ ...request, ...place, keep, watch }, operation);
       this.figures.granted(this.#parts.host.monotonicMs() - startedMs);
       const sinceMs = this.#parts.host.nowMs();
-      const { lost } = request;
-      const held: Held = { ...place, id, lease, sinceMs, bond, holder, watch, turn: 0, lost };
+      const { lost, ttlMs } = request;
+      const expiresAtMs = this.#expiryOf(lease, ttlMs);
+      const times = { sinceMs, ttlMs, expiresAtMs };
+      const held: Held = { ...place, id, lease, ...times, bond, holder, watch, turn: 0, lost };
       this.#hold(held);
       return this.#granted(held);
     } catch (thrown) {
@@ -214,6 +222,8 @@ export class Locks implements LocksFace {
     const held = this.#find(lease);
     try {
       await held.lease.renew(ttlMs);
+      held.ttlMs = ttlMs ?? held.ttlMs;
+      held.expiresAtMs = this.#expiryOf(held.lease, held.ttlMs);
     } catch (thrown) {
       throw this.#lost.get(held.id) ?? thrown;
     }
@@ -255,11 +265,11 @@ export class Locks implements LocksFace {
     throw notHeld(place, `with the fence ${fence}`);
   }
 
-  /** Of one volume, for whoever would remove it: `lock backup (rsync (process 4711))`. */
+  /** Of one volume, for whoever would remove it: `lock backup of rsync (process 4711)`. */
   usersOf(volume: VolumeName): readonly string[] {
     const held = this.#table.ofVolume(volume);
     const named = held.slice(0, NAMED_COUNT_MAX).map(({ lock, holder }) => {
-      return `lock ${lock} (${holderText(holder, this.#nameOf)})`;
+      return `lock ${lock} of ${holderText(holder, this.#nameOf)}`;
     });
     const moreCount = held.length - named.length;
     return moreCount === 0 ? named : [...named, `${moreCount} more locks`];
@@ -267,20 +277,26 @@ export class Locks implements LocksFace {
 
   /**
    * Before the connections of this daemon end: who waits is told to ask the next one, and what hangs
-   * on a connection is kept for it.
+   * on a connection is kept for it. Resolves when all have been told.
    */
-  endWaits(): void {
+  async endWaits(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    // They are told by promises, all of which are settled before the next turn.
+    await new Promise<void>((resolve) => void setImmediate(resolve));
   }
 
   readonly #nameOf = (container: string): string | undefined => this.#parts.lists.nameOf(container);
 
-  #granted({ id, volume, lock, lease, sinceMs, turn }: Held): GrantedLock {
-    const { host } = this.#parts;
+  #granted({ id, volume, lock, lease, sinceMs, expiresAtMs, turn }: Held): GrantedLock {
     const { mode, fence } = lease;
-    const leftMs = (lease.expiresAtMs ?? host.monotonicMs()) - host.monotonicMs();
-    const expiresAtMs = Math.round(host.nowMs() + leftMs);
     return { id, volume, lock, mode, fence, sinceMs, expiresAtMs, turn };
+  }
+
+  /** Just after it got that time. */
+  #expiryOf({ expiresAtMs }: Lease, ttlMs: number | undefined): number {
+    const { host } = this.#parts;
+    const leftMs = ttlMs ?? (expiresAtMs ?? 0) - host.monotonicMs();
+    return Math.round(host.nowMs() + leftMs);
   }
 
   #find({ volume, lock, id }: LockLease): Held {

@@ -106,24 +106,6 @@ export const commonLockRoutes = {
     query: {},
     reply: list,
   },
-  acquireLock: {
-    method: "POST",
-    path: place,
-    summary:
-      "Takes a lock, or is refused with who has it. It is freed by its time, unless it is renewed, " +
-      "and with the bond `process` by the end of that process, too. Whoever goes away while it " +
-      "waits gets nothing.",
-    query: {},
-    body: {
-      type: "object",
-      properties: {
-        ...wanted,
-        /** "process": it is freed when the process of `pid` ends. "none" unless given. */
-        bond: { type: "string", enum: ["process", "none"] },
-      },
-    },
-    reply: granted,
-  },
   holdLock: {
     method: "POST",
     path: `${place}/hold`,
@@ -147,6 +129,24 @@ export const commonLockRoutes = {
       },
     },
     isEventStream: true,
+  },
+  acquireLock: {
+    method: "POST",
+    path: place,
+    summary:
+      "Takes a lock, or is refused with who has it. It is freed by its time, unless it is renewed, " +
+      "and with the bond `process` by the end of that process, too. Whoever goes away while it " +
+      "waits gets nothing.",
+    query: {},
+    body: {
+      type: "object",
+      properties: {
+        ...wanted,
+        /** "process": it is freed when the process of `pid` ends. "none" unless given. */
+        bond: { type: "string", enum: ["process", "none"] },
+      },
+    },
+    reply: granted,
   },
   renewLock: {
     method: "PUT",
