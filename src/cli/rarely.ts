@@ -16,6 +16,11 @@ import { readHidden } from "./hidden-input.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
+import { acquireLock, releaseLocks, renewLock } from "./lock-acquire.ts";
+import { lockedFile } from "./lock-file.ts";
+import { listLocks } from "./lock-ls.ts";
+import { lockNotice } from "./lock-notice.ts";
+import { stealLock } from "./lock-steal.ts";
 import { createdLine } from "./origin.ts";
 import { inspectPlugins } from "./plugin-inspect.ts";
 import { installPlugin, upgradePlugin } from "./plugin-install.ts";
@@ -46,6 +51,13 @@ import { withNotice } from "./wait-notice.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  acquireLock,
+  listLocks,
+  lockedFile,
+  lockNotice,
+  releaseLocks,
+  renewLock,
+  stealLock,
   createdLine,
   createSecret,
   inspectSecrets,
