@@ -401,10 +401,30 @@ export interface Host {
    */
   watchProcess(process: KeptProcess): ProcessWatch | undefined;
   /**
+   * What a process sees and where it belongs, all of one moment. undefined: it is gone, `start`
+   * says that it is another one, or it may not be looked at. Never waits: /proc only.
+   */
+  sightOf(process: KeptProcess): ProcessSight | undefined;
+  /**
    * Gives a directory an owner and permission bits where they differ; undefined leaves them.
    * Follows no symbolic link. Throws `storage.*`, `host.denied`.
    */
   own(directory: string, wanted: DirectoryOwner): void;
+}
+
+/** A process as the kernel shows it. None of it can be made up from inside of a container. */
+export interface ProcessSight {
+  /** As in `PeerMount`. */
+  readonly namespace: string;
+  /** It is in the daemon's own mount namespace. */
+  readonly isOurs: boolean;
+  /**
+   * The outermost container that its control group names, in full, of those that the daemon is not
+   * in itself; null: it names none. `PeerMount` has the innermost, whose name its maker chose.
+   */
+  readonly container: string | null;
+  /** What it can reach: of a process with a root directory of its own what lies below that. */
+  readonly mounts: readonly MountInfo[];
 }
 
 /** One container's own mount of a volume, whose writers are to be seen. */

@@ -27,6 +27,13 @@ export const lockErrors = {
     retry: false,
     recovery: "Take it first: it has ended, or never was; `holdfast lock ls` shows what is held.",
   },
+  "lock.no_volume": {
+    kind: "denied",
+    retry: false,
+    recovery:
+      "Call from inside a container that has the volume; elsewhere use `holdfast lock`, or the " +
+      "daemon's own socket.",
+  },
   "lock.too_many": {
     kind: "exhausted",
     retry: true,

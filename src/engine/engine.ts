@@ -22,6 +22,7 @@ import { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds, type HoldsParts } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { LockSight } from "./lock-sight.ts";
 import { Locks } from "./locks.ts";
 import { noPlugins, type PluginParts } from "./no-plugins.ts";
 import { PluginVolumes } from "./plugin-volumes.ts";
@@ -101,6 +102,8 @@ export interface Engine {
   readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
+  /** Who calls from inside a container, and with which volumes. */
+  readonly lockSight: LockSight;
   readonly lastUse: LastUse;
   readonly pruner: Pruner;
   readonly plans: PrunePlans;
@@ -189,6 +192,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
     ...{ volumes, upkeep, history, adoptions, holds, lists },
+    lockSight: new LockSight({ host, holds: () => settler.all() }),
     fateOf: (entry) =>
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     lastUse: new LastUse({ state, nowMs }),

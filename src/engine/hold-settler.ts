@@ -13,6 +13,7 @@ import { engineOptions } from "./engine-options.ts";
 import { HoldNames } from "./hold-names.ts";
 import { holdId, layersAt, removeHoldPlace } from "./hold-places.ts";
 import {
+  groupsOf,
   type Hold,
   type HoldGraces,
   type HoldVerdict,
@@ -370,11 +371,6 @@ export class HoldSettler {
     }
     return tookMs;
   }
-}
-
-/** The lowest first: of what lies on each other the topmost is noted. */
-function groupsOf({ group, lowerGroups }: Hold): readonly number[] {
-  return group === null ? lowerGroups : [...lowerGroups, group];
 }
 
 function keyOf(volume: string, holder: string): string {

@@ -63,6 +63,11 @@ export interface Hold {
   stale: string | null;
 }
 
+/** The lowest first: of what lies on each other the topmost is noted. */
+export function groupsOf({ group, lowerGroups }: Hold): readonly number[] {
+  return group === null ? lowerGroups : [...lowerGroups, group];
+}
+
 /** A hold that has a row and nothing else: at a start, or right before its first mount. */
 export function newHold(
   place: Pick<Hold, "volume" | "holder" | "path" | "sinceMs">,

@@ -17,6 +17,7 @@ import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
 import { containerOf } from "./namespaces.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { sightOf } from "./process-sight.ts";
 import { processWatches } from "./process-watches.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
@@ -71,6 +72,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),
+    sightOf,
     own: ownDirectory,
   };
 }

@@ -5,7 +5,7 @@ import {
   type RouteContract,
   type Schema,
 } from "../../src/api/holdfast/route-contract.ts";
-import { statusOfKind } from "../../src/api/holdfast/router.ts";
+import { statusOfKind } from "../../src/api/holdfast/routing.ts";
 
 export function renderApi(): string {
   const routes = Object.values<RouteContract>(contract);

@@ -72,6 +72,7 @@ test("every code has moby's status", () => {
     "lock.expired": 409,
     "lock.stolen": 409,
     "lock.not_held": 404,
+    "lock.no_volume": 500,
     "lock.too_many": 500,
     "prune.running": 409,
     "storage.full": 500,
