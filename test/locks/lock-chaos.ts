@@ -7,12 +7,14 @@ import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/
 import { historiesOf, type TimedEvent } from "./history.ts";
 import { LockCaller } from "./lock-caller.ts";
 import { LockClients } from "./lock-clients.ts";
-import { machineMs } from "./record.ts";
+import { LockRuns } from "./lock-runs.ts";
+import { machineMs, type RecordLine } from "./record.ts";
 
 export const chaosVolume = "shared";
 const locks = ["deploy", "cron", "index"];
 const clientCount = 3;
 const lanes = 3;
+const runsCount = 2;
 /** Between two blows, at most. */
 const peaceMsMax = 900;
 /** A stopped client: shorter and longer than the times to live of its leases. */
@@ -24,6 +26,8 @@ export interface ChaosReport {
   readonly histories: ReadonlyMap<string, readonly TimedEvent[]>;
   readonly callCount: number;
   readonly grantCount: number;
+  /** Commands of `lock run` that ran to their end. */
+  readonly runCount: number;
   readonly daemonKills: number;
   readonly clientKills: number;
   readonly stops: number;
@@ -33,6 +37,7 @@ class Chaos {
   readonly #folder = temporaryDirectory();
   readonly #random: Random;
   readonly #clients = new LockClients();
+  readonly #runs: LockRuns[] = [];
   #daemon: RunningDaemon | undefined;
   #started = 0;
   #stops = 0;
@@ -48,6 +53,7 @@ class Chaos {
       await this.#startDaemon();
       await createVolume(this.#socket);
       for (let left = clientCount; left > 0; left--) this.#startClient();
+      for (let left = runsCount; left > 0; left--) this.#startRuns();
       const endMs = machineMs() + durationMs;
       while (machineMs() < endMs) {
         await delay(this.#random.fraction() * peaceMsMax);
@@ -83,8 +89,16 @@ class Chaos {
     });
   }
 
+  #startRuns(): void {
+    const place = { socket: this.#socket, volume: chaosVolume, locks };
+    const plan = { name: `r${this.#started++}`, ...place };
+    const write = (line: RecordLine) => void this.#clients.lines.push(line);
+    this.#runs.push(new LockRuns(plan, this.#random.fork(), write));
+  }
+
   async #blow(): Promise<void> {
     const dice = this.#random.fraction();
+    if (this.#random.chance(0.3)) return await this.#blowToRun(this.#random.pick(this.#runs));
     const client = this.#random.pick(this.#clients.running);
     if (dice < 0.25) {
       await client.kill();
@@ -93,12 +107,27 @@ class Chaos {
     } else if (dice < 0.6) {
       client.stop();
       this.#stops += 1;
-      const { least, most } = stopMs;
-      await delay(least + this.#random.fraction() * (most - least));
+      await delay(this.#stopMs());
       client.goOn();
     } else if (dice < 0.85) {
       await this.#killDaemon();
     }
+  }
+
+  async #blowToRun(run: LockRuns): Promise<void> {
+    if (this.#random.chance(0.5)) {
+      run.signal("SIGKILL");
+      this.#clientKills += 1;
+      return;
+    }
+    run.signal("SIGSTOP");
+    this.#stops += 1;
+    await delay(this.#stopMs());
+    run.signal("SIGCONT");
+  }
+
+  #stopMs(): number {
+    return stopMs.least + this.#random.fraction() * (stopMs.most - stopMs.least);
   }
 
   async #killDaemon(): Promise<void> {
@@ -113,6 +142,7 @@ class Chaos {
 
   async #endClients(): Promise<void> {
     for (const client of [...this.#clients.running]) await client.kill();
+    for (const run of this.#runs) await run.end();
   }
 
   /** All clients are dead: within the longest time to live every lock can be had. */
@@ -139,6 +169,7 @@ class Chaos {
       callCount: lines.filter(({ line }) => line === "call").length,
       grantCount: lines.filter((line) => line.line === "answer" && line.answer.kind === "granted")
         .length,
+      runCount: this.#runs.reduce((sum, { doneCount }) => sum + doneCount, 0),
       daemonKills: this.#daemonKills,
       clientKills: this.#clientKills,
       stops: this.#stops,
