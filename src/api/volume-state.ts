@@ -7,6 +7,7 @@ export const volumeStates = [
   "idle",
   "in use",
   "violated",
+  "conflict",
   "not mounted",
   "data missing",
   "mounting",
@@ -43,7 +44,8 @@ export interface VolumeCondition {
 }
 
 /**
- * "violated": a container has it against its sharing mode. "not mounted": it is held, and could not
+ * "violated": a container has it against its sharing mode. "conflict": it is in use, and two of its
+ * containers wrote one file at nearly the same time, lately. "not mounted": it is held, and could not
  * be mounted again after a start. "data missing": it was not there when it was last looked for. Of
  * storage that may fall silent: "mounting" for those who had it before a start, and the states of
  * `StorageState` but "ready". Of a plugin's volume: "unreachable": the plugin does not answer;
@@ -58,7 +60,9 @@ export function volumeState(engine: Engine, entry: VolumeEntry, holderCount: num
   const storage = storageWord(engine, name);
   if (storage !== undefined) return storage;
   const isUnmounted = engine.volumes.isUnmounted(name);
-  if (holderCount > 0 && !isUnmounted) return "in use";
+  if (holderCount > 0 && !isUnmounted) {
+    return engine.writeGuard.reports.latestOf(name) === undefined ? "in use" : "conflict";
+  }
   if (engine.volumes.missing.has(name)) return "data missing";
   return holderCount > 0 ? "not mounted" : "idle";
 }
@@ -70,6 +74,11 @@ export function volumeCondition(
   holderCount: number,
 ): VolumeCondition {
   const state = volumeState(engine, entry, holderCount);
+  const conflict = engine.writeGuard.reports.latestOf(entry.name);
+  if (state === "conflict" && conflict !== undefined) {
+    const { atMs, writerCount } = conflict;
+    return { state, sinceMs: atMs, reason: `${writerCount} writers` };
+  }
   const storage = engine.health.of(entry.name);
   if (storage?.state === state) {
     return { state, sinceMs: storage.sinceMs, reason: storage.reason || null };

@@ -5,18 +5,6 @@ import { CliFailure } from "./failure.ts";
 /** A bug in this program. */
 export const internalExit = 70;
 
-/**
- * A lock was not got in time: EX_TEMPFAIL of sysexits.h, "try again later". flock(1) ends with 1
- * there, as the most programs do for the most reasons.
- */
-export const lockTimedOutExit = 75;
-
-/** A lock was lost while its command ran: the first code that sysexits.h has no meaning for. */
-export const lockLostExit = 79;
-
-/** Nothing was started, as `docker run`, env(1) and timeout(1) end then. */
-export const notStartedExit = 125;
-
 export const exitOfKind: Readonly<Record<ErrorKind, number>> = {
   invalid: 2,
   not_found: 3,

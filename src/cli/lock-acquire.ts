@@ -4,6 +4,7 @@ import { LOCK_LABEL_LENGTH_MAX } from "../core/lock.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure } from "./failure.ts";
 import { renderRows } from "./format.ts";
+import { timedOut } from "./lock-exits.ts";
 import {
   type GrantedLock,
   leasePath,
@@ -12,7 +13,6 @@ import {
   readToken,
   tokenOf,
 } from "./lock-place.ts";
-import { notTaken } from "./lock-taking.ts";
 import { readSpanMs, waitSeconds } from "./lock-times.ts";
 import { ask, badWords, forEach, tell } from "./own-client.ts";
 import { whoseLock } from "./script-shell.ts";
@@ -46,7 +46,7 @@ export async function acquireLock(invocation: Invocation): Promise<number> {
     } catch (error) {
       const isOver = error instanceof CliFailure && error.code === "lock.timed_out";
       if (isOver && untilMs === undefined) continue;
-      throw notTaken(error, place, { timedOutExit: options.text("conflict-exit-code") });
+      throw timedOut(error, place, options.text("conflict-exit-code")) ?? error;
     }
   }
 }

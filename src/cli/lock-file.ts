@@ -1,8 +1,8 @@
 // The file of `lock run --file`: which directory it is in, and who has the volume mounted for it.
 import type { HeldFile } from "../core/foreground.ts";
 import type { Invocation } from "./command.ts";
-import { notStartedExit } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
+import { notStartedExit } from "./lock-exits.ts";
 import type { GrantedLock } from "./lock-place.ts";
 import { ask, ownPath, tell } from "./own-client.ts";
 
@@ -12,7 +12,7 @@ const OPEN_MS_MAX = 15_000;
 interface VolumePlace {
   readonly driver: string;
   readonly mountpoint: string;
-  readonly options: Readonly<Record<string, string>>;
+  readonly options: Readonly<Record<string, string>> | null;
 }
 
 export interface LockedFile {
@@ -37,7 +37,7 @@ export async function lockedFile(
     method: "GET",
     path: ownPath(["volumes", volume]),
   });
-  const isPlain = found.driver === "local" && found.options["device"] === undefined;
+  const isPlain = found.driver === "local" && found.options?.["device"] === undefined;
   const holder = mode === "shared" ? `lock run ${lock.lock} ${lock.id}` : `lock run ${lock.lock}`;
   const holderPath = ownPath(["volumes", volume, "holders", holder]);
   const mounted = isPlain

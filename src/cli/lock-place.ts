@@ -1,12 +1,19 @@
 // Which lock a command line means: `VOLUME/NAME`, or NAME with --volume; and the word that a holder
 // keeps, `VOLUME/NAME/ID`.
 
+import { CliFailure } from "./failure.ts";
 import type { Options } from "./options.ts";
-import { badWords, ownPath } from "./own-client.ts";
 
 export interface LockPlace {
   readonly volume: string;
   readonly lock: string;
+}
+
+/** As src/cli/exit-codes.ts has it for what is invalid. */
+const badWordsExit = 2;
+
+export function badPlace(message: string): CliFailure {
+  return new CliFailure(message, badWordsExit);
 }
 
 /** A lock as the API shows it to its holder (src/api/holdfast/lock-contract.ts). */
@@ -24,14 +31,14 @@ export function readPlace(word: string, volume: string | undefined): LockPlace {
   const [first = "", second, ...more] = word.split("/");
   const isWhole = second !== undefined;
   if (more.length > 0 || (isWhole && (first === "" || second === ""))) {
-    throw badWords(`${JSON.stringify(word)} names no lock: write VOLUME/NAME`);
+    throw badPlace(`${JSON.stringify(word)} names no lock: write VOLUME/NAME`);
   }
   if (isWhole && volume !== undefined && volume !== first) {
-    throw badWords(`two volumes are named, ${volume} and ${first}: leave one of them out`);
+    throw badPlace(`two volumes are named, ${volume} and ${first}: leave one of them out`);
   }
   const place = { volume: isWhole ? first : (volume ?? ""), lock: isWhole ? second : first };
   if (place.volume === "") {
-    throw badWords(`a lock is one of a volume: write VOLUME/${place.lock}, or --volume`);
+    throw badPlace(`a lock is one of a volume: write VOLUME/${place.lock}, or --volume`);
   }
   return place;
 }
@@ -46,7 +53,9 @@ export function placeText({ volume, lock }: LockPlace): string {
 }
 
 export function lockPath({ volume, lock }: LockPlace, more: readonly string[] = []): string {
-  return ownPath(["volumes", volume, "locks", lock, ...more]);
+  // Not by own-client.ts, which would bring the table of errors along: `lock run` is in a hurry.
+  const segments = ["volumes", volume, "locks", lock, ...more];
+  return `/holdfast/v1/${segments.map(encodeURIComponent).join("/")}`;
 }
 
 export function leasePath(place: LockPlace, id: string): string {
@@ -63,5 +72,5 @@ export function readToken(word: string): LockPlace & { readonly id: string } {
   const [volume = "", lock = "", id = "", ...more] = word.split("/");
   if (volume !== "" && lock !== "" && id !== "" && more.length === 0) return { volume, lock, id };
   // Whoever has it may let the lock go: it is not repeated.
-  throw badWords("what `holdfast lock acquire` printed is needed here, which is VOLUME/NAME/ID");
+  throw badPlace("what `holdfast lock acquire` printed is needed here, which is VOLUME/NAME/ID");
 }

@@ -2,18 +2,20 @@
 import type { ForegroundCommand, NotStarted } from "../core/foreground.ts";
 import { LOCK_LABEL_LENGTH_MAX } from "../core/lock.ts";
 import type { Invocation } from "./command.ts";
-import { lockLostExit, lockTimedOutExit, notStartedExit } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
+import {
+  lostExit,
+  missingExit,
+  notExecutableExit,
+  notStartedExit,
+  timedOut,
+  timedOutExit,
+} from "./lock-exits.ts";
 import type { HeldLock } from "./lock-keeping.ts";
-import { type LockPlace, placeOf, placeText } from "./lock-place.ts";
+import { badPlace, type LockPlace, placeOf, placeText } from "./lock-place.ts";
 import { refusalIn } from "./lock-stream.ts";
-import { notTaken, takeLock } from "./lock-taking.ts";
+import { takeLock } from "./lock-taking.ts";
 import { readSpanMs } from "./lock-times.ts";
-import { badWords } from "./own-client.ts";
-
-/** As shells end where there is no such program, and where it is none. */
-const missingExit = 127;
-const notExecutableExit = 126;
 
 type Words = readonly [string, ...string[]];
 
@@ -22,7 +24,7 @@ export async function runLocked(invocation: Invocation): Promise<number> {
   const { options, positional, parts } = invocation;
   const [name = "", ...words] = positional;
   const place = placeOf(options, name);
-  if (!isCommand(words)) throw badWords("what is to be run is missing");
+  if (!isCommand(words)) throw badPlace("what is to be run is missing");
   // Before anything is opened: it looks at what was open.
   const foreground = await parts.foreground?.();
   if (foreground === undefined) throw new Error("nothing here can start commands");
@@ -82,12 +84,18 @@ async function take(invocation: Invocation, { place, words, untilMs }: Wanted): 
       queued,
     });
   } catch (error) {
-    const timedOutExit = options.text("conflict-exit-code");
-    throw notTaken(error, place, { timedOutExit, exit: notStartedExit });
+    throw timedOut(error, place, options.text("conflict-exit-code")) ?? refused(error);
   } finally {
     await told;
     await end?.();
   }
+}
+
+/** Nothing was started, whatever the reason: the command's own codes are the command's. */
+function refused(error: unknown): unknown {
+  if (!(error instanceof CliFailure)) return error;
+  const { code, recovery, message } = error;
+  return new CliFailure(message, notStartedExit, { code, recovery });
 }
 
 /** What others see as who has it. */
@@ -103,7 +111,7 @@ async function fileOf(invocation: Invocation, held: HeldLock, untilMs: number | 
     return await lockedFile(invocation, held.lock, untilMs);
   } catch (error) {
     await held.release();
-    throw error;
+    throw refused(error);
   }
 }
 
@@ -119,13 +127,13 @@ function notStarted(
     case "not executable":
       return new CliFailure(message, notExecutableExit);
     case "timed out": {
-      const exit = Number(options.text("conflict-exit-code") ?? lockTimedOutExit);
+      const exit = Number(options.text("conflict-exit-code") ?? timedOutExit);
       return new CliFailure(message, exit, { code: "lock.timed_out" });
     }
     case "given up": {
       const { code, message: why } = refusalIn(lost);
       const text = `holdfast: the lock ${placeText(lock)} was lost before anything was started: ${why}`;
-      return new CliFailure(text, lockLostExit, { code });
+      return new CliFailure(text, lostExit, { code });
     }
     default:
       return new CliFailure(message, notStartedExit);
@@ -163,5 +171,5 @@ async function follow(
   clearTimeout(killing);
   lost.removeEventListener("abort", end);
   await told;
-  return lost.aborted && onLost !== "ignore" ? lockLostExit : exit;
+  return lost.aborted && onLost !== "ignore" ? lostExit : exit;
 }

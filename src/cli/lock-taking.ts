@@ -1,8 +1,7 @@
 // Waits for a lock: as long as it is allowed to, over restarts of the daemon too.
-import { exitOfKind, lockTimedOutExit, ownFailure } from "./exit-codes.ts";
-import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
+import { CliFailure, DaemonRefusal } from "./failure.ts";
 import { type HeldLock, keepLock, type OpenStream, openStream } from "./lock-keeping.ts";
-import { type GrantedLock, type LockPlace, placeText } from "./lock-place.ts";
+import type { GrantedLock, LockPlace } from "./lock-place.ts";
 import { waitSeconds } from "./lock-times.ts";
 import type { Target } from "./target.ts";
 
@@ -63,22 +62,4 @@ async function grantOf({ granted }: OpenStream): Promise<GrantedLock | CliFailur
     if (error instanceof CliFailure) return error;
     throw error;
   }
-}
-
-/** The failure of a lock that was not taken; `exit` is for everything but the time. */
-export function notTaken(
-  error: unknown,
-  place: LockPlace,
-  { timedOutExit, exit }: { readonly timedOutExit: string | undefined; readonly exit?: number },
-): unknown {
-  if (!(error instanceof CliFailure)) return error;
-  const { code, recovery, message } = error;
-  if (code === "lock.timed_out") {
-    const words = error instanceof DaemonRefusal ? error.reason : message;
-    const text = `the lock ${placeText(place)} was not free in time: ${words}`;
-    return new CliFailure(text, Number(timedOutExit ?? lockTimedOutExit), { code, recovery });
-  }
-  if (exit !== undefined) return new CliFailure(message, exit, { code, recovery });
-  if (error instanceof DaemonUnreachable) return new CliFailure(message, exitOfKind.unavailable);
-  return ownFailure(error);
 }

@@ -12,6 +12,7 @@ const alarming: readonly string[] = [
   "degraded",
   "read-only",
   "stale",
+  "conflict",
 ];
 
 /** How many characters of a reason a line has room for. */

@@ -39,6 +39,7 @@ import { purgeTrash } from "./trash-purge.ts";
 import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
 import { verify, verifyPlugin } from "./verify.ts";
 import { showVersion } from "./version.ts";
+import { showConflicts } from "./volume-conflicts.ts";
 import { flushVolume } from "./volume-flush.ts";
 import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
@@ -51,6 +52,7 @@ import { withNotice } from "./wait-notice.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  showConflicts,
   acquireLock,
   listLocks,
   lockedFile,

@@ -47,8 +47,6 @@ export interface LocalLeaseParts {
   readonly journal?: LeaseJournal | undefined;
   /** How long `acquire` waits without terms; at most and by default `LEASE_WAIT_MS_MAX`. */
   readonly waitMsMax?: number | undefined;
-  /** The shortest time to live; by default `LEASE_TTL_MS_MIN`. Shorter ones are for tests. */
-  readonly ttlMsMin?: number | undefined;
   /** Calls `fire` after `delayMs` unless the result is called first; by default a real timer. */
   readonly startTimer?: ((delayMs: number, fire: () => void) => () => void) | undefined;
 }
@@ -69,7 +67,6 @@ type LocalClaim = Claim<LocalLease>;
 class LocalLeases implements LocalLeaseService {
   readonly #parts: LocalLeaseParts;
   readonly #waitMsMax: number;
-  readonly #ttlMsMin: number;
   readonly #table: LeaseTable<LocalLease>;
   readonly #journal: LeaseJournal | undefined;
   readonly #startTimer: NonNullable<LocalLeaseParts["startTimer"]>;
@@ -86,7 +83,6 @@ class LocalLeases implements LocalLeaseService {
     this.#parts = parts;
     this.#startTimer = parts.startTimer ?? startTimer;
     this.#waitMsMax = Math.min(parts.waitMsMax ?? LEASE_WAIT_MS_MAX, LEASE_WAIT_MS_MAX);
-    this.#ttlMsMin = parts.ttlMsMin ?? LEASE_TTL_MS_MIN;
     const fences = parts.fences ?? memoryFences();
     this.#table = new LeaseTable(() => fences.next());
     this.#journal = parts.journal;
@@ -101,7 +97,7 @@ class LocalLeases implements LocalLeaseService {
   acquire(key: LockKey, mode: LeaseMode, operation: Operation, terms?: LeaseTerms): Promise<Lease> {
     const { signal } = operation;
     if (signal.aborted) return Promise.reject(cancellation(key, operation));
-    const problem = terms && problemOf(terms, this.#ttlMsMin);
+    const problem = terms && problemOf(terms);
     if (problem !== undefined) return Promise.reject(new RangeError(problem));
     const owner = new LocalLease(this, operation, terms?.keep);
     const waitMs = terms?.waitMs ?? this.#waitMsMax;
@@ -152,7 +148,7 @@ class LocalLeases implements LocalLeaseService {
   /** For its leases, while they are held. Throws what the journal throws, and `RangeError`. */
   renew({ claim }: LocalLease, ttlMs = claim.ttlMs): void {
     if (claim.ttlMs === undefined || ttlMs === undefined) return;
-    const problem = problemOfTtl(ttlMs, this.#ttlMsMin);
+    const problem = problemOfTtl(ttlMs);
     if (problem !== undefined) throw new RangeError(problem);
     const nowMs = this.#parts.monotonicMs();
     try {
@@ -333,17 +329,16 @@ function startTimer(delayMs: number, fire: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
-function problemOf({ ttlMs, waitMs, keep }: LeaseTerms, ttlMsMin: number): string | undefined {
+function problemOf({ ttlMs, waitMs, keep }: LeaseTerms): string | undefined {
   if (!(waitMs >= 0 && waitMs <= LEASE_TERMS_WAIT_MS_MAX)) return `no wait: ${waitMs} ms`;
-  const keptBytes = keep.length * 3 <= LEASE_KEPT_BYTES_MAX ? 0 : Buffer.byteLength(keep);
+  const keptBytes = Buffer.byteLength(keep);
   if (keptBytes > LEASE_KEPT_BYTES_MAX) return `${keptBytes} bytes are too many to be kept`;
-  return problemOfTtl(ttlMs, ttlMsMin);
+  return problemOfTtl(ttlMs);
 }
 
-function problemOfTtl(ttlMs: number, ttlMsMin: number): string | undefined {
-  return ttlMs >= ttlMsMin && ttlMs <= LEASE_TTL_MS_MAX
-    ? undefined
-    : `no time to live: ${ttlMs} ms`;
+function problemOfTtl(ttlMs: number): string | undefined {
+  const isTtl = ttlMs >= LEASE_TTL_MS_MIN && ttlMs <= LEASE_TTL_MS_MAX;
+  return isTtl ? undefined : `no time to live: ${ttlMs} ms`;
 }
 
 function notRenewed({ entry: { key }, fence }: LocalClaim): EngineError {

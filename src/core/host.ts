@@ -385,10 +385,14 @@ export interface Host {
   isMountPoint(directory: string): boolean;
   /**
    * Has the kernel tell of writes through one mount (fanotify), and of no others. Only for storage
-   * of this machine. It sees no writes through memory maps, and nothing of other hosts. Throws
-   * `host.unsupported`, `host.denied`, and `not there any more` as `storage.failed`.
+   * of this machine. It sees no writes through memory maps, no truncating, and nothing of other
+   * hosts. Each watch takes one of the kernel's few groups (see `writeWatchCountMax`). Throws
+   * `host.unsupported` with the reason, `host.denied`, and `storage.failed` with `details.isGone`:
+   * the mount is not there any more.
    */
   watchWrites(request: WatchRequest): WriteWatch;
+  /** How many watches one daemon may have at once, so that others have some left. */
+  writeWatchCountMax(): number;
   /**
    * Where a file that was written to lies below `directory`, which shows the same file system:
    * `/a/b`. undefined: it is gone, or elsewhere. Only for storage of this machine.
@@ -434,6 +438,8 @@ export interface WatchRequest {
   readonly namespace: string;
   /** As that namespace sees it. */
   readonly target: string;
+  /** Whether a mount that is found there is the one that is meant. */
+  readonly isWanted: (mount: MountInfo) => boolean;
 }
 
 /** A file that was written to through a watched mount. */
@@ -456,6 +462,8 @@ export interface WriteBatch {
 export interface WriteWatch extends Disposable {
   /** Never waits. O(what happened since the last one). */
   read(): WriteBatch;
+  /** The mount is gone: nothing more will be written through it. */
+  isOver(): boolean;
 }
 
 /** Must be closed. */

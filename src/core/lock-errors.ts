@@ -39,4 +39,9 @@ export const lockErrors = {
     retry: true,
     recovery: "Wait until some of the locks or waiters that the message counts are gone.",
   },
+  "host.unsupported": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Use another file system or kernel, or do without: the message says what is missing.",
+  },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

@@ -1,5 +1,5 @@
 // The options that are the engine's own, whatever the driver: sharing, owner, mode, trash, reclaim,
-// on-stale.
+// on-stale, guard.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
@@ -34,6 +34,14 @@ const staleModes = ["warn", "restart"] as const;
 
 export type StaleMode = (typeof staleModes)[number];
 
+/**
+ * Whether writers of one file are looked for while two or more containers have the volume
+ * read-write ("warn": they are told of).
+ */
+const guardModes = ["off", "warn"] as const;
+
+export type GuardMode = (typeof guardModes)[number];
+
 export interface EngineOptions {
   readonly sharing: SharingMode;
   /** What the data's own directory is given at each mount; undefined: it is left alone. */
@@ -42,10 +50,12 @@ export interface EngineOptions {
   readonly trash: Retention | undefined;
   readonly reclaim: ReclaimMode | undefined;
   readonly onStale: StaleMode;
+  readonly guard: GuardMode;
 }
 
 /** Names of the engine's options, sorted. */
 export const engineOptionNames = [
+  "guard",
   "mode",
   "on-stale",
   "owner",
@@ -98,13 +108,18 @@ export function engineOptions(options: DriverOptions | null | undefined): Engine
   if (onStale === undefined) {
     throw invalid("on-stale", stale, `one of ${staleModes.join(", ")} is needed`);
   }
+  const word = options?.["guard"] ?? "warn";
+  const guard = guardModes.find((mode) => mode === word);
+  if (guard === undefined) {
+    throw invalid("guard", word, `one of ${guardModes.join(", ")} is needed`);
+  }
   const isGiven = owner !== undefined || mode !== undefined;
   return {
     sharing: found,
     owner: isGiven ? { ...ids, ...bits } : undefined,
     trash: trash === undefined ? undefined : readRetention(trash),
     reclaim: reclaim === undefined ? undefined : readReclaim(reclaim),
-    onStale,
+    ...{ onStale, guard },
   };
 }
 

@@ -46,6 +46,7 @@ import { Usage } from "./usage.ts";
 import { type UseGuard, useGuard } from "./use-guard.ts";
 import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
+import { WriteGuard } from "./write-guard.ts";
 
 export interface EngineParts {
   readonly host: Host;
@@ -122,6 +123,7 @@ export interface Engine {
   readonly locks: Locks;
   readonly doctor: VolumeDoctor;
   readonly unfitData: UnfitData;
+  readonly writeGuard: WriteGuard;
   readonly recovery: RecoveryReport;
   readonly health: Health;
   readonly care: StorageCare;
@@ -152,7 +154,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard, locks, care } = watchHolds(watching);
+  const { lists, judge, settler, guard, locks, care, writeGuard } = watchHolds(watching);
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -199,16 +201,17 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
     locks,
-    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining, writeGuard },
     stop: stopOf({
       ...{ stopping, locks, settler, health, adoptions, mountingAgain, judge, trash, purger },
-      ...{ ...managing, ...examining, operation: systemOperation },
+      ...{ ...managing, ...examining, writeGuard, operation: systemOperation },
     }),
   };
 }
 
 /** What ends with the engine. */
-interface Ending extends Pick<Engine, "locks" | "health" | "adoptions" | "pluginVolumes"> {
+interface Ending
+  extends Pick<Engine, "locks" | "health" | "adoptions" | "pluginVolumes" | "writeGuard"> {
   readonly stopping: AbortController;
   readonly settler: HoldSettler;
   readonly unfitData: UnfitData;
@@ -225,7 +228,7 @@ function stopOf(parts: Ending): () => Promise<void> {
     stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     await locks.endWaits();
     await settler.finish(parts.operation());
-    await health.stop();
+    await Promise.all([health.stop(), parts.writeGuard.stop()]);
     await Promise.all([parts.pluginVolumes.stop(), parts.unfitData.stop()]);
     await Promise.all([adoptions.stop(), parts.mountingAgain, judge.settled(), trash.stop()]);
     await purger.stop();
@@ -347,7 +350,13 @@ function watchHolds(
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces, volumes, drivers },
     operation: systemOperation,
-    looked: (names, operation) => judge.judge(names, operation),
+    looked: (names, operation) => {
+      judge.judge(names, operation);
+      writeGuard.look(names, operation);
+    },
+  });
+  const writeGuard: WriteGuard = new WriteGuard({
+    ...{ state, host, events, lists, holds: () => settler, operation: systemOperation },
   });
   const settle = (names: readonly string[], operation: Operation) =>
     settler.settleVolumes(names, operation);
@@ -355,5 +364,5 @@ function watchHolds(
   const care = new StorageCare({ host, drivers, lists, settler, volumes });
   const lockUsers = (volume: VolumeName) => locks.usersOf(volume);
   const guard = useGuard({ state, lists, settle, isOver, lockUsers });
-  return { lists, judge, settler, guard, locks, care };
+  return { lists, judge, settler, guard, locks, care, writeGuard };
 }

@@ -52,7 +52,7 @@ export interface LockView extends Omit<GrantedLock, "id" | "turn"> {
   readonly waitingCount: number;
 }
 
-/** What those may do with locks who may use them. A narrower view is another object of this shape. */
+/** What those may do with locks who may use them. A narrower view has the same shape. */
 export interface LocksFace {
   /**
    * Waits for a lock. Rejects with `volume.not_found`, `lock.name_invalid`, `lock.too_many`,

@@ -276,8 +276,8 @@ export class Locks implements LocksFace {
   }
 
   /**
-   * Before the connections of this daemon end: who waits is told to ask the next one, and what hangs
-   * on a connection is kept for it. Resolves when all have been told.
+   * Before the connections of this daemon end: who waits is told to ask the next one, and what
+   * hangs on a connection is kept for it. Resolves when all have been told.
    */
   async endWaits(): Promise<void> {
     this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));

@@ -12,12 +12,11 @@ import { closeDescriptor, openPlace } from "./libc.ts";
 import {
   becomeProgram,
   dieWithParent,
-  handOn,
   openFileBeneath,
   tryFlock,
   waitForFlock,
-  writeText,
-} from "./libc-command.ts";
+} from "./libc-become.ts";
+import { handOn, writeText } from "./libc-command.ts";
 
 /** What the helper is told in its first word, as JSON. */
 interface Settings {

@@ -2,8 +2,6 @@
 //
 // setpriv(1) has the kernel do that and then becomes the command, which costs a millisecond. Where
 // it is not installed, or a file is to be locked first, our own executable does, which costs ten.
-import { existsSync, readFileSync } from "node:fs";
-import { messageOf } from "../core/errors.ts";
 import type {
   Foreground,
   ForegroundCommand,
@@ -17,15 +15,14 @@ import {
   ignoredSignals,
   inheritedDescriptors,
   isTerminalsGroup,
+  type RelayedSignal,
   restoreDescriptorLimit,
   wordsAsGiven,
 } from "./inherited.ts";
-import { closeDescriptor } from "./libc.ts";
-import { exitOf, makePipe, spawnInPlace } from "./libc-command.ts";
-import { BECOME_COMMAND, ownExecutable } from "./own-executable.ts";
+import { closeQuietly, exitOf, makePipe, readProcText, spawnInPlace } from "./libc-command.ts";
 
 /** What they mean is the command's business. SIGCHLD and what cannot be caught are not among. */
-const relayed: readonly NodeJS.Signals[] = [
+const relayed: readonly RelayedSignal[] = [
   "SIGINT",
   "SIGTERM",
   "SIGHUP",
@@ -38,7 +35,7 @@ const relayed: readonly NodeJS.Signals[] = [
 ];
 
 /** The terminal sends them to the command as well. */
-const ofTerminal: ReadonlySet<NodeJS.Signals> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);
+const ofTerminal: ReadonlySet<RelayedSignal> = new Set(["SIGINT", "SIGQUIT", "SIGWINCH"]);
 
 /** Something must be waited for, or the runtime ends; nothing happens when it is over. */
 const KEEP_ALIVE_MS = 3_600_000;
@@ -55,7 +52,7 @@ const givenUp: NotStarted = { outcome: "given up", reason: "it was given up befo
 
 interface Surroundings {
   readonly descriptors: readonly number[];
-  readonly isIgnored: (name: NodeJS.Signals) => boolean;
+  readonly isIgnored: (name: RelayedSignal) => boolean;
 }
 
 /** Must be made before anything is opened: it looks at what we were started with. */
@@ -63,7 +60,7 @@ export function foreground(): Foreground {
   const around = { descriptors: inheritedDescriptors(), isIgnored: ignoredSignals() };
   return {
     async start(request) {
-      const missing = whyNotStarted(request.words[0]);
+      const missing = await whyNotStarted(request.words[0]);
       if (missing !== undefined) return missing;
       if (request.signal.aborted) return givenUp;
       const setpriv = request.file === undefined ? Bun.which("setpriv") : null;
@@ -79,9 +76,9 @@ export function foreground(): Foreground {
   };
 }
 
-function whyNotStarted(program: string): NotStarted | undefined {
+async function whyNotStarted(program: string): Promise<NotStarted | undefined> {
   if (program !== "" && Bun.which(program) !== null) return undefined;
-  if (program.includes("/") && existsSync(program))
+  if (program.includes("/") && (await Bun.file(program).exists()))
     return { outcome: "not executable", reason: `${program} cannot be executed` };
   return { outcome: "missing", reason: `there is no program ${JSON.stringify(program)}` };
 }
@@ -92,7 +89,7 @@ function running({ isIgnored }: Surroundings, start: () => number): ForegroundCo
   let pid = 0;
   let hasEnded = false;
   const keepAlive = setInterval(() => undefined, KEEP_ALIVE_MS);
-  const send = (name: NodeJS.Signals): void => {
+  const send = (name: RelayedSignal): void => {
     if (pid > 0 && !hasEnded) signalQuietly(pid, name);
   };
   const look = (): void => {
@@ -128,7 +125,7 @@ function running({ isIgnored }: Surroundings, start: () => number): ForegroundCo
   };
 }
 
-function signalQuietly(pid: number, name: NodeJS.Signals): void {
+function signalQuietly(pid: number, name: RelayedSignal): void {
   try {
     process.kill(pid, name);
   } catch {
@@ -138,13 +135,8 @@ function signalQuietly(pid: number, name: NodeJS.Signals): void {
 
 /** A process and all that comes from it, parents first. */
 function descendants(pid: number): readonly number[] {
-  let children: readonly number[] = [];
-  try {
-    const text = readFileSync(`/proc/${pid}/task/${pid}/children`, "latin1");
-    children = text.split(" ").filter(Boolean).map(Number);
-  } catch {
-    // It is gone.
-  }
+  const text = readProcText(`/proc/${pid}/task/${pid}/children`);
+  const children = text.split(" ").filter(Boolean).map(Number);
   return [pid, ...children.flatMap(descendants)];
 }
 
@@ -156,6 +148,8 @@ async function startByHelper(
   const { reading, writing } = makePipe();
   const { file, words, signal } = request;
   const settings = { writing, parent: process.pid, file };
+  // What only this way needs is loaded here.
+  const { BECOME_COMMAND, ownExecutable } = await import("./own-executable.ts");
   const helper = ownExecutable(BECOME_COMMAND, JSON.stringify(settings));
   handOnAll([...around.descriptors, writing]);
   restoreDescriptorLimit();
@@ -163,7 +157,7 @@ async function startByHelper(
     [...helper.map((word) => encoder.encode(word)), ...wordsAsGiven(words)],
     environmentWith(request.environment),
   );
-  closeDescriptor(writing);
+  closeQuietly(writing);
   const failure = await follow(reading, { pid, file, signal });
   if (failure !== undefined) {
     signalQuietly(pid, "SIGKILL");
@@ -218,7 +212,7 @@ async function tellings(reading: number, waits: () => void): Promise<NotStarted 
       }
     }
   } catch (thrown) {
-    return { outcome: "failed", reason: messageOf(thrown) };
+    return { outcome: "failed", reason: String(thrown) };
   }
   const failure = /^failed (.*)$/m.exec(text)?.[1];
   if (failure !== undefined) return { outcome: "failed", reason: failure };

@@ -1,7 +1,16 @@
 // What this process got from whoever started it, and what its runtime has changed of it since.
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
-import { constants } from "node:os";
-import { handOn, limitDescriptors, type Words } from "./libc-command.ts";
+import {
+  handOn,
+  limitDescriptors,
+  openDescriptors,
+  readProc,
+  readProcLink,
+  readProcText,
+  signalNumbers,
+  type Words,
+} from "./libc-command.ts";
+
+export type RelayedSignal = keyof typeof signalNumbers;
 
 /**
  * The descriptors behind the first three that were open when this process began. To be asked
@@ -9,18 +18,12 @@ import { handOn, limitDescriptors, type Words } from "./libc-command.ts";
  * they cannot be told from our own later.
  */
 export function inheritedDescriptors(): readonly number[] {
-  return readdirSync("/proc/self/fd")
-    .map(Number)
-    .filter((descriptor) => descriptor > 2 && isForeign(descriptor));
+  return openDescriptors().filter((descriptor) => descriptor > 2 && isForeign(descriptor));
 }
 
-/** The runtime's own are an eventpoll and eventfds; the one of the listing itself is gone. */
+/** The runtime's own are an eventpoll and eventfds. */
 function isForeign(descriptor: number): boolean {
-  try {
-    return !readlinkSync(`/proc/self/fd/${descriptor}`).startsWith("anon_inode:[event");
-  } catch {
-    return false;
-  }
+  return !readProcLink(`/proc/self/fd/${descriptor}`).startsWith("anon_inode:[event");
 }
 
 /** Has what we start, or become, get them as we got them. */
@@ -29,10 +32,10 @@ export function handOnAll(descriptors: readonly number[]): void {
 }
 
 /** The signals that we were started with as ignored, as by nohup(1). */
-export function ignoredSignals(): (name: NodeJS.Signals) => boolean {
-  const status = readFileSync("/proc/self/status", "latin1");
+export function ignoredSignals(): (name: RelayedSignal) => boolean {
+  const status = readProcText("/proc/self/status");
   const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
-  return (name) => ((mask >> BigInt(constants.signals[name] - 1)) & 1n) === 1n;
+  return (name) => ((mask >> BigInt(signalNumbers[name] - 1)) & 1n) === 1n;
 }
 
 /**
@@ -40,19 +43,16 @@ export function ignoredSignals(): (name: NodeJS.Signals) => boolean {
  * is allowed, and programs that use select(2) break with that.
  */
 export function restoreDescriptorLimit(): void {
-  try {
-    const limits = readFileSync(`/proc/${process.ppid}/limits`, "latin1");
-    const [, soft, hard] = /^Max open files +(\d+) +(\d+)/m.exec(limits) ?? [];
-    if (soft !== undefined && hard !== undefined) limitDescriptors(BigInt(soft), BigInt(hard));
-  } catch {
-    // Of a parent that is gone nothing is known: the command has more than it needs.
-  }
+  const limits = readProcText(`/proc/${process.ppid}/limits`);
+  const [, soft, hard] = /^Max open files +(\d+) +(\d+)/m.exec(limits) ?? [];
+  // Of a parent that is gone nothing is known: the command has more than it needs.
+  if (soft !== undefined && hard !== undefined) limitDescriptors(BigInt(soft), BigInt(hard));
 }
 
 /** Whether the terminal sends its signals, Control-C for one, to our process group just now. */
 export function isTerminalsGroup(): boolean {
   // Behind the program's name, which may have spaces and brackets in it.
-  const status = readFileSync("/proc/self/stat", "latin1")
+  const status = readProcText("/proc/self/stat")
     .replace(/^.*\) /s, "")
     .split(" ");
   const [, , group, , , foreground] = status;
@@ -65,7 +65,7 @@ const encoder = new TextEncoder();
 export function wordsAsGiven(words: readonly string[]): Words {
   const encoded = words.map((word) => encoder.encode(word));
   if (!words.some((word) => word.includes("\ufffd"))) return encoded;
-  const given = partsOf(readFileSync("/proc/self/cmdline")).slice(-words.length);
+  const given = partsOf(readProc("/proc/self/cmdline")).slice(-words.length);
   const decoder = new TextDecoder();
   const isSame = given.every((bytes, index) => decoder.decode(bytes) === words[index]);
   return isSame ? given : encoded;
@@ -76,7 +76,7 @@ export function environmentWith(added: Readonly<Record<string, string>>): Words 
   const names = Object.keys(added).map((name) => encoder.encode(`${name}=`));
   const isReplaced = (part: Uint8Array): boolean =>
     names.some((name) => name.every((byte, index) => part[index] === byte));
-  const own = partsOf(readFileSync("/proc/self/environ")).filter((part) => !isReplaced(part));
+  const own = partsOf(readProc("/proc/self/environ")).filter((part) => !isReplaced(part));
   const more = Object.entries(added).map(([name, value]) => encoder.encode(`${name}=${value}`));
   return [...own, ...more];
 }

@@ -1,5 +1,5 @@
-// Watches processes until they end. The kernel is asked about all of them at once, by one timer that
-// runs only while one is watched: the event loop of the runtime takes no descriptors of ours.
+// Watches processes until they end. The kernel is asked about all of them at once, by one timer
+// that runs only while one is watched: the runtime's event loop takes no descriptors of ours.
 import { isErrno, storageError } from "../core/errors.ts";
 import type { Host, KeptProcess, ProcessWatch } from "../core/host.ts";
 import { openProcessPoll, type ProcessPoll } from "./libc-poll.ts";

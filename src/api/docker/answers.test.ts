@@ -28,6 +28,7 @@ test("every code has moby's status", () => {
     "volume.protected": 409,
     "volume.name_taken": 409,
     "confirmation.missing": 400,
+    "host.unsupported": 501,
     "trash.not_found": 404,
     "trash.ambiguous": 409,
     "trash.purging": 409,

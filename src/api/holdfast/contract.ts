@@ -1,5 +1,6 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { adoptionRoutes } from "./adoption-contract.ts";
+import { conflictRoutes } from "./conflict-contract.ts";
 import { doctorRoutes } from "./doctor-contract.ts";
 import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
@@ -28,6 +29,7 @@ export const contract = {
     },
   },
   ...volumeRoutes,
+  ...conflictRoutes,
   ...doctorRoutes,
   ...trashRoutes,
   ...prunePlanRoutes,

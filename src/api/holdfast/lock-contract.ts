@@ -110,10 +110,11 @@ export const commonLockRoutes = {
     method: "POST",
     path: `${place}/hold`,
     summary:
-      "Takes a lock for as long as the connection lasts, which must renew it all the same. Answers " +
-      "at once, with events: `queued` with a place, `granted`, then `lost` or nothing; `refused` " +
-      "instead. A comment comes every 5 seconds. With `id` it goes on with a lock that another " +
-      "connection had, as after a restart of the daemon.",
+      "Takes a lock for as long as the connection lasts, which must renew it all the same. " +
+      "Answers with events: `queued` with a place, `granted`, then `lost` or nothing; `refused` " +
+      "instead. What is refused before the first one has its status. A comment comes every 5 " +
+      "seconds. With `id` it goes on with a lock that another connection had, as after a restart " +
+      "of the daemon.",
     query: {},
     body: { type: "object", properties: { ...wanted, id: text } },
     reply: {
@@ -134,9 +135,9 @@ export const commonLockRoutes = {
     method: "POST",
     path: place,
     summary:
-      "Takes a lock, or is refused with who has it. It is freed by its time, unless it is renewed, " +
-      "and with the bond `process` by the end of that process, too. Whoever goes away while it " +
-      "waits gets nothing.",
+      "Takes a lock, or is refused with who has it. It is freed by its time, unless it is " +
+      "renewed, and with the bond `process` by the end of that process, too. Whoever goes away " +
+      "while it waits gets nothing.",
     query: {},
     body: {
       type: "object",

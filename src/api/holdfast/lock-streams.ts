@@ -15,7 +15,7 @@ export interface HoldParts {
   readonly grantedObject: (granted: GrantedLock) => object;
 }
 
-/** The handler of `holdLock`. What is refused at once has its status; what comes later is an event. */
+/** The handler of `holdLock`. What is refused at once has its status; what is later, an event. */
 export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: HoldParts) {
   const beats = new Beats();
   return async (call: Call): Promise<EventStream> => {
@@ -59,7 +59,7 @@ class Hold {
     if (connectionClosed.aborted) this.#onClosed();
   }
 
-  /** Resolves when there is a first event. Rejects as `LocksFace.acquire` where none came before. */
+  /** Resolves when there is a first event. Rejects as `LocksFace.acquire` where there is none. */
   async acquire(request: LockRequest, { context }: Call): Promise<void> {
     const { promise: isQueued, resolve: queue } = Promise.withResolvers<void>();
     const queued = (place: number) => {

@@ -1,4 +1,4 @@
-// The routes of locks: what is granted, waited for, refused, lost and taken away, in JSON and events.
+// The routes of locks: what is granted, waited for, refused and lost, in JSON and as events.
 import { describe, expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
 import { eventually } from "../../../test/support/child.ts";
@@ -30,7 +30,7 @@ function seen(api: ApiBench, what: string, look: () => unknown): Promise<unknown
 }
 
 describe("taking", () => {
-  test("a grant says all that its holder needs, and lists say who has it without the id", async () => {
+  test("a grant says all that its holder needs, and lists say who has it and no id", async () => {
     await using api = await withVolume();
     const granted = await take(api, { label: "night\u001bly", ttl: 60, mode: "shared" });
     expect(granted).toMatchObject({ volume: "wiki", lock: "backup", mode: "shared" });

@@ -44,7 +44,7 @@ export function commonLockHandlers(locks: LocksFace) {
   };
 }
 
-/** A client that goes away meanwhile neither waits any longer nor gets a lock that it cannot know of. */
+/** A client that goes away meanwhile waits no longer, and gets no lock that it does not know of. */
 async function acquire(locks: LocksFace, call: Call): Promise<object> {
   const { request, operation } = call.context;
   const wanted = requestOf(call, bondOf(call));

@@ -3,6 +3,7 @@ import type { ApiFace, ApiParts } from "../handler.ts";
 import { warnings } from "../warnings.ts";
 import { adoptionHandlers } from "./adoptions.ts";
 import type { RouteHandler } from "./call.ts";
+import { conflictHandlers } from "./conflicts.ts";
 import { contract, type RouteName } from "./contract.ts";
 import { doctorHandlers } from "./doctor.ts";
 import { driverHandlers } from "./drivers.ts";
@@ -39,6 +40,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     }),
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
+    ...conflictHandlers(engine),
     ...doctorHandlers(engine),
     ...trashHandlers(engine),
     ...prunePlanHandlers(engine),
