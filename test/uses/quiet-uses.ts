@@ -8,9 +8,17 @@ import { setTimeout as delay } from "node:timers/promises";
 import { eventually } from "../support/child.ts";
 import type { HoldsBench } from "../support/holds-bench.ts";
 import type { Requirement } from "../support/needs.ts";
-import { databaseContainer, databaseVolume, loadIn, needsOfDatabase, prepareDatabase } from "./database.ts";
+import { testImage } from "../support/test-image.ts";
+import { databaseVolume, loadIn, needsOfDatabase, prepareDatabase } from "./database.ts";
 import { databaseFolder } from "./images.ts";
-import { needsOfWebsite, openWebsite, publish, siteVolume, socketVolume, visitDuring } from "./website.ts";
+import {
+  needsOfWebsite,
+  openWebsite,
+  publish,
+  siteVolume,
+  socketVolume,
+  visitDuring,
+} from "./website.ts";
 
 export const needsOfQuietUses: readonly Requirement[] = [
   ...new Set([...needsOfDatabase, ...needsOfWebsite]),
@@ -28,7 +36,7 @@ while true; do
   echo "line $i" >> /logs/$0.log
   i=$((i + 1))
   [ $((i % 500)) = 0 ] && mv /logs/$0.log /logs/$0.log.1
-  usleep 5000 2>/dev/null || sleep 0.01
+  sleep 0.01
 done`;
 
 /** Reads what there is, and goes on when a file was replaced. */
@@ -51,7 +59,9 @@ export async function expectNoAlarm(bench: HoldsBench, seconds: number): Promise
   for (const { volume } of writers) await untilWatched(bench, volume);
   const work = [loadIn(bench, "db0", seconds), publishFor(bench, seconds)];
   await Promise.all([...work, delay(seconds * 1_000)]);
-  for (const { volume } of writers) expect([volume, await conflictsOf(bench, volume)]).toEqual([volume, []]);
+  for (const { volume } of writers) await untilWatched(bench, volume);
+  for (const { volume } of writers)
+    expect([volume, await conflictsOf(bench, volume)]).toEqual([volume, []]);
 }
 
 /** Two containers of each volume write one file; expects that it is told. */
@@ -77,10 +87,9 @@ async function openDatabase(bench: HoldsBench): Promise<void> {
 
 async function openLogs(bench: HoldsBench): Promise<void> {
   await bench.createVolume(logVolume);
-  const image = "holdfast-test:1";
   const start = async (name: string, script: string) => {
     const place = ["--name", name, "--network", "none", "--stop-signal", "KILL"];
-    const words = ["-v", `${logVolume}:/logs`, image, "/bin/sh", "-c", script, name];
+    const words = ["-v", `${logVolume}:/logs`, testImage, "/bin/sh", "-c", script, name];
     await bench.docker("run", "-d", ...place, ...words);
   };
   await start("web", appScript);
@@ -97,12 +106,30 @@ async function publishFor(bench: HoldsBench, seconds: number): Promise<void> {
   }
 }
 
-async function conflictsOf(bench: HoldsBench, volume: string): Promise<readonly unknown[]> {
+interface Seen {
+  readonly conflicts: readonly unknown[];
+  readonly watching: { readonly state: string };
+}
+
+async function seenOf(bench: HoldsBench, volume: string): Promise<Seen> {
   const answer = await fetch(`http://holdfast/holdfast/v1/volumes/${volume}/conflicts`, {
     unix: bench.daemon.socketPath,
   });
   if (answer.status !== 200) throw new Error(`${volume}: ${answer.status} ${await answer.text()}`);
-  return ((await answer.json()) as { readonly conflicts: readonly unknown[] }).conflicts;
+  return (await answer.json()) as Seen; // The contract of src/api/holdfast/conflict-contract.ts.
 }
 
-async function untilWatched(bench: HoldsBench, volume: string): Promise<void> {}
+async function conflictsOf(bench: HoldsBench, volume: string): Promise<readonly unknown[]> {
+  return (await seenOf(bench, volume)).conflicts;
+}
+
+async function untilWatched(bench: HoldsBench, volume: string): Promise<void> {
+  let seen: Seen | undefined;
+  await eventually(
+    async () => {
+      seen = await seenOf(bench, volume);
+      return seen.watching.state === "yes" ? true : undefined;
+    },
+    { timeoutMs: toldMsMax, otherwise: () => `${volume} is not watched: ${JSON.stringify(seen)}` },
+  );
+}
