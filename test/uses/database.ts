@@ -145,16 +145,20 @@ class Ledger {
   }
 }
 
-/** pgbench with four clients, for a time, or until its container is gone. */
+/**
+ * pgbench with four clients, for a time, or until its container is gone; `further` parameters come
+ * before the database's name. Resolves with how it ended.
+ */
 export async function loadIn(
   bench: HoldsBench,
   name: string,
   seconds = loadSeconds,
-): Promise<void> {
-  const parameters = ["--client=4", `--time=${seconds}`, "--no-vacuum", "postgres"];
+  ...further: readonly string[]
+): Promise<number | null> {
+  const parameters = ["--client=4", `--time=${seconds}`, "--no-vacuum", ...further, "postgres"];
   const client = dockerExec(bench, name, words("pgbench", ...connection, ...parameters));
   client.stdout?.resume();
-  await new Promise((resolve) => client.once("close", resolve));
+  return await new Promise((resolve) => client.once("close", resolve));
 }
 
 function dockerExec(bench: HoldsBench, name: string, program: readonly string[]): ChildProcess {
