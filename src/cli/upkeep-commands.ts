@@ -33,8 +33,8 @@ export const upkeepCommands: readonly Command[] = [
         kind: "map",
         completes: "driver options",
         summary:
-          "Set an option of all drivers (sharing, owner, mode, trash, reclaim, on-stale, guard), " +
-          "or one of a driver that can change its own",
+          "Set an option of all drivers (sharing, database, owner, mode, trash, reclaim, " +
+          "on-stale, guard), or one of a driver that can change its own",
       },
       { name: "opt-rm", kind: "list", summary: "Remove such an option" },
       jsonOption,

@@ -4,7 +4,7 @@
 // mounted on the hold reaches running containers at the same path. Whom it does not reach, and who
 // sits on the dead mount, must restart: docs/decisions/0011-remote-storage.md.
 import type { ContainerEngine } from "../core/container-engine.ts";
-import { toEngineError } from "../core/errors.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host, PeerMount } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -51,6 +51,7 @@ export class StorageCare implements HealthCare {
   readonly #restartedMs = new Map<string, number>();
   #restarting: Promise<void> = Promise.resolve();
   readonly #lateStarts: LateStarts;
+  readonly #stopping = new AbortController();
 
   constructor(parts: HealthCareParts) {
     this.#parts = parts;
@@ -107,6 +108,13 @@ export class StorageCare implements HealthCare {
     }
   }
 
+  /** Starts what an engine could not start while it started up itself, when it answers again. */
+  startLater(name: VolumeName, operation: Operation): void {
+    const signal = AbortSignal.any([operation.signal, this.#stopping.signal]);
+    this.#lateStarts.noteRefused(name);
+    this.#lateStarts.noteAnswer(name, { ...operation, signal });
+  }
+
   /** A container engine was refused a volume because of its storage. */
   noteRefused(name: VolumeName): void {
     this.#lateStarts.noteRefused(name);
@@ -118,6 +126,7 @@ export class StorageCare implements HealthCare {
 
   /** The end of this life. */
   async stop(): Promise<void> {
+    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     await this.#restarting;
     await this.#lateStarts.settled();
   }

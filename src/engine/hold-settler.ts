@@ -217,7 +217,9 @@ export class HoldSettler {
   #isUnannounced(hold: Hold): boolean {
     if (!isPodmans(hold)) return false;
     const entry = this.#parts.state.read((view) => view.volume(hold.volume));
-    return entry !== undefined && engineOptions(entry.options).sharing !== "all";
+    if (entry === undefined) return false;
+    const { sharing, database } = engineOptions(entry.options);
+    return sharing !== "all" || database === "exclusive";
   }
 
   /** What is to be looked for, and how it is noted. */

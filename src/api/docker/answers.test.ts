@@ -16,6 +16,7 @@ test("every code has moby's status", () => {
     "volume.exists_differently": 409,
     "volume.in_use": 409,
     "volume.shared_elsewhere": 409,
+    "volume.written_elsewhere": 409,
     "volume.not_visible": 503,
     "containers.unreachable": 503,
     "engine.unknown": 404,
