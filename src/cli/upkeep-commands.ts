@@ -4,6 +4,7 @@ import { tableFormatWords } from "./format-words.ts";
 import { jsonOption } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
 import { confirmOption, reasonOption } from "./protection-options.ts";
+import { publishCommand } from "./publish-command.ts";
 
 export const upkeepCommands: readonly Command[] = [
   {
@@ -97,6 +98,7 @@ export const upkeepCommands: readonly Command[] = [
     ],
     completes: "volumes",
   },
+  publishCommand,
   {
     words: ["volume", "flush"],
     summary: "Wait until what was written to a volume is on its storage",

@@ -156,10 +156,20 @@ export interface LayerRequest {
 
 /** A helper command of our own executable (src/host/own-executable.ts). */
 export interface AssistRequest {
-  readonly command: "storage-step" | "measure-storage" | "recognise-data";
+  readonly command:
+    | "storage-step"
+    | "measure-storage"
+    | "recognise-data"
+    | "publish-step"
+    | "publish-unpack";
   /** Absolute. What the helper works on and beneath. */
   readonly directory: string;
   readonly input: unknown;
+  /**
+   * What it reads behind its input, while it comes. When that throws, the helper is killed before
+   * it sees an end, and `assist` rejects with it.
+   */
+  readonly body?: AsyncIterable<Uint8Array> | undefined;
   /** Hears each line of JSON that it prints before the last one: how far it is. */
   readonly told?: ((line: unknown) => void) | undefined;
 }

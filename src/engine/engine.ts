@@ -28,6 +28,7 @@ import { PluginVolumes } from "./plugin-volumes.ts";
 import { Plugins } from "./plugins.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
+import { Publishing } from "./publishing.ts";
 import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
 import { Secrets } from "./secrets.ts";
@@ -125,6 +126,7 @@ export interface Engine {
   readonly secrets: Secrets;
   readonly locks: Locks;
   readonly doctor: VolumeDoctor;
+  readonly publishing: Publishing;
   readonly unfitData: UnfitData;
   readonly writeGuard: WriteGuard;
   readonly sharedDatabases: SharedDatabases;
@@ -288,14 +290,19 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
 
 const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
 
-/** What looks at the storage of volumes, and at what is on it. */
-function makeDoctor(parts: LaterParts, health: Health): Pick<Engine, "doctor" | "unfitData"> {
-  const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
+/** What looks at the storage of volumes, at what is on it, and what replaces trees there. */
+function makeDoctor(
+  parts: LaterParts,
+  health: Health,
+): Pick<Engine, "doctor" | "unfitData" | "publishing"> {
+  const { state, host, leases, drivers, volumes, events, systemOperation: operation } = parts;
   const examining = parts.examining ?? { judge: nothingKnown };
   const common = { state, host, drivers, volumes, events, operation, health, ...examining };
   const doctor = new VolumeDoctor(common);
   void doctor.endLeftovers();
-  return { doctor, unfitData: new UnfitData({ ...common, doctor }) };
+  const publishing = new Publishing({ ...common, leases });
+  void publishing.endLeftovers();
+  return { doctor, publishing, unfitData: new UnfitData({ ...common, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */

@@ -39,8 +39,9 @@ export type VolumeAction =
   | "lock-lost"
   | "lock-stolen"
   | "conflict"
-  | "warning"
-  | "database-shared";
+  | "database-shared"
+  | "publish"
+  | "warning";
 
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";
