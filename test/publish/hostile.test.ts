@@ -101,7 +101,11 @@ describe("an archive", () => {
     for (const [what, archive, words] of cases) {
       const answer = await bench.put("odd:/www", archive);
       const { status, code } = answer;
-      expect({ what, status, code }).toEqual({ what, status: 400, code: "publish.archive_invalid" });
+      expect({ what, status, code }).toEqual({
+        what,
+        status: 400,
+        code: "publish.archive_invalid",
+      });
       expect(answer.message).toInclude(words);
     }
     expect(versionAt(data)).toBe("version 1");
@@ -213,7 +217,9 @@ describe("what ends in the middle changes nothing, and leaves nothing", () => {
   when("storage that is read-only", async () => {
     const source = madeDirectory(bench.folder, "fixed");
     await bench.createVolume("fixed", "type=none", `device=${source}`, "o=bind,ro");
-    expect(await bench.put("fixed:/www", siteParts(1))).toMatchObject({ code: "storage.read_only" });
+    expect(await bench.put("fixed:/www", siteParts(1))).toMatchObject({
+      code: "storage.read_only",
+    });
     expect(readdirSync(source)).toEqual([]);
   });
 });
@@ -223,7 +229,10 @@ when("nothing is written elsewhere by somebody who exchanges directories", async
   const data = bench.dataOf("raced");
   const outside = madeDirectory(bench.folder, "outside");
   // The same path within the tree: that is where the link below leads who has the tree as its root.
-  const above = outside.split("/").slice(1).map((_, index, all) => all.slice(0, index + 1).join("/"));
+  const above = outside
+    .split("/")
+    .slice(1)
+    .map((_, index, all) => all.slice(0, index + 1).join("/"));
   const parts = [
     ...above.map((name) => ({ name: `${name}/`, type: "5" })),
     ...["sub/", "sub/first"].map((name) => ({ name, type: name.endsWith("/") ? "5" : "0" })),

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { eventually, startChild, stopChild } from "../support/child.ts";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
-import { testImage } from "../support/test-image.ts";
 import { tarOf } from "../support/tar-maker.ts";
+import { testImage } from "../support/test-image.ts";
 import { PublishBench, siteParts } from "./bench.ts";
 
 const timeoutMs = 120_000;
@@ -19,7 +19,10 @@ interface Seen {
 
 /** What a reader of a directory sees while work goes on. */
 async function seenDuring(directory: string, work: () => Promise<void>): Promise<Seen> {
-  const reader = startChild(process.execPath, [join(import.meta.dir, "reader.fixture.ts"), directory]);
+  const reader = startChild(process.execPath, [
+    join(import.meta.dir, "reader.fixture.ts"),
+    directory,
+  ]);
   let printed = "";
   reader.stdout?.on("data", (chunk: Buffer) => {
     printed += chunk.toString();
@@ -53,7 +56,8 @@ whenPossible(
         expect(await bench.put("assets:/www", siteParts(version))).toMatchObject({
           ...{ status: 200, method: "exchange", kept: 1 },
         });
-        if (version % 4 === 0) expect(await bench.rollBack("assets:/www")).toMatchObject({ status: 200 });
+        if (version % 4 === 0)
+          expect(await bench.rollBack("assets:/www")).toMatchObject({ status: 200 });
       }
     });
     expect(seen.faults).toEqual([]);

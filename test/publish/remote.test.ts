@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "
 import { join } from "node:path";
 import { startSshServer } from "../support/labs/ssh-server.ts";
 import { type Requirement, whenPossible } from "../support/needs.ts";
-import { passing, PublishBench, siteParts } from "./bench.ts";
+import { PublishBench, passing, siteParts } from "./bench.ts";
 
 const requirements: readonly Requirement[] = ["root", "mount", "fuse", "sshfs", "sshd"];
 
