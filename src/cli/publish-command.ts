@@ -8,8 +8,17 @@ export const publishCommand: Command = {
   usage: "[OPTIONS] DIR|- VOLUME:/PATH",
   argumentCount: { min: 1, max: 2 },
   options: [
-    { name: "rollback", kind: "flag", summary: "Put the tree before back; give VOLUME:/PATH alone" },
-    { name: "keep", kind: "string", summary: "How many trees before are kept (0 to 100)", default: "1" },
+    {
+      name: "rollback",
+      kind: "flag",
+      summary: "Put the tree before back; give VOLUME:/PATH alone",
+    },
+    {
+      name: "keep",
+      kind: "string",
+      summary: "How many trees before are kept (0 to 100)",
+      default: "1",
+    },
     {
       name: "owner",
       kind: "string",
@@ -30,5 +39,5 @@ export const publishCommand: Command = {
       about: "A tar on standard input",
     },
   ],
-  completes: "volumes",
+  completes: "volume paths",
 };

@@ -57,10 +57,15 @@ async function publish(invocation: Invocation, target: Target): Promise<number> 
   });
   const startedMs = terminal.nowMs();
   const chunks = await shownTo(terminal, await chunksOf(source));
-  const done = await ask<Published>(client, {
-    ...{ method: "PUT", path, silenceMs: measuringSilenceMs },
-    upload: { contentType: "application/x-tar", chunks },
-  }).finally(() => clearLine(terminal));
+  let done: Published;
+  try {
+    done = await ask<Published>(client, {
+      ...{ method: "PUT", path, silenceMs: measuringSilenceMs },
+      upload: { contentType: "application/x-tar", chunks },
+    });
+  } finally {
+    await clearLine(terminal);
+  }
   if (options.flag("json")) await terminal.out(`${JSON.stringify(done)}\n`);
   else await terminal.out(publishedText(source, done, terminal.nowMs() - startedMs));
   return 0;

@@ -64,8 +64,8 @@ export const lockErrors = {
     kind: "unsupported",
     retry: false,
     recovery:
-      "Publish to a path where nothing is yet, which becomes a symbolic link that can be moved in " +
-      "one step; or accept that readers find nothing for a moment: --allow-gap.",
+      "Publish to a path where nothing is yet, which becomes a symbolic link that can be moved at " +
+      "once; or accept that readers find nothing for a moment: --allow-gap.",
   },
   "publish.nothing_kept": {
     kind: "not_found",

@@ -1,7 +1,7 @@
 // Publishing: a directory tree of a volume is replaced at once for all readers, or rolled back.
 //
-// One publish at a time for each volume. The tree comes as a tar and is unpacked beside the one that
-// readers see, by helpers that can be abandoned; how it takes its place is decided by what the
+// One publish at a time for each volume. The tree comes as a tar and is unpacked beside the one
+// that readers see, by helpers that can be abandoned; how it takes its place is decided by what the
 // storage does just then (src/host/publish/). What a crash leaves is found by the holder that the
 // volume has meanwhile, which says the path.
 import { EngineError, toEngineError } from "../core/errors.ts";
@@ -12,9 +12,9 @@ import { type HolderId, parseHolderId, type VolumeName } from "../core/names.ts"
 import type { Operation } from "../core/operation.ts";
 import {
   type CommittedPublish,
-  PUBLISH_KEEP_COUNT_MAX,
   type PreparedPublish,
   type PrunedTrees,
+  PUBLISH_KEEP_COUNT_MAX,
   type PublishMethod,
   type PublishOwner,
   type PublishPlace,
@@ -32,8 +32,8 @@ import { historyEntry } from "./history-entry.ts";
 import { refuseMoving } from "./moving.ts";
 import { mustAnswer } from "./must-answer.ts";
 import { pause } from "./pause.ts";
-import { guaranteeWords } from "./publish-words.ts";
 import { PublishWatch } from "./publish-watch.ts";
+import { guaranteeWords } from "./publish-words.ts";
 import { isRemote } from "./volume-doctor.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -306,7 +306,11 @@ export class Publishing {
     const operation = this.#parts.operation();
     try {
       // As above.
-      return (await this.#step(stage, { ...stage.place, do: "prune", keep }, operation)) as PrunedTrees;
+      return (await this.#step(
+        stage,
+        { ...stage.place, do: "prune", keep },
+        operation,
+      )) as PrunedTrees;
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
       const fields = { volume: stage.entry.name, code, error: message };

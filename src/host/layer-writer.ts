@@ -55,7 +55,7 @@ export function hideLayersBefore(calls: FileCalls): TarSink {
 
 /** What is made of the entries of an archive that is no layer. */
 export interface WriterRules {
-  /** Where it is written, without `/` in front; undefined: not at all. Throws for what may not be. */
+  /** Where it is written, without `/` in front; undefined: nowhere. Throws for what must not be. */
   pathOf(entry: Pick<TarEntry, "name" | "type">): TarText | undefined;
   /** What it is described with. */
   described(entry: TarEntry): Pick<TarEntry, "userId" | "groupId" | "mode" | "records">;

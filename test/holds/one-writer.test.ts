@@ -128,3 +128,31 @@ describe("sharing=onewriter", () => {
     }
   });
 });
+
+describe("database=exclusive", () => {
+  when("of what dockerd starts with itself one writes, and readers are there too", async () => {
+    await bench.createVolume("boot", "database=exclusive");
+    const always = ["--network", "none", "--restart", "always", "--stop-signal", "KILL"];
+    const start = async (name: string, mount: string): Promise<number> => {
+      const place = ["run", "-d", "--name", name, ...always, "-v", mount, testImage];
+      return (await bench.dockerd.docker(...place, "sleep", "1000")).exit;
+    };
+    expect(await start("db", "boot:/data")).toBe(0);
+    expect(await start("db2", "boot:/data")).not.toBe(0);
+    expect(await start("exporter", "boot:/data:ro")).toBe(0);
+    for (const name of ["first", "second"]) {
+      await bench.dockerd.restart();
+      let seen: readonly string[] = [];
+      await eventually(
+        async () => {
+          seen = await running("db", "db2", "exporter");
+          return seen.length === 2 && seen.includes("exporter") ? true : undefined;
+        },
+        {
+          timeoutMs: 40_000,
+          otherwise: () => `${name} restart: ${seen.join()} run\n${bench.daemon.output()}`,
+        },
+      );
+    }
+  });
+});

@@ -60,8 +60,8 @@ export const publishRoutes = {
     method: "PUT",
     path: "volumes/{name}/publish",
     summary:
-      "Unpacks a tar (plain, not compressed) beside what is at the path, and exchanges the two. A " +
-      "body that ends in the middle changes nothing.",
+      "Unpacks a tar (plain, not compressed) beside what is at the path, and exchanges the two. " +
+      "A body that ends in the middle changes nothing.",
     query: {
       path,
       keep: {

@@ -13,7 +13,11 @@ import { closeDescriptor, openPlaceWithoutLinks } from "../libc.ts";
 type Kind = "publish" | "link" | "probe" | "ready" | "gap" | "previous" | "tree";
 
 /** Random, and removed whenever nobody works on it. */
-export function passingName(kind: Kind & ("publish" | "link" | "probe"), name: string, hex: string) {
+export function passingName(
+  kind: Kind & ("publish" | "link" | "probe"),
+  name: string,
+  hex: string,
+) {
   return `${PUBLISH_PREFIX}${kind}-${name}-${hex}`;
 }
 

@@ -306,7 +306,14 @@ describe("after a death at any call", () => {
   const publishing = (effects: PublishEffects) => void publish("2", effects, { allowGap: true });
   const back = (effects: PublishEffects) => void rollBack(effects, true);
   const rounds = kinds.flatMap((kind): readonly (Round & { readonly kind: Storage })[] => [
-    { kind, name: "nothing was there", before() {}, work: publishing, old: "nothing", renewed: "2" },
+    {
+      kind,
+      name: "nothing was there",
+      before() {},
+      work: publishing,
+      old: "nothing",
+      renewed: "2",
+    },
     {
       ...{ kind, name: "a directory was there", before: directory, work: publishing },
       ...{ old: "1", renewed: "2", mayBeGone: kind !== "exchanging" },

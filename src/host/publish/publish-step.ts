@@ -101,7 +101,10 @@ function takeAt(site: PublishSite, step: PublishStep): Outcome {
     case "settle":
       return {};
     default:
-      throw new EngineError("internal.bug", `no such step: ${JSON.stringify(step satisfies never)}`);
+      throw new EngineError(
+        "internal.bug",
+        `no such step: ${JSON.stringify(step satisfies never)}`,
+      );
   }
 }
 
@@ -186,7 +189,8 @@ function canLink({ parent, name, effects }: PublishSite, { hex }: Trial): boolea
     effects.makeLink(parent, "nothing", link);
     return occupantOf(parent, link).is === "symlink";
   } catch (thrown) {
-    const isRefused = isUnsupported(thrown) || isErrno(thrown, "EPERM") || isErrno(thrown, "EACCES");
+    const isRefused =
+      isUnsupported(thrown) || isErrno(thrown, "EPERM") || isErrno(thrown, "EACCES");
     if (isRefused || isErrno(thrown, "EIO")) return false;
     throw thrown;
   } finally {

@@ -93,10 +93,7 @@ function refuseCompressed(start: Uint8Array): void {
   if (compression !== "none") throw tarInvalid(`it is compressed with ${compression}`);
 }
 
-function rulesFor(
-  owner: UnpackTree["owner"],
-  leftOut: (what: string) => void,
-): WriterRules {
+function rulesFor(owner: UnpackTree["owner"], leftOut: (what: string) => void): WriterRules {
   return {
     pathOf: ({ name, type }) => treePath(name, type),
     described(entry) {

@@ -27,17 +27,22 @@ export function putInPlace(site: PublishSite, tree: NewTree, method: PublishMeth
   const stamp = nextStamp(siblingsOf(parent, name), tree.nowMs);
   switch (method) {
     case "create":
-      return create(site, tree.staging);
+      create(site, tree.staging);
+      break;
     case "exchange":
-      return exchange(site, tree, stamp);
+      exchange(site, tree, stamp);
+      break;
     case "link":
       effects.rename(parent, tree.staging, stampedName("tree", name, stamp), "replace");
       keepCurrentLink(site, stamp);
-      return moveLink(site, stampedName("tree", name, stamp), tree.hex);
+      moveLink(site, stampedName("tree", name, stamp), tree.hex);
+      break;
     case "convert":
-      return convert(site, tree, stamp);
+      convert(site, tree, stamp);
+      break;
     case "gap":
-      return replaceWithGap(site, tree.staging, stampedName("previous", name, stamp), stamp);
+      replaceWithGap(site, tree.staging, stampedName("previous", name, stamp), stamp);
+      break;
     default:
       throw new EngineError("internal.bug", `no such method: ${String(method satisfies never)}`);
   }
@@ -65,7 +70,8 @@ function exchange({ parent, name, effects }: PublishSite, tree: NewTree, stamp: 
 /** What the link leads to now is to be found for a roll-back, from before it leads elsewhere. */
 function keepCurrentLink({ parent, name, effects }: PublishSite, stamp: number): void {
   const current = treeAt(parent, name, name);
-  if (current !== undefined) effects.makeLink(parent, current, stampedName("previous", name, stamp));
+  if (current !== undefined)
+    effects.makeLink(parent, current, stampedName("previous", name, stamp));
 }
 
 function moveLink({ parent, name, effects }: PublishSite, tree: string, hex: string): void {
