@@ -10,13 +10,8 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
   // How long something took.
   [/(?<=\[|\bin )\d+(?:\.\d+)? ?m?s\b/g, "<duration>"],
-<<<<<<< HEAD
-  // Where tests have their volumes.
-  [/ \((?:tmpfs|ext4|xfs|btrfs|overlay)\)$/g, " (<storage>)"],
-=======
   // Where the tests keep their volumes.
   [/(?<=in one step )\((?:ext4|xfs|btrfs|tmpfs|overlay)\)/g, "(<file system>)"],
->>>>>>> locks
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
