@@ -38,7 +38,7 @@ async function life(lineCount: number): Promise<readonly (readonly [string, bigi
     });
 }
 
-test("after every kill the next life holds what was answered, and gives larger fences", async () => {
+test("after a kill the next life holds what was answered, and gives larger fences", async () => {
   let held = new Set<bigint>();
   let releasing: bigint | undefined;
   let last = 0n;
