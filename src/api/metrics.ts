@@ -5,6 +5,7 @@ import type { PluginStatus } from "../core/plugin.ts";
 import type { HistoryAction } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Latency, latencySeconds } from "../engine/health-figures.ts";
+import type { GuardFigures } from "../engine/write-guard.ts";
 import type { Counts } from "./counts.ts";
 import type { DaemonFacts } from "./facts.ts";
 import { storageStates, volumeState, volumeStates } from "./volume-state.ts";
@@ -40,6 +41,8 @@ export class Metrics {
       ...trashMetrics(parts),
       ...pluginMetrics(parts),
       ...storageMetrics(parts),
+      ...lockMetrics(parts),
+      ...guardMetrics(parts),
       ...countMetrics(counts, () => this.#changes),
       buildMetric(parts),
     ];
@@ -191,6 +194,55 @@ function storageMetrics({ engine }: MetricsParts): readonly Metric[] {
       "Looks at such storage, by what was answered.",
       () => nested(health.figures.answers),
       by,
+    ),
+  ];
+}
+
+function lockMetrics({ engine: { locks } }: MetricsParts): readonly Metric[] {
+  const { figures } = locks;
+  return [
+    gauge("holdfast_locks_held", "Locks that are held.", () => one(locks.heldCount)),
+    gauge("holdfast_locks_waiting", "Those who wait for a lock.", () => one(locks.waitingCount)),
+    counter("holdfast_lock_grants_total", "Locks that were given.", () => one(figures.grantCount)),
+    counter("holdfast_lock_wait_seconds_total", "How long those waited who got one.", () =>
+      one(figures.waitedSeconds),
+    ),
+    counter(
+      "holdfast_lock_losses_total",
+      "Locks that ended before their holder let go of them.",
+      () => [
+        [{ reason: "expired" }, figures.expiredCount],
+        [{ reason: "stolen" }, figures.stolenCount],
+        [{ reason: "holder ended" }, figures.bondEndCount],
+      ],
+      ["reason"],
+    ),
+  ];
+}
+
+/** Writers of one file: what is seen of them, and how often that was not all. */
+function guardMetrics({ engine: { writeGuard } }: MetricsParts): readonly Metric[] {
+  const figure = (of: keyof GuardFigures) => () => one(writeGuard.figures[of]);
+  return [
+    counter(
+      "holdfast_write_conflicts_total",
+      "Reports of two containers that wrote one file at nearly the same time.",
+      figure("conflicts"),
+    ),
+    counter(
+      "holdfast_write_conflicts_unreported_total",
+      "Such conflicts beyond what is reported of a volume in an hour.",
+      figure("unreported"),
+    ),
+    counter(
+      "holdfast_write_gaps_total",
+      "How often some writes of containers were not seen.",
+      figure("gaps"),
+    ),
+    gauge(
+      "holdfast_watched_mounts",
+      "Mounts of containers whose writes are watched.",
+      figure("watched"),
     ),
   ];
 }

@@ -33,6 +33,7 @@ const ofAll: readonly Offered[] = [
   { name: "trash", value: "TIME", help: "How long it stays in the trash" },
   { name: "reclaim", value: "retain|trash|delete", help: "What becomes of removed storage" },
   { name: "on-stale", value: "warn|restart", help: "Containers that lost their storage" },
+  { name: "guard", value: "warn|off", help: "Two that write one file" },
 ];
 
 /** Names of drivers; or what can stand behind `-o` for the driver or the volume that is given. */

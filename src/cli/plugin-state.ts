@@ -13,6 +13,7 @@ const alarming: readonly string[] = [
   "read-only",
   "stale",
   "shared database",
+  "conflict",
 ];
 
 /** How many characters of a reason a line has room for. */

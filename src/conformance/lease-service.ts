@@ -1,23 +1,13 @@
 // The promises of core/lease-service.ts, one check each.
 import { equal, notEqual, ok } from "node:assert/strict";
-import type { Lease, LeaseService, LockKey } from "../core/lease-service.ts";
-import type { Operation } from "../core/operation.ts";
+import { LEASE_WAIT_MS_MAX, type LeaseMode } from "../core/lease-service.ts";
 import type { Check } from "./check.ts";
 import { cancelled, rejectsWith, succeeds } from "./expectations.ts";
-
-/** A lease service whose waiting ends soon, with keys that nobody else uses. */
-export interface LeaseBench extends AsyncDisposable {
-  readonly leases: LeaseService;
-  /** The bench's own key with this label. */
-  key(label: string): LockKey;
-  /** An operation of its own, whose signal never fires unless one is given. */
-  operation(signal?: AbortSignal): Operation;
-}
+import { type LeaseBench, release, someTurns, take, terms, watch } from "./lease-bench.ts";
+import { leaseTermsChecks } from "./lease-terms.ts";
 
 /** How many wait for one key in the last check. */
 const waiterCount = 10_000;
-
-type Mode = "shared" | "exclusive";
 
 export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
   {
@@ -25,7 +15,7 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
     async run(bench) {
       const order: string[] = [];
       const first = await take(bench, "exclusive");
-      const modes: readonly Mode[] = ["exclusive", "shared", "exclusive", "shared", "shared"];
+      const modes: readonly LeaseMode[] = ["exclusive", "shared", "exclusive", "shared", "shared"];
       const waiting = modes.map(async (mode, index) => {
         await using _lease = await take(bench, mode);
         order.push(`${index}`);
@@ -72,21 +62,43 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
     promise: "Rejects with `operation.cancelled` when the operation's signal fires first.",
     async run(bench) {
       const fired = AbortSignal.abort(cancelled());
-      await rejectsWith("operation.cancelled", "acquire", take(bench, "exclusive", fired));
+      await rejectsWith(
+        "operation.cancelled",
+        "acquire",
+        take(bench, "exclusive", { signal: fired }),
+      );
       await using _lease = await take(bench, "exclusive");
       const controller = new AbortController();
-      const waiting = take(bench, "exclusive", controller.signal);
+      const waiting = take(bench, "exclusive", { signal: controller.signal });
       await someTurns();
       controller.abort(cancelled());
       await rejectsWith("operation.cancelled", "acquire while it waits", waiting);
     },
   },
   {
-    promise: "Rejects with `operation.timed_out` after `LEASE_WAIT_MS_MAX`.",
+    promise:
+      "Rejects with `operation.timed_out` after `LEASE_WAIT_MS_MAX`, or the time that the terms " +
+      "allow.",
     async run(bench) {
       await using _lease = await take(bench, "exclusive");
-      await rejectsWith("operation.timed_out", "acquire", take(bench, "exclusive"));
-      await rejectsWith("operation.timed_out", "acquire of a shared one", take(bench, "shared"));
+      const waiting = [take(bench, "exclusive"), take(bench, "shared")].map(watch);
+      const patient = watch(take(bench, "shared", terms({ waitMs: 2 * LEASE_WAIT_MS_MAX })));
+      const hasty = take(bench, "exclusive", terms({ waitMs: 0 }));
+      await rejectsWith("operation.timed_out", "acquire that does not wait", hasty);
+      const brief = watch(take(bench, "exclusive", terms({ waitMs: 10 })));
+      await bench.pass(11);
+      ok(brief.isSettled(), "it waits for longer than its terms say");
+      await rejectsWith("operation.timed_out", "acquire with terms", brief.promise);
+      await bench.pass(LEASE_WAIT_MS_MAX - 1_000);
+      for (const { isSettled } of waiting) ok(!isSettled(), "it gives up too soon");
+      await bench.pass(2_000);
+      for (const { isSettled, promise } of waiting) {
+        ok(isSettled(), "it waits for too long");
+        await rejectsWith("operation.timed_out", "acquire", promise);
+      }
+      ok(!patient.isSettled(), "it gives up before its terms say so");
+      await bench.pass(LEASE_WAIT_MS_MAX);
+      await rejectsWith("operation.timed_out", "acquire with a long wait", patient.promise);
     },
   },
   {
@@ -94,14 +106,16 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
     async run(bench) {
       const first = await take(bench, "shared");
       const controller = new AbortController();
-      const cancelledOne = take(bench, "exclusive", controller.signal);
+      const cancelledOne = take(bench, "exclusive", { signal: controller.signal });
       const behindIt = watch(take(bench, "shared"));
       await someTurns();
       controller.abort(cancelled());
       await rejectsWith("operation.cancelled", "acquire", cancelledOne);
       await someTurns();
       ok(behindIt.isSettled(), "who waited behind the rejected one must go on");
-      await rejectsWith("operation.timed_out", "acquire", take(bench, "exclusive"));
+      const late = watch(take(bench, "exclusive"));
+      await bench.pass(LEASE_WAIT_MS_MAX + 1_000);
+      await rejectsWith("operation.timed_out", "acquire", late.promise);
       await release(await behindIt.promise);
       await release(first);
       await release(await take(bench, "exclusive"));
@@ -121,7 +135,7 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
       const lease = await take(bench, "exclusive");
       equal(lease.key, bench.key("key"));
       const controller = new AbortController();
-      const waiting = watch(take(bench, "exclusive", controller.signal));
+      const waiting = watch(take(bench, "exclusive", { signal: controller.signal }));
       await someTurns();
       ok(!waiting.isSettled(), "granted twice");
       ok(!lease.lost.aborted, "lost without a reason");
@@ -198,29 +212,5 @@ export const leaseServiceChecks: readonly Check<LeaseBench>[] = [
       equal(grantedCount, waiterCount);
     },
   },
+  ...leaseTermsChecks,
 ];
-
-async function take(bench: LeaseBench, mode: Mode, signal?: AbortSignal): Promise<Lease> {
-  return await bench.leases.acquire(bench.key("key"), mode, bench.operation(signal));
-}
-
-async function release(lease: Lease): Promise<void> {
-  await lease[Symbol.asyncDispose]();
-}
-
-function watch<T>(promise: Promise<T>): {
-  readonly promise: Promise<T>;
-  readonly isSettled: () => boolean;
-} {
-  let isSettled = false;
-  const note = (): void => {
-    isSettled = true;
-  };
-  promise.then(note, note);
-  return { promise, isSettled: () => isSettled };
-}
-
-/** Lets everything that can go on without time passing go on. */
-async function someTurns(): Promise<void> {
-  for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
-}

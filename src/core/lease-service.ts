@@ -41,7 +41,10 @@ export interface LeaseTerms {
    * `LEASE_KEPT_BYTES_MAX`. It is given back by `kept`.
    */
   readonly keep: string;
-  /** Hears of its place in the queue, 1 being next, whenever that changes. Never for an old one. */
+  /**
+   * Hears of its place in the queue, 1 being next: at once, and a second after it has changed at
+   * the latest. Two changes in a short time may be told as one.
+   */
   readonly queued?: ((place: number) => void) | undefined;
 }
 

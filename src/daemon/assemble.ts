@@ -3,7 +3,6 @@
 import { randomBytes, randomUUID } from "node:crypto";
 import path from "node:path";
 import { warnings } from "../api/warnings.ts";
-import { localLeases } from "../cluster/local-leases.ts";
 import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
 import type { VolumeDriver } from "../core/driver.ts";
@@ -14,7 +13,7 @@ import type { SecretStore } from "../core/secret-store.ts";
 import { storageJudge } from "../doctor/volume/judge.ts";
 import { builtInDrivers } from "../drivers/all.ts";
 import { settleNames } from "../engine/driver-names.ts";
-import { type HoldingParts, startEngine } from "../engine/engine.ts";
+import { type Engine, type HoldingParts, startEngine } from "../engine/engine.ts";
 import { holdGraces } from "../engine/hold-table.ts";
 import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
@@ -31,12 +30,13 @@ import { makeDataRoot } from "./data-root.ts";
 import { gatherFacts } from "./facts.ts";
 import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
+import { openDaemonLeases } from "./leases.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
-import { makeDaemonPlugins } from "./plugins.ts";
+import { type DaemonPlugins, makeDaemonPlugins } from "./plugins.ts";
 import { runDirectoryOf } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
-import { makeServers } from "./servers.ts";
+import { makeServers, type Servers } from "./servers.ts";
 
 /** How container engines call the driver where no socket says it. */
 const DRIVER_NAME = "holdfast.sock";
@@ -77,8 +77,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const state = stateOf(parts, host);
   undo.defer(() => state.close());
 
-  const clock = { monotonicMs: host.monotonicMs };
-  const care = careOf(logger.bind({ part: "drivers" }), clock);
+  const care = careOf(logger.bind({ part: "drivers" }), host);
   // A state that came back from its copy may have been put into a new, empty root.
   const isFirstStart =
     state.origin.kind !== "opened" || state.read((view) => view.volumeCount) === 0;
@@ -96,9 +95,9 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     { state, plugins: plugins.parts.host },
     operations.ofSystem(),
   );
+  const leases = undo.use(await openDaemonLeases({ config, host, logger }));
   const engine = await startEngine({
-    ...{ host, state, secrets },
-    leases: localLeases(clock),
+    ...{ host, state, secrets, leases: leases.service },
     plugins: plugins.parts,
     drivers,
     systemOperation: () => operations.ofSystem(),
@@ -123,12 +122,23 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
     addresses,
     volumeCount: state.read((view) => view.volumeCount),
     warnings: warnings({ engine, facts }),
-    async stop() {
-      plugins.endTransfers();
-      const cutOffCount = await servers.close();
-      await rest.disposeAsync();
-      return cutOffCount;
-    },
+    stop: stopOf({ plugins, engine, servers, rest }),
+  };
+}
+
+function stopOf(parts: {
+  readonly plugins: Pick<DaemonPlugins, "endTransfers">;
+  readonly engine: Pick<Engine, "locks">;
+  readonly servers: Servers;
+  readonly rest: AsyncDisposableStack;
+}): Daemon["stop"] {
+  const { plugins, engine, servers, rest } = parts;
+  return async () => {
+    plugins.endTransfers();
+    await engine.locks.endWaits();
+    const cutOffCount = await servers.close();
+    await rest.disposeAsync();
+    return cutOffCount;
   };
 }
 
@@ -140,7 +150,7 @@ function stateOf({ config: { root: directory }, logger }: DaemonParts, host: Hos
 /** Puts deadlines and a breaker around a driver; `per` is what fails together. */
 function careOf(log: Log, clock: Pick<Host, "monotonicMs">) {
   const around = {
-    ...clock,
+    monotonicMs: clock.monotonicMs,
     ended: (late: LateCall) => log.warn("a call that was given up has ended", { ...late }),
     changed: (change: BreakerChange) => log.warn("a driver rests or is back", { ...change }),
   };

@@ -22,6 +22,8 @@ export interface DaemonConfig {
   readonly sockets: readonly string[];
   /** Absolute path of the socket of the volume driver; undefined: none is wanted. */
   readonly pluginSocket: string | undefined;
+  /** Absolute path of the directory with the containers' socket; undefined: none is wanted. */
+  readonly lockDirectory: string | undefined;
   /** Where other plugins are looked for, and how registries are reached. */
   readonly plugins: PluginDirectories;
   readonly registry: RegistrySettings;
@@ -67,7 +69,14 @@ export function readConfig(sources: ConfigSources): DaemonConfig {
   return {
     root,
     sockets: (value("host") ?? [places.host]).map(socketPath),
-    pluginSocket: pluginPath(only("plugin-socket", value("plugin-socket")) ?? places.plugin),
+    pluginSocket: pathOrNone(
+      "plugin-socket",
+      only("plugin-socket", value("plugin-socket")) ?? places.plugin,
+    ),
+    lockDirectory: pathOrNone(
+      "lock-directory",
+      only("lock-directory", value("lock-directory")) ?? places.locks,
+    ),
     plugins: readPluginDirectories({
       sockets: only("plugin-sockets", value("plugin-sockets")),
       specs: value("plugin-specs"),
@@ -157,10 +166,14 @@ function readFile(file: string, isRequired: boolean): Given {
 function defaultPlaces(
   userId: number,
   environment: ConfigSources["environment"],
-): { readonly root: string; readonly host: string; readonly plugin: string } {
+): Readonly<Record<"root" | "host" | "plugin" | "locks", string>> {
   if (userId === 0) {
-    const plugin = settings["plugin-socket"].default;
-    return { root: settings.root.default, host: settings.host.default, plugin };
+    return {
+      root: settings.root.default,
+      host: settings.host.default,
+      plugin: settings["plugin-socket"].default,
+      locks: settings["lock-directory"].default,
+    };
   }
   const home = environment["HOME"] ?? "/";
   const data = environment["XDG_DATA_HOME"] || path.join(home, ".local/share");
@@ -169,6 +182,7 @@ function defaultPlaces(
     root: path.join(data, "holdfast"),
     host: `unix://${path.join(runtime, "holdfast/holdfast.sock")}`,
     plugin: settings["plugin-socket"].defaultOfUsers,
+    locks: settings["lock-directory"].defaultOfUsers,
   };
 }
 
@@ -183,11 +197,11 @@ function socketPath(host: string): string {
   throw invalid(`host ${JSON.stringify(host)}: unix:// and an absolute path are needed`);
 }
 
-function pluginPath(text: string): string | undefined {
+function pathOrNone(setting: Setting, text: string): string | undefined {
   if (text === "none") return undefined;
-  if (path.isAbsolute(text)) return text;
+  if (path.isAbsolute(text)) return path.normalize(text);
   const given = JSON.stringify(text);
-  throw invalid(`plugin-socket ${given}: an absolute path or the word none is needed`);
+  throw invalid(`${setting} ${given}: an absolute path or the word none is needed`);
 }
 
 /** Seconds with up to three decimals, in milliseconds. */

@@ -8,7 +8,7 @@ const ROOT_MODE = 0o711;
 /** The sticky bit, and writing for everybody: a place such as /tmp. */
 const SHARED_BITS = 0o1002;
 /** What a daemon leaves in its root, and the one directory of Docker's that is taken over. */
-const ownEntry = /^(?:volumes|trash|holds|plugins|secrets|lock|state\..+)$/;
+const ownEntry = /^(?:volumes|trash|holds|plugins|secrets|leases|lock|state\..+)$/;
 /** What a new file system has in its root. */
 const FRESH_ENTRIES: readonly string[] = ["lost+found"];
 

@@ -1,30 +1,37 @@
-// The daemon's two HTTP servers: one for clients, and the volume driver's for container engines.
+// The daemon's three HTTP servers: for clients, for container engines (the volume driver's), and
+// for what runs inside of containers (locks, and nothing else).
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { Counts } from "../api/counts.ts";
 import { isPluginUpload } from "../api/docker/plugins.ts";
 import type { DaemonFacts } from "../api/facts.ts";
 import { makeHandler } from "../api/handler.ts";
+import { isPublishUpload } from "../api/holdfast/publish.ts";
+import { LOCK_BODY_BYTES_MAX, makeLocksFace } from "../api/locks/router.ts";
+import { CONNECTIONS_MAX } from "../api/locks/shares.ts";
 import { makePluginHandler } from "../api/plugin/router.ts";
 import { EngineError, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
-import type { Operation } from "../core/operation.ts";
+import type { Log, Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Logger } from "../host/logs.ts";
 import { returnMemory } from "../host/memory.ts";
-import { peerOf } from "../host/peer.ts";
+import { peerOf, provenPeerOf } from "../host/peer.ts";
 import { groupId, type InheritedListener } from "../host/service.ts";
 import { userNames } from "../host/user-names.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
-import { HttpServer } from "../http/server.ts";
+import { HttpServer, type HttpServerParts } from "../http/server.ts";
 import type { DaemonConfig } from "./config.ts";
 import { splitListeners } from "./listeners.ts";
+import { LOCK_SOCKET_MODE, LOCK_SOCKET_NAME, makeLockDirectory } from "./lock-directory.ts";
 import type { Operations } from "./operations.ts";
 
 /** How long requests in progress may take at the end, in milliseconds. */
 const DRAIN_MS = 10_000;
 /** Whoever may mount is root. */
 const PLUGIN_SOCKET_MODE = 0o600;
+/** Shorter than elsewhere: whoever is slow inside of a container costs others. Milliseconds. */
+const INSIDE_TIMEOUTS = { idleMs: 60_000, headMs: 10_000, bodyMs: 10_000, stallMs: 10_000 };
 /** Groups that may use the clients' sockets, the first one that exists. */
 const SOCKET_GROUPS = ["docker", "holdfast"];
 
@@ -46,7 +53,7 @@ export interface ListenParts {
 export interface Servers {
   /** Resolves with where they listen, as `unix://…` or `fd://…`. Throws `ListenError`. */
   listen(parts: ListenParts): Promise<readonly string[]>;
-  /** Drains both. Resolves with how many connections were cut off. Repeatable. */
+  /** Drains all. Resolves with how many connections were cut off. Repeatable. */
   close(): Promise<number>;
 }
 
@@ -66,9 +73,10 @@ export function makeServers(parts: ServersParts): Servers {
   const clients = new HttpServer({
     ...common,
     handler: makeHandler({ engine, facts, operation, userName, counts }),
-    streamsBody: isPluginUpload,
+    streamsBody: (method, path) => isPluginUpload(method, path) || isPublishUpload(method, path),
     onHandlerError: handlerFailure(operation, (message) => ({ message })),
   });
+  const inside = makeInsideServer(common, { engine, operations, counts, host });
   const engines = new HttpServer({
     ...common,
     handler: makePluginHandler({ engine, holds: engine.holds, operation, counts }),
@@ -77,13 +85,32 @@ export function makeServers(parts: ServersParts): Servers {
   return {
     async listen(where) {
       const forClients = await listenForClients(clients, where);
-      return [...forClients, ...(await listenForEngines(engines, where))];
+      const forEngines = await listenForEngines(engines, where);
+      return [...forClients, ...forEngines, ...(await listenInside(inside, where.config, log))];
     },
     async close() {
-      const drained = [clients, engines].map((server) => server.close({ drainMs: DRAIN_MS }));
+      const drained = [clients, engines, inside].map((server) =>
+        server.close({ drainMs: DRAIN_MS }),
+      );
       return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
     },
   };
+}
+
+/** Who calls from a container is told from all others, and none of them may take too much. */
+function makeInsideServer(
+  common: Omit<HttpServerParts, "handler" | "onHandlerError">,
+  { engine, operations, counts, host }: Omit<ServersParts, "facts" | "logger"> & { counts: Counts },
+): HttpServer {
+  const operation = (request: HttpRequest) => operations.ofRequest(request);
+  const { handler, admit } = makeLocksFace({ engine, operation, counts, host });
+  return new HttpServer({
+    ...common,
+    ...{ handler, admit, peerOf: provenPeerOf },
+    limits: { connectionCountMax: CONNECTIONS_MAX, bodyBytesMax: LOCK_BODY_BYTES_MAX },
+    timeouts: INSIDE_TIMEOUTS,
+    onHandlerError: handlerFailure(operation, (message) => ({ message })),
+  });
 }
 
 /** What is answered for a handler that threw: a bug, with the id to report it by. */
@@ -114,6 +141,18 @@ async function listenForEngines(
   makeSocketDirectory(path.dirname(pluginSocket));
   await server.listen({ path: pluginSocket, mode: PLUGIN_SOCKET_MODE });
   return [`unix://${pluginSocket}`];
+}
+
+/** The containers' socket, in a directory of its own: that is what containers are given. */
+async function listenInside(
+  server: HttpServer,
+  { lockDirectory }: DaemonConfig,
+  log: Log,
+): Promise<readonly string[]> {
+  if (lockDirectory === undefined) return [];
+  const writable = makeLockDirectory(lockDirectory, log);
+  await server.listen({ path: path.join(writable, LOCK_SOCKET_NAME), mode: LOCK_SOCKET_MODE });
+  return [`unix://${path.join(lockDirectory, LOCK_SOCKET_NAME)}`];
 }
 
 function makeSocketDirectory(directory: string): void {

@@ -32,6 +32,12 @@ export const settings = {
     default: "/run/docker/plugins/holdfast.sock",
     defaultOfUsers: "none",
   },
+  "lock-directory": {
+    takes: "DIR|none",
+    about: "Where containers find the socket for locks: locks.sock in it. For nothing else.",
+    default: "/run/holdfast/locks",
+    defaultOfUsers: "none",
+  },
   "plugin-sockets": {
     takes: "DIR|none",
     about: "Where the sockets of other volume plugins are looked for.",

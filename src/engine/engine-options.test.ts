@@ -48,6 +48,7 @@ const nothingSaid = {
   trash: undefined,
   reclaim: undefined,
   onStale: "warn",
+  guard: "warn",
 } as const;
 
 const anyOption = fc.oneof(fc.constantFrom(...engineOptionNames), fc.string());

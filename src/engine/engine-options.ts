@@ -1,5 +1,5 @@
-// The options that are the engine's own, whatever the driver: sharing, database, owner, mode,
-// trash, reclaim, on-stale.
+// The options that are the engine's own, whatever the driver: sharing, database, guard, owner,
+// mode, trash, reclaim, on-stale.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
@@ -42,6 +42,14 @@ const staleModes = ["warn", "restart"] as const;
 
 export type StaleMode = (typeof staleModes)[number];
 
+/**
+ * Whether writers of one file are looked for while two or more containers have the volume
+ * read-write ("warn": they are told of).
+ */
+const guardModes = ["off", "warn"] as const;
+
+export type GuardMode = (typeof guardModes)[number];
+
 export interface EngineOptions {
   readonly sharing: SharingMode;
   readonly database: DatabaseMode;
@@ -51,11 +59,13 @@ export interface EngineOptions {
   readonly trash: Retention | undefined;
   readonly reclaim: ReclaimMode | undefined;
   readonly onStale: StaleMode;
+  readonly guard: GuardMode;
 }
 
 /** Names of the engine's options, sorted. */
 export const engineOptionNames = [
   "database",
+  "guard",
   "mode",
   "on-stale",
   "owner",
@@ -107,6 +117,7 @@ export function engineOptions(options: DriverOptions | null | undefined): Engine
     trash: trash === undefined ? undefined : readRetention(trash),
     reclaim: readWord(options, "reclaim", reclaimModes),
     onStale: readWord(options, "on-stale", staleModes) ?? "warn",
+    guard: readWord(options, "guard", guardModes) ?? "warn",
   };
 }
 

@@ -9,29 +9,31 @@ import type { Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { StorageJudge } from "../core/volume-report.ts";
-import { Admissions } from "./admissions.ts";
 import { Adoptions } from "./adoptions.ts";
-import { ContainerLists } from "./container-lists.ts";
+import type { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
 import { Health, type HealthClock } from "./health.ts";
-import { StorageCare } from "./health-care.ts";
+import type { StorageCare } from "./health-care.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
-import { HoldSettler } from "./hold-settler.ts";
+import type { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds, type HoldsParts } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
+import { LockSight } from "./lock-sight.ts";
+import type { Locks } from "./locks.ts";
 import { noPlugins, type PluginParts } from "./no-plugins.ts";
 import { PluginVolumes } from "./plugin-volumes.ts";
 import { Plugins } from "./plugins.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
+import { Publishing } from "./publishing.ts";
 import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
 import { Secrets } from "./secrets.ts";
-import { SharedDatabases } from "./shared-databases.ts";
-import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
+import type { SharedDatabases } from "./shared-databases.ts";
+import type { SharingJudge, ViolationPolicy } from "./sharing-judge.ts";
 import { fateAnyTime } from "./trash/fate-text.ts";
 import { fateOf, isKeptInTrash, isPurgedAtOnce, type TrashDefaults } from "./trash/policy.ts";
 import { Purger } from "./trash/purger.ts";
@@ -42,9 +44,11 @@ import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
 import { endUnheldStorage } from "./unheld-storage.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
-import { type UseGuard, useGuard } from "./use-guard.ts";
+import type { UseGuard } from "./use-guard.ts";
 import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
+import { watchHolds } from "./watching.ts";
+import type { WriteGuard } from "./write-guard.ts";
 
 export interface EngineParts {
   readonly host: Host;
@@ -103,6 +107,8 @@ export interface Engine {
   readonly adoptions: Adoptions;
   readonly holds: Holds;
   readonly lists: ContainerLists;
+  /** Who calls from inside a container, and with which volumes. */
+  readonly lockSight: LockSight;
   readonly lastUse: LastUse;
   readonly pruner: Pruner;
   readonly plans: PrunePlans;
@@ -118,8 +124,11 @@ export interface Engine {
   readonly plugins: Plugins;
   readonly pluginVolumes: PluginVolumes;
   readonly secrets: Secrets;
+  readonly locks: Locks;
   readonly doctor: VolumeDoctor;
+  readonly publishing: Publishing;
   readonly unfitData: UnfitData;
+  readonly writeGuard: WriteGuard;
   readonly sharedDatabases: SharedDatabases;
   readonly recovery: RecoveryReport;
   readonly health: Health;
@@ -152,7 +161,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
   const watched = watchHolds(watching);
-  const { lists, judge, settler, guard, care, sharedDatabases } = watched;
+  const { lists, judge, settler, guard, locks, care, writeGuard, sharedDatabases } = watched;
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -182,25 +191,53 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const mountingAgain = mountAgain(later, background);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
+  await locks.takeOver(systemOperation());
   const examining = makeDoctor(later, health);
   for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
     ...{ volumes, upkeep, history, adoptions, holds, lists },
+    lockSight: new LockSight({ host, holds: () => settler.all() }),
     fateOf: (entry) =>
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
-    ...{ state, drivers, recovery, ...managing, health, care, ...examining, sharedDatabases },
-    async stop() {
-      stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-      await settler.finish(systemOperation());
-      await health.stop();
-      await Promise.all([managing.pluginVolumes.stop(), examining.unfitData.stop()]);
-      await Promise.all([adoptions.stop(), mountingAgain, judge.settled(), trash.stop()]);
-      await sharedDatabases.stop();
-      await purger.stop();
-    },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining, writeGuard },
+    ...{ locks, sharedDatabases },
+    stop: stopOf({
+      ...{ stopping, locks, settler, health, adoptions, mountingAgain, judge, trash, purger },
+      ...{ ...managing, ...examining, writeGuard, sharedDatabases, operation: systemOperation },
+    }),
+  };
+}
+
+/** What ends with the engine. */
+interface Ending
+  extends Pick<
+    Engine,
+    "locks" | "health" | "adoptions" | "pluginVolumes" | "writeGuard" | "sharedDatabases"
+  > {
+  readonly stopping: AbortController;
+  readonly settler: HoldSettler;
+  readonly unfitData: UnfitData;
+  readonly mountingAgain: Promise<unknown>;
+  readonly judge: SharingJudge;
+  readonly trash: Trash;
+  readonly purger: Purger;
+  readonly operation: () => Operation;
+}
+
+function stopOf(parts: Ending): () => Promise<void> {
+  const { stopping, locks, settler, health, adoptions, judge, trash, purger } = parts;
+  return async () => {
+    stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
+    await locks.endWaits();
+    await settler.finish(parts.operation());
+    await Promise.all([health.stop(), parts.writeGuard.stop()]);
+    await Promise.all([parts.pluginVolumes.stop(), parts.unfitData.stop()]);
+    await Promise.all([adoptions.stop(), parts.mountingAgain, judge.settled(), trash.stop()]);
+    await parts.sharedDatabases.stop();
+    await purger.stop();
   };
 }
 
@@ -253,14 +290,19 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
 
 const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
 
-/** What looks at the storage of volumes, and at what is on it. */
-function makeDoctor(parts: LaterParts, health: Health): Pick<Engine, "doctor" | "unfitData"> {
-  const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
+/** What looks at the storage of volumes, at what is on it, and what replaces trees there. */
+function makeDoctor(
+  parts: LaterParts,
+  health: Health,
+): Pick<Engine, "doctor" | "unfitData" | "publishing"> {
+  const { state, host, leases, drivers, volumes, events, systemOperation: operation } = parts;
   const examining = parts.examining ?? { judge: nothingKnown };
   const common = { state, host, drivers, volumes, events, operation, health, ...examining };
   const doctor = new VolumeDoctor(common);
   void doctor.endLeftovers();
-  return { doctor, unfitData: new UnfitData({ ...common, doctor }) };
+  const publishing = new Publishing({ ...common, leases });
+  void publishing.endLeftovers();
+  return { doctor, publishing, unfitData: new UnfitData({ ...common, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
@@ -306,42 +348,4 @@ function makeTrash(
   const { budget, startTimer } = parts.trash;
   const trash = new Trash({ ...parts, purger, unfinished, operation, budget, startTimer });
   return { purger, unfinished, trash };
-}
-
-/** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
-function watchHolds(
-  parts: Omit<EngineParts, "drivers"> & {
-    readonly drivers: Drivers;
-    readonly events: EventLog;
-    readonly volumes: () => VolumeEngine;
-  },
-) {
-  const { host, state, drivers, events, volumes, systemOperation } = parts;
-  const { finder, graces, policy } = parts.holding;
-  const lists = new ContainerLists({ state, finder, host });
-  const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
-  const settler: HoldSettler = new HoldSettler({
-    ...{ state, host, lists, graces, volumes, drivers },
-    operation: systemOperation,
-    looked: (names, operation) => {
-      judge.judge(names, operation);
-      sharedDatabases.judge(settler.all());
-    },
-  });
-  const sharedDatabases = new SharedDatabases({
-    ...{ host, state, drivers, events, lists, operation: systemOperation },
-    lookAfterMs: parts.holding.lookAfterMs,
-  });
-  const settle = (names: readonly string[], operation: Operation) =>
-    settler.settleVolumes(names, operation);
-  const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  const care = new StorageCare({ host, drivers, lists, settler, volumes });
-  // Who has it already may break an option that is new.
-  events.watch(({ action }) => (action === "update" ? settler.expect() : undefined));
-  const admissions = new Admissions({
-    ...{ host, lists, settler, graces },
-    unasked: (name) => care.startLater(name, systemOperation()),
-  });
-  const guard = useGuard({ state, lists, settle, isOver });
-  return { lists, judge, settler, guard, care, admissions, sharedDatabases };
 }

@@ -16,8 +16,9 @@ const CLOCK_STEP_MS = 1_000;
  * The first five are Docker's. "violation": a container has broken a volume's sharing mode.
  * "warning": a volume's data is on storage that cannot carry it. Of the trash: "restore", "purge"
  * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
- * (it is not as it should be) and "recovered". "database-shared": a database is in it, and a second
- * running container may write to it.
+ * (it is not as it should be) and "recovered". Of its locks: "lock-lost" (its holder did not renew
+ * it in time) and "lock-stolen". "conflict": two containers wrote one of its files.
+ * "database-shared": a database is in it, and a second running container may write to it.
  */
 export type VolumeAction =
   | "create"
@@ -35,8 +36,12 @@ export type VolumeAction =
   | "unprotect"
   | "degraded"
   | "recovered"
-  | "warning"
-  | "database-shared";
+  | "lock-lost"
+  | "lock-stolen"
+  | "conflict"
+  | "database-shared"
+  | "publish"
+  | "warning";
 
 /** Docker's, of managed plugins. */
 export type PluginAction = "pull" | "create" | "enable" | "disable" | "remove";

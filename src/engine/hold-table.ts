@@ -1,8 +1,9 @@
 // What is known of each hold, and what follows from it: pure, so that every crash can be a test.
 //
 // docs/decisions/0006-holds.md has the rules and why.
-import type { PeerMount } from "../core/host.ts";
+
 import type { HolderId, VolumeName } from "../core/names.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 
 /** How long what may still come is waited for, in milliseconds. */
 export interface HoldGraces {
@@ -61,6 +62,11 @@ export interface Hold {
   isOver: boolean;
   /** Why it was not ended: what would tell is not known, or the last attempt failed. */
   stale: string | null;
+}
+
+/** The lowest first: of what lies on each other the topmost is noted. */
+export function groupsOf({ group, lowerGroups }: Hold): readonly number[] {
+  return group === null ? lowerGroups : [...lowerGroups, group];
 }
 
 /** A hold that has a row and nothing else: at a start, or right before its first mount. */

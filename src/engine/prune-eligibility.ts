@@ -1,4 +1,5 @@
 // Which volumes a prune plan is about, and in words why each of them may go, or stays.
+import type { VolumeName } from "../core/names.ts";
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { ContainerList, ListedContainer } from "./container-lists.ts";
 import type { ServiceList } from "./service-list.ts";
@@ -44,6 +45,8 @@ export interface Surroundings {
   readonly nowMs: number;
   /** Whether a plugin has it: what the plugin lists may be in use at other machines. */
   readonly isOfPlugin: (entry: VolumeEntry) => boolean;
+  /** See `UseGuard`. */
+  readonly lockUsers: (volume: VolumeName) => readonly string[];
 }
 
 /** "other": the question is not about it, or somebody has it now. */
@@ -58,7 +61,7 @@ const other: Verdict = { kind: "other" };
 export function judge(
   entry: VolumeEntry,
   question: PruneQuestion,
-  { view, containers, services, nowMs, isOfPlugin }: Surroundings,
+  { view, containers, services, nowMs, isOfPlugin, lockUsers }: Surroundings,
 ): Verdict {
   const { filter, isAll, unusedForMs, projects } = question;
   if (entry.phase !== "ready") return other;
@@ -76,7 +79,8 @@ export function judge(
     const isNamed = filter.drivers?.has(entry.driver) === true;
     return isNamed ? { kind: "kept", why: "a plugin has it: remove it by its name" } : other;
   }
-  const reasons = whyKept(entry, having, services.naming(entry.name));
+  const naming = services.naming(entry.name);
+  const reasons = [...whyKept(entry, having, naming), ...lockUsers(entry.name)];
   if (reasons.length > 0) return { kind: "kept", why: reasons.join(", ") };
   return { kind: "goes", why: whyUnused(entry, unusedMs) };
 }

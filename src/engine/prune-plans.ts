@@ -148,15 +148,17 @@ export class PrunePlans {
     question: PruneQuestion,
     { list, services }: EngineAnswers,
   ): { readonly candidates: readonly Candidate[]; readonly kept: KeptVolume[] } {
-    const { state, host, drivers } = this.#parts;
+    const { state, host, drivers, guard } = this.#parts;
+    const { lockUsers } = guard;
     const isOfPlugin = (entry: VolumeEntry) => drivers.isOfPlugin(entry.driver);
     const containers = containersByVolume(list);
     const nowMs = host.nowMs();
+    const around = { containers, services, nowMs, isOfPlugin, lockUsers };
     return state.read((view) => {
       const candidates: Candidate[] = [];
       const kept: KeptVolume[] = [];
       for (const entry of view.volumes()) {
-        const verdict = judge(entry, question, { view, containers, services, nowMs, isOfPlugin });
+        const verdict = judge(entry, question, { view, ...around });
         if (verdict.kind === "goes") candidates.push({ entry, why: verdict.why });
         if (verdict.kind === "kept") kept.push({ name: entry.name, why: verdict.why });
       }

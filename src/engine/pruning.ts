@@ -77,16 +77,17 @@ export class Pruner {
    * Docker's rule of what may go: volumes of `local` without holders that were created without
    * options; anonymous ones only, unless `all`. The engine's own options count as well: who said
    * how a volume is shared made it on purpose. What a service names stays, unlike in Docker: it is
-   * scaled up again one day. So does what is protected.
+   * scaled up again one day. So does what is protected, or has a lock that somebody holds.
    */
   plan(filter: VolumeFilter, choice: PruneChoice): DockerPrune {
-    const { state, volumes } = this.#parts;
+    const { state, volumes, guard } = this.#parts;
     return state.read((view) => {
       const isHeld = (entry: VolumeEntry) => volumes.holderCount(entry, view) > 0;
       const entries: VolumeEntry[] = [];
       for (const entry of view.volumes()) {
         if (!isPrunable(entry, choice) || isHeld(entry)) continue;
         if ((choice.services?.naming(entry.name).length ?? 0) > 0) continue;
+        if (guard.lockUsers(entry.name).length > 0) continue;
         if (selects(filter, entry, isHeld)) entries.push(entry);
       }
       return { entries };

@@ -1,5 +1,6 @@
-// What stands between a volume and its removal: whoever has it, by row, kernel or engine.
+// What stands between a volume and its removal: whoever has it, by row, kernel, engine or lock.
 import { EngineError } from "../core/errors.ts";
+import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { HolderEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import {
@@ -48,6 +49,8 @@ export interface UseGuard {
   refuseServed(entry: VolumeEntry, operation: Operation): Promise<void>;
   /** How many containers had the volume, running or not, when the engines were asked last. */
   listedCount(volume: string): number;
+  /** The locks of the volume that are held, each with who has it; some of them, if many are. */
+  lockUsers(volume: VolumeName): readonly string[];
 }
 
 const servicesQuestion = "which volumes its services name";
@@ -59,11 +62,14 @@ export interface UseGuardParts {
   readonly settle: UseGuard["settle"];
   /** Whether nobody has this hold: only its driver has not been told. */
   readonly isOver: (volume: string, holder: string) => boolean;
+  readonly lockUsers: UseGuard["lockUsers"];
 }
 
-export function useGuard({ state, lists, settle, isOver }: UseGuardParts): UseGuard {
+export function useGuard(parts: UseGuardParts): UseGuard {
+  const { state, lists, settle, isOver, lockUsers } = parts;
   return {
     settle,
+    lockUsers,
     async askAll(what, operation) {
       const asked = [lists.ask(operation), lists.services(operation)] as const;
       const [list, services] = await Promise.all(asked);
@@ -77,9 +83,9 @@ export function useGuard({ state, lists, settle, isOver }: UseGuardParts): UseGu
       const rows = state
         .read((view) => view.holders(entry.name))
         .filter(({ holder }) => !(isForced && isOver(entry.name, holder)));
-      if (rows.length > 0 || containers.length > 0) {
-        throw heldBy(`${what} ${entry.name}`, holderNames(containers, rows));
-      }
+      // Looked at last: the engines have taken their time to answer.
+      const holders = [...holderNames(containers, rows), ...lockUsers(entry.name)];
+      if (holders.length > 0) throw heldBy(`${what} ${entry.name}`, holders);
       refuseSilent(`${what} ${entry.name}`, list);
     },
     async refuseAliasInUse(alias, operation) {

@@ -71,6 +71,7 @@ export function systemError(syscall: string): SystemError {
 /** From <sys/socket.h> and <sys/file.h>, the same on every architecture that Bun runs on. */
 const SOL_SOCKET = 1;
 const SO_PEERCRED = 17;
+const SO_PEERPIDFD = 77;
 const AF_UNIX = 1;
 const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 const MSG_DONTWAIT_NOSIGNAL = 0x40 | 0x4000;
@@ -93,6 +94,27 @@ export function peerCredentials(descriptor: number): Int32Array | undefined {
     credentialsBytes,
   );
   return result === 0 ? credentials : undefined;
+}
+
+const peerHandle = new Int32Array(1);
+const peerHandleBytes = new Uint32Array(1);
+
+/**
+ * A descriptor of the process that connected, whatever became of its number (Linux 6.5); to be
+ * closed by `closeDescriptor`. "unsupported": an older kernel. undefined: that process is gone, or
+ * there never was one.
+ */
+export function peerProcessHandle(descriptor: number): number | "unsupported" | undefined {
+  peerHandleBytes[0] = peerHandle.byteLength;
+  const result = libc().getsockopt(
+    descriptor,
+    SOL_SOCKET,
+    SO_PEERPIDFD,
+    peerHandle,
+    peerHandleBytes,
+  );
+  if (result === 0) return peerHandle[0];
+  return systemError("getsockopt").code === "ENOPROTOOPT" ? "unsupported" : undefined;
 }
 
 /** Takes an exclusive lock of the whole file without waiting; EWOULDBLOCK when somebody has it. */
@@ -130,6 +152,7 @@ const AT_EMPTY_PATH = 0x1000;
 const OPEN_TREE_CLONE_CLOEXEC = 1 | 0o2000000;
 const MOVE_MOUNT_F_EMPTY_PATH = 4;
 const UMOUNT_NOFOLLOW = 8;
+const MOUNT_ATTR_RDONLY = 1n;
 const propagationBits = { private: 1n << 18n, shared: 1n << 20n } as const;
 
 const emptyPath = Buffer.from("\0");
@@ -150,8 +173,17 @@ export function openTreeClone(place: string | number): number {
 
 /** What the one mount of a descriptor has to do with its peers. Needs Linux 5.12: ENOSYS. */
 export function setPropagation(descriptor: number, wanted: keyof typeof propagationBits): void {
-  // struct mount_attr: attr_set, attr_clr, propagation, userns_fd.
-  const attributes = new BigUint64Array([0n, 0n, propagationBits[wanted], 0n]);
+  setMountAttributes(descriptor, [0n, 0n, propagationBits[wanted], 0n]);
+}
+
+/** The one mount of a descriptor becomes read-only, and so are its copies. Needs Linux 5.12. */
+export function setReadOnly(descriptor: number): void {
+  setMountAttributes(descriptor, [MOUNT_ATTR_RDONLY, 0n, 0n, 0n]);
+}
+
+/** struct mount_attr: attr_set, attr_clr, propagation, userns_fd. */
+function setMountAttributes(descriptor: number, values: readonly bigint[]): void {
+  const attributes = new BigUint64Array(values);
   const result = libc().syscall(
     SYS_mount_setattr,
     descriptor,

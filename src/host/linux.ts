@@ -4,6 +4,7 @@ import type { Host, MountInfo } from "../core/host.ts";
 import { makeAssist } from "./assist.ts";
 import { dataSpans } from "./data-spans.ts";
 import { ownDirectory } from "./directory-owner.ts";
+import { pathOfWritten, watchWrites, writeWatchCountMax } from "./fanotify.ts";
 import { abortFuse } from "./fuse-control.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
 import { keptProcesses } from "./kept-processes.ts";
@@ -14,8 +15,11 @@ import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
+import { containerOf } from "./namespaces.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
+import { sightOf } from "./process-sight.ts";
+import { processWatches } from "./process-watches.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
 import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
@@ -61,12 +65,18 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     mountsWhere: findMountsWhere,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
+    containerOf,
+    watchProcess: processWatches(),
     seesMount,
     isInNamespace,
     sitsBelow,
+    watchWrites,
+    writeWatchCountMax,
+    pathOfWritten,
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),
+    sightOf,
     own: ownDirectory,
   };
 }

@@ -176,11 +176,16 @@ function rootOf(task: number): string | undefined {
 
 /** Docker's, containerd's and Podman's ids; of nested ones the innermost. */
 export function containerIn(controlGroups: string): string | null {
+  return containersIn(controlGroups).at(-1) ?? null;
+}
+
+/** All of them, the outermost first: a container may make, and so name, what is inside its own. */
+export function containersIn(controlGroups: string): readonly string[] {
   for (const line of controlGroups.split("\n")) {
-    const id = line.match(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g)?.at(-1);
-    if (id !== undefined) return id;
+    const ids = line.match(/(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g);
+    if (ids !== null) return ids;
   }
-  return null;
+  return [];
 }
 
 /** Of the process or thread with this number; null when it is gone, too. */

@@ -1,5 +1,7 @@
 // Who is at the other end of a Unix socket, as the kernel recorded it at connect time.
-import { peerCredentials } from "./libc.ts";
+import { readFileSync } from "node:fs";
+import { closeDescriptor, peerCredentials, peerProcessHandle } from "./libc.ts";
+import { processStart } from "./processes.ts";
 
 export interface Peer {
   readonly uid: number;
@@ -22,4 +24,38 @@ export function peerOf(descriptor: number): Peer | undefined {
   if (uid === NOBODY) return undefined;
   // Ids are unsigned; the kernel's "no id" was the only one that is not.
   return { uid: uid >>> 0, gid: gid >>> 0, pid };
+}
+
+/** A peer that is told from every process that may get its number later. */
+export interface ProvenPeer extends Peer {
+  /** See `Host.processStart`. undefined: the process that connected is gone, or out of sight. */
+  readonly start: string | undefined;
+}
+
+/**
+ * The same, and when that process began: for whoever is given rights by what it is. Its connection
+ * may have been handed on, and its number be another's by now: the kernel's handle on it shows
+ * whether it is (Linux 6.5). Older kernels have none: there a process that has this number when
+ * we are told of the connection is taken for the one that made it.
+ */
+export function provenPeerOf(descriptor: number): ProvenPeer | undefined {
+  const peer = peerOf(descriptor);
+  if (peer === undefined) return undefined;
+  const handle = peerProcessHandle(descriptor);
+  if (handle === "unsupported") return { ...peer, start: processStart(peer.pid) };
+  if (handle === undefined) return { ...peer, start: undefined };
+  try {
+    if (pidOfHandle(handle) !== peer.pid) return { ...peer, start: undefined };
+    const start = processStart(peer.pid);
+    // It has not been reaped until now: nobody else had its number meanwhile.
+    return { ...peer, start: pidOfHandle(handle) === peer.pid ? start : undefined };
+  } finally {
+    closeDescriptor(handle);
+  }
+}
+
+/** -1: it has ended and was reaped. 0: it is out of our sight. */
+function pidOfHandle(handle: number): number {
+  const text = readFileSync(`/proc/self/fdinfo/${handle}`, "utf8");
+  return Number(/^Pid:\s*(-?\d+)$/m.exec(text)?.[1] ?? -1);
 }

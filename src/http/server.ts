@@ -10,6 +10,7 @@ import type { Handler, HttpRequest, HttpResponse, Peer } from "./message.ts";
 import { OutputRoom } from "./output-room.ts";
 import { HttpRefusal } from "./refusal.ts";
 import type { StreamsBody } from "./request-parser.ts";
+import { refusalText } from "./response-text.ts";
 import {
   listenAtPath,
   listenOnDescriptor,
@@ -23,6 +24,11 @@ export interface HttpServerParts {
   readonly onHandlerError: (error: unknown, request: HttpRequest) => HttpResponse;
   /** Who is at the other end of a socket, by its descriptor; asked once per connection. */
   readonly peerOf: (descriptor: number) => Peer | undefined;
+  /**
+   * Asked for each connection that there is room for; returns what is called when it has ended, or
+   * why it is answered 503 and closed without a look at what it wants. By default all may.
+   */
+  readonly admit?: ((peer: Peer | undefined) => (() => void) | string) | undefined;
   /** A listening socket failed after it had started (no descriptors left), or a bug showed. */
   readonly onServerError: (error: unknown) => void;
   /** Many long answers were cut off: their memory is to be collected. At most once a sweep. */
@@ -58,7 +64,8 @@ export class HttpServer {
   readonly #parts: HttpServerParts;
   readonly #host: ConnectionHost;
   readonly #connectionCountMax: number;
-  readonly #connections = new Set<Connection>();
+  /** Each with what wants to know of its end. */
+  readonly #connections = new Map<Connection, (() => void) | undefined>();
   readonly #listeners: Server[] = [];
   readonly #places: PlacedSocket[] = [];
   #sweepTimer: NodeJS.Timeout | undefined;
@@ -118,7 +125,7 @@ export class HttpServer {
     for (const listener of this.#listeners) {
       listener.close();
     }
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections.keys()) {
       connection.drain();
     }
     if (this.#connections.size > 0) {
@@ -131,7 +138,7 @@ export class HttpServer {
       });
     }
     const leftCount = this.#connections.size;
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections.keys()) {
       connection.destroy();
     }
     clearInterval(this.#sweepTimer);
@@ -144,7 +151,7 @@ export class HttpServer {
    */
   sweep(): void {
     this.#readClock();
-    for (const connection of this.#connections) {
+    for (const connection of this.#connections.keys()) {
       connection.checkDeadline(this.#host.nowMs);
     }
     this.#host.room.sweep();
@@ -158,6 +165,7 @@ export class HttpServer {
   }
 
   #forget(connection: Connection): void {
+    this.#connections.get(connection)?.();
     this.#connections.delete(connection);
     if (this.#connections.size === 0) {
       this.#onEmpty?.();
@@ -182,13 +190,26 @@ export class HttpServer {
     }
     const descriptor = descriptorOf(socket);
     const peer = descriptor === undefined ? undefined : this.#parts.peerOf(descriptor);
+    const isFull = count >= this.#connectionCountMax;
+    const ended = isFull ? undefined : this.#parts.admit?.(peer);
+    if (typeof ended === "string") {
+      this.#turnAway(socket, ended);
+      return;
+    }
     const connection = new Connection(socket, peer, this.#host);
-    this.#connections.add(connection);
-    if (count >= this.#connectionCountMax) {
+    this.#connections.set(connection, ended);
+    if (isFull) {
       connection.refuse(
         new HttpRefusal(503, `too many connections: the limit is ${this.#connectionCountMax}`),
       );
     }
+  }
+
+  /** Nothing of it stays: a caller may come thousands of times. What was written can be read. */
+  #turnAway(socket: Socket, why: string): void {
+    socket.on("error", () => undefined);
+    const text = refusalText(new HttpRefusal(503, why), this.#host.dateLine);
+    socket.end(text, () => socket.destroy());
   }
 }
 

@@ -9,7 +9,9 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
   [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
   // How long something took.
-  [/(?<=\[|\bin )\d+(?:\.\d+)?m?s\b/g, "<duration>"],
+  [/(?<=\[|\bin )\d+(?:\.\d+)? ?m?s\b/g, "<duration>"],
+  // Where the tests keep their volumes.
+  [/(?<=in one step )\((?:ext4|xfs|btrfs|tmpfs|overlay)\)/g, "(<file system>)"],
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],

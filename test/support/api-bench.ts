@@ -27,6 +27,8 @@ export interface ApiRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** A body without a Content-Type. */
   readonly isUntyped?: boolean;
+  /** Fires when the client goes away. */
+  readonly gone?: AbortSignal;
 }
 
 export interface ApiBenchParts extends EngineBenchParts {
@@ -112,7 +114,7 @@ export class ApiBench implements AsyncDisposable {
   async #answer(
     method: string,
     target: string,
-    { body, headers, isUntyped = false }: ApiRequest,
+    { body, headers, isUntyped = false, gone }: ApiRequest,
   ): Promise<AnyResponse> {
     const question = target.indexOf("?");
     const text = typeof body === "string" || body === undefined ? body : JSON.stringify(body);
@@ -129,7 +131,7 @@ export class ApiBench implements AsyncDisposable {
       isVersion11: true,
       keepsAlive: true,
       peer: { uid: 0, gid: 0, pid: 1 },
-      connectionClosed: new AbortController().signal,
+      connectionClosed: gone ?? new AbortController().signal,
     });
   }
 }

@@ -25,6 +25,8 @@ export interface DaemonOptions {
   readonly socketPath?: string;
   /** The socket of the volume driver. None unless given: Docker's own place is the machine's. */
   readonly pluginSocketPath?: string;
+  /** Where the containers' socket for locks is. Nowhere unless given, for the same reason. */
+  readonly lockDirectory?: string;
   /** Where other plugins are looked for. Nowhere unless given, for the same reason. */
   readonly pluginSockets?: string;
   readonly pluginSpecs?: string;
@@ -56,8 +58,12 @@ export function holdfastCommand(): readonly [string, ...string[]] {
   return given === undefined ? [process.execPath, join(repository, "src/main.ts")] : [given];
 }
 
-/** The words of a daemon that is no plugin of engines, and looks for no plugins. */
-export const withoutPlugins = ["--plugin-socket=none", "--plugin-sockets=none"] as const;
+/** The words of a daemon that is no plugin of engines, looks for none, and serves no containers. */
+export const withoutPlugins = [
+  "--plugin-socket=none",
+  "--plugin-sockets=none",
+  "--lock-directory=none",
+] as const;
 
 /** A directory in memory where the machine has one: the disk is slow for many small files. */
 export function temporaryDirectory(): string {
@@ -72,7 +78,8 @@ export async function startDaemon(options: DaemonOptions): Promise<RunningDaemon
   const socketPath = options.socketPath ?? join(own, "holdfast.sock");
   const [program, ...first] = options.command ?? holdfastCommand();
   const plugin = ["--plugin-socket", options.pluginSocketPath ?? "none"];
-  const others = [`--plugin-sockets=${options.pluginSockets ?? "none"}`];
+  const others = [`--lock-directory=${options.lockDirectory ?? "none"}`];
+  others.push(`--plugin-sockets=${options.pluginSockets ?? "none"}`);
   others.push(`--plugin-specs=${options.pluginSpecs ?? "none"}`);
   others.push(`--secret-key=${options.secretKey ?? `${options.root}.key`}`);
   const place = ["--root", options.root, "--host", `unix://${socketPath}`, ...plugin, ...others];

@@ -17,6 +17,8 @@ export interface HoldsBenchOptions {
   readonly dockerd?: Partial<DockerdOptions>;
   /** The root directory; one in the bench's folder unless given. Its owner removes it. */
   readonly root?: string;
+  /** Containers may lock: `lockDirectory` is served. */
+  readonly servesContainers?: boolean;
   /** Further arguments of the Holdfast daemon. */
   readonly parameters?: readonly string[];
 }
@@ -54,6 +56,11 @@ export class HoldsBench implements AsyncDisposable {
     return join(this.folder, "plugins");
   }
 
+  /** What containers get to find the locks' socket in. */
+  get lockDirectory(): string {
+    return join(this.folder, "locks");
+  }
+
   /** Where Holdfast looks for plugins on sockets; dockerd does not see them. */
   get otherPlugins(): string {
     return join(this.folder, "others");
@@ -86,6 +93,7 @@ export class HoldsBench implements AsyncDisposable {
       root: this.root,
       pluginSocketPath: join(this.pluginFolder, "holdfast.sock"),
       pluginSockets: this.otherPlugins,
+      ...(this.#options.servesContainers === true ? { lockDirectory: this.lockDirectory } : {}),
       parameters: [...parameters, ...(this.#options.parameters ?? [])],
     });
   }
@@ -199,7 +207,8 @@ export class HoldsBench implements AsyncDisposable {
     await this.killDockerd();
     await this.#daemon?.stop();
     const left = [...this.#mountsIn("holds"), ...this.#mountsIn("remote")];
-    for (const target of [...left, join(this.root, "holds")]) {
+    const locks = [this.lockDirectory, `${this.lockDirectory}.own`];
+    for (const target of [...left, join(this.root, "holds"), ...locks]) {
       await runToEnd("umount", ["--lazy", target], { timeoutMs: commandTimeoutMs });
     }
     // What is left in the trash may have a sealed mount point.

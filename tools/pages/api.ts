@@ -5,7 +5,7 @@ import {
   type RouteContract,
   type Schema,
 } from "../../src/api/holdfast/route-contract.ts";
-import { statusOfKind } from "../../src/api/holdfast/router.ts";
+import { statusOfKind } from "../../src/api/holdfast/routing.ts";
 
 export function renderApi(): string {
   const routes = Object.values<RouteContract>(contract);
@@ -53,11 +53,12 @@ function renderBody(body: Schema | undefined): readonly string[] {
   return [`Takes a JSON object${words}.`, "", "| field | is |", "|---|---|", ...fields, ""];
 }
 
-function renderReply({ reply, isStream }: RouteContract): readonly string[] {
+function renderReply({ reply, isStream, isEventStream }: RouteContract): readonly string[] {
   if (reply === undefined) return ["Answers 204, without a body."];
   const fields = fieldsOf(reply, "");
   if (fields.length === 0) return ["Answers 200 and a JSON object."];
-  const start = isStream ? "Answers 200 and one JSON object a line:" : "Answers 200 and:";
+  const words = isEventStream ? "Answers 200 and events, each with some of" : "Answers 200 and";
+  const start = isStream ? `${words} one JSON object a line:` : `${words}:`;
   return [start, "", "| field | is |", "|---|---|", ...fields];
 }
 

@@ -178,6 +178,8 @@ function ruleOf(schema: Schema): string {
         return max === undefined ? "text" : `text of ${min ?? 0} to ${max} characters`;
       case "integer":
         return `a whole number from ${min ?? 0} on`;
+      case "number":
+        return `a number from ${min ?? 0} to ${max ?? "any"}`;
       case "boolean":
         return "true or false";
       case "array":

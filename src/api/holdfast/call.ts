@@ -12,11 +12,19 @@ export interface Call {
   readonly body: Body;
 }
 
-/** A reply as JSON, `undefined` for none, or a `LineStream`. */
+/** A reply as JSON, `undefined` for none, a `LineStream` or an `EventStream`. */
 export type RouteHandler = (call: Call) => unknown;
 
 /** An answer of lines that may go on for ever. */
 export class LineStream {
+  readonly start: (writer: StreamWriter) => void;
+  constructor(start: (writer: StreamWriter) => void) {
+    this.start = start;
+  }
+}
+
+/** An answer of server-sent events (text/event-stream), which the handler words itself. */
+export class EventStream {
   readonly start: (writer: StreamWriter) => void;
   constructor(start: (writer: StreamWriter) => void) {
     this.start = start;

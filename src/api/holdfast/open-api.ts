@@ -20,7 +20,7 @@ export function openApiDocument(version: string): Schema {
 }
 
 function operationOf(route: RouteContract): Schema {
-  const { body, reply, summary } = route;
+  const { body, upload, reply, summary } = route;
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
     name: match[1],
     in: "path",
@@ -33,9 +33,11 @@ function operationOf(route: RouteContract): Schema {
     schema,
     description: about,
   }));
-  const type = route.isStream ? "application/x-ndjson" : "application/json";
+  const type = typeOf(route);
   const answer = reply === undefined ? {} : content(reply, type);
-  const request = body === undefined ? {} : { requestBody: requestBody(body) };
+  const ofUpload =
+    upload === undefined ? {} : { requestBody: { required: true, ...content({}, upload) } };
+  const request = body === undefined ? ofUpload : { requestBody: requestBody(body) };
   return {
     summary,
     parameters: [...inPath, ...inQuery],
@@ -45,6 +47,11 @@ function operationOf(route: RouteContract): Schema {
       default: { description: "Refused or failed.", ...content(failure, "application/json") },
     },
   };
+}
+
+function typeOf({ isStream, isEventStream }: RouteContract): string {
+  if (isEventStream) return "text/event-stream";
+  return isStream ? "application/x-ndjson" : "application/json";
 }
 
 /** Where nothing in it is needed, it may be left out. */

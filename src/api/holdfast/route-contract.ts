@@ -15,10 +15,14 @@ export interface RouteContract {
   readonly query: Readonly<Record<string, QueryParameter>>;
   /** A JSON object, of what `body.ts` can check; undefined: a request with a body is refused. */
   readonly body?: Schema;
+  /** What is sent in place of a JSON body, of any length, and read while it comes. */
+  readonly upload?: "application/x-tar";
   /** undefined: 204 without a body. */
   readonly reply: Schema | undefined;
   /** One JSON object of `reply` a line, for as long as somebody listens. */
   readonly isStream?: true;
+  /** Server-sent events, each with some fields of `reply`, for as long as somebody listens. */
+  readonly isEventStream?: true;
 }
 
 export interface QueryParameter {

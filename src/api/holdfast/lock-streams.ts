@@ -1,0 +1,137 @@
+// Locks that are held by a connection: a stream of events, whose end is the end of the lock.
+import { type EngineError, toEngineError } from "../../core/errors.ts";
+import type { LockBond } from "../../core/lock.ts";
+import type { GrantedLock, LockLease, LockRequest, LocksFace } from "../../engine/locks-face.ts";
+import type { StreamWriter } from "../../http/message.ts";
+import { type Call, EventStream, invalid } from "./call.ts";
+
+/** How often a stream says that it is there, in milliseconds. */
+const BEAT_MS = 5_000;
+
+const resumed = ["mode", "ttl", "wait", "pid"] as const;
+
+export interface HoldParts {
+  readonly requestOf: (call: Call, bond: LockBond) => LockRequest;
+  readonly grantedObject: (granted: GrantedLock) => object;
+}
+
+/** The handler of `holdLock`. What is refused at once has its status; what is later, an event. */
+export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: HoldParts) {
+  const beats = new Beats();
+  return async (call: Call): Promise<EventStream> => {
+    const id = call.body.text("id");
+    const hold = new Hold(locks, grantedObject, call.context.request.connectionClosed);
+    if (id !== undefined) {
+      const unfit = resumed.find((each) => call.body.has(each));
+      if (unfit !== undefined) throw invalid(unfit, true, "a lock that goes on has its own");
+      hold.resume({ volume: call.path["name"] ?? "", lock: call.path["lock"] ?? "", id });
+    } else {
+      await hold.acquire(requestOf(call, "connection"), call);
+    }
+    return new EventStream((writer) => {
+      beats.add(writer);
+      hold.sendTo(writer);
+    });
+  };
+}
+
+/** One stream, from its request to its end. */
+class Hold {
+  readonly #locks: LocksFace;
+  readonly #grantedObject: HoldParts["grantedObject"];
+  /** Fires when the client has gone. */
+  readonly #gone = new AbortController();
+  /** Events from before there was somebody to send them to. */
+  readonly #kept: string[] = [];
+  #writer: StreamWriter | undefined;
+  #granted: GrantedLock | undefined;
+  #hasEnded = false;
+
+  constructor(
+    locks: LocksFace,
+    grantedObject: HoldParts["grantedObject"],
+    connectionClosed: AbortSignal,
+  ) {
+    this.#locks = locks;
+    this.#grantedObject = grantedObject;
+    // There is no writer yet, and there may never be one.
+    connectionClosed.addEventListener("abort", this.#onClosed, { once: true });
+    if (connectionClosed.aborted) this.#onClosed();
+  }
+
+  /** Resolves when there is a first event. Rejects as `LocksFace.acquire` where there is none. */
+  async acquire(request: LockRequest, { context }: Call): Promise<void> {
+    const { promise: isQueued, resolve: queue } = Promise.withResolvers<void>();
+    const queued = (place: number) => {
+      this.#send("queued", { place });
+      queue();
+    };
+    const lost = (reason: EngineError) => this.#end("lost", reason);
+    const operation = { ...context.operation, signal: this.#gone.signal };
+    const acquiring = this.#locks
+      .acquire({ ...request, queued, lost }, operation)
+      .then((granted) => this.#grant(granted));
+    await Promise.race([acquiring, isQueued]);
+    acquiring.catch((thrown: unknown) => this.#end("refused", toEngineError(thrown)));
+  }
+
+  /** Throws as `LocksFace.resume`. */
+  resume(lease: LockLease): void {
+    this.#grant(this.#locks.resume(lease, (reason) => this.#end("lost", reason)));
+  }
+
+  sendTo(writer: StreamWriter): void {
+    this.#writer = writer;
+    writer.closed.addEventListener("abort", this.#onClosed, { once: true });
+    for (const event of this.#kept.splice(0)) writer.write(event);
+    if (this.#hasEnded) writer.end();
+    if (writer.closed.aborted) this.#onClosed();
+  }
+
+  #grant(granted: GrantedLock): void {
+    this.#granted = granted;
+    if (this.#gone.signal.aborted) void this.#locks.leave(granted);
+    else this.#send("granted", this.#grantedObject(granted));
+  }
+
+  readonly #onClosed = (): void => {
+    this.#gone.abort();
+    this.#hasEnded = true;
+    if (this.#granted !== undefined) void this.#locks.leave(this.#granted);
+  };
+
+  #end(event: "lost" | "refused", { code, message, recovery }: EngineError): void {
+    if (this.#hasEnded) return;
+    this.#send(event, { code, message, recovery });
+    this.#hasEnded = true;
+    this.#writer?.end();
+  }
+
+  #send(event: string, data: object): void {
+    if (this.#hasEnded) return;
+    const text = `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+    if (this.#writer === undefined) this.#kept.push(text);
+    else this.#writer.write(text);
+  }
+}
+
+/** Comments to all streams, by one timer that runs while there is a stream. */
+class Beats {
+  readonly #writers = new Set<StreamWriter>();
+  #timer: ReturnType<typeof setInterval> | undefined;
+
+  add(writer: StreamWriter): void {
+    this.#writers.add(writer);
+    this.#timer ??= setInterval(this.#beat, BEAT_MS);
+  }
+
+  readonly #beat = (): void => {
+    for (const writer of this.#writers) {
+      // Also of a stream that has ended.
+      if (!writer.write(": here\n\n")) this.#writers.delete(writer);
+    }
+    if (this.#writers.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  };
+}

@@ -1,0 +1,119 @@
+// The routes of locks. Those that containers may use are made over any view of the locks.
+import { EngineError } from "../../core/errors.ts";
+import { type LeaseMode, leaseModes } from "../../core/lease-service.ts";
+import { LOCK_TTL_MS, type LockBond } from "../../core/lock.ts";
+import type { Operation } from "../../core/operation.ts";
+import type { Engine } from "../../engine/engine.ts";
+import type {
+  GrantedLock,
+  LockLease,
+  LockRequest,
+  LocksFace,
+  LockView,
+} from "../../engine/locks-face.ts";
+import { instantOf } from "../holder-objects.ts";
+import { type Call, invalid } from "./call.ts";
+import { holdStreams } from "./lock-streams.ts";
+
+/** The handlers of `commonLockRoutes` and `stealLock`. */
+export function lockHandlers({ locks }: Engine) {
+  return {
+    ...commonLockHandlers(locks),
+    stealLock: async ({ path, query, context }: Call) => {
+      const where = { volume: path["name"] ?? "", lock: path["lock"] ?? "" };
+      await locks.steal(where, fenceOf(query), context.operation);
+    },
+  };
+}
+
+/** Each sees and locks what its face lets it. */
+export function commonLockHandlers(locks: LocksFace) {
+  return {
+    locks: () => ({ locks: locks.list().map(viewObject) }),
+    volumeLocks: ({ path }: Call) => ({ locks: locks.list(path["name"] ?? "").map(viewObject) }),
+    acquireLock: (call: Call) => acquire(locks, call),
+    holdLock: holdStreams(locks, { requestOf, grantedObject }),
+    renewLock: async ({ path, body }: Call) => {
+      const ttl = body.count("ttl");
+      const renewed = await locks.renew(leaseOf(path), ttl === undefined ? ttl : ttl * 1_000);
+      return grantedObject(renewed);
+    },
+    releaseLock: async ({ path }: Call) => {
+      await locks.release(leaseOf(path));
+    },
+  };
+}
+
+/** A client that goes away meanwhile waits no longer, and gets no lock that it does not know of. */
+async function acquire(locks: LocksFace, call: Call): Promise<object> {
+  const { request, operation } = call.context;
+  const wanted = requestOf(call, bondOf(call));
+  const isPatient = wanted.waitMs > 0;
+  const own: Operation = isPatient ? { ...operation, signal: request.connectionClosed } : operation;
+  const granted = await locks.acquire(wanted, own);
+  // Behind this the answer is written in the same turn.
+  if (request.connectionClosed.aborted) {
+    await locks.release(granted);
+    throw new EngineError("operation.cancelled", "the client has gone");
+  }
+  return grantedObject(granted);
+}
+
+function requestOf({ path, body }: Call, bond: LockBond): LockRequest {
+  const ttl = body.count("ttl");
+  return {
+    volume: path["name"] ?? "",
+    lock: path["lock"] ?? "",
+    mode: modeOf(body.text("mode")),
+    ttlMs: ttl === undefined ? LOCK_TTL_MS : ttl * 1_000,
+    waitMs: (body.count("wait") ?? 0) * 1_000,
+    label: body.text("label") ?? "",
+    bond,
+    pid: body.count("pid"),
+  };
+}
+
+function modeOf(text = "exclusive"): LeaseMode {
+  const mode = leaseModes.find((each) => each === text);
+  if (mode !== undefined) return mode;
+  throw invalid("mode", text, `${leaseModes.join(" or ")} is needed`);
+}
+
+function bondOf({ body }: Call): LockBond {
+  const text = body.text("bond") ?? "none";
+  if (text === "process" || text === "none") return text;
+  throw invalid("bond", text, "process or none is needed");
+}
+
+function leaseOf(path: Call["path"]): LockLease {
+  return { volume: path["name"] ?? "", lock: path["lock"] ?? "", id: path["id"] ?? "" };
+}
+
+function fenceOf(query: URLSearchParams): bigint {
+  const text = query.get("fence");
+  if (text !== null && /^\d{1,20}$/.test(text)) return BigInt(text);
+  throw invalid("fence", text, "the fence of the grant that is to end is needed: a whole number");
+}
+
+/** The contract's lease. */
+function grantedObject({ id, volume, lock, mode, fence, ...times }: GrantedLock): object {
+  const { sinceMs, expiresAtMs } = times;
+  return {
+    ...{ id, volume, lock, mode },
+    fence: String(fence),
+    since: instantOf(sinceMs),
+    expires: instantOf(expiresAtMs),
+  };
+}
+
+function viewObject({ volume, lock, mode, fence, holder, ...more }: LockView): object {
+  const { pid, program, label, container } = holder;
+  return {
+    ...{ volume, lock, mode },
+    fence: String(fence),
+    holder: { pid, program, label, container, name: more.containerName },
+    since: instantOf(more.sinceMs),
+    expires: instantOf(more.expiresAtMs),
+    waiting: more.waitingCount,
+  };
+}

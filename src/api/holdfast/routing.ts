@@ -1,0 +1,130 @@
+// Routes as data, served: finds the route of a request, checks the request, words the answer.
+import type { ErrorKind } from "../../core/error-table.ts";
+import { EngineError } from "../../core/errors.ts";
+import type { AnyResponse, Header, HttpRequest } from "../../http/message.ts";
+import type { ApiFace, RouteContext } from "../handler.ts";
+import { readBody } from "./body.ts";
+import { EventStream, LineStream, type RouteHandler } from "./call.ts";
+import { OWN_PREFIX, type RouteContract } from "./route-contract.ts";
+
+/** STYLE's table: one status per kind. */
+export const statusOfKind: Readonly<Record<ErrorKind, number>> = {
+  invalid: 400,
+  not_found: 404,
+  conflict: 409,
+  denied: 403,
+  unsupported: 501,
+  exhausted: 507,
+  unavailable: 503,
+  cancelled: 500,
+  corrupt: 500,
+  internal: 500,
+};
+
+interface CompiledRoute<Name extends string> {
+  readonly name: Name;
+  readonly contract: RouteContract;
+  readonly pattern: RegExp;
+}
+
+export interface Routing<Name extends string> {
+  readonly contract: Readonly<Record<Name, RouteContract>>;
+  /** What answers a request; asked once for each. */
+  readonly handlers: (context: RouteContext) => Readonly<Record<Name, RouteHandler>>;
+  /** Where all routes can be found, for whoever asks for one that there is not. */
+  readonly hint: string;
+}
+
+const headers: readonly Header[] = [["Content-Type", "application/json"]];
+const lineHeaders: readonly Header[] = [["Content-Type", "application/x-ndjson"]];
+const eventHeaders: readonly Header[] = [
+  ["Content-Type", "text/event-stream"],
+  ["Cache-Control", "no-store"],
+];
+
+/** Paths are below `OWN_PREFIX`; one outside of it begins with a slash in the contract, too. */
+export function routeFace<Name extends string>(routing: Routing<Name>): ApiFace {
+  const { contract, handlers, hint } = routing;
+  const routes = Object.entries<RouteContract>(contract).map(([name, route]) => {
+    const source = route.path.replaceAll(".", "\\.").replace(/\{(\w+)\}/g, "(?<$1>[^/]+)");
+    // Object.entries widens the key.
+    return { name: name as Name, contract: route, pattern: new RegExp(`^${source}$`) };
+  });
+
+  return {
+    answer(context) {
+      const { method, path, query } = context.request;
+      const own = path.startsWith(OWN_PREFIX) ? path.slice(OWN_PREFIX.length) : path;
+      const matching = routes.filter((route) => route.pattern.test(own));
+      const route = matching.find((each) => each.contract.method === method);
+      if (route === undefined) throw noRoute({ method, path }, matching, hint);
+      const segments = route.pattern.exec(own)?.groups ?? {};
+      const decoded = Object.entries(segments).map(([key, text]) => [
+        key,
+        decodeSegment(key, text),
+      ]);
+      const parameters = new URLSearchParams(query);
+      refuseUnknown(route.contract, parameters);
+      const reply = handlers(context)[route.name]({
+        context,
+        path: Object.fromEntries(decoded),
+        query: parameters,
+        body: readBody(context.request, route.contract.body),
+      });
+      return reply instanceof Promise ? reply.then(answerOf) : answerOf(reply);
+    },
+
+    refuse(error, context): AnyResponse {
+      const { code, kind, message, recovery, details } = error;
+      const report = kind === "internal" ? { report: context.operation.id } : {};
+      const body = { message, code, kind, recovery, details, ...report };
+      return { status: statusOfKind[kind], headers, body: `${JSON.stringify(body)}\n` };
+    },
+  };
+}
+
+function answerOf(reply: unknown): AnyResponse {
+  if (reply === undefined) return { status: 204, headers: [], body: undefined };
+  if (reply instanceof LineStream) {
+    return { status: 200, headers: lineHeaders, endless: true, stream: reply.start };
+  }
+  if (reply instanceof EventStream) {
+    return { status: 200, headers: eventHeaders, endless: true, stream: reply.start };
+  }
+  return { status: 200, headers, body: `${JSON.stringify(reply)}\n` };
+}
+
+function noRoute(
+  { method, path }: Pick<HttpRequest, "method" | "path">,
+  matching: readonly CompiledRoute<string>[],
+  hint: string,
+): EngineError {
+  const allowed = matching.map((each) => each.contract.method);
+  return new EngineError(
+    allowed.length > 0 ? "request.invalid" : "request.no_route",
+    allowed.length > 0
+      ? `${path} takes ${allowed.join(" or ")}, not ${method}`
+      : `${path}: no such route; ${hint}`,
+  );
+}
+
+function refuseUnknown(route: RouteContract, query: URLSearchParams): void {
+  for (const name of query.keys()) {
+    if (Object.hasOwn(route.query, name)) continue;
+    const known = Object.keys(route.query);
+    const rule = known.length > 0 ? `it takes ${known.join(", ")}` : "it takes none";
+    throw new EngineError("request.invalid", `unknown query parameter ${name}: ${rule}`, {
+      details: { field: name },
+    });
+  }
+}
+
+function decodeSegment(field: string, text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new EngineError("request.invalid", `${field}: bad percent-encoding in ${text}`, {
+      details: { field, value: text },
+    });
+  }
+}

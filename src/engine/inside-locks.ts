@@ -1,0 +1,193 @@
+// The locks as a container has them: those of its own volumes, and of others' holders the labels.
+//
+// What a container hears of others is what they said for it to hear. No process, program, container
+// or name of a host's administrator goes in.
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { InsideCaller } from "./lock-sight.ts";
+import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
+
+/** How many locks one container may hold or wait for at a time. */
+export const LOCKS_PER_CONTAINER_MAX = 256;
+
+/** Counts what containers hold, by `InsideCaller.key`. One for all of them. */
+export class InsideCounts {
+  readonly #locks: Pick<LocksFace, "list">;
+  readonly #held = new Map<string, Set<bigint>>();
+  readonly #waiting = new Map<string, number>();
+
+  constructor(locks: Pick<LocksFace, "list">) {
+    this.#locks = locks;
+  }
+
+  /** One more is waited for, until `left`. Throws `lock.too_many`. */
+  enter(key: string): void {
+    const waitingCount = this.#waiting.get(key) ?? 0;
+    if (this.#count(key) + waitingCount >= LOCKS_PER_CONTAINER_MAX) this.#forgetEnded(key);
+    const count = this.#count(key) + waitingCount;
+    if (count >= LOCKS_PER_CONTAINER_MAX) {
+      throw new EngineError(
+        "lock.too_many",
+        `this container holds ${count - waitingCount} locks and waits for ${waitingCount}: ` +
+          `${LOCKS_PER_CONTAINER_MAX} in all are given to one`,
+      );
+    }
+    this.#waiting.set(key, waitingCount + 1);
+  }
+
+  left(key: string): void {
+    const waitingCount = (this.#waiting.get(key) ?? 1) - 1;
+    if (waitingCount > 0) this.#waiting.set(key, waitingCount);
+    else this.#waiting.delete(key);
+  }
+
+  add(key: string, { fence }: GrantedLock): void {
+    const held = this.#held.get(key) ?? new Set();
+    this.#held.set(key, held.add(fence));
+  }
+
+  #count(key: string): number {
+    return this.#held.get(key)?.size ?? 0;
+  }
+
+  /** How a lock ends is told in many ways: only at the limit is it worth a look at all of them. */
+  #forgetEnded(key: string): void {
+    const held = this.#held.get(key);
+    if (held === undefined) return;
+    const living = new Set(this.#locks.list().map(({ fence }) => fence));
+    for (const fence of held) if (!living.has(fence)) held.delete(fence);
+    if (held.size === 0) this.#held.delete(key);
+  }
+}
+
+export interface InsideLocksParts {
+  readonly locks: LocksFace;
+  readonly counts: InsideCounts;
+  /** The volume that a name or an alias means. */
+  readonly resolve: (name: string) => string;
+  /** Who asks, with what he has at this moment. Throws `lock.no_volume`. */
+  readonly caller: () => InsideCaller;
+}
+
+/** All volumes that are not the caller's own are as good as none: `volume.not_found`. */
+export function insideLocks(parts: InsideLocksParts): LocksFace {
+  const { locks, counts } = parts;
+  const lostWords = (lost: LockRequest["lost"]) =>
+    lost === undefined ? undefined : (reason: EngineError) => lost(withoutNames(reason));
+  return {
+    async acquire(request, operation) {
+      const { key, volume } = ownVolume(parts, request.volume);
+      if (request.pid !== undefined) throw noPid(request.pid);
+      counts.enter(key);
+      try {
+        const own = { ...request, volume, lost: lostWords(request.lost) };
+        const granted = await locks.acquire(own, operation);
+        counts.add(key, granted);
+        return granted;
+      } catch (thrown) {
+        throw refusal(parts, { ...request, volume }, toEngineError(thrown));
+      } finally {
+        counts.left(key);
+      }
+    },
+    resume: (lease, lost) => worded(() => locks.resume(ownLease(parts, lease), lostWords(lost))),
+    // Also when the container, whose connection has ended, has its volumes no more.
+    leave: (granted) => locks.leave(granted),
+    renew: async (lease, ttlMs) => {
+      const own = ownLease(parts, lease);
+      return await locks.renew(own, ttlMs).catch((thrown: unknown) => rethrow(thrown));
+    },
+    release: async (lease) => {
+      const own = ownLease(parts, lease);
+      await locks.release(own).catch((thrown: unknown) => rethrow(thrown));
+    },
+    list(name) {
+      const caller = parts.caller();
+      const names = name === undefined ? volumesOf(caller) : [ownVolume(parts, name).volume];
+      return names.flatMap((volume) => locks.list(volume)).map((view) => shown(view, caller));
+    },
+  };
+}
+
+function volumesOf({ volumes }: InsideCaller): readonly string[] {
+  return [...new Set(volumes.map(({ volume }) => volume))];
+}
+
+function ownVolume({ caller, resolve }: InsideLocksParts, name: string) {
+  const { key, volumes } = caller();
+  const real = resolve(name);
+  if (volumes.some(({ volume }) => volume === real)) return { key, volume: real };
+  // As for a volume that there is not: whether there is one is not told.
+  throw new EngineError("volume.not_found", `get ${name}: this container has no such volume`, {
+    details: { name },
+  });
+}
+
+function ownLease(parts: InsideLocksParts, lease: LockLease): LockLease {
+  return { ...lease, volume: ownVolume(parts, lease.volume).volume };
+}
+
+/** Of holders in other containers, and on the host, only what they call themselves. */
+function shown(view: LockView, { container }: InsideCaller): LockView {
+  const { holder } = view;
+  if (container !== null && holder.container === container) {
+    // Its number is the host's: inside it would mean another process.
+    return { ...view, holder: { ...holder, pid: 0 }, containerName: null };
+  }
+  const stranger = { pid: 0, program: "", label: holder.label, container: null };
+  return { ...view, holder: stranger, containerName: null };
+}
+
+/** A refusal in words for containers: who has the lock is told as `shown` does. */
+function refusal(
+  { locks }: InsideLocksParts,
+  { volume, lock, waitMs }: Pick<LockRequest, "volume" | "lock" | "waitMs">,
+  error: EngineError,
+): EngineError {
+  if (error.code !== "lock.timed_out") return withoutNames(error);
+  const labels = labelsOf(locks, volume, lock);
+  const waited = waitMs === 0 ? "" : `waited ${waitMs / 1_000} s: `;
+  const who = labels === "" ? "somebody" : labels;
+  return new EngineError("lock.timed_out", `${waited}${who} has lock ${lock} of ${volume}`, {
+    cause: error,
+    details: { volume, lock },
+  });
+}
+
+function labelsOf(locks: LocksFace, volume: string, lock: string): string {
+  try {
+    const held = locks.list(volume).filter((view) => view.lock === lock);
+    return held[0]?.holder.label ?? "";
+  } catch {
+    // The volume went meanwhile.
+    return "";
+  }
+}
+
+/** Who took it away is an administrator's name and process. */
+function withoutNames(error: EngineError): EngineError {
+  if (error.code !== "lock.stolen") return error;
+  const { volume, lock } = error.details;
+  const words = `lock ${String(lock)} of ${String(volume)} was taken away by an administrator`;
+  return new EngineError("lock.stolen", words, { cause: error, details: { volume, lock } });
+}
+
+function worded<T>(call: () => T): T {
+  try {
+    return call();
+  } catch (thrown) {
+    return rethrow(thrown);
+  }
+}
+
+function rethrow(thrown: unknown): never {
+  throw withoutNames(toEngineError(thrown));
+}
+
+function noPid(value: number): EngineError {
+  return new EngineError(
+    "request.invalid",
+    `pid ${value}: a container's processes have other numbers on the host: without it the process ` +
+      "that connected is meant",
+    { details: { field: "pid", value } },
+  );
+}

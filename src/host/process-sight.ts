@@ -1,0 +1,34 @@
+// What one process sees and where it belongs, by the kernel alone: for rights that follow from it.
+import { readFileSync, readlinkSync } from "node:fs";
+import type { KeptProcess } from "../core/host.ts";
+import type { ProcessSight } from "../core/watching.ts";
+import { parseMountTable } from "./mount-table.ts";
+import { containersIn } from "./namespaces.ts";
+import { processStart } from "./processes.ts";
+
+/**
+ * `Host.sightOf`. Its namespace and its beginning are read before and after all the rest: what was
+ * read is one process's, in one namespace.
+ */
+export function sightOf({ pid, start }: KeptProcess): ProcessSight | undefined {
+  try {
+    if (processStart(pid) !== start) return undefined;
+    const namespace = readlinkSync(`/proc/${pid}/ns/mnt`);
+    const controlGroups = readFileSync(`/proc/${pid}/cgroup`, "utf8");
+    const mounts = parseMountTable(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
+    const isSame = readlinkSync(`/proc/${pid}/ns/mnt`) === namespace && processStart(pid) === start;
+    if (!isSame) return undefined;
+    const own = ownContainers();
+    const containers = containersIn(controlGroups).filter((id) => !own.has(id));
+    const isOurs = readlinkSync("/proc/self/ns/mnt") === namespace;
+    return { namespace, isOurs, container: containers[0] ?? null, mounts };
+  } catch {
+    // It is gone, or may not be looked at: nothing is known of it.
+    return undefined;
+  }
+}
+
+/** A daemon in a container is in the same outer ones as what it serves. */
+function ownContainers(): ReadonlySet<string> {
+  return new Set(containersIn(readFileSync("/proc/self/cgroup", "utf8")));
+}
