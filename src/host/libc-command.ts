@@ -1,4 +1,4 @@
-// Calls of the C library that start a command as flock(1) does: in our place, with all that we have.
+// Calls of the C library that start a command as flock(1) does: in our place, with what we have.
 //
 // It stands alone, without node: modules and libc.ts, because `lock run` waits for it to be loaded:
 // node:fs alone takes longer than what is done here.
