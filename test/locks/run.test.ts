@@ -189,6 +189,12 @@ describe("signals", () => {
   });
 });
 
+test("a lock is renewed for as long as the command runs", async () => {
+  await using stage = await startedStage();
+  const running = startLock(stage, ["run", "--ttl", "2s", "wiki/a", "--", "sleep", "5"]);
+  expect([await running.exit, running.stderr()]).toEqual([0, ""]);
+});
+
 describe("a lost lock", () => {
   test("ends the command and what it started: SIGTERM, then SIGKILL", async () => {
     await using stage = await startedStage();
@@ -256,6 +262,21 @@ describe("the daemon's death", () => {
     running.child.stdin?.write("end\n");
     expect([await running.exit, running.stderr()]).toEqual([9, ""]);
     expect(await stage.held()).toEqual([]);
+  });
+
+  test("is survived by whoever waits", async () => {
+    await using stage = new LockStage();
+    const socketPath = join(temporaryDirectory(), "socket");
+    await stage.start({ socketPath });
+    await stage.call("POST", "volumes/create", { Name: "wiki" });
+    const taken = await lock(stage, ["acquire", "--no-process", "--ttl", "5m", "wiki/a"]);
+    const waiting = startLock(stage, ["run", "wiki/a", "--", "echo", "mine"]);
+    await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await stage.daemon.kill();
+    await stage.start({ socketPath });
+    await until("who waits again", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await lock(stage, ["release", taken.stdout.trim()]);
+    expect([await waiting.exit, waiting.stdout()]).toEqual([0, "mine\n"]);
   });
 
   test("is the loss of the lock after its time, where it does not", async () => {
