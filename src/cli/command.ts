@@ -75,6 +75,7 @@ export interface Command {
   /** What completion offers for arguments. */
   readonly completes?:
     | "volumes"
+    | "volume paths"
     | "trash"
     | "plugins"
     | "engines"

@@ -27,6 +27,7 @@ const choicePattern = /^[a-z0-9-]+(?:\|[a-z0-9-]+)+$/;
 /** Those that a volume of any driver has. */
 const ofAll: readonly Offered[] = [
   { name: "sharing", value: "all|none|onewriter|readonly", help: "How many may have it at once" },
+  { name: "database", value: "warn|exclusive|off", help: "A second writer of a database" },
   { name: "owner", value: "UID:GID", help: "Who owns its directory" },
   { name: "mode", value: "MODE", help: "The mode of its directory" },
   { name: "trash", value: "TIME", help: "How long it stays in the trash" },

@@ -102,6 +102,7 @@ const sources: Readonly<Record<string, (client: DaemonClient) => Promise<readonl
   secrets: secretNames,
   trash: trashWords,
   volumes: volumeNames,
+  "volume paths": async (client) => (await volumeNames(client)).map((name) => `${name}:/`),
 };
 
 /** The words without `--host VALUE` in front of the command. */

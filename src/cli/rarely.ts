@@ -45,6 +45,7 @@ import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
 import { renderWideTable } from "./volume-ls-wide.ts";
+import { publishTree } from "./volume-publish.ts";
 import { purgeVolumes } from "./volume-purge.ts";
 import { updateVolume } from "./volume-update.ts";
 import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts";
@@ -98,6 +99,7 @@ export const rarely = {
   printHelp,
   protectTrash,
   protectVolume,
+  publishTree,
   purgeTrash,
   purgeVolumes,
   releaseVolumes,

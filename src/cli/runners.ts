@@ -21,6 +21,7 @@ export const runners: Readonly<Record<string, Load>> = {
   "volume protect": async () => (await import("./rarely.ts")).rarely.protectVolume,
   "volume unprotect": async () => (await import("./rarely.ts")).rarely.unprotectVolume,
   "volume rename": async () => (await import("./rarely.ts")).rarely.renameVolume,
+  "volume publish": async () => (await import("./rarely.ts")).rarely.publishTree,
   "volume flush": async () => (await import("./rarely.ts")).rarely.flushVolume,
   "volume history": async () => (await import("./rarely.ts")).rarely.showHistory,
   "volume conflicts": async () => (await import("./rarely.ts")).rarely.showConflicts,

@@ -4,6 +4,7 @@ import { tableFormatWords } from "./format-words.ts";
 import { jsonOption } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
 import { confirmOption, reasonOption } from "./protection-options.ts";
+import { publishCommand } from "./publish-command.ts";
 
 export const upkeepCommands: readonly Command[] = [
   {
@@ -33,8 +34,8 @@ export const upkeepCommands: readonly Command[] = [
         kind: "map",
         completes: "driver options",
         summary:
-          "Set an option of all drivers (sharing, owner, mode, trash, reclaim, on-stale, guard), " +
-          "or one of a driver that can change its own",
+          "Set an option of all drivers (sharing, database, owner, mode, trash, reclaim, " +
+          "on-stale, guard), or one of a driver that can change its own",
       },
       { name: "opt-rm", kind: "list", summary: "Remove such an option" },
       jsonOption,
@@ -97,6 +98,7 @@ export const upkeepCommands: readonly Command[] = [
     ],
     completes: "volumes",
   },
+  publishCommand,
   {
     words: ["volume", "flush"],
     summary: "Wait until what was written to a volume is on its storage",

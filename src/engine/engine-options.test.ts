@@ -43,6 +43,7 @@ function refusal(options: DriverOptions): string | undefined {
 
 const tmpfs = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
 const nothingSaid = {
+  database: "warn",
   owner: undefined,
   trash: undefined,
   reclaim: undefined,

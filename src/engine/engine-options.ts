@@ -1,5 +1,5 @@
-// The options that are the engine's own, whatever the driver: sharing, owner, mode, trash, reclaim,
-// on-stale, guard.
+// The options that are the engine's own, whatever the driver: sharing, database, owner, mode,
+// trash, reclaim, on-stale, guard.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
@@ -17,6 +17,14 @@ import { parseRetention, RETENTION_RULE, type Retention } from "./trash/retentio
 export const sharingModes = ["all", "none", "onewriter", "readonly"] as const;
 
 export type SharingMode = (typeof sharingModes)[number];
+
+/**
+ * What happens when a second running container has a volume read-write. "warn": an event and a
+ * state where a database is in it. "exclusive": it is refused, or stopped. "off": nothing.
+ */
+const databaseModes = ["warn", "exclusive", "off"] as const;
+
+export type DatabaseMode = (typeof databaseModes)[number];
 
 /**
  * What becomes of the storage when the volume is removed (decision 0009). "trash": the trash, for a
@@ -44,6 +52,7 @@ export type GuardMode = (typeof guardModes)[number];
 
 export interface EngineOptions {
   readonly sharing: SharingMode;
+  readonly database: DatabaseMode;
   /** What the data's own directory is given at each mount; undefined: it is left alone. */
   readonly owner: DirectoryOwner | undefined;
   /** undefined: the daemon's default. */
@@ -55,6 +64,7 @@ export interface EngineOptions {
 
 /** Names of the engine's options, sorted. */
 export const engineOptionNames = [
+  "database",
   "guard",
   "mode",
   "on-stale",
@@ -96,30 +106,18 @@ export function withDriverOptions(
  * The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule.
  */
 export function engineOptions(options: DriverOptions | null | undefined): EngineOptions {
-  const { sharing = "all", owner, mode, trash, reclaim } = options ?? {};
-  const found = sharingModes.find((word) => word === sharing);
-  if (found === undefined) {
-    throw invalid("sharing", sharing, `one of ${sharingModes.join(", ")} is needed`);
-  }
+  const { owner, mode, trash } = options ?? {};
   const ids = owner === undefined ? {} : parseOwner(owner);
   const bits = mode === undefined ? {} : { mode: parseMode(mode) };
-  const stale = options?.["on-stale"] ?? "warn";
-  const onStale = staleModes.find((word) => word === stale);
-  if (onStale === undefined) {
-    throw invalid("on-stale", stale, `one of ${staleModes.join(", ")} is needed`);
-  }
-  const word = options?.["guard"] ?? "warn";
-  const guard = guardModes.find((mode) => mode === word);
-  if (guard === undefined) {
-    throw invalid("guard", word, `one of ${guardModes.join(", ")} is needed`);
-  }
   const isGiven = owner !== undefined || mode !== undefined;
   return {
-    sharing: found,
+    sharing: readWord(options, "sharing", sharingModes) ?? "all",
+    database: readWord(options, "database", databaseModes) ?? "warn",
     owner: isGiven ? { ...ids, ...bits } : undefined,
     trash: trash === undefined ? undefined : readRetention(trash),
-    reclaim: reclaim === undefined ? undefined : readReclaim(reclaim),
-    ...{ onStale, guard },
+    reclaim: readWord(options, "reclaim", reclaimModes),
+    onStale: readWord(options, "on-stale", staleModes) ?? "warn",
+    guard: readWord(options, "guard", guardModes) ?? "warn",
   };
 }
 
@@ -163,10 +161,17 @@ function readRetention(text: string): Retention {
   return retention;
 }
 
-function readReclaim(text: string): ReclaimMode {
-  const found = reclaimModes.find((word) => word === text);
-  if (found !== undefined) return found;
-  throw invalid("reclaim", text, `one of ${reclaimModes.join(", ")} is needed`);
+/** One of a few words; undefined: it is not given. */
+function readWord<Word extends string>(
+  options: DriverOptions | null | undefined,
+  option: (typeof engineOptionNames)[number],
+  words: readonly Word[],
+): Word | undefined {
+  const text = options?.[option];
+  if (text === undefined) return undefined;
+  const found = words.find((word) => word === text);
+  if (found === undefined) throw invalid(option, text, `one of ${words.join(", ")} is needed`);
+  return found;
 }
 
 function parseOwner(text: string): DirectoryOwner {

@@ -18,6 +18,7 @@ const CLOCK_STEP_MS = 1_000;
  * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
  * (it is not as it should be) and "recovered". Of its locks: "lock-lost" (its holder did not renew
  * it in time) and "lock-stolen". "conflict": two containers wrote one of its files.
+ * "database-shared": a database is in it, and a second running container may write to it.
  */
 export type VolumeAction =
   | "create"
@@ -38,6 +39,8 @@ export type VolumeAction =
   | "lock-lost"
   | "lock-stolen"
   | "conflict"
+  | "database-shared"
+  | "publish"
   | "warning";
 
 /** Docker's, of managed plugins. */

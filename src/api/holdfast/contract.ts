@@ -7,6 +7,7 @@ import { historyRoutes } from "./history-contract.ts";
 import { lockRoutes } from "./lock-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
+import { publishRoutes } from "./publish-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
 import { secretRoutes } from "./secret-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
@@ -30,6 +31,7 @@ export const contract = {
   },
   ...volumeRoutes,
   ...conflictRoutes,
+  ...publishRoutes,
   ...doctorRoutes,
   ...trashRoutes,
   ...prunePlanRoutes,

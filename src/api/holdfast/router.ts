@@ -13,6 +13,7 @@ import { lockHandlers } from "./locks.ts";
 import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
+import { publishHandlers } from "./publish.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 import { routeFace } from "./routing.ts";
 import { secretHandlers } from "./secrets.ts";
@@ -41,6 +42,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
     ...conflictHandlers(engine),
+    ...publishHandlers(engine),
     ...doctorHandlers(engine),
     ...trashHandlers(engine),
     ...prunePlanHandlers(engine),
