@@ -1,6 +1,7 @@
 // The machine: time, randomness, programs, mounts. Tests bring their own.
 import type { Operation } from "./operation.ts";
 import type { StorageAnswer, StorageQuestion } from "./storage-answer.ts";
+import type { WatchRequest, WriteWatch } from "./write-watch.ts";
 
 /** The outcome of a program that ended by itself. */
 export interface ProgramResult {
@@ -439,41 +440,6 @@ export interface ProcessSight {
   readonly container: string | null;
   /** What it can reach: of a process with a root directory of its own what lies below that. */
   readonly mounts: readonly MountInfo[];
-}
-
-/** One container's own mount of a volume, whose writers are to be seen. */
-export interface WatchRequest {
-  /** A process in its mount namespace, and that namespace: another one is refused. */
-  readonly pid: number;
-  readonly namespace: string;
-  /** As that namespace sees it. */
-  readonly target: string;
-  /** Whether a mount that is found there is the one that is meant. */
-  readonly isWanted: (mount: MountInfo) => boolean;
-}
-
-/** A file that was written to through a watched mount. */
-export interface WrittenFile {
-  /** The same words for the same file through any mount; never those of another file. */
-  readonly file: string;
-  /** A process that wrote; it may be gone by now. */
-  readonly pid: number;
-}
-
-/** What was written through a mount since it was last asked. */
-export interface WriteBatch {
-  /** Each file and process once. */
-  readonly written: readonly WrittenFile[];
-  /** More happened than the kernel keeps: some writes are not in any batch. */
-  readonly isCut: boolean;
-}
-
-/** Must be closed. */
-export interface WriteWatch extends Disposable {
-  /** Never waits. O(what happened since the last one). */
-  read(): WriteBatch;
-  /** The mount is gone: nothing more will be written through it. */
-  isOver(): boolean;
 }
 
 /** Must be closed. */
