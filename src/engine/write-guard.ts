@@ -51,7 +51,7 @@ export interface WriteGuardParts extends Omit<ConflictReportsParts, "state"> {
   readonly state: StateStore;
   readonly events: EventLog;
   /** A function, because the settler knows the guard too. */
-  readonly holds: () => Pick<HoldSettler, "holdsOf" | "all">;
+  readonly holds: () => Pick<HoldSettler, "holdsOf" | "all" | "settle">;
   /** Instead of 200 milliseconds. */
   readonly pollMs?: number | undefined;
 }
@@ -142,6 +142,16 @@ export class WriteGuard {
     }
     for (const [name, uses] of wanted) if (uses.length > 0) this.#watchAll(name, uses, operation);
     this.#schedule();
+  }
+
+  /**
+   * What was written until now is compared and told, and who has the volumes now is watched, when
+   * it resolves. Never rejects.
+   */
+  async settle(operation: Operation): Promise<void> {
+    this.#read();
+    await this.#parts.holds().settle(operation);
+    await this.#reports.settled();
   }
 
   /** Ends all watches; resolves when what was found is told. */
