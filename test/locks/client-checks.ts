@@ -13,11 +13,11 @@ export async function openClients(bench: HoldsBench): Promise<void> {
 /** Keeps its lock beyond its time, also over a restart of the daemon; the next waits for it. */
 export async function takesTurns(bench: HoldsBench, client: Client): Promise<void> {
   const [first, second] = [`${client.name}-1`, `${client.name}-2`];
-  await startClient(bench, client, first);
+  const container = await startClient(bench, client, first);
   const fence = await printed(bench, first, "fence");
   const [taken] = await allLocks(bench);
   expect(taken?.fence).toBe(fence);
-  expect(taken?.holder.name).toBe(first);
+  expect(taken?.holder.container).toBe(container);
   await startClient(bench, client, second);
   await untilLocks(bench, "one waits", ([lock]) => lock?.waiting === 1);
   // By then it would be over, had nobody renewed it.

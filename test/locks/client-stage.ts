@@ -91,11 +91,15 @@ export async function goClient(bench: HoldsBench): Promise<Client> {
   return { name: "go", command: ["/client/go-client"], words: ["-v", `${folder}:/client:ro`] };
 }
 
-/** Starts it in a container of that name. */
-export async function startClient(bench: HoldsBench, client: Client, name: string): Promise<void> {
+/** Starts it in a container of that name. Returns the container's id. */
+export async function startClient(
+  bench: HoldsBench,
+  client: Client,
+  name: string,
+): Promise<string> {
   const place = ["--name", name, "--network", "none", "-v", "shared:/data"];
   const words = [...place, ...lockMount(bench), ...client.words];
-  await bench.docker("run", "-d", ...words, curlImage, ...client.command);
+  return await bench.docker("run", "-d", ...words, curlImage, ...client.command);
 }
 
 /** Waits until it has printed a word, and returns what follows on the line. */
