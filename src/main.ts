@@ -1,5 +1,6 @@
 // The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
-// `hold-mount`, `unpack-layer` and `assist` are for neither: the daemon runs itself as a helper so.
+// `hold-mount`, `unpack-layer`, `assist` and `become-command` are for neither: we run ourselves as a
+// helper so.
 import { runCli } from "./cli/run.ts";
 import { processTerminal } from "./cli/terminal.ts";
 
@@ -12,6 +13,9 @@ async function main(words: readonly string[]): Promise<number> {
   }
   if (first === "measure-peer") {
     return (await import("./daemon/measure-peer.ts")).runMeasurePeer(rest);
+  }
+  if (first === "become-command") {
+    return (await import("./daemon/become-command.ts")).runBecome(rest);
   }
   if (first === "assist" && rest[0] !== undefined) {
     const { runAssistCommand } = await import("./daemon/assist-commands.ts");
@@ -29,6 +33,7 @@ async function main(words: readonly string[]): Promise<number> {
       const { verifyPlugin } = await import("./daemon/verify-plugin.ts");
       return verifyPlugin(request);
     },
+    foreground: async () => (await import("./daemon/foreground.ts")).thisForeground(),
     installer: async () => (await import("./daemon/install.ts")).thisInstaller(),
     doctor: async (request) => {
       const { examineHost } = await import("./daemon/examine.ts");

@@ -60,6 +60,7 @@ describe("the metrics", () => {
       'holdfast_volume_state{state="in use"}': 1,
       'holdfast_volume_state{state="idle"}': 2,
       'holdfast_volume_state{state="violated"}': 0,
+      'holdfast_volume_state{state="shared database"}': 0,
       holdfast_volume_holders: 1,
       holdfast_protected_volumes: 1,
       'holdfast_trash_entries{phase="kept"}': 1,

@@ -5,6 +5,7 @@ import type { PluginStatus } from "../core/plugin.ts";
 import type { HistoryAction } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { type Latency, latencySeconds } from "../engine/health-figures.ts";
+import type { GuardFigures } from "../engine/write-guard.ts";
 import type { Counts } from "./counts.ts";
 import type { DaemonFacts } from "./facts.ts";
 import { storageStates, volumeState, volumeStates } from "./volume-state.ts";
@@ -41,6 +42,7 @@ export class Metrics {
       ...pluginMetrics(parts),
       ...storageMetrics(parts),
       ...lockMetrics(parts),
+      ...guardMetrics(parts),
       ...countMetrics(counts, () => this.#changes),
       buildMetric(parts),
     ];
@@ -214,6 +216,33 @@ function lockMetrics({ engine: { locks } }: MetricsParts): readonly Metric[] {
         [{ reason: "holder ended" }, figures.bondEndCount],
       ],
       ["reason"],
+    ),
+  ];
+}
+
+/** Writers of one file: what is seen of them, and how often that was not all. */
+function guardMetrics({ engine: { writeGuard } }: MetricsParts): readonly Metric[] {
+  const figure = (of: keyof GuardFigures) => () => one(writeGuard.figures[of]);
+  return [
+    counter(
+      "holdfast_write_conflicts_total",
+      "Reports of two containers that wrote one file at nearly the same time.",
+      figure("conflicts"),
+    ),
+    counter(
+      "holdfast_write_conflicts_unreported_total",
+      "Such conflicts beyond what is reported of a volume in an hour.",
+      figure("unreported"),
+    ),
+    counter(
+      "holdfast_write_gaps_total",
+      "How often some writes of containers were not seen.",
+      figure("gaps"),
+    ),
+    gauge(
+      "holdfast_watched_mounts",
+      "Mounts of containers whose writes are watched.",
+      figure("watched"),
     ),
   ];
 }

@@ -1,4 +1,5 @@
 // What somebody said of a volume, as the `Status` of `docker volume inspect` shows it.
+import type { VolumeName } from "../core/names.ts";
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import { aliasesOf } from "../engine/aliases.ts";
 import type { Engine } from "../engine/engine.ts";
@@ -11,17 +12,27 @@ export interface CareObject {
   readonly note?: string;
   /** Why it is protected. */
   readonly protected?: string;
-  /** What is wrong with where its data is. */
+  /** What is wrong with where its data is, and with who writes to it. */
   readonly warnings?: readonly string[];
+}
+
+/** Sentences without their full stop; none is the rule. */
+export function volumeWarnings(
+  { unfitData, sharedDatabases }: Pick<Engine, "unfitData" | "sharedDatabases">,
+  name: VolumeName,
+): readonly string[] {
+  const shared = sharedDatabases.of(name);
+  const words = unfitData.warningsOf(name);
+  return shared === undefined ? words : [...words, shared.sentence];
 }
 
 /** `asked`: the name or alias that the volume was asked for by. O(aliases). */
 export function careObject(
-  { unfitData }: Pick<Engine, "unfitData">,
+  engine: Pick<Engine, "unfitData" | "sharedDatabases">,
   { entry, asked }: { readonly entry: VolumeEntry; readonly asked: string },
   view: StateView,
 ): CareObject {
-  const warnings = unfitData.warningsOf(entry.name);
+  const warnings = volumeWarnings(engine, entry.name);
   const { name, note, protection } = entry;
   const aliases = aliasesOf(view, name);
   return {

@@ -7,6 +7,8 @@ export const volumeStates = [
   "idle",
   "in use",
   "violated",
+  "conflict",
+  "shared database",
   "not mounted",
   "data missing",
   "mounting",
@@ -43,8 +45,10 @@ export interface VolumeCondition {
 }
 
 /**
- * "violated": a container has it against its sharing mode. "not mounted": it is held, and could not
- * be mounted again after a start. "data missing": it was not there when it was last looked for. Of
+ * "violated": a container has it against its options. "shared database": several running
+ * containers may write to a database in it. "conflict": it is in use, and two of its containers
+ * wrote one file at nearly the same time, lately. "not mounted": it is held, and could not be
+ * mounted again after a start. "data missing": it was not there when it was last looked for. Of
  * storage that may fall silent: "mounting" for those who had it before a start, and the states of
  * `StorageState` but "ready". Of a plugin's volume: "unreachable": the plugin does not answer;
  * "disabled": it was stopped; "gone": it is not there; "not listed": it answers, and does not list
@@ -57,8 +61,11 @@ export function volumeState(engine: Engine, entry: VolumeEntry, holderCount: num
   if (word !== undefined) return word;
   const storage = storageWord(engine, name);
   if (storage !== undefined) return storage;
+  if (engine.sharedDatabases.of(name)?.isAlarm === true) return "shared database";
   const isUnmounted = engine.volumes.isUnmounted(name);
-  if (holderCount > 0 && !isUnmounted) return "in use";
+  if (holderCount > 0 && !isUnmounted) {
+    return engine.writeGuard.reports.latestOf(name) === undefined ? "in use" : "conflict";
+  }
   if (engine.volumes.missing.has(name)) return "data missing";
   return holderCount > 0 ? "not mounted" : "idle";
 }
@@ -70,9 +77,19 @@ export function volumeCondition(
   holderCount: number,
 ): VolumeCondition {
   const state = volumeState(engine, entry, holderCount);
+  const conflict = engine.writeGuard.reports.latestOf(entry.name);
+  if (state === "conflict" && conflict !== undefined) {
+    const { atMs, writerCount } = conflict;
+    return { state, sinceMs: atMs, reason: `${writerCount} writers` };
+  }
   const storage = engine.health.of(entry.name);
   if (storage?.state === state) {
     return { state, sinceMs: storage.sinceMs, reason: storage.reason || null };
+  }
+  const shared = engine.sharedDatabases.of(entry.name);
+  if (state === "shared database" && shared !== undefined) {
+    const { sinceMs, database, containers } = shared;
+    return { state, sinceMs, reason: `${database}: ${containers.join(", ")}` };
   }
   const plugin = engine.pluginVolumes.stateOf(entry);
   if (plugin === undefined || plugin.word !== state) return { state, sinceMs: null, reason: null };

@@ -36,7 +36,7 @@ export function warnings(parts: {
     sentences.push(`Secrets cannot be read, ${why}: ${unreadable.join(", ")}.`);
   }
   return [
-    ...[...sentences, ...storageWarnings(parts.engine)],
+    ...[...sentences, ...storageWarnings(parts.engine), ...conflictWarnings(parts.engine)],
     ...[...pluginWarnings(parts.engine), ...hiddenPlugins(parts.engine)],
   ];
 }
@@ -63,6 +63,18 @@ function storageWarnings({ health }: Engine): readonly string[] {
       names.length > NAMED_COUNT_MAX ? ` and ${names.length - NAMED_COUNT_MAX} more` : "";
     return `Storage on ${server} is ${state}: ${named}${more}.`;
   });
+}
+
+/** How many volumes with conflicts of writers are named. */
+const CONFLICT_COUNT_MAX = 5;
+
+function conflictWarnings({ writeGuard }: Engine): readonly string[] {
+  const { latest } = writeGuard.reports;
+  const named = latest.slice(0, CONFLICT_COUNT_MAX).map(([volume, { words }]) => {
+    return `Volume ${volume}: ${words}; see \`holdfast volume conflicts ${volume}\`.`;
+  });
+  const more = latest.length - named.length;
+  return more > 0 ? [...named, `Conflicts of writers in ${more} more volumes.`] : named;
 }
 
 /** Plugins that do not answer, and have volumes that nobody can mount now. */

@@ -113,9 +113,13 @@ export class DaemonClient {
     }
   }
 
-  /** The lines of a reply that may go on for ever; ends when the daemon ends it. */
+  /**
+   * The lines of a reply that may go on for ever; ends when the daemon ends it. Silence has no limit
+   * but the one that is asked for.
+   */
   async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
-    await this.negotiate();
+    // Our own routes have no version.
+    if (!request.path.startsWith("/holdfast/")) await this.negotiate();
     const decoder = new TextDecoder();
     const refused: Uint8Array[] = [];
     let head: ReplyHead | undefined;
@@ -139,7 +143,7 @@ export class DaemonClient {
           }
         };
         const waiting: Waiting = {
-          silenceMs: undefined,
+          silenceMs: request.silenceMs,
           head: (received) => {
             head = received;
           },

@@ -1,5 +1,6 @@
 // The shape of a command as data: the parser, the help, completion and the reference read it.
 import type { Doctor } from "../core/doctor.ts";
+import type { Foreground } from "../core/foreground.ts";
 import type { Installer } from "../core/installation.ts";
 import type { DaemonClient } from "./client.ts";
 import type { Options } from "./options.ts";
@@ -26,7 +27,7 @@ export interface OptionSpec {
   /** Values that completion offers. */
   readonly values?: readonly string[];
   /** The daemon is asked for them: names of drivers, or options of the driver that is given. */
-  readonly completes?: "drivers" | "driver options";
+  readonly completes?: "drivers" | "driver options" | "volumes";
 }
 
 export interface Example {
@@ -49,6 +50,8 @@ export interface CliParts {
   readonly version: () => Promise<string>;
   readonly verifyDriver?: VerifyDriver;
   readonly verifyPlugin?: VerifyPlugin;
+  /** To be asked for before anything is opened. */
+  readonly foreground?: () => Promise<Foreground>;
   readonly installer?: () => Promise<Installer>;
   readonly doctor?: Doctor;
 }
@@ -70,11 +73,13 @@ export interface Command {
   /** What completion offers for arguments. */
   readonly completes?:
     | "volumes"
+    | "volume paths"
     | "trash"
     | "plugins"
     | "engines"
     | "drivers"
     | "secrets"
+    | "locks"
     | "commands"
     | "nothing";
   readonly apiVersionMin?: string;

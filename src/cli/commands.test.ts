@@ -122,6 +122,7 @@ describe("completion", () => {
       "protect",
       "unprotect",
       "rename",
+      "publish",
       "flush",
       "history",
     ]);

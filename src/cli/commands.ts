@@ -7,6 +7,7 @@ import { hostCommands } from "./host-commands.ts";
 import { parseBytes, parseSpanMs } from "./human.ts";
 import { jsonOption as json } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
+import { lockCommands } from "./lock-commands.ts";
 import { pluginCommands } from "./plugin-commands.ts";
 import { secretCommands } from "./secret-commands.ts";
 import { trashCommands } from "./trash-commands.ts";
@@ -361,6 +362,7 @@ export const commands: readonly Command[] = [
   ...upkeepCommands,
   ...trashCommands,
   ...secretCommands,
+  ...lockCommands,
   ...pluginCommands,
   ...systemCommands,
   ...engineCommands,
@@ -374,6 +376,7 @@ export const commandGroups: readonly CommandGroup[] = [
   { word: "volume", summary: "Manage volumes" },
   { word: "trash", summary: "Manage what was removed" },
   { word: "secret", summary: "Manage what volumes log in with" },
+  { word: "lock", summary: "Manage locks of applications" },
   { word: "plugin", summary: "Manage plugins" },
   { word: "engine", summary: "Manage the container engines that use volumes" },
   { word: "verify", summary: "Check promises on your own storage" },

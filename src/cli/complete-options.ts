@@ -27,11 +27,13 @@ const choicePattern = /^[a-z0-9-]+(?:\|[a-z0-9-]+)+$/;
 /** Those that a volume of any driver has. */
 const ofAll: readonly Offered[] = [
   { name: "sharing", value: "all|none|onewriter|readonly", help: "How many may have it at once" },
+  { name: "database", value: "warn|exclusive|off", help: "A second writer of a database" },
   { name: "owner", value: "UID:GID", help: "Who owns its directory" },
   { name: "mode", value: "MODE", help: "The mode of its directory" },
   { name: "trash", value: "TIME", help: "How long it stays in the trash" },
   { name: "reclaim", value: "retain|trash|delete", help: "What becomes of removed storage" },
   { name: "on-stale", value: "warn|restart", help: "Containers that lost their storage" },
+  { name: "guard", value: "warn|off", help: "Two that write one file" },
 ];
 
 /** Names of drivers; or what can stand behind `-o` for the driver or the volume that is given. */

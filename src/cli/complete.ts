@@ -7,6 +7,7 @@ import { knownDrivers } from "./drivers.ts";
 import { engineKeys } from "./engine.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
+import { lockNames } from "./lock-list.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { pluginNames } from "./own-plugin.ts";
 import { secretNames } from "./secret.ts";
@@ -63,6 +64,10 @@ async function findCandidates(
   const command = findCommand(words);
   if (command === undefined) return commandCandidates(words, typed);
   const waiting = optionThatWaits(command, words.at(-1));
+  if (waiting?.completes === "volumes") {
+    const names = await askDaemon(volumeNames, host, terminal);
+    return names.map((word) => ({ word, summary: "" }));
+  }
   if (waiting?.completes !== undefined) {
     const line = { command, option: waiting, given: words.slice(command.words.length), typed };
     return await askDaemon((client) => optionCandidates(client, line), host, terminal);
@@ -78,6 +83,12 @@ async function findCandidates(
   return names.filter((word) => !given.has(word)).map((word) => ({ word, summary: "" }));
 }
 
+/** The names of locks that are held, and of volumes that may have others. */
+async function lockWords(client: DaemonClient): Promise<readonly string[]> {
+  const volumes = (await volumeNames(client)).map((name) => `${name}/`);
+  return [...(await lockNames(client)), ...volumes];
+}
+
 async function driverNames(client: DaemonClient): Promise<readonly string[]> {
   return (await knownDrivers(client)).map(({ name }) => name);
 }
@@ -86,10 +97,12 @@ async function driverNames(client: DaemonClient): Promise<readonly string[]> {
 const sources: Readonly<Record<string, (client: DaemonClient) => Promise<readonly string[]>>> = {
   drivers: driverNames,
   engines: engineKeys,
+  locks: lockWords,
   plugins: pluginNames,
   secrets: secretNames,
   trash: trashWords,
   volumes: volumeNames,
+  "volume paths": async (client) => (await volumeNames(client)).map((name) => `${name}:/`),
 };
 
 /** The words without `--host VALUE` in front of the command. */

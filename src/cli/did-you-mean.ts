@@ -32,6 +32,7 @@ const filtersOf: Readonly<Record<string, readonly string[]>> = {
 /** Which word a refusal is about, and where the known ones come from. */
 const questions: readonly { readonly about: RegExp; readonly known: keyof Known }[] = [
   { about: /^Error response from daemon: get (\S+): no such volume$/, known: "volumes" },
+  { about: /there is no volume (\S+)$/, known: "volumes" },
   { about: /there is no secret (\S+)$/, known: "secrets" },
   { about: /daemon: plugin "([^"]*)" not found$/, known: "plugins" },
   {

@@ -21,6 +21,7 @@ interface Report {
   readonly storage: { readonly fileSystem: string; readonly source: string };
   readonly secondMount: boolean;
   readonly ended: string;
+  readonly advice?: readonly string[];
   readonly fitness: readonly Fitness[];
   readonly measurements: readonly Measurement[];
 }
@@ -113,7 +114,7 @@ function verdictText({ title, verdict, reasons }: Fitness, mark: Mark): string {
 }
 
 /** All uses, a line for each, and what would help those that are unfit the most. */
-function overviewText({ volume, fitness }: Report, mark: Mark): string {
+function overviewText({ volume, fitness, advice = [] }: Report, mark: Mark): string {
   const width = Math.max(...fitness.map(({ title }) => title.length)) + 3;
   const lines = fitness.map(({ title, verdict, reasons }) => {
     const word = mark(verdict)(verdict) + " ".repeat(verdictColumns - verdict.length);
@@ -126,7 +127,10 @@ function overviewText({ volume, fitness }: Report, mark: Mark): string {
   const worst = fitness.flatMap(({ verdict, reasons: [first] }) =>
     verdict === "unfit" && first !== undefined ? [`${first.ability}: ${first.change}`] : [],
   );
-  const changes = [...new Set(worst)].map((change) => `fix      ${change}\n`);
+  const changes = [
+    ...[...new Set(worst)].map((change) => `fix      ${change}\n`),
+    ...advice.map((words) => `advice   ${oneLine(words)}\n`),
+  ];
   const asked = fitness.find(({ verdict }) => verdict !== "fit");
   if (asked !== undefined) {
     changes.push(`why      holdfast doctor --for ${asked.use} ${volume}\n`);

@@ -105,8 +105,8 @@ const ways: readonly { readonly when: RegExp; readonly way: string }[] = [
   {
     when: /^Error response from daemon: .*invalid option: "(?:[^"\\]|\\.)*"$/,
     way:
-      "Known are type, device, o and size of the driver local; sharing, owner, mode, trash, " +
-      "reclaim and on-stale of all.",
+      "Known are type, device, o and size of the driver local; sharing, database, owner, mode, " +
+      "trash, reclaim, on-stale and guard of all.",
   },
   {
     when: /quota size requested but no quota support/,

@@ -16,6 +16,11 @@ import { readHidden } from "./hidden-input.ts";
 import { showInfo } from "./info.ts";
 import { parseInspectFormat } from "./inspect-format.ts";
 import { runInstall, runUninstall } from "./install.ts";
+import { acquireLock, releaseLocks, renewLock } from "./lock-acquire.ts";
+import { lockedFile } from "./lock-file.ts";
+import { listLocks } from "./lock-ls.ts";
+import { lockNotice } from "./lock-notice.ts";
+import { stealLock } from "./lock-steal.ts";
 import { createdLine } from "./origin.ts";
 import { inspectPlugins } from "./plugin-inspect.ts";
 import { installPlugin, upgradePlugin } from "./plugin-install.ts";
@@ -34,11 +39,13 @@ import { purgeTrash } from "./trash-purge.ts";
 import { inspectTrash, protectTrash, restoreTrash, unprotectTrash } from "./trash-verbs.ts";
 import { verify, verifyPlugin } from "./verify.ts";
 import { showVersion } from "./version.ts";
+import { showConflicts } from "./volume-conflicts.ts";
 import { flushVolume } from "./volume-flush.ts";
 import { showHistory } from "./volume-history.ts";
 import { inspectFully } from "./volume-inspect-full.ts";
 import { renderVolumes } from "./volume-ls-format.ts";
 import { renderWideTable } from "./volume-ls-wide.ts";
+import { publishTree } from "./volume-publish.ts";
 import { purgeVolumes } from "./volume-purge.ts";
 import { updateVolume } from "./volume-update.ts";
 import { protectVolume, renameVolume, unprotectVolume } from "./volume-upkeep.ts";
@@ -46,6 +53,14 @@ import { withNotice } from "./wait-notice.ts";
 import { explainWithoutCommand } from "./without-command.ts";
 
 export const rarely = {
+  showConflicts,
+  acquireLock,
+  listLocks,
+  lockedFile,
+  lockNotice,
+  releaseLocks,
+  renewLock,
+  stealLock,
   createdLine,
   createSecret,
   inspectSecrets,
@@ -84,6 +99,7 @@ export const rarely = {
   printHelp,
   protectTrash,
   protectVolume,
+  publishTree,
   purgeTrash,
   purgeVolumes,
   releaseVolumes,

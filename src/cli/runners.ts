@@ -1,5 +1,7 @@
-// Which function runs which command; the rare ones are loaded when they are needed.
+// Which function runs which command; the rare ones are loaded when they are needed, and those that
+// scripts wait for are not.
 import type { RunCommand } from "./command.ts";
+import { runLocked } from "./lock-run.ts";
 import { createVolume } from "./volume-create.ts";
 import { inspectVolumes } from "./volume-inspect.ts";
 import { listVolumes } from "./volume-ls.ts";
@@ -19,8 +21,10 @@ export const runners: Readonly<Record<string, Load>> = {
   "volume protect": async () => (await import("./rarely.ts")).rarely.protectVolume,
   "volume unprotect": async () => (await import("./rarely.ts")).rarely.unprotectVolume,
   "volume rename": async () => (await import("./rarely.ts")).rarely.renameVolume,
+  "volume publish": async () => (await import("./rarely.ts")).rarely.publishTree,
   "volume flush": async () => (await import("./rarely.ts")).rarely.flushVolume,
   "volume history": async () => (await import("./rarely.ts")).rarely.showHistory,
+  "volume conflicts": async () => (await import("./rarely.ts")).rarely.showConflicts,
   "trash ls": async () => (await import("./rarely.ts")).rarely.listTrash,
   "trash inspect": async () => (await import("./rarely.ts")).rarely.inspectTrash,
   "trash restore": async () => (await import("./rarely.ts")).rarely.restoreTrash,
@@ -31,6 +35,12 @@ export const runners: Readonly<Record<string, Load>> = {
   "secret inspect": async () => (await import("./rarely.ts")).rarely.inspectSecrets,
   "secret ls": async () => (await import("./rarely.ts")).rarely.listSecrets,
   "secret rm": async () => (await import("./rarely.ts")).rarely.removeSecrets,
+  "lock run": async () => runLocked,
+  "lock acquire": async () => (await import("./rarely.ts")).rarely.acquireLock,
+  "lock release": async () => (await import("./rarely.ts")).rarely.releaseLocks,
+  "lock renew": async () => (await import("./rarely.ts")).rarely.renewLock,
+  "lock ls": async () => (await import("./rarely.ts")).rarely.listLocks,
+  "lock steal": async () => (await import("./rarely.ts")).rarely.stealLock,
   "plugin create": async () => (await import("./rarely.ts")).rarely.createPlugin,
   "plugin disable": async () => (await import("./rarely.ts")).rarely.disablePlugin,
   "plugin enable": async () => (await import("./rarely.ts")).rarely.enablePlugin,

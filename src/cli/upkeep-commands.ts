@@ -1,8 +1,10 @@
 // The commands that keep volumes in order without touching their data, as data.
 import type { Command } from "./command.ts";
+import { tableFormatWords } from "./format-words.ts";
 import { jsonOption } from "./json-option.ts";
 import { checkLabel } from "./label.ts";
 import { confirmOption, reasonOption } from "./protection-options.ts";
+import { publishCommand } from "./publish-command.ts";
 
 export const upkeepCommands: readonly Command[] = [
   {
@@ -32,8 +34,8 @@ export const upkeepCommands: readonly Command[] = [
         kind: "map",
         completes: "driver options",
         summary:
-          "Set an option of all drivers (sharing, owner, mode, trash, reclaim, on-stale), or one " +
-          "of a driver that can change its own",
+          "Set an option of all drivers (sharing, database, owner, mode, trash, reclaim, " +
+          "on-stale, guard), or one of a driver that can change its own",
       },
       { name: "opt-rm", kind: "list", summary: "Remove such an option" },
       jsonOption,
@@ -96,6 +98,7 @@ export const upkeepCommands: readonly Command[] = [
     ],
     completes: "volumes",
   },
+  publishCommand,
   {
     words: ["volume", "flush"],
     summary: "Wait until what was written to a volume is on its storage",
@@ -124,6 +127,22 @@ export const upkeepCommands: readonly Command[] = [
     examples: [
       { line: "holdfast volume history wiki-data", about: "Under its older names too" },
       { line: "holdfast volume history pgdata --count 5", about: "Also of one that is gone" },
+    ],
+    completes: "volumes",
+  },
+  {
+    words: ["volume", "conflicts"],
+    summary: "Show which files of a volume two containers wrote within two seconds",
+    usage: "[OPTIONS] VOLUME",
+    argumentCount: { min: 1, max: 1 },
+    options: [
+      { name: "format", kind: "string", summary: tableFormatWords },
+      { name: "since", kind: "string", summary: "Only those since then (10m, or a date)" },
+      jsonOption,
+    ],
+    examples: [
+      { line: "holdfast volume conflicts assets", about: "And what the guard does not see" },
+      { line: "holdfast volume conflicts assets --since 1h --json", about: "In a script" },
     ],
     completes: "volumes",
   },

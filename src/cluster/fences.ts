@@ -6,13 +6,15 @@
 // which makes good a lost file only as long as it is the later of the two.
 import fs from "node:fs";
 import zlib from "node:zlib";
-import { messageOf } from "../core/errors.ts";
+import { isErrno, messageOf } from "../core/errors.ts";
 import type { Log } from "../core/operation.ts";
 
 /** How many numbers are written down at once: microseconds of less time than any start takes. */
 export const FENCE_BLOCK = 50_000n;
 
 const MICROSECONDS_PER_MS = 1_000;
+/** After what could not be written down it is tried again, with the next grant from then on. */
+const RETRY_MS = 1_000;
 /** Nothing that this program wrote is longer. */
 const FILE_BYTES_MAX = 100;
 const FILE_MODE = 0o600;
@@ -71,11 +73,11 @@ export async function openFences(parts: FenceParts): Promise<Fences> {
 class WrittenFences implements Fences {
   readonly #parts: FenceParts;
   #next: bigint;
-  /** The largest number that is written down. */
-  #mark = 0n;
   /** From here on the next block is written down: half of one is left then. */
   #reserveAt = 0n;
   #isReserving = false;
+  /** Wall clock, while the last try has failed. */
+  #failedAtMs: number | undefined;
 
   constructor(parts: FenceParts, first: bigint) {
     this.#parts = parts;
@@ -85,29 +87,41 @@ class WrittenFences implements Fences {
   next(): bigint {
     const fence = this.#next;
     this.#next = fence + 1n;
-    if (fence >= this.#reserveAt && !this.#isReserving) void this.reserve();
+    this.#reserveInTime();
     return fence;
   }
 
   passOver(fence: bigint): void {
-    if (fence >= this.#next) this.#next = fence + 1n;
-    if (this.#next >= this.#reserveAt && !this.#isReserving) void this.reserve();
+    if (fence < this.#next) return;
+    this.#next = fence + 1n;
+    this.#reserveInTime();
   }
 
   /** Never rejects. One at a time. */
   async reserve(): Promise<void> {
     this.#isReserving = true;
+    const { file, log, nowMs } = this.#parts;
     const mark = this.#next + FENCE_BLOCK;
     try {
-      await this.#parts.file.put(markText(mark));
-      this.#mark = mark;
+      await file.put(markText(mark));
+      this.#reserveAt = mark - FENCE_BLOCK / 2n;
+      this.#failedAtMs = undefined;
     } catch (error) {
-      const found = { error: messageOf(error), written: `${this.#mark}` };
-      this.#parts.log.error("fences cannot be written down: the clock vouches for them", found);
+      if (this.#failedAtMs === undefined) {
+        const why = { error: messageOf(error) };
+        log.error("fences cannot be written down: the clock alone vouches for them", why);
+      }
+      this.#failedAtMs = nowMs();
     }
-    // After a failure, too: it is tried again with the next block, and not with each grant.
-    this.#reserveAt = mark - FENCE_BLOCK / 2n;
     this.#isReserving = false;
+  }
+
+  #reserveInTime(): void {
+    if (this.#isReserving || this.#next < this.#reserveAt) return;
+    const failedAtMs = this.#failedAtMs;
+    // A clock that was set back since counts as time that has passed.
+    const isDue = failedAtMs === undefined || Math.abs(this.#parts.nowMs() - failedAtMs) > RETRY_MS;
+    if (isDue) void this.reserve();
   }
 }
 
@@ -153,8 +167,8 @@ export function fenceFile(directory: string): FenceFile {
         const text = fs.readFileSync(file, "latin1");
         return text.slice(0, FILE_BYTES_MAX);
       } catch (error) {
-        if (fs.existsSync(file)) throw error;
-        return undefined;
+        if (isErrno(error, "ENOENT")) return undefined;
+        throw error;
       }
     },
     async put(text) {

@@ -56,6 +56,13 @@ export const errorTable = {
     retry: true,
     recovery: "Stop that container, or wait for its end: the volume allows one at a time.",
   },
+  "volume.written_elsewhere": {
+    kind: "conflict",
+    retry: true,
+    recovery:
+      "Stop that container, or give the new one the volume read-only (`:ro`): one at a time may " +
+      "write to it.",
+  },
   "volume.not_visible": {
     kind: "unavailable",
     retry: false,

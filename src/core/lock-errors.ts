@@ -39,4 +39,42 @@ export const lockErrors = {
     retry: true,
     recovery: "Wait until some of the locks or waiters that the message counts are gone.",
   },
+  "host.unsupported": {
+    kind: "unsupported",
+    retry: false,
+    recovery: "Use another file system or kernel, or do without: the message says what is missing.",
+  },
+  "publish.path_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery: "Name a directory within the volume, as in assets:/www; the one above it must exist.",
+  },
+  "publish.archive_invalid": {
+    kind: "invalid",
+    retry: false,
+    recovery:
+      "Publish a directory, or a plain tar (not compressed) of files, directories and links.",
+  },
+  "publish.target_unfit": {
+    kind: "conflict",
+    retry: false,
+    recovery: "Move what the message names out of the way, or publish to another path.",
+  },
+  "publish.not_atomic": {
+    kind: "unsupported",
+    retry: false,
+    recovery:
+      "Publish to a path where nothing is yet, which becomes a symbolic link that can be moved at " +
+      "once; or accept that readers find nothing for a moment: --allow-gap.",
+  },
+  "publish.nothing_kept": {
+    kind: "not_found",
+    retry: false,
+    recovery: "Publish first: a tree is kept when another one takes its place, unless --keep 0.",
+  },
+  "publish.changed": {
+    kind: "conflict",
+    retry: true,
+    recovery: "See who else writes to that path of the volume, and publish again.",
+  },
 } as const satisfies Readonly<Record<string, ErrorEntry>>;

@@ -132,7 +132,8 @@ export interface RetiredEntry {
 /**
  * "undo": the storage refused the change that stands before it, and it was taken back. "purge":
  * what lay in the trash was given up for good, because somebody asked or its time was over;
- * "evict": because space was wanted. "forget": an alias was removed.
+ * "evict": because space was wanted. "forget": an alias was removed. "conflict": two containers
+ * wrote one of its files at nearly the same time.
  */
 export const historyActions = [
   "create",
@@ -151,6 +152,8 @@ export const historyActions = [
   "update",
   "protect",
   "unprotect",
+  "conflict",
+  "publish",
 ] as const;
 
 export type HistoryAction = (typeof historyActions)[number];
@@ -168,7 +171,8 @@ export interface HistoryEntry {
   /**
    * What else it was about: the holder or container of "mount" and "unmount", the old name of
    * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
-   * "forget", the reason of "protect", what "update" changed; "" for nothing.
+   * "forget", the reason of "protect", what "update" changed, the path of "publish", the file and
+   * the writers of "conflict" (`FILE: NAME (PROGRAM), NAME (PROGRAM)`); "" for nothing.
    * At most `LINE_LENGTH_MAX` characters.
    */
   readonly subject: string;

@@ -27,6 +27,8 @@ export interface TarLimits {
   /** Of the data of all entries, their extended headers and what follows the end, together. */
   readonly bytesMax: number;
   readonly entryCountMax: number;
+  /** An archive that comes without the mark of its end counts as cut off. */
+  readonly mustEnd?: boolean | undefined;
 }
 
 /** An extended header is kept whole. As in Go's archive/tar. */
@@ -85,7 +87,8 @@ export class TarReader {
   /** There is no more. */
   end(): void {
     const isBetween = this.#part === "header" && this.#left === TAR_BLOCK_BYTES;
-    const isWhole = this.#part === "end" || (isBetween && this.#overrides === noOverrides);
+    const mayStop = isBetween && this.#overrides === noOverrides && !this.#limits.mustEnd;
+    const isWhole = this.#part === "end" || mayStop;
     if (!isWhole) throw tarInvalid("the archive is cut off");
   }
 

@@ -84,6 +84,7 @@ export const storageUses = [
   "sqlite-wal",
   "sqlite",
   "redis",
+  "rabbitmq",
   "etcd",
   "elasticsearch",
   "influxdb",
@@ -126,6 +127,8 @@ export interface VolumeReport {
   readonly tookMs: number;
   readonly isQuick: boolean;
   readonly storage: StorageFacts;
+  /** What should be changed because of what is in the volume: sentences without their full stop. */
+  readonly advice: readonly string[];
   /** Whether a second client was there to see what this one does. */
   readonly hadSecondMount: boolean;
   /** Why it ended early; "": it did not. What was not reached is "unknown". */

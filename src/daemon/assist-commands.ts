@@ -7,6 +7,8 @@ const assistCommands: Partial<Record<AssistRequest["command"], () => Promise<Ass
   "measure-storage": async () =>
     (await import("../host/measure/measure-storage.ts")).measureStorage,
   "recognise-data": async () => (await import("../host/recognise-data.ts")).recogniseData,
+  "publish-step": async () => (await import("../host/publish/publish-step.ts")).publishStep,
+  "publish-unpack": async () => (await import("../host/publish/publish-unpack.ts")).publishUnpack,
   "storage-step": async () => (await import("../host/storage-step.ts")).storageStep,
 };
 

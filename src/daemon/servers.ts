@@ -6,6 +6,7 @@ import { Counts } from "../api/counts.ts";
 import { isPluginUpload } from "../api/docker/plugins.ts";
 import type { DaemonFacts } from "../api/facts.ts";
 import { makeHandler } from "../api/handler.ts";
+import { isPublishUpload } from "../api/holdfast/publish.ts";
 import { LOCK_BODY_BYTES_MAX, makeLocksFace } from "../api/locks/router.ts";
 import { CONNECTIONS_MAX } from "../api/locks/shares.ts";
 import { makePluginHandler } from "../api/plugin/router.ts";
@@ -72,7 +73,7 @@ export function makeServers(parts: ServersParts): Servers {
   const clients = new HttpServer({
     ...common,
     handler: makeHandler({ engine, facts, operation, userName, counts }),
-    streamsBody: isPluginUpload,
+    streamsBody: (method, path) => isPluginUpload(method, path) || isPublishUpload(method, path),
     onHandlerError: handlerFailure(operation, (message) => ({ message })),
   });
   const inside = makeInsideServer(common, { engine, operations, counts, host });

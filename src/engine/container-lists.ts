@@ -49,6 +49,8 @@ export class ContainerLists {
   #running: Promise<ContainerList> = Promise.resolve(nothing);
   #next: Promise<ContainerList> | undefined;
   #latest: ContainerList = nothing;
+  /** What each engine listed when it was last asked and answered. */
+  readonly #answers = new Map<string, readonly ListedContainer[]>();
   #services: Promise<ServiceList> = Promise.resolve(nobodysServices);
   #nextServices: Promise<ServiceList> | undefined;
   /** Of containers that were listed, the ones listed last at the end. */
@@ -63,6 +65,11 @@ export class ContainerLists {
   /** What the last question was answered, however long ago. Asks nobody. */
   get latest(): ContainerList {
     return this.#latest;
+  }
+
+  /** What an engine listed when it last answered, however long ago. Asks nobody. */
+  lastAnswerOf({ key }: ContainerEngine): readonly ListedContainer[] {
+    return this.#answers.get(key) ?? [];
   }
 
   /** Keys of the engines that ever used the driver socket, in the order of their first contact. */
@@ -110,6 +117,7 @@ export class ContainerLists {
   /** Forgets an engine that is gone for good. False when it is not known. */
   async forget(key: string): Promise<boolean> {
     if (!this.keys.includes(key)) return false;
+    this.#answers.delete(key);
     await this.#parts.state.write((transaction) => transaction.removeEngine(key));
     return true;
   }
@@ -181,8 +189,10 @@ export class ContainerLists {
 
   async #askAll(keys: readonly string[], operation: Operation): Promise<ContainerList> {
     const ask = async (engine: ContainerEngine, own: Operation): Promise<ListedContainer[]> => {
-      const listed = await engine.containers(own);
-      return listed.map((container) => this.#listed(container, engine));
+      const answer = await engine.containers(own);
+      const listed = answer.map((container) => this.#listed(container, engine));
+      this.#answers.set(engine.key, listed);
+      return listed;
     };
     const { answers, unreachable } = await this.#askEach(keys, ask, operation);
     return { containers: answers, unreachable };

@@ -43,10 +43,12 @@ function refusal(options: DriverOptions): string | undefined {
 
 const tmpfs = { type: "tmpfs", device: "tmpfs", o: "size=1m" };
 const nothingSaid = {
+  database: "warn",
   owner: undefined,
   trash: undefined,
   reclaim: undefined,
   onStale: "warn",
+  guard: "warn",
 } as const;
 
 const anyOption = fc.oneof(fc.constantFrom(...engineOptionNames), fc.string());

@@ -1,5 +1,5 @@
-// The options that are the engine's own, whatever the driver: sharing, owner, mode, trash, reclaim,
-// on-stale.
+// The options that are the engine's own, whatever the driver: sharing, database, owner, mode,
+// trash, reclaim, on-stale, guard.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
@@ -19,6 +19,14 @@ export const sharingModes = ["all", "none", "onewriter", "readonly"] as const;
 export type SharingMode = (typeof sharingModes)[number];
 
 /**
+ * What happens when a second running container has a volume read-write. "warn": an event and a
+ * state where a database is in it. "exclusive": it is refused, or stopped. "off": nothing.
+ */
+const databaseModes = ["warn", "exclusive", "off"] as const;
+
+export type DatabaseMode = (typeof databaseModes)[number];
+
+/**
  * What becomes of the storage when the volume is removed (decision 0009). "trash": the trash, for a
  * time. "delete": it is purged at once. "retain": the trash, until somebody has it purged.
  */
@@ -34,18 +42,30 @@ const staleModes = ["warn", "restart"] as const;
 
 export type StaleMode = (typeof staleModes)[number];
 
+/**
+ * Whether writers of one file are looked for while two or more containers have the volume
+ * read-write ("warn": they are told of).
+ */
+const guardModes = ["off", "warn"] as const;
+
+export type GuardMode = (typeof guardModes)[number];
+
 export interface EngineOptions {
   readonly sharing: SharingMode;
+  readonly database: DatabaseMode;
   /** What the data's own directory is given at each mount; undefined: it is left alone. */
   readonly owner: DirectoryOwner | undefined;
   /** undefined: the daemon's default. */
   readonly trash: Retention | undefined;
   readonly reclaim: ReclaimMode | undefined;
   readonly onStale: StaleMode;
+  readonly guard: GuardMode;
 }
 
 /** Names of the engine's options, sorted. */
 export const engineOptionNames = [
+  "database",
+  "guard",
   "mode",
   "on-stale",
   "owner",
@@ -86,25 +106,18 @@ export function withDriverOptions(
  * The engine's options. Throws `volume.option_invalid` naming the option, its value and the rule.
  */
 export function engineOptions(options: DriverOptions | null | undefined): EngineOptions {
-  const { sharing = "all", owner, mode, trash, reclaim } = options ?? {};
-  const found = sharingModes.find((word) => word === sharing);
-  if (found === undefined) {
-    throw invalid("sharing", sharing, `one of ${sharingModes.join(", ")} is needed`);
-  }
+  const { owner, mode, trash } = options ?? {};
   const ids = owner === undefined ? {} : parseOwner(owner);
   const bits = mode === undefined ? {} : { mode: parseMode(mode) };
-  const stale = options?.["on-stale"] ?? "warn";
-  const onStale = staleModes.find((word) => word === stale);
-  if (onStale === undefined) {
-    throw invalid("on-stale", stale, `one of ${staleModes.join(", ")} is needed`);
-  }
   const isGiven = owner !== undefined || mode !== undefined;
   return {
-    sharing: found,
+    sharing: readWord(options, "sharing", sharingModes) ?? "all",
+    database: readWord(options, "database", databaseModes) ?? "warn",
     owner: isGiven ? { ...ids, ...bits } : undefined,
     trash: trash === undefined ? undefined : readRetention(trash),
-    reclaim: reclaim === undefined ? undefined : readReclaim(reclaim),
-    onStale,
+    reclaim: readWord(options, "reclaim", reclaimModes),
+    onStale: readWord(options, "on-stale", staleModes) ?? "warn",
+    guard: readWord(options, "guard", guardModes) ?? "warn",
   };
 }
 
@@ -148,10 +161,17 @@ function readRetention(text: string): Retention {
   return retention;
 }
 
-function readReclaim(text: string): ReclaimMode {
-  const found = reclaimModes.find((word) => word === text);
-  if (found !== undefined) return found;
-  throw invalid("reclaim", text, `one of ${reclaimModes.join(", ")} is needed`);
+/** One of a few words; undefined: it is not given. */
+function readWord<Word extends string>(
+  options: DriverOptions | null | undefined,
+  option: (typeof engineOptionNames)[number],
+  words: readonly Word[],
+): Word | undefined {
+  const text = options?.[option];
+  if (text === undefined) return undefined;
+  const found = words.find((word) => word === text);
+  if (found === undefined) throw invalid(option, text, `one of ${words.join(", ")} is needed`);
+  return found;
 }
 
 function parseOwner(text: string): DirectoryOwner {

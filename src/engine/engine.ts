@@ -5,34 +5,35 @@ import { EngineError } from "../core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../core/foreign-volumes.ts";
 import type { Host } from "../core/host.ts";
 import type { LeaseService } from "../core/lease-service.ts";
-import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretStore } from "../core/secret-store.ts";
 import type { RetiredEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { StorageJudge } from "../core/volume-report.ts";
 import { Adoptions } from "./adoptions.ts";
-import { ContainerLists } from "./container-lists.ts";
+import type { ContainerLists } from "./container-lists.ts";
 import { Drivers } from "./drivers.ts";
 import { EventLog } from "./event-log.ts";
 import { Health, type HealthClock } from "./health.ts";
-import { StorageCare } from "./health-care.ts";
+import type { StorageCare } from "./health-care.ts";
 import { History, tellingState } from "./history.ts";
 import { restoreHolds } from "./hold-restore.ts";
-import { HoldSettler } from "./hold-settler.ts";
+import type { HoldSettler } from "./hold-settler.ts";
 import type { HoldGraces } from "./hold-table.ts";
 import { Holds, type HoldsParts } from "./holds.ts";
 import { LastUse } from "./last-use.ts";
 import { LockSight } from "./lock-sight.ts";
-import { Locks } from "./locks.ts";
+import type { Locks } from "./locks.ts";
 import { noPlugins, type PluginParts } from "./no-plugins.ts";
 import { PluginVolumes } from "./plugin-volumes.ts";
 import { Plugins } from "./plugins.ts";
 import { PrunePlans } from "./prune-plans.ts";
 import { Pruner } from "./pruning.ts";
+import { Publishing } from "./publishing.ts";
 import { recover } from "./recovery.ts";
 import type { RecoveryReport } from "./recovery-stage.ts";
 import { Secrets } from "./secrets.ts";
-import { SharingJudge, type ViolationPolicy } from "./sharing-judge.ts";
+import type { SharedDatabases } from "./shared-databases.ts";
+import type { SharingJudge, ViolationPolicy } from "./sharing-judge.ts";
 import { fateAnyTime } from "./trash/fate-text.ts";
 import { fateOf, isKeptInTrash, isPurgedAtOnce, type TrashDefaults } from "./trash/policy.ts";
 import { Purger } from "./trash/purger.ts";
@@ -43,9 +44,11 @@ import { UnfitData, type UnfitDataParts } from "./unfit-data.ts";
 import { endUnheldStorage } from "./unheld-storage.ts";
 import { Upkeep } from "./upkeep.ts";
 import { Usage } from "./usage.ts";
-import { type UseGuard, useGuard } from "./use-guard.ts";
+import type { UseGuard } from "./use-guard.ts";
 import { VolumeDoctor, type VolumeDoctorParts } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
+import { watchHolds } from "./watching.ts";
+import type { WriteGuard } from "./write-guard.ts";
 
 export interface EngineParts {
   readonly host: Host;
@@ -92,6 +95,8 @@ export interface HoldingParts {
   readonly directory: string;
   readonly graces: HoldGraces;
   readonly policy: ViolationPolicy;
+  /** When a volume with several writers is looked into: a test's own times. */
+  readonly lookAfterMs?: readonly number[] | undefined;
 }
 
 /** What the API translates to. */
@@ -121,7 +126,10 @@ export interface Engine {
   readonly secrets: Secrets;
   readonly locks: Locks;
   readonly doctor: VolumeDoctor;
+  readonly publishing: Publishing;
   readonly unfitData: UnfitData;
+  readonly writeGuard: WriteGuard;
+  readonly sharedDatabases: SharedDatabases;
   readonly recovery: RecoveryReport;
   readonly health: Health;
   readonly care: StorageCare;
@@ -152,7 +160,8 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   });
   const trashDefaults = parts.trash.defaults;
   const watching = { ...parts, drivers, events, volumes: () => volumes };
-  const { lists, judge, settler, guard, locks, care } = watchHolds(watching);
+  const watched = watchHolds(watching);
+  const { lists, judge, settler, guard, locks, care, writeGuard, sharedDatabases } = watched;
   const volumes: VolumeEngine = new VolumeEngine({
     ...{ state, leases, drivers, events, purger, host },
     ...{ unfinished, unfinishedRenames, history, missing: recovery.missing },
@@ -167,9 +176,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const { directory, graces } = parts.holding;
   await restoreHolds({ state, host, settler, directory }, systemOperation());
   const refused = toldRefused(care, health);
-  const holds = new Holds({
-    ...{ host, drivers, volumes, lists, settler, judge, graces, directory, care, refused },
-  });
+  const holds = new Holds({ ...watched, host, drivers, volumes, graces, directory, refused });
   const upkeep = new Upkeep({
     ...{ state, host, leases, drivers, volumes, events, guard, history, unfinishedRenames, care },
   });
@@ -181,10 +188,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   const stopping = new AbortController();
   // In the background: a server that does not answer must not keep the others from being served.
   const background = { ...systemOperation(), signal: stopping.signal };
-  const mountingAgain = Promise.all([
-    volumes.held.tellAll(background),
-    endUnheldStorage({ state, leases, host, drivers }, background),
-  ]);
+  const mountingAgain = mountAgain(later, background);
   const pruning = makePruning(later);
   const managing = makePlugins(later);
   await locks.takeOver(systemOperation());
@@ -198,17 +202,21 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
     secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
-    locks,
-    ...{ state, drivers, recovery, ...managing, health, care, ...examining },
+    ...{ state, drivers, recovery, ...managing, health, care, ...examining, writeGuard },
+    ...{ locks, sharedDatabases },
     stop: stopOf({
       ...{ stopping, locks, settler, health, adoptions, mountingAgain, judge, trash, purger },
-      ...{ ...managing, ...examining, operation: systemOperation },
+      ...{ ...managing, ...examining, writeGuard, sharedDatabases, operation: systemOperation },
     }),
   };
 }
 
 /** What ends with the engine. */
-interface Ending extends Pick<Engine, "locks" | "health" | "adoptions" | "pluginVolumes"> {
+interface Ending
+  extends Pick<
+    Engine,
+    "locks" | "health" | "adoptions" | "pluginVolumes" | "writeGuard" | "sharedDatabases"
+  > {
   readonly stopping: AbortController;
   readonly settler: HoldSettler;
   readonly unfitData: UnfitData;
@@ -225,11 +233,17 @@ function stopOf(parts: Ending): () => Promise<void> {
     stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     await locks.endWaits();
     await settler.finish(parts.operation());
-    await health.stop();
+    await Promise.all([health.stop(), parts.writeGuard.stop()]);
     await Promise.all([parts.pluginVolumes.stop(), parts.unfitData.stop()]);
     await Promise.all([adoptions.stop(), parts.mountingAgain, judge.settled(), trash.stop()]);
+    await parts.sharedDatabases.stop();
     await purger.stop();
   };
+}
+
+/** What was mounted for somebody in the last life, and what nobody has any more. */
+async function mountAgain(parts: LaterParts, operation: Operation): Promise<void> {
+  await Promise.all([parts.volumes.held.tellAll(operation), endUnheldStorage(parts, operation)]);
 }
 
 /** What follows when a container engine is refused a volume for what its storage is. */
@@ -276,14 +290,19 @@ function makePlugins(parts: LaterParts): Pick<Engine, "plugins" | "pluginVolumes
 
 const nothingKnown: StorageJudge = { fitness: () => [], known: () => [] };
 
-/** What looks at the storage of volumes, and at what is on it. */
-function makeDoctor(parts: LaterParts, health: Health): Pick<Engine, "doctor" | "unfitData"> {
-  const { state, host, drivers, volumes, events, systemOperation: operation } = parts;
+/** What looks at the storage of volumes, at what is on it, and what replaces trees there. */
+function makeDoctor(
+  parts: LaterParts,
+  health: Health,
+): Pick<Engine, "doctor" | "unfitData" | "publishing"> {
+  const { state, host, leases, drivers, volumes, events, systemOperation: operation } = parts;
   const examining = parts.examining ?? { judge: nothingKnown };
   const common = { state, host, drivers, volumes, events, operation, health, ...examining };
   const doctor = new VolumeDoctor(common);
   void doctor.endLeftovers();
-  return { doctor, unfitData: new UnfitData({ ...common, doctor }) };
+  const publishing = new Publishing({ ...common, leases });
+  void publishing.endLeftovers();
+  return { doctor, publishing, unfitData: new UnfitData({ ...common, doctor }) };
 }
 
 /** What measures volumes, and removes those that nobody uses. */
@@ -329,31 +348,4 @@ function makeTrash(
   const { budget, startTimer } = parts.trash;
   const trash = new Trash({ ...parts, purger, unfinished, operation, budget, startTimer });
   return { purger, unfinished, trash };
-}
-
-/** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
-function watchHolds(
-  parts: Omit<EngineParts, "drivers"> & {
-    readonly drivers: Drivers;
-    readonly events: EventLog;
-    readonly volumes: () => VolumeEngine;
-  },
-) {
-  const { host, state, leases, drivers, events, volumes, systemOperation } = parts;
-  const { finder, graces, policy } = parts.holding;
-  const lists = new ContainerLists({ state, finder, host });
-  const locks = new Locks({ leases, host, volumes, lists, events });
-  const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
-  const settler: HoldSettler = new HoldSettler({
-    ...{ state, host, lists, graces, volumes, drivers },
-    operation: systemOperation,
-    looked: (names, operation) => judge.judge(names, operation),
-  });
-  const settle = (names: readonly string[], operation: Operation) =>
-    settler.settleVolumes(names, operation);
-  const isOver = (volume: string, holder: string) => settler.find(volume, holder)?.isOver === true;
-  const care = new StorageCare({ host, drivers, lists, settler, volumes });
-  const lockUsers = (volume: VolumeName) => locks.usersOf(volume);
-  const guard = useGuard({ state, lists, settle, isOver, lockUsers });
-  return { lists, judge, settler, guard, locks, care };
 }

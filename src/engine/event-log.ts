@@ -17,7 +17,8 @@ const CLOCK_STEP_MS = 1_000;
  * "warning": a volume's data is on storage that cannot carry it. Of the trash: "restore", "purge"
  * (it is destroyed) and "evict" (space is wanted; its purge follows). Of its storage: "degraded"
  * (it is not as it should be) and "recovered". Of its locks: "lock-lost" (its holder did not renew
- * it in time) and "lock-stolen".
+ * it in time) and "lock-stolen". "conflict": two containers wrote one of its files.
+ * "database-shared": a database is in it, and a second running container may write to it.
  */
 export type VolumeAction =
   | "create"
@@ -37,6 +38,9 @@ export type VolumeAction =
   | "recovered"
   | "lock-lost"
   | "lock-stolen"
+  | "conflict"
+  | "database-shared"
+  | "publish"
   | "warning";
 
 /** Docker's, of managed plugins. */

@@ -4,10 +4,11 @@
 // mounted on the hold reaches running containers at the same path. Whom it does not reach, and who
 // sits on the dead mount, must restart: docs/decisions/0011-remote-storage.md.
 import type { ContainerEngine } from "../core/container-engine.ts";
-import { toEngineError } from "../core/errors.ts";
-import type { Host, PeerMount } from "../core/host.ts";
+import { EngineError, toEngineError } from "../core/errors.ts";
+import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 import type { ContainerLists } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";
@@ -51,6 +52,7 @@ export class StorageCare implements HealthCare {
   readonly #restartedMs = new Map<string, number>();
   #restarting: Promise<void> = Promise.resolve();
   readonly #lateStarts: LateStarts;
+  readonly #stopping = new AbortController();
 
   constructor(parts: HealthCareParts) {
     this.#parts = parts;
@@ -107,6 +109,13 @@ export class StorageCare implements HealthCare {
     }
   }
 
+  /** Starts what an engine could not start while it started up itself, when it answers again. */
+  startLater(name: VolumeName, operation: Operation): void {
+    const signal = AbortSignal.any([operation.signal, this.#stopping.signal]);
+    this.#lateStarts.noteRefused(name);
+    this.#lateStarts.noteAnswer(name, { ...operation, signal });
+  }
+
   /** A container engine was refused a volume because of its storage. */
   noteRefused(name: VolumeName): void {
     this.#lateStarts.noteRefused(name);
@@ -118,6 +127,7 @@ export class StorageCare implements HealthCare {
 
   /** The end of this life. */
   async stop(): Promise<void> {
+    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
     await this.#restarting;
     await this.#lateStarts.settled();
   }

@@ -5,18 +5,13 @@
 // engine.
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { ContainerEngine } from "../core/container-engine.ts";
 import { EngineError, isErrno, storageError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
-import {
-  type ContainerList,
-  type ContainerLists,
-  containersWith,
-  type ListedContainer,
-} from "./container-lists.ts";
+import type { Admissions } from "./admissions.ts";
+import type { ContainerLists } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
 import type { StorageCare } from "./health-care.ts";
@@ -26,15 +21,12 @@ import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./h
 import { mustAnswer } from "./must-answer.ts";
 import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
-import { admission, type ContainerUse } from "./sharing.ts";
 import type { SharingJudge, Violation } from "./sharing-judge.ts";
 import { serverOf } from "./storage-server.ts";
 import { type VolumeHolder, volumeHolders } from "./volume-holders.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
-/** How long a Mount waits for another container of a `sharing=none` volume to come or go. */
-const ADMISSION_MS_MAX = 10_000;
-/** The pause between two looks meanwhile, in milliseconds. */
+/** The pause between two looks of a Mount that waits, in milliseconds. */
 const ADMISSION_LOOK_MS = 40;
 /** How long a list of volumes waits for what the engines say, in milliseconds: Podman is slow. */
 const REFRESH_MS_MAX = 1_000;
@@ -46,6 +38,7 @@ export interface HoldsParts {
   readonly lists: ContainerLists;
   readonly settler: HoldSettler;
   readonly judge: SharingJudge;
+  readonly admissions: Admissions;
   readonly graces: HoldGraces;
   /** Who must restart to see a volume again. */
   readonly care: Pick<StorageCare, "mustRestart">;
@@ -79,19 +72,21 @@ export class Holds {
   /**
    * Makes a volume's data reachable for an engine at a path of its own, which the engine is proven
    * to see. Repeating it with the same ID gives the same path. Throws `volume.not_found`,
-   * `volume.shared_elsewhere`, `volume.not_visible`, `volume.data_missing`, `remote.unreachable`
-   * for storage that is mounted and silent, what drivers throw.
+   * `volume.shared_elsewhere`, `volume.written_elsewhere`, `volume.not_visible`,
+   * `volume.data_missing`, `remote.unreachable` for storage that is mounted and silent, what
+   * drivers throw.
    */
   async mount(name: string, holder: HolderId, operation: Operation): Promise<string> {
-    const { volumes, host } = this.#parts;
-    volumes.inspect(name);
-    const untilMs = host.monotonicMs() + ADMISSION_MS_MAX;
+    const { volumes, host, admissions } = this.#parts;
+    const fromMs = host.monotonicMs();
+    using asking = admissions.begin(volumes.inspect(name).name);
     for (;;) {
       await using _lease = await volumes.lease(name, operation);
       const entry = volumes.inspect(name);
-      const way = await this.#admit(entry, holder, operation);
+      const waitedMs = host.monotonicMs() - fromMs;
+      const way = await asking.ask({ entry, holder, waitedMs }, operation);
       if (way === "free") return await this.#mountHeld(entry, holder, operation);
-      if (way !== "wait" || host.monotonicMs() > untilMs) throw refusal(entry, way);
+      if (way !== "wait") throw way;
       operation.signal.throwIfAborted();
       await _lease[Symbol.asyncDispose]();
       await pause(ADMISSION_LOOK_MS);
@@ -136,31 +131,6 @@ export class Holds {
     const { settler, lists } = this.#parts;
     const asked = Promise.all([settler.settle(operation), lists.ask(operation)]);
     await Promise.race([asked, pause(REFRESH_MS_MAX)]);
-  }
-
-  /** Whether a Mount may go on: also as a copy-up next to a running container. */
-  async #admit(
-    entry: VolumeEntry,
-    holder: HolderId,
-    operation: Operation,
-  ): Promise<"free" | "wait" | readonly Named[]> {
-    if (engineOptions(entry.options).sharing !== "none") return "free";
-    const { settler, lists, graces, host } = this.#parts;
-    settler.look(entry.name);
-    const engine = lists.callerOf(operation);
-    const answer = admission({
-      holds: settler.holdsOf(entry.name),
-      holder,
-      isHolderShared: engine?.mountsOnceForAll === true,
-      nowMs: host.monotonicMs(),
-      startMs: graces.startMs,
-    });
-    if (answer === "free" || answer === "wait") return answer;
-    const list = await lists.ask(operation);
-    const using = new Set(answer.map(({ container }) => container));
-    const others = containersWith(list, entry.name).filter(({ id }) => !using.has(id));
-    if (await isCreate({ engine, list, others }, operation)) return "free";
-    return answer.map((use) => withName(use, list.containers));
   }
 
   async #mountHeld(entry: VolumeEntry, holder: HolderId, operation: Operation): Promise<string> {
@@ -252,47 +222,4 @@ export class Holds {
       });
     }
   }
-}
-
-/** What tells a Mount for a container that is being created from one for a start. */
-interface CreateQuestion {
-  /** Whose Mount it is. */
-  readonly engine: ContainerEngine | undefined;
-  readonly list: ContainerList;
-  /** Containers with the volume that the kernel does not show to use it. */
-  readonly others: readonly ListedContainer[];
-}
-
-/**
- * A container that is being created is in no list yet; one that is being started is, and its engine
- * is busy with it. What cannot be told is no create.
- */
-async function isCreate(question: CreateQuestion, operation: Operation): Promise<boolean> {
-  const { engine, list, others } = question;
-  if (engine?.isAskableInCalls !== true || list.unreachable.length > 0) return false;
-  const own = others.filter((container) => container.engine.key === engine.key);
-  const busy = await Promise.all(own.map(({ id }) => engine.isBusyWith(id, operation)));
-  return !busy.includes(true);
-}
-
-/** A container that has the volume, with the name its engine has for it. */
-interface Named {
-  readonly container: string;
-  readonly name: string | undefined;
-}
-
-function withName({ container }: ContainerUse, known: readonly ListedContainer[]): Named {
-  return { container, name: known.find(({ id }) => id === container)?.name };
-}
-
-function refusal(entry: VolumeEntry, way: "wait" | readonly Named[]): EngineError {
-  const who =
-    way === "wait"
-      ? "another container that is just being started or stopped"
-      : way.map(({ name, container }) => name ?? container.slice(0, 12)).join(", ");
-  return new EngineError(
-    "volume.shared_elsewhere",
-    `volume ${entry.name} has sharing=none and is in use by ${who}`,
-    { details: { holders: way === "wait" ? [] : way.map(({ container }) => container) } },
-  );
 }

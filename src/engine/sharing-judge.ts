@@ -1,25 +1,26 @@
 // Judges sharing modes by what the kernel shows right after a start, and acts on what breaks them.
 //
-// A Mount carries neither container nor read-only flag, so `onewriter` and `readonly` can only be
-// judged afterwards; `none` is judged again for what a copy-up's place let through.
+// A Mount carries neither container nor read-only flag. `readonly` can only be judged afterwards;
+// the other modes, and `database=exclusive`, are judged again for what an admission cannot tell.
 import type { ContainerEngine } from "../core/container-engine.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type { ContainerLists, ListedContainer } from "./container-lists.ts";
-import { engineOptions, type SharingMode } from "./engine-options.ts";
+import { engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { HoldSettler } from "./hold-settler.ts";
-import { type ContainerUse, containerUses, violations } from "./sharing.ts";
+import { type Breach, containerUses, violations } from "./sharing.ts";
 
 /** What happens to a container that breaks a sharing mode: it is stopped, or only reported. */
 export type ViolationPolicy = "stop" | "report";
 
-/** A container that has a volume against its sharing mode. */
+/** A container that has a volume against an option of it. */
 export interface Violation {
   readonly container: string;
-  readonly mode: SharingMode;
+  /** The option: `sharing=none`, `database=exclusive`. */
+  readonly rule: string;
 }
 
 export interface SharingJudgeParts {
@@ -61,10 +62,13 @@ export class SharingJudge {
   }
 
   #judgeOne(entry: VolumeEntry, operation: Operation): void {
-    const { sharing } = engineOptions(entry.options);
-    if (sharing === "all") return;
+    const options = engineOptions(entry.options);
+    if (options.sharing === "all" && options.database !== "exclusive") {
+      this.#known.delete(entry.name);
+      return;
+    }
     const holds = this.#parts.holds();
-    const judged = () => violations(sharing, containerUses(holds.holdsOf(entry.name)));
+    const judged = () => violations(options, containerUses(holds.holdsOf(entry.name)));
     // A look that takes its time may see one container before its end and the next one after.
     if (judged().length > 0) holds.look(entry.name);
     const broken = judged();
@@ -73,11 +77,11 @@ export class SharingJudge {
       this.#known.delete(entry.name);
       return;
     }
-    const now = broken.map(({ container }): Violation => ({ container, mode: sharing }));
+    const now = broken.map(({ container, rule }): Violation => ({ container, rule }));
     this.#known.set(entry.name, new Map(now.map((each) => [each.container, each])));
     for (const use of broken) {
       if (before?.has(use.container) === true) continue;
-      const acting = this.#act(entry, use, sharing, operation);
+      const acting = this.#act(entry, use, operation);
       this.#acting.add(acting);
       void acting.finally(() => this.#acting.delete(acting));
     }
@@ -85,17 +89,17 @@ export class SharingJudge {
 
   async #act(
     entry: VolumeEntry,
-    { container, isReadOnly }: ContainerUse,
-    mode: SharingMode,
+    { container, isReadOnly, rule }: Breach,
     operation: Operation,
   ): Promise<void> {
     const { events, policy } = this.#parts;
     const access = isReadOnly ? "ro" : "rw";
+    const [option = "", word = ""] = rule.split("=");
     events.volume("violation", entry.name, {
-      ...{ driver: entry.driver, container, sharing: mode, access, policy },
+      ...{ driver: entry.driver, container, [option]: word, access, policy },
     });
-    const fields = { volume: entry.name, sharing: mode, container, access };
-    operation.log.warn("a container breaks a volume's sharing mode", fields);
+    const fields = { volume: entry.name, [option]: word, container, access };
+    operation.log.warn("a container has a volume against its options", fields);
     if (policy === "report") return;
     try {
       const engine = await this.#engineOf(container, operation);

@@ -1,8 +1,9 @@
 // Who may start with a volume, and who has broken its mode.
 import { describe, expect, test } from "bun:test";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
+import type { DatabaseMode, SharingMode } from "./engine-options.ts";
 import { type Hold, newHold, noteScan } from "./hold-table.ts";
-import { admission, containerUses, violations } from "./sharing.ts";
+import { admission, containerUses, oneWriterRule, otherWriters, violations } from "./sharing.ts";
 
 function hold(holder: string, more: Partial<Hold> = {}): Hold {
   const place = { volume: parseVolumeName("wiki"), holder: parseHolderId(holder) };
@@ -25,19 +26,31 @@ describe("violations", () => {
     expect(uses.map(({ container }) => container)).toEqual(["a", "b", "c"]);
   });
 
+  const broken = (sharing: SharingMode, database: DatabaseMode = "warn") =>
+    violations({ sharing, database }, uses).map(({ container, rule }) => `${container} ${rule}`);
+
   test.each([
     ["all", []],
     ["none", ["b", "c"]],
     ["onewriter", ["c"]],
     ["readonly", ["a", "c"]],
-  ] as const)("of %s", (mode, broken) => {
-    expect(violations(mode, uses).map(({ container }) => container)).toEqual([...broken]);
+  ] as const)("of %s", (mode, found) => {
+    expect(broken(mode)).toEqual(found.map((container) => `${container} sharing=${mode}`));
+    expect(broken(mode, "off")).toEqual(broken(mode));
+  });
+
+  test("of a database for one writer: each container once, by one of its options", () => {
+    expect(broken("all", "exclusive")).toEqual(["c database=exclusive"]);
+    expect(broken("none", "exclusive")).toEqual(["b sharing=none", "c sharing=none"]);
+    expect(oneWriterRule({ sharing: "onewriter", database: "warn" })).toBe("sharing=onewriter");
+    expect(oneWriterRule({ sharing: "none", database: "exclusive" })).toBe("database=exclusive");
+    expect(oneWriterRule({ sharing: "none", database: "off" })).toBeUndefined();
   });
 
   test("one writable mount makes a container a writer, and two mounts are one container", () => {
     const both = containerUses([used("first", "a", true, 1), used("second", "a", false, 2)]);
     expect(both).toEqual([{ container: "a", isReadOnly: false, sinceMs: 1 }]);
-    expect(violations("none", both)).toEqual([]);
+    expect(violations({ sharing: "none", database: "exclusive" }, both)).toEqual([]);
   });
 
   test("of one hold the container that appeared later is the later one", () => {
@@ -89,5 +102,28 @@ describe("admission", () => {
   test("a container that a file was copied from stays, whatever its Unmount says", () => {
     const copied = { ...used("other", "a"), isHinted: true, hintedAtMs: 5 };
     expect(ask([copied], { nowMs: 2_005 })).toMatchObject([{ container: "a" }]);
+  });
+});
+
+describe("other writers", () => {
+  const ask = (holds: readonly Hold[], more = {}) => {
+    const at = { holds, holder: "me", isHolderShared: false, nowMs: 10, startMs: 1_000, ...more };
+    const { writers, isUnsettled } = otherWriters(at);
+    return [...writers.map(({ container }) => container), ...(isUnsettled ? ["unsettled"] : [])];
+  };
+
+  test("are neither this ID's, nor those that read", () => {
+    expect(ask([used("me", "a"), used("other", "b", true)])).toEqual([]);
+    expect(ask([used("me", "a"), used("other", "b"), used("third", "c", true)])).toEqual(["b"]);
+    expect(ask([used("me", "a")], { isHolderShared: true })).toEqual(["a"]);
+  });
+
+  test("may be about to come or to go; who reads and goes is nobody", () => {
+    const coming = hold("other", { waitingCount: 1 });
+    expect(ask([coming])).toEqual(["unsettled"]);
+    expect(ask([coming], { nowMs: 1_001 })).toEqual([]);
+    const going = { isHinted: true, hintedAtMs: 5 };
+    expect(ask([{ ...used("other", "a"), ...going }])).toEqual(["a", "unsettled"]);
+    expect(ask([{ ...used("other", "a", true), ...going }])).toEqual([]);
   });
 });

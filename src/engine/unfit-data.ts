@@ -1,5 +1,4 @@
 // Warns of databases on storage that cannot carry them: recognised by their files, in background.
-import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -11,18 +10,12 @@ import type {
   StorageJudge,
   VolumeReport,
 } from "../core/volume-report.ts";
+import { BackgroundLooks } from "./background-looks.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EngineEvent, EventLog } from "./event-log.ts";
 import { DOCTOR_HOLDER, isRemote, storageFacts, type VolumeDoctor } from "./volume-doctor.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
-/** How long a look at what is in a volume may take. */
-const LOOK_MS_MAX = 10_000;
-/**
- * Each is a process, and may be a mount besides: hundreds of volumes that are made or mounted in
- * one moment are looked at one after the other.
- */
-const LOOKS_AT_ONCE_MAX = 3;
 /** A create is mostly followed by a mount, which looks by itself. */
 const AFTER_CREATE_MS = 5_000;
 
@@ -45,13 +38,11 @@ export class UnfitData {
   /** Volumes that are mounted now and were looked at since they were. */
   readonly #looked = new Set<VolumeName>();
   readonly #timers = new Map<VolumeName, ReturnType<typeof setTimeout>>();
-  readonly #looks = new Set<Promise<void>>();
-  /** Begin looks when it is their turn. */
-  readonly #waiting: (() => void)[] = [];
-  readonly #stopping = new AbortController();
+  readonly #looks: BackgroundLooks;
 
   constructor(parts: UnfitDataParts) {
     this.#parts = parts;
+    this.#looks = new BackgroundLooks(parts.operation);
     parts.events.watch((event) => this.#hear(event));
   }
 
@@ -78,13 +69,11 @@ export class UnfitData {
 
   async stop(): Promise<void> {
     for (const timer of this.#timers.values()) clearTimeout(timer);
-    this.#waiting.length = 0;
-    this.#stopping.abort(new EngineError("engine.stopping", "the daemon is shutting down"));
-    await Promise.all(this.#looks);
+    await this.#looks.stop();
   }
 
   #hear({ type, action, actor, attributes }: EngineEvent): void {
-    if (type !== "volume" || actor === "" || this.#stopping.signal.aborted) return;
+    if (type !== "volume" || actor === "" || this.#looks.isStopped) return;
     const from = action === "rename" ? attributes["from"] : undefined;
     if (action === "create") this.#lookLater(actor);
     else if (action === "mount") this.#hearMount(actor, attributes);
@@ -105,7 +94,7 @@ export class UnfitData {
       if (this.#isHeld(name)) await this.#look(entry, path, operation);
       else this.#looked.delete(name);
     };
-    this.#inTurn(work, name);
+    this.#looks.inTurn(work, name);
   }
 
   /** Only what was there before a create can be a database already. */
@@ -115,7 +104,7 @@ export class UnfitData {
       this.#timers.delete(name);
       const entry = this.#remote(name);
       if (entry === undefined || this.#looked.has(name) || this.#isHeld(name)) return;
-      this.#inTurn((operation) => this.#lookAtUnused(entry, operation), name);
+      this.#looks.inTurn((operation) => this.#lookAtUnused(entry, operation), name);
     }, this.#parts.afterCreateMs ?? AFTER_CREATE_MS);
     timer.unref?.();
     this.#timers.set(name, timer);
@@ -161,34 +150,6 @@ export class UnfitData {
       const { log } = this.#parts.operation();
       log.warn("data is on storage that cannot carry it", { volume: name, warning: message });
     }
-  }
-
-  #inTurn(work: (operation: Operation) => Promise<void>, name: VolumeName): void {
-    const begin = () => this.#inBackground(work, name);
-    if (this.#looks.size < LOOKS_AT_ONCE_MAX) begin();
-    else this.#waiting.push(begin);
-  }
-
-  #inBackground(work: (operation: Operation) => Promise<void>, name: VolumeName): void {
-    const operation = this.#parts.operation();
-    const late = new AbortController();
-    const timer = setTimeout(() => {
-      late.abort(new EngineError("driver.timed_out", `no answer in ${LOOK_MS_MAX / 1000} s`));
-    }, LOOK_MS_MAX);
-    const signal = AbortSignal.any([operation.signal, this.#stopping.signal, late.signal]);
-    const look = work({ ...operation, signal }).catch((error) => {
-      // Whether the storage answers is told by others.
-      const { code, message } = toEngineError(error);
-      operation.log.info("what is in a volume could not be looked at", {
-        ...{ volume: name, code, error: message },
-      });
-    });
-    this.#looks.add(look);
-    void look.finally(() => {
-      clearTimeout(timer);
-      this.#looks.delete(look);
-      this.#waiting.shift()?.();
-    });
   }
 
   /** undefined: it is gone, or on this machine. */

@@ -1,6 +1,6 @@
 // Runs of a volume's doctor: the mount of its own, the report, and storage that falls silent.
 import { expect, test } from "bun:test";
-import { readdirSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   changedScratch,
@@ -40,6 +40,28 @@ test("measures, reports, and leaves the volume as it was", async () => {
   );
   await volumes.remove("wiki", bench.operation());
   expect(doctor.reportOf(name)).toBeUndefined();
+});
+
+test("advises to keep a second server of a database away, where nothing does", async () => {
+  await using bench = await startedEngine({ examining });
+  const { doctor, upkeep } = bench.engine;
+  await create(bench, named("wiki"));
+  const data = join(bench.volumePath("wiki"), "_data");
+  const advice = async () => (await doctor.examine("wiki", quick, bench.operation())).advice;
+  writeFileSync(join(data, "app.db"), "SQLite format 3\0\x10\0\x02\x02");
+  expect(await advice()).toEqual([]);
+  for (const folder of ["global", "base"]) mkdirSync(join(data, folder));
+  writeFileSync(join(data, "PG_VERSION"), "15\n");
+  expect(await advice()).toEqual([
+    "PostgreSQL 15 is in it, which two servers at once would damage: keep the second from " +
+      "starting with: holdfast volume update wiki -o database=exclusive",
+  ]);
+  const change = {
+    ...{ labelsSet: {}, labelsRemoved: [], optionsRemoved: [] },
+    optionsSet: { database: "exclusive" },
+  };
+  await upkeep.update("wiki", change, bench.operation());
+  expect(await advice()).toEqual([]);
 });
 
 test("one run at a time: who asks meanwhile gets its report", async () => {

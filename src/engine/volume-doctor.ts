@@ -18,16 +18,20 @@ import {
   type VolumeReport,
 } from "../core/volume-report.ts";
 import type { Drivers } from "./drivers.ts";
-import { driverOptions } from "./engine-options.ts";
+import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { Health } from "./health.ts";
 import { mustAnswer } from "./must-answer.ts";
+import { databasesIn, databaseWords, isForMany } from "./recognised-databases.ts";
 import { serverOf } from "./storage-server.ts";
 import { startIdleTimer } from "./trash/timers.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
 /** Who has a volume while it is measured. */
 export const DOCTOR_HOLDER = parseHolderId("holdfast-doctor");
+
+/** How long a look at what is in the volume may take. */
+const RECOGNISE_MS_MAX = 2_000;
 
 /** How long one measurement may take before the storage counts as silent. */
 const SILENCE_MS_MAX = 10_000;
@@ -126,11 +130,30 @@ export class VolumeDoctor {
       return {
         ...{ volume: name, atMs, tookMs: host.monotonicMs() - startedMs, isQuick: how.isQuick },
         ...{ storage, hadSecondMount: second !== undefined, ended, measurements },
+        advice: await this.#advice(entry, path, operation),
         fitness: judge.fitness(measurements),
       };
     } finally {
       await this.#unmount(name, operation);
     }
+  }
+
+  /** What is in the volume changes no measurement: where it cannot be seen there is no advice. */
+  async #advice(
+    { name, options }: VolumeEntry,
+    path: string,
+    operation: Operation,
+  ): Promise<readonly string[]> {
+    const { sharing, database } = engineOptions(options);
+    if (sharing !== "all" || database === "exclusive") return [];
+    const signal = AbortSignal.any([operation.signal, AbortSignal.timeout(RECOGNISE_MS_MAX)]);
+    const looking = databasesIn(this.#parts.host, path, { ...operation, signal });
+    const found = (await looking.catch(() => [])).filter((one) => !isForMany(one));
+    if (found.length === 0) return [];
+    return [
+      `${databaseWords(found)} is in it, which two servers at once would damage: keep the second ` +
+        `from starting with: holdfast volume update ${name} -o database=exclusive`,
+    ];
   }
 
   /** A table in which all is unknown is worth no wait for it. */

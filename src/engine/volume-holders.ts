@@ -25,7 +25,7 @@ export interface VolumeHolder {
   readonly access: "ro" | "rw" | null;
   /** Milliseconds since the epoch; null: not known. */
   readonly sinceMs: number | null;
-  /** Why it is stale, which sharing mode it breaks, or that it must restart to see its data. */
+  /** Why it is stale, which option it breaks, or that it must restart to see its data. */
   readonly reason: string | null;
 }
 
@@ -92,7 +92,7 @@ function runningContainers(question: VolumeHoldersQuestion): ReadonlyMap<string,
 }
 
 function reasonOf(broken: Violation | undefined, mustRestart: boolean): string | null {
-  const breach = broken === undefined ? [] : [`breaks sharing=${broken.mode}`];
+  const breach = broken === undefined ? [] : [`breaks ${broken.rule}`];
   const words = [...breach, ...(mustRestart ? ["must restart"] : [])];
   return words.length === 0 ? null : words.join(", ");
 }

@@ -16,6 +16,8 @@ export interface AssistCall {
   /** What it works on and beneath, and may not leave. */
   readonly directory: string;
   readonly input: unknown;
+  /** What `AssistRequest.body` was, while it comes. To be read once; empty where there is none. */
+  readonly body: AsyncIterable<Uint8Array>;
   /** Says how far it is: `AssistRequest.told` hears it. */
   tell(line: unknown): void;
 }
@@ -27,8 +29,8 @@ export type AssistWork = (call: AssistCall) => Promise<unknown>;
 export async function runAssist(work: AssistWork): Promise<number> {
   endFirst();
   try {
-    const { directory, input } = await readInput();
-    const result = await work({ directory, input, tell: (told) => print({ told }) });
+    const { body, ...given } = await readInput();
+    const result = await work({ ...given, body, tell: (told) => print({ told }) });
     print({ result: result ?? null });
     return 0;
   } catch (thrown) {
@@ -47,17 +49,42 @@ function endFirst(): void {
   }
 }
 
-async function readInput(): Promise<AssistInput> {
-  const text = await Bun.stdin.text();
-  if (text.length > INPUT_BYTES_MAX) throw new EngineError("internal.bug", "too much input");
-  const given: unknown = JSON.parse(text);
+/** The first line, and the body behind it. */
+async function readInput(): Promise<AssistInput & Pick<AssistCall, "body">> {
+  const reader = Bun.stdin.stream().getReader();
+  let head = Buffer.alloc(0);
+  let end = -1;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    head = Buffer.concat([head, value]);
+    end = head.indexOf("\n");
+    if (end >= 0) break;
+    if (head.length > INPUT_BYTES_MAX) throw new EngineError("internal.bug", "too much input");
+  }
+  const given: unknown = JSON.parse(head.toString("utf8", 0, end < 0 ? head.length : end));
   if (typeof given !== "object" || given === null || !("directory" in given)) {
     throw new EngineError("internal.bug", "a helper was started without its input");
   }
   return {
     directory: String(given.directory),
     input: "input" in given ? given.input : undefined,
+    body: bodyOf(end < 0 ? Buffer.alloc(0) : head.subarray(end + 1), reader),
   };
+}
+
+/** What is used of a reader: the types of node: and of the runtime do not agree on the rest. */
+interface Reader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+}
+
+async function* bodyOf(first: Uint8Array, reader: Reader): AsyncGenerator<Uint8Array> {
+  if (first.length > 0) yield first;
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done || value === undefined) return;
+    yield value;
+  }
 }
 
 /** Whole before the process ends. */

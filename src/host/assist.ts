@@ -43,7 +43,7 @@ export function makeAssist({
 }: AssistParts): Pick<Host, "assist"> {
   const programs = new TargetPrograms(start);
   return {
-    async assist({ command, directory, input, told }, { signal }) {
+    async assist({ command, directory, input, body, told }, { signal }) {
       const key = `${command} ${directory}`;
       await programs.untilFree(key, signal);
       const lines = new AssistLines(told);
@@ -52,13 +52,27 @@ export function makeAssist({
       const ended = await programs.run(key, words, signal, {
         label: `helper ${command}`,
         streams: {
-          input: new TextEncoder().encode(JSON.stringify(given)),
+          input: inputOf(given, body),
           heard: (chunk) => lines.hear(chunk),
         },
       });
       return outcome(command, lines.last(), ended);
     },
   };
+}
+
+/** What is behind a line end is the body. */
+function inputOf(
+  given: AssistInput,
+  body: AsyncIterable<Uint8Array> | undefined,
+): Uint8Array | AsyncIterable<Uint8Array> {
+  const line = new TextEncoder().encode(`${JSON.stringify(given)}\n`);
+  return body === undefined ? line : withBody(line, body);
+}
+
+async function* withBody(line: Uint8Array, body: AsyncIterable<Uint8Array>) {
+  yield line;
+  yield* body;
 }
 
 /** Nobody hears what it says after the daemon's end: it ends too. */

@@ -53,17 +53,38 @@ export function hideLayersBefore(calls: FileCalls): TarSink {
   };
 }
 
+/** What is made of the entries of an archive that is no layer. */
+export interface WriterRules {
+  /** Where it is written, without `/` in front; undefined: nowhere. Throws for what must not be. */
+  pathOf(entry: Pick<TarEntry, "name" | "type">): TarText | undefined;
+  /** What it is described with. */
+  described(entry: TarEntry): Pick<TarEntry, "userId" | "groupId" | "mode" | "records">;
+  /** Hears what the storage did not take of it; missing: that is an error. */
+  leftOut?(what: "owners" | "modes" | "times"): void;
+}
+
+/** As OCI's specification has it: whiteouts are none of the files. */
+const layerRules: WriterRules = {
+  pathOf({ name }) {
+    const read = readLayerName(name);
+    return read.kind === "entry" ? read.path : undefined;
+  },
+  described: (entry) => entry,
+};
+
 /** Writes everything but whiteouts. `finish` is to be called when there is no more. */
 export class LayerWriter implements TarSink {
   readonly #calls: FileCalls;
+  readonly #rules: WriterRules;
   /** By their paths: those that come twice count once. */
   readonly #directories = new Map<TarText, TarTime>();
   #directoryNameBytes = 0;
   readonly #ignored = new Set<string>();
   #file: { readonly entry: TarEntry; readonly descriptor: number } | undefined;
 
-  constructor(calls: FileCalls) {
+  constructor(calls: FileCalls, rules: WriterRules = layerRules) {
     this.#calls = calls;
+    this.#rules = rules;
   }
 
   /** Names of entries whose attributes the file system or the kernel did not take; some of them. */
@@ -72,9 +93,8 @@ export class LayerWriter implements TarSink {
   }
 
   entry(entry: TarEntry): void {
-    const { kind, ...name } = readLayerName(entry.name);
-    if (kind !== "entry" || !("path" in name)) return;
-    explaining(entry.name, () => this.#begin(entry, name.path));
+    const path = this.#rules.pathOf(entry);
+    if (path !== undefined) explaining(entry.name, () => this.#begin(entry, path));
   }
 
   data(bytes: Uint8Array): void {
@@ -102,7 +122,9 @@ export class LayerWriter implements TarSink {
     for (const [path, time] of this.#directories) {
       explaining(path, () => {
         try {
-          this.#calls.setTime(rootedPath(path), time.seconds, time.nanoseconds);
+          this.#take("times", () => {
+            this.#calls.setTime(rootedPath(path), time.seconds, time.nanoseconds);
+          });
         } catch (thrown) {
           // A later entry took its place, or that of one above it.
           if (!isErrno(thrown, "ENOENT") && !isErrno(thrown, "ENOTDIR")) throw thrown;
@@ -126,6 +148,7 @@ export class LayerWriter implements TarSink {
   }
 
   #makeOther({ type, name, linkName, major, minor }: TarEntry, path: Buffer): void {
+    const linked = () => this.#rules.pathOf({ name: linkName, type: "file" });
     switch (type) {
       case "file":
       case "directory":
@@ -134,7 +157,7 @@ export class LayerWriter implements TarSink {
         this.#calls.makeSymlink(Buffer.from(`${linkName}\0`, "latin1"), path);
         break;
       case "hardLink":
-        this.#calls.makeHardLink(linkedPath(name, linkName), path);
+        this.#calls.makeHardLink(linkedPath(name, linkName, linked()), path);
         break;
       default:
         this.#calls.makeNode(path, { type, major, minor });
@@ -188,12 +211,25 @@ export class LayerWriter implements TarSink {
 
   /** Owner first: a change of it takes setuid and capabilities away. */
   #describe(entry: TarEntry, place: Buffer | number): void {
-    const { type, mode, userId, groupId, modified } = entry;
-    this.#calls.own(place, userId, groupId);
-    if (type !== "symlink") this.#calls.changeMode(place, mode);
-    if (entry.records.length > 0) this.#setAttributes(entry, place);
+    const { type, modified } = entry;
+    const { mode, userId, groupId, records } = this.#rules.described(entry);
+    this.#take("owners", () => this.#calls.own(place, userId, groupId));
+    if (type !== "symlink") this.#take("modes", () => this.#calls.changeMode(place, mode));
+    if (records.length > 0) this.#setAttributes({ ...entry, records }, place);
     if (type === "directory") return;
-    this.#calls.setTime(place, modified.seconds, modified.nanoseconds);
+    this.#take("times", () => {
+      this.#calls.setTime(place, modified.seconds, modified.nanoseconds);
+    });
+  }
+
+  #take(what: "owners" | "modes" | "times", work: () => void): void {
+    try {
+      work();
+    } catch (thrown) {
+      const isRefused = ["EPERM", "ENOTSUP", "ENOSYS"].some((code) => isErrno(thrown, code));
+      if (!isRefused || this.#rules.leftOut === undefined) throw thrown;
+      this.#rules.leftOut(what);
+    }
   }
 
   #setAttributes(entry: TarEntry, place: Buffer | number): void {
@@ -210,9 +246,8 @@ export class LayerWriter implements TarSink {
 }
 
 /** What a hard link in the layer leads to, below `/` as the entries. */
-function linkedPath(name: TarText, linkName: TarText): Buffer {
-  const target = readLayerName(linkName);
-  if (target.kind === "entry" && target.path !== "") return rootedPath(target.path);
+function linkedPath(name: TarText, linkName: TarText, path: TarText | undefined): Buffer {
+  if (path !== undefined && path !== "") return rootedPath(path);
   throw tarInvalid(`a hard link to ${showTarText(linkName)}`, name);
 }
 

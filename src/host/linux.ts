@@ -4,6 +4,7 @@ import type { Host, MountInfo } from "../core/host.ts";
 import { makeAssist } from "./assist.ts";
 import { dataSpans } from "./data-spans.ts";
 import { ownDirectory } from "./directory-owner.ts";
+import { pathOfWritten, watchWrites, writeWatchCountMax } from "./fanotify.ts";
 import { abortFuse } from "./fuse-control.ts";
 import { makeHoldMounts } from "./hold-mounts.ts";
 import { keptProcesses } from "./kept-processes.ts";
@@ -68,6 +69,9 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     seesMount,
     isInNamespace,
     sitsBelow,
+    watchWrites,
+    writeWatchCountMax,
+    pathOfWritten,
     isMountPoint: (directory) =>
       (parts.table === undefined ? isMountPoint(directory) : undefined) ??
       table().some(({ target }) => target === directory),

@@ -39,7 +39,7 @@ export function openLocalPlace(path: string, mounts: readonly MountInfo[]): numb
 }
 
 /** The mount that the path lies on, when every one on the way to it is of this machine. */
-function localMountOf(path: string, mounts: readonly MountInfo[]): MountInfo | undefined {
+export function localMountOf(path: string, mounts: readonly MountInfo[]): MountInfo | undefined {
   const onTheWay = mounts.filter(
     ({ target }) => target === "/" || target === path || path.startsWith(`${target}/`),
   );
@@ -78,7 +78,7 @@ export function openFuseRoot(path: string, mounts: readonly MountInfo[]): number
 }
 
 /** As the mount table counts mounts. Asks no storage. */
-function mountIdOf(descriptor: number): number {
+export function mountIdOf(descriptor: number): number {
   const text = readFileSync(`/proc/self/fdinfo/${descriptor}`, "utf8");
   return Number(/^mnt_id:\s*(\d+)$/m.exec(text)?.[1]);
 }

@@ -12,6 +12,9 @@ export const MEASURE_PEER_COMMAND = "measure-peer";
 /** One piece of work on storage that may not answer: the word behind it says which. */
 export const ASSIST_COMMAND = "assist";
 
+/** Becomes the command of `lock run`, with a locked file where one is asked for. */
+export const BECOME_COMMAND = "become-command";
+
 /** How to start it. From sources it is the runtime, and needs to be told where they are. */
 export function ownExecutable(
   command: string,

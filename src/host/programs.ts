@@ -49,8 +49,11 @@ export interface RunningProgram {
 
 /** What a program reads and who listens to it, where that is not nothing and its caller. */
 export interface ProgramStreams {
-  /** All of its standard input. */
-  readonly input?: Uint8Array | undefined;
+  /**
+   * All of its standard input. What throws in the middle of it has the program killed before it
+   * sees an end.
+   */
+  readonly input?: Uint8Array | AsyncIterable<Uint8Array> | undefined;
   /** Gets what it prints as it comes; then `ProgramResult.stdout` is "". */
   readonly heard?: ((chunk: Uint8Array) => void) | undefined;
 }
@@ -95,10 +98,20 @@ export const startProgram: StartProgram = (program, args, { input, heard } = {})
     // A process group of its own, so that what the program starts is ended with it.
     detached: true,
   });
-  feed(child.stdin, input);
+  let failure: { readonly thrown: unknown } | undefined;
+  if (input instanceof Uint8Array || input === undefined) feed(child.stdin, input);
+  else {
+    feedAll(child.stdin, input).catch((thrown: unknown) => {
+      failure = { thrown };
+      signalGroup(child, "SIGKILL");
+    });
+  }
   return {
     pid: child.pid,
-    result: collect(child, heard),
+    result: collect(child, heard).then((result) => {
+      if (failure !== undefined) throw failure.thrown;
+      return result;
+    }),
     rest: (isResting) => signalGroup(child, isResting ? "SIGSTOP" : "SIGCONT"),
     kill() {
       if (hasEnded(child)) return;
@@ -120,6 +133,34 @@ export function feed(stdin: Bun.FileSink | undefined, input: Uint8Array | undefi
     await stdin.end();
   };
   end().catch(() => undefined);
+}
+
+/** As `feed`, no faster than the program reads. Rejects with what the input throws. */
+async function feedAll(
+  stdin: Bun.FileSink | undefined,
+  input: AsyncIterable<Uint8Array>,
+): Promise<void> {
+  if (stdin === undefined) return;
+  let isOpen = true;
+  for await (const chunk of input) {
+    isOpen = await taken(stdin, chunk);
+    if (!isOpen) return;
+  }
+  if (isOpen) await taken(stdin, undefined);
+}
+
+/** Of undefined: the end. False: the program reads no more. */
+async function taken(stdin: Bun.FileSink, chunk: Uint8Array | undefined): Promise<boolean> {
+  try {
+    if (chunk === undefined) await stdin.end();
+    else {
+      await stdin.write(chunk);
+      await stdin.flush();
+    }
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** Once it has been waited for, its number may be somebody else's. */

@@ -60,12 +60,10 @@ const signatures: readonly Signature[] = [
     recognise: (looked) =>
       hasAll(looked, "WiredTiger", "WiredTiger.wt") ? "MongoDB (WiredTiger)" : undefined,
   },
+  { use: "redis", recognise: redis },
   {
-    use: "redis",
-    recognise: (looked) =>
-      hasMatch(looked, /^(appendonly\.aof|appendonlydir|appendonly\.aof\..*\.manifest)$/)
-        ? "Redis (append-only file)"
-        : undefined,
+    use: "rabbitmq",
+    recognise: (looked) => (isRabbit(looked) ? "RabbitMQ" : undefined),
   },
   {
     use: "etcd",
@@ -111,17 +109,39 @@ const signatures: readonly Signature[] = [
   },
 ];
 
+/** Snapshots begin with who wrote them: of Redis, or of Valkey since its version 9. */
+function redis(looked: Looked): string | undefined {
+  if (hasMatch(looked, /^(appendonly\.aof|appendonlydir|appendonly\.aof\..*\.manifest)$/)) {
+    return "Redis (append-only file)";
+  }
+  const isSnapshot = (name: string): boolean =>
+    name.endsWith(".rdb") && /^(REDIS\d{4}|VALKEY\d{3})/.test(looked.head(name));
+  const found = [...looked.names].filter((name) => name.endsWith(".rdb")).slice(0, FEW_COUNT);
+  return found.some(isSnapshot) ? "Redis (snapshots)" : undefined;
+}
+
+/** A node's directory, below `mnesia`: of Mnesia, or of Khepri since version 4. */
+function isRabbit(looked: Looked): boolean {
+  if (hasAll(looked, "cluster_nodes.config", "nodes_running_at_shutdown")) return true;
+  return hasMatch(looked, /^(rabbit_serial|rabbit_durable_queue\.DCD|rabbit_queue\.DCD)$/);
+}
+
 function isEtcd(looked: Looked): boolean {
   return hasAll(looked, "snap", "wal") && !looked.names.has("chunks_head");
 }
+
+/** How many snapshots are opened for a look. */
+const FEW_COUNT = 5;
 
 /** How many files without a telling name are opened for a look. */
 const SQLITE_COUNT_MAX = 20;
 
 /** Bytes 18 and 19 say by which journal a database is written: 1 the rollback one, 2 WAL. */
 function sqlite(looked: Looked, isWal: boolean): string | undefined {
+  const isBeside = (name: string): boolean =>
+    looked.names.has(`${name}-wal`) || looked.names.has(`${name}-journal`);
   const candidates = [...looked.names]
-    .filter((name) => /\.(db3?|sqlite3?|sdb)$/i.test(name) || looked.names.has(`${name}-wal`))
+    .filter((name) => /\.(db3?|sqlite3?|sdb)$/i.test(name) || isBeside(name))
     .slice(0, SQLITE_COUNT_MAX);
   const found = candidates.find((name) => {
     const head = looked.head(name);

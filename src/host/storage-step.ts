@@ -9,7 +9,6 @@ import {
   fsyncSync,
   mkdirSync,
   openSync,
-  readdirSync,
   rmdirSync,
   unlinkSync,
   writeSync,
@@ -18,7 +17,7 @@ import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { StepOutcome, StorageStep } from "../core/storage-step.ts";
 import { closeDescriptor, openPlace, openPlaceWithoutLinks } from "./libc.ts";
 import { attempt } from "./storage-attempt.ts";
-import { readHead, removeFile, removeFileQuietly } from "./storage-files.ts";
+import { readHead, removeFile, removeFileQuietly, removeTree } from "./storage-files.ts";
 
 /** What the mark of a directory begins with; its name comes after. */
 const MARK = ".holdfast-";
@@ -250,27 +249,6 @@ function remove(
       return { isOurs: true };
     }),
   );
-}
-
-/** Follows no link and enters no other mount: those are in the way of `rmdir` then. */
-function removeTree(parent: number, name: Buffer): void {
-  const place = Buffer.concat([Buffer.from(`/proc/self/fd/${parent}/`), name]);
-  let descriptor: number;
-  try {
-    descriptor = openPlaceWithoutLinks(parent, name);
-  } catch (thrown) {
-    if (isErrno(thrown, "ENOENT")) return;
-    if (!isErrno(thrown, "ENOTDIR") && !isErrno(thrown, "ELOOP")) throw thrown;
-    removeFile(place);
-    return;
-  }
-  try {
-    const inside = readdirSync(`/proc/self/fd/${descriptor}`, { encoding: "buffer" });
-    for (const entry of inside) removeTree(descriptor, entry);
-  } finally {
-    closeDescriptor(descriptor);
-  }
-  rmdirSync(place);
 }
 
 function inParent<T>(root: number, path: string, work: (parent: number, name: string) => T): T {

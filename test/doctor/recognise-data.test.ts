@@ -35,6 +35,18 @@ async function run(program: string, ...args: readonly string[]): Promise<void> {
   if (exit !== 0) throw new Error(`${program}: ${stderr}`);
 }
 
+/** A node's directory of RabbitMQ 3: queues and users in Mnesia, messages in stores. */
+const rabbit = {
+  "cluster_nodes.config": "{[rabbit@a],[rabbit@a]}.\n",
+  nodes_running_at_shutdown: "[rabbit@a].\n",
+  "schema.DAT": "",
+  "DECISION_TAB.LOG": "",
+  "LATEST.LOG": "",
+  "rabbit_durable_queue.DCD": "cXM\x02",
+  rabbit_serial: "",
+  "msg_stores/vhosts/1/.vhost": "/",
+};
+
 whenPossible(["root", "postgres"], "a real PostgreSQL cluster, by its version", async () => {
   await using storages = new Storages();
   const volume = storages.directory("volume");
@@ -77,6 +89,8 @@ test("others by the names of their files", async () => {
     "mysql MySQL or MariaDB": { ibdata1: "", "mysql/user.frm": "" },
     "mongodb MongoDB (WiredTiger)": { WiredTiger: "", "WiredTiger.wt": "" },
     "redis Redis (append-only file)": { "appendonlydir/appendonly.aof.manifest": "" },
+    "redis Redis (snapshots)": { "dump.rdb": "REDIS0009\xfa\tredis-ver" },
+    "rabbitmq RabbitMQ": rabbit,
     "etcd etcd": { "snap/db": "", "wal/0.tmp": "" },
     "elasticsearch Elasticsearch": { "node.lock": "", "_state/a": "", "indices/b": "" },
     "elasticsearch Lucene (Elasticsearch, OpenSearch, Solr)": { segments_3: "", "_0.cfs": "" },

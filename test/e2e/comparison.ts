@@ -9,10 +9,17 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/(?:Less than a|About an?|\d+) (?:second|minute|hour)s? ago/g, "<age>"],
   [/\b(UNREACHABLE|DISABLED|GONE|RESTARTING) \d+[smhd]/g, "$1 <age>"],
   // How long something took.
-  [/(?<=\[|\bin )\d+(?:\.\d+)?m?s\b/g, "<duration>"],
+  [/(?<=\[|\bin )\d+(?:\.\d+)? ?m?s\b/g, "<duration>"],
+  // Where the tests keep their volumes.
+  [/(?<=in one step )\((?:ext4|xfs|btrfs|tmpfs|overlay)\)/g, "(<file system>)"],
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
+  // Locks: who has one, its fence, since when and until when.
+  [/\bprocess \d+\b/g, "process <pid>"],
+  [/ \(\d+\)/g, " (<pid>)"],
+  [/\b1\d{15}\b/g, "<fence>"],
+  [/\b\d+[smhd] +in \d+[smhd]\b/g, "<age> in <duration>"],
   [/"operation":"[0-9a-f]{8}-[0-9a-z]+"/g, '"operation":"<id>"'],
   [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, "<minute> UTC"],
   // Who runs the tests.

@@ -95,8 +95,8 @@ describe("a name that dockerd does not check", () => {
 
 describe("an option", () => {
   const known =
-    "known are device, driver, labels, mode, o, on-stale, owner, reclaim, sharing, size, " +
-    "trash, type";
+    "known are database, device, driver, guard, labels, mode, o, on-stale, owner, reclaim, " +
+    "sharing, size, trash, type";
   const owner =
     "UID or UID:GID is needed, in numbers up to 4294967294: names mean different users in " +
     "different containers";

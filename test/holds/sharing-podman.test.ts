@@ -31,16 +31,8 @@ function when(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
 }
 
-async function createVolume(name: string, sharing: string): Promise<void> {
-  await podman.succeed(
-    "volume",
-    "create",
-    "--driver",
-    "holdfast",
-    "--opt",
-    `sharing=${sharing}`,
-    name,
-  );
+async function createVolume(name: string, option: string): Promise<void> {
+  await podman.succeed("volume", "create", "--driver", "holdfast", "--opt", option, name);
 }
 
 async function run(name: string, mount: string): Promise<void> {
@@ -69,11 +61,11 @@ async function untilStates(...wanted: readonly string[]): Promise<void> {
   );
 }
 
-for (const sharing of ["none", "onewriter"]) {
-  describe(`sharing=${sharing}`, () => {
+for (const option of ["sharing=none", "sharing=onewriter", "database=exclusive"]) {
+  describe(option, () => {
     when("a second writer is stopped, however late it comes", async () => {
-      const volume = `late-${sharing}`;
-      await createVolume(volume, sharing);
+      const volume = `late-${option.replace("=", "-")}`;
+      await createVolume(volume, option);
       await run("first", `${volume}:/data`);
       await bench.holders(volume, "first running rw");
       await run("second", `${volume}:/data`);
@@ -96,7 +88,7 @@ for (const sharing of ["none", "onewriter"]) {
 
 describe("sharing=none", () => {
   when("of two that start at the same instant one stays", async () => {
-    await createVolume("race", "none");
+    await createVolume("race", "sharing=none");
     for (const name of ["left", "right"]) {
       const place = ["--name", name, ...podmanRunArguments, "--volume", "race:/data"];
       await podman.succeed("create", ...place, testImage, "sleep", "1000");
@@ -117,7 +109,7 @@ describe("sharing=none", () => {
   });
 
   when("restarting and starting the next one goes on", async () => {
-    await createVolume("turns", "none");
+    await createVolume("turns", "sharing=none");
     await run("turn0", "turns:/data");
     for (let round = 0; round < 5; round++) {
       await podman.succeed("restart", "--time=0", `turn${round}`);

@@ -50,6 +50,8 @@ export interface EngineBenchParts {
   readonly host?: (host: Host) => Host;
   /** The container engines that there are; nobody, by default. */
   readonly finder?: ContainerEngineFinder;
+  /** When a volume with several writers is looked into. */
+  readonly lookAfterMs?: readonly number[];
   /** Engines whose volumes can be adopted; none, by default. */
   readonly foreign?: (bench: EngineBench) => ForeignVolumesFinder;
   /** Directory operations, such as ones that fail. */
@@ -166,6 +168,7 @@ export class EngineBench implements AsyncDisposable {
         directory: this.holdsDirectory,
         graces: { startMs: 1_000, copyMs: 20_000 },
         policy: "stop",
+        lookAfterMs: this.#parts.lookAfterMs,
       },
       adopting: {
         foreign: this.#parts.foreign?.(this) ?? nobodysVolumes,

@@ -75,6 +75,7 @@ export class LockHistory {
   readonly #calls = new Map<string, Set<Recorded>>();
   /** When leases may have been forgotten whatever their time: the state was lost. */
   readonly #losses: number[] = [];
+  #isDamaged = false;
 
   constructor(nowMs: () => number) {
     this.#nowMs = nowMs;
@@ -103,10 +104,16 @@ export class LockHistory {
     this.#losses.push(this.#nowMs());
   }
 
+  /** What was let go of may be held again, too: only fences are looked at from then on. */
+  stateDamaged(): void {
+    this.stateLost();
+    this.#isDamaged = true;
+  }
+
   /** What is wrong with it, for people, with the calls around; undefined: nothing. */
   problem(): string | undefined {
     const twice = this.#fenceGivenTwice();
-    if (twice !== undefined) return twice;
+    if (twice !== undefined || this.#isDamaged) return twice;
     for (const [lock, recorded] of this.#calls) {
       const calls = [...recorded, ...this.#ends([...recorded])].map(({ input, ...rest }) => ({
         input,

@@ -20,6 +20,8 @@ export interface MemoryEngine {
   readonly containers: EngineContainer[];
   /** Services that it lists. */
   readonly services: EngineService[];
+  /** Containers that it is working on, as on one that it starts. */
+  readonly busy: Set<string>;
   /** Containers that it was told to stop. */
   readonly stopped: string[];
   /** Containers that it was told to restart. */
@@ -48,7 +50,7 @@ export function memoryEngine(): MemoryEngine {
       if (memory.isThere && memory.knowsServices) return [...memory.services];
       throw new EngineError("containers.unreachable", "the Swarm is locked");
     },
-    isBusyWith: async () => false,
+    isBusyWith: async (container) => memory.busy.has(container),
     mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
     restart: async (container) => void memory.restarted.push(container),
@@ -63,6 +65,7 @@ export function memoryEngine(): MemoryEngine {
     caller: { kind: "process", uid: 0, gid: 0, pid: ENGINE_PID },
     containers: [],
     services: [],
+    busy: new Set(),
     stopped: [],
     restarted: [],
     failedAtVolume: new Set(),

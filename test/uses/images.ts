@@ -5,7 +5,9 @@ import { postgresFolder } from "../../tools/debian-packages.ts";
 import { findProgram } from "../../tools/find-program.ts";
 import type { ProgramImage } from "../support/program-image.ts";
 
-const postgresPrograms = ["initdb", "pg_checksums", "pg_isready", "pgbench", "psql"];
+const postgresPrograms = [
+  ...["initdb", "pg_amcheck", "pg_checksums", "pg_controldata", "pg_isready", "pgbench", "psql"],
+];
 
 /** PostgreSQL and its tools, in /usr/lib/postgresql/VERSION/bin. */
 export function postgresImage(): ProgramImage {

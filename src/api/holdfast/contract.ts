@@ -1,11 +1,13 @@
 // Holdfast's own routes as data: handlers, OpenAPI and the reference come from this table.
 import { adoptionRoutes } from "./adoption-contract.ts";
+import { conflictRoutes } from "./conflict-contract.ts";
 import { doctorRoutes } from "./doctor-contract.ts";
 import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
 import { lockRoutes } from "./lock-contract.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
+import { publishRoutes } from "./publish-contract.ts";
 import { flag, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
 import { secretRoutes } from "./secret-contract.ts";
 import { trashRoutes } from "./trash-contract.ts";
@@ -28,6 +30,8 @@ export const contract = {
     },
   },
   ...volumeRoutes,
+  ...conflictRoutes,
+  ...publishRoutes,
   ...doctorRoutes,
   ...trashRoutes,
   ...prunePlanRoutes,

@@ -64,6 +64,8 @@ const volumeReport = {
     secondMount: { type: "boolean" },
     /** Why it ended early; "" when it did not. */
     ended: text,
+    /** What should be changed because of what is in the volume, in sentences. */
+    advice: { type: "array", items: text },
     fitness: { type: "array", items: fitness },
     measurements: { type: "array", items: measurement },
   },

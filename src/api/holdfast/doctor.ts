@@ -44,7 +44,7 @@ function reportObject(report: VolumeReport): object {
   return {
     ...{ volume, at: instantOf(atMs), tookMs, quick: isQuick },
     storage: { fileSystem, source, options },
-    ...{ secondMount: hadSecondMount, ended },
+    ...{ secondMount: hadSecondMount, ended, advice: report.advice },
     ...{ fitness: report.fitness, measurements: report.measurements },
   };
 }

@@ -112,8 +112,9 @@ export const commonLockRoutes = {
     summary:
       "Takes a lock for as long as the connection lasts, which must renew it all the same. " +
       "Answers with events: `queued` with a place, `granted`, then `lost` or nothing; `refused` " +
-      "instead. What is refused before the first one has its status. A comment comes every 5 seconds. With `id` it goes on with a lock that another " +
-      "connection had, as after a restart of the daemon.",
+      "instead. What is refused before the first one has its status. A comment comes every 5 " +
+      "seconds. With `id` it goes on with a lock that another connection had, as after a restart " +
+      "of the daemon.",
     query: {},
     body: { type: "object", properties: { ...wanted, id: text } },
     reply: {
@@ -135,8 +136,8 @@ export const commonLockRoutes = {
     path: place,
     summary:
       "Takes a lock, or is refused with who has it. It is freed by its time, unless it is " +
-      "renewed, and with the bond `process` by the end of that process, too. Whoever goes away while it " +
-      "waits gets nothing.",
+      "renewed, and with the bond `process` by the end of that process, too. Whoever goes away " +
+      "while it waits gets nothing.",
     query: {},
     body: {
       type: "object",

@@ -20,7 +20,7 @@ export function openApiDocument(version: string): Schema {
 }
 
 function operationOf(route: RouteContract): Schema {
-  const { body, reply, summary } = route;
+  const { body, upload, reply, summary } = route;
   const inPath = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => ({
     name: match[1],
     in: "path",
@@ -35,7 +35,9 @@ function operationOf(route: RouteContract): Schema {
   }));
   const type = typeOf(route);
   const answer = reply === undefined ? {} : content(reply, type);
-  const request = body === undefined ? {} : { requestBody: requestBody(body) };
+  const ofUpload =
+    upload === undefined ? {} : { requestBody: { required: true, ...content({}, upload) } };
+  const request = body === undefined ? ofUpload : { requestBody: requestBody(body) };
   return {
     summary,
     parameters: [...inPath, ...inQuery],

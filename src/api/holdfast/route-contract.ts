@@ -15,6 +15,8 @@ export interface RouteContract {
   readonly query: Readonly<Record<string, QueryParameter>>;
   /** A JSON object, of what `body.ts` can check; undefined: a request with a body is refused. */
   readonly body?: Schema;
+  /** What is sent in place of a JSON body, of any length, and read while it comes. */
+  readonly upload?: "application/x-tar";
   /** undefined: 204 without a body. */
   readonly reply: Schema | undefined;
   /** One JSON object of `reply` a line, for as long as somebody listens. */

@@ -3,6 +3,7 @@ import type { ApiFace, ApiParts } from "../handler.ts";
 import { warnings } from "../warnings.ts";
 import { adoptionHandlers } from "./adoptions.ts";
 import type { RouteHandler } from "./call.ts";
+import { conflictHandlers } from "./conflicts.ts";
 import { contract, type RouteName } from "./contract.ts";
 import { doctorHandlers } from "./doctor.ts";
 import { driverHandlers } from "./drivers.ts";
@@ -12,6 +13,7 @@ import { lockHandlers } from "./locks.ts";
 import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
+import { publishHandlers } from "./publish.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 import { routeFace } from "./routing.ts";
 import { secretHandlers } from "./secrets.ts";
@@ -39,6 +41,8 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     }),
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
+    ...conflictHandlers(engine),
+    ...publishHandlers(engine),
     ...doctorHandlers(engine),
     ...trashHandlers(engine),
     ...prunePlanHandlers(engine),

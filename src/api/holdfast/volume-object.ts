@@ -3,6 +3,7 @@ import type { Protection, StateView, VolumeEntry } from "../../core/state-store.
 import { aliasesByVolume } from "../../engine/aliases.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { instantOf, useObject } from "../holder-objects.ts";
+import { volumeWarnings } from "../volume-care.ts";
 
 /** Makes the objects of one answer: what all of them need is looked up once. */
 export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEntry) => object {
@@ -31,7 +32,7 @@ export function volumeObjects(engine: Engine, view: StateView): (entry: VolumeEn
       aliases: aliases.get(entry.name) ?? [],
       trash: engine.fateOf(entry),
       holders,
-      warnings: engine.unfitData.warningsOf(entry.name),
+      warnings: volumeWarnings(engine, entry.name),
     };
   };
 }

@@ -178,15 +178,17 @@ describe("Create", () => {
   });
 
   const known =
-    "device, driver, labels, mode, o, on-stale, owner, reclaim, sharing, size, trash, type";
+    "database, device, driver, guard, labels, mode, o, on-stale, owner, reclaim, sharing, size, " +
+    "trash, type";
   const refused: readonly (readonly [Readonly<Record<string, string>>, string])[] = [
     [{ foo: "1" }, `unknown option "foo": known are ${known}`],
     [{ Driver: "local" }, `unknown option "Driver": did you mean driver? known are ${known}`],
     [{ "": "" }, `unknown option "": known are ${known}`],
     [
       { driver: "scratch", size: "1" },
-      'unknown option "size": known are driver, labels, mode, note, on-stale, owner, reclaim, ' +
-        "sharing, trash",
+      'unknown option "size": known are database, driver, guard, labels, mode, note, on-stale, ' +
+        "owner, " +
+        "reclaim, sharing, trash",
     ],
     [{ ["o".repeat(5_000)]: "" }, `unknown option "${"o".repeat(80)}…": known are ${known}`],
     [{ driver: "nosuch" }, 'unknown driver "nosuch": known are local, scratch'],

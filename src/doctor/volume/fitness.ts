@@ -167,6 +167,13 @@ const databases: readonly Use[] = [
     ],
   },
   {
+    ...{ use: "rabbitmq", title: "RabbitMQ" },
+    rules: [
+      ...[writes, syncs, survives, waits, renames, isHere],
+      need("append", "messages are written at the end of segments", otherFileSystem),
+    ],
+  },
+  {
     ...{ use: "etcd", title: "etcd" },
     rules: [
       ...[writes, syncs, survives, waits, renames, isHere],

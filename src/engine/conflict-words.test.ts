@@ -1,0 +1,35 @@
+// A conflict's line: it can be read back, whatever files, containers and programs are called.
+import { expect, test } from "bun:test";
+import fc from "fast-check";
+import { LINE_LENGTH_MAX } from "../core/state-store.ts";
+import { conflictLine, fileText, parseConflictLine, writerNamed } from "./conflict-words.ts";
+
+test("as it stands in the history", () => {
+  const writers = [writerNamed("shop-web-1", "nginx"), writerNamed("shop-job-1", "")] as const;
+  const line = conflictLine({ file: "/index/segments_7", writers });
+  expect(line).toBe("/index/segments_7: shop-web-1 (nginx), shop-job-1");
+});
+
+test("seeded: what is written is read back, in one printable line", () => {
+  const name = fc.stringMatching(/^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,60}$/);
+  const program = fc.string({ maxLength: 15, unit: "binary" });
+  const file = fc.string({ maxLength: 2_000, unit: "binary" }).map((path) => `/${path}`);
+  fc.assert(
+    fc.property(file, name, program, name, program, (path, first, one, second, other) => {
+      const writers = [writerNamed(first, one), writerNamed(second, other)] as const;
+      const shown = fileText(path);
+      const line = conflictLine({ file: shown, writers });
+      expect(line.length).toBeLessThanOrEqual(LINE_LENGTH_MAX);
+      expect(line).not.toMatch(/[\p{Cc}\n]/u);
+      const read = parseConflictLine(line);
+      expect(read?.writers).toEqual([...writers]);
+      if (shown.length < 500) expect(read?.file).toBe(shown);
+    }),
+  );
+});
+
+test("what is no such line is none", () => {
+  for (const line of ["", "wiki", "/a: b", "a reason: with words"]) {
+    expect(parseConflictLine(line)).toBeUndefined();
+  }
+});
