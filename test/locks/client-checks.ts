@@ -61,7 +61,7 @@ export async function hearsOfLoss(bench: HoldsBench, client: Client): Promise<vo
   await steal(bench, lock);
   await printed(bench, name, "lost");
   const code = await ended(bench, name);
-  if (client.name === "shell") expect(code).toBe(79);
+  if (client.name === "curl") expect(code).toBe(79);
   expect(await allLocks(bench)).toEqual([]);
   await bench.docker("rm", name);
 }
@@ -76,7 +76,7 @@ export async function diesWithoutTrace(bench: HoldsBench, client: Client): Promi
   await untilLocks(bench, "it is free", (locks) => locks.length === 0);
   const tookMs = performance.now() - startedMs;
   console.log(`${client.name}: free ${Math.round(tookMs)} ms after its container was killed`);
-  if (client.name !== "shell") expect(tookMs).toBeLessThan((TTL_SECONDS / 3) * 1_000);
+  if (client.name !== "curl") expect(tookMs).toBeLessThan((TTL_SECONDS / 3) * 1_000);
   expect(
     (await ask(bench, "observer", "POST", "volumes/shared/locks/job", { ttl: 1 })).status,
   ).toBe(200);

@@ -47,8 +47,8 @@ export function clients(bench: HoldsBench): Readonly<Record<string, () => Client
   const folder = clientFolder(bench);
   const files = ["-v", `${folder}:/client:ro`];
   return {
-    shell: () => ({
-      name: "shell",
+    curl: () => ({
+      name: "curl",
       command: ["sh", "/client/with-lock", "shared", "job", "sh", "/client/work.sh"],
       words: files,
     }),

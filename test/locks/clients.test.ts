@@ -29,7 +29,7 @@ beforeAll(async () => {
 }, startMs);
 afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
-for (const name of ["shell", "node", "python", "bun"]) {
+for (const name of ["curl", "node", "python", "bun"]) {
   describe(name, () => {
     const when = (
       what: string,
