@@ -154,7 +154,8 @@ import (
 )
 
 func main() {
-	err := WithLock("shared/locks/job", ${TTL_SECONDS}*time.Second, func(ctx context.Context, fence string) error {
+	ttl := ${TTL_SECONDS} * time.Second
+	err := WithLock("shared/locks/job", ttl, func(ctx context.Context, fence string) error {
 		fmt.Println("fence", fence)
 		for ctx.Err() == nil {
 			if _, err := os.Stat("/data/stop"); err == nil {
