@@ -64,6 +64,7 @@ test("tells when the process began that connected; nothing of one that handed it
   const accepted: Socket[] = [];
   const { promise: both, resolve } = Promise.withResolvers<void>();
   const server = createServer((socket) => {
+    socket.on("error", () => undefined);
     accepted.push(socket);
     if (accepted.length === 2) resolve();
   });

@@ -12,7 +12,7 @@ import { curlImage, lockMount } from "./inside-bench.ts";
 export const page = "docs/guide/locks.md";
 
 /** How long the lock lives without being renewed; the page has longer ones. */
-export const TTL_SECONDS = 5;
+export const TTL_SECONDS = 8;
 
 /** How long something that a client does may take. */
 const followMs = 60_000;
