@@ -147,6 +147,6 @@ function peerGroupsOf({ propagation }: MountInfo): readonly number[] {
 function noVolume(why: string): EngineError {
   return new EngineError(
     "lock.no_volume",
-    `this socket serves containers that have a volume of Holdfast: the process that connected: ${why}`,
+    `this socket serves containers that have a volume of Holdfast, and who connected: ${why}`,
   );
 }
