@@ -121,7 +121,7 @@ test("SQLite is made for several processes of one machine: no alarm, but what mu
   await it.start("1");
   await it.start("2");
   expect(await found(it)).toMatchObject({ isAlarm: false, database: "SQLite (app.db)" });
-  expect(it.shared()?.sentence).toContain("that is safe on this machine as long as each opens it");
+  expect(it.shared()?.sentence).toContain("safe on this machine as long as each opens it");
   const { engine } = it.bench;
   expect(volumeCondition(engine, engine.volumes.inspect("data"), 2).state).toBe("in use");
   expect(told(it)).toHaveLength(1);

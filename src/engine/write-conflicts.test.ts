@@ -187,7 +187,9 @@ function run(all: readonly Moment[], pauses: readonly number[]): readonly string
     ]);
     volume.poll(Object.fromEntries(written), pauseMs);
   }
-  return volume.told.map(({ file, writers }) => nameOf(file, ...writers.map((w) => w.container)));
+  return volume.told.map(({ file, writers }) =>
+    nameOf(file, ...writers.map(({ container }) => container)),
+  );
 }
 
 function nameOf(file: string, ...containers: readonly string[]): string {

@@ -3,8 +3,9 @@ import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import { eventually } from "../../test/support/child.ts";
 import { create, type EngineBench, named, startedEngine } from "../../test/support/engine-bench.ts";
 import { EngineError } from "../core/errors.ts";
-import type { Host, WatchRequest, WriteWatch, WrittenFile } from "../core/host.ts";
+import type { Host } from "../core/host.ts";
 import { parseHolderId, parseVolumeName, type VolumeName } from "../core/names.ts";
+import type { WatchRequest, WriteWatch, WrittenFile } from "../core/watching.ts";
 import { type Hold, newHold } from "./hold-table.ts";
 import { WriteGuard } from "./write-guard.ts";
 

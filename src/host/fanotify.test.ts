@@ -1,5 +1,5 @@
-// Writes through mounts of other namespaces, as the kernel tells of them: tmpfs, and file systems in
-// images.
+// Writes through mounts of other namespaces, as the kernel tells of them: on tmpfs, and on file
+// systems in images.
 import { afterEach, beforeEach, describe, expect, test } from "bun:test";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
@@ -20,7 +20,7 @@ import fc from "fast-check";
 import { runToEnd, startChild, stopChild } from "../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../test/support/needs.ts";
 import { EngineError } from "../core/errors.ts";
-import type { WatchRequest, WriteWatch } from "../core/host.ts";
+import type { WatchRequest, WriteWatch } from "../core/watching.ts";
 import { pathOfWritten, watchWrites, writeWatchCountMax } from "./fanotify.ts";
 import { parseEvents } from "./fanotify-events.ts";
 import { readMountTable } from "./mount-table.ts";
@@ -66,7 +66,8 @@ interface Inside {
 async function inside(name: string, mount = `mount --bind ${data}`): Promise<Inside> {
   const target = join(folder, name);
   mkdirSync(target, { recursive: true });
-  const script = `${mount} ${target}; echo ready; while read -r line; do eval "$line"; echo did; done`;
+  const work = 'while read -r line; do eval "$line"; echo did; done';
+  const script = `${mount} ${target}; echo ready; ${work}`;
   const words = ["-m", "--propagation", "private", "--", "sh", "-c", script];
   const child = startChild("unshare", words);
   children.push(child);

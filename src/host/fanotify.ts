@@ -5,7 +5,8 @@
 // kept from being unmounted. A mark goes with its mount.
 import { closeSync, fstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
-import type { MountInfo, WatchRequest, WriteBatch, WriteWatch } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
+import type { WatchRequest, WriteBatch, WriteWatch } from "../core/watching.ts";
 import { handleOf, parseEvents } from "./fanotify-events.ts";
 import { closeDescriptor, openPlaceInRoot } from "./libc.ts";
 import { type FanotifyCalls, loadFanotifyCalls } from "./libc-fanotify.ts";

@@ -1,4 +1,4 @@
-// The guard against conflicting writers with a real dockerd and podman: who is told of, and who not.
+// The guard against conflicting writers with a real dockerd and podman: who is told of, who not.
 import { afterAll, afterEach, beforeAll, describe, expect } from "bun:test";
 import { type EventMessage, EventStream, parseEvent } from "../docker/event-stream.ts";
 import { eventually } from "../support/child.ts";
