@@ -1,11 +1,6 @@
 // The machine: time, randomness, programs, mounts. Tests bring their own.
 import type { Operation } from "./operation.ts";
-import type {
-  MountsBelow,
-  MountsFound,
-  PeerQuestion,
-  PeerScan,
-} from "./peer-mount.ts";
+import type { MountsBelow, MountsFound, PeerQuestion, PeerScan } from "./peer-mount.ts";
 import type { StorageAnswer, StorageQuestion } from "./storage-answer.ts";
 import type { ProcessSight, ProcessWatch, WatchRequest, WriteWatch } from "./watching.ts";
 

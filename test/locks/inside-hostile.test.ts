@@ -149,7 +149,7 @@ when(
       expect(volumes).toEqual([{ volume: "theirs", target: "/data", access: "rw" }]);
       const forged = (await allLocks(bench)).find(({ holder }) => holder.label === "forged");
       expect(forged?.holder.container).toBe(villain ?? "");
-    if (forged !== undefined) await steal(bench, forged);
+      if (forged !== undefined) await steal(bench, forged);
       // It has only what its own container has left.
       expect(JSON.stringify(await expectAsked(bench, 200, "victim", "GET", "locks"))).not.toContain(
         "forged",
