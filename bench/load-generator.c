@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum { BUFFER_BYTES = 128 * 1024, CONNECTIONS_MAX = 256, REQUEST_BYTES_MAX = 4096 };
-enum { CALLS_MAX = 4 };
+enum { CALLS_MAX = 4, ID_BYTES_MAX = 128 };
 
 enum mode { MODE_CREATE, MODE_INSPECT, MODE_LIST, MODE_REMOVE, MODE_HOLD, MODE_MOUNT, MODE_CALLS };
 
@@ -59,6 +59,9 @@ struct worker {
   size_t capacity;
   size_t wrong;
   char first_wrong[256];
+  // What a `$id` in a call stands for: the `id` of the last answer that had one.
+  char id[ID_BYTES_MAX];
+  int number;
   uint64_t random;
   uint64_t finished;
   // The volume and the holder that this worker has mounted and not unmounted yet; -1: none.
@@ -275,14 +278,25 @@ static void operate_plugin(struct worker *worker, long index) {
     remember_wrong(worker, "the call failed", status);
 }
 
-// `METHOD PATH` or `METHOD PATH BODY` as a request; each `@` in it becomes the number.
-static int written_call_of(char *request, const char *call, long index) {
+// One place of a call's text: what it stands for goes to `into`. Returns how much of it was read.
+static size_t place_of(const struct worker *worker, const char *at, long index, char *into) {
+  if (*at == '@') sprintf(into, "%ld", index);
+  else if (*at == '#') sprintf(into, "%d", worker->number);
+  else if (strncmp(at, "$id", 3) == 0) strcpy(into, worker->id);
+  else sprintf(into, "%c", *at);
+  return strncmp(at, "$id", 3) == 0 ? 3 : 1;
+}
+
+// `METHOD PATH` or `METHOD PATH BODY` as a request. Each `@` in it becomes the operation's number,
+// each `#` the connection's, each `$id` what the last answer called its `id`.
+static int written_call_of(const struct worker *worker, char *request, const char *call,
+                           long index) {
   char text[REQUEST_BYTES_MAX / 2];
   size_t size = 0;
-  for (const char *at = call; *at; at++) {
-    if (size + 24 > sizeof text) fail("a call is too long");
-    if (*at == '@') size += (size_t)sprintf(text + size, "%ld", index);
-    else text[size++] = *at;
+  for (const char *at = call; *at;) {
+    if (size + ID_BYTES_MAX > sizeof text) fail("a call is too long");
+    at += place_of(worker, at, index, text + size);
+    size += strlen(text + size);
   }
   text[size] = 0;
   char *path = strchr(text, ' ');
@@ -297,16 +311,30 @@ static int written_call_of(char *request, const char *call, long index) {
                   text, path, strlen(body), body);
 }
 
+static void remember_id(struct worker *worker) {
+  static const char mark[] = "\"id\":\"";
+  const char *end = worker->body + worker->body_bytes;
+  const char *found =
+      worker->body_bytes ? memmem(worker->body, worker->body_bytes, mark, sizeof mark - 1) : NULL;
+  if (!found) return;
+  const char *id = found + sizeof mark - 1;
+  const char *quote = memchr(id, '"', (size_t)(end - id));
+  if (!quote || quote - id >= ID_BYTES_MAX) fail("an answer's id has no end");
+  memcpy(worker->id, id, (size_t)(quote - id));
+  worker->id[quote - id] = 0;
+}
+
 // All calls, one after the other, are one operation. Any status of success is right.
 static void operate_calls(struct worker *worker, long index) {
   char request[REQUEST_BYTES_MAX];
   for (int i = 0; i < settings.call_count; i++) {
-    int size = written_call_of(request, settings.calls[i], settings.first + index);
+    int size = written_call_of(worker, request, settings.calls[i], settings.first + index);
     int status = exchange(worker, request, (size_t)size, 200, true);
     if (status < 200 || status > 299) {
       remember_wrong(worker, settings.calls[i], status);
       return;
     }
+    remember_id(worker);
   }
 }
 
@@ -476,6 +504,7 @@ int main(int count, char **words) {
     workers[i].socket = connected();
     workers[i].buffer = grown(NULL, BUFFER_BYTES);
     workers[i].mounted_volume = -1;
+    workers[i].number = i;
     workers[i].random = 0x9e3779b97f4a7c15u * (uint64_t)(i + 1);
     if (pthread_create(&workers[i].thread, NULL, work, &workers[i]) != 0) fail("no more threads");
   }

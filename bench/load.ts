@@ -51,7 +51,8 @@ export interface Burst {
   readonly expect?: number;
   /**
    * Of the mode `calls`: each `METHOD PATH` or `METHOD PATH BODY`, with `@` for the number of the
-   * operation. All of them, one after the other, are one operation.
+   * operation, `#` for that of the connection, and `$id` for the `id` of the last answer that had
+   * one. All of them, one after the other, are one operation.
    */
   readonly calls?: readonly string[];
 }

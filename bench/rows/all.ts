@@ -6,7 +6,9 @@ import { containerGroup } from "./container.ts";
 import { crowdGroup } from "./crowd.ts";
 import { floorGroup } from "./floor.ts";
 import { growthGroup } from "./growth.ts";
+import { guardGroup } from "./guard.ts";
 import { holdsGroup } from "./holds.ts";
+import { locksGroup } from "./locks.ts";
 import { pluginInstallGroup } from "./plugin-install.ts";
 import { pluginsGroup } from "./plugins.ts";
 import { purgeGroup } from "./purge.ts";
@@ -29,8 +31,10 @@ export const groups: readonly Group[] = [
   growthGroup,
   sizeGroup,
   holdsGroup,
+  locksGroup,
   containerGroup,
   writingGroup,
+  guardGroup,
   trashGroup,
   crowdGroup,
   purgeGroup,

@@ -45,10 +45,10 @@ export interface VolumeCondition {
 }
 
 /**
- * "violated": a container has it against its options. "shared database": several running containers
- * may write to a database in it. "conflict": it is in use, and two of its containers wrote one file
- * at nearly the same time, lately. "not mounted": it is held, and could not be mounted again after a
- * start. "data missing": it was not there when it was last looked for. Of
+ * "violated": a container has it against its options. "shared database": several running
+ * containers may write to a database in it. "conflict": it is in use, and two of its containers
+ * wrote one file at nearly the same time, lately. "not mounted": it is held, and could not be
+ * mounted again after a start. "data missing": it was not there when it was last looked for. Of
  * storage that may fall silent: "mounting" for those who had it before a start, and the states of
  * `StorageState` but "ready". Of a plugin's volume: "unreachable": the plugin does not answer;
  * "disabled": it was stopped; "gone": it is not there; "not listed": it answers, and does not list

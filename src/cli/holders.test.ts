@@ -60,6 +60,10 @@ describe("the state of a plugin's volume", () => {
     expect(stateText({ ...volume, ...unreachable }, nowMs)).toBe(
       "UNREACHABLE 12m (connection refused)",
     );
+    const shared = { state: "shared database", stateSince, stateReason: "PostgreSQL 15: db, db2" };
+    expect(stateText({ ...volume, ...shared }, nowMs)).toBe(
+      "SHARED DATABASE 12m (PostgreSQL 15: db, db2)",
+    );
     const disabled = { state: "disabled", stateSince, stateReason: null };
     // Of storage the server says more than that it did not answer.
     const silent = { ...unreachable, storage: { server: "10.0.0.5" } };

@@ -132,8 +132,8 @@ function notStarted(
     }
     case "given up": {
       const { code, message: why } = refusalIn(lost);
-      const text = `holdfast: the lock ${placeText(lock)} was lost before anything was started: ${why}`;
-      return new CliFailure(text, lostExit, { code });
+      const what = `the lock ${placeText(lock)} was lost before anything was started`;
+      return new CliFailure(`holdfast: ${what}: ${why}`, lostExit, { code });
     }
     default:
       return new CliFailure(message, notStartedExit);
@@ -147,17 +147,17 @@ async function follow(
   command: ForegroundCommand,
 ): Promise<number> {
   const onLost = options.text("on-lost");
-  const killAfter = options.text("kill-after") ?? "";
+  const killAfterMs = readSpanMs(options.text("kill-after") ?? "") ?? 0;
   let killing: Timer | undefined;
   let told: Promise<void> | undefined;
   const end = (): void => {
     if (onLost === "kill") command.signalAll("SIGKILL");
     else if (onLost === "term") {
       command.signalAll("SIGTERM");
-      killing = setTimeout(() => command.signalAll("SIGKILL"), readSpanMs(killAfter) ?? 0);
+      killing = setTimeout(() => command.signalAll("SIGKILL"), killAfterMs);
     }
     const done: Readonly<Record<string, string>> = {
-      term: `SIGTERM to the command, and SIGKILL in ${killAfter}`,
+      term: `SIGTERM to the command, and SIGKILL in ${killAfterMs / 1_000} s`,
       kill: "SIGKILL to the command",
       ignore: "the command goes on without it",
     };

@@ -1,5 +1,5 @@
-// The state of a plugin, of its volumes, and of those on remote storage, in a column: what is
-// wrong, since when, and why.
+// The state of a plugin, of its volumes, of those on remote storage and of shared databases, in a
+// column: what is wrong, since when, and why.
 import { shortDuration } from "./human.ts";
 import { oneLine } from "./table.ts";
 
@@ -13,6 +13,7 @@ const alarming: readonly string[] = [
   "read-only",
   "stale",
   "conflict",
+  "shared database",
 ];
 
 /** How many characters of a reason a line has room for. */

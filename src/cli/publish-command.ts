@@ -35,7 +35,7 @@ export const publishCommand: Command = {
     { line: "holdfast volume publish ./site assets:/www", about: "What a build has made" },
     { line: "holdfast volume publish --rollback assets:/www", about: "The tree before that one" },
     {
-      line: "tar -c -C site . | holdfast volume publish - assets:/www",
+      line: "holdfast volume publish --keep 3 - assets:/www",
       about: "A tar on standard input",
     },
   ],

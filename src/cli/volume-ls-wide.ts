@@ -8,10 +8,7 @@ import { alignColumns } from "./table.ts";
 import type { ApiVolume } from "./volume.ts";
 
 /** States that somebody has to look at. */
-const alarming: readonly string[] = [
-  ...["violated", "shared database", "not mounted", "data missing"],
-  ...alarmingWords,
-];
+const alarming: readonly string[] = ["violated", "not mounted", "data missing", ...alarmingWords];
 
 const stateHeader = "STATE";
 const header = `NAME\tDRIVER\t${stateHeader}\tHOLDERS\tLAST USED`;

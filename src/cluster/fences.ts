@@ -6,7 +6,7 @@
 // which makes good a lost file only as long as it is the later of the two.
 import fs from "node:fs";
 import zlib from "node:zlib";
-import { messageOf } from "../core/errors.ts";
+import { isErrno, messageOf } from "../core/errors.ts";
 import type { Log } from "../core/operation.ts";
 
 /** How many numbers are written down at once: microseconds of less time than any start takes. */
@@ -167,8 +167,8 @@ export function fenceFile(directory: string): FenceFile {
         const text = fs.readFileSync(file, "latin1");
         return text.slice(0, FILE_BYTES_MAX);
       } catch (error) {
-        if (fs.existsSync(file)) throw error;
-        return undefined;
+        if (isErrno(error, "ENOENT")) return undefined;
+        throw error;
       }
     },
     async put(text) {

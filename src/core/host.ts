@@ -1,7 +1,8 @@
 // The machine: time, randomness, programs, mounts. Tests bring their own.
 import type { Operation } from "./operation.ts";
+import type { MountsBelow, MountsFound, PeerQuestion, PeerScan } from "./peer-mount.ts";
 import type { StorageAnswer, StorageQuestion } from "./storage-answer.ts";
-import type { WatchRequest, WriteWatch } from "./write-watch.ts";
+import type { ProcessSight, ProcessWatch, WatchRequest, WriteWatch } from "./watching.ts";
 
 /** The outcome of a program that ended by itself. */
 export interface ProgramResult {
@@ -41,87 +42,6 @@ export interface MountRequest {
   readonly target: string;
   /** The comma-separated words after `-o`; "" for none. May hold secrets: never printed. */
   readonly options: string;
-}
-
-/**
- * A mount of a given peer group, somewhere on this machine (`shared:N` or `master:N` in
- * /proc/PID/mountinfo). What a container has of a volume is one.
- */
-export interface PeerMount {
-  /** N. */
-  readonly group: number;
-  /** As its namespace sees it. */
-  readonly target: string;
-  readonly isReadOnly: boolean;
-  /** The mount namespace, as the kernel names it: `mnt:[4026531832]`. */
-  readonly namespace: string;
-  /** One process in it. */
-  readonly pid: number;
-  /** The container that the process's control group names, in full; null: it names none. */
-  readonly container: string | null;
-}
-
-/**
- * What a mount shows, whoever made it: the file system and the path inside it. A copy that left
- * its group has nothing else in common with its original.
- */
-export function placeOfMount({ device, root }: Pick<MountInfo, "device" | "root">): string {
-  return `${device} ${root}`;
-}
-
-/** A mount in none of the groups asked for, of a place that was asked for. */
-export interface LooseMount extends Omit<PeerMount, "group"> {
-  /** See `placeOfMount`. */
-  readonly place: string;
-}
-
-/** Which mounts are looked for. */
-export interface PeerQuestion {
-  /**
-   * Peer groups, each with the end of a path: mounts at paths that end so are left out. "": none
-   * is.
-   */
-  readonly groups: ReadonlyMap<number, string>;
-  /** See `placeOfMount`. */
-  readonly places?: ReadonlySet<string>;
-}
-
-export interface PeerScan {
-  readonly mounts: readonly PeerMount[];
-  readonly loose: readonly LooseMount[];
-  /** False when some namespace could not be read: what is not shown may be there all the same. */
-  readonly isWhole: boolean;
-}
-
-/** A mount that shows what lies in a directory. */
-export interface MountBelow {
-  /** Which of the directories that were asked for. */
-  readonly directory: string;
-  /** As its namespace sees it. */
-  readonly target: string;
-  readonly pid: number;
-  /** See `PeerMount.container`. */
-  readonly container: string | null;
-}
-
-/** Who has such a mount, for messages: `container 0123456789ab`, or `process 4711`. */
-export function ownerOfMount({ container, pid }: Pick<MountBelow, "container" | "pid">): string {
-  return container === null ? `process ${pid}` : `container ${container.slice(0, 12)}`;
-}
-
-/** A mount that was looked for, and where. */
-export type FoundMount = Omit<MountBelow, "directory"> & { readonly mount: MountInfo };
-
-export interface MountsFound {
-  readonly mounts: readonly FoundMount[];
-  /** See `PeerScan.isWhole`. */
-  readonly isWhole: boolean;
-}
-
-export interface MountsBelow {
-  readonly mounts: readonly MountBelow[];
-  /** See `PeerScan.isWhole`. */
-  readonly isWhole: boolean;
 }
 
 /** What is to be reachable at a second place. */
@@ -372,8 +292,9 @@ export interface Host {
    */
   programOf(pid: number): string;
   /**
-   * The container that a process is in, by its control group: 64 hex digits. null: in none that is
-   * known, or it is gone.
+   * The container that a process is in, by its control group: 64 hex digits. Of several the
+   * outermost that the daemon is not in itself: the others have names that those in it chose. null:
+   * in none that is known, or it is gone.
    */
   containerOf(pid: number): string | null;
   /**
@@ -425,27 +346,6 @@ export interface Host {
    * Follows no symbolic link. Throws `storage.*`, `host.denied`.
    */
   own(directory: string, wanted: DirectoryOwner): void;
-}
-
-/** A process as the kernel shows it. None of it can be made up from inside of a container. */
-export interface ProcessSight {
-  /** As in `PeerMount`. */
-  readonly namespace: string;
-  /** It is in the daemon's own mount namespace. */
-  readonly isOurs: boolean;
-  /**
-   * The outermost container that its control group names, in full, of those that the daemon is not
-   * in itself; null: it names none. `PeerMount` has the innermost, whose name its maker chose.
-   */
-  readonly container: string | null;
-  /** What it can reach: of a process with a root directory of its own what lies below that. */
-  readonly mounts: readonly MountInfo[];
-}
-
-/** Must be closed. */
-export interface ProcessWatch extends Disposable {
-  /** Fires when the process has ended, within milliseconds of its end. */
-  readonly ended: AbortSignal;
 }
 
 /** Numbers as chown(2) and chmod(2) take them. */

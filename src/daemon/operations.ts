@@ -8,7 +8,7 @@ import {
   systemCaller,
 } from "../core/operation.ts";
 import type { Logger } from "../host/logs.ts";
-import type { HttpRequest, Peer } from "../http/message.ts";
+import type { HttpRequest } from "../http/message.ts";
 
 /** Fires never: what a client has asked for is done also when the client has gone away. */
 const never = new AbortController().signal;
@@ -32,7 +32,7 @@ export class Operations {
   /** The hot path: a log is bound only when somebody logs. */
   ofRequest(request: HttpRequest): Operation {
     const { peer } = request;
-    const caller: Caller = peer === undefined ? systemCaller : callerOf(peer);
+    const caller: Caller = peer === undefined ? systemCaller : { kind: "process", ...peer };
     return new RequestOperation(this.#nextId(), caller, this.#logger);
   }
 
@@ -44,10 +44,6 @@ export class Operations {
     this.#count += 1;
     return makeOperationId(`${this.#bootId}-${this.#count.toString(36)}`);
   }
-}
-
-function callerOf({ uid, gid, pid }: Peer): Caller {
-  return { kind: "process", uid, gid, pid };
 }
 
 /** All members are its own: layers hand on copies of an operation with another signal. */

@@ -16,7 +16,7 @@ import type { Log, Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
 import type { Logger } from "../host/logs.ts";
 import { returnMemory } from "../host/memory.ts";
-import { peerOf, provenPeerOf } from "../host/peer.ts";
+import { peerOf, startOfPeer } from "../host/peer.ts";
 import { groupId, type InheritedListener } from "../host/service.ts";
 import { userNames } from "../host/user-names.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
@@ -103,10 +103,10 @@ function makeInsideServer(
   { engine, operations, counts, host }: Omit<ServersParts, "facts" | "logger"> & { counts: Counts },
 ): HttpServer {
   const operation = (request: HttpRequest) => operations.ofRequest(request);
-  const { handler, admit } = makeLocksFace({ engine, operation, counts, host });
+  const { handler, admit } = makeLocksFace({ engine, operation, counts, host, startOfPeer });
   return new HttpServer({
     ...common,
-    ...{ handler, admit, peerOf: provenPeerOf },
+    ...{ handler, admit },
     limits: { connectionCountMax: CONNECTIONS_MAX, bodyBytesMax: LOCK_BODY_BYTES_MAX },
     timeouts: INSIDE_TIMEOUTS,
     onHandlerError: handlerFailure(operation, (message) => ({ message })),

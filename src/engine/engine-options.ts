@@ -1,5 +1,5 @@
-// The options that are the engine's own, whatever the driver: sharing, database, owner, mode, trash,
-// reclaim, on-stale, guard.
+// The options that are the engine's own, whatever the driver: sharing, database, owner, mode,
+// trash, reclaim, on-stale, guard.
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.

@@ -5,9 +5,10 @@
 // sits on the dead mount, must restart: docs/decisions/0011-remote-storage.md.
 import type { ContainerEngine } from "../core/container-engine.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
-import type { Host, PeerMount } from "../core/host.ts";
+import type { Host } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 import type { ContainerLists } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";

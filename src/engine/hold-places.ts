@@ -2,8 +2,9 @@
 import { createHash } from "node:crypto";
 import { rmdirSync } from "node:fs";
 import { isErrno, storageError } from "../core/errors.ts";
-import { type Host, type MountInfo, placeOfMount } from "../core/host.ts";
+import type { Host, MountInfo } from "../core/host.ts";
 import { peerGroupOf } from "../core/mount-of.ts";
+import { placeOfMount } from "../core/peer-mount.ts";
 import type { Hold } from "./hold-table.ts";
 
 /** How many mounts on each other are ended at most: one for each time that the storage died. */

@@ -2,9 +2,10 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { storageError, toEngineError } from "../core/errors.ts";
-import { type Host, type MountInfo, placeOfMount } from "../core/host.ts";
+import type { Host, MountInfo } from "../core/host.ts";
 import { type HolderId, parseHolderId } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import { placeOfMount } from "../core/peer-mount.ts";
 import type { HolderEntry, StateStore, VolumeEntry } from "../core/state-store.ts";
 import { holdId, layersAt, removeHoldPlace } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";

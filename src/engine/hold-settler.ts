@@ -3,9 +3,10 @@
 // One loop: soon after something has changed, seldom when nothing is expected. Whoever needs the
 // truth now (a removal, a Mount with sharing=none) has it look at once.
 import { toEngineError } from "../core/errors.ts";
-import type { Host, PeerQuestion, PeerScan } from "../core/host.ts";
+import type { Host } from "../core/host.ts";
 import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { PeerQuestion, PeerScan } from "../core/peer-mount.ts";
 import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";

@@ -1,7 +1,7 @@
 // The rules of holds, one test for each way in which engines lose or repeat their messages.
 import { describe, expect, test } from "bun:test";
-import type { PeerMount } from "../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 import {
   type Hold,
   type HoldFacts,

@@ -1,8 +1,9 @@
 // What is known of each hold, and what follows from it: pure, so that every crash can be a test.
 //
 // docs/decisions/0006-holds.md has the rules and why.
-import type { PeerMount } from "../core/host.ts";
+
 import type { HolderId, VolumeName } from "../core/names.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 
 /** How long what may still come is waited for, in milliseconds. */
 export interface HoldGraces {

@@ -73,8 +73,8 @@ export class Holds {
    * Makes a volume's data reachable for an engine at a path of its own, which the engine is proven
    * to see. Repeating it with the same ID gives the same path. Throws `volume.not_found`,
    * `volume.shared_elsewhere`, `volume.written_elsewhere`, `volume.not_visible`,
-   * `volume.data_missing`, `remote.unreachable` for storage that is mounted and silent, what drivers
-   * throw.
+   * `volume.data_missing`, `remote.unreachable` for storage that is mounted and silent, what
+   * drivers throw.
    */
   async mount(name: string, holder: HolderId, operation: Operation): Promise<string> {
     const { volumes, host, admissions } = this.#parts;

@@ -3,15 +3,10 @@
 // Rights follow from what the kernel shows the process itself: a copy of a hold's mount. Nobody has
 // one without having the data. Its control group names it for people and for limits, no more.
 import { EngineError } from "../core/errors.ts";
-import {
-  type Host,
-  type KeptProcess,
-  type MountInfo,
-  type PeerMount,
-  type ProcessSight,
-  placeOfMount,
-} from "../core/host.ts";
+import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
+import { type PeerMount, placeOfMount } from "../core/peer-mount.ts";
+import type { ProcessSight } from "../core/watching.ts";
 import { groupsOf, type Hold, ownEnd } from "./hold-table.ts";
 import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";
 

@@ -3,11 +3,12 @@
 // An id is what renews and releases; who has it may. Nothing here is written to the state: what a
 // new daemon must know is kept with the lease.
 import { EngineError, toEngineError } from "../core/errors.ts";
-import type { Host, ProcessWatch } from "../core/host.ts";
+import type { Host } from "../core/host.ts";
 import type { KeptLease, Lease, LeaseService, LockKey } from "../core/lease-service.ts";
 import { type LockBond, type LockHolder, parseLockName } from "../core/lock.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { ProcessWatch } from "../core/watching.ts";
 import type { ContainerLists } from "./container-lists.ts";
 import type { EventLog } from "./event-log.ts";
 import { LockFigures } from "./lock-figures.ts";

@@ -1,7 +1,8 @@
 // Which of the mounts that show a volume's data are Podman's uses of its hold.
 import { describe, expect, test } from "bun:test";
-import type { LooseMount, MountInfo } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
+import type { LooseMount } from "../core/peer-mount.ts";
 import { holdId } from "./hold-places.ts";
 import { newHold } from "./hold-table.ts";
 import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";

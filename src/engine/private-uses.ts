@@ -3,7 +3,8 @@
 //
 // What is left in common with the hold is what the mount shows. That does not tell two holds of a
 // volume apart, so it is looked at only for the one hold that all of Podman's containers share.
-import { type LooseMount, type MountInfo, type PeerMount, placeOfMount } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
+import { type LooseMount, type PeerMount, placeOfMount } from "../core/peer-mount.ts";
 import { holdId } from "./hold-places.ts";
 import type { Hold } from "./hold-table.ts";
 

@@ -2,9 +2,10 @@
 // heals.
 import type { TrashCapable, VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
-import { type Host, ownerOfMount } from "../core/host.ts";
+import type { Host } from "../core/host.ts";
 import { makeTrashId, type TrashId, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import { ownerOfMount } from "../core/peer-mount.ts";
 import {
   RETIRED_ALIASES_MAX,
   type RetiredEntry,

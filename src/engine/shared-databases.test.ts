@@ -115,13 +115,13 @@ test("an empty volume that both make a database, and a third one", async () => {
   expect(told(it)).toHaveLength(2);
 });
 
-test("SQLite is made for several processes of one machine: no alarm, but what must be", async () => {
+test("SQLite is made for many on one machine: what must be true, and no alarm", async () => {
   await using it = await withVolume(null);
   it.put({ "app.db": `SQLite format 3\0\x10\0\x02\x02` });
   await it.start("1");
   await it.start("2");
   expect(await found(it)).toMatchObject({ isAlarm: false, database: "SQLite (app.db)" });
-  expect(it.shared()?.sentence).toContain("that is safe on this machine as long as each opens it");
+  expect(it.shared()?.sentence).toContain("safe on this machine as long as each opens it");
   const { engine } = it.bench;
   expect(volumeCondition(engine, engine.volumes.inspect("data"), 2).state).toBe("in use");
   expect(told(it)).toHaveLength(1);

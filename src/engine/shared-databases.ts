@@ -39,7 +39,7 @@ export interface SharedDatabase {
   readonly database: string;
   /** Their names, the oldest first. */
   readonly containers: readonly string[];
-  /** False: it is made for that, as SQLite is on this machine; `sentence` says what must be true. */
+  /** False: it is made for that, as SQLite is here; `sentence` says what must be true. */
   readonly isAlarm: boolean;
   /** Without its full stop. */
   readonly sentence: string;
@@ -147,16 +147,17 @@ export class SharedDatabases {
     const dangerous = isHere ? found.filter((one) => !isForMany(one)) : found;
     const isAlarm = dangerous.length > 0;
     const database = databaseWords(isAlarm ? dangerous : found);
-    const who = `${database} can be written by ${containers.length} containers (${containers.join(", ")})`;
+    const names = containers.join(", ");
+    const who = `${database} can be written by ${containers.length} containers (${names})`;
     const update = `holdfast volume update ${entry.name} -o database=`;
     return {
       ...{ database, containers, isAlarm },
       sentence: isAlarm
         ? `${who}: two servers on the same files damage them; stop all but one, and keep others ` +
           `from starting with: ${update}exclusive`
-        : `${who}: that is safe on this machine as long as each opens it with SQLite's locks (no ` +
-          `nolock, no immutable) and nobody copies or replaces its files meanwhile; where that is ` +
-          `known: ${update}off`,
+        : `${who}: that is safe on this machine as long as each opens it with SQLite's locks ` +
+          "(no nolock, no immutable) and nobody copies or replaces its files meanwhile; where " +
+          `that is known: ${update}off`,
       sinceMs: watch.shared?.sinceMs ?? host.nowMs(),
     };
   }

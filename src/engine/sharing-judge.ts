@@ -1,7 +1,7 @@
 // Judges sharing modes by what the kernel shows right after a start, and acts on what breaks them.
 //
-// A Mount carries neither container nor read-only flag. `readonly` can only be judged afterwards; the
-// other modes, and `database=exclusive`, are judged again for what an admission could not tell.
+// A Mount carries neither container nor read-only flag. `readonly` can only be judged afterwards;
+// the other modes, and `database=exclusive`, are judged again for what an admission cannot tell.
 import type { ContainerEngine } from "../core/container-engine.ts";
 import { toEngineError } from "../core/errors.ts";
 import type { VolumeName } from "../core/names.ts";

@@ -1,5 +1,5 @@
 // Sharing modes: who may start with a volume, and who has broken its mode by the kernel's flags.
-import type { PeerMount } from "../core/host.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 import type { EngineOptions } from "./engine-options.ts";
 import { type Hold, isAwaited, isLeaving } from "./hold-table.ts";
 

@@ -53,8 +53,8 @@ test("advises to keep a second server of a database away, where nothing does", a
   for (const folder of ["global", "base"]) mkdirSync(join(data, folder));
   writeFileSync(join(data, "PG_VERSION"), "15\n");
   expect(await advice()).toEqual([
-    "PostgreSQL 15 is in it, which two servers at once would damage: keep the second from starting " +
-      "with: holdfast volume update wiki -o database=exclusive",
+    "PostgreSQL 15 is in it, which two servers at once would damage: keep the second from " +
+      "starting with: holdfast volume update wiki -o database=exclusive",
   ]);
   const change = {
     ...{ labelsSet: {}, labelsRemoved: [], optionsRemoved: [] },

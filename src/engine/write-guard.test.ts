@@ -5,7 +5,7 @@ import { create, type EngineBench, named, startedEngine } from "../../test/suppo
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { parseHolderId, parseVolumeName, type VolumeName } from "../core/names.ts";
-import type { WatchRequest, WriteWatch, WrittenFile } from "../core/write-watch.ts";
+import type { WatchRequest, WriteWatch, WrittenFile } from "../core/watching.ts";
 import { type Hold, newHold } from "./hold-table.ts";
 import { WriteGuard } from "./write-guard.ts";
 

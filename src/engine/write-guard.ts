@@ -5,11 +5,12 @@
 // because those that wait merge; while nothing is watched there is no timer. It never stops a
 // write, and opens none of the files.
 import { toEngineError } from "../core/errors.ts";
-import type { MountInfo, PeerMount } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
+import type { PeerMount } from "../core/peer-mount.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
-import type { WriteWatch } from "../core/write-watch.ts";
+import type { WriteWatch } from "../core/watching.ts";
 import { ConflictReports, type ConflictReportsParts } from "./conflict-reports.ts";
 import { engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";

@@ -42,9 +42,27 @@ export function runBecomeCommand([settings = "{}", ...words]: readonly string[])
     writeText(writing, "become\n");
     becomeProgram(wordsAsGiven(words));
   } catch (thrown) {
-    writeText(writing, `failed ${messageOf(thrown).replaceAll("\n", " ")}\n`);
+    writeText(writing, `failed ${reasonOf(thrown).replaceAll("\n", " ")}\n`);
     return 1;
   }
+}
+
+/** What can be said of a file that cannot be locked, by the system's error. */
+const words: Readonly<Record<string, string>> = {
+  EXDEV: "the path of the file leads out of the volume",
+  ELOOP: "the path of the file is a circle of links",
+  ENOENT: "there is no such directory for the file in the volume",
+  ENOTDIR: "the path of the file goes through something that is no directory",
+  EISDIR: "the path of the file is that of a directory",
+  EACCES: "the file, or the directory of the volume, may not be opened by this user",
+  EROFS: "the file is missing, and the volume is read-only",
+  ENOLCK: "the storage of the volume has no locks",
+  EOPNOTSUPP: "the storage of the volume has no locks",
+};
+
+function reasonOf(thrown: unknown): string {
+  const code = thrown instanceof Error && "code" in thrown ? String(thrown.code) : "";
+  return words[code] ?? messageOf(thrown);
 }
 
 /** Network file systems lock for writing only what is open for writing: as flock(1) does it. */

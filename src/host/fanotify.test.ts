@@ -23,7 +23,7 @@ import { runToEnd, startChild, stopChild } from "../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../test/support/needs.ts";
 import { EngineError } from "../core/errors.ts";
 import type { MountInfo } from "../core/host.ts";
-import type { WatchRequest, WriteWatch } from "../core/write-watch.ts";
+import type { WatchRequest, WriteWatch } from "../core/watching.ts";
 import { pathOfWritten, watchWrites, writeWatchCountMax } from "./fanotify.ts";
 import { parseEvents } from "./fanotify-events.ts";
 import { readMountTable } from "./mount-table.ts";

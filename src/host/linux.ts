@@ -15,10 +15,9 @@ import { sitsBelow } from "./mount-sitters.ts";
 import { readMountTable } from "./mount-table.ts";
 import { makeMounts } from "./mounts.ts";
 import { findMountsBelow, findMountsWhere } from "./mounts-below.ts";
-import { containerOf } from "./namespaces.ts";
 import type { ownExecutable } from "./own-executable.ts";
 import { findPeerMounts, findPeerMountsInTurns, isInNamespace, seesMount } from "./peer-mounts.ts";
-import { sightOf } from "./process-sight.ts";
+import { outermostContainerOf, sightOf } from "./process-sight.ts";
 import { processWatches } from "./process-watches.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
@@ -65,7 +64,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
     mountsWhere: findMountsWhere,
     mountsBelow: (directories) => findMountsBelow(directories, table),
     programOf: programNames(),
-    containerOf,
+    containerOf: outermostContainerOf,
     watchProcess: processWatches(),
     seesMount,
     isInNamespace,

@@ -2,7 +2,8 @@
 //
 // A bind mount keeps showing its directory when that is moved: the kernel then writes the new path
 // into the mount's line. So the place inside the file system is compared, not how it was reached.
-import type { FoundMount, MountBelow, MountInfo, MountsBelow, MountsFound } from "../core/host.ts";
+import type { MountInfo } from "../core/host.ts";
+import type { FoundMount, MountBelow, MountsBelow, MountsFound } from "../core/peer-mount.ts";
 import {
   escapeOctal,
   parseMountTable,

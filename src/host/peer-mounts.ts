@@ -1,13 +1,13 @@
 // Where in all mount namespaces of the machine the mounts of given peer groups are.
 import { readFileSync, readlinkSync } from "node:fs";
+import type { SightQuestion } from "../core/host.ts";
 import {
   type LooseMount,
   type PeerMount,
   type PeerQuestion,
   type PeerScan,
   placeOfMount,
-  type SightQuestion,
-} from "../core/host.ts";
+} from "../core/peer-mount.ts";
 import { groupsSeenBy } from "./mount-facts.ts";
 import {
   escapeOctal,

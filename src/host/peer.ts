@@ -26,29 +26,20 @@ export function peerOf(descriptor: number): Peer | undefined {
   return { uid: uid >>> 0, gid: gid >>> 0, pid };
 }
 
-/** A peer that is told from every process that may get its number later. */
-export interface ProvenPeer extends Peer {
-  /** See `Host.processStart`. undefined: the process that connected is gone, or out of sight. */
-  readonly start: string | undefined;
-}
-
 /**
- * The same, and when that process began: for whoever is given rights by what it is. Its connection
- * may have been handed on, and its number be another's by now: the kernel's handle on it shows
- * whether it is (Linux 6.5). Older kernels have none: there a process that has this number when
- * we are told of the connection is taken for the one that made it.
+ * When the process began that connected, by its number: for whoever is given rights by what it is.
+ * undefined: it is gone, or out of sight. Its connection may have been handed on, and its number be
+ * another's by now: the kernel's handle on it shows whether it is (Linux 6.5). Older kernels have
+ * none: there a process that has the number now is taken for the one that connected.
  */
-export function provenPeerOf(descriptor: number): ProvenPeer | undefined {
-  const peer = peerOf(descriptor);
-  if (peer === undefined) return undefined;
+export function startOfPeer(descriptor: number, pid: number): string | undefined {
   const handle = peerProcessHandle(descriptor);
-  if (handle === "unsupported") return { ...peer, start: processStart(peer.pid) };
-  if (handle === undefined) return { ...peer, start: undefined };
+  if (handle === "unsupported") return processStart(pid);
+  if (handle === undefined) return undefined;
   try {
-    if (pidOfHandle(handle) !== peer.pid) return { ...peer, start: undefined };
-    const start = processStart(peer.pid);
+    const start = processStart(pid);
     // It has not been reaped until now: nobody else had its number meanwhile.
-    return { ...peer, start: pidOfHandle(handle) === peer.pid ? start : undefined };
+    return pidOfHandle(handle) === pid ? start : undefined;
   } finally {
     closeDescriptor(handle);
   }

@@ -1,6 +1,7 @@
 // What one process sees and where it belongs, by the kernel alone: for rights that follow from it.
 import { readFileSync, readlinkSync } from "node:fs";
-import type { KeptProcess, ProcessSight } from "../core/host.ts";
+import type { KeptProcess } from "../core/host.ts";
+import type { ProcessSight } from "../core/watching.ts";
 import { parseMountTable } from "./mount-table.ts";
 import { containersIn } from "./namespaces.ts";
 import { processStart } from "./processes.ts";
@@ -17,17 +18,25 @@ export function sightOf({ pid, start }: KeptProcess): ProcessSight | undefined {
     const mounts = parseMountTable(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
     const isSame = readlinkSync(`/proc/${pid}/ns/mnt`) === namespace && processStart(pid) === start;
     if (!isSame) return undefined;
-    const own = ownContainers();
-    const containers = containersIn(controlGroups).filter((id) => !own.has(id));
     const isOurs = readlinkSync("/proc/self/ns/mnt") === namespace;
-    return { namespace, isOurs, container: containers[0] ?? null, mounts };
+    return { namespace, isOurs, container: outermostIn(controlGroups), mounts };
   } catch {
     // It is gone, or may not be looked at: nothing is known of it.
     return undefined;
   }
 }
 
-/** A daemon in a container is in the same outer ones as what it serves. */
-function ownContainers(): ReadonlySet<string> {
-  return new Set(containersIn(readFileSync("/proc/self/cgroup", "utf8")));
+/** `Host.containerOf`: of a process that is gone there is none. */
+export function outermostContainerOf(pid: number): string | null {
+  try {
+    return outermostIn(readFileSync(`/proc/${pid}/cgroup`, "utf8"));
+  } catch {
+    return null;
+  }
+}
+
+/** A daemon in a container is in the same outer ones as what it serves: these name nobody. */
+function outermostIn(controlGroups: string): string | null {
+  const own = new Set(containersIn(readFileSync("/proc/self/cgroup", "utf8")));
+  return containersIn(controlGroups).find((id) => !own.has(id)) ?? null;
 }

@@ -1,7 +1,8 @@
 // Watches processes until they end. The kernel is asked about all of them at once, by one timer
 // that runs only while one is watched: the runtime's event loop takes no descriptors of ours.
 import { isErrno, storageError } from "../core/errors.ts";
-import type { Host, KeptProcess, ProcessWatch } from "../core/host.ts";
+import type { Host, KeptProcess } from "../core/host.ts";
+import type { ProcessWatch } from "../core/watching.ts";
 import { openProcessPoll, type ProcessPoll } from "./libc-poll.ts";
 import { processStart } from "./processes.ts";
 

@@ -5,11 +5,6 @@ export interface Peer {
   readonly uid: number;
   readonly gid: number;
   readonly pid: number;
-  /**
-   * When that process began, so that it is told from later ones of its number. undefined: this
-   * server does not ask, or the process is gone.
-   */
-  readonly start?: string | undefined;
 }
 
 /** What the parser makes of the bytes. */

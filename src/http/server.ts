@@ -25,10 +25,11 @@ export interface HttpServerParts {
   /** Who is at the other end of a socket, by its descriptor; asked once per connection. */
   readonly peerOf: (descriptor: number) => Peer | undefined;
   /**
-   * Asked for each connection that there is room for; returns what is called when it has ended, or
-   * why it is answered 503 and closed without a look at what it wants. By default all may.
+   * Asked for each connection that there is room for, with its descriptor; returns what is called
+   * when it has ended, or why it is answered 503 and closed without a look at what it wants. The
+   * same `Peer` comes with its requests. By default all may.
    */
-  readonly admit?: ((peer: Peer | undefined) => (() => void) | string) | undefined;
+  readonly admit?: Admit | undefined;
   /** A listening socket failed after it had started (no descriptors left), or a bug showed. */
   readonly onServerError: (error: unknown) => void;
   /** Many long answers were cut off: their memory is to be collected. At most once a sweep. */
@@ -39,6 +40,8 @@ export interface HttpServerParts {
   readonly timeouts?: Partial<ConnectionTimeouts> | undefined;
   readonly clock: Pick<Host, "monotonicMs" | "nowMs">;
 }
+
+export type Admit = (peer: Peer | undefined, descriptor: number) => (() => void) | string;
 
 export interface HttpServerLimits {
   /** Further connections get 503. */
@@ -191,7 +194,7 @@ export class HttpServer {
     const descriptor = descriptorOf(socket);
     const peer = descriptor === undefined ? undefined : this.#parts.peerOf(descriptor);
     const isFull = count >= this.#connectionCountMax;
-    const ended = isFull ? undefined : this.#parts.admit?.(peer);
+    const ended = isFull ? undefined : this.#parts.admit?.(peer, descriptor ?? -1);
     if (typeof ended === "string") {
       this.#turnAway(socket, ended);
       return;

@@ -11,8 +11,9 @@
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
-import { type Host, type KeptProcess, type MountInfo, placeOfMount } from "../core/host.ts";
+import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import { type Operation, unfired } from "../core/operation.ts";
+import { placeOfMount } from "../core/peer-mount.ts";
 import { printable } from "../core/printable.ts";
 import { boundLog, releaseLog } from "./fuse-logs.ts";
 import type { Look } from "./kind.ts";

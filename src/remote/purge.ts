@@ -2,9 +2,9 @@
 // come to use it.
 import type { DriverOptions } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
-import { ownerOfMount } from "../core/host.ts";
 import { parseTrashId, parseVolumeName, type TrashId } from "../core/names.ts";
 import { type Operation, unfired } from "../core/operation.ts";
+import { ownerOfMount } from "../core/peer-mount.ts";
 import { type Workshop, withFreshPlace } from "./creation.ts";
 import {
   entriesOf,

@@ -39,6 +39,8 @@ const server = Bun.serve({
         return chunkedList(3);
       case "/known-1":
         return new Response('{"Name":"known-1"}');
+      case "/lease":
+        return new Response('{"volume":"v","id":"a1b2","fence":"7"}');
       case "/broken":
         return new Response('a "bad" day', { status: 500 });
       default:
@@ -104,6 +106,21 @@ withCompiler("an inspected volume must be the one that was asked for", async () 
   expect((await burst("inspect", known)).operations).toBe(5);
   await expect(burst("inspect", { ...known, first: 2 })).rejects.toThrow("status 404");
 });
+
+withCompiler(
+  "a call may name the connection, and what the answer before it called its id",
+  async () => {
+    const calls = ['POST /lease {"n":@}', "DELETE /leases/#/$id"];
+    const load = await burst("calls", { calls, amount: { count: 2 }, first: 5 });
+    expect(load.operations).toBe(2);
+    expect(seen).toEqual([
+      'POST /lease {"n":5}',
+      "DELETE /leases/0/a1b2",
+      'POST /lease {"n":6}',
+      "DELETE /leases/0/a1b2",
+    ]);
+  },
+);
 
 withCompiler("nobody listening is an error, not a rate", async () => {
   const nowhere = join(directory, "nowhere");

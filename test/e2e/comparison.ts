@@ -15,6 +15,11 @@ const varying: readonly (readonly [RegExp, string])[] = [
   [/"time":\d+,"timeNano":\d+/g, '"time":<time>,"timeNano":<time>'],
   [/"uid":\d+,"gid":\d+,"pid":\d+/g, '"uid":<uid>,"gid":<gid>,"pid":<pid>'],
   [/\(pid \d+\)/g, "(pid <pid>)"],
+  // Locks: who has one, its fence, since when and until when.
+  [/\bprocess \d+\b/g, "process <pid>"],
+  [/ \(\d+\)/g, " (<pid>)"],
+  [/\b1\d{15}\b/g, "<fence>"],
+  [/\b\d+[smhd] +in \d+[smhd]\b/g, "<age> in <duration>"],
   [/"operation":"[0-9a-f]{8}-[0-9a-z]+"/g, '"operation":"<id>"'],
   [/\d{4}-\d\d-\d\d \d\d:\d\d UTC/g, "<minute> UTC"],
   // Who runs the tests.

@@ -4,7 +4,7 @@ import { lstatSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "
 import { join } from "node:path";
 import { startSshServer } from "../support/labs/ssh-server.ts";
 import { type Requirement, whenPossible } from "../support/needs.ts";
-import { PublishBench, passing, siteParts } from "./bench.ts";
+import { madeDirectory, PublishBench, passing, siteParts } from "./bench.ts";
 
 const requirements: readonly Requirement[] = ["root", "mount", "fuse", "sshfs", "sshd"];
 
@@ -52,6 +52,29 @@ whenPossible(
     expect([version("made"), passing(exported)]).toEqual(["version 1", []]);
     // Two links with a tree each, and one kept tree with its link for each.
     expect(readdirSync(exported).filter((name) => name.startsWith(".holdfast-"))).toHaveLength(6);
+  },
+  60_000,
+);
+
+whenPossible(
+  ["root", "mount"],
+  "what lies in a lower layer of an overlay stays, and nothing is left beside it",
+  async () => {
+    await using bench = new PublishBench();
+    await bench.start();
+    const [lower, upper, work] = ["lower", "upper", "work"].map((name) =>
+      madeDirectory(bench.folder, name),
+    );
+    mkdirSync(join(lower ?? "", "www"));
+    writeFileSync(join(lower ?? "", "www/a"), "by hand\n");
+    const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+    await bench.createVolume("layers", "type=overlay", "device=overlay", `o=${layers}`);
+    expect(await bench.put("layers:/www", siteParts(1))).toMatchObject({
+      ...{ status: 409, code: "publish.target_unfit" },
+    });
+    expect(readdirSync(upper ?? "").filter((name) => name.startsWith(".holdfast-"))).toEqual([]);
+    expect(await bench.put("layers:/new", siteParts(1))).toMatchObject({ method: "create" });
+    expect(await bench.put("layers:/new", siteParts(2))).toMatchObject({ method: "exchange" });
   },
   60_000,
 );

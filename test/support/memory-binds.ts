@@ -1,12 +1,6 @@
 // A host's holds in memory, for tests of the engine: binds, their copies in containers, owners.
-import type {
-  DirectoryOwner,
-  Host,
-  MountInfo,
-  PeerMount,
-  PeerQuestion,
-  PeerScan,
-} from "../../src/core/host.ts";
+import type { DirectoryOwner, Host, MountInfo } from "../../src/core/host.ts";
+import type { PeerMount, PeerQuestion, PeerScan } from "../../src/core/peer-mount.ts";
 import { readMountTable } from "../../src/host/mount-table.ts";
 
 type Binds = Pick<

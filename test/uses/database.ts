@@ -27,9 +27,9 @@ const scale = 1;
 /** pgbench is ended with its container; this is longer than any round. */
 const loadSeconds = 600;
 
-const volume = "pgdata";
+export const databaseVolume = "pgdata";
 
-const mount = ["-v", `${volume}:${databaseFolder}`];
+const mount = ["-v", `${databaseVolume}:${databaseFolder}`];
 const place = ["--user", `${imageUserId}:${imageUserId}`, "--network", "none"];
 
 /** A program of PostgreSQL in the image, with where its server listens. */
@@ -39,10 +39,13 @@ function words(program: string, ...parameters: readonly string[]): readonly stri
 
 const connection = ["-h", "/tmp", "-U", "postgres"];
 
-/** PostgreSQL's image, the volume for one user at a time, and the database in it. */
-export async function prepareDatabase(bench: HoldsBench): Promise<void> {
+/** PostgreSQL's image, the volume, by default for one user at a time, and the database in it. */
+export async function prepareDatabase(
+  bench: HoldsBench,
+  options: readonly string[] = ["sharing=none"],
+): Promise<void> {
   await loadProgramImage(bench.dockerd.docker, postgresImage());
-  await bench.createVolume(volume, "sharing=none", `owner=${imageUserId}:${imageUserId}`);
+  await bench.createVolume(databaseVolume, ...options, `owner=${imageUserId}:${imageUserId}`);
   await makeDatabase(bench);
 }
 
@@ -142,12 +145,20 @@ class Ledger {
   }
 }
 
-/** pgbench with four clients, until its container is gone. */
-async function loadIn(bench: HoldsBench, name: string): Promise<void> {
-  const parameters = ["--client=4", `--time=${loadSeconds}`, "--no-vacuum", "postgres"];
+/**
+ * pgbench with four clients, for a time, or until its container is gone; `further` parameters come
+ * before the database's name. Resolves with how it ended.
+ */
+export async function loadIn(
+  bench: HoldsBench,
+  name: string,
+  seconds = loadSeconds,
+  ...further: readonly string[]
+): Promise<number | null> {
+  const parameters = ["--client=4", `--time=${seconds}`, "--no-vacuum", ...further, "postgres"];
   const client = dockerExec(bench, name, words("pgbench", ...connection, ...parameters));
   client.stdout?.resume();
-  await new Promise((resolve) => client.once("close", resolve));
+  return await new Promise((resolve) => client.once("close", resolve));
 }
 
 function dockerExec(bench: HoldsBench, name: string, program: readonly string[]): ChildProcess {
@@ -176,7 +187,7 @@ export async function expectNothingLost(bench: HoldsBench, rounds: Rounds): Prom
   for (let number = 0; number < rounds.count; number++) {
     const name = `db${number}`;
     const next = `db${number + 1}`;
-    await bench.holders(volume, `${name} running rw`);
+    await bench.holders(databaseVolume, `${name} running rw`);
     await killUnderLoad(bench, { name, next, ledger, rounds });
     expect(await ledger.missingIn(bench, next)).toEqual([]);
     expect([...new Set(await sums(bench, next))]).toHaveLength(1);
@@ -187,7 +198,7 @@ export async function expectNothingLost(bench: HoldsBench, rounds: Rounds): Prom
   const last = `db${rounds.count}`;
   await bench.docker("stop", last);
   await bench.docker("rm", last);
-  await bench.holders(volume);
+  await bench.holders(databaseVolume);
   expect(await checkPages(bench)).toContain("Bad checksums:  0");
 }
 

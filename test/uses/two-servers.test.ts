@@ -1,4 +1,4 @@
-// database=exclusive with PostgreSQL and a real dockerd: two servers, backups, copies, new versions.
+// database=exclusive with PostgreSQL and a real dockerd: two servers, backups, copies, updates.
 import { afterAll, beforeAll, expect } from "bun:test";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -79,7 +79,8 @@ export async function expectOneServes(
     if (winner === undefined || loser === undefined) throw new Error("there are two");
     const refusal = started.map(({ stderr }) => stderr).join("");
     expect(refusal).toContain(
-      `volume ${serversVolume} (PostgreSQL 15) has database=exclusive, and ${winner} has it read-write. `,
+      `volume ${serversVolume} (PostgreSQL 15) has database=exclusive, and ` +
+        `${winner} has it read-write. `,
     );
     await serves(bench, winner);
     await query(bench, winner, `CREATE TABLE IF NOT EXISTS round (n int PRIMARY KEY)`);

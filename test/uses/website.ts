@@ -16,7 +16,7 @@ export const needsOfWebsite: readonly Requirement[] = [
 ];
 
 export const siteVolume = "site";
-const socketVolume = "sockets";
+export const socketVolume = "sockets";
 export const servers = ["web1", "web2", "web3"] as const;
 
 const startTimeoutMs = 20_000;
@@ -55,11 +55,14 @@ while [ $n -le $2 ]; do
 done
 `;
 
-/** The volumes, the publisher with its first release, and the servers, which answer. */
-export async function openWebsite(bench: HoldsBench): Promise<void> {
+/**
+ * The volumes, the publisher with its first release, and the servers, which answer. `sharing` is
+ * the site's.
+ */
+export async function openWebsite(bench: HoldsBench, sharing = "onewriter"): Promise<void> {
   await loadProgramImage(bench.dockerd.docker, nginxImage());
   const owner = `owner=${imageUserId}:${imageUserId}`;
-  await bench.createVolume(siteVolume, "sharing=onewriter", owner);
+  await bench.createVolume(siteVolume, `sharing=${sharing}`, owner);
   await bench.createVolume(socketVolume, owner);
   await bench.docker(
     ...["run", "-d", "--name", "publisher", ...place, "-v", `${siteVolume}:/site`],

@@ -74,7 +74,7 @@ test("every code has moby's status", () => {
     "lock.expired": 409,
     "lock.stolen": 409,
     "lock.not_held": 404,
-    "lock.no_volume": 500,
+    "lock.no_volume": 403,
     "lock.too_many": 500,
     "publish.path_invalid": 400,
     "publish.archive_invalid": 400,

@@ -127,6 +127,8 @@ describe("the contract", () => {
         await eventually(hasEnded, { timeoutMs: 5_000, otherwise });
         continue;
       }
+      // They work on real storage in a helper process: test/publish.
+      if (route.path.includes("publish")) continue;
       const answer = await api.send(route.method, own(path), { body });
       expect([path, answer.status]).toEqual([path, route.reply === undefined ? 204 : 200]);
       if (hasId(answer.json)) id = answer.json.id;
@@ -148,7 +150,8 @@ describe("the contract", () => {
     for (const route of Object.values<RouteContract>(contract)) {
       const operation = paths[own(route.path)]?.[route.method.toLowerCase()];
       const names = [...route.path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
-      expect(operation !== undefined && "requestBody" in operation).toBe(route.body !== undefined);
+      const takesBody = route.body !== undefined || route.upload !== undefined;
+      expect(operation !== undefined && "requestBody" in operation).toBe(takesBody);
       expect(operation?.parameters).toMatchObject(
         [...names, ...Object.keys(route.query)].map((name) => ({ name })),
       );

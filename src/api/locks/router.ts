@@ -1,8 +1,7 @@
 // The containers' socket: locks of the caller's own volumes, and nothing else.
 //
 // Who calls is what the kernel says of the process that connected, asked anew for each request.
-import { EngineError } from "../../core/errors.ts";
-import type { Host, KeptProcess } from "../../core/host.ts";
+import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { InsideCounts, insideLocks } from "../../engine/inside-locks.ts";
@@ -15,6 +14,7 @@ import { commonLockRoutes } from "../holdfast/lock-contract.ts";
 import { commonLockHandlers } from "../holdfast/locks.ts";
 import { OWN_PREFIX, type RouteContract } from "../holdfast/route-contract.ts";
 import { routeFace } from "../holdfast/routing.ts";
+import { Door } from "./door.ts";
 import { Shares } from "./shares.ts";
 
 /** The longest request that makes sense is some hundred. */
@@ -26,16 +26,20 @@ const contract = {
   root: { ...commonLockRoutes.locks, path: "/" },
 } as const satisfies Readonly<Record<string, RouteContract>>;
 
-/** A process that connects often is looked at once in so many milliseconds, to count it. */
-const KEY_MS = 1_000;
-const KEY_COUNT_MAX = 1_024;
-
 export interface LocksFaceParts {
   readonly engine: Pick<Engine, "locks" | "lockSight" | "volumes">;
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: ApiParts["operation"];
   readonly counts?: Counts;
   readonly host: Pick<Host, "monotonicMs">;
+  /** When the process began that connected; undefined: it is gone. See `Host.processStart`. */
+  readonly startOfPeer: (descriptor: number, pid: number) => string | undefined;
+}
+
+export interface LocksServing {
+  readonly handler: Handler;
+  /** See `HttpServerParts.admit`. */
+  readonly admit: (peer: Peer | undefined, descriptor: number) => (() => void) | string;
 }
 
 /** One connection: who made it, with what he had at its last request, and what answers him. */
@@ -44,22 +48,18 @@ interface Visit {
   readonly handlers: ReturnType<typeof commonLockHandlers>;
 }
 
-/**
- * The handler of the socket, and what decides on each new connection. The server must know its
- * peers' `start`.
- */
-export function makeLocksFace(parts: LocksFaceParts): {
-  readonly handler: Handler;
-  readonly admit: (peer: Peer | undefined) => (() => void) | string;
-} {
+/** The handler of the socket, and what decides on each new connection. */
+export function makeLocksFace(parts: LocksFaceParts): LocksServing {
   const { engine, host } = parts;
   const { lockSight, locks, volumes } = engine;
   const shares = new Shares(() => host.monotonicMs());
   const counts = new InsideCounts(locks);
   const visits = new WeakMap<Peer, Visit>();
 
+  const door = new Door(parts, shares);
+
   const visitOf = ({ peer }: HttpRequest): Visit => {
-    const caller = lockSight.callerOf(processOf(peer));
+    const caller = lockSight.callerOf(door.processOf(peer));
     const known = peer === undefined ? undefined : visits.get(peer);
     if (known !== undefined) return Object.assign(known, { caller });
     const visit: Visit = {
@@ -94,23 +94,10 @@ export function makeLocksFace(parts: LocksFaceParts): {
     },
   };
   const operation = (request: HttpRequest) => quiet(parts.operation(request), shares);
-  const keys = new RecentKeys(lockSight, host);
   return {
     handler: handlerOf(() => face, { ...parts, operation }),
-    admit(peer) {
-      const answer = shares.connect(keys.of(peer));
-      if (typeof answer === "string") parts.counts?.addError("lock.too_many");
-      return answer;
-    },
+    admit: (peer, descriptor) => door.admit(peer, descriptor),
   };
-}
-
-function processOf(peer: Peer | undefined): KeptProcess {
-  if (peer?.start !== undefined && peer.pid !== 0) return { pid: peer.pid, start: peer.start };
-  throw new EngineError(
-    "lock.no_volume",
-    "this socket serves containers that have a volume of Holdfast: the process that connected is gone",
-  );
 }
 
 function volumesObject({ volumes }: InsideCaller): object {
@@ -132,44 +119,4 @@ function quiet(operation: Operation, shares: Shares): Operation {
   };
   const { id, caller, signal } = operation;
   return { id, caller, signal, log: limited };
-}
-
-/** By what processes are counted: a thousand connections of one cost one look. */
-class RecentKeys {
-  readonly #sight: Engine["lockSight"];
-  readonly #host: Pick<Host, "monotonicMs">;
-  readonly #known = new Map<string, { readonly key: string | undefined; readonly atMs: number }>();
-
-  constructor(sight: Engine["lockSight"], host: Pick<Host, "monotonicMs">) {
-    this.#sight = sight;
-    this.#host = host;
-  }
-
-  /** undefined: somebody without a volume. */
-  of(peer: Peer | undefined): Pick<InsideCaller, "key"> | undefined {
-    if (peer?.start === undefined) return undefined;
-    const process = `${peer.pid} ${peer.start}`;
-    const nowMs = this.#host.monotonicMs();
-    const known = this.#known.get(process);
-    if (known !== undefined && nowMs - known.atMs < KEY_MS) return keyOf(known.key);
-    const key = this.#look({ pid: peer.pid, start: peer.start });
-    this.#known.delete(process);
-    const [oldest] = this.#known.keys();
-    if (oldest !== undefined && this.#known.size >= KEY_COUNT_MAX) this.#known.delete(oldest);
-    this.#known.set(process, { key, atMs: nowMs });
-    return keyOf(key);
-  }
-
-  #look(process: KeptProcess): string | undefined {
-    try {
-      return this.#sight.callerOf(process).key;
-    } catch {
-      // What it lacks is told with its first request.
-      return undefined;
-    }
-  }
-}
-
-function keyOf(key: string | undefined): Pick<InsideCaller, "key"> | undefined {
-  return key === undefined ? undefined : { key };
 }

@@ -1,7 +1,8 @@
 // Mounts that stand in the way of moving and destroying a volume.
 import { EngineError } from "../../core/errors.ts";
-import { type Host, ownerOfMount } from "../../core/host.ts";
+import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
+import { ownerOfMount } from "../../core/peer-mount.ts";
 
 /**
  * Throws `volume.in_use` when something is mounted at or below one of the directories: it is not

@@ -211,6 +211,9 @@ function commit(
   try {
     putInPlace(site, tree, method);
   } catch (thrown) {
+    if (isErrno(thrown, "EXDEV")) {
+      throw targetUnfit(name, "it cannot be renamed: it lies in a lower layer of an overlay");
+    }
     const isOther = ["ENOENT", "EEXIST", "ENOTEMPTY", "ENOTDIR", "EBUSY"].some((code) =>
       isErrno(thrown, code),
     );

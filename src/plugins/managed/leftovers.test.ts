@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { eventually } from "../../../test/support/child.ts";
 import { temporaryDirectory } from "../../../test/support/daemon.ts";
 import { testOperation } from "../../../test/support/operation.ts";
-import type { MountBelow } from "../../core/host.ts";
+import type { MountBelow } from "../../core/peer-mount.ts";
 import { linuxHost } from "../../host/linux.ts";
 import { Leftovers } from "./leftovers.ts";
 

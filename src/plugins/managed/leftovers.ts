@@ -1,9 +1,10 @@
 // Directories that nobody names any more, taken away: never through a mount, never under anybody's
 // hands.
 import { EngineError, toEngineError } from "../../core/errors.ts";
-import { type Host, type MountInfo, ownerOfMount, type ProgramResult } from "../../core/host.ts";
+import type { Host, MountInfo, ProgramResult } from "../../core/host.ts";
 import { isAtOrBelow } from "../../core/mount-of.ts";
 import type { Operation } from "../../core/operation.ts";
+import { ownerOfMount } from "../../core/peer-mount.ts";
 
 /** What setpriv ends with when the program behind it is missing. */
 const NOT_EXECUTED = 127;

@@ -1,0 +1,102 @@
+// `holdfast lock acquire`, `renew`, `release`, `ls` and `steal` against a real daemon.
+import { describe, expect, test } from "bun:test";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { runToEnd } from "../support/child.ts";
+import { holdfastCommand, temporaryDirectory } from "../support/daemon.ts";
+import { commandPid, lock, sleeper, startLock, until } from "./command-line.ts";
+import { type LockStage, startedStage } from "./stage.ts";
+
+/** A script with `holdfast` in front of its lines' `lock`. */
+function script(stage: LockStage, text: string) {
+  const file = join(temporaryDirectory(), "script");
+  const words = [...holdfastCommand(), "--host", `unix://${stage.daemon.socketPath}`];
+  writeFileSync(
+    file,
+    `holdfast() { ${words.map((word) => `'${word}'`).join(" ")} "$@"; }\n${text}`,
+  );
+  return runToEnd("sh", [file], { timeoutMs: 30_000 });
+}
+
+describe("a script", () => {
+  test("has its lock until it ends, wherever in it the lock was taken", async () => {
+    await using stage = await startedStage();
+    const ended = await script(
+      stage,
+      "a=$(holdfast lock acquire wiki/a) || exit\n" +
+        'b=$(holdfast lock acquire --volume wiki --format "{{.Token}} {{.Fence}}" b | cat)\n' +
+        'echo "$a"; echo "$b"; echo $$\n' +
+        "holdfast lock ls --format '{{.Volume}}/{{.Lock}} {{.Holder}}'\n",
+    );
+    const [a, b, pid, ...held] = ended.stdout.trim().split("\n");
+    expect(a).toMatch(/^wiki\/a\/[0-9a-f]{32}$/);
+    expect(b).toMatch(/^wiki\/b\/[0-9a-f]{32} \d{16}$/);
+    expect(held).toEqual([`wiki/a sh (${pid})`, `wiki/b sh (${pid})`]);
+    await until("their end", async () => (await stage.held()).length === 0);
+  });
+
+  test("gives it back before, and hears that it has lost it", async () => {
+    await using stage = await startedStage();
+    const ended = await script(
+      stage,
+      "a=$(holdfast lock acquire --ttl 20s wiki/a) || exit\n" +
+        'holdfast lock renew --ttl 1h "$a" && holdfast lock release "$a"; echo $?\n' +
+        'holdfast lock release "$a"; echo $?\n' +
+        "a=$(holdfast lock acquire wiki/a) || exit\n" +
+        "holdfast lock steal --force wiki/a; echo $?\n" +
+        'holdfast lock renew "$a"; echo $?\n' +
+        "holdfast lock steal --force wiki/a; echo $?\n" +
+        "holdfast lock release wiki/a; echo $?\n",
+    );
+    const [until1h, ...rest] = ended.stdout.trim().split("\n");
+    expect(Date.parse(until1h ?? "")).toBeGreaterThan(Date.now() + 3_500_000);
+    expect(rest).toEqual(["0", "3", "wiki/a", "0", "4", "3", "2"]);
+  });
+});
+
+describe("lock acquire", () => {
+  test("waits as it is told, hangs on no process where that is asked, prints JSON", async () => {
+    await using stage = await startedStage();
+    const words = ["acquire", "--no-process", "--json", "wiki/a"];
+    expect((await lock(stage, words)).exit).toBe(2);
+    const taken = await lock(stage, [...words, "--ttl", "1m", "--label", "upload"]);
+    const { token, id, fence, ...granted } = JSON.parse(taken.stdout);
+    expect(token).toBe(`wiki/a/${id}`);
+    expect(fence).toMatch(/^\d{16}$/);
+    expect(granted).toMatchObject({ volume: "wiki", lock: "a", mode: "exclusive" });
+    const refused = await lock(stage, ["acquire", "-n", "wiki/a"]);
+    expect([refused.exit, refused.stdout]).toEqual([75, ""]);
+    expect((await lock(stage, ["acquire", "-w", "0.2", "-E", "1", "wiki/a"])).exit).toBe(1);
+    const waiting = startLock(stage, ["acquire", "--no-process", "--ttl=1m", "wiki/a"]);
+    await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
+    expect((await lock(stage, ["release", token])).exit).toBe(0);
+    expect(await waiting.exit).toBe(0);
+  });
+
+  test("hangs on the process that is named", async () => {
+    await using stage = await startedStage();
+    const other = startLock(stage, ["run", "wiki/other", "--", ...sleeper]);
+    const pid = await commandPid(other);
+    expect((await lock(stage, ["acquire", "--pid", String(pid), "wiki/a"])).exit).toBe(0);
+    expect(await stage.held()).toHaveLength(2);
+    other.child.kill("SIGTERM");
+    await other.exit;
+    await until("their end", async () => (await stage.held()).length === 0);
+  });
+});
+
+describe("lock steal", () => {
+  test("wants a fence where several share the lock", async () => {
+    await using stage = await startedStage();
+    const readers = [1, 2].map(() => startLock(stage, ["run", "-s", "wiki/a", "--", ...sleeper]));
+    await Promise.all(readers.map(commandPid));
+    const refused = await lock(stage, ["steal", "-f", "wiki/a"]);
+    expect([refused.exit, refused.stderr]).toEqual([2, expect.stringContaining("by --fence")]);
+    const fence = String((await stage.held())[0]?.["fence"]);
+    expect((await lock(stage, ["steal", "-f", "--fence", fence, "wiki/a"])).exit).toBe(0);
+    expect((await stage.held()).map((one) => one["fence"])).not.toContain(fence);
+    expect(await Promise.race(readers.map(({ exit }) => exit))).toBe(79);
+    for (const { child } of readers) child.kill("SIGTERM");
+    await Promise.all(readers.map(({ exit }) => exit));
+  });
+});

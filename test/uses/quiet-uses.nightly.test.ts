@@ -1,0 +1,19 @@
+// Half an hour of a database, web servers, a publisher and a log shipper, and the guard is silent.
+import { HoldsBench } from "../support/holds-bench.ts";
+import { whenPossible } from "../support/needs.ts";
+import { expectAlarms, expectNoAlarm, needsOfQuietUses } from "./quiet-uses.ts";
+
+const seconds = 1_800;
+const timeoutMs = 3_600_000;
+
+whenPossible(
+  needsOfQuietUses,
+  "who shares volumes as one should is not told of conflicts, and who does not is",
+  async () => {
+    await using bench = new HoldsBench();
+    await bench.start();
+    await expectNoAlarm(bench, seconds);
+    await expectAlarms(bench);
+  },
+  timeoutMs,
+);
