@@ -6,7 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import { type PeerMount, placeOfMount } from "../core/peer-mount.ts";
-import type { ProcessSight } from "../core/watching.ts";
+import type { ProcessSight } from "../core/process-watch.ts";
 import { groupsOf, type Hold, ownEnd } from "./hold-table.ts";
 import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";
 
