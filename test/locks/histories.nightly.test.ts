@@ -1,6 +1,6 @@
 // The histories of histories.test.ts, for half an hour.
 import { expect, test } from "bun:test";
-import { printedSeed, Random } from "../crash/random.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { expectExplained } from "./explained.ts";
 import { lockChaos } from "./lock-chaos.ts";
 

@@ -1,6 +1,6 @@
 // Histories of real clients of a real daemon, killed and stopped at random: each can be explained.
 import { expect, test } from "bun:test";
-import { printedSeed, Random } from "../crash/random.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { expectExplained } from "./explained.ts";
 import { historiesOf } from "./history.ts";
 import { lockChaos } from "./lock-chaos.ts";

@@ -63,7 +63,7 @@ export function historiesOf(
 }
 
 /** Every fence that anybody has heard of, by the call that asked for the lease. */
-export function fencesOf(asked: readonly Asked[]): ReadonlyMap<string, bigint> {
+function fencesOf(asked: readonly Asked[]): ReadonlyMap<string, bigint> {
   const heard = asked.flatMap(({ call, answer }): readonly (readonly [string, bigint])[] => {
     if (answer?.kind === "granted") return [[call, BigInt(answer.fence)]];
     if (answer?.kind !== "listed") return [];
@@ -83,7 +83,7 @@ export function fencesOf(asked: readonly Asked[]): ReadonlyMap<string, bigint> {
 }
 
 /** The calls, in the order in which they were made. */
-export function askedIn(lines: readonly RecordLine[]): readonly Asked[] {
+function askedIn(lines: readonly RecordLine[]): readonly Asked[] {
   const answers = new Map(
     lines.flatMap((line) => (line.line === "answer" ? [[line.call, line] as const] : [])),
   );

@@ -6,7 +6,7 @@ import type { Requirement } from "../support/needs.ts";
 import { loadProgramImage } from "../support/program-image.ts";
 
 /** Busybox, curl, and what curl needs. */
-export const curlImage = "holdfast-curl:1";
+const curlImage = "holdfast-curl:1";
 
 export const needsOfInside = [
   ...(["root", "dockerd", "docker-cli", "mount", "unshare", "busybox", "curl"] as const),
@@ -51,7 +51,7 @@ export async function startInside(options: HoldsBenchOptions = {}): Promise<Hold
 }
 
 /** What a container is given to find the socket. */
-export function lockMount(bench: HoldsBench): readonly string[] {
+function lockMount(bench: HoldsBench): readonly string[] {
   return ["--volume", `${bench.lockDirectory}:${insideDirectory}`];
 }
 

@@ -4,7 +4,7 @@
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LockBond } from "../../src/core/lock.ts";
-import { Random } from "../crash/random.ts";
+import { Random } from "../support/random.ts";
 import { LockCaller } from "./lock-caller.ts";
 import type { RecordLine } from "./record.ts";
 
