@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import type { MountInfo } from "../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { PeerMount } from "../core/peer-mount.ts";
-import type { ProcessSight } from "../core/watching.ts";
+import type { ProcessSight } from "../core/process-watch.ts";
 import { type Hold, newHold } from "./hold-table.ts";
 import { LockSight } from "./lock-sight.ts";
 

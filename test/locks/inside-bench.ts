@@ -6,7 +6,7 @@ import type { Requirement } from "../support/needs.ts";
 import { loadProgramImage } from "../support/program-image.ts";
 
 /** Busybox, curl, and what curl needs. */
-const curlImage = "holdfast-curl:1";
+export const curlImage = "holdfast-curl:1";
 
 export const needsOfInside = [
   ...(["root", "dockerd", "docker-cli", "mount", "unshare", "busybox", "curl"] as const),
@@ -57,7 +57,7 @@ export async function loadCurlImage(
 }
 
 /** What a container is given to find the socket. */
-function lockMount(bench: HoldsBench): readonly string[] {
+export function lockMount(bench: HoldsBench): readonly string[] {
   return ["--volume", `${bench.lockDirectory}:${insideDirectory}`];
 }
 
