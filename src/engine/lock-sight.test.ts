@@ -1,4 +1,4 @@
-// Who may lock what from inside, by what the kernel shows: none of it from what a caller can choose.
+// Who may lock what from inside, by what the kernel shows: nothing of it is a caller's choice.
 import { describe, expect, test } from "bun:test";
 import type { MountInfo } from "../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";

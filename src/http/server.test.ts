@@ -260,7 +260,7 @@ describe("limits", () => {
     await fourth.until(bodyIs("x"));
   });
 
-  test("of the server's owner: who is turned away hears why and leaves nothing behind", async () => {
+  test("of the owner: who is turned away hears why and leaves nothing behind", async () => {
     let openCount = 0;
     const admit = () => {
       if (openCount === 1) return "one is enough";
