@@ -5,10 +5,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
 import type { Random } from "../support/random.ts";
 import { historiesOf, type TimedEvent } from "./history.ts";
-import { LockCaller } from "./lock-caller.ts";
-import { LockClients } from "./lock-clients.ts";
-import { LockRuns } from "./lock-runs.ts";
-import { machineMs, type RecordLine } from "./record.ts";
+import { LockCaller } from "./history-caller.ts";
+import { LockClients } from "./history-clients.ts";
+import { machineMs, type RecordLine } from "./history-record.ts";
+import { LockRuns } from "./history-runs.ts";
 
 const chaosVolume = "shared";
 const locks = ["deploy", "cron", "index", "upload"];

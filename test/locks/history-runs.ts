@@ -8,7 +8,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "../support/child.ts";
 import { holdfastCommand } from "../support/daemon.ts";
 import type { Random } from "../support/random.ts";
-import { machineMs, type RecordLine } from "./record.ts";
+import { machineMs, type RecordLine } from "./history-record.ts";
 
 export interface LockRunsPlan {
   /** Begins the numbers of its calls. */
