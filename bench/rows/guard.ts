@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { called } from "../calls.ts";
 import { type ContainerBench, startContainerBench } from "../container-bench.ts";
-import { settle } from "../file-system.ts";
+import { fastestSeconds, WRITE_LOAD } from "../container-writing.ts";
 import { measureRounds } from "../measure.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
@@ -11,8 +11,6 @@ import type { Workbench } from "../workbench.ts";
 const NAME = "writer";
 /** A second one that may write: without it nothing is watched. */
 const OTHER = "idle";
-const PROGRAM = "/write-load";
-/** What else is written to the disk below makes single tries differ by a factor of ten. */
 const TRIES = 5;
 /** How long the guard may take until it watches. */
 const WATCHED_MS_MAX = 30_000;
@@ -55,13 +53,11 @@ function writing(
   return {
     name: step.row.id,
     async measure(guard: GuardWord): Promise<number> {
-      const command = [PROGRAM, step.mode, placeOf(guard), String(step.count)];
-      let fastest = Number.POSITIVE_INFINITY;
-      for (let left = TRIES; left > 0; left--) {
-        await settle(disk, workbench.signal);
-        fastest = Math.min(fastest, Number(await bench.execute(NAME, ...command)));
-      }
-      return fastest * 1000;
+      const { mode, count } = step;
+      const directory = placeOf(guard);
+      const where = { container: NAME, directory, tries: TRIES, disk };
+      const seconds = await fastestSeconds(workbench, bench, { ...where, mode, count });
+      return seconds * 1000;
     },
   };
 }
@@ -79,7 +75,7 @@ async function startWriters(workbench: Workbench, bench: ContainerBench): Promis
   }
   const volumes = Object.fromEntries(guards.map((guard) => [placeOf(guard), guard]));
   for (const name of [NAME, OTHER]) {
-    await bench.start({ name, volumes, binds: [`${program}:${PROGRAM}:ro`] });
+    await bench.start({ name, volumes, binds: [`${program}:${WRITE_LOAD}:ro`] });
   }
 }
 

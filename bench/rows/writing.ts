@@ -5,14 +5,12 @@ import {
   type VolumeDriverName,
   volumeDrivers,
 } from "../container-bench.ts";
-import { settle } from "../file-system.ts";
+import { fastestSeconds, WRITE_LOAD } from "../container-writing.ts";
 import { measureRounds } from "../measure.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
 
 const NAME = "writer";
-const PROGRAM = "/write-load";
-/** What else is written to the disk below makes single tries differ by a factor of ten. */
 const TRIES = 3;
 
 const written = {
@@ -58,13 +56,11 @@ function writing(
   return {
     name: step.row.id,
     async measure(driver: VolumeDriverName): Promise<number> {
-      const command = [PROGRAM, step.mode, placeOf(driver), String(step.count)];
-      let fastest = Number.POSITIVE_INFINITY;
-      for (let left = TRIES; left > 0; left--) {
-        await settle(disk, workbench.signal);
-        fastest = Math.min(fastest, Number(await bench.execute(NAME, ...command)));
-      }
-      return step.count / fastest;
+      const { mode, count } = step;
+      const directory = placeOf(driver);
+      const where = { container: NAME, directory, tries: TRIES, disk };
+      const seconds = await fastestSeconds(workbench, bench, { ...where, mode, count });
+      return step.count / seconds;
     },
   };
 }
@@ -86,7 +82,7 @@ export const writingGroup: Group = {
     await bench.start({
       name: NAME,
       volumes: Object.fromEntries(volumeDrivers.map((driver) => [placeOf(driver), driver])),
-      binds: [`${program}:${PROGRAM}:ro`],
+      binds: [`${program}:${WRITE_LOAD}:ro`],
     });
     const steps = [
       { row: sequential, mode: "sequential", count: sizes.sequentialMib },

@@ -25,13 +25,12 @@ const SHOWN_MS = 3_600_000;
 const RESTORED_COUNT_MAX = 1_000;
 /** How many writers of a volume are counted. */
 const WRITER_COUNT_MAX = 64;
-const SHORT_ID_CHARACTERS = 12;
 
 export interface ConflictReportsParts {
   readonly state: Pick<StateStore, "read" | "write" | "history">;
   readonly host: Host;
   readonly events: EventLog;
-  readonly lists: Pick<ContainerLists, "nameOf" | "ask">;
+  readonly lists: Pick<ContainerLists, "nameOf" | "shownName" | "ask">;
   /** A fresh operation of the daemon's own. */
   readonly operation: () => Operation;
 }
@@ -164,8 +163,7 @@ export class ConflictReports {
   async #named({ container, program }: ConflictWriter, operation: Operation) {
     const { lists } = this.#parts;
     if (lists.nameOf(container) === undefined) await lists.ask(operation);
-    const name = lists.nameOf(container) ?? container.slice(0, SHORT_ID_CHARACTERS);
-    return writerNamed(name, program);
+    return writerNamed(lists.shownName(container), program);
   }
 
   #show(volume: VolumeName, { file, writers }: WrittenConflict, atMs: number): void {

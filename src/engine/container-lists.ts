@@ -16,6 +16,8 @@ const ENGINE_COUNT_MAX = 64;
 
 /** How many names of containers are kept. */
 const NAME_COUNT_MAX = 4_096;
+/** As Docker shows ids. */
+const SHORT_ID_CHARACTERS = 12;
 
 export interface ListedContainer extends EngineContainer {
   readonly engine: ContainerEngine;
@@ -169,6 +171,11 @@ export class ContainerLists {
   /** What its engine called a container that may be gone; undefined: no answer has named it. */
   nameOf(id: string): string | undefined {
     return this.#names.get(id);
+  }
+
+  /** For people: what its engine called it, or the beginning of its id. */
+  shownName(id: string): string {
+    return this.#names.get(id) ?? id.slice(0, SHORT_ID_CHARACTERS);
   }
 
   #noteNames({ containers }: ContainerList): void {

@@ -165,7 +165,7 @@ export class StorageCare implements HealthCare {
     const containers = [...this.mustRestart(name)];
     operation.log.warn("containers do not see a volume's new mount, or use the dead one", {
       volume: name,
-      containers: containers.map((id) => this.#parts.lists.nameOf(id) ?? id.slice(0, 12)),
+      containers: containers.map((id) => this.#parts.lists.shownName(id)),
     });
     if (engineOptions(entry.options).onStale === "restart") this.#restart(containers, operation);
   }
@@ -214,7 +214,7 @@ export class StorageCare implements HealthCare {
   async #restartOne(id: string, operation: Operation): Promise<void> {
     const { containers } = await this.#parts.lists.ask(operation);
     const found = containers.find((container) => container.id === id);
-    const facts = { container: found?.name ?? id.slice(0, 12) };
+    const facts = { container: this.#parts.lists.shownName(id) };
     const engine: ContainerEngine | undefined = found?.engine;
     if (engine === undefined) return operation.log.warn("a container cannot be restarted", facts);
     try {

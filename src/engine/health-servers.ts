@@ -91,16 +91,18 @@ function roomOf({ answeredMs, runningCount }: ServerWatch, monotonicMs: number):
  * When this server is to be looked at next, by the steady clock; Infinity: when an answer comes.
  */
 export function nextDueMs(server: ServerWatch, monotonicMs: number): number {
-  if (server.isDown) return server.runningCount > 0 ? Infinity : server.probeDueMs;
-  if (roomOf(server, monotonicMs) <= 0) return Infinity;
   let dueMs = Infinity;
-  let isIdle = false;
   for (const watch of server.watches.values()) {
-    if (watch.isChecking) continue;
-    if (watch.dueMs === Infinity) isIdle = true;
-    else dueMs = Math.min(dueMs, watch.dueMs);
+    dueMs = Math.min(dueMs, dueMsFor(server, watch, monotonicMs));
   }
-  return isIdle ? Math.min(dueMs, server.idleDueMs) : dueMs;
+  return dueMs;
+}
+
+/** The same, as far as one of its volumes is the reason. */
+export function dueMsFor(server: ServerWatch, watch: Watch, monotonicMs: number): number {
+  if (server.isDown) return server.runningCount > 0 ? Infinity : server.probeDueMs;
+  if (watch.isChecking || roomOf(server, monotonicMs) <= 0) return Infinity;
+  return watch.dueMs === Infinity ? server.idleDueMs : watch.dueMs;
 }
 
 /** After an answer of one volume: the server answers, is silent, or one more is to be asked. */

@@ -9,20 +9,30 @@ import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from ".
 /** How many locks one container may hold or wait for at a time. */
 export const LOCKS_PER_CONTAINER_MAX = 256;
 
+/** Of how many containers it is remembered what they hold before those that have ended go. */
+const CONTAINER_COUNT = 256;
+
 /** Counts what containers hold, by `InsideCaller.key`. One for all of them. */
 export class InsideCounts {
   readonly #locks: Pick<LocksFace, "list">;
   readonly #held = new Map<string, Set<bigint>>();
   readonly #waiting = new Map<string, number>();
+  /** At so many containers those that hold nothing any more are forgotten. */
+  #sweepAtCount = CONTAINER_COUNT;
 
   constructor(locks: Pick<LocksFace, "list">) {
     this.#locks = locks;
   }
 
+  /** Of how many containers something is remembered. */
+  get containerCount(): number {
+    return this.#held.size;
+  }
+
   /** One more is waited for, until `left`. Throws `lock.too_many`. */
   enter(key: string): void {
     const waitingCount = this.#waiting.get(key) ?? 0;
-    if (this.#count(key) + waitingCount >= LOCKS_PER_CONTAINER_MAX) this.#forgetEnded(key);
+    if (this.#count(key) + waitingCount >= LOCKS_PER_CONTAINER_MAX) this.#forgetEnded([key]);
     const count = this.#count(key) + waitingCount;
     if (count >= LOCKS_PER_CONTAINER_MAX) {
       throw new EngineError(
@@ -43,19 +53,24 @@ export class InsideCounts {
   add(key: string, { fence }: GrantedLock): void {
     const held = this.#held.get(key) ?? new Set();
     this.#held.set(key, held.add(fence));
+    if (this.#held.size < this.#sweepAtCount) return;
+    this.#forgetEnded([...this.#held.keys()]);
+    // Twice as many as there are: the cost of a look at all of them is shared by as many locks.
+    this.#sweepAtCount = Math.max(CONTAINER_COUNT, 2 * this.#held.size);
   }
 
   #count(key: string): number {
     return this.#held.get(key)?.size ?? 0;
   }
 
-  /** How a lock ends is told in many ways: only at the limit is it worth a look at all of them. */
-  #forgetEnded(key: string): void {
-    const held = this.#held.get(key);
-    if (held === undefined) return;
+  /** How a lock ends is told in many ways: only at a limit is it worth a look at all of them. */
+  #forgetEnded(keys: readonly string[]): void {
     const living = new Set(this.#locks.list().map(({ fence }) => fence));
-    for (const fence of held) if (!living.has(fence)) held.delete(fence);
-    if (held.size === 0) this.#held.delete(key);
+    for (const key of keys) {
+      const held = this.#held.get(key);
+      for (const fence of held ?? []) if (!living.has(fence)) held?.delete(fence);
+      if (held?.size === 0) this.#held.delete(key);
+    }
   }
 }
 

@@ -130,8 +130,9 @@ export class Publishing {
       try {
         tree = await this.#unpack(stage, { request, prepared, archive }, operation);
         // From here on it is done, whoever goes away.
-        const commit = { ...stage.place, ...prepared, do: "commit", hex, nowMs: host.nowMs() };
-        await this.#step(stage, { ...commit, do: "commit" }, this.#parts.operation());
+        const times = { hex, nowMs: host.nowMs() };
+        const commit: PublishStep = { ...stage.place, ...prepared, do: "commit", ...times };
+        await this.#step(stage, commit, this.#parts.operation());
       } catch (thrown) {
         await this.#settle(stage);
         throw thrown;

@@ -27,7 +27,7 @@ export interface SharedDatabasesParts {
   readonly state: StateStore;
   readonly drivers: Pick<Drivers, "get">;
   readonly events: EventLog;
-  readonly lists: Pick<ContainerLists, "ask" | "nameOf">;
+  readonly lists: Pick<ContainerLists, "ask" | "shownName">;
   readonly operation: () => Operation;
   /** Instead of at once, and after 5, 30 and 300 seconds. */
   readonly lookAfterMs?: readonly number[] | undefined;
@@ -141,7 +141,7 @@ export class SharedDatabases {
 
   #shared(entry: VolumeEntry, watch: Watch, found: readonly RecognisedData[]): SharedDatabase {
     const { host, lists, drivers } = this.#parts;
-    const containers = watch.writers.map((id) => lists.nameOf(id) ?? id.slice(0, 12));
+    const containers = watch.writers.map((id) => lists.shownName(id));
     const driver = drivers.get(entry.driver);
     const isHere = driver !== undefined && !driver.isPlugin && !isRemote(driver, entry);
     const dangerous = isHere ? found.filter((one) => !isForMany(one)) : found;

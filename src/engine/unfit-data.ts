@@ -2,7 +2,6 @@
 import type { Host } from "../core/host.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import { saidBy } from "../core/printable.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
 import type {
   RecognisedData,
@@ -13,6 +12,7 @@ import type {
 import { BackgroundLooks } from "./background-looks.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EngineEvent, EventLog } from "./event-log.ts";
+import { recognisedIn, recognisedText } from "./recognised-data.ts";
 import { DOCTOR_HOLDER, isRemote, storageFacts, type VolumeDoctor } from "./volume-doctor.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -132,9 +132,7 @@ export class UnfitData {
 
   async #look(entry: VolumeEntry, path: string, operation: Operation): Promise<void> {
     const { host, drivers, judge, doctor } = this.#parts;
-    const asking = { command: "recognise-data", directory: path, input: null } as const;
-    // The helper is this same executable, and answers nothing else.
-    const found = (await host.assist(asking, operation)) as readonly RecognisedData[];
+    const found = await recognisedIn(host, path, operation);
     const before = this.warningsOf(entry.name);
     const storage = storageFacts(host, path, drivers.of(entry));
     const report = doctor.reportOf(entry.name);
@@ -185,11 +183,6 @@ interface Seen extends Found {
   readonly words: readonly string[];
 }
 
-/** Names of files are whatever somebody called them. */
-function oneLine(text: string): string {
-  return saidBy(text.replaceAll(/\s+/g, " "));
-}
-
 /** One sentence for each that is unfit, without its full stop. */
 function warningsFor({
   found,
@@ -199,14 +192,13 @@ function warningsFor({
 }: Found & { readonly judge: StorageJudge }): readonly string[] {
   const measured = report?.measurements ?? judge.known(storage);
   const fitness = new Map(judge.fitness(measured).map((each) => [each.use, each]));
-  return found.flatMap(({ use, title, path }) => {
-    const judged = fitness.get(use);
+  return found.flatMap((data) => {
+    const judged = fitness.get(data.use);
     const [reason] = judged?.reasons ?? [];
     if (judged?.verdict !== "unfit" || reason === undefined) return [];
-    const where = path === "" ? "" : ` in ${path}`;
     const kind = storage.fileSystem === "" ? "this storage" : storage.fileSystem;
     return [
-      `${oneLine(`${title}${where}`)} is on ${kind}, which is unfit for it (${reason.ability}: ` +
+      `${recognisedText(data)} is on ${kind}, which is unfit for it (${reason.ability}: ` +
         `${reason.because}); ${reason.change}`,
     ];
   });

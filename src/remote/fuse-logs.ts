@@ -8,33 +8,38 @@ const BYTES_MAX = 1024 * 1024;
 /** How often they are looked at, in milliseconds. */
 const LOOK_MS = 1_000;
 
-/** Absolute paths of the logs of processes that are there, as far as this life knows. */
-const logs = new Set<string>();
-let timer: ReturnType<typeof setInterval> | undefined;
+/** The logs of one kind of storage. No timer runs while it has none. */
+export class FuseLogs {
+  /** Absolute paths, of processes that are there as far as this life knows. */
+  readonly #logs = new Set<string>();
+  #timer: ReturnType<typeof setInterval> | undefined;
 
-/** From now on, until `releaseLog`. To be said as often as one likes. */
-export function boundLog(log: string): void {
-  logs.add(log);
-  trim(log);
-  timer ??= setInterval(() => {
-    for (const each of logs) trim(each);
-  }, LOOK_MS);
-  timer.unref();
-}
+  /** From now on, until `release`. To be said as often as one likes. */
+  bound(log: string): void {
+    this.#logs.add(log);
+    this.#trim(log);
+    this.#timer ??= setInterval(() => this.#trimAll(), LOOK_MS);
+    this.#timer.unref();
+  }
 
-export function releaseLog(log: string): void {
-  logs.delete(log);
-  if (logs.size > 0) return;
-  clearInterval(timer);
-  timer = undefined;
-}
+  release(log: string): void {
+    this.#logs.delete(log);
+    if (this.#logs.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
 
-/** Its writer appends: what it prints next is at the file's beginning. */
-function trim(log: string): void {
-  try {
-    if (fs.statSync(log).size > BYTES_MAX) fs.truncateSync(log);
-  } catch {
-    // It is gone, and whoever looks at a new one says so.
-    logs.delete(log);
+  #trimAll(): void {
+    for (const log of this.#logs) this.#trim(log);
+  }
+
+  /** Its writer appends: what it prints next is at the file's beginning. */
+  #trim(log: string): void {
+    try {
+      if (fs.statSync(log).size > BYTES_MAX) fs.truncateSync(log);
+    } catch {
+      // It is gone, and whoever looks at a new one says so.
+      this.release(log);
+    }
   }
 }

@@ -19,7 +19,7 @@ import { EngineError } from "../core/errors.ts";
 import type { KeptProcess } from "../core/host.ts";
 import { linuxHost } from "../host/linux.ts";
 import { makeStuckFolder } from "../host/stuck-folder.fixture.ts";
-import { releaseLog } from "./fuse-logs.ts";
+import { FuseLogs } from "./fuse-logs.ts";
 import {
   type FuseStart,
   lookFuse,
@@ -30,6 +30,8 @@ import {
 } from "./fuse-process.ts";
 
 const host = linuxHost();
+const logs = new FuseLogs();
+const fuse = { host, logs };
 let folder: string;
 let runDirectory: string;
 let target: string;
@@ -73,16 +75,16 @@ function isAlive({ pid, start }: KeptProcess): boolean {
 describe("a tool that does not mount", () => {
   test("is explained by its last words, without secrets, and leaves nothing", async () => {
     const script = "for i in $(seq 100); do echo line $i; done; echo no hunter22 here; exit 1";
-    const thrown = await failure(startFuse(host, shell(script), testOperation()));
+    const thrown = await failure(startFuse(fuse, shell(script), testOperation()));
     expect(thrown).toMatchObject({ code: "remote.denied" });
     const { message = "" } = thrown as EngineError;
     expect(message).toEndWith("line 99\nline 100\nno **** here");
     expect(message.split("\n").length).toBe(20);
     expect(readdirSync(runDirectory)).toEqual([]);
-    const silent = await failure(startFuse(host, shell("exit 3"), testOperation()));
+    const silent = await failure(startFuse(fuse, shell("exit 3"), testOperation()));
     expect(silent).toMatchObject({ message: "sh ended without a word" });
     const missing = shell("", { program: "no-such-tool" });
-    expect(await failure(startFuse(host, missing, testOperation()))).toMatchObject({
+    expect(await failure(startFuse(fuse, missing, testOperation()))).toMatchObject({
       code: "host.program_missing",
     });
   });
@@ -90,7 +92,7 @@ describe("a tool that does not mount", () => {
   test("is ended with what it started when it is not waited for any more", async () => {
     const controller = new AbortController();
     const start = shell("sleep 60 & wait");
-    const starting = failure(startFuse(host, start, testOperation(controller.signal)));
+    const starting = failure(startFuse(fuse, start, testOperation(controller.signal)));
     const kept = await untilNoted();
     const reason = new EngineError("driver.timed_out", "enough");
     controller.abort(reason);
@@ -101,9 +103,9 @@ describe("a tool that does not mount", () => {
 
   test("and was left by an earlier life is ended before the next one", async () => {
     const controller = new AbortController();
-    const first = failure(startFuse(host, shell("sleep 60"), testOperation(controller.signal)));
+    const first = failure(startFuse(fuse, shell("sleep 60"), testOperation(controller.signal)));
     const earlier = await untilNoted();
-    await failure(startFuse(host, shell("exit 1"), testOperation()));
+    await failure(startFuse(fuse, shell("exit 1"), testOperation()));
     expect(isAlive(earlier)).toBe(false);
     await first;
   });
@@ -112,7 +114,7 @@ describe("a tool that does not mount", () => {
 test("the end takes the process that is noted, and the note", async () => {
   const controller = new AbortController();
   const script = "trap '' TERM; echo ready; while :; do sleep 0.02; done";
-  const starting = failure(startFuse(host, shell(script), testOperation(controller.signal)));
+  const starting = failure(startFuse(fuse, shell(script), testOperation(controller.signal)));
   await untilNoted();
   const log = join(runDirectory, "fuse.log");
   const untilSaid = (words: string) =>
@@ -122,7 +124,7 @@ test("the end takes the process that is noted, and the note", async () => {
     });
   await untilSaid("ready");
   const kept = noted();
-  await stopFuse(host, { target, runDirectory }, { isLost: true }, testOperation());
+  await stopFuse(fuse, { target, runDirectory }, { isLost: true }, testOperation());
   expect(isAlive(kept)).toBe(false);
   await starting;
   expect(readdirSync(runDirectory)).toEqual([]);
@@ -136,25 +138,25 @@ whenPossible(["root", "mount", "fuse"], "a mount whose process is gone is stale"
   const note = join(runDirectory, "process.json");
   writeFileSync(join(runDirectory, "fuse.log"), "first\nkilled over hunter22\n");
   // A crash may come before there is a note, and in the middle of it.
-  expect(lookFuse(host, at)).toEqual({});
+  expect(lookFuse(fuse, at)).toEqual({});
   writeFileSync(note, '{"pid":');
-  expect(lookFuse(host, at)).toEqual({});
+  expect(lookFuse(fuse, at)).toEqual({});
   const start = host.processStart(process.pid);
   writeFileSync(note, JSON.stringify({ pid: process.pid, start }));
-  expect(lookFuse(host, at)).toEqual({});
+  expect(lookFuse(fuse, at)).toEqual({});
   writeFileSync(note, JSON.stringify({ pid: process.pid, start: "another one" }));
-  expect(lookFuse(host, at)).toEqual({
+  expect(lookFuse(fuse, at)).toEqual({
     stale: "its sh process has ended: killed over ****",
   });
-  const masked = (secrets: () => Promise<readonly string[]>) => lookFuseMasked(host, at, secrets);
+  const masked = (secrets: () => Promise<readonly string[]>) => lookFuseMasked(fuse, at, secrets);
   expect(await masked(async () => ["hunter22"])).toEqual({
     stale: "its sh process has ended: killed over ****",
   });
   // Of a secret that is gone nobody knows which words it was.
   const gone = () => Promise.reject(new EngineError("secret.not_found", "it is gone"));
   expect(await masked(gone)).toEqual({ stale: "its sh process has ended" });
-  expect(lookFuse(host, { ...at, target })).toEqual({});
-  await stopFuse(host, at, { isLost: true }, testOperation());
+  expect(lookFuse(fuse, { ...at, target })).toEqual({});
+  await stopFuse(fuse, at, { isLost: true }, testOperation());
   expect(await waiting).toMatchObject({ details: { isGone: true } });
   expect(host.mounts().some((mount) => mount.target === stuck.path)).toBe(false);
 });
@@ -163,16 +165,16 @@ test("a log begins anew when it is large, whoever looks", async () => {
   const log = join(runDirectory, "fuse.log");
   const grow = () => writeFileSync(log, "x".repeat(2 ** 20 + 1));
   grow();
-  lookFuse(host, { target, runDirectory, program: "sh" });
+  lookFuse(fuse, { target, runDirectory, program: "sh" });
   expect(statSync(log).size).toBe(0);
   grow();
   await eventually(() => statSync(log).size === 0 || undefined, {
     timeoutMs: 5_000,
     otherwise: () => "it is as long as before",
   });
-  await stopFuse(host, { target, runDirectory }, { isLost: true }, testOperation());
+  await stopFuse(fuse, { target, runDirectory }, { isLost: true }, testOperation());
   grow();
-  releaseLog(log);
+  logs.release(log);
   expect(statSync(log).size).toBeGreaterThan(0);
 });
 

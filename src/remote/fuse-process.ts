@@ -15,7 +15,7 @@ import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import { type Operation, unfired } from "../core/operation.ts";
 import { placeOfMount } from "../core/peer-mount.ts";
 import { printable } from "../core/printable.ts";
-import { boundLog, releaseLog } from "./fuse-logs.ts";
+import type { FuseLogs } from "./fuse-logs.ts";
 import type { Look } from "./kind.ts";
 import { writeWhole } from "./whole-files.ts";
 
@@ -38,6 +38,12 @@ const WORDS_LINES_MAX = 20;
 
 /** Shorter values would blank half of a message. */
 const SECRET_CHARACTERS_MIN = 4;
+
+/** What a kind starts its tools with, and keeps. */
+export interface FuseParts {
+  readonly host: Host;
+  readonly logs: FuseLogs;
+}
 
 /** Where it is mounted, and where the notes of it are: of a `RemoteMount`. */
 export interface FusePlace {
@@ -73,18 +79,23 @@ export interface FuseStart extends FusePlace {
  * `explain` makes, `host.program_missing`, `storage.*`, the signal's reason), nothing is mounted,
  * no process is there, and the log and the note are gone.
  */
-export async function startFuse(host: Host, start: FuseStart, operation: Operation): Promise<void> {
+export async function startFuse(
+  parts: FuseParts,
+  start: FuseStart,
+  operation: Operation,
+): Promise<void> {
+  const { host, logs } = parts;
   const { target, runDirectory, program, args, environment, input } = start;
   operation.signal.throwIfAborted();
   // One of an earlier life that has not mounted by now is not to do it later; and its words would
   // explain this one.
   const earlier = readNote(start);
   if (earlier !== undefined) await endFuse(host, earlier);
-  forget(start);
+  forget(logs, start);
   const before = mountsAt(host, target).map(({ mountId }) => mountId);
   const log = `${runDirectory}/${LOG}`;
   const kept = host.startKept({ program, args, environment, input, log });
-  boundLog(log);
+  logs.bound(log);
   try {
     writeNote(start, kept);
     await untilAnswers(host, { start, kept, before }, operation);
@@ -92,7 +103,7 @@ export async function startFuse(host: Host, start: FuseStart, operation: Operati
     const words = lastWords(start);
     // The note may be what failed.
     host.signalKept(kept, "SIGKILL");
-    await stopFuse(host, start, { isLost: true }, unfired(operation));
+    await stopFuse(parts, start, { isLost: true }, unfired(operation));
     if (operation.signal.aborted) throw operation.signal.reason;
     // The tool knows better than the storage that it serves.
     throw isOfStorage(thrown) && words !== "" ? start.explain(words) : thrown;
@@ -133,7 +144,7 @@ async function untilAnswers(host: Host, begun: Begun, operation: Operation): Pro
  * somebody uses the mount: then all is as before.
  */
 export async function stopFuse(
-  host: Host,
+  { host, logs }: FuseParts,
   place: FusePlace,
   { isLost }: { readonly isLost: boolean },
   operation: Operation,
@@ -150,7 +161,7 @@ export async function stopFuse(
     const hasGone = !isLost && (await endInOrder(host, { kept, places }, operation));
     if (!hasGone) await endFuse(host, kept);
   }
-  forget(place);
+  forget(logs, place);
 }
 
 interface Unmounted {
@@ -204,10 +215,10 @@ async function hasEnded(host: Host, { pid, start }: KeptProcess, ms: number): Pr
  * log from growing. Nothing mounted is not its business.
  */
 export function lookFuse(
-  host: Host,
+  { host, logs }: FuseParts,
   place: FusePlace & { readonly program: string; readonly secrets?: readonly string[] },
 ): Look {
-  boundLog(`${place.runDirectory}/${LOG}`);
+  logs.bound(`${place.runDirectory}/${LOG}`);
   if (!mountsAt(host, place.target).some(isFuse)) return {};
   const kept = readNote(place);
   // A crash came between its start and the note: that it serves the mount shows when it is asked.
@@ -224,14 +235,14 @@ export function lookFuse(
  * they cannot be read the words are not shown.
  */
 export async function lookFuseMasked(
-  host: Host,
+  parts: FuseParts,
   place: FusePlace & { readonly program: string },
   secrets: () => Promise<readonly string[]>,
 ): Promise<Look> {
-  const look = lookFuse(host, place);
+  const look = lookFuse(parts, place);
   if (look.stale === undefined) return look;
   try {
-    return lookFuse(host, { ...place, secrets: await secrets() });
+    return lookFuse(parts, { ...place, secrets: await secrets() });
   } catch {
     return { stale: `its ${place.program} process has ended` };
   }
@@ -323,8 +334,8 @@ export function readNote({
   }
 }
 
-function forget({ runDirectory }: FusePlace): void {
-  releaseLog(`${runDirectory}/${LOG}`);
+function forget(logs: FuseLogs, { runDirectory }: FusePlace): void {
+  logs.release(`${runDirectory}/${LOG}`);
   try {
     for (const name of [NOTE, `${NOTE}.new`, LOG])
       fs.rmSync(`${runDirectory}/${name}`, { force: true });

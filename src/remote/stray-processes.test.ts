@@ -13,6 +13,7 @@ import { EngineError } from "../core/errors.ts";
 import type { Host, KeptProcess } from "../core/host.ts";
 import { linuxHost } from "../host/linux.ts";
 import { remoteDriver } from "./driver.ts";
+import { FuseLogs } from "./fuse-logs.ts";
 import { startFuse, stopFuse } from "./fuse-process.ts";
 import type { RemoteKind } from "./kind.ts";
 
@@ -80,6 +81,7 @@ class StrayBench implements AsyncDisposable {
 
   #kind(): RemoteKind<object> {
     const { host, share } = this;
+    const fuse = { host, logs: new FuseLogs() };
     return {
       ...{ name: "shell", program: "sh", rules: [] },
       parse: () => ({}),
@@ -90,11 +92,11 @@ class StrayBench implements AsyncDisposable {
         const args = ["-c", script, "sh", share, target];
         const explain = (words: string) => new EngineError("remote.denied", words);
         const start = { program: "sh", args, target, runDirectory, secrets: [], explain };
-        await startFuse(host, start, inner);
+        await startFuse(fuse, start, inner);
       },
       // A shell does not end with its mount, as those tools do.
       unmount: ({ target, runDirectory }, _how, inner) =>
-        stopFuse(host, { target, runDirectory }, { isLost: true }, inner),
+        stopFuse(fuse, { target, runDirectory }, { isLost: true }, inner),
     };
   }
 

@@ -1,6 +1,6 @@
 // The simulation of leases with other seeds each night, and many more of them.
 import { test } from "bun:test";
-import { runSeed } from "../support/lease-run.ts";
+import { runSeed } from "./lease-run.ts";
 
 const SEED_COUNT = 200_000;
 

@@ -2,7 +2,7 @@
 //
 // One seed again: LEASE_SEED=123 bun test ./test/cluster/leases.test.ts
 import { expect, test } from "bun:test";
-import { runSeed } from "../support/lease-run.ts";
+import { runSeed } from "./lease-run.ts";
 
 const SEED_COUNT = 5_000;
 

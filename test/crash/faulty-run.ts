@@ -12,8 +12,8 @@ import { type HolderId, parseHolderId, parseVolumeName } from "../../src/core/na
 import type { StateStore } from "../../src/core/state-store.ts";
 import { faulty } from "../../src/layers/faulty.ts";
 import { EngineBench } from "../support/engine-bench.ts";
+import { Random } from "../support/random.ts";
 import { LastCalls, untilStopped } from "./last-calls.ts";
-import { Random } from "./random.ts";
 
 const OPERATION_COUNT = 60;
 const RESTART_CHANCE = 0.05;

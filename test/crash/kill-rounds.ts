@@ -12,11 +12,11 @@ import {
   withoutPlugins,
 } from "../support/daemon.ts";
 import { needs } from "../support/needs.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { Client } from "./client.ts";
 import { runLoad } from "./load.ts";
 import { unmountBelow } from "./loop-image.ts";
 import { ClientModel, verbCounts } from "./model.ts";
-import { printedSeed, Random } from "./random.ts";
 import { compare, type Place, untilPurged } from "./reality.ts";
 
 const clientCount = 8;

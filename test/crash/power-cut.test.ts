@@ -4,8 +4,8 @@ import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "../support/daemon.ts";
 import { whenPossible } from "../support/needs.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { cutPower, type PowerCutRun } from "./power-cuts.ts";
-import { printedSeed, Random } from "./random.ts";
 
 const requirements = ["root", "mount", "loop", "ext4", "xfs", "btrfs"] as const;
 const types = ["ext4", "xfs", "btrfs"] as const;

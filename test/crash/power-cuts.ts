@@ -5,6 +5,7 @@
 import { constants, copyFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { type RunningDaemon, startDaemon } from "../support/daemon.ts";
+import type { Random } from "../support/random.ts";
 import { Client } from "./client.ts";
 import { isContradiction, runLoad } from "./load.ts";
 import {
@@ -15,7 +16,6 @@ import {
   unmountImage,
 } from "./loop-image.ts";
 import { ClientModel } from "./model.ts";
-import type { Random } from "./random.ts";
 import { compare, type Place, untilPurged } from "./reality.ts";
 import { rebooted, type World } from "./world.ts";
 

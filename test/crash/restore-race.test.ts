@@ -4,8 +4,8 @@ import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { Client, holderPath, type Volume } from "./client.ts";
-import { printedSeed, Random } from "./random.ts";
 import { filesBelow, keptEntries } from "./trash-entries.ts";
 
 const roundCount = 200;

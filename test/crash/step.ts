@@ -1,8 +1,8 @@
 // What one step of a client's load is, and how it complains.
 import { isDeepStrictEqual } from "node:util";
+import type { Random } from "../support/random.ts";
 import type { Client } from "./client.ts";
 import type { ClientModel } from "./model.ts";
-import type { Random } from "./random.ts";
 import { shortened } from "./world.ts";
 
 export interface LoadParts {

@@ -8,9 +8,9 @@ import type { VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError, toEngineError } from "../../src/core/errors.ts";
 import type { RetiredEntry, StateStore } from "../../src/core/state-store.ts";
 import { faulty } from "../../src/layers/faulty.ts";
+import { Random } from "../support/random.ts";
 import { TrashBench } from "../support/trash-bench.ts";
 import { LastCalls, untilStopped } from "./last-calls.ts";
-import { Random } from "./random.ts";
 
 const OPERATION_COUNT = 60;
 const RESTART_CHANCE = 0.05;

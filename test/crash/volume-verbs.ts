@@ -1,9 +1,9 @@
 // The verbs of Docker's routes, as one client of the load uses them on its own volumes.
 import { closeSync, fsyncSync, openSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Random } from "../support/random.ts";
 import { holderPath, UnexpectedAnswer, type Volume } from "./client.ts";
 import { isAsWanted, type Wanted } from "./model.ts";
-import type { Random } from "./random.ts";
 import { agree, type LoadParts } from "./step.ts";
 import { created, type Known, mounted, removed, unmounted, type World, wrote } from "./world.ts";
 

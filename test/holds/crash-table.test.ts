@@ -29,10 +29,7 @@ beforeAll(async () => {
   await bench.start();
 }, startMs);
 // What one that failed leaves behind shall not fail the others.
-afterEach(async () => {
-  const ids = await bench?.docker("ps", "--all", "--quiet", "--no-trunc");
-  if (ids) await bench.docker("rm", "--force", ...ids.split("\n"));
-});
+afterEach(async () => await bench?.removeAll(), startMs);
 afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {

@@ -16,35 +16,11 @@ beforeAll(async () => {
   bench = new HoldsBench();
   await bench.start();
 }, startMs);
-afterEach(async () => {
-  if (bench === undefined) return;
-  const ids = (await bench.docker("ps", "-aq")).split("\n").filter((id) => id !== "");
-  if (ids.length > 0) await remove(...ids);
-}, startMs);
+afterEach(async () => await bench?.removeAll(), startMs);
 afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
-}
-
-/** Makes a container without starting it. */
-async function create(name: string, ...mounts: readonly string[]): Promise<void> {
-  const place = ["--name", name, "--network", "none"];
-  await bench.docker("create", ...place, ...mounts, testImage, "sleep", "1000");
-}
-
-async function remove(...names: readonly string[]): Promise<void> {
-  await bench.docker("rm", "-f", ...names);
-}
-
-async function running(...names: readonly string[]): Promise<readonly string[]> {
-  const words = await Promise.all(
-    names.map(async (name) => {
-      const isRunning = await bench.docker("inspect", "-f", "{{.State.Running}}", name);
-      return isRunning === "true" ? [name] : [];
-    }),
-  );
-  return words.flat();
 }
 
 /** How long a container takes from `docker run` to running, in milliseconds. */
@@ -61,7 +37,7 @@ describe("sharing=onewriter", () => {
     await bench.run("writer", "-v", "pages:/data");
     await bench.run("reader2", "-v", "pages:/data:ro");
     await bench.holders("pages", "writer running rw", "reader1 running ro", "reader2 running ro");
-    await create("second", "-v", "pages:/data");
+    await bench.create("second", "-v", "pages:/data");
     const words = await bench.refused("start", "second");
     expect(words.split("\n")[0]?.replace(/ '[^']*'/, "")).toBe(
       "Error response from daemon: error while mounting volume: volume pages has " +
@@ -71,9 +47,9 @@ describe("sharing=onewriter", () => {
     expect(await bench.docker("inspect", "-f", "{{.State.StartedAt}}", "second")).toStartWith(
       "0001",
     );
-    expect(await running("writer", "reader1", "reader2")).toHaveLength(3);
+    expect(await bench.running("writer", "reader1", "reader2")).toHaveLength(3);
     expect((await bench.volume("pages")).state).toBe("in use");
-    await remove("writer");
+    await bench.remove("writer");
     await bench.docker("start", "second");
     await bench.holders("pages", "second running rw", "reader1 running ro", "reader2 running ro");
   });
@@ -84,7 +60,7 @@ describe("sharing=onewriter", () => {
     for (const name of ["anybody", "quick", "crowded"]) {
       await bench.run(`writer-${name}`, "-v", `${name}:/data`);
     }
-    await create("idle", "-v", "crowded:/data");
+    await bench.create("idle", "-v", "crowded:/data");
     const rounds = { anybody: [] as number[], alone: [] as number[], beside: [] as number[] };
     for (let round = 0; round < 5; round++) {
       rounds.anybody.push(await startedInMs(`a${round}`, "-v", "anybody:/data:ro"));
@@ -112,18 +88,21 @@ describe("sharing=onewriter", () => {
     for (let round = 0; round < roundCount; round++) {
       const readers = ["read1", "read2"];
       const writers = ["left", "right"];
-      for (const name of writers) await create(name, "-v", "crossing:/data");
-      for (const name of readers) await create(name, "-v", "crossing:/data:ro");
+      for (const name of writers) await bench.create(name, "-v", "crossing:/data");
+      for (const name of readers) await bench.create(name, "-v", "crossing:/data:ro");
       const all = [...readers, ...writers];
       const started = await Promise.all(all.map((name) => bench.dockerd.docker("start", name)));
       expect(started.slice(0, 2).map(({ exit }) => exit)).toEqual([0, 0]);
       // Where it cannot be told which one a Mount is for, the later writer is stopped instead.
-      await eventually(async () => ((await running(...writers)).length === 1 ? true : undefined), {
-        timeoutMs: 15_000,
-        otherwise: () => bench.daemon.output(),
-      });
-      expect(await running(...readers)).toEqual(readers);
-      await remove(...all);
+      await eventually(
+        async () => ((await bench.running(...writers)).length === 1 ? true : undefined),
+        {
+          timeoutMs: 15_000,
+          otherwise: () => bench.daemon.output(),
+        },
+      );
+      expect(await bench.running(...readers)).toEqual(readers);
+      await bench.remove(...all);
     }
   });
 });
@@ -144,7 +123,7 @@ describe("database=exclusive", () => {
       let seen: readonly string[] = [];
       await eventually(
         async () => {
-          seen = await running("db", "db2", "exporter");
+          seen = await bench.running("db", "db2", "exporter");
           return seen.length === 2 && seen.includes("exporter") ? true : undefined;
         },
         {

@@ -16,11 +16,7 @@ beforeAll(async () => {
   bench = new HoldsBench();
   await bench.start();
 }, startMs);
-afterEach(async () => {
-  if (bench === undefined) return;
-  const ids = (await bench.docker("ps", "-aq")).split("\n").filter((id) => id !== "");
-  if (ids.length > 0) await bench.docker("rm", "-f", ...ids);
-}, startMs);
+afterEach(async () => await bench?.removeAll(), startMs);
 afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {

@@ -23,35 +23,11 @@ beforeAll(async () => {
   bench = new HoldsBench();
   await bench.start();
 }, startMs);
-afterEach(async () => {
-  if (bench === undefined) return;
-  const ids = (await bench.docker("ps", "-aq")).split("\n").filter((id) => id !== "");
-  if (ids.length > 0) await remove(...ids);
-}, startMs);
+afterEach(async () => await bench?.removeAll(), startMs);
 afterAll(async () => await bench?.[Symbol.asyncDispose](), startMs);
 
 function when(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
-}
-
-/** Makes a container without starting it. */
-async function create(name: string, ...mounts: readonly string[]): Promise<void> {
-  const place = ["--name", name, "--network", "none"];
-  await bench.docker("create", ...place, ...mounts, testImage, "sleep", "1000");
-}
-
-async function remove(...names: readonly string[]): Promise<void> {
-  await bench.docker("rm", "-f", ...names);
-}
-
-async function running(...names: readonly string[]): Promise<readonly string[]> {
-  const words = await Promise.all(
-    names.map(async (name) => {
-      const isRunning = await bench.docker("inspect", "-f", "{{.State.Running}}", name);
-      return isRunning === "true" ? [name] : [];
-    }),
-  );
-  return words.flat();
 }
 
 /** Waits for the end of a container. How long it ran by dockerd's clock, in milliseconds. */
@@ -111,10 +87,10 @@ describe("sharing=none", () => {
           "sharing=none and is in use by one. Stop that container, or wait for its end: " +
           "the volume allows one at a time.",
       );
-      expect(await running("one", "two")).toEqual(["one"]);
-      if (access === "") await remove("two");
+      expect(await bench.running("one", "two")).toEqual(["one"]);
+      if (access === "") await bench.remove("two");
     }
-    await remove("one");
+    await bench.remove("one");
     await bench.docker("start", "two");
     await bench.holders("single", "two running ro");
   });
@@ -129,34 +105,34 @@ describe("sharing=none", () => {
       const volume = `busy${index}`;
       await bench.createVolume(volume, "sharing=none");
       await bench.run("one", "-v", `${volume}:/elsewhere`);
-      await create("next", "-v", `${volume}:${target}`);
+      await bench.create("next", "-v", `${volume}:${target}`);
       // One that stands still, and one that was refused, are no reason to refuse a create.
-      await create("next2", "-v", `${volume}:${target}`);
+      await bench.create("next2", "-v", `${volume}:${target}`);
       await bench.refused("start", "next2");
-      await create("next3", "-v", `${volume}:${target}`);
+      await bench.create("next3", "-v", `${volume}:${target}`);
       await bench.refused("start", "next");
-      expect(await running("one", "next", "next2", "next3")).toEqual(["one"]);
+      expect(await bench.running("one", "next", "next2", "next3")).toEqual(["one"]);
       await bench.docker("stop", "-t", "0", "one");
       await bench.docker("start", "next");
       await bench.refused("start", "one");
-      expect(await running("one", "next", "next2", "next3")).toEqual(["next"]);
+      expect(await bench.running("one", "next", "next2", "next3")).toEqual(["next"]);
     });
   }
 
   when("creating goes on while others are refused at the same time", async () => {
     await bench.createVolume("crowd", "sharing=none");
     await bench.run("one", "-v", "crowd:/data");
-    await create("two", "-v", "crowd:/data");
+    await bench.create("two", "-v", "crowd:/data");
     for (let round = 0; round < roundCount; round++) {
       const [started] = await Promise.all([
         bench.dockerd.docker("start", "two"),
-        create(`made${round}`, "-v", "crowd:/seeded").catch((error: unknown) => {
+        bench.create(`made${round}`, "-v", "crowd:/seeded").catch((error: unknown) => {
           // Beside a start, a create may look like one: refused is allowed, let through is not.
           expect(String(error)).toContain("has sharing=none and is in use by one");
         }),
       ]);
       expect(started.exit).toBe(1);
-      expect(await running("one", "two")).toEqual(["one"]);
+      expect(await bench.running("one", "two")).toEqual(["one"]);
     }
   });
 
@@ -167,7 +143,7 @@ describe("sharing=none", () => {
       await bench.run("app_0", "-v", "project:/data");
       for (let round = 0; round < 3; round++) {
         const [old, next] = [`app_${round}`, `app_${round + 1}`];
-        await create(next, "-v", "project:/data");
+        await bench.create(next, "-v", "project:/data");
         await bench.docker("stop", "-t", "0", old);
         await bench.docker("start", next);
         await bench.docker("rm", old);
@@ -199,14 +175,14 @@ describe("sharing=none", () => {
       const file = join(bench.folder, "beside");
       writeFileSync(file, "copied");
       await bench.docker("cp", file, "first:/data/file");
-      await create("second", "-v", "beside:/data");
+      await bench.create("second", "-v", "beside:/data");
       expect(await bench.refused("start", "second")).toContain("is in use by first");
     },
   );
 
   when("docker cp of one that stands still is refused while another has it", async () => {
     await bench.createVolume("still", "sharing=none");
-    await create("one", "-v", "still:/data");
+    await bench.create("one", "-v", "still:/data");
     await bench.run("two", "-v", "still:/data");
     const file = join(bench.folder, "still");
     writeFileSync(file, "copied");
@@ -220,7 +196,7 @@ describe("sharing=none", () => {
     await bench.createVolume("turns", "sharing=none");
     await bench.run("turn0", "-v", "turns:/data");
     for (let round = 0; round < roundCount; round++) {
-      await remove(`turn${round}`);
+      await bench.remove(`turn${round}`);
       await bench.run(`turn${round + 1}`, "-v", "turns:/data");
     }
   });
@@ -228,15 +204,15 @@ describe("sharing=none", () => {
   when("of two that start at the same instant exactly one keeps it", async () => {
     await bench.createVolume("race", "sharing=none");
     for (let round = 0; round < roundCount; round++) {
-      await create("left", "-v", "race:/data");
-      await create("right", "-v", "race:/data");
+      await bench.create("left", "-v", "race:/data");
+      await bench.create("right", "-v", "race:/data");
       const start = (name: string) => bench.dockerd.docker("start", name);
       const [left, right] = await Promise.all([start("left"), start("right")]);
       expect([left.exit, right.exit].toSorted()).toEqual([0, 1]);
       const winner = left.exit === 0 ? "left" : "right";
       expect(left.stderr + right.stderr).toContain(`has sharing=none and is in use by ${winner}`);
-      expect(await running("left", "right")).toEqual([winner]);
-      await remove("left", "right");
+      expect(await bench.running("left", "right")).toEqual([winner]);
+      await bench.remove("left", "right");
     }
   });
 
@@ -245,7 +221,7 @@ describe("sharing=none", () => {
     const place = ["--network", "none", "-v", "crashed:/data"];
     await bench.refused("run", "--name", "broken", ...place, testImage, "/nothing");
     await bench.run("fine", "-v", "crashed:/data");
-    await remove("fine");
+    await bench.remove("fine");
     expect(await bench.call("Mount", { Name: "crashed", ID: "f".repeat(64) })).toMatchObject({
       Err: "",
     });
@@ -296,7 +272,7 @@ describe("sharing=onewriter", () => {
     });
     await ranForMs("second");
     await untilState("log", "in use");
-    expect(await running("writer", "second")).toEqual(["writer"]);
+    expect(await bench.running("writer", "second")).toEqual(["writer"]);
   });
 
   when("one that obeys SIGTERM is stopped too, and not started again", async () => {
@@ -305,7 +281,7 @@ describe("sharing=onewriter", () => {
     await twoWriters("polite", "--restart", "always", testImage, "sh", "-c", script);
     await ranForMs("second");
     await untilState("polite", "in use");
-    expect(await running("writer", "second")).toEqual(["writer"]);
+    expect(await bench.running("writer", "second")).toEqual(["writer"]);
   });
 });
 
@@ -318,7 +294,7 @@ describe("sharing=readonly", () => {
     await bench.run("writer", "-v", "fixed:/data");
     expect((await violation(events)).Actor.Attributes).toMatchObject({ sharing: "readonly" });
     expect(await ranForMs("writer")).toBeLessThan(STOP_SECONDS * 1_000 + noticeMsMax);
-    expect(await running("reader", "writer")).toEqual(["reader"]);
+    expect(await bench.running("reader", "writer")).toEqual(["reader"]);
   });
 });
 
@@ -332,8 +308,8 @@ describe("--sharing-violation report", () => {
     await untilState("told", "violated");
     const { holders } = await bench.volume("told");
     expect(holders.find(({ name }) => name === "second")?.reason).toBe("breaks sharing=onewriter");
-    expect(await running("writer", "second")).toHaveLength(2);
-    await remove("second");
+    expect(await bench.running("writer", "second")).toHaveLength(2);
+    await bench.remove("second");
     await untilState("told", "in use");
   });
 });

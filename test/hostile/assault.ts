@@ -1,6 +1,6 @@
 // Sends bad requests over connections of their own, eight at a time, and collects what is wrong.
 import { connect } from "node:net";
-import type { Random } from "../crash/random.ts";
+import type { Random } from "../support/random.ts";
 import { faultsOf } from "./answers.ts";
 import { type BadRequest, badRequest } from "./bad-request.ts";
 

@@ -1,5 +1,5 @@
 // Generates bad requests: bytes to send, how to leave, and nothing about what will be answered.
-import type { Random } from "../crash/random.ts";
+import type { Random } from "../support/random.ts";
 import {
   anyBytes,
   badBytes,

@@ -1,5 +1,5 @@
 // Texts that programs stumble over: names, patterns, values and JSON of ill will.
-import type { Random } from "../crash/random.ts";
+import type { Random } from "../support/random.ts";
 
 /** None of them is a name of a volume, whatever is done to it on its way into a path or JSON. */
 export const badNames: readonly string[] = [

@@ -4,8 +4,8 @@ import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Answer, Client, type Volume } from "../crash/client.ts";
-import { printedSeed, Random } from "../crash/random.ts";
 import { startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { EventFollower } from "./follower.ts";
 
 const roundCount = 250;

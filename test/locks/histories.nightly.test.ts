@@ -1,8 +1,8 @@
 // The histories of histories.test.ts, for half an hour.
 import { expect, test } from "bun:test";
-import { printedSeed, Random } from "../crash/random.ts";
-import { expectExplained } from "./explained.ts";
-import { lockChaos } from "./lock-chaos.ts";
+import { printedSeed, Random } from "../support/random.ts";
+import { lockChaos } from "./history-chaos.ts";
+import { expectExplained } from "./history-explained.ts";
 
 const runCount = 30;
 /** The search is quick on short histories: many of them, each with a daemon of its own. */

@@ -1,10 +1,10 @@
 // Histories of real clients of a real daemon, killed and stopped at random: each can be explained.
 import { expect, test } from "bun:test";
-import { printedSeed, Random } from "../crash/random.ts";
-import { expectExplained } from "./explained.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { historiesOf } from "./history.ts";
-import { lockChaos } from "./lock-chaos.ts";
-import type { RecordLine } from "./record.ts";
+import { lockChaos } from "./history-chaos.ts";
+import { expectExplained } from "./history-explained.ts";
+import type { RecordLine } from "./history-record.ts";
 
 const size = { ms: 15_000, grantCount: 200 };
 const timeoutMs = 180_000;

@@ -4,11 +4,11 @@ import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { holderPath } from "../crash/client.ts";
-import { printedSeed, Random } from "../crash/random.ts";
 import { eventually } from "../support/child.ts";
 import { type FaultPlugin, startFaultPlugin } from "../support/fault-plugin.ts";
 import { PluginHouse } from "../support/plugin-house.ts";
 import { makePluginRootfs } from "../support/plugin-rootfs.ts";
+import { printedSeed, Random } from "../support/random.ts";
 
 const patienceMs = 30_000;
 const namesPerClient = 3;

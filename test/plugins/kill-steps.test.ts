@@ -2,9 +2,9 @@
 // that install, enable, disable, upgrade and remove run: a part of all that there is.
 import { expect } from "bun:test";
 import { join } from "node:path";
-import { printedSeed } from "../crash/random.ts";
 import { runToEnd } from "../support/child.ts";
 import { whenPossible } from "../support/needs.ts";
+import { printedSeed } from "../support/random.ts";
 
 const strikeCount = 14;
 const testTimeoutMs = 240_000;

@@ -5,12 +5,12 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import { gzipSync } from "node:zlib";
-import { Random } from "../crash/random.ts";
 import { type Ended, runToEnd } from "../support/child.ts";
 import { startFaultRegistry } from "../support/fault-registry.ts";
 import { PluginHouse } from "../support/plugin-house.ts";
 import { makePluginRootfs } from "../support/plugin-rootfs.ts";
 import { ProgramSteps, type Strike } from "../support/program-steps.ts";
+import { Random } from "../support/random.ts";
 
 /** Whether it is enabled, and its version; undefined: it is not installed. */
 type State = readonly [isEnabled: boolean, tag: string] | undefined;

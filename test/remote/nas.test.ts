@@ -27,7 +27,7 @@ const noticedMs = 40_000;
 const backMs = 5_000;
 const testMs = 120_000;
 
-/** All of them take minutes on that machine: test/nightly/nas.nightly.test.ts has them. */
+/** All of them take minutes on that machine: test/remote/nas.nightly.test.ts has them. */
 const promises = [
   "What `create` found rather than made is left where it is",
   "What was written is there again at the next mount.",

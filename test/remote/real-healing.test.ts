@@ -1,5 +1,5 @@
 // A daemon, a dockerd and a real sshd: the sshfs under a running container is killed, and the
-// container goes on. test/nightly/frozen-server.nightly.test.ts has what takes longer.
+// container goes on. test/remote/frozen-server.nightly.test.ts has what takes longer.
 import { expect } from "bun:test";
 import { whenPossible } from "../support/needs.ts";
 import { SshVolume, sshVolumeRequirements } from "../support/ssh-volume.ts";

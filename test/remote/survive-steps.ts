@@ -3,10 +3,10 @@
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { DriverOptions } from "../../src/core/driver.ts";
-import type { Random } from "../crash/random.ts";
 import { eventually } from "../support/child.ts";
 import { temporaryDirectory } from "../support/daemon.ts";
 import { type Death, Deaths } from "../support/dying-daemon.ts";
+import type { Random } from "../support/random.ts";
 import { addedOnServer, mustSettle } from "./survive-checks.ts";
 import type { TroubledServer } from "./survive-servers.ts";
 import { openStage, own, type SurviveStage } from "./survive-stage.ts";

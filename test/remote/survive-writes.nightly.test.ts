@@ -1,6 +1,7 @@
 // What was acknowledged is there, whoever was killed while it was written, in many orders.
-import { printedSeed, Random } from "../crash/random.ts";
+
 import { whenPossible } from "../support/needs.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { drivers, requirementsOf } from "./survive-servers.ts";
 import { killWhileWriting, type Victim } from "./survive-writes.ts";
 

@@ -1,8 +1,9 @@
 // What a remote volume survives, the short path of it, side by side: most of it waits for looks.
 //
 // All troubles, all steps and many rounds come at night (survive*.nightly.test.ts).
-import { printedSeed, Random } from "../crash/random.ts";
+
 import { sideBySide } from "../support/needs.ts";
+import { printedSeed, Random } from "../support/random.ts";
 import { reboot } from "./survive-reboot.ts";
 import { goRound } from "./survive-rounds.ts";
 import { drivers, requirementsOf, type TroubledServer } from "./survive-servers.ts";

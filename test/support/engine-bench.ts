@@ -13,12 +13,8 @@ import type { SecretStore } from "../../src/core/secret-store.ts";
 import type { StateStore, VolumeEntry } from "../../src/core/state-store.ts";
 import { localDriver } from "../../src/drivers/local/driver.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
-import {
-  type Engine,
-  type ExaminingParts,
-  startEngine,
-  type TrashingParts,
-} from "../../src/engine/engine.ts";
+import { type Engine, startEngine } from "../../src/engine/engine.ts";
+import type { ExaminingParts, TrashingParts } from "../../src/engine/engine-parts.ts";
 import type { EngineEvent } from "../../src/engine/event-log.ts";
 import type { HealthClock } from "../../src/engine/health.ts";
 import type { PluginParts } from "../../src/engine/no-plugins.ts";

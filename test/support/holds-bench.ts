@@ -142,6 +142,33 @@ export class HoldsBench implements AsyncDisposable {
     return await this.docker("run", "-d", ...place, ...mounts, testImage, "sleep", "10000");
   }
 
+  /** Makes a container without starting it. */
+  async create(name: string, ...mounts: readonly string[]): Promise<void> {
+    const place = ["--name", name, "--network", "none"];
+    await this.docker("create", ...place, ...mounts, testImage, "sleep", "1000");
+  }
+
+  /** Which of these containers run. */
+  async running(...names: readonly string[]): Promise<readonly string[]> {
+    const words = await Promise.all(
+      names.map(async (name) => {
+        const isRunning = await this.docker("inspect", "-f", "{{.State.Running}}", name);
+        return isRunning === "true" ? [name] : [];
+      }),
+    );
+    return words.flat();
+  }
+
+  async remove(...names: readonly string[]): Promise<void> {
+    await this.docker("rm", "-f", ...names);
+  }
+
+  /** All of dockerd's containers: between two tests of a file. */
+  async removeAll(): Promise<void> {
+    const ids = (await this.docker("ps", "-aq")).split("\n").filter((id) => id !== "");
+    if (ids.length > 0) await this.remove(...ids);
+  }
+
   async createVolume(name: string, ...options: readonly string[]): Promise<void> {
     const words = options.flatMap((option) => ["-o", option]);
     await this.docker("volume", "create", "-d", "holdfast", ...words, name);

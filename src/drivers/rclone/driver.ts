@@ -2,6 +2,7 @@
 import type { VolumeDriver } from "../../core/driver.ts";
 import type { Host } from "../../core/host.ts";
 import { remoteDriver } from "../../remote/driver.ts";
+import { FuseLogs } from "../../remote/fuse-logs.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { joined } from "./config.ts";
@@ -27,6 +28,7 @@ export function rcloneDriver(parts: RemoteDriverParts): VolumeDriver {
 }
 
 export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
+  const fuse = { host, logs: new FuseLogs() };
   return {
     name: "rclone",
     program: "rclone",
@@ -39,9 +41,9 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     place: ({ remote, path }, subpath) => `${remote}:${joined(path, subpath)}`,
     // Of a backend that does not tell: 1 PiB, whatever it has.
     isInvented: ({ sizeBytes }) => sizeBytes >= INVENTED_BYTES,
-    mount: (mount, operation) => mountRclone(host, mount, operation),
-    unmount: (mount, how, operation) => unmountRclone(host, mount, how, operation),
-    look: (mount) => lookRclone(host, mount),
+    mount: (mount, operation) => mountRclone(fuse, mount, operation),
+    unmount: (mount, how, operation) => unmountRclone(fuse, mount, how, operation),
+    look: (mount) => lookRclone(fuse, mount),
     writeBack: {
       trialOptions: (options) => ({ ...options, "write-back": "0.1" }),
       refusal: (mount, operation) => rcloneRefusal(host, mount, operation),

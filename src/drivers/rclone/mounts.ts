@@ -7,6 +7,7 @@ import { EngineError, messageOf, storageError, toEngineError } from "../../core/
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import {
+  type FuseParts,
   lastWords as logged,
   lookFuse,
   lookFuseMasked,
@@ -53,18 +54,19 @@ const patience = [
 
 /** See `RemoteKind.mount`. */
 export async function mountRclone(
-  host: Host,
+  fuse: FuseParts,
   mount: RcloneMount,
   operation: Operation,
 ): Promise<void> {
+  const { host } = fuse;
   const { target, runDirectory, keepDirectory } = mount;
   const secret = (await mount.secret?.())?.revealText() ?? "";
   const config = rcloneConfig(mount.options, secret, mount.subpath);
   const tool = { host, config, file: join(runDirectory, "rclone.conf") };
   // rclone hangs at its start when a dead mount of another one is where it is to serve.
-  const dead = lookFuse(host, { target, runDirectory, program: "rclone" });
+  const dead = lookFuse(fuse, { target, runDirectory, program: "rclone" });
   if (dead.stale !== undefined) {
-    await stopFuse(host, { target, runDirectory }, { isLost: true }, operation);
+    await stopFuse(fuse, { target, runDirectory }, { isLost: true }, operation);
   }
   writeWhole(tool.file, config.text);
   try {
@@ -75,7 +77,7 @@ export async function mountRclone(
     if (isAsked) await askServer(tool, operation);
     await mendCache({ keepDirectory, host }, originalsOf(tool, mount), operation);
     await startFuse(
-      host,
+      fuse,
       {
         target,
         runDirectory,
@@ -206,23 +208,23 @@ function rooted(path: string, below: string): string {
 
 /** See `RemoteKind.unmount`. */
 export async function unmountRclone(
-  host: Host,
+  fuse: FuseParts,
   mount: RcloneMount,
   { isLost }: { readonly isLost: boolean },
   operation: Operation,
 ): Promise<void> {
   const { target, runDirectory, keepDirectory, volume } = mount;
-  const isMounted = () => host.mounts().some((each) => each.target === target);
+  const isMounted = () => fuse.host.mounts().some((each) => each.target === target);
   if (!isLost && isMounted()) {
-    if ((await untilSaved(host, mount, operation)) === "stuck") {
+    if ((await untilSaved(fuse, mount, operation)) === "stuck") {
       operation.log.warn("rclone has given files up: they are mended and sent again", { volume });
-      await stopSoon(host, mount, operation);
-      await mountRclone(host, mount, operation);
-      await untilSaved(host, mount, operation);
+      await stopSoon(fuse, mount, operation);
+      await mountRclone(fuse, mount, operation);
+      await untilSaved(fuse, mount, operation);
     }
   }
-  if (isLost) await stopFuse(host, { target, runDirectory }, { isLost }, operation);
-  else await stopSoon(host, mount, operation);
+  if (isLost) await stopFuse(fuse, { target, runDirectory }, { isLost }, operation);
+  else await stopSoon(fuse, mount, operation);
   rmSync(join(runDirectory, "rclone.conf"), { force: true });
   const left = await unsavedIn(cacheDirectory(keepDirectory));
   if (left.fileCount === 0) return;
@@ -232,11 +234,12 @@ export async function unmountRclone(
 }
 
 /** A look at a server that is away uses the mount for some seconds. */
-async function stopSoon(host: Host, mount: RcloneMount, operation: Operation): Promise<void> {
+async function stopSoon(fuse: FuseParts, mount: RcloneMount, operation: Operation): Promise<void> {
+  const { host } = fuse;
   const until = host.monotonicMs() + BUSY_MS_MAX;
   for (;;) {
     try {
-      return await stopFuse(host, mount, { isLost: false }, operation);
+      return await stopFuse(fuse, mount, { isLost: false }, operation);
     } catch (thrown) {
       const isBusy = toEngineError(thrown).code === "volume.unmount_failed";
       if (!isBusy || host.monotonicMs() > until) throw thrown;
@@ -251,10 +254,11 @@ async function stopSoon(host: Host, mount: RcloneMount, operation: Operation): P
  * nobody is there who would send anything, or the server is silent.
  */
 async function untilSaved(
-  host: Host,
+  fuse: FuseParts,
   mount: RcloneMount,
   operation: Operation,
 ): Promise<"saved" | "stuck"> {
+  const { host } = fuse;
   const { keepDirectory, runDirectory, volume } = mount;
   const until = host.monotonicMs() + UNSAVED_WAIT_MS;
   let progress = { bytes: -1, atMs: host.monotonicMs() };
@@ -267,7 +271,7 @@ async function untilSaved(
     if (left.fileCount === 0) return "saved";
     const hasGivenUp = logged({ runDirectory, secrets: [] }).includes(GIVEN_UP);
     if (hasGivenUp && (await isStuck(keepDirectory))) return "stuck";
-    const { stale } = await lookMasked(host, mount);
+    const { stale } = await lookMasked(fuse, mount);
     if (stale !== undefined || host.monotonicMs() > until) throw unsaved(volume, left, stale);
     // Whoever wants the volume meanwhile would wait for a server that is gone.
     if (startedAt - progress.atMs > STALLED_MS) {
@@ -290,12 +294,12 @@ function unsaved(volume: string, left: Unsaved, stale: string | undefined): Engi
 }
 
 /** See `RemoteKind.look`. */
-export async function lookRclone(host: Host, mount: RcloneMount): Promise<Look> {
+export async function lookRclone(fuse: FuseParts, mount: RcloneMount): Promise<Look> {
   const { keepDirectory } = mount;
   const aside = asideDirectory(keepDirectory);
   const unsaved = await unsavedIn(cacheDirectory(keepDirectory));
   return {
-    ...(await lookMasked(host, mount)),
+    ...(await lookMasked(fuse, mount)),
     unsaved,
     degraded: existsSync(aside)
       ? `files that were being written when rclone died lie in ${aside}: look at them, remove them`
@@ -319,8 +323,8 @@ async function sendingTrouble(mount: RcloneMount): Promise<string | undefined> {
   }
 }
 
-function lookMasked(host: Host, mount: RcloneMount): Promise<Look> {
-  return lookFuseMasked(host, { ...mount, program: "rclone" }, () => secretsOf(mount));
+function lookMasked(fuse: FuseParts, mount: RcloneMount): Promise<Look> {
+  return lookFuseMasked(fuse, { ...mount, program: "rclone" }, () => secretsOf(mount));
 }
 
 /** Values that no message may have. Throws `secret.*`. */

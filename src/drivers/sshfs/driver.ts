@@ -5,6 +5,7 @@ import { isErrno, storageError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { remoteDriver } from "../../remote/driver.ts";
+import { FuseLogs } from "../../remote/fuse-logs.ts";
 import { type FuseStart, lookFuseMasked, startFuse, stopFuse } from "../../remote/fuse-process.ts";
 import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
@@ -34,6 +35,7 @@ export function sshfsDriver(parts: RemoteDriverParts): VolumeDriver {
 /** `recorded` is the file that the keys of servers are recorded in at the first connection. */
 export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions> {
   const takesLinks = rememberLinks(host);
+  const fuse = { host, logs: new FuseLogs() };
   return {
     name: NAME,
     program: PROGRAM,
@@ -50,7 +52,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
       try {
         writeLogin({ ...mount, login, recorded });
         writeCommand(mount, args);
-        await startFuse(host, startOf(mount, login, args), operation);
+        await startFuse(fuse, startOf(mount, login, args), operation);
         // The server's key is recorded by now, and no other one is accepted any more.
         writeLogin({ ...mount, login, recorded });
       } catch (thrown) {
@@ -60,7 +62,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     },
 
     async unmount(mount, how, operation) {
-      await stopFuse(host, mount, how, operation);
+      await stopFuse(fuse, mount, how, operation);
       forget(mount);
     },
 
@@ -69,7 +71,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
     look: (mount) =>
-      lookFuseMasked(host, { ...mount, program: PROGRAM }, async () => [
+      lookFuseMasked(fuse, { ...mount, program: PROGRAM }, async () => [
         (await loginOf(mount)).text,
       ]),
 

@@ -1,14 +1,15 @@
 // Simulated clients of leases: honest ones, stopped ones, dying ones, and storage that has fences.
 
+import type { LockHistory } from "../support/lock-history.ts";
+import type { Random } from "../support/random.ts";
+import type { SimulatedTime } from "../support/simulated-time.ts";
 import type { Answer, LeaseWorld, Request } from "./lease-world.ts";
-import type { LockHistory } from "./lock-history.ts";
-import type { Seeded, SimulatedTime } from "./seeded.ts";
 
 export interface ClientParts {
   readonly name: string;
   readonly world: LeaseWorld;
   readonly time: SimulatedTime;
-  readonly random: Seeded;
+  readonly random: Random;
   readonly history: LockHistory;
   readonly storage: FencedStorage;
   readonly fail: (problem: string) => void;

@@ -2,7 +2,7 @@
 
 import { type Call, checkLinearizable, type SequentialModel } from "../support/linearizability.ts";
 import type { TimedEvent } from "./history.ts";
-import { after, freeLock, keyOf, type LockEvent, type LockState } from "./lock-model.ts";
+import { after, freeLock, keyOf, type LockEvent, type LockState } from "./history-model.ts";
 
 /** How much of a history stands in the error. */
 const shownCount = 12;

@@ -4,8 +4,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { startChild } from "../support/child.ts";
-import type { LockClientPlan } from "./lock-client.ts";
-import { machineMs, type RecordLine } from "./record.ts";
+import type { LockClientPlan } from "./history-client.ts";
+import { machineMs, type RecordLine } from "./history-record.ts";
 
 /** A client that is running. */
 export interface LockClient {
@@ -30,7 +30,7 @@ export class LockClients {
   }
 
   start(plan: LockClientPlan): LockClient {
-    const program = join(import.meta.dir, "lock-client.ts");
+    const program = join(import.meta.dir, "history-client.ts");
     const child = startChild(process.execPath, [program, JSON.stringify(plan)]);
     const read = this.#read(child);
     const { name } = plan;

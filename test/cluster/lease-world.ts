@@ -9,9 +9,10 @@ import { type LocalLeaseService, localLeases } from "../../src/cluster/local-lea
 import { EngineError, toEngineError } from "../../src/core/errors.ts";
 import type { Lease, LeaseMode, LockKey } from "../../src/core/lease-service.ts";
 import { silentLog } from "../../src/core/operation.ts";
-import { MemoryFenceFile, MemoryJournal } from "./lease-files.ts";
-import { testOperation } from "./operation.ts";
-import type { Seeded, SimulatedTime } from "./seeded.ts";
+import { MemoryFenceFile, MemoryJournal } from "../support/lease-files.ts";
+import { testOperation } from "../support/operation.ts";
+import type { Random } from "../support/random.ts";
+import type { SimulatedTime } from "../support/simulated-time.ts";
 
 /** Wall clock at the beginning: some day of 2026. */
 const START_MS = 1_780_000_000_000;
@@ -53,7 +54,7 @@ interface Life {
 
 export interface WorldParts {
   readonly time: SimulatedTime;
-  readonly random: Seeded;
+  readonly random: Random;
   /** What may never happen, in words. */
   readonly fail: (problem: string) => void;
   /** A line of the journal could not be written. */

@@ -1,12 +1,12 @@
 // A program: a client of locks that does random things with them until it is killed, on record.
 //
-// `bun lock-client.ts '{"socket":…}'`: several lanes, each one operation after the other.
+// `bun history-client.ts '{"socket":…}'`: several lanes, each one operation after the other.
 import { writeSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { LockBond } from "../../src/core/lock.ts";
-import { Random } from "../crash/random.ts";
-import { LockCaller } from "./lock-caller.ts";
-import type { RecordLine } from "./record.ts";
+import { Random } from "../support/random.ts";
+import { LockCaller } from "./history-caller.ts";
+import type { RecordLine } from "./history-record.ts";
 
 export interface LockClientPlan {
   /** Begins the numbers of its calls. */

@@ -4,7 +4,7 @@ import type { Operation } from "../core/operation.ts";
 import { Admissions } from "./admissions.ts";
 import { ContainerLists } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";
-import type { EngineParts } from "./engine.ts";
+import type { EngineParts } from "./engine-parts.ts";
 import type { EventLog } from "./event-log.ts";
 import { StorageCare } from "./health-care.ts";
 import { HoldSettler } from "./hold-settler.ts";

@@ -2,15 +2,15 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Random } from "../crash/random.ts";
 import { type RunningDaemon, startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import type { Random } from "../support/random.ts";
 import { historiesOf, type TimedEvent } from "./history.ts";
-import { LockCaller } from "./lock-caller.ts";
-import { LockClients } from "./lock-clients.ts";
-import { LockRuns } from "./lock-runs.ts";
-import { machineMs, type RecordLine } from "./record.ts";
+import { LockCaller } from "./history-caller.ts";
+import { LockClients } from "./history-clients.ts";
+import { machineMs, type RecordLine } from "./history-record.ts";
+import { LockRuns } from "./history-runs.ts";
 
-export const chaosVolume = "shared";
+const chaosVolume = "shared";
 const locks = ["deploy", "cron", "index", "upload"];
 const clientCount = 3;
 const lanes = 3;

@@ -8,7 +8,7 @@ import {
   type LockCall,
   machineMs,
   type RecordLine,
-} from "./record.ts";
+} from "./history-record.ts";
 
 /** A waiting call is given up long after its own deadline only. */
 const answerMsMax = 30_000;

@@ -2,8 +2,8 @@
 import { expect } from "bun:test";
 import { HoldsBench } from "../support/holds-bench.ts";
 import { whenPossible } from "../support/needs.ts";
-import { needsOfDatabase } from "../uses/database.ts";
-import { expectOneServes, prepareServers } from "../uses/two-servers.ts";
+import { needsOfDatabase } from "./database.ts";
+import { expectOneServes, prepareServers } from "./two-servers.ts";
 
 const timeoutMs = 1_800_000;
 

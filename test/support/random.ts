@@ -24,6 +24,11 @@ export class Random {
     return Math.floor(this.fraction() * limit);
   }
 
+  /** A whole number, both ends included. */
+  between(low: number, high: number): number {
+    return low + this.below(high - low + 1);
+  }
+
   /** One of the list, which is not empty. */
   pick<T>(list: readonly T[]): T {
     const picked = list[this.below(list.length)];

@@ -5,10 +5,10 @@
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Random } from "../crash/random.ts";
 import { startChild } from "../support/child.ts";
 import { holdfastCommand } from "../support/daemon.ts";
-import { machineMs, type RecordLine } from "./record.ts";
+import type { Random } from "../support/random.ts";
+import { machineMs, type RecordLine } from "./history-record.ts";
 
 export interface LockRunsPlan {
   /** Begins the numbers of its calls. */

@@ -1,8 +1,10 @@
 // One seeded run of simulated clients, troubles and daemons, and what was wrong with it.
+
+import { LockHistory } from "../support/lock-history.ts";
+import { Random } from "../support/random.ts";
+import { SimulatedTime } from "../support/simulated-time.ts";
 import { FencedStorage, type Holds, runClient, runThief } from "./lease-clients.ts";
 import { LeaseWorld } from "./lease-world.ts";
-import { LockHistory } from "./lock-history.ts";
-import { Seeded, SimulatedTime } from "./seeded.ts";
 
 /** Longer than all clients take. */
 const END_MS = 600_000;
@@ -10,7 +12,7 @@ const DAY_MS = 86_400_000;
 
 /** undefined: all promises were kept. Otherwise what was not, and the history. */
 export async function runSeed(seed: number): Promise<string | undefined> {
-  const random = new Seeded(seed);
+  const random = new Random(seed);
   const time = new SimulatedTime();
   const history = new LockHistory(() => time.nowMs);
   const storage = new FencedStorage();
