@@ -81,7 +81,8 @@ export function holdfastKind(executable: string, parameters: readonly string[] =
     listEnvironment: (engine) => ({ HOLDFAST_HOST: `unix://${engine.socket}` }),
     start(place, signal) {
       const host = `unix://${join(place.directory, "s")}`;
-      const places = ["--root", place.data, "--host", host, "--plugin-socket", "none"];
+      const none = ["--plugin-socket", "none", "--lock-directory", "none"];
+      const places = ["--root", place.data, "--host", host, ...none];
       const command = [executable, "daemon", ...places, ...parameters];
       return startDaemon({ kind, command, place, announces: true, signal });
     },

@@ -1,6 +1,6 @@
 // The one executable: `holdfast daemon …` is the daemon, everything else is the command line.
-// `hold-mount`, `unpack-layer`, `assist` and `become-command` are for neither: we run ourselves as a
-// helper so.
+// `hold-mount`, `unpack-layer`, `assist` and `become-command` are for neither: we run ourselves as
+// a helper so.
 import { runCli } from "./cli/run.ts";
 import { processTerminal } from "./cli/terminal.ts";
 

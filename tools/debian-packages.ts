@@ -248,6 +248,12 @@ const lines = [
     neededFor: "the modules of user-mode Linux",
   },
   {
+    packages: ["golang-go"],
+    provides: { program: "go" },
+    purposes: ["nightly"],
+    neededFor: "the client of locks in Go",
+  },
+  {
     packages: ["iptables"],
     provides: { program: "iptables" },
     purposes: ["nightly"],

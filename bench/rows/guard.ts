@@ -32,8 +32,8 @@ const files: RowPlan = {
   how:
     "Two containers have two volumes read-write, one with `guard=warn` and one with `guard=off`. " +
     "One container is idle, the other writes by turns (`bench/write-load.c`): files of 1 KiB in " +
-    "directories of 1,000, and one sync of the file system at the end, which is part of the time. " +
-    "The fastest of five tries is the figure.",
+    "directories of 1,000, and one sync of the file system at the end, which is part of the " +
+    "time. The fastest of five tries is the figure.",
 };
 
 const streaming: RowPlan = {
@@ -42,8 +42,8 @@ const streaming: RowPlan = {
   work: "a file written from front to back in a container, watched by the guard against not",
   target: { bound: "at_most", value: 1.01 },
   how:
-    "The same containers; pieces of 1 MiB over what a file has, and one fsync at the end. Nothing is " +
-    "measured before the guard says that it watches the one and not the other.",
+    "The same containers; pieces of 1 MiB over what a file has, and one fsync at the end. " +
+    "Nothing is measured before the guard says that it watches the one and not the other.",
 };
 
 function writing(

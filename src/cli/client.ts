@@ -114,8 +114,8 @@ export class DaemonClient {
   }
 
   /**
-   * The lines of a reply that may go on for ever; ends when the daemon ends it. Silence has no limit
-   * but the one that is asked for.
+   * The lines of a reply that may go on for ever; ends when the daemon ends it. Silence has no
+   * limit but the one that is asked for.
    */
   async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
     // Our own routes have no version.

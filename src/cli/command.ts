@@ -65,6 +65,8 @@ export interface Command {
   /** Other spellings of the last word. */
   readonly aliases?: readonly string[];
   readonly summary: string;
+  /** What a line has no room for: lines of at most 80 columns, without an end of line. */
+  readonly details?: string;
   /** What stands behind the words: "[OPTIONS] VOLUME [VOLUME...]". */
   readonly usage: string;
   readonly argumentCount: { readonly min: number; readonly max: number };

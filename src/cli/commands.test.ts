@@ -125,6 +125,7 @@ describe("completion", () => {
       "publish",
       "flush",
       "history",
+      "conflicts",
     ]);
     expect(await complete("volume", "ls", "--f")).toEqual(["--filter", "--format"]);
     expect(await complete("volume", "rm", "")).toEqual(["v1", "v2", "v10"]);

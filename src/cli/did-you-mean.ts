@@ -32,7 +32,6 @@ const filtersOf: Readonly<Record<string, readonly string[]>> = {
 /** Which word a refusal is about, and where the known ones come from. */
 const questions: readonly { readonly about: RegExp; readonly known: keyof Known }[] = [
   { about: /^Error response from daemon: get (\S+): no such volume$/, known: "volumes" },
-  { about: /there is no volume (\S+)$/, known: "volumes" },
   { about: /there is no secret (\S+)$/, known: "secrets" },
   { about: /daemon: plugin "([^"]*)" not found$/, known: "plugins" },
   {
@@ -64,7 +63,8 @@ export async function didYouMean(
   const lines: string[] = [];
   for (const failure of failures) {
     // Failures of Holdfast's own nouns have a code and are no refusal any more.
-    if (!(failure instanceof DaemonRefusal || failure.code === "secret.not_found")) continue;
+    const isOwn = failure.code === "secret.not_found" || failure.code === "volume.not_found";
+    if (!(failure instanceof DaemonRefusal || isOwn)) continue;
     for (const { about, known: kind } of questions) {
       const typed = about.exec(failure.message)?.[1];
       const meant = typed === undefined ? undefined : suggest(typed, await known[kind]());

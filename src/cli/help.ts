@@ -71,6 +71,7 @@ export function renderCommandHelp(command: Command): string {
   const examples = command.examples.map(({ line, about }) => `  # ${about}\n  ${line}\n`);
   return (
     `Usage:  ${words} ${command.usage}\n\n${command.summary}\n` +
+    (command.details === undefined ? "" : `\n${command.details}\n`) +
     section("Aliases", aliases) +
     section("Options", hasOptions ? renderOptions(command.options) : "") +
     section("Examples", examples.join("\n"))

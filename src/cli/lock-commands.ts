@@ -7,7 +7,7 @@ import { checkSpan, checkTtl } from "./lock-times.ts";
 const volumeOption: OptionSpec = {
   name: "volume",
   kind: "string",
-  summary: "The volume whose lock it is, where the name does not\nsay it as VOLUME/NAME",
+  summary: "The volume whose lock it is, where the name does not say it as VOLUME/NAME",
   completes: "volumes",
 };
 
@@ -15,14 +15,14 @@ const sharedOption: OptionSpec = {
   name: "shared",
   short: "s",
   kind: "flag",
-  summary: "Hold it together with others that share it; nobody\nhas it exclusively meanwhile",
+  summary: "Hold it together with others that share it; nobody has it exclusively meanwhile",
 };
 
 const waitOption: OptionSpec = {
   name: "wait",
   short: "w",
   kind: "string",
-  summary: "Wait no longer than that (10s, 5m); without it there\nis no limit, as with flock(1)",
+  summary: "Wait no longer than that (10s, 5m); without it there is no limit, as with flock(1)",
   check: checkSpan,
 };
 
@@ -56,14 +56,20 @@ const lostWords = ["term", "kill", "ignore"] as const;
 
 const runCommand: Command = {
   words: ["lock", "run"],
-  summary:
-    "Run a command while holding a lock of a volume. Ends with the command's exit code (128+n " +
-    "where signal n ended it, 126 and 127 where it cannot be started). 75: the lock was not free " +
-    "in time. 79: it was lost while the command ran. 125: it was refused, or the daemon does not " +
-    "answer, and nothing was started. The command has HOLDFAST_LOCK_FENCE, HOLDFAST_LOCK_ID, " +
-    "HOLDFAST_LOCK_NAME and HOLDFAST_VOLUME in its environment. If lock run is killed, the kernel " +
-    "kills the command; what the command has started by then goes on, and only --file keeps " +
-    "others out until that has ended, too",
+  summary: "Run a command while holding a lock of a volume",
+  details:
+    "Ends as the command does: with its exit code, or 128+n where signal n ended it.\n" +
+    "Otherwise:\n" +
+    "  75   the lock was not free in time (see --conflict-exit-code)\n" +
+    "  79   the lock was lost while the command ran\n" +
+    "  125  the lock was refused, or the daemon does not answer: nothing was started\n" +
+    "  126  the command cannot be executed\n" +
+    "  127  there is no such command\n\n" +
+    "The command has HOLDFAST_LOCK_FENCE, HOLDFAST_LOCK_ID, HOLDFAST_LOCK_NAME and\n" +
+    "HOLDFAST_VOLUME in its environment, and gets the signals that lock run gets.\n" +
+    "A daemon that is restarted loses no lock. If lock run is killed by SIGKILL, the\n" +
+    "kernel kills the command with it; what the command has started by then goes on,\n" +
+    "and only --file keeps others out until that has ended, too.",
   usage: "[OPTIONS] NAME -- COMMAND [ARG...]",
   argumentCount: { min: 2, max: Number.POSITIVE_INFINITY },
   options: [
@@ -72,22 +78,19 @@ const runCommand: Command = {
     waitOption,
     nonblockOption,
     exitOption,
-    ttlOption(
-      "How long it lives when it is not renewed, which happens\nthrice in that time",
-      "30s",
-    ),
-    labelOption(": by\nitself the name of the command"),
+    ttlOption("How long it lives when it is not renewed, which happens thrice in that time", "30s"),
+    labelOption(": by itself the name of the command"),
     {
       name: "file",
       kind: "string",
       summary:
-        "Also lock this file of the volume with flock(2), for programs that know nothing of us. It " +
-        "is made when it is missing",
+        "Also lock this file of the volume with flock(2), for programs that know nothing of " +
+        "us. It is made when it is missing",
     },
     {
       name: "on-lost",
       kind: "string",
-      summary: "What to do with the command when the lock is lost:\nterm, kill or ignore",
+      summary: "What to do with the command when the lock is lost: term, kill or ignore",
       default: "term",
       values: lostWords,
       check: (text) =>
@@ -121,11 +124,11 @@ const runCommand: Command = {
 
 const acquireCommand: Command = {
   words: ["lock", "acquire"],
-  summary:
-    "Take a lock for a script, and print VOLUME/NAME/ID, by which it is released. It ends with the " +
-    "process of --pid, which is the shell that runs the script where nothing is said, and after a " +
-    "day, or --ttl. Whoever can, uses lock run: that notices when the lock is lost. Ends with 75 " +
-    "when it was not free in time",
+  summary: "Take a lock for a script, and print VOLUME/NAME/ID, by which it is released",
+  details:
+    "It ends with the process of --pid, which is the shell that runs the script where\n" +
+    "nothing is said, and after a day, or --ttl. Ends with 75 where it was not free in\n" +
+    "time. Whoever can, uses lock run: that notices when the lock is lost.",
   usage: "[OPTIONS] NAME",
   argumentCount: { min: 1, max: 1 },
   options: [
@@ -137,14 +140,14 @@ const acquireCommand: Command = {
     {
       name: "pid",
       kind: "int",
-      summary: "The process with which it ends, in place of the shell\nthat runs the script",
+      summary: "The process with which it ends, in place of the shell that runs the script",
     },
     {
       name: "no-process",
       kind: "flag",
       summary: "Only --ttl, release and steal end it",
     },
-    ttlOption("How long it lives when it is not renewed; by itself a\nday"),
+    ttlOption("How long it lives when it is not renewed; by itself a day"),
     labelOption(""),
     { name: "format", kind: "string", summary: "A Go template, as {{.Fence}}" },
     jsonOption,
@@ -212,7 +215,7 @@ export const lockCommands: readonly Command[] = [
       {
         name: "fence",
         kind: "string",
-        summary: "Only if it is held with this fence; needed where\nseveral share it",
+        summary: "Only if it is held with this fence; needed where several share it",
         check: (text) => (/^[0-9]{1,20}$/.test(text) ? undefined : "write the number of lock ls"),
       },
       jsonOption,

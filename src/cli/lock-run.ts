@@ -132,8 +132,8 @@ function notStarted(
     }
     case "given up": {
       const { code, message: why } = refusalIn(lost);
-      const text = `holdfast: the lock ${placeText(lock)} was lost before anything was started: ${why}`;
-      return new CliFailure(text, lostExit, { code });
+      const what = `the lock ${placeText(lock)} was lost before anything was started`;
+      return new CliFailure(`holdfast: ${what}: ${why}`, lostExit, { code });
     }
     default:
       return new CliFailure(message, notStartedExit);

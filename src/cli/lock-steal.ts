@@ -40,5 +40,6 @@ export async function stealLock(invocation: Invocation): Promise<number> {
 function described(lock: SeenLock, nowMs: number): string {
   const { holder, fence, waiting } = lock;
   const queue = waiting === 0 ? "" : `, ${waiting} waiting`;
-  return `${ownerText(holder)}, which has it for ${sinceText(lock, nowMs)} (fence ${fence}${queue})`;
+  const since = sinceText(lock, nowMs);
+  return `${ownerText(holder)}, which has it for ${since} (fence ${fence}${queue})`;
 }

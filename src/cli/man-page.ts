@@ -56,20 +56,21 @@ function commandLines(command: Command): readonly string[] {
   const examples = command.examples.flatMap(({ line, about }) => [
     ".PP",
     `${plain(about)}:`,
-    ".PP",
-    ".RS 4",
-    ".nf",
-    plain(line),
-    ".fi",
-    ".RE",
+    ...asItStands(line),
   ]);
   return [
     `.SS ${bold(words)} ${plain(command.usage)}`,
     sentence(command.summary),
     ...aliases,
+    ...(command.details === undefined ? [] : asItStands(command.details)),
     ...command.options.filter((option) => !option.hidden).flatMap(optionLines),
     ...examples,
   ];
+}
+
+/** Lines that are not filled. */
+function asItStands(text: string): readonly string[] {
+  return [".PP", ".RS 4", ".nf", ...text.split("\n").map(plain), ".fi", ".RE"];
 }
 
 function optionLines({ name, short, kind, summary, default: standard }: OptionSpec): string[] {

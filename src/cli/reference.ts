@@ -26,6 +26,7 @@ function commandSection(command: Command): string {
   const block = examples === "" ? "" : `\n\`\`\`sh\n${examples}\n\`\`\`\n`;
   return (
     `## ${words}\n\n${command.summary}.\n\n    ${words} ${command.usage}\n` +
+    (command.details === undefined ? "" : `\n\`\`\`text\n${command.details}\n\`\`\`\n`) +
     `${aliases}${optionTable(command.options)}${block}`
   ).replaceAll("..\n", ".\n");
 }

@@ -37,7 +37,10 @@ export async function reportFailure(
     );
     return internalExit;
   }
-  if (words.includes("--json") && !(error instanceof UsageFailure)) {
+  // Behind `--` are the words of another program.
+  const end = words.indexOf("--");
+  const own = end < 0 ? words : words.slice(0, end);
+  if (own.includes("--json") && !(error instanceof UsageFailure)) {
     await terminal.err(failuresOf(error).map(jsonLine).join(""));
     return error.exitCode;
   }

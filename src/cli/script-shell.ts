@@ -1,4 +1,5 @@
-// Which process a script's lock hangs on: the shell that runs the script, seen from a command of it.
+// Which process a script's lock hangs on: the shell that runs the script, seen from one of its
+// commands.
 import { readFileSync } from "node:fs";
 
 /** Shells in shells in shells: more is not looked at. */

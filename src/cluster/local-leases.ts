@@ -1,7 +1,7 @@
 // Leases of one machine: the table's rules with a clock, a timer, promises and a journal.
 //
 // The uncontended way is the hot way: no timer, no listener, no disk, nothing but small objects.
-// What is taken with terms is written down before it is answered, and has one timer with all others.
+// What is taken with terms is written down before it is answered. One timer serves all of them.
 import { EngineError, storageError } from "../core/errors.ts";
 import {
   type HeldLease,

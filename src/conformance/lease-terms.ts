@@ -100,8 +100,8 @@ export const leaseTermsChecks: readonly Check<LeaseBench>[] = [
   },
   {
     promise:
-      "Takes a lease away from whoever holds it: its `lost` fires with `reason`, and the next ones " +
-      "get the key.",
+      "Takes a lease away from whoever holds it: its `lost` fires with `reason`, and the next " +
+      "ones get the key.",
     async run(bench) {
       const held = await take(bench, "exclusive", terms());
       const other = await take(bench, "exclusive", { ...terms(), label: "other" });
@@ -209,8 +209,9 @@ export const leaseTermsChecks: readonly Check<LeaseBench>[] = [
   },
   {
     promise:
-      "The leases with terms that the last daemon of this boot left, held again with their fences " +
-      "and what is left of their time, to be told once: each must be disposed of, or it expires.",
+      "The leases with terms that the last daemon of this boot left, held again with their " +
+      "fences and what is left of their time, to be told once: each must be disposed of, or it " +
+      "expires.",
     async run(bench) {
       const long = await take(bench, "exclusive", terms({ ttlMs: 3_000, keep: '"long"' }));
       await release(await take(bench, "exclusive", { ...terms(), label: "released" }));

@@ -1,8 +1,9 @@
 // The machine: time, randomness, programs, mounts. Tests bring their own.
 import type { Operation } from "./operation.ts";
 import type { MountsBelow, MountsFound, PeerQuestion, PeerScan } from "./peer-mount.ts";
+import type { ProcessSight, ProcessWatch } from "./process-watch.ts";
 import type { StorageAnswer, StorageQuestion } from "./storage-answer.ts";
-import type { ProcessSight, ProcessWatch, WatchRequest, WriteWatch } from "./watching.ts";
+import type { WatchRequest, WriteWatch } from "./write-watch.ts";
 
 /** The outcome of a program that ended by itself. */
 export interface ProgramResult {

@@ -64,7 +64,7 @@ export const lockErrors = {
     kind: "unsupported",
     retry: false,
     recovery:
-      "Publish to a path where nothing is yet, which becomes a symbolic link that can be moved at " +
+      "Publish to a path where nothing is yet, which becomes a symbolic link that is moved at " +
       "once; or accept that readers find nothing for a moment: --allow-gap.",
   },
   "publish.nothing_kept": {

@@ -186,8 +186,8 @@ function rethrow(thrown: unknown): never {
 function noPid(value: number): EngineError {
   return new EngineError(
     "request.invalid",
-    `pid ${value}: a container's processes have other numbers on the host: without it the process ` +
-      "that connected is meant",
+    `pid ${value}: a container's processes have other numbers on the host: without it the ` +
+      "process that connected is meant",
     { details: { field: "pid", value } },
   );
 }

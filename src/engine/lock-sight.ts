@@ -6,7 +6,7 @@ import { EngineError } from "../core/errors.ts";
 import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import { type PeerMount, placeOfMount } from "../core/peer-mount.ts";
-import type { ProcessSight } from "../core/watching.ts";
+import type { ProcessSight } from "../core/process-watch.ts";
 import { groupsOf, type Hold, ownEnd } from "./hold-table.ts";
 import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";
 
@@ -147,6 +147,6 @@ function peerGroupsOf({ propagation }: MountInfo): readonly number[] {
 function noVolume(why: string): EngineError {
   return new EngineError(
     "lock.no_volume",
-    `this socket serves containers that have a volume of Holdfast: the process that connected: ${why}`,
+    `this socket serves containers that have a volume of Holdfast, and who connected: ${why}`,
   );
 }

@@ -8,7 +8,7 @@ import type { KeptLease, Lease, LeaseService, LockKey } from "../core/lease-serv
 import { type LockBond, type LockHolder, parseLockName } from "../core/lock.ts";
 import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import type { ProcessWatch } from "../core/watching.ts";
+import type { ProcessWatch } from "../core/process-watch.ts";
 import type { ContainerLists } from "./container-lists.ts";
 import type { EventLog } from "./event-log.ts";
 import { LockFigures } from "./lock-figures.ts";

@@ -115,7 +115,7 @@ test("an empty volume that both make a database, and a third one", async () => {
   expect(told(it)).toHaveLength(2);
 });
 
-test("SQLite is made for several processes of one machine: no alarm, but what must be", async () => {
+test("SQLite is made for many on one machine: what must be true, and no alarm", async () => {
   await using it = await withVolume(null);
   it.put({ "app.db": `SQLite format 3\0\x10\0\x02\x02` });
   await it.start("1");

@@ -5,7 +5,7 @@ import { create, type EngineBench, named, startedEngine } from "../../test/suppo
 import { EngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { parseHolderId, parseVolumeName, type VolumeName } from "../core/names.ts";
-import type { WatchRequest, WriteWatch, WrittenFile } from "../core/watching.ts";
+import type { WatchRequest, WriteWatch, WrittenFile } from "../core/write-watch.ts";
 import { type Hold, newHold } from "./hold-table.ts";
 import { WriteGuard } from "./write-guard.ts";
 
@@ -57,17 +57,22 @@ beforeEach(async () => {
   bench = await startedEngine();
   writes = new MemoryWrites();
   holds = [];
+  guard = open(5);
+});
+
+function open(pollMs: number): WriteGuard {
   const { state, engine } = bench;
-  guard = new WriteGuard({
-    ...{ state, events: engine.events, lists: engine.lists, pollMs: 5 },
+  return new WriteGuard({
+    ...{ state, events: engine.events, lists: engine.lists, pollMs },
     host: { ...bench.host, ...writes.host },
     holds: () => ({
       all: () => holds,
       holdsOf: (volume) => holds.filter((hold) => hold.volume === volume),
+      settle: async () => look(),
     }),
     operation: () => bench.operation(),
   });
-});
+}
 afterEach(async () => {
   await guard.stop();
   expect(writes.watches.size).toBe(0);
@@ -217,6 +222,18 @@ describe("what is told", () => {
     look();
     await until(() => told().length > 0);
     expect(told()).toMatchObject([{ file: "(gone)" }]);
+  });
+
+  test("what is asked for knows all that was written and who is there until then", async () => {
+    await guard.stop();
+    guard = open(60_000);
+    const wiki = await volume("wiki");
+    const [one, two] = [use(wiki, "one"), use(wiki, "two")];
+    await guard.settle(bench.operation());
+    writes.write(one, "page", 1);
+    writes.write(two, "page", 2);
+    await guard.settle(bench.operation());
+    expect(told()).toHaveLength(1);
   });
 
   test("gaps are counted", async () => {

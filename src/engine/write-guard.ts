@@ -10,7 +10,7 @@ import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { PeerMount } from "../core/peer-mount.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
-import type { WriteWatch } from "../core/watching.ts";
+import type { WriteWatch } from "../core/write-watch.ts";
 import { ConflictReports, type ConflictReportsParts } from "./conflict-reports.ts";
 import { engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
@@ -52,7 +52,7 @@ export interface WriteGuardParts extends Omit<ConflictReportsParts, "state"> {
   readonly state: StateStore;
   readonly events: EventLog;
   /** A function, because the settler knows the guard too. */
-  readonly holds: () => Pick<HoldSettler, "holdsOf" | "all">;
+  readonly holds: () => Pick<HoldSettler, "holdsOf" | "all" | "settle">;
   /** Instead of 200 milliseconds. */
   readonly pollMs?: number | undefined;
 }
@@ -143,6 +143,16 @@ export class WriteGuard {
     }
     for (const [name, uses] of wanted) if (uses.length > 0) this.#watchAll(name, uses, operation);
     this.#schedule();
+  }
+
+  /**
+   * What was written until now is compared and told, and who has the volumes now is watched, when
+   * it resolves. Never rejects.
+   */
+  async settle(operation: Operation): Promise<void> {
+    this.#read();
+    await this.#parts.holds().settle(operation);
+    await this.#reports.settled();
   }
 
   /** Ends all watches; resolves when what was found is told. */

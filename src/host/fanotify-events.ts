@@ -1,5 +1,5 @@
 // Reads what fanotify says of writes: which file, by its handle, and which process.
-import type { WrittenFile } from "../core/watching.ts";
+import type { WrittenFile } from "../core/write-watch.ts";
 
 /** struct fanotify_event_metadata: event_len, vers, reserved, metadata_len, mask, fd, pid. */
 const METADATA_BYTES = 24;

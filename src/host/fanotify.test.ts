@@ -20,7 +20,7 @@ import fc from "fast-check";
 import { runToEnd, startChild, stopChild } from "../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../test/support/needs.ts";
 import { EngineError } from "../core/errors.ts";
-import type { WatchRequest, WriteWatch } from "../core/watching.ts";
+import type { WatchRequest, WriteWatch } from "../core/write-watch.ts";
 import { pathOfWritten, watchWrites, writeWatchCountMax } from "./fanotify.ts";
 import { parseEvents } from "./fanotify-events.ts";
 import { readMountTable } from "./mount-table.ts";

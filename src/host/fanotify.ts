@@ -6,7 +6,7 @@
 import { closeSync, fstatSync, openSync, readFileSync, readlinkSync } from "node:fs";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 import type { MountInfo } from "../core/host.ts";
-import type { WatchRequest, WriteBatch, WriteWatch } from "../core/watching.ts";
+import type { WatchRequest, WriteBatch, WriteWatch } from "../core/write-watch.ts";
 import { handleOf, parseEvents } from "./fanotify-events.ts";
 import { closeDescriptor, openPlaceInRoot } from "./libc.ts";
 import { type FanotifyCalls, loadFanotifyCalls } from "./libc-fanotify.ts";

@@ -74,11 +74,16 @@ export function wordsAsGiven(words: readonly string[]): Words {
 /** Our environment as we got it, with these variables set. */
 export function environmentWith(added: Readonly<Record<string, string>>): Words {
   const names = Object.keys(added).map((name) => encoder.encode(`${name}=`));
-  const isReplaced = (part: Uint8Array): boolean =>
-    names.some((name) => name.every((byte, index) => part[index] === byte));
-  const own = partsOf(readProc("/proc/self/environ")).filter((part) => !isReplaced(part));
   const more = Object.entries(added).map(([name, value]) => encoder.encode(`${name}=${value}`));
+  const words = partsOf(readProc("/proc/self/environ"));
+  // Most begin with another letter.
+  const firsts = new Set(names.map((name) => name[0]));
+  const own = words.filter((word) => !firsts.has(word[0]) || !names.some((n) => begins(word, n)));
   return [...own, ...more];
+}
+
+function begins(word: Uint8Array, start: Uint8Array): boolean {
+  return start.every((byte, index) => word[index] === byte);
 }
 
 /** What is between NULs, each of which ends a part. */

@@ -1,4 +1,4 @@
-// Calls of the C library that start a command as flock(1) does: in our place, with all that we have.
+// Calls of the C library that start a command as flock(1) does: in our place, with what we have.
 //
 // It stands alone, without node: modules and libc.ts, because `lock run` waits for it to be loaded:
 // node:fs alone takes longer than what is done here.
@@ -94,7 +94,11 @@ const DIRENT_LENGTH_AT = 16;
 const DIRENT_NAME_AT = 19;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("latin1");
+
+/** A character for each byte, without what a TextDecoder loads. */
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
+}
 
 /** Words of a command or an environment, in bytes as they were given. */
 export type Words = readonly Uint8Array[];
@@ -198,14 +202,14 @@ export function readProc(path: string): Uint8Array {
 
 /** The same, a character for each byte. */
 export function readProcText(path: string): string {
-  return decoder.decode(readProc(path));
+  return latin1(readProc(path));
 }
 
 /** What a link of /proc names; "": it is gone. */
 export function readProcLink(path: string): string {
   const answer = new Uint8Array(256);
   const count = Number(libc().readlink(ptr(cText(path)), ptr(answer), answer.length));
-  return decoder.decode(answer.subarray(0, Math.max(0, count)));
+  return latin1(answer.subarray(0, Math.max(0, count)));
 }
 
 /** The descriptors that are open now; the one that was used to look is not any more. */
@@ -219,7 +223,7 @@ export function openDescriptors(): readonly number[] {
     if (count <= 0) break;
     for (let at = 0; at < count; at += view.getUint16(at + DIRENT_LENGTH_AT, true)) {
       const start = at + DIRENT_NAME_AT;
-      names.push(decoder.decode(entries.subarray(start, entries.indexOf(0, start))));
+      names.push(latin1(entries.subarray(start, entries.indexOf(0, start))));
     }
   }
   libc().close(directory);

@@ -1,10 +1,11 @@
 // The kernel's word on who calls.
 import { expect, test } from "bun:test";
 import { chmodSync, closeSync, mkdtempSync, openSync, rmSync } from "node:fs";
-import { createServer, type Socket } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { whenPossible } from "../../test/support/needs.ts";
-import { type Peer, peerOf } from "./peer.ts";
+import { type Peer, peerOf, startOfPeer } from "./peer.ts";
+import { processStart } from "./processes.ts";
 
 /** node:net has no public word for the descriptor of a connection. */
 function descriptorOf(socket: Socket): number {
@@ -55,4 +56,37 @@ test("knows nobody behind what is no Unix connection", () => {
   expect(peerOf(descriptor)).toBeUndefined();
   closeSync(descriptor);
   expect(peerOf(1_000_000)).toBeUndefined();
+});
+
+test("tells when the process began that connected; nothing of one that handed it on", async () => {
+  const folder = mkdtempSync("/dev/shm/holdfast-peer-");
+  const path = join(folder, "socket");
+  const accepted: Socket[] = [];
+  const { promise: both, resolve } = Promise.withResolvers<void>();
+  const server = createServer((socket) => {
+    socket.on("error", () => undefined);
+    accepted.push(socket);
+    if (accepted.length === 2) resolve();
+  });
+  await new Promise<void>((listening) => server.listen(path, listening));
+  const living = await new Promise<Socket>((connected) => {
+    const socket = connect(path, () => connected(socket));
+  });
+  // It hands its connection to a child, and ends.
+  const making = "socket(S, PF_UNIX, SOCK_STREAM, 0); connect(S, sockaddr_un($ARGV[0]))";
+  const code = `${making}; fork or sysread S, my $end, 1`;
+  const handing = Bun.spawn(["perl", "-MSocket", "-e", code, path], {
+    stdio: ["ignore", "ignore", "ignore"],
+  });
+  await both;
+  await handing.exited;
+  const starts = accepted.map((socket) => {
+    const descriptor = descriptorOf(socket);
+    return startOfPeer(descriptor, peerOf(descriptor)?.pid ?? 0);
+  });
+  expect(starts).toEqual([processStart(process.pid), undefined]);
+  living.destroy();
+  for (const socket of accepted) socket.destroy();
+  server.close();
+  rmSync(folder, { recursive: true, force: true });
 });

@@ -1,7 +1,7 @@
 // What one process sees and where it belongs, by the kernel alone: for rights that follow from it.
 import { readFileSync, readlinkSync } from "node:fs";
 import type { KeptProcess } from "../core/host.ts";
-import type { ProcessSight } from "../core/watching.ts";
+import type { ProcessSight } from "../core/process-watch.ts";
 import { parseMountTable } from "./mount-table.ts";
 import { containersIn } from "./namespaces.ts";
 import { processStart } from "./processes.ts";

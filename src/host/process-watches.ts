@@ -2,7 +2,7 @@
 // that runs only while one is watched: the runtime's event loop takes no descriptors of ours.
 import { isErrno, storageError } from "../core/errors.ts";
 import type { Host, KeptProcess } from "../core/host.ts";
-import type { ProcessWatch } from "../core/watching.ts";
+import type { ProcessWatch } from "../core/process-watch.ts";
 import { openProcessPoll, type ProcessPoll } from "./libc-poll.ts";
 import { processStart } from "./processes.ts";
 

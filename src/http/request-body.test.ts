@@ -24,7 +24,7 @@ fixtureForEachTest((fresh) => {
 
 function serve(handler: Parameters<HttpFixture["serve"]>[0]): Promise<void> {
   const streamsBody = (method: string, path: string) => method === "POST" && path === "/up";
-  return fixture.serve(handler, { bodyBytesMax }, streamsBody);
+  return fixture.serve(handler, { bodyBytesMax }, { streamsBody });
 }
 
 const up = (fields: string, body = "") => `POST /up HTTP/1.1\r\nHost: d\r\n${fields}\r\n${body}`;

@@ -260,6 +260,30 @@ describe("limits", () => {
     await fourth.until(bodyIs("x"));
   });
 
+  test("of the owner: who is turned away hears why and leaves nothing behind", async () => {
+    let openCount = 0;
+    const admit = () => {
+      if (openCount === 1) return "one is enough";
+      openCount += 1;
+      return () => {
+        openCount -= 1;
+      };
+    };
+    await fixture.serve(() => ok("x"), {}, { admit });
+    const first = await fixture.open();
+    for (let time = 0; time < 3; time += 1) {
+      const refused = await (await fixture.open()).untilEnd();
+      expect(refused).toStartWith("HTTP/1.1 503 Service Unavailable\r\n");
+      expect(refused).toContain("one is enough");
+    }
+    expect(fixture.server.connectionCount).toBe(1);
+    first.socket.destroy();
+    await turnsUntil(() => openCount === 0);
+    const next = await fixture.open();
+    next.send(get("/"));
+    await next.until(bodyIs("x"));
+  });
+
   test("on unfinished requests together: large ones get 503", async () => {
     await fixture.serve(() => ok("x"));
     const body = "x".repeat(4_000_000);

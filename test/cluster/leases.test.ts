@@ -1,4 +1,4 @@
-// Thousands of runs of simulated clients, crashes and clocks: each says by its seed what went wrong.
+// Thousands of runs of simulated clients, crashes and clocks; one that fails says its seed.
 //
 // One seed again: LEASE_SEED=123 bun test ./test/cluster/leases.test.ts
 import { expect, test } from "bun:test";

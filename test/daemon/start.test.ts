@@ -40,7 +40,8 @@ function refused(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<Ended> {
   const [program, ...first] = holdfastCommand();
-  const config = { HOLDFAST_CONFIG: "", HOLDFAST_PLUGIN_SOCKET: "none", ...environment };
+  const none = { HOLDFAST_PLUGIN_SOCKET: "none", HOLDFAST_LOCK_DIRECTORY: "none" };
+  const config = { HOLDFAST_CONFIG: "", ...none, ...environment };
   return runToEnd(program, [...first, "daemon", ...parameters], {
     environment: config,
     timeoutMs: endTimeoutMs,

@@ -1,4 +1,4 @@
-// `holdfast lock …` as processes against a real daemon: what they print, and who is their command.
+// `holdfast lock …` as processes against a real daemon: what they print, who is their command.
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -17,7 +17,7 @@ export interface Running {
   readonly exit: Promise<number>;
 }
 
-function commandOf(stage: LockStage, words: readonly string[]): [string, ...string[]] {
+export function commandOf(stage: LockStage, words: readonly string[]): [string, ...string[]] {
   const [program, ...first] = holdfastCommand();
   return [program, ...first, "--host", `unix://${stage.daemon.socketPath}`, "lock", ...words];
 }

@@ -1,4 +1,4 @@
-// `holdfast lock run --file` and flock(1): each keeps the other out, and nothing hangs or leads out.
+// `holdfast lock run --file` and flock(1): each keeps the other out, nothing hangs or leads out.
 import { describe, expect } from "bun:test";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

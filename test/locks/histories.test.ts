@@ -6,21 +6,22 @@ import { historiesOf } from "./history.ts";
 import { lockChaos } from "./lock-chaos.ts";
 import type { RecordLine } from "./record.ts";
 
-const durationMs = 20_000;
-const timeoutMs = 120_000;
+const size = { ms: 15_000, grantCount: 200 };
+const timeoutMs = 180_000;
 
 test(
   "no two have what one may have, whoever is killed or stopped, and every fence is new",
   async () => {
     const { histories, ...figures } = await lockChaos(
       new Random(printedSeed("lock histories")),
-      durationMs,
+      size,
     );
     console.log(`lock histories: ${JSON.stringify(figures)}`);
     expectExplained(histories);
     // Otherwise it was the load that did nothing.
-    expect(figures.grantCount).toBeGreaterThan(200);
-    expect(figures.daemonKills + figures.clientKills + figures.stops).toBeGreaterThan(5);
+    expect(figures.grantCount).toBeGreaterThanOrEqual(size.grantCount);
+    expect(figures.daemonKills).toBeGreaterThan(0);
+    expect(figures.clientKills + figures.stops).toBeGreaterThan(2);
   },
   timeoutMs,
 );

@@ -1,6 +1,6 @@
 // Containers of a real dockerd that lock their volumes through the socket that they are given.
 import { findProgram } from "../../tools/find-program.ts";
-import { eventually } from "../support/child.ts";
+import { type Ended, eventually } from "../support/child.ts";
 import { HoldsBench, type HoldsBenchOptions } from "../support/holds-bench.ts";
 import type { Requirement } from "../support/needs.ts";
 import { loadProgramImage } from "../support/program-image.ts";
@@ -43,11 +43,17 @@ export interface ShownLock {
 export async function startInside(options: HoldsBenchOptions = {}): Promise<HoldsBench> {
   const bench = new HoldsBench({ ...options, servesContainers: true });
   await bench.start();
+  await loadCurlImage((...words) => bench.dockerd.docker(...words));
+  return bench;
+}
+
+/** Loads it by `run`, which drives `docker` or `podman`. */
+export async function loadCurlImage(
+  run: (...parameters: readonly string[]) => Promise<Ended>,
+): Promise<void> {
   const curl = findProgram("curl");
   if (curl === undefined) throw new Error("no curl (Debian package curl)");
-  const image = { name: curlImage, programs: [curl], accountName: "web" };
-  await loadProgramImage((...words) => bench.dockerd.docker(...words), image);
-  return bench;
+  await loadProgramImage(run, { name: curlImage, programs: [curl], accountName: "web" });
 }
 
 /** What a container is given to find the socket. */

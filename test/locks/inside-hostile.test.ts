@@ -164,7 +164,8 @@ when(
 when("one container has so many locks, and others get theirs", async () => {
   const url = `http://locks/holdfast/v1/volumes/theirs/locks/lock-[1-${shareMax + 20}]`;
   const words = `-s -o /dev/null -w '%{http_code}\\n' --json '{"ttl":600}'`;
-  const command = `curl --unix-socket ${insideDirectory}/locks.sock ${words} '${url}' | sort | uniq -c`;
+  const asked = `curl --unix-socket ${insideDirectory}/locks.sock ${words} '${url}'`;
+  const command = `${asked} | sort | uniq -c`;
   const counted = await bench.docker("exec", "villain", "sh", "-c", command);
   expect(counted.replaceAll(/ +/g, " ").trim().split("\n ")).toEqual([`${shareMax} 200`, "20 507"]);
   await expectAsked(bench, 200, "victim", "POST", "volumes/ours/locks/mine", {});

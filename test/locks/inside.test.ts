@@ -96,7 +96,7 @@ describe("a container", () => {
       return JSON.stringify(locks);
     };
     const [known] = await allLocks(bench);
-    expect(known?.holder).toMatchObject({ program: "curl", label: "indexer", name: "web" });
+    expect(known?.holder).toMatchObject({ program: "curl", label: "indexer" });
     const [own, others] = [await seen("web"), await seen("job")];
     expect(own).toContain('"program":"curl"');
     expect(others).toContain('"holder":{"pid":0,"program":"","label":"indexer","container":null');

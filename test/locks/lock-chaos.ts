@@ -11,7 +11,7 @@ import { LockRuns } from "./lock-runs.ts";
 import { machineMs, type RecordLine } from "./record.ts";
 
 export const chaosVolume = "shared";
-const locks = ["deploy", "cron", "index"];
+const locks = ["deploy", "cron", "index", "upload"];
 const clientCount = 3;
 const lanes = 3;
 const runsCount = 2;
@@ -19,8 +19,16 @@ const runsCount = 2;
 const peaceMsMax = 900;
 /** A stopped client: shorter and longer than the times to live of its leases. */
 const stopMs = { least: 300, most: 2_200 };
+/** How many times as long it may take. */
+const patience = 5;
 /** Longer than any time to live that a client asks for: then nothing may be held any more. */
 const freeMs = 10_000;
+
+/** It goes on until both are reached, and a daemon was killed. */
+export interface ChaosSize {
+  readonly ms: number;
+  readonly grantCount: number;
+}
 
 export interface ChaosReport {
   readonly histories: ReadonlyMap<string, readonly TimedEvent[]>;
@@ -48,14 +56,14 @@ class Chaos {
     this.#random = random;
   }
 
-  async run(durationMs: number): Promise<ChaosReport> {
+  async run(atLeast: ChaosSize): Promise<ChaosReport> {
     try {
       await this.#startDaemon();
       await createVolume(this.#socket);
       for (let left = clientCount; left > 0; left--) this.#startClient();
       for (let left = runsCount; left > 0; left--) this.#startRuns();
-      const endMs = machineMs() + durationMs;
-      while (machineMs() < endMs) {
+      const startMs = machineMs();
+      while (!this.#isEnough(atLeast, machineMs() - startMs)) {
         await delay(this.#random.fraction() * peaceMsMax);
         await this.#blow();
         this.#complain();
@@ -70,6 +78,17 @@ class Chaos {
       await this.#daemon?.kill();
       rmSync(this.#folder, { recursive: true, force: true });
     }
+  }
+
+  /** A busy machine needs longer for as much, and is not waited for for ever. */
+  #isEnough({ grantCount, ms }: ChaosSize, spentMs: number): boolean {
+    const isDone = this.#grantCount() >= grantCount && this.#daemonKills > 0 && spentMs >= ms;
+    return isDone || spentMs > ms * patience;
+  }
+
+  #grantCount(): number {
+    const { lines } = this.#clients;
+    return lines.filter((line) => line.line === "answer" && line.answer.kind === "granted").length;
   }
 
   get #socket(): string {
@@ -167,8 +186,7 @@ class Chaos {
     return {
       histories: historiesOf(lines, deathMs),
       callCount: lines.filter(({ line }) => line === "call").length,
-      grantCount: lines.filter((line) => line.line === "answer" && line.answer.kind === "granted")
-        .length,
+      grantCount: this.#grantCount(),
       runCount: this.#runs.reduce((sum, { doneCount }) => sum + doneCount, 0),
       daemonKills: this.#daemonKills,
       clientKills: this.#clientKills,
@@ -186,6 +204,6 @@ async function createVolume(unix: string): Promise<void> {
 }
 
 /** Rejects with what a client or the daemon complained of. */
-export async function lockChaos(random: Random, durationMs: number): Promise<ChaosReport> {
-  return await new Chaos(random).run(durationMs);
+export async function lockChaos(random: Random, atLeast: ChaosSize): Promise<ChaosReport> {
+  return await new Chaos(random).run(atLeast);
 }

@@ -49,7 +49,10 @@ async function oneThing(caller: LockCaller, random: Random, lock: string): Promi
     waitMs: random.pick(waitsMs),
   });
   if (lease === "unreached") return false;
-  if (lease === "refused") return true;
+  if (lease === "refused") {
+    await delay(random.fraction() * retryMs);
+    return true;
+  }
   await delay(random.fraction() * keepMsMax);
   while (random.chance(0.4)) {
     if (random.chance(0.05)) await delay(oversleepMs);
@@ -57,9 +60,9 @@ async function oneThing(caller: LockCaller, random: Random, lock: string): Promi
     await delay(random.fraction() * keepMsMax);
   }
   const end = random.fraction();
-  if (end < 0.75) await caller.release(lease);
+  if (end < 0.85) await caller.release(lease);
   // Its connection ends without a word; or nothing at all is said, and its time runs out.
-  else if (end < 0.9) lease.cut();
+  else if (end < 0.93) lease.cut();
   return true;
 }
 

@@ -1,6 +1,6 @@
 // `holdfast lock run` as a process against a real daemon: who runs when, and how everything ends.
 import { describe, expect, test } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { temporaryDirectory } from "../support/daemon.ts";
 import {
@@ -25,7 +25,7 @@ function counter(name: string): readonly string[] {
 }
 
 describe("a command", () => {
-  test("gets words, input and environment as they are, and gives its output and exit code", async () => {
+  test("gets words, input and environment as they are, and gives what it prints", async () => {
     await using stage = await startedStage();
     const words = ["a b", "$HOME", "*", "", "ü", "--json", "-n"];
     const script = 'cat; printf "<%s>" "$@"; echo; env | grep ^HOLDFAST_; echo err >&2; exit 7';
@@ -35,7 +35,8 @@ describe("a command", () => {
       ["run", "--volume", "wiki", "a", "--", ...command],
       "in\0put\n",
     );
-    const [held = "", ...rest] = ended.stdout.split("\n").filter((line) => line.includes("FENCE"));
+    const lines = ended.stdout.split("\n");
+    const [held = "", ...rest] = lines.filter((line) => line.includes("FENCE"));
     expect(rest).toEqual([]);
     expect(held).toMatch(/^HOLDFAST_LOCK_FENCE=\d{16}$/);
     expect(ended.stdout).toStartWith(`in\0put\n${words.map((word) => `<${word}>`).join("")}\n`);
@@ -69,7 +70,8 @@ describe("a command", () => {
 
   test("that cannot be started ends as a shell says it, and the lock is free", async () => {
     await using stage = await startedStage();
-    const missing = await lock(stage, ["run", "wiki/a", "--", "there-is-no-such-program"]);
+    const words = ["run", "wiki/a", "--", "there-is-no-such-program", "--json"];
+    const missing = await lock(stage, words);
     expect([missing.exit, missing.stderr]).toEqual([
       127,
       'holdfast: there is no program "there-is-no-such-program"\n',
@@ -147,6 +149,21 @@ describe("signals", () => {
     },
   );
 
+  test("are the command's without setpriv(1), too, and so is our end", async () => {
+    await using stage = await startedStage();
+    const without = temporaryDirectory();
+    for (const program of ["sh", "sleep"]) {
+      symlinkSync(Bun.which(program) ?? "", join(without, program));
+    }
+    const words = ["run", "wiki/a", "--", "sh", "-c", 'echo pid $$; test "$PATH" && sleep 600'];
+    const running = startLock(stage, words, ["env", `PATH=${without}`]);
+    const pid = await commandPid(running);
+    expect((await stage.held())[0]).toMatchObject({ holder: { label: "sh" } });
+    running.child.kill("SIGKILL");
+    await until("the command's end", () => !lives(pid));
+    await until("the end of the lock", async () => (await stage.held()).length === 0);
+  });
+
   test("what nohup ignores stays ignored", async () => {
     await using stage = await startedStage();
     const running = startLock(stage, ["run", "wiki/a", "--", ...sleeper], ["nohup"]);
@@ -172,6 +189,12 @@ describe("signals", () => {
   });
 });
 
+test("a lock is renewed for as long as the command runs", async () => {
+  await using stage = await startedStage();
+  const running = startLock(stage, ["run", "--ttl", "2s", "wiki/a", "--", "sleep", "5"]);
+  expect([await running.exit, running.stderr()]).toEqual([0, ""]);
+});
+
 describe("a lost lock", () => {
   test("ends the command and what it started: SIGTERM, then SIGKILL", async () => {
     await using stage = await startedStage();
@@ -185,9 +208,9 @@ describe("a lost lock", () => {
     expect([stolen.exit, stolen.stdout]).toEqual([0, "wiki/a\n"]);
     expect(await running.exit).toBe(79);
     expect([lives(pid), lives(started)]).toEqual([false, false]);
-    expect(running.stderr()).toMatch(
-      /^holdfast: the lock wiki\/a \(fence \d+\) is lost: .* was taken away by .*; SIGTERM to the command, and SIGKILL in 0\.3 s\n$/,
-    );
+    const said = running.stderr();
+    expect(said).toMatch(/^holdfast: the lock wiki\/a \(fence \d+\) is lost: .* taken away by .*;/);
+    expect(said).toEndWith("; SIGTERM to the command, and SIGKILL in 0.3 s\n");
   });
 
   test("is 79 also where the command ends well; --on-lost=ignore leaves it alone", async () => {
@@ -239,6 +262,21 @@ describe("the daemon's death", () => {
     running.child.stdin?.write("end\n");
     expect([await running.exit, running.stderr()]).toEqual([9, ""]);
     expect(await stage.held()).toEqual([]);
+  });
+
+  test("is survived by whoever waits", async () => {
+    await using stage = new LockStage();
+    const socketPath = join(temporaryDirectory(), "socket");
+    await stage.start({ socketPath });
+    await stage.call("POST", "volumes/create", { Name: "wiki" });
+    const taken = await lock(stage, ["acquire", "--no-process", "--ttl", "5m", "wiki/a"]);
+    const waiting = startLock(stage, ["run", "wiki/a", "--", "echo", "mine"]);
+    await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await stage.daemon.kill();
+    await stage.start({ socketPath });
+    await until("who waits again", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await lock(stage, ["release", taken.stdout.trim()]);
+    expect([await waiting.exit, waiting.stdout()]).toEqual([0, "mine\n"]);
   });
 
   test("is the loss of the lock after its time, where it does not", async () => {

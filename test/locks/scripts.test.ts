@@ -24,7 +24,7 @@ describe("a script", () => {
     const ended = await script(
       stage,
       "a=$(holdfast lock acquire wiki/a) || exit\n" +
-        'b=$(holdfast lock acquire --volume wiki --format "{{.Token}} {{.Fence}}" b | cat) || exit\n' +
+        'b=$(holdfast lock acquire --volume wiki --format "{{.Token}} {{.Fence}}" b | cat)\n' +
         'echo "$a"; echo "$b"; echo $$\n' +
         "holdfast lock ls --format '{{.Volume}}/{{.Lock}} {{.Holder}}'\n",
     );
@@ -55,7 +55,7 @@ describe("a script", () => {
 });
 
 describe("lock acquire", () => {
-  test("waits as it is told, hangs on no process where it is told so, and prints JSON", async () => {
+  test("waits as it is told, hangs on no process where that is asked, prints JSON", async () => {
     await using stage = await startedStage();
     const words = ["acquire", "--no-process", "--json", "wiki/a"];
     expect((await lock(stage, words)).exit).toBe(2);

@@ -216,8 +216,8 @@ const ofTerms: readonly BrokenLeases[] = [
   {
     fault: "only says that it takes away",
     promise:
-      "Takes a lease away from whoever holds it: its `lost` fires with `reason`, and the next ones " +
-      "get the key.",
+      "Takes a lease away from whoever holds it: its `lost` fires with `reason`, and the next " +
+      "ones get the key.",
     change: (leases) => ({ ...bound(leases), revoke: async () => true }),
   },
   {
@@ -258,8 +258,9 @@ const ofTerms: readonly BrokenLeases[] = [
   {
     fault: "tells what was kept again and again",
     promise:
-      "The leases with terms that the last daemon of this boot left, held again with their fences " +
-      "and what is left of their time, to be told once: each must be disposed of, or it expires.",
+      "The leases with terms that the last daemon of this boot left, held again with their " +
+      "fences and what is left of their time, to be told once: each must be disposed of, or it " +
+      "expires.",
     change: (leases) => {
       let told: Promise<readonly KeptLease[]> | undefined;
       const kept = (): Promise<readonly KeptLease[]> => {

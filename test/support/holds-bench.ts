@@ -139,7 +139,7 @@ export class HoldsBench implements AsyncDisposable {
   async run(name: string, ...mounts: readonly string[]): Promise<string> {
     // As the first process of a container `sleep` ignores SIGTERM.
     const place = ["--name", name, "--network", "none", "--init=false", "--stop-signal", "KILL"];
-    return await this.docker("run", "-d", ...place, ...mounts, testImage, "sleep", "1000");
+    return await this.docker("run", "-d", ...place, ...mounts, testImage, "sleep", "10000");
   }
 
   async createVolume(name: string, ...options: readonly string[]): Promise<void> {

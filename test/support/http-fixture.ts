@@ -6,8 +6,7 @@ import { join } from "node:path";
 import type { ConnectionTimeouts } from "../../src/http/connection-host.ts";
 import type { Handler } from "../../src/http/message.ts";
 import { messageResponse } from "../../src/http/refusal.ts";
-import type { StreamsBody } from "../../src/http/request-parser.ts";
-import { HttpServer, type HttpServerLimits } from "../../src/http/server.ts";
+import { HttpServer, type HttpServerLimits, type HttpServerParts } from "../../src/http/server.ts";
 import { connectRaw, type RawClient } from "./raw-http-client.ts";
 
 export const timeouts: ConnectionTimeouts = {
@@ -44,11 +43,11 @@ export class HttpFixture {
   async serve(
     handler: Handler,
     limits?: Partial<HttpServerLimits>,
-    streamsBody?: StreamsBody,
+    further: Pick<HttpServerParts, "streamsBody" | "admit"> = {},
   ): Promise<void> {
     this.#server = new HttpServer({
       handler,
-      streamsBody,
+      ...further,
       onHandlerError: (error) => {
         this.failures.push(error);
         return messageResponse(500, "report 17");

@@ -191,7 +191,7 @@ function lockCall(input: LockInput, output: LockOutput, from: number, to: number
   return { input, calledAt: from, returned: { at: to, output } };
 }
 
-/** By definition: some order that keeps to the times, of all that returned and some of the others. */
+/** By definition: some order that keeps to the times, of all that returned and some others. */
 function byTrying(rest: readonly RegisterCall[], state: number): boolean {
   if (rest.every(({ returned }) => returned === undefined)) return true;
   const firstEnd = Math.min(

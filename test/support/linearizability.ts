@@ -1,9 +1,9 @@
 // Decides whether a history of concurrent calls could have happened one call at a time.
 //
 // The search of Wing and Gong (1993) with Lowe's memory of what was tried (2017): take any call
-// that nobody's end comes before as the next one, and go back when the model refuses. The same calls
-// done with the same state behind them are not tried twice. Parts of a history that have nothing
-// to do with each other (the keys of a map, say) are checked apart by whoever knows them.
+// that nobody's end comes before as the next one, and go back when the model refuses. The same
+// calls done with the same state behind them are not tried twice. Parts of a history that have
+// nothing to do with each other (the keys of a map, say) are checked apart by whoever knows them.
 
 /** What one thing at a time would do. */
 export interface SequentialModel<State, Input, Output> {

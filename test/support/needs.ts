@@ -86,6 +86,7 @@ const probes = {
   "smb-client": () => program("mount.cifs") ?? program("insmod"),
   "user-mode-linux": () => program("linux.uml"),
   iptables: () => program("iptables"),
+  go: () => program("go"),
   radosgw: () => program("radosgw") ?? program("ceph-osd") ?? program("ceph-mgr"),
 } as const satisfies Record<string, () => string | undefined>;
 

@@ -36,7 +36,7 @@ interface SimulatedEvent {
   readonly run: () => void;
 }
 
-/** How often all that can go on goes on before time passes: more than any chain of promises here. */
+/** How often all that can go on does so before time passes: more than any chain of promises. */
 const TURN_COUNT = 24;
 
 export class SimulatedTime {

@@ -66,7 +66,7 @@ export async function openWebsite(bench: HoldsBench, sharing = "onewriter"): Pro
   await bench.createVolume(socketVolume, owner);
   await bench.docker(
     ...["run", "-d", "--name", "publisher", ...place, "-v", `${siteVolume}:/site`],
-    ...[testImage, "sleep", "1000"],
+    ...[testImage, "sleep", "10000"],
   );
   await publish(bench, 1, 1);
   for (const name of servers) await startServer(bench, name);

@@ -22,6 +22,7 @@ export function conflictHandlers(engine: Engine) {
       const entry = engine.volumes.inspect(path["name"] ?? "");
       const countMax = parseCount(query, CONFLICTS_ANSWER_COUNT_MAX);
       const sinceMs = Math.max(entry.createdAtMs, parseSince(query.get("since")));
+      await engine.writeGuard.settle(context.operation);
       const conflicts = await conflictsOf(engine, { entry, countMax, sinceMs }, context.operation);
       const watching = engine.writeGuard.watchingOf(entry);
       return { conflicts, watching, blind: blindSpots };

@@ -54,8 +54,7 @@ export class Door {
     if (process !== undefined) return process;
     throw new EngineError(
       "lock.no_volume",
-      "this socket serves containers that have a volume of Holdfast: the process that connected is " +
-        "gone",
+      "this socket serves containers that have a volume of Holdfast, and who connected: it is gone",
     );
   }
 

@@ -1,17 +1,5 @@
-// What watches processes, and writes through a mount; and how a process is seen from here.
+// What the kernel tells of writes through one mount: see `Host.watchWrites`.
 import type { MountInfo } from "./host.ts";
-
-/** A process as the kernel shows it. None of it can be made up from inside of a container. */
-export interface ProcessSight {
-  /** As in `PeerMount`. */
-  readonly namespace: string;
-  /** It is in the daemon's own mount namespace. */
-  readonly isOurs: boolean;
-  /** See `Host.containerOf`. */
-  readonly container: string | null;
-  /** What it can reach: of a process with a root directory of its own what lies below that. */
-  readonly mounts: readonly MountInfo[];
-}
 
 /** One container's own mount of a volume, whose writers are to be seen. */
 export interface WatchRequest {
@@ -46,10 +34,4 @@ export interface WriteWatch extends Disposable {
   read(): WriteBatch;
   /** The mount is gone: nothing more will be written through it. */
   isOver(): boolean;
-}
-
-/** Must be closed. */
-export interface ProcessWatch extends Disposable {
-  /** Fires when the process has ended, within milliseconds of its end. */
-  readonly ended: AbortSignal;
 }

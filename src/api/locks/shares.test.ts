@@ -1,0 +1,69 @@
+// What one container may take of the containers' socket, by a clock of the test's own.
+import { describe, expect, test } from "bun:test";
+import { CONNECTIONS_MAX, CONNECTIONS_PER_CONTAINER_MAX, Shares } from "./shares.ts";
+
+function connect(shares: Shares, key: string, count: number): (() => void)[] {
+  return Array.from({ length: count }, () => {
+    const answer = shares.connect({ key });
+    if (typeof answer === "string") throw new Error(answer);
+    return answer;
+  });
+}
+
+describe("connections", () => {
+  test("of one container are limited, and come back when they end", () => {
+    const shares = new Shares(() => 0);
+    const [first] = connect(shares, "a", CONNECTIONS_PER_CONTAINER_MAX);
+    expect(shares.connect({ key: "a" })).toContain("256");
+    connect(shares, "b", 1);
+    first?.();
+    connect(shares, "a", 1);
+    expect(shares.connect({ key: "a" })).toContain("256");
+    expect(shares.connectionCount).toBe(CONNECTIONS_PER_CONTAINER_MAX + 1);
+  });
+
+  test("of all leave room for containers that have few", () => {
+    const shares = new Shares(() => 0);
+    const crowdCount = (CONNECTIONS_MAX * 3) / 4 / CONNECTIONS_PER_CONTAINER_MAX;
+    for (let crowd = 0; crowd < crowdCount; crowd += 1) {
+      connect(shares, `crowd-${crowd}`, CONNECTIONS_PER_CONTAINER_MAX);
+    }
+    connect(shares, "late", 16);
+    expect(shares.connect({ key: "late" })).toContain("may have 16");
+    connect(shares, "later", 16);
+  });
+
+  test("of all who have no volume are few", () => {
+    const shares = new Shares(() => 0);
+    for (let count = 0; count < 32; count += 1) {
+      expect(shares.connect(undefined)).toBeFunction();
+    }
+    expect(shares.connect(undefined)).toContain("may have 32");
+    connect(shares, "a", 1);
+  });
+});
+
+test("requests wait for their turn when there are too many in a second", () => {
+  let nowMs = 0;
+  const shares = new Shares(() => nowMs);
+  connect(shares, "a", 1);
+  connect(shares, "b", 1);
+  const turns = (key: string, count: number) =>
+    Array.from({ length: count }, () => shares.turn({ key }));
+  expect(Math.max(...turns("a", 1_000))).toBe(0);
+  expect(turns("a", 3)).toEqual([1, 2, 3]);
+  expect(shares.turn({ key: "b" })).toBe(0);
+  nowMs = 503;
+  expect(Math.max(...turns("a", 500))).toBe(0);
+  expect(shares.turn({ key: "a" })).toBe(1);
+});
+
+test("lines of the log are few in a minute", () => {
+  let nowMs = 0;
+  const shares = new Shares(() => nowMs);
+  const lines = () => Array.from({ length: 100 }, () => shares.mayLog()).filter(Boolean).length;
+  expect(lines()).toBe(30);
+  expect(lines()).toBe(0);
+  nowMs = 60_000;
+  expect(lines()).toBe(30);
+});
