@@ -6,8 +6,8 @@ import { parseMountTable } from "./mount-table.ts";
 import { containersIn } from "./namespaces.ts";
 import { processStart } from "./processes.ts";
 
-/** Some 5,000 mounts. A container that may mount can have 100,000, and ask a thousand times. */
-const MOUNT_INFO_BYTES_MAX = 1024 * 1024;
+/** Some 2,000 mounts. A container that may mount can have 100,000, and ask a thousand times. */
+const MOUNT_INFO_BYTES_MAX = 256 * 1024;
 
 /**
  * `Host.sightOf`. Its namespace and its beginning are read before and after all the rest: what was
