@@ -183,6 +183,28 @@ describe("a tree takes its place", () => {
   });
 });
 
+describe("names that somebody else has made beside it", () => {
+  const made = (name: string) => mkdirSync(join(root, name, "full"), { recursive: true });
+
+  test("leave stamps to publish with, and nothing behind", () => {
+    const { effects } = storage("exchanging");
+    publish("1", effects);
+    made(".holdfast-previous-www-999999999999999");
+    for (const text of ["2", "3", "4", "5"]) {
+      expect([publish(text, effects), seen(), hidden().length]).toEqual(["exchange", text, 1]);
+    }
+  });
+
+  test.each(["gap", "ready"])("do not end all publishing: %s", (kind) => {
+    const { effects } = storage("exchanging");
+    publish("1", effects);
+    made(`.holdfast-${kind}-www-${kind === "ready" ? "1-7" : "7"}`);
+    made(".holdfast-previous-www-7");
+    publish("2", effects);
+    expect([seen(), hidden().length]).toEqual(["2", 1]);
+  });
+});
+
 describe("refused", () => {
   const prepare = (place: { readonly parent: string; readonly name: string }) =>
     codeOf(() =>
