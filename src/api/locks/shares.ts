@@ -19,7 +19,7 @@ export const STRANGERS = "";
 const BURST_MAX = 1_000;
 const REQUESTS_PER_SECOND = 1_000;
 
-/** What a millisecond of the daemon's time costs, in turns: no container gets more than a quarter. */
+/** What a millisecond of the daemon's time costs, in turns: no container gets over a quarter. */
 const TURNS_PER_MS = 4;
 
 /** Whoever owes so many turns is not even looked at when he connects. */
@@ -31,7 +31,7 @@ const LOG_SPAN_MS = 60_000;
 
 interface Share {
   connectionCount: number;
-  /** Requests that may come at once, as of `atMs`; below 0: what was had cost more than there was. */
+  /** Requests that may come at once, as of `atMs`; below 0: what was had cost too much. */
   turns: number;
   atMs: number;
 }

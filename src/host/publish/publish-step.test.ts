@@ -183,26 +183,17 @@ describe("a tree takes its place", () => {
   });
 });
 
-describe("names that somebody else has made beside it", () => {
-  const made = (name: string) => mkdirSync(join(root, name, "full"), { recursive: true });
-
-  test("leave stamps to publish with, and nothing behind", () => {
-    const { effects } = storage("exchanging");
-    publish("1", effects);
-    made(".holdfast-previous-www-999999999999999");
-    for (const text of ["2", "3", "4", "5"]) {
-      expect([publish(text, effects), seen(), hidden().length]).toEqual(["exchange", text, 1]);
-    }
-  });
-
-  test.each(["gap", "ready"])("do not end all publishing: %s", (kind) => {
-    const { effects } = storage("exchanging");
-    publish("1", effects);
-    made(`.holdfast-${kind}-www-${kind === "ready" ? "1-7" : "7"}`);
-    made(".holdfast-previous-www-7");
-    publish("2", effects);
-    expect([seen(), hidden().length]).toEqual(["2", 1]);
-  });
+test.each([
+  { names: [".holdfast-previous-www-999999999999999"] },
+  { names: [".holdfast-gap-www-7", ".holdfast-previous-www-7"] },
+  { names: [".holdfast-ready-www-1-7", ".holdfast-previous-www-7"] },
+])("names that somebody else has made end no publishing: %p", ({ names }) => {
+  const { effects } = storage("exchanging");
+  publish("1", effects);
+  for (const name of names) mkdirSync(join(root, name, "full"), { recursive: true });
+  for (const text of ["2", "3", "4"]) {
+    expect([publish(text, effects), seen(), hidden().length]).toEqual(["exchange", text, 1]);
+  }
 });
 
 describe("refused", () => {
