@@ -31,7 +31,7 @@ function normalise(text: string): string {
     .replaceAll("Docker", "Holdfast")
     .replaceAll("docker", "holdfast")
     .replaceAll("SRun ", "Run ")
-    .replace(/^ {2}(flush|history|protect|rename|unprotect) .*\n/gm, "")
+    .replace(/^ {2}(conflicts|flush|history|protect|publish|rename|unprotect) .*\n/gm, "")
     .replace(/\nDid you mean [^\n]*\?\n/, "");
 }
 

@@ -28,6 +28,15 @@ test("seeded: what is written is read back, in one printable line", () => {
   );
 });
 
+test("a process that calls itself like a line is taken at its word nowhere", () => {
+  for (const program of ["a), b (c", "x: y", "a, b", "(", ")"]) {
+    const writers = [writerNamed("one", program), writerNamed("two", program)] as const;
+    const read = parseConflictLine(conflictLine({ file: "/f: g, h (i)", writers }));
+    expect(read).toEqual({ file: "/f: g, h (i)", writers });
+    expect(writers[0].program).not.toMatch(/[(),:]/);
+  }
+});
+
 test("what is no such line is none", () => {
   for (const line of ["", "wiki", "/a: b", "a reason: with words"]) {
     expect(parseConflictLine(line)).toBeUndefined();

@@ -209,7 +209,7 @@ function pairsWithin(all: readonly Moment[], ms: number): ReadonlySet<string> {
   return found;
 }
 
-test("seeded: nothing is told that was not, however late reads come, and each pair once", () => {
+test("seeded: nothing is told that was not, however late the reads, and each pair once", () => {
   const pauses = fc.array(fc.integer({ min: 1, max: 5_000 }), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(moments, pauses, (all, reads) => {

@@ -5,8 +5,10 @@ import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import {
   appendFileSync,
+  closeSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readFileSync,
   readlinkSync,
   renameSync,
@@ -20,6 +22,7 @@ import fc from "fast-check";
 import { runToEnd, startChild, stopChild } from "../../test/support/child.ts";
 import { type Requirement, whenPossible } from "../../test/support/needs.ts";
 import { EngineError } from "../core/errors.ts";
+import type { MountInfo } from "../core/host.ts";
 import type { WatchRequest, WriteWatch } from "../core/write-watch.ts";
 import { pathOfWritten, watchWrites, writeWatchCountMax } from "./fanotify.ts";
 import { parseEvents } from "./fanotify-events.ts";
@@ -88,6 +91,11 @@ async function inside(name: string, mount = `mount --bind ${data}`): Promise<Ins
   };
 }
 
+function opened(path: string): Disposable {
+  const descriptor = openSync(path, "r");
+  return { [Symbol.dispose]: () => closeSync(descriptor) };
+}
+
 function watch(request: WatchRequest): WriteWatch {
   const watching = watchWrites(request);
   watches.push(watching);
@@ -147,6 +155,8 @@ describe("writes through a mount", () => {
       const { request, root } = await inside("one");
       const watching = watch(request);
       writeFileSync(join(root, "current"), "old");
+      // Somebody still has it open when it has lost its name.
+      using _open = opened(join(data, "current"));
       const [old] = watching.read().written;
       writeFileSync(join(root, "new"), "new");
       renameSync(join(root, "new"), join(root, "current"));
@@ -214,6 +224,13 @@ describe("what is not watched", () => {
     rmSync(parent);
     symlinkSync(folder, parent);
     expect(refusal(request)).toMatchObject({ code: "storage.failed" });
+  });
+
+  whenWatchable("a mount that another one lies on", async () => {
+    const { request, run: does } = await inside("one");
+    await does(`mount -t tmpfs cover ${request.target}`);
+    const isWanted = ({ source }: MountInfo): boolean => source !== "cover";
+    expect(refusal({ ...request, isWanted })).toMatchObject({ code: "storage.failed" });
   });
 
   whenWatchable("what others may answer for, also on the way", async () => {

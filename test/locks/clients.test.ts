@@ -19,7 +19,7 @@ import { needsOfInside, startInside } from "./inside-bench.ts";
 const startMs = 120_000;
 const testMs = 120_000;
 /** Without imports, comments and empty lines. */
-const linesMax = 48;
+const linesMax = 54;
 
 let bench: HoldsBench;
 beforeAll(async () => {

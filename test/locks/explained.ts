@@ -26,6 +26,7 @@ const model: SequentialModel<LockState, LockEvent, true> = {
     return next === undefined ? [] : [next];
   },
   keyOf,
+  isRead: ({ kind }) => kind !== "granted" && kind !== "ended",
 };
 
 function callOf({ event, fromMs, untilMs }: TimedEvent): Call<LockEvent, true> {

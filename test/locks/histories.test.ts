@@ -34,7 +34,7 @@ function said(...steps: readonly RecordLine[]): () => void {
 }
 
 function asked(call: string, atMs: number, mode: "exclusive" | "shared" = "exclusive"): RecordLine {
-  const asks = { kind: "acquire", mode, bond: "none", ttlMs: 1_000 } as const;
+  const asks = { kind: "acquire", mode, bond: "none", ttlMs: 1_000, waitMs: 0 } as const;
   return { line: "call", call, lock: "one", atMs, asks };
 }
 

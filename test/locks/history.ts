@@ -30,6 +30,7 @@ interface LeaseLife {
   readonly client: string;
   /** From when on its time may have run out. */
   expiryMs: number;
+  /** Its connection was cut, or somebody asked for its end and was not answered. */
   cutMs: number;
   /** When its client had it for certain, and when it was told that it has it no more. */
   readonly grantedMs: number;
@@ -39,6 +40,8 @@ interface LeaseLife {
 
 /** Processes agree on the time that well, and times that outlive a daemon are in steps of 10 ms. */
 const slackMs = 12;
+/** What nobody knows of is gone by then: the longest time to live that is asked for, and a bit. */
+const ghostMs = 3_000;
 const never = Number.POSITIVE_INFINITY;
 
 /** What happened to each lock. */
@@ -48,9 +51,12 @@ export function historiesOf(
 ): ReadonlyMap<string, readonly TimedEvent[]> {
   const asked = askedIn(lines);
   const fences = fencesOf(asked);
-  const lives = livesOf(asked, lines);
+  const lives = livesOf(asked, lines, fences);
+  const ghosts = ghostsOf(asked, lines, fences);
   const events = asked.flatMap((one) =>
-    eventsOf(one, fences).map((event) => ({ lock: one.lock, event })),
+    hidesBehind(one, ghosts)
+      ? []
+      : eventsOf(one, fences).map((event) => ({ lock: one.lock, event })),
   );
   for (const { call, lock, asks } of asked) {
     const life = lives.get(call);
@@ -62,28 +68,67 @@ export function historiesOf(
   return new Map([...perLock].map(([lock, own]) => [lock, own.map(({ event }) => event)]));
 }
 
-/** Every fence that anybody has heard of, by the call that asked for the lease. */
-export function fencesOf(asked: readonly Asked[]): ReadonlyMap<string, bigint> {
-  const heard = asked.flatMap(({ call, answer }): readonly (readonly [string, bigint])[] => {
-    if (answer?.kind === "granted") return [[call, BigInt(answer.fence)]];
+/** A fence that somebody has heard of, and by when. */
+interface Heard {
+  readonly fence: bigint;
+  readonly byMs: number;
+}
+
+type Fences = ReadonlyMap<string, Heard>;
+
+/** By the call that asked for the lease. Throws where one was given twice. */
+function fencesOf(asked: readonly Asked[]): Fences {
+  const heard = asked.flatMap(({ call, answer, answeredMs: byMs }) => {
+    if (answer?.kind === "granted") return [{ call, fence: BigInt(answer.fence), byMs }];
     if (answer?.kind !== "listed") return [];
-    return answer.held.map(({ lease, fence }) => [lease, BigInt(fence)] as const);
+    return answer.held.map(({ lease, fence }) => ({ call: lease, fence: BigInt(fence), byMs }));
   });
-  const fences = new Map<string, bigint>();
-  for (const [call, fence] of heard) {
-    const before = fences.get(call) ?? fence;
-    if (before !== fence) throw new Error(`${call} has the fences ${before} and ${fence}`);
-    fences.set(call, fence);
+  const fences = new Map<string, Heard>();
+  const calls = new Map<bigint, string>();
+  for (const { call, fence, byMs } of heard) {
+    const before = fences.get(call);
+    const other = calls.get(fence) ?? call;
+    if (other !== call) throw new Error(`the fence ${fence} was given twice: ${other}, ${call}`);
+    if (before !== undefined && before.fence !== fence) {
+      throw new Error(`${call} has the fences ${before.fence} and ${fence}`);
+    }
+    calls.set(fence, call);
+    fences.set(call, { fence, byMs: Math.min(byMs, before?.byMs ?? byMs) });
   }
-  const repeated = [...fences].filter(([, fence], index, all) =>
-    all.slice(0, index).some(([, earlier]) => earlier === fence),
-  );
-  if (repeated.length > 0) throw new Error(`fences were given twice: ${repeated.join(" and ")}`);
   return fences;
 }
 
+/** Between these times somebody may have had the lock whom nobody has heard of. */
+interface Ghost {
+  readonly lock: string;
+  readonly fromMs: number;
+  readonly untilMs: number;
+}
+
+/** Calls whose clients, or whose daemon, did not live to the answer. */
+function ghostsOf(
+  asked: readonly Asked[],
+  lines: readonly RecordLine[],
+  fences: Fences,
+): readonly Ghost[] {
+  const cuts = new Map(lines.flatMap((line) => (line.line === "cut" ? [[line.call, line]] : [])));
+  return asked.flatMap(({ call, lock, asks, atMs, answer }) => {
+    if (asks.kind !== "acquire" || answer !== undefined || fences.has(call)) return [];
+    const endMs = Math.max(atMs + asks.waitMs, cuts.get(call)?.atMs ?? 0);
+    return [{ lock, fromMs: atMs, untilMs: endMs + ghostMs }];
+  });
+}
+
+/** Who was refused while there may have been a ghost proves nothing. */
+function hidesBehind({ lock, atMs, answeredMs, answer }: Asked, ghosts: readonly Ghost[]): boolean {
+  if (answer?.kind !== "refused") return false;
+  return ghosts.some(
+    (ghost) => ghost.lock === lock && ghost.fromMs < answeredMs && ghost.untilMs > atMs,
+  );
+}
+
 /** The calls, in the order in which they were made. */
-export function askedIn(lines: readonly RecordLine[]): readonly Asked[] {
+function askedIn(lines: readonly RecordLine[]): readonly Asked[] {
   const answers = new Map(
     lines.flatMap((line) => (line.line === "answer" ? [[line.call, line] as const] : [])),
   );
@@ -102,22 +147,23 @@ export function askedIn(lines: readonly RecordLine[]): readonly Asked[] {
 function livesOf(
   asked: readonly Asked[],
   lines: readonly RecordLine[],
+  fences: Fences,
 ): ReadonlyMap<string, LeaseLife> {
   const lives = new Map<string, LeaseLife>();
+  const owners = new Map([...fences].map(([call, { fence }]) => [String(fence), call]));
   for (const { call, asks, atMs, answeredMs, answer } of asked) {
-    if (asks.kind === "acquire" && answer?.kind !== "refused") {
+    if (asks.kind === "acquire" && fences.has(call)) {
       // What nobody had an answer for hangs on a connection that broke, at some time.
       const expiryMs = answer === undefined ? atMs : atMs + asks.ttlMs;
       const open = { cutMs: never, lostMs: never, isReleased: false };
       const client = clientOf(call);
       lives.set(call, { call, client, expiryMs, grantedMs: answeredMs, ...open });
     }
-    const life = "lease" in asks ? lives.get(asks.lease) : undefined;
-    if (life !== undefined && asks.kind === "release") life.isReleased = answer?.kind === "done";
-    if (asks.kind !== "renew" || life === undefined || answer?.kind === "gone") continue;
-    const renewedMs = atMs + asks.ttlMs;
-    // An unanswered one may have shortened its time, or not.
-    life.expiryMs = answer === undefined ? Math.min(life.expiryMs, renewedMs) : renewedMs;
+    const life = lives.get(asks.kind === "steal" ? (owners.get(asks.fence) ?? "") : leaseOf(asks));
+    if (life === undefined) continue;
+    if (asks.kind === "renew") noteRenewal(life, atMs + asks.ttlMs, answer);
+    else if (answer === undefined) life.cutMs = Math.min(life.cutMs, atMs);
+    else if (asks.kind === "release" && answer.kind === "done") life.isReleased = true;
   }
   for (const line of lines) {
     const life = lives.get(line.call);
@@ -125,6 +171,17 @@ function livesOf(
     if (life !== undefined && line.line === "lost") life.lostMs = Math.min(life.lostMs, line.atMs);
   }
   return lives;
+}
+
+/** The call that asked for the lease that a call is about; "": it is about none. */
+function leaseOf(asks: LockCall): string {
+  return asks.kind === "renew" || asks.kind === "release" ? asks.lease : "";
+}
+
+/** One without an answer may have shortened its time, or not. */
+function noteRenewal(life: LeaseLife, expiryMs: number, answer: LockAnswer | undefined): void {
+  if (answer?.kind === "gone") return;
+  life.expiryMs = answer === undefined ? Math.min(life.expiryMs, expiryMs) : expiryMs;
 }
 
 /** The end that nobody has asked for: its time, its connection, its process. */
@@ -146,33 +203,35 @@ function lossOf(life: LeaseLife): TimedEvent {
   };
 }
 
+/** None of what has no answer: of that the ends of leases are made. */
 function eventsOf(
   { call, asks, atMs, answeredMs, answer }: Asked,
-  fences: ReadonlyMap<string, bigint>,
+  fences: Fences,
 ): readonly TimedEvent[] {
-  const untilMs = answer === undefined ? undefined : answeredMs;
-  const timed = (event: LockEvent): readonly TimedEvent[] => [{ event, fromMs: atMs, untilMs }];
+  const timed = (event: LockEvent, untilMs = answeredMs): readonly TimedEvent[] => [
+    { event, fromMs: atMs, untilMs },
+  ];
+  if (asks.kind === "acquire") {
+    if (answer?.kind === "refused") return timed({ kind: "refused" });
+    const heard = fences.get(call);
+    if (heard === undefined) return [];
+    const { fence, byMs } = heard;
+    return timed({ kind: "granted", lease: call, mode: asks.mode, fence }, byMs);
+  }
+  if (answer === undefined) return [];
+  const isGone = answer.kind === "gone";
   switch (asks.kind) {
-    case "acquire":
-      if (answer?.kind === "refused") return timed({ kind: "refused" });
-      return timed({
-        kind: "granted",
-        lease: call,
-        mode: asks.mode,
-        fence: fences.get(call),
-      });
     case "renew":
-      if (answer === undefined) return [];
-      return timed({ kind: answer.kind === "gone" ? "absent" : "held", lease: asks.lease });
+      return timed({ kind: isGone ? "absent" : "held", lease: asks.lease });
     case "release":
-      return timed({ kind: answer?.kind === "gone" ? "absent" : "ended", lease: asks.lease });
+      return timed({ kind: isGone ? "absent" : "ended", lease: asks.lease });
     case "steal": {
-      const lease = [...fences].find(([, fence]) => fence === BigInt(asks.fence))?.[0];
+      const lease = [...fences].find(([, { fence }]) => String(fence) === asks.fence)?.[0];
       if (lease === undefined) throw new Error(`${call} stole ${asks.fence}, which nobody has`);
-      return timed({ kind: answer?.kind === "gone" ? "absent" : "ended", lease });
+      return timed({ kind: isGone ? "absent" : "ended", lease });
     }
     case "list":
-      if (answer?.kind !== "listed") return [];
+      if (answer.kind !== "listed") return [];
       return timed({ kind: "listed", leases: answer.held.map(({ lease }) => lease) });
     default:
       return asks satisfies never;

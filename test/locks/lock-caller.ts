@@ -53,8 +53,8 @@ export class LockCaller {
 
   /** The lease; "unreached" when the call had no answer. */
   async acquire(asked: Acquiring): Promise<HeldLock | "refused" | "unreached"> {
-    const { lock, mode, bond, ttlMs } = asked;
-    const call = this.#begin(lock, { kind: "acquire", mode, bond, ttlMs });
+    const { lock, mode, bond, ttlMs, waitMs } = asked;
+    const call = this.#begin(lock, { kind: "acquire", mode, bond, ttlMs, waitMs });
     if (bond === "connection") return await this.#hold(call, asked);
     const reply = await this.#send(call, "POST", this.#path(lock), bodyOf(call, asked));
     if (reply === undefined) return "unreached";

@@ -7,8 +7,7 @@ export type LockEvent =
       readonly kind: "granted";
       readonly lease: string;
       readonly mode: LeaseMode;
-      /** undefined: nobody has heard of it. */
-      readonly fence: bigint | undefined;
+      readonly fence: bigint;
     }
   /** Not given, because somebody had it. */
   | { readonly kind: "refused" }
@@ -59,8 +58,8 @@ function granted(
   const isAllowed = mode === "exclusive" ? others.length === 0 : !others.includes("exclusive");
   if (!isAllowed) return undefined;
   // The one rule that a stopped holder depends on: who comes later has the larger number.
-  if (fence !== undefined && fence <= lastFence) return undefined;
-  return { lastFence: fence ?? lastFence, held: new Map([...held, [lease, mode]]) };
+  if (fence <= lastFence) return undefined;
+  return { lastFence: fence, held: new Map([...held, [lease, mode]]) };
 }
 
 /** The same text for the same state. */

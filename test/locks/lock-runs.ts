@@ -22,7 +22,7 @@ export interface LockRunsPlan {
 const renewedTtlMs = 1e9;
 /** Longer than the time to live: whose `lock run` is stopped meanwhile has lost it by then. */
 const longSeconds = 1.4;
-const waits = ["0", "0.3", "2"];
+const waitsMs = [0, 300, 2_000];
 const script = `echo "began $(date +%s.%N) $HOLDFAST_LOCK_FENCE"
 sleep $0
 echo "ended $(date +%s.%N)"`;
@@ -78,13 +78,15 @@ export class LockRuns {
     const { volume, locks, socket } = this.#plan;
     const lock = this.#random.pick(locks);
     const mode = this.#random.chance(0.6) ? "exclusive" : "shared";
-    const options = ["--ttl", "1s", "--label", call, "--wait", this.#random.pick(waits)];
+    const waitMs = this.#random.pick(waitsMs);
+    const options = ["--ttl", "1s", "--label", call, "--wait", String(waitMs / 1_000)];
     if (mode === "shared") options.push("--shared");
     const seconds = this.#random.chance(0.2) ? longSeconds : this.#random.fraction() * 0.2;
     const command = ["sh", "-c", script, String(seconds)];
     const [program, ...first] = holdfastCommand();
     const words = [...first, "lock", "run", ...options, `${volume}/${lock}`, "--", ...command];
-    const asks = { kind: "acquire", mode, bond: "connection", ttlMs: renewedTtlMs } as const;
+    const terms = { bond: "connection", ttlMs: renewedTtlMs, waitMs } as const;
+    const asks = { kind: "acquire", mode, ...terms } as const;
     this.#write({ line: "call", call, lock, atMs: machineMs(), asks });
     const child = startChild(program, words, { HOLDFAST_HOST: `unix://${socket}` });
     this.#child = child;
@@ -128,7 +130,10 @@ export class LockRuns {
       answer({ line: "answer", call: held, atMs: cutMs, answer: { kind: "done" } });
     } else if (exit === timedOutExit) {
       answer({ line: "answer", call, atMs: machineMs(), answer: { kind: "refused" } });
-    } else if (exit !== null && exit !== refusedExit && exit !== lostExit) {
+    } else if (exit === null || exit === refusedExit || exit === lostExit) {
+      // Until now it may have had it, and nobody heard of it.
+      this.#write({ line: "cut", call, atMs: machineMs() });
+    } else {
       throw new Error(`${call} ended with ${exit}: ${said}${complaint}`);
     }
   }

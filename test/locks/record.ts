@@ -13,6 +13,7 @@ export type LockCall =
       readonly mode: LeaseMode;
       readonly bond: LockBond;
       readonly ttlMs: number;
+      readonly waitMs: number;
     }
   | { readonly kind: "renew"; readonly lease: string; readonly ttlMs: number }
   | { readonly kind: "release"; readonly lease: string }

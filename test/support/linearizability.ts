@@ -4,6 +4,8 @@
 // that nobody's end comes before as the next one, and go back when the model refuses. The same
 // calls done with the same state behind them are not tried twice. Parts of a history that have
 // nothing to do with each other (the keys of a map, say) are checked apart by whoever knows them.
+// A call that only reads is in the way of no other: where it may come, it is taken, and what
+// follows decides about the calls before it, not about it.
 
 /** What one thing at a time would do. */
 export interface SequentialModel<State, Input, Output> {
@@ -15,6 +17,8 @@ export interface SequentialModel<State, Input, Output> {
   step(state: State, input: Input, output: Output | undefined): readonly State[];
   /** The same text for states that behave the same. */
   keyOf(state: State): string;
+  /** Whether a call changes no state, whatever it is. Missing: that is not known of any. */
+  readonly isRead?: (input: Input) => boolean;
 }
 
 /** One call of a history. Times are of one clock. */
@@ -57,6 +61,8 @@ interface Step<State, Input, Output> {
   readonly before: State;
   /** Which of the states that it may lead to was tried. */
   readonly choice: number;
+  /** It only reads: if this does not lead on, nothing else that may come here does. */
+  readonly isFree: boolean;
 }
 
 /** How many steps a search may take before it is given up: it is exponential at worst. */
@@ -106,7 +112,7 @@ class Search<State, Input, Output> {
       }
       // A return that nothing can be put before, or the end: the last step was wrong.
       this.#noteLongest();
-      const last = this.#steps.pop();
+      const last = this.#lastChoice();
       if (last === undefined) {
         return { isLinearizable: false, order: this.#longest, stuckAt: this.#stuckAt };
       }
@@ -124,7 +130,8 @@ class Search<State, Input, Output> {
     this.#flip(index);
     for (const [choice, state] of states.entries()) {
       if (choice < from || !this.#isNew(state)) continue;
-      this.#steps.push({ node, before, choice });
+      const isFree = this.#model.isRead?.(call.input) ?? false;
+      this.#steps.push({ node, before, choice, isFree });
       this.#state = state;
       lift(node);
       if (call.returned !== undefined) this.#unreturnedCount -= 1;
@@ -132,6 +139,16 @@ class Search<State, Input, Output> {
     }
     this.#flip(index);
     return false;
+  }
+
+  /** Undoes what is no choice; the last one that is one is still to be undone. */
+  #lastChoice(): Step<State, Input, Output> | undefined {
+    let last = this.#steps.pop();
+    while (last?.isFree === true) {
+      this.#undo(last);
+      last = this.#steps.pop();
+    }
+    return last;
   }
 
   #undo({ node, before }: Step<State, Input, Output>): void {
