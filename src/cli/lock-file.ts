@@ -38,7 +38,8 @@ export async function lockedFile(
     path: ownPath(["volumes", volume]),
   });
   const isPlain = found.driver === "local" && found.options?.["device"] === undefined;
-  const holder = mode === "shared" ? `lock run ${lock.lock} ${lock.id}` : `lock run ${lock.lock}`;
+  const holder =
+    mode === "shared" ? `lock run ${lock.lock} ${lock.fence}` : `lock run ${lock.lock}`;
   const holderPath = ownPath(["volumes", volume, "holders", holder]);
   const mounted = isPlain
     ? undefined

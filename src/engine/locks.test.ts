@@ -101,6 +101,24 @@ test("a lock that was not renewed is an event, and its holder hears why", async 
   expect([late.code, late.message]).toEqual(["lock.expired", words]);
 });
 
+test("who loses one lock after the other drives nobody else's events out", async () => {
+  await using own = await bench();
+  const ended = Array.from({ length: 50 }, () => Promise.withResolvers<void>());
+  for (const [index, { resolve }] of ended.entries()) {
+    await take(own, { lock: `lock-${index}`, ttlMs: 1_000, lost: () => resolve() });
+  }
+  await Promise.all(ended.map(({ promise }) => promise));
+  expect(own.events.filter(({ action }) => action === "lock-lost")).toHaveLength(30);
+  expect(own.engine.locks.figures.expiredCount).toBe(50);
+});
+
+test("a label is one word of a line, whatever is in it", async () => {
+  await using own = await bench();
+  await take(own, { label: "me\nwiki  other  \x1b[2J\tx" });
+  const [view] = own.engine.locks.list("wiki");
+  expect(view?.holder.label).toBe("me\\nwiki  other  \\x1b[2J\\tx");
+});
+
 test("what a daemon leaves for the next one is read back, and nothing else is", () => {
   const holder = { pid: 7, program: "rsync", label: "é", container: "0".repeat(64) };
   const kept = { id: "0123456789abcdef".repeat(2), bond: "process", start: "b 1", holder } as const;

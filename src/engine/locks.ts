@@ -14,6 +14,7 @@ import type { EventLog } from "./event-log.ts";
 import { LockFigures } from "./lock-figures.ts";
 import { holderText, LockHolders } from "./lock-holders.ts";
 import { keptLock, keptText } from "./lock-keep.ts";
+import { LockNews } from "./lock-news.ts";
 import { type LockPlace, LockTable } from "./lock-table.ts";
 import { endedWaiting, lostReason, notHeld, timedOut } from "./lock-words.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
@@ -62,12 +63,14 @@ export class Locks implements LocksFace {
   readonly #byId = new Map<string, Held>();
   readonly #lost = new Map<string, EngineError>();
   readonly #holders: LockHolders;
+  readonly #news: LockNews;
   readonly #stopping = new AbortController();
   readonly figures = new LockFigures();
 
   constructor(parts: LocksParts) {
     this.#parts = parts;
     this.#holders = new LockHolders(parts.host);
+    this.#news = new LockNews(() => parts.host.monotonicMs());
     parts.events.watch(({ type, action, actor, attributes }) => {
       if (type !== "volume") return;
       // Who got one while the volume was on its way out.
@@ -327,7 +330,7 @@ export class Locks implements LocksFace {
     const isStolen = reason.code === "lock.stolen";
     if (isStolen) this.figures.stolenCount += 1;
     if (reason.code === "lock.expired") this.figures.expiredCount += 1;
-    if (this.#exists(volume)) {
+    if (this.#exists(volume) && (isStolen || this.#news.may(volume))) {
       const { driver } = this.#parts.volumes().inspect(volume);
       const who = holderText(holder, this.#nameOf);
       const facts = { driver, lock, fence: String(lease.fence), holder: who };

@@ -18,7 +18,11 @@ class MemoryWrites {
   readonly cut = new Set<string>();
   /** Targets whose mounts are gone. */
   readonly gone = new Set<string>();
+  /** What each read costs, in milliseconds of a clock that only they move. */
+  costMs: number | undefined;
+  readonly reads: string[] = [];
   refusal: EngineError | undefined;
+  nowMs = 0;
 
   get host(): Pick<Host, "watchWrites" | "writeWatchCountMax" | "pathOfWritten" | "programOf"> {
     return {
@@ -27,6 +31,11 @@ class MemoryWrites {
       programOf: (pid) => (pid === 0 ? "" : `program ${pid}`),
       watchWrites: (request) => this.#watch(request),
     };
+  }
+
+  monotonicMs({ host }: EngineBench): number {
+    this.nowMs += 0.001;
+    return this.costMs === undefined ? host.monotonicMs() : this.nowMs;
   }
 
   write(target: string, file: string, pid = 7): void {
@@ -39,6 +48,8 @@ class MemoryWrites {
     const watch: WriteWatch = {
       read: () => {
         const isCut = this.cut.delete(target);
+        this.reads.push(target);
+        this.nowMs += this.costMs ?? 0;
         return { written: this.queues.get(target)?.splice(0) ?? [], isCut };
       },
       isOver: () => this.gone.has(target),
@@ -64,7 +75,10 @@ function open(pollMs: number): WriteGuard {
   const { state, engine } = bench;
   return new WriteGuard({
     ...{ state, events: engine.events, lists: engine.lists, pollMs },
-    host: { ...bench.host, ...writes.host },
+    host: {
+      ...{ ...bench.host, ...writes.host },
+      monotonicMs: () => writes.monotonicMs(bench),
+    },
     holds: () => ({
       all: () => holds,
       holdsOf: (volume) => holds.filter((hold) => hold.volume === volume),
@@ -234,6 +248,18 @@ describe("what is told", () => {
     writes.write(two, "page", 2);
     await guard.settle(bench.operation());
     expect(told()).toHaveLength(1);
+  });
+
+  test("what is expensive is read in turn, a few at a time, and less often", async () => {
+    writes.costMs = 20;
+    const wiki = await volume("wiki");
+    const targets = ["one", "two", "three", "four", "five"].map((name) => use(wiki, name));
+    look();
+    const startedMs = performance.now();
+    await until(() => writes.reads.length >= 15);
+    // Three in a round, and four times as long a pause: 60 ms of reads, then 240.
+    expect(performance.now() - startedMs).toBeGreaterThan(4 * 240);
+    expect(writes.reads.slice(0, 10)).toEqual([...targets, ...targets]);
   });
 
   test("gaps are counted", async () => {

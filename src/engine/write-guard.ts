@@ -20,6 +20,12 @@ import { WINDOW_MS, WriteConflicts } from "./write-conflicts.ts";
 
 /** The pause between two reads while something is watched, in milliseconds. */
 const POLL_MS = 200;
+/** So long may one round of reads take; whom it has not come to is the first of the next one. */
+const ROUND_MS_MAX = 50;
+/** The pause after a round is so many times as long: containers that write a lot cost no more. */
+const PAUSE_TIMES = 4;
+/** A mount's gaps are a line of the log once in so many milliseconds; the figures count them. */
+const GAP_LOG_MS = 60_000;
 /** Of how many processes that wrote since the last read the program is asked for. */
 const PROGRAM_COUNT_MAX = 32;
 /** How many files, written within the window, are remembered of all volumes together. */
@@ -70,6 +76,8 @@ interface Watch extends Use {
   readonly writes: WriteWatch;
   /** When it was last read, by the clock that only goes forward. */
   readMs: number;
+  /** When a gap was last logged. */
+  gapLoggedMs: number;
 }
 
 interface Guarded {
@@ -78,6 +86,8 @@ interface Guarded {
   readonly refusals: Map<string, string>;
   watching: Watching;
 }
+
+const never = { gapLoggedMs: Number.NEGATIVE_INFINITY } as const;
 
 const IDLE: Watching = {
   state: "no",
@@ -215,7 +225,7 @@ export class WriteGuard {
     try {
       const isWanted = isBelowHold(use.path, table);
       const writes = host.watchWrites({ pid, namespace, target, isWanted });
-      this.#watches.set(key, { ...use, volume, writes, readMs: host.monotonicMs() });
+      this.#watches.set(key, { ...use, volume, writes, readMs: host.monotonicMs(), ...never });
       refusals.delete(key);
     } catch (thrown) {
       const { code, message } = toEngineError(thrown);
@@ -257,22 +267,39 @@ export class WriteGuard {
     this.#guarded.get(watch.volume)?.conflicts.forget(watch.container);
   }
 
-  #schedule(): void {
+  #schedule(pauseMs = 0): void {
     if (this.#watches.size === 0) {
       clearTimeout(this.#timer);
       this.#timer = undefined;
     } else if (this.#timer === undefined && !this.#isStopped) {
-      this.#timer = setTimeout(() => {
-        this.#timer = undefined;
-        this.#read();
-        this.#schedule();
-      }, this.#parts.pollMs ?? POLL_MS);
+      const pollMs = this.#parts.pollMs ?? POLL_MS;
+      this.#timer = setTimeout(
+        () => {
+          this.#timer = undefined;
+          this.#schedule(this.#readRound() * PAUSE_TIMES);
+        },
+        Math.max(pollMs, pauseMs),
+      );
       this.#timer.unref();
     }
   }
 
   #read(): void {
     for (const watch of this.#watches.values()) this.#readOne(watch);
+  }
+
+  /** Those first that were read longest ago. Returns how long it took, in milliseconds. */
+  #readRound(): number {
+    const { monotonicMs } = this.#parts.host;
+    const startedMs = monotonicMs();
+    const inTurn = [...this.#watches.values()].sort((one, other) => one.readMs - other.readMs);
+    let tookMs = 0;
+    for (const watch of inTurn) {
+      this.#readOne(watch);
+      tookMs = monotonicMs() - startedMs;
+      if (tookMs >= ROUND_MS_MAX) break;
+    }
+    return tookMs;
   }
 
   #readOne(watch: Watch): void {
@@ -306,8 +333,12 @@ export class WriteGuard {
     }
   }
 
-  #noteGap({ volume, container }: Watch, isCut: boolean): void {
+  #noteGap(watch: Watch, isCut: boolean): void {
     this.#gaps += 1;
+    const nowMs = this.#parts.host.monotonicMs();
+    if (nowMs - watch.gapLoggedMs < GAP_LOG_MS) return;
+    watch.gapLoggedMs = nowMs;
+    const { volume, container } = watch;
     const reason = isCut ? "the kernel's queue was full" : "the daemon was stopped or busy";
     const { log } = this.#parts.operation();
     log.info("some writes were not seen", { volume, container, reason });

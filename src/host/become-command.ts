@@ -54,6 +54,8 @@ const words: Readonly<Record<string, string>> = {
   ENOENT: "there is no such directory for the file in the volume",
   ENOTDIR: "the path of the file goes through something that is no directory",
   EISDIR: "the path of the file is that of a directory",
+  ENODEV: "the path of the file is that of a device, a pipe or a socket",
+  EEXIST: "the path of the file is a link to what is not there",
   EACCES: "the file, or the directory of the volume, may not be opened by this user",
   EROFS: "the file is missing, and the volume is read-only",
   ENOLCK: "the storage of the volume has no locks",

@@ -166,7 +166,13 @@ export class LayerWriter implements TarSink {
 
   #makeDirectory(entry: TarEntry, name: TarText, path: Buffer): void {
     if (name !== "") this.#make(name, path, () => this.#makeOrKeepDirectory(path));
-    this.#describe(entry, path);
+    // What is described is a directory, whatever somebody may have put in its place by now.
+    const directory = this.#calls.openDirectory(path);
+    try {
+      this.#describe(entry, directory);
+    } finally {
+      closeSync(directory);
+    }
     if (!this.#directories.has(name)) this.#directoryNameBytes += name.length + 1;
     if (this.#directoryNameBytes > DIRECTORY_NAME_BYTES_MAX) {
       throw tarInvalid(
@@ -213,7 +219,11 @@ export class LayerWriter implements TarSink {
   #describe(entry: TarEntry, place: Buffer | number): void {
     const { type, modified } = entry;
     const { mode, userId, groupId, records } = this.#rules.described(entry);
-    this.#take("owners", () => this.#calls.own(place, userId, groupId));
+    this.#take("owners", () => {
+      if (type === "symlink" && typeof place !== "number") {
+        this.#calls.ownLink(place, userId, groupId);
+      } else this.#calls.own(place, userId, groupId);
+    });
     if (type !== "symlink") this.#take("modes", () => this.#calls.changeMode(place, mode));
     if (records.length > 0) this.#setAttributes({ ...entry, records }, place);
     if (type === "directory") return;

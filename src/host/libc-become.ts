@@ -1,5 +1,7 @@
 // Calls of the C library with which a helper locks a file and becomes a command.
 import { ptr } from "bun:ffi";
+import { closeSync, fstatSync, openSync } from "node:fs";
+import { isErrno } from "../core/errors.ts";
 import { loadLibc, systemError } from "./libc.ts";
 import { cText, cTexts, ignoredByRuntime, signalNumbers, type Words } from "./libc-command.ts";
 
@@ -21,7 +23,9 @@ function libc(): Calls {
 }
 
 /** From the kernel's headers, the same wherever Bun runs. */
-const O_CREAT_NOCTTY_NONBLOCK_CLOEXEC = 0o100n | 0o400n | 0o4000n | 0o2000000n;
+const O_NOCTTY_NONBLOCK_CLOEXEC = 0o400n | 0o4000n | 0o2000000n;
+const O_CREAT_EXCL = 0o100n | 0o200n;
+const O_PATH_CLOEXEC = 0o10000000n | 0o2000000n;
 const O_RDWR = 2n;
 const RESOLVE_BENEATH_NO_MAGICLINKS = 8n | 2n;
 /** As flock(1) makes it: the umask takes away from that. */
@@ -31,6 +35,8 @@ const LOCK_EXCLUSIVE = 2;
 const LOCK_NONBLOCKING = 4;
 const SYS_openat2 = 437n;
 const PR_SET_PDEATHSIG = 1;
+/** How often a file may come and go while it is being opened. */
+const OPEN_TRIES = 8;
 const SIG_DFL = 0;
 
 /** Becomes the program: returns only where it cannot, and throws the system's error then. */
@@ -50,11 +56,45 @@ export function dieWithParent(): void {
 
 /**
  * Opens a file at a path inside of an open directory, and makes it when it is missing. No link
- * leads out. Throws the system's error.
+ * leads out. Whoever writes there may have put anything in its place: nothing but a plain file is
+ * opened (a device may act on that alone), and what is looked at is what is opened. Throws the
+ * system's error, ENODEV for what is no file, EEXIST for a link that leads to nothing.
  */
 export function openFileBeneath(directory: number, path: string, access: "read" | "write"): number {
-  const flags = O_CREAT_NOCTTY_NONBLOCK_CLOEXEC | (access === "write" ? O_RDWR : 0n);
-  const how = new BigUint64Array([flags, FILE_MODE, RESOLVE_BENEATH_NO_MAGICLINKS]);
+  const flags = O_NOCTTY_NONBLOCK_CLOEXEC | (access === "write" ? O_RDWR : 0n);
+  for (let triesLeft = OPEN_TRIES; ; triesLeft -= 1) {
+    try {
+      const place = openBeneath(directory, path, [O_PATH_CLOEXEC, 0n]);
+      try {
+        return reopenFile(place, Number(flags));
+      } finally {
+        closeSync(place);
+      }
+    } catch (thrown) {
+      if (!isErrno(thrown, "ENOENT")) throw thrown;
+    }
+    try {
+      return openBeneath(directory, path, [flags | O_CREAT_EXCL, FILE_MODE]);
+    } catch (thrown) {
+      // Somebody else has made it in this moment.
+      if (!isErrno(thrown, "EEXIST") || triesLeft === 0) throw thrown;
+    }
+  }
+}
+
+function reopenFile(place: number, flags: number): number {
+  const status = fstatSync(place);
+  if (status.isFile()) return openSync(`/proc/self/fd/${place}`, flags);
+  const code = status.isDirectory() ? "EISDIR" : "ENODEV";
+  throw Object.assign(new Error(`${code}: no plain file`), { code });
+}
+
+function openBeneath(
+  directory: number,
+  path: string,
+  [flags, mode]: readonly [flags: bigint, mode: bigint],
+): number {
+  const how = new BigUint64Array([flags, mode, RESOLVE_BENEATH_NO_MAGICLINKS]);
   const name = cText(path);
   const size = BigInt(how.byteLength);
   const opened = Number(libc().syscall(SYS_openat2, BigInt(directory), ptr(name), ptr(how), size));

@@ -1,13 +1,16 @@
 // Calls of the C library that write files as an archive names them: any bytes, owners, attributes.
 //
 // Paths are bytes with a NUL at their end. What fails throws an Error with a code, as in node:fs.
+import { constants, fstatSync } from "node:fs";
 import { loadLibc, systemError } from "./libc.ts";
 
 const signatures = {
   chmod: { args: ["ptr", "u32"], returns: "i32" },
+  close: { args: ["i32"], returns: "i32" },
   chroot: { args: ["ptr"], returns: "i32" },
   fchmod: { args: ["i32", "u32"], returns: "i32" },
   fchown: { args: ["i32", "u32", "u32"], returns: "i32" },
+  fchownat: { args: ["i32", "ptr", "u32", "u32", "i32"], returns: "i32" },
   fsetxattr: { args: ["i32", "ptr", "ptr", "usize", "i32"], returns: "i32" },
   futimens: { args: ["i32", "ptr"], returns: "i32" },
   lchown: { args: ["ptr", "u32", "u32"], returns: "i32" },
@@ -25,9 +28,16 @@ const signatures = {
 
 type Path = Uint8Array;
 
+/** These two are other numbers on some architectures. */
+const NOFOLLOW = constants.O_NOFOLLOW;
+const noPath = Buffer.from("\0");
+
 /** From <fcntl.h> and <sys/stat.h>, the same on every architecture that Bun runs on. */
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_EMPTY_PATH = 0x1000;
+const O_PATH_NOFOLLOW_CLOEXEC = 0o10000000 | NOFOLLOW | 0o2000000;
+const O_DIRECTORY_NOFOLLOW_CLOEXEC = constants.O_DIRECTORY | NOFOLLOW | 0o2000000;
 const O_WRONLY_CREAT_EXCL_CLOEXEC = 1 | 0o100 | 0o200 | 0o2000000;
 const nodeTypes = { fifo: 0o010000, characterDevice: 0o020000, blockDevice: 0o060000 } as const;
 
@@ -41,11 +51,15 @@ export interface FileCalls {
   /** A new file, open for writing; nobody else may open it. */
   createFile(path: Path): number;
   makeDirectory(path: Path, mode: number): void;
+  /** Open for reading, so that what is described is one. Follows no link at its end. */
+  openDirectory(path: Path): number;
   makeSymlink(target: Path, path: Path): void;
   makeHardLink(target: Path, path: Path): void;
   makeNode(path: Path, node: NodeRequest): void;
   /** Of a path: follows no link at its end. */
   own(place: Path | number, userId: number, groupId: number): void;
+  /** Of a symbolic link; EEXIST: something else has taken its place. */
+  ownLink(path: Path, userId: number, groupId: number): void;
   /** Of a path: follows a link. */
   changeMode(place: Path | number, mode: number): void;
   /** `name` has a NUL at its end. Of a path: follows no link at its end. */
@@ -73,14 +87,16 @@ export function loadFileCalls(): FileCalls {
   const check = (result: number, name: string): void => {
     if (result !== 0) throw systemError(name);
   };
+  const opened = (path: Path, flags: number, mode = 0): number => {
+    const descriptor = calls.open(path, flags, mode);
+    if (descriptor < 0) throw systemError("open");
+    return descriptor;
+  };
   return {
     changeRoot: (path) => check(calls.chroot(path), "chroot"),
-    createFile(path) {
-      const descriptor = calls.open(path, O_WRONLY_CREAT_EXCL_CLOEXEC, 0o600);
-      if (descriptor < 0) throw systemError("open");
-      return descriptor;
-    },
+    createFile: (path) => opened(path, O_WRONLY_CREAT_EXCL_CLOEXEC, 0o600),
     makeDirectory: (path, mode) => check(calls.mkdir(path, mode), "mkdir"),
+    openDirectory: (path) => opened(path, O_DIRECTORY_NOFOLLOW_CLOEXEC),
     makeSymlink: (target, path) => check(calls.symlink(target, path), "symlink"),
     makeHardLink: (target, path) => check(calls.link(target, path), "link"),
     makeNode(path, { type, major, minor }) {
@@ -89,6 +105,17 @@ export function loadFileCalls(): FileCalls {
     own(place, userId, groupId) {
       if (typeof place === "number") check(calls.fchown(place, userId, groupId), "fchown");
       else check(calls.lchown(place, userId, groupId), "lchown");
+    },
+    ownLink(path, userId, groupId) {
+      const link = opened(path, O_PATH_NOFOLLOW_CLOEXEC);
+      try {
+        if (!fstatSync(link).isSymbolicLink()) {
+          throw Object.assign(new Error("EEXIST: no link"), { code: "EEXIST", syscall: "lchown" });
+        }
+        check(calls.fchownat(link, noPath, userId, groupId, AT_EMPTY_PATH), "fchownat");
+      } finally {
+        calls.close(link);
+      }
     },
     changeMode(place, mode) {
       if (typeof place === "number") check(calls.fchmod(place, mode), "fchmod");

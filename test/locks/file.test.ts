@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { runToEnd, startChild, stopChild } from "../support/child.ts";
 import { temporaryDirectory } from "../support/daemon.ts";
 import { whenPossible } from "../support/needs.ts";
+import { startSwapLoop } from "../support/swap-loop.ts";
 import { commandPid, lives, lock, sleeper, startLock, until } from "./command-line.ts";
 import { type LockStage, startedStage } from "./stage.ts";
 
@@ -96,12 +97,16 @@ describe("a file that is locked too", () => {
     symlinkSync(outside, join(data, "link"));
     symlinkSync("inner", join(data, "inward"));
     mkdirSync(join(data, "folder"));
+    const pipe = await runToEnd("mkfifo", [join(data, "pipe")], { timeoutMs: 10_000 });
+    expect(pipe.exit).toBe(0);
     const cases = [
       ["link", "the path of the file leads out of the volume"],
       ["../../escape", "the path of the file leads out of the volume"],
       ["no/such", "there is no such directory for the file in the volume"],
       ["folder", "the path of the file is that of a directory"],
       ["link/x", "the path of the file leads out of the volume"],
+      ["pipe", "the path of the file is that of a device, a pipe or a socket"],
+      ["inward", "the path of the file is a link to what is not there"],
     ] as const;
     for (const [path, why] of cases) {
       const ended = await lock(stage, ["run", "--file", path, "wiki/a", "--", "echo", "ran"]);
@@ -112,10 +117,35 @@ describe("a file that is locked too", () => {
         `holdfast: ${why}\n`,
       ]);
     }
+    expect(existsSync(join(data, "inner"))).toBe(false);
+    writeFileSync(join(data, "inner"), "");
     expect((await lock(stage, ["run", "--file=inward", "wiki/a", "--", "true"])).exit).toBe(0);
-    expect(existsSync(join(data, "inner"))).toBe(true);
     expect(await stage.held()).toEqual([]);
   });
+
+  whenPossible(
+    ["root", ...utilLinux],
+    "is no device, which would act on being opened, however often it is put in its place",
+    async () => {
+      await using stage = await startedStage();
+      const data = await dataOf(stage);
+      // Nothing has this number: whoever opens it all the same is told so in other words.
+      const words = [join(data, "device"), "c", "240", "0"];
+      const made = await runToEnd("mknod", words, { timeoutMs: 10_000 });
+      expect(made.exit).toBe(0);
+      const run = (path: string) =>
+        lock(stage, ["run", "-n", "--file", path, "wiki/a", "--", "true"]);
+      const device = "holdfast: the path of the file is that of a device, a pipe or a socket\n";
+      expect(await run("device")).toMatchObject({ exit: 125, stderr: device });
+      writeFileSync(join(data, "file"), "");
+      await using _swapping = await startSwapLoop(join(data, "file"), join(data, "device"));
+      for (let count = 0; count < 10; count += 1) {
+        const { exit, stderr } = await run("file");
+        expect(exit === 0 ? "" : stderr).toBeOneOf(["", device]);
+      }
+    },
+    60_000,
+  );
 
   whenPossible(
     ["root", "mount", ...utilLinux],
@@ -128,8 +158,18 @@ describe("a file that is locked too", () => {
       const words = ["run", "--file=f", "mem/a", "--", "sh", "-c", script];
       const ended = await lock(stage, words);
       expect([ended.exit, ended.stderr]).toEqual([0, ""]);
-      const { json } = await stage.call("GET", "holdfast/v1/volumes/mem");
-      expect(json["holders"]).toEqual([]);
+      const volume = async () => (await stage.call("GET", "holdfast/v1/volumes/mem")).json;
+      expect((await volume())["holders"]).toEqual([]);
+
+      // Who has the volume is for all to see; the id, which lets go of the lock, is not.
+      const shown = ["sh", "-c", "echo id $HOLDFAST_LOCK_ID; echo pid $$; exec sleep 600"];
+      const shared = startLock(stage, ["run", "--shared", "--file=f", "mem/a", "--", ...shown]);
+      await commandPid(shared);
+      const id = /^id ([0-9a-f]{32})$/m.exec(shared.stdout())?.[1] ?? "none";
+      expect(JSON.stringify(await volume())).toContain("lock run a ");
+      expect(JSON.stringify(await volume())).not.toContain(id);
+      shared.child.kill("SIGTERM");
+      await shared.exit;
     },
   );
 });

@@ -4,23 +4,32 @@ import type { Host, KeptProcess } from "../../core/host.ts";
 import type { InsideCaller, LockSight } from "../../engine/lock-sight.ts";
 import type { Peer } from "../../http/message.ts";
 import type { Counts } from "../counts.ts";
-import type { Shares } from "./shares.ts";
+import { type Shares, STRANGERS } from "./shares.ts";
 
 /** A process that connects again and again is looked at once in so many milliseconds. */
 const KEPT_MS = 1_000;
 const KEPT_COUNT_MAX = 1_024;
 
+const spentWords = "too many requests: what this container has asked for has cost too much time";
+
 export interface DoorParts {
   readonly engine: { readonly lockSight: LockSight };
-  readonly host: Pick<Host, "monotonicMs">;
+  readonly host: Pick<Host, "monotonicMs" | "containerOf">;
   readonly counts?: Counts;
   readonly startOfPeer: (descriptor: number, pid: number) => string | undefined;
+}
+
+/** A connection, as it came in. */
+interface Comer {
+  readonly process: KeptProcess;
+  /** Whose share it is in. */
+  readonly key: string;
 }
 
 export class Door {
   readonly #parts: DoorParts;
   readonly #shares: Shares;
-  readonly #processes = new WeakMap<Peer, KeptProcess>();
+  readonly #comers = new WeakMap<Peer, Comer>();
   readonly #keys: Recent<Pick<InsideCaller, "key"> | undefined>;
   readonly #refused: Recent<string>;
 
@@ -37,10 +46,7 @@ export class Door {
     // Whoever is turned away comes again at once, a thousand times: that must cost next to nothing.
     const again = this.#refused.get(pid);
     if (again !== undefined) return again.value;
-    const start = pid === 0 ? undefined : this.#parts.startOfPeer(descriptor, pid);
-    if (peer !== undefined && start !== undefined) this.#processes.set(peer, { pid, start });
-    const key = start === undefined ? undefined : this.#keyOf({ pid, start });
-    const answer = this.#shares.connect(key);
+    const answer = this.#isSpent(pid) ? spentWords : this.#letIn(peer, descriptor);
     if (typeof answer === "string") {
       this.#refused.set(pid, answer);
       this.#parts.counts?.addError("lock.too_many");
@@ -48,14 +54,36 @@ export class Door {
     return answer;
   }
 
+  /** By what a connection's requests are counted: "" for strangers. */
+  keyOf(peer: Peer | undefined): string {
+    return (peer === undefined ? undefined : this.#comers.get(peer)?.key) ?? STRANGERS;
+  }
+
   /** Throws `lock.no_volume` for one that was gone when it was told of. */
   processOf(peer: Peer | undefined): KeptProcess {
-    const process = peer === undefined ? undefined : this.#processes.get(peer);
-    if (process !== undefined) return process;
+    const comer = peer === undefined ? undefined : this.#comers.get(peer);
+    if (comer !== undefined) return comer.process;
     throw new EngineError(
       "lock.no_volume",
       "this socket serves containers that have a volume of Holdfast, and who connected: it is gone",
     );
+  }
+
+  #letIn(peer: Peer | undefined, descriptor: number): (() => void) | string {
+    const pid = peer?.pid ?? 0;
+    const start = pid === 0 ? undefined : this.#parts.startOfPeer(descriptor, pid);
+    if (start === undefined) return this.#shares.connect(undefined);
+    const caller = this.#keyOf({ pid, start });
+    if (peer !== undefined) {
+      this.#comers.set(peer, { process: { pid, start }, key: caller?.key ?? STRANGERS });
+    }
+    return this.#shares.connect(caller);
+  }
+
+  /** A look at all that a process has costs more than one at its control group. */
+  #isSpent(pid: number): boolean {
+    const container = pid === 0 ? null : this.#parts.host.containerOf(pid);
+    return container !== null && this.#shares.isSpent(container);
   }
 
   /** undefined: what it lacks is told with its first request. */
@@ -63,14 +91,18 @@ export class Door {
     const word = `${process.pid} ${process.start}`;
     const known = this.#keys.get(word);
     if (known !== undefined) return known.value;
+    const { host, engine } = this.#parts;
+    const startedMs = host.monotonicMs();
+    let found: Pick<InsideCaller, "key"> | undefined;
     try {
-      const { key } = this.#parts.engine.lockSight.callerOf(process);
-      this.#keys.set(word, { key });
-      return { key };
+      found = { key: engine.lockSight.callerOf(process).key };
     } catch {
-      this.#keys.set(word, undefined);
-      return undefined;
+      // It has no volume, or is gone.
     }
+    this.#keys.set(word, found);
+    const payer = found?.key ?? host.containerOf(process.pid);
+    if (payer !== null) this.#shares.charge(payer, host.monotonicMs() - startedMs);
+    return found;
   }
 }
 

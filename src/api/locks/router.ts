@@ -1,6 +1,7 @@
 // The containers' socket: locks of the caller's own volumes, and nothing else.
 //
 // Who calls is what the kernel says of the process that connected, asked anew for each request.
+import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { Engine } from "../../engine/engine.ts";
@@ -20,6 +21,9 @@ import { Shares } from "./shares.ts";
 /** The longest request that makes sense is some hundred. */
 export const LOCK_BODY_BYTES_MAX = 4_096;
 
+/** Whoever may mount can have one volume in ten thousand places. */
+const SHOWN_COUNT_MAX = 256;
+
 const contract = {
   ...commonLockRoutes,
   /** For whoever looks around with curl. */
@@ -31,7 +35,7 @@ export interface LocksFaceParts {
   /** The operation of a request: its caller, its id, its log. */
   readonly operation: ApiParts["operation"];
   readonly counts?: Counts;
-  readonly host: Pick<Host, "monotonicMs">;
+  readonly host: Pick<Host, "monotonicMs" | "containerOf">;
   /** When the process began that connected; undefined: it is gone. See `Host.processStart`. */
   readonly startOfPeer: (descriptor: number, pid: number) => string | undefined;
 }
@@ -87,10 +91,18 @@ export function makeLocksFace(parts: LocksFaceParts): LocksServing {
   const face: ApiFace = {
     ...routes,
     answer(context) {
-      const waitMs = shares.turn(visitOf(context.request).caller);
-      return waitMs === 0
-        ? routes.answer(context)
-        : pause(waitMs).then(() => routes.answer(context));
+      const key = door.keyOf(context.request.peer);
+      const answer = () => {
+        const startedMs = host.monotonicMs();
+        try {
+          return routes.answer(context);
+        } finally {
+          shares.charge(key, host.monotonicMs() - startedMs);
+        }
+      };
+      const waitMs = shares.turn(key);
+      if (waitMs === 0) return answer();
+      return ownTurn({ shares, key, waitMs }, context.request).then(answer);
     },
   };
   const operation = (request: HttpRequest) => quiet(parts.operation(request), shares);
@@ -100,9 +112,22 @@ export function makeLocksFace(parts: LocksFaceParts): LocksServing {
   };
 }
 
+/** Rejects when the client goes away meanwhile: who asks again and again waits once. */
+async function ownTurn(
+  { shares, key, waitMs }: { readonly shares: Shares; readonly key: string; waitMs: number },
+  { connectionClosed }: HttpRequest,
+): Promise<void> {
+  for (let ms = waitMs; ms > 0; ms = shares.turn(key)) {
+    await pause(ms);
+    if (connectionClosed.aborted) {
+      throw new EngineError("operation.cancelled", "the client has gone");
+    }
+  }
+}
+
 function volumesObject({ volumes }: InsideCaller): object {
   return {
-    volumes: volumes.map(({ volume, target, isReadOnly }) => ({
+    volumes: volumes.slice(0, SHOWN_COUNT_MAX).map(({ volume, target, isReadOnly }) => ({
       ...{ volume, target, access: isReadOnly ? "ro" : "rw" },
     })),
   };

@@ -43,19 +43,58 @@ describe("connections", () => {
   });
 });
 
-test("requests wait for their turn when there are too many in a second", () => {
+describe("requests", () => {
   let nowMs = 0;
-  const shares = new Shares(() => nowMs);
-  connect(shares, "a", 1);
-  connect(shares, "b", 1);
-  const turns = (key: string, count: number) =>
-    Array.from({ length: count }, () => shares.turn({ key }));
-  expect(Math.max(...turns("a", 1_000))).toBe(0);
-  expect(turns("a", 3)).toEqual([1, 2, 3]);
-  expect(shares.turn({ key: "b" })).toBe(0);
-  nowMs = 503;
-  expect(Math.max(...turns("a", 500))).toBe(0);
-  expect(shares.turn({ key: "a" })).toBe(1);
+  const made = (...keys: readonly string[]) => {
+    nowMs = 0;
+    const shares = new Shares(() => nowMs);
+    for (const key of keys) connect(shares, key, 1);
+    const turns = (key: string, count: number) =>
+      Array.from({ length: count }, () => shares.turn(key));
+    return { shares, turns };
+  };
+
+  test("wait for their turn when there are too many in a second", () => {
+    const { shares, turns } = made("a", "b");
+    expect(Math.max(...turns("a", 1_000))).toBe(0);
+    expect(turns("a", 3)).toEqual([1, 1, 1]);
+    expect(shares.turn("b")).toBe(0);
+    nowMs = 500;
+    expect(Math.max(...turns("a", 500))).toBe(0);
+    expect(shares.turn("a")).toBe(1);
+  });
+
+  test("that take long are fewer: no container gets more than a quarter of the time", () => {
+    const { shares } = made("a");
+    let busyMs = 0;
+    while (nowMs < 60_000) {
+      const waitMs = shares.turn("a");
+      if (waitMs === 0) {
+        nowMs += 20;
+        busyMs += 20;
+        shares.charge("a", 20);
+      } else nowMs += waitMs;
+    }
+    expect(busyMs / nowMs).toBeWithin(0.2, 0.27);
+  });
+
+  test("are paid for by who comes again, too", () => {
+    nowMs = 0;
+    const shares = new Shares(() => nowMs);
+    for (let count = 0; count < 25; count += 1) {
+      const [end] = connect(shares, "a", 1);
+      expect([count, shares.turn("a")]).toEqual([count, 0]);
+      shares.charge("a", 10);
+      end?.();
+    }
+    connect(shares, "a", 1);
+    expect(shares.turn("a")).toBeGreaterThan(0);
+    expect([shares.isSpent("a"), shares.isSpent("b")]).toEqual([false, false]);
+    shares.charge("a", 300);
+    expect(shares.isSpent("a")).toBe(true);
+    nowMs = 10_000;
+    expect([shares.isSpent("a"), shares.turn("a")]).toEqual([false, 0]);
+  });
 });
 
 test("lines of the log are few in a minute", () => {

@@ -29,6 +29,9 @@ export function readyName(name: string, { inode }: TreeIdentity, at: number): st
   return `${PUBLISH_PREFIX}ready-${name}-${inode}-${at}`;
 }
 
+/** Some two thousand years from now, and well below 15 digits. */
+const STAMP_MAX = 99_999_999_999_999;
+
 export interface Stamped {
   readonly entry: string;
   readonly stamp: number;
@@ -73,10 +76,18 @@ export function siblingsOf(parent: number, name: string): Siblings {
   };
 }
 
-/** Larger than any that is there, and than `count - 1` more behind it. */
+/**
+ * Larger than any that is there. Whoever writes to the volume may have made one that has no room
+ * above it: then one that is not there, nor the next, is as good.
+ */
 export function nextStamp({ ready, gap, previous, trees }: Siblings, nowMs: number): number {
-  const all = [...ready, ...gap, ...previous, ...trees].map(({ stamp }) => stamp);
-  return Math.max(Math.trunc(nowMs), ...all.map((stamp) => stamp + 1));
+  const there = new Set([...ready, ...gap, ...previous, ...trees].map(({ stamp }) => stamp));
+  let latest = Math.trunc(nowMs) - 1;
+  for (const stamp of there) latest = Math.max(latest, stamp);
+  if (latest < STAMP_MAX) return latest + 1;
+  let free = Math.trunc(nowMs);
+  while (there.has(free) || there.has(free + 1)) free += 1;
+  return free;
 }
 
 /** What is at a name. `target`: of a symbolic link. */

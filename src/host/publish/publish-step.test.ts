@@ -183,6 +183,19 @@ describe("a tree takes its place", () => {
   });
 });
 
+test.each([
+  { names: [".holdfast-previous-www-999999999999999"] },
+  { names: [".holdfast-gap-www-7", ".holdfast-previous-www-7"] },
+  { names: [".holdfast-ready-www-1-7", ".holdfast-previous-www-7"] },
+])("names that somebody else has made end no publishing: %p", ({ names }) => {
+  const { effects } = storage("exchanging");
+  publish("1", effects);
+  for (const name of names) mkdirSync(join(root, name, "full"), { recursive: true });
+  for (const text of ["2", "3", "4"]) {
+    expect([publish(text, effects), seen(), hidden().length]).toEqual(["exchange", text, 1]);
+  }
+});
+
 describe("refused", () => {
   const prepare = (place: { readonly parent: string; readonly name: string }) =>
     codeOf(() =>

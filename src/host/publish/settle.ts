@@ -33,13 +33,17 @@ export function settle(site: PublishSite): Siblings {
 }
 
 /** Its name says which tree was new: what lies there now is that one, or has been replaced. */
-function settleReady(
-  { parent, name, effects, alive }: PublishSite,
-  { entry, inode, stamp }: Siblings["ready"][number],
-): void {
+function settleReady(site: PublishSite, { entry, inode, stamp }: Siblings["ready"][number]): void {
+  const { parent, name, effects, alive } = site;
   const isUnpublished = identityOf(parent, entry)?.inode === inode;
   if (isUnpublished) effects.removeTree(parent, entry, alive);
-  else effects.rename(parent, entry, stampedName("previous", name, stamp), "replace");
+  else keepAs(site, entry, stampedName("previous", name, stamp));
+}
+
+/** What has that name already is none of publishing's own: two never have one stamp. */
+function keepAs({ parent, effects, alive }: PublishSite, entry: string, kept: string): void {
+  if (occupantOf(parent, kept).is !== "missing") effects.removeTree(parent, kept, alive);
+  effects.rename(parent, entry, kept, "replace");
 }
 
 /** The old tree comes back where nothing took its place; otherwise it is kept. */
@@ -48,19 +52,16 @@ function settleGap(site: PublishSite, entry: string, stamp: number): void {
   const { is } = occupantOf(parent, name);
   if (is === "missing") effects.rename(parent, entry, name, "replace");
   else if (is === "symlink") keepBehindLink(site, entry, stamp);
-  else effects.rename(parent, entry, stampedName("previous", name, stamp), "replace");
+  else keepAs(site, entry, stampedName("previous", name, stamp));
 }
 
 /** A directory that gave way to a symbolic link is what the kept link leads to. */
-export function keepBehindLink(
-  { parent, name, effects }: PublishSite,
-  entry: string,
-  stamp: number,
-): void {
+export function keepBehindLink(site: PublishSite, entry: string, stamp: number): void {
+  const { parent, name, effects } = site;
   const tree = stampedName("tree", name, stamp);
   const previous = stampedName("previous", name, stamp);
   if (occupantOf(parent, previous).is === "missing") effects.makeLink(parent, tree, previous);
-  effects.rename(parent, entry, tree, "replace");
+  keepAs(site, entry, tree);
 }
 
 /** Links that keep nothing, and trees that no link leads to. */
