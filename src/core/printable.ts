@@ -15,6 +15,11 @@ export function printable(text: string): string {
   });
 }
 
+/** As `printable`, in one line: for columns, and for what is shown among other words. */
+export function printableLine(text: string): string {
+  return printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
+}
+
 /** As `printable`, and cut where it goes on and on. */
 export function saidBy(others: string): string {
   const isWhole = others.length <= SAID_CHARACTERS_MAX;
