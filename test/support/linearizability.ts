@@ -4,8 +4,8 @@
 // that nobody's end comes before as the next one, and go back when the model refuses. The same
 // calls done with the same state behind them are not tried twice. Parts of a history that have
 // nothing to do with each other (the keys of a map, say) are checked apart by whoever knows them.
-// A call that only reads is in the way of no other: where it may come, it is taken, and what follows
-// decides about the calls before it, not about it.
+// A call that only reads is in the way of no other: where it may come, it is taken, and what
+// follows decides about the calls before it, not about it.
 
 /** What one thing at a time would do. */
 export interface SequentialModel<State, Input, Output> {
