@@ -290,6 +290,7 @@ export class DaemonClient {
         new DaemonUnreachable(
           `the Holdfast daemon at ${this.target.host} has not answered for ${seconds} seconds; ` +
             "whether it did what was asked is not known. Look at its log, or try again",
+          { wasReached: true },
         ),
       );
     }, silenceMs);
@@ -313,6 +314,7 @@ export class DaemonClient {
     return new DaemonUnreachable(
       `the connection to the Holdfast daemon at ${this.target.host} ended before its answer` +
         `${cause ? ` (${cause.message})` : ""}; whether it did what was asked is not known`,
+      { wasReached: true },
     );
   }
 
@@ -324,11 +326,13 @@ export class DaemonClient {
       return new DaemonUnreachable(
         `permission denied while trying to connect to the Holdfast daemon at ${host}. ` +
           "Use sudo, or join the group that owns the socket (docker or holdfast)",
+        { wasReached: false },
       );
     }
     return new DaemonUnreachable(
       `Cannot connect to the Holdfast daemon at ${host}. Is it running? ` +
         "Start it with: holdfast daemon",
+      { wasReached: false },
     );
   }
 }

@@ -70,6 +70,8 @@ export interface Command {
   /** What stands behind the words: "[OPTIONS] VOLUME [VOLUME...]". */
   readonly usage: string;
   readonly argumentCount: { readonly min: number; readonly max: number };
+  /** How it ends with another count of arguments; Docker's 1 unless given. */
+  readonly countExit?: number;
   readonly options: readonly OptionSpec[];
   readonly examples: readonly Example[];
   /** What completion offers for arguments. */

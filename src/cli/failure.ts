@@ -41,8 +41,12 @@ export class DaemonRefusal extends CliFailure {
 
 /** The daemon could not be reached, or stopped answering: nothing was done that we know of. */
 export class DaemonUnreachable extends CliFailure {
-  constructor(message: string) {
+  /** It was reached, and may have done what it was asked for. */
+  readonly wasReached: boolean;
+
+  constructor(message: string, { wasReached }: { readonly wasReached: boolean }) {
     super(message);
+    this.wasReached = wasReached;
     this.name = "DaemonUnreachable";
   }
 }

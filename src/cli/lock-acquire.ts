@@ -1,10 +1,12 @@
 // `holdfast lock acquire`, `renew` and `release`: locks of scripts, over several of their commands.
 import { LEASE_TTL_MS_MAX } from "../core/lease-service.ts";
 import { LOCK_LABEL_LENGTH_MAX } from "../core/lock.ts";
+import type { DaemonClient } from "./client.ts";
 import type { Invocation } from "./command.ts";
-import { CliFailure } from "./failure.ts";
+import { CliFailure, DaemonUnreachable } from "./failure.ts";
 import { renderRows } from "./format.ts";
 import { timedOut } from "./lock-exits.ts";
+import { isStopping, patience } from "./lock-patience.ts";
 import {
   type GrantedLock,
   leasePath,
@@ -14,7 +16,7 @@ import {
   tokenOf,
 } from "./lock-place.ts";
 import { readSpanMs, waitSeconds } from "./lock-times.ts";
-import { ask, badWords, forEach, tell } from "./own-client.ts";
+import { ask, asOwn, badWords, forEach, tell } from "./own-client.ts";
 import { whoseLock } from "./script-shell.ts";
 import { rowStruct } from "./template/values.ts";
 
@@ -33,21 +35,45 @@ export async function acquireLock(invocation: Invocation): Promise<number> {
   const wait = options.text("wait");
   const waitMs = options.flag("nonblock") ? 0 : wait === undefined ? undefined : readSpanMs(wait);
   const untilMs = waitMs === undefined ? undefined : performance.now() + waitMs;
+  try {
+    return await handOver(invocation, await granted(client, lockPath(place), body, untilMs));
+  } catch (error) {
+    throw timedOut(error, place, options.text("conflict-exit-code")) ?? asOwn(error);
+  }
+}
+
+/** Waits over restarts of the daemon, where it is sure that a refused request has done nothing. */
+async function granted(
+  client: DaemonClient,
+  path: string,
+  body: object,
+  untilMs: number | undefined,
+): Promise<GrantedLock> {
+  const patient = patience(untilMs);
+  let isGone = false;
   for (;;) {
-    const seconds = waitSeconds(untilMs, performance.now());
-    const request = {
-      method: "POST",
-      path: lockPath(place),
-      body: { ...body, wait: seconds },
-      silenceMs: seconds * 1_000 + MORE_MS,
-    } as const;
+    const wait = waitSeconds(untilMs, performance.now());
+    const silenceMs = wait * 1_000 + MORE_MS;
     try {
-      return await print(invocation, await ask<GrantedLock>(client, request));
+      return await client.json({ method: "POST", path, body: { ...body, wait }, silenceMs });
     } catch (error) {
       const isOver = error instanceof CliFailure && error.code === "lock.timed_out";
       if (isOver && untilMs === undefined) continue;
-      throw timedOut(error, place, options.text("conflict-exit-code")) ?? error;
+      isGone =
+        isStopping(error) || (isGone && error instanceof DaemonUnreachable && !error.wasReached);
+      if (!isGone || !(await patient.goesOn())) throw error;
     }
+  }
+}
+
+/** A lock whose word was not printed has nobody who could release it. */
+async function handOver(invocation: Invocation, lock: GrantedLock): Promise<number> {
+  try {
+    return await print(invocation, lock);
+  } catch (error) {
+    const path = leasePath(lock, lock.id);
+    await tell(invocation.client, { method: "DELETE", path }).catch(() => undefined);
+    throw error;
   }
 }
 

@@ -2,6 +2,7 @@
 import type { Command, OptionSpec } from "./command.ts";
 import { formatWords } from "./format-words.ts";
 import { jsonOption } from "./json-option.ts";
+import { notStartedExit } from "./lock-exits.ts";
 import { checkSpan, checkTtl } from "./lock-times.ts";
 
 const volumeOption: OptionSpec = {
@@ -72,6 +73,7 @@ const runCommand: Command = {
     "and only --file keeps others out until that has ended, too.",
   usage: "[OPTIONS] NAME -- COMMAND [ARG...]",
   argumentCount: { min: 2, max: Number.POSITIVE_INFINITY },
+  countExit: notStartedExit,
   options: [
     volumeOption,
     sharedOption,
@@ -171,7 +173,9 @@ export const lockCommands: readonly Command[] = [
   acquireCommand,
   {
     words: ["lock", "renew"],
-    summary: "Have a lock of lock acquire live on from now. Ends with 4 when it is lost",
+    summary:
+      "Have a lock of lock acquire live on from now. Ends with 4 when it is lost, and with 3 " +
+      "when it was released",
     usage: "[OPTIONS] VOLUME/NAME/ID",
     argumentCount: { min: 1, max: 1 },
     options: [ttlOption("For so long; by itself for as long as before"), jsonOption],
@@ -180,7 +184,9 @@ export const lockCommands: readonly Command[] = [
   },
   {
     words: ["lock", "release"],
-    summary: "Give locks of lock acquire back. Ends with 3 where one is not held any more",
+    summary:
+      "Give locks of lock acquire back. Ends with 4 where one was lost before, and with 3 " +
+      "where nobody has it by that word",
     usage: "VOLUME/NAME/ID [VOLUME/NAME/ID...]",
     argumentCount: { min: 1, max: Number.POSITIVE_INFINITY },
     options: [jsonOption],

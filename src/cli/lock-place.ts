@@ -38,7 +38,7 @@ export function readPlace(word: string, volume: string | undefined): LockPlace {
   }
   const place = { volume: isWhole ? first : (volume ?? ""), lock: isWhole ? second : first };
   if (place.volume === "") {
-    throw badPlace(`a lock is one of a volume: write VOLUME/${place.lock}, or --volume`);
+    throw badPlace(`${JSON.stringify(word)} is not VOLUME/NAME: write both, or add --volume`);
   }
   return place;
 }

@@ -16,6 +16,7 @@ import { badPlace, type LockPlace, placeOf, placeText } from "./lock-place.ts";
 import { refusalIn } from "./lock-stream.ts";
 import { takeLock } from "./lock-taking.ts";
 import { readSpanMs } from "./lock-times.ts";
+import type { Options } from "./options.ts";
 
 type Words = readonly [string, ...string[]];
 
@@ -23,8 +24,8 @@ type Words = readonly [string, ...string[]];
 export async function runLocked(invocation: Invocation): Promise<number> {
   const { options, positional, parts } = invocation;
   const [name = "", ...words] = positional;
-  const place = placeOf(options, name);
-  if (!isCommand(words)) throw badPlace("what is to be run is missing");
+  const place = placeHere(options, name);
+  if (!isCommand(words)) throw refused(badPlace("what is to be run is missing"));
   // Before anything is opened: it looks at what was open.
   const foreground = await parts.foreground?.();
   if (foreground === undefined) throw new Error("nothing here can start commands");
@@ -44,6 +45,14 @@ export async function runLocked(invocation: Invocation): Promise<number> {
     throw notStarted(started, invocation, held);
   } finally {
     await Promise.all([held.release(), file?.end()]);
+  }
+}
+
+function placeHere(options: Options, name: string): LockPlace {
+  try {
+    return placeOf(options, name);
+  } catch (error) {
+    throw refused(error);
   }
 }
 

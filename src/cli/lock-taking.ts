@@ -1,13 +1,10 @@
 // Waits for a lock: as long as it is allowed to, over restarts of the daemon too.
 import { CliFailure, DaemonRefusal } from "./failure.ts";
 import { type HeldLock, keepLock, type OpenStream, openStream } from "./lock-keeping.ts";
+import { isStopping, patience } from "./lock-patience.ts";
 import type { GrantedLock, LockPlace } from "./lock-place.ts";
 import { waitSeconds } from "./lock-times.ts";
 import type { Target } from "./target.ts";
-
-/** How long a daemon that was there may be gone while we wait, in milliseconds. */
-const GONE_MS_MAX = 30_000;
-const AGAIN_MS = 250;
 
 export interface LockWish {
   readonly mode: "shared" | "exclusive";
@@ -27,7 +24,7 @@ export async function takeLock(
   place: LockPlace,
   wish: LockWish,
 ): Promise<HeldLock> {
-  let goneSinceMs: number | undefined;
+  const patient = patience(wish.untilMs);
   let hasWaited = false;
   for (;;) {
     const body = {
@@ -39,7 +36,7 @@ export async function takeLock(
     };
     const queued = (at: number): void => {
       hasWaited = true;
-      goneSinceMs = undefined;
+      patient.seen();
       wish.queued(at);
     };
     const stream = openStream(target, place, { body, queued });
@@ -47,11 +44,9 @@ export async function takeLock(
     if (!(lock instanceof CliFailure)) return keepLock({ target, lock, stream, ttlMs: wish.ttlMs });
     stream.close();
     if (lock.code === "lock.timed_out" && wish.untilMs === undefined) continue;
-    if (lock instanceof DaemonRefusal || !hasWaited) throw lock;
-    goneSinceMs ??= performance.now();
-    if (performance.now() > Math.min(goneSinceMs + GONE_MS_MAX, wish.untilMs ?? Infinity))
-      throw lock;
-    await Bun.sleep(AGAIN_MS);
+    if (isStopping(lock)) hasWaited = true;
+    else if (lock instanceof DaemonRefusal) throw lock;
+    if (!hasWaited || !(await patient.goesOn())) throw lock;
   }
 }
 

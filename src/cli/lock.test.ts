@@ -65,7 +65,7 @@ describe("lock ls", () => {
 
 describe("a lock's words", () => {
   test.each([
-    ["lock acquire publish", "a lock is one of a volume: write VOLUME/publish, or --volume\n"],
+    ["lock acquire publish", '"publish" is not VOLUME/NAME: write both, or add --volume\n'],
     ["lock acquire a/b/c", '"a/b/c" names no lock: write VOLUME/NAME\n'],
     ["lock acquire /b", '"/b" names no lock: write VOLUME/NAME\n'],
     ["lock acquire --volume x a/b", "two volumes are named, x and a: leave one of them out\n"],
@@ -84,6 +84,15 @@ describe("a lock's words", () => {
     expect(await run(line, daemon)).toEqual({ stdout: "", stderr, exit: 2 });
     expect(daemon.requests).toEqual([]);
   });
+
+  test.each(["publish -- true", "a/b/c -- true", "assets/publish", "--volume x a/b -- true"])(
+    "lock run %s starts nothing, and ends as no command does by itself",
+    async (words) => {
+      await using daemon = await lockDaemon();
+      expect((await run(`lock run ${words}`, daemon)).exit).toBe(125);
+      expect(daemon.requests).toEqual([]);
+    },
+  );
 
   test.each(["--ttl 0", "--ttl 2d", "--ttl soon", "--wait soon", "-E 256", "-E x"])(
     "%s is refused",

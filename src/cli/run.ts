@@ -114,6 +114,7 @@ function checkArgumentCount(command: Command, count: number): void {
   throw new CliFailure(
     `holdfast: '${name}' ${rule}\n\nUsage:  ${name} ${command.usage}\n\n` +
       `${verb} '${name} --help' for more information`,
+    command.countExit,
   );
 }
 

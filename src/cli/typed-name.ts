@@ -14,15 +14,16 @@ export async function typedName(
   { warning, option }: { readonly warning: string; readonly option: string },
 ): Promise<void> {
   if (!(await terminal.isErrTerminal())) {
-    throw missing(`${warning} Nobody can be asked here: add ${option}.`);
+    throw missing(`${warning} Nobody can be asked here.`, `Add ${option} if it is meant.`);
   }
   await terminal.err(`${warning}\nType ${name} to go on: `);
   const answer = ((await terminal.readLine()) ?? "").trim();
   if (answer !== name) throw missing("that is not the name: nothing was done");
 }
 
-function missing(message: string): CliFailure {
+function missing(message: string, way?: string): CliFailure {
   const code = "confirmation.missing";
-  const { kind, recovery } = errorTable[code];
+  const { kind, recovery: standard } = errorTable[code];
+  const recovery = way ?? standard;
   return new CliFailure(message, exitOfKind[kind], { code, recovery });
 }

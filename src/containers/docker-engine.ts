@@ -12,7 +12,7 @@ import {
   STOP_SECONDS,
 } from "../core/container-engine.ts";
 import type { Operation } from "../core/operation.ts";
-import { printableWord } from "../core/printable.ts";
+import { printableLine } from "../core/printable.ts";
 import { type DockerAnswer, exchange } from "./docker-http.ts";
 import { field, fields, list } from "./json-values.ts";
 import { inTime } from "./unreachable.ts";
@@ -223,7 +223,7 @@ function containerOf(one: unknown, driver: string): readonly EngineContainer[] {
     {
       id: field(one, "Id"),
       name: nameOf(list(fields(one)["Names"])),
-      project: typeof project === "string" ? printableWord(project) : null,
+      project: typeof project === "string" ? printableLine(project) : null,
       isRunning: running.has(fields(one)["State"]),
       volumes,
     },
@@ -233,7 +233,7 @@ function containerOf(one: unknown, driver: string): readonly EngineContainer[] {
 /** The others are links: `/proxy/wiki` is what a container `proxy` calls this one. */
 function nameOf(names: readonly unknown[]): string {
   const own = names.find((name) => typeof name === "string" && /^\/[^/]+$/.test(name));
-  return typeof own === "string" ? printableWord(own.slice(1)) : "";
+  return typeof own === "string" ? printableLine(own.slice(1)) : "";
 }
 
 function volumeOf(mount: unknown, driver: string): readonly ContainerVolume[] {

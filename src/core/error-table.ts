@@ -49,7 +49,8 @@ export const errorTable = {
     kind: "conflict",
     retry: true,
     recovery:
-      "Remove the containers that are named, and have other holders unmount it; then try again.",
+      "Remove the containers that are named, have other holders unmount it, and wait for its " +
+      "locks; then try again.",
   },
   "volume.shared_elsewhere": {
     kind: "conflict",

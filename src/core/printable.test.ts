@@ -1,6 +1,6 @@
 // Nothing that others say draws on a terminal.
 import { expect, test } from "bun:test";
-import { printable, saidBy } from "./printable.ts";
+import { printable, printableLine, saidBy } from "./printable.ts";
 
 test("control characters are shown, not sent", () => {
   expect(printable("\x1b[31mred\x07\r\n\tnext\u009b1m\x7f")).toBe(
@@ -8,6 +8,10 @@ test("control characters are shown, not sent", () => {
   );
   expect(printable("txt\u202egnp.exe")).toBe("txt\\u202egnp.exe");
   expect(printable("Grüße, 日本 👍")).toBe("Grüße, 日本 👍");
+});
+
+test("what is shown in a column has one line", () => {
+  expect(printableLine("one\ntwo\tthree\x1b")).toBe("one\\ntwo\\tthree\\x1b");
 });
 
 test("who talks without end is cut short", () => {

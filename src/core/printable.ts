@@ -15,8 +15,8 @@ export function printable(text: string): string {
   });
 }
 
-/** As `printable`, in one line of one column: a name can make no further ones. */
-export function printableWord(text: string): string {
+/** As `printable`, in one line: for columns, and for what is shown among other words. */
+export function printableLine(text: string): string {
   return printable(text).replaceAll("\n", "\\n").replaceAll("\t", "\\t");
 }
 

@@ -1,5 +1,5 @@
 // How two writers of one file are written down, in one line that can be read back.
-import { printableWord } from "../core/printable.ts";
+import { printableLine } from "../core/printable.ts";
 import { LINE_LENGTH_MAX } from "../core/state-store.ts";
 
 /** Instead of a path: the file was removed before it could be looked up. */
@@ -69,7 +69,7 @@ export function writerText({ name, program }: NamedWriter): string {
 
 /** A path as it stands in one line. */
 export function fileText(path: string): string {
-  return printableWord(path);
+  return printableLine(path);
 }
 
 /** A process may call itself anything: nothing of it is taken for what stands around it. */

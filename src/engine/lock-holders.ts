@@ -1,7 +1,7 @@
 // Who has a lock: what the kernel says of a process, and what it calls itself.
 import type { Host } from "../core/host.ts";
 import { LOCK_LABEL_LENGTH_MAX, type LockHolder } from "../core/lock.ts";
-import { printableWord } from "../core/printable.ts";
+import { printableLine } from "../core/printable.ts";
 
 /** How old an answer of the kernel may be, in milliseconds: those who take many ask often. */
 const AGE_MS_MAX = 1_000;
@@ -25,7 +25,7 @@ export class LockHolders {
   /** Reads /proc at most once a second for each process. */
   of(pid: number, label: string): LockHolder {
     const { program, container } = this.#look(pid);
-    return { pid, program, label: printableWord(label).slice(0, LOCK_LABEL_LENGTH_MAX), container };
+    return { pid, program, label: printableLine(label).slice(0, LOCK_LABEL_LENGTH_MAX), container };
   }
 
   #look(pid: number): Known {
@@ -33,7 +33,7 @@ export class LockHolders {
     const readAtMs = this.#host.monotonicMs();
     if (known !== undefined && readAtMs - known.readAtMs < AGE_MS_MAX) return known;
     const nobody = pid === 0;
-    const program = nobody ? "" : printableWord(this.#host.programOf(pid));
+    const program = nobody ? "" : printableLine(this.#host.programOf(pid));
     const container = nobody ? null : this.#host.containerOf(pid);
     const read: Known = { program, container, readAtMs };
     this.#known.delete(pid);

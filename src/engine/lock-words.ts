@@ -15,7 +15,8 @@ export interface TimedOut {
 export function timedOut({ volume, lock }: LockPlace, how: TimedOut): EngineError {
   const { waitMs, holder, nameOf, cause } = how;
   const who = holder === undefined ? "somebody" : holderText(holder.holder, nameOf);
-  const waited = waitMs === 0 ? "" : `waited ${waitMs / 1_000} s: `;
+  const waitSeconds = Math.round(waitMs / 100) / 10;
+  const waited = waitSeconds === 0 ? "" : `waited ${waitSeconds} s: `;
   const since = holder === undefined ? "" : ` since ${new Date(holder.sinceMs).toISOString()}`;
   const words = `${waited}${who} has lock ${lock} of ${volume}${since}`;
   return new EngineError("lock.timed_out", words, {
@@ -27,7 +28,7 @@ export function timedOut({ volume, lock }: LockPlace, how: TimedOut): EngineErro
 /** Leases speak of keys. */
 export function lostReason({ volume, lock }: LockPlace, reason: EngineError): EngineError {
   if (reason.code !== "lock.expired") return reason;
-  const words = `lock ${lock} of ${volume} was not renewed in time, and is lost`;
+  const words = `lock ${lock} of ${volume} was not renewed in time`;
   return new EngineError("lock.expired", words, { cause: reason, details: { volume, lock } });
 }
 

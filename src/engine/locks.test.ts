@@ -91,7 +91,7 @@ test("a lock that was not renewed is an event, and its holder hears why", async 
     timeoutMs: 10_000,
     otherwise: () => "the lock was not lost",
   });
-  const words = "lock backup of wiki was not renewed in time, and is lost";
+  const words = "lock backup of wiki was not renewed in time";
   expect(reasons).toEqual([words]);
   expect(own.events.at(-1)).toMatchObject({
     action: "lock-lost",

@@ -10,7 +10,6 @@ import {
   historyActions,
   type StoredHistoryEntry,
 } from "../core/state-store.ts";
-import { oneOf } from "./rows.ts";
 
 interface HistoryRow {
   readonly id: number;
@@ -36,27 +35,29 @@ export function encodeHistory(entry: HistoryEntry): readonly SqlValue[] {
   return [atMs, action, volume, driver, ...who, ...texts, outcome];
 }
 
-function decodeHistory(row: HistoryRow): StoredHistoryEntry {
+/** undefined: a newer program wrote it, of what this one has no word for. */
+function decodeHistory(row: HistoryRow): StoredHistoryEntry | undefined {
+  const action = historyActions.find((known) => known === row.action);
+  const outcome = outcomeOf(row.outcome);
+  if (action === undefined || outcome === undefined) return undefined;
   const { caller_uid: uid, caller_gid: gid, caller_pid: pid } = row;
   const isProcess = uid !== null && gid !== null && pid !== null;
   return {
     cursor: row.id,
     atMs: row.at_ms,
-    action: oneOf(row.action, historyActions),
+    action,
     volume: parseVolumeName(row.volume),
     driver: parseDriverName(row.driver),
     caller: isProcess ? { kind: "process", uid, gid, pid } : { kind: "system" },
     by: row.program,
     subject: row.subject,
-    outcome: outcomeOf(row.outcome),
+    outcome,
     operation: makeOperationId(row.operation),
   };
 }
 
-function outcomeOf(text: string): "done" | ErrorCode {
-  if (text === "done") return text;
-  if (isErrorCode(text)) return text;
-  throw new TypeError(`"${text}" is no outcome of a change`);
+function outcomeOf(text: string): "done" | ErrorCode | undefined {
+  return text === "done" || isErrorCode(text) ? text : undefined;
 }
 
 function isErrorCode(text: string): text is ErrorCode {
@@ -92,8 +93,8 @@ export function prepareHistory(database: Database): ReadHistory {
       volume === undefined
         ? all.all(range.low, range.high, countMax)
         : ofOne.all(range.low, range.high, volume, countMax);
-    const entries = rows.map(decodeHistory);
-    const lastSeen = rows.length < countMax ? range.end : (entries.at(-1)?.cursor ?? range.end);
+    const entries = rows.map(decodeHistory).filter((entry) => entry !== undefined);
+    const lastSeen = rows.length < countMax ? range.end : (rows.at(-1)?.id ?? range.end);
     return { entries, next: lastSeen === range.last ? null : lastSeen };
   };
 }

@@ -250,6 +250,28 @@ describe("the history", () => {
   }, 60_000);
 });
 
+test("the history leaves out what a newer program wrote, and pages go on behind it", async () => {
+  using directory = temporaryDirectory();
+  const first = openIn(directory.path);
+  for (const name of ["aa", "bb", "cc", "dd"]) await put(first, name);
+  await first.close();
+  const database = openDatabase(join(directory.path, "state.db"), { mode: "existing" });
+  database.prepare("UPDATE history SET action = 'dance' WHERE volume = 'bb'").run();
+  database.prepare("UPDATE history SET outcome = 'dance.refused' WHERE volume = 'cc'").run();
+  database.close();
+  const store = openIn(directory.path);
+  const seen: string[] = [];
+  let before: number | undefined;
+  do {
+    const query = { order: "newest first", countMax: 1 } as const;
+    const page = store.history(before === undefined ? query : { ...query, before });
+    seen.push(...page.entries.map(({ volume }) => volume));
+    before = page.next ?? undefined;
+  } while (before !== undefined);
+  expect(seen).toEqual(["dd", "aa"]);
+  await store.close();
+});
+
 describe("the automatic copy", () => {
   test("is written by itself after a change, and not again without one", async () => {
     using directory = temporaryDirectory();

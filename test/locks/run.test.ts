@@ -85,8 +85,8 @@ describe("a command", () => {
       125,
       expect.stringContaining("no such volume"),
     ]);
-    expect((await lock(stage, ["run", "a", "--", "true"])).exit).toBe(2);
-    expect((await lock(stage, ["run", "wiki/a"])).exit).toBe(1);
+    expect((await lock(stage, ["run", "a", "--", "true"])).exit).toBe(125);
+    expect((await lock(stage, ["run", "wiki/a"])).exit).toBe(125);
     expect(await stage.held()).toEqual([]);
   });
 });
@@ -264,7 +264,7 @@ describe("the daemon's death", () => {
     expect(await stage.held()).toEqual([]);
   });
 
-  test("is survived by whoever waits", async () => {
+  test.each(["kill", "stop"] as const)("is survived by whoever waits (%s)", async (end) => {
     await using stage = new LockStage();
     const socketPath = join(temporaryDirectory(), "socket");
     await stage.start({ socketPath });
@@ -272,7 +272,7 @@ describe("the daemon's death", () => {
     const taken = await lock(stage, ["acquire", "--no-process", "--ttl", "5m", "wiki/a"]);
     const waiting = startLock(stage, ["run", "wiki/a", "--", "echo", "mine"]);
     await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
-    await stage.daemon.kill();
+    await stage.daemon[end]();
     await stage.start({ socketPath });
     await until("who waits again", async () => (await stage.held())[0]?.["waiting"] === 1);
     await lock(stage, ["release", taken.stdout.trim()]);

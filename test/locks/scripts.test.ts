@@ -85,6 +85,33 @@ describe("lock acquire", () => {
   });
 });
 
+describe("lock acquire", () => {
+  test.each([
+    ["a template that cannot be read", 'holdfast lock acquire --format "{{.Bad}}" wiki/a'],
+    ["an output that takes nothing", "holdfast lock acquire wiki/a > /dev/full"],
+  ])("keeps no lock whose word was not printed: %s", async (_, line) => {
+    await using stage = await startedStage();
+    const ended = await script(stage, `${line}; echo $?\nholdfast lock ls -q\n`);
+    expect(ended.stdout).toBe("1\n");
+  });
+
+  test("waits over a restart of the daemon", async () => {
+    await using stage = await startedStage();
+    const socketPath = join(temporaryDirectory(), "socket");
+    await stage.daemon.stop();
+    await stage.start({ socketPath });
+    const words = ["acquire", "--no-process", "--ttl=5m", "wiki/a"];
+    const { stdout } = await lock(stage, words);
+    const waiting = startLock(stage, words);
+    await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await stage.daemon.stop();
+    await stage.start({ socketPath });
+    await until("who waits again", async () => (await stage.held())[0]?.["waiting"] === 1);
+    expect((await lock(stage, ["release", stdout.trim()])).exit).toBe(0);
+    expect([await waiting.exit, waiting.stderr()]).toEqual([0, ""]);
+  });
+});
+
 describe("lock steal", () => {
   test("wants a fence where several share the lock", async () => {
     await using stage = await startedStage();
