@@ -10,7 +10,7 @@ import type { WatchRequest, WriteBatch, WriteWatch } from "../core/write-watch.t
 import { handleOf, parseEvents } from "./fanotify-events.ts";
 import { closeDescriptor, openPlaceInRoot } from "./libc.ts";
 import { type FanotifyCalls, loadFanotifyCalls } from "./libc-fanotify.ts";
-import { localMountOf, mountIdOf, openLocalPlace } from "./local-places.ts";
+import { isLocalOverlay, localMountOf, mountIdOf, openLocalPlace } from "./local-places.ts";
 import { parseMountTable, readMountTable } from "./mount-table.ts";
 import { isInNamespace } from "./peer-mounts.ts";
 
@@ -102,8 +102,10 @@ function openTarget(request: WatchRequest): {
     const table = parseMountTable(readFileSync(`/proc/${pid}/mountinfo`, "utf8"));
     const mount = table.filter((each) => each.target === target).find(isWanted);
     if (mount === undefined) throw goneError(request);
-    // What lies on the way is asked, too.
-    if (localMountOf(target, table) === undefined) throw notLocal(mount);
+    // What lies on the way is asked, too: a container's root is mostly an overlay.
+    const own = readMountTable();
+    const asking = table.filter((each) => !isLocalOverlay(each, own));
+    if (localMountOf(target, asking) === undefined) throw notLocal(mount);
     root = openSync(`/proc/${pid}/root`, O_PATH_DIRECTORY);
     opened = openPlaceInRoot(root, target, true);
     if (mountIdOf(opened) !== mount.mountId || !isInNamespace(pid, namespace)) {

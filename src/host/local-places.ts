@@ -52,6 +52,30 @@ export function localMountOf(path: string, mounts: readonly MountInfo[]): MountI
 }
 
 /**
+ * Whether an overlay has all its layers on storage of this machine, as `own`, our own mounts, show
+ * it: then it asks nobody else. It may be one of another mount namespace, whose engine has its
+ * layers where we see them. Layers that are named without their whole path are looked for beside
+ * where the overlay is mounted here.
+ */
+export function isLocalOverlay(mount: MountInfo, own: readonly MountInfo[]): boolean {
+  if (mount.fileSystem !== "overlay") return false;
+  const layers = (mount.superOptions ?? []).flatMap(layersIn);
+  if (layers.length > 0 && layers.every((path) => path.startsWith("/"))) {
+    return layers.every((path) => localMountOf(path, own) !== undefined);
+  }
+  const here = own.find(({ device, fileSystem }) => {
+    return fileSystem === "overlay" && device === mount.device;
+  });
+  return here !== undefined && localMountOf(dirname(here.target), own) !== undefined;
+}
+
+/** The directories that an option of an overlay names. */
+function layersIn(option: string): readonly string[] {
+  const [, paths] = /^(?:upperdir|lowerdir\+?|datadir\+?)=(.*)$/.exec(option) ?? [];
+  return paths === undefined ? [] : paths.split(/:+/);
+}
+
+/**
  * The root of the FUSE mount at a path of this machine, open for its place only; undefined: none is
  * there, or something else is on top of it. Its process is asked nothing: the kernel looks at a
  * file system's root when it comes to it from a mount only where that has `d_weak_revalidate` (NFS,

@@ -14,6 +14,7 @@ const register: SequentialModel<number, RegisterInput, number> = {
     return output === undefined || output === state ? [state] : [];
   },
   keyOf: String,
+  isRead: (input) => input === "read",
 };
 
 function write(value: number, from: number, to?: number): RegisterCall {
