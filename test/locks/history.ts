@@ -1,6 +1,6 @@
 // Makes what clients wrote down a history of each lock: events, with the time in which each fell.
-import type { LockEvent } from "./lock-model.ts";
-import type { LockAnswer, LockCall, RecordLine } from "./record.ts";
+import type { LockEvent } from "./history-model.ts";
+import type { LockAnswer, LockCall, RecordLine } from "./history-record.ts";
 
 /** An event that happened at one moment between two times, in milliseconds. */
 export interface TimedEvent {
