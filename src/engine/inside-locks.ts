@@ -4,6 +4,7 @@
 // or name of a host's administrator goes in.
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { InsideCaller } from "./lock-sight.ts";
+import { waitedText } from "./lock-words.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
 
 /** How many locks one container may hold or wait for at a time. */
@@ -159,19 +160,15 @@ function refusal(
   error: EngineError,
 ): EngineError {
   if (error.code !== "lock.timed_out") return withoutNames(error);
-  const labels = labelsOf(locks, volume, lock);
-  const waited = waitMs === 0 ? "" : `waited ${waitMs / 1_000} s: `;
-  const who = labels === "" ? "somebody" : labels;
-  return new EngineError("lock.timed_out", `${waited}${who} has lock ${lock} of ${volume}`, {
-    cause: error,
-    details: { volume, lock },
-  });
+  const who = labelOf(locks, volume, lock) || "somebody";
+  const words = `${waitedText(waitMs)}${who} has lock ${lock} of ${volume}`;
+  return new EngineError("lock.timed_out", words, { cause: error, details: { volume, lock } });
 }
 
-function labelsOf(locks: LocksFace, volume: string, lock: string): string {
+/** What its first holder calls itself; "": nothing, or nobody has it. */
+function labelOf(locks: LocksFace, volume: string, lock: string): string {
   try {
-    const held = locks.list(volume).filter((view) => view.lock === lock);
-    return held[0]?.holder.label ?? "";
+    return locks.list(volume).find((view) => view.lock === lock)?.holder.label ?? "";
   } catch {
     // The volume went meanwhile.
     return "";

@@ -15,14 +15,18 @@ export interface TimedOut {
 export function timedOut({ volume, lock }: LockPlace, how: TimedOut): EngineError {
   const { waitMs, holder, nameOf, cause } = how;
   const who = holder === undefined ? "somebody" : holderText(holder.holder, nameOf);
-  const waitSeconds = Math.round(waitMs / 100) / 10;
-  const waited = waitSeconds === 0 ? "" : `waited ${waitSeconds} s: `;
   const since = holder === undefined ? "" : ` since ${new Date(holder.sinceMs).toISOString()}`;
-  const words = `${waited}${who} has lock ${lock} of ${volume}${since}`;
+  const words = `${waitedText(waitMs)}${who} has lock ${lock} of ${volume}${since}`;
   return new EngineError("lock.timed_out", words, {
     cause,
     details: { volume, lock, holder: who },
   });
+}
+
+/** `waited 1.5 s: `, before what came of it. */
+export function waitedText(waitMs: number): string {
+  const waitSeconds = Math.round(waitMs / 100) / 10;
+  return waitSeconds === 0 ? "" : `waited ${waitSeconds} s: `;
 }
 
 /** Leases speak of keys. */
