@@ -151,7 +151,7 @@ describe("trash purge", () => {
     expect(wrong.stderr).toStartWith(
       `This destroys pgdata (${kept.id}, 4.2GB), for good.\nType pgdata to go on: `,
     );
-    expect((await run("trash purge pgdata", daemon)).stderr).toContain("add --yes");
+    expect((await run("trash purge pgdata", daemon)).stderr).toContain("Add --yes");
     expect(deleted(daemon)).toEqual([]);
     const typed = await run("trash purge t-9f2a", daemon, { ...onTerminal, input: "pgdata" });
     expect(typed).toMatchObject({ stdout: `${kept.id}\n`, exit: 0 });

@@ -71,6 +71,28 @@ export async function hearsOfLoss(bench: HoldsBench, client: Client): Promise<vo
   await bench.docker("rm", name);
 }
 
+/** A daemon that hangs answers nothing and refuses nothing: the work ends before its time does. */
+export async function givesUpInTime(bench: HoldsBench, client: Client): Promise<void> {
+  const name = `${client.name}-hung`;
+  await startClient(bench, client, name);
+  await printed(bench, name, "fence");
+  const { pid } = bench.daemon;
+  const startedMs = performance.now();
+  process.kill(pid, "SIGSTOP");
+  try {
+    await printed(bench, name, "lost");
+    const tookMs = performance.now() - startedMs;
+    console.log(`${client.name}: lost ${Math.round(tookMs)} ms after the daemon hung`);
+    // The last renewal was before it hung.
+    expect(tookMs).toBeLessThan(TTL_SECONDS * 1_000);
+  } finally {
+    process.kill(pid, "SIGCONT");
+  }
+  await ended(bench, name);
+  await untilLocks(bench, "it is free", (locks) => locks.length === 0);
+  await bench.docker("rm", name);
+}
+
 /** It is killed: its lock is free at once, where it hangs on the process; else when it expires. */
 export async function diesWithoutTrace(bench: HoldsBench, client: Client): Promise<void> {
   const name = `${client.name}-killed`;

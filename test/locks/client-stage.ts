@@ -147,30 +147,27 @@ with lock("shared/locks/job", ${TTL_SECONDS}) as (fence, lost):
   "main.go": `package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"time"
 )
 
 func main() {
-	ttl := ${TTL_SECONDS} * time.Second
-	err := WithLock("shared/locks/job", ttl, func(ctx context.Context, fence string) error {
-		fmt.Println("fence", fence)
-		for ctx.Err() == nil {
-			if _, err := os.Stat("/data/stop"); err == nil {
-				fmt.Println("done")
-				return nil
-			}
-			time.Sleep(100 * time.Millisecond)
-		}
-		fmt.Println("lost")
-		return nil
-	})
+	ctx, fence, unlock, err := Lock("shared/locks/job", ${TTL_SECONDS}*time.Second)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
+	defer unlock()
+	fmt.Println("fence", fence)
+	for ctx.Err() == nil {
+		if _, err := os.Stat("/data/stop"); err == nil {
+			fmt.Println("done")
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	fmt.Println("lost")
 }
 `,
 };

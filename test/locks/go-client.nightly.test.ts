@@ -4,6 +4,7 @@ import type { HoldsBench } from "../support/holds-bench.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
 import {
   diesWithoutTrace,
+  givesUpInTime,
   hearsOfLoss,
   openClients,
   outlivesDaemon,
@@ -33,4 +34,5 @@ function when(what: string, run: (bench: HoldsBench, client: Client) => Promise<
 when("keeps its lock beyond its time, and the next one waits for it", takesTurns);
 when("goes on over the end of the daemon", outlivesDaemon);
 when("hears that its lock was taken away", hearsOfLoss);
+when("stops its work in time when the daemon hangs", givesUpInTime);
 when("leaves nothing locked when it is killed", diesWithoutTrace);

@@ -42,10 +42,10 @@ describe("a container", () => {
       locks: [],
     });
     const { volumes } = await expectAsked(bench, 200, "job", "GET", "locks");
-    expect(volumes).toEqual([
-      { volume: "secrets", target: "/data", access: "rw" },
-      { volume: "assets", target: "/other", access: "ro" },
-    ]);
+    // In the order in which the engine mounted them, which is any.
+    expect(volumes).toHaveLength(2);
+    expect(volumes).toContainEqual({ volume: "secrets", target: "/data", access: "rw" });
+    expect(volumes).toContainEqual({ volume: "assets", target: "/other", access: "ro" });
     for (const path of ["/volumes", "/_ping", "/metrics", "health", "volumes", "volumes/assets"]) {
       expect((await ask(bench, "web", "GET", path)).status).toBe(404);
     }
@@ -128,6 +128,26 @@ describe("a container", () => {
     );
     await bench.docker("kill", "short");
     await untilLocks(bench, "none is held", (locks) => locks.length === 0);
+  });
+
+  when("that is gone keeps its volume no longer than its lock had to live", async () => {
+    await bench.createVolume("left");
+    await sleeper(bench, "leaver", "-v", "left:/data");
+    const lock = "volumes/left/locks/kept";
+    await expectAsked(bench, 200, "leaver", "POST", lock, { ttl: 5, label: "me\nand you" });
+    const long = await expectAsked(bench, 200, "leaver", "POST", `${lock}-long`, { ttl: 86_400 });
+    await bench.docker("rm", "-f", "leaver");
+    const refused = await bench.dockerd.docker("volume", "rm", "left");
+    expect([refused.exit, refused.stderr]).toEqual([
+      1,
+      expect.stringContaining("lock kept of curl"),
+    ]);
+    expect(refused.stderr).toContain("me\\nand you");
+    // A long one is an administrator's to take away.
+    const [found] = (await allLocks(bench)).filter(({ fence }) => fence === long["fence"]);
+    await steal(bench, found ?? fail());
+    await untilLocks(bench, "none is held", (locks) => locks.length === 0);
+    await bench.docker("volume", "rm", "left");
   });
 
   when("finds the next daemon's socket in what it has, and its locks", async () => {

@@ -53,8 +53,8 @@ describe("taking", () => {
       message: "a process (nightly) has lock backup of wiki since 2026-10-15T20:00:00.000Z",
     });
     expect(refused.status).toBe(409);
-    const patient = await api.send("POST", lock, { body: { wait: 0.01 } });
-    expect(patient.json).toMatchObject({ message: expect.stringContaining("waited 0.01 s: ") });
+    const patient = await api.send("POST", lock, { body: { wait: 0.1 } });
+    expect(patient.json).toMatchObject({ message: expect.stringContaining("waited 0.1 s: ") });
     const waiting = take(api, { wait: 60 });
     await seen(api, "who waits", () => api.engine.engine.locks.waitingCount === 1);
     expect((await api.send("DELETE", `${lock}/leases/${first.id}`)).status).toBe(204);

@@ -305,8 +305,8 @@ describe("what there is", () => {
       Volume: { Status: { state: "in use", holders: [`${hexId} (client)`] } },
     });
     expect(await errorOf(bench, "Remove", { Name: "wiki" })).toBe(
-      `volume is in use - [${hexId}]. Remove the containers that are named, and have other ` +
-        "holders unmount it; then try again.",
+      `volume is in use - [${hexId}]. Remove the containers that are named, have other ` +
+        "holders unmount it, and wait for its locks; then try again.",
     );
     expect(await errorOf(bench, "Unmount", { Name: "wiki", ID: hexId })).toBe("");
     expect(await errorOf(bench, "Remove", { Name: "wiki" })).toBe("");
