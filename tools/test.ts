@@ -18,15 +18,25 @@ const fileLimitMs = { daily: 10 * minuteMs, nightly: 180 * minuteMs } as const;
 
 /**
  * How many files run at once. Most of what a test of a daemon does is to wait; no file may rely on
- * being alone on its machine. What is measured in the night is measured alone.
+ * being alone on its machine.
  */
-const laneCount = { daily: Math.min(2, availableParallelism()), nightly: 1 } as const;
+const laneCount = Math.min(2, availableParallelism());
 
 /**
  * Files that run before the lanes begin. Copies of a file system have the identity of their
- * original, which a mount namespace that another test makes may still hold.
+ * original, which a mount namespace that another test makes may still hold; what measures how fast
+ * a mount is does so alone.
  */
-const alone: readonly string[] = ["test/crash/power-cut.test.ts"];
+const alone: readonly string[] = [
+  "test/crash/power-cut.test.ts",
+  "test/remote/nas-data.nightly.test.ts",
+];
+
+/** Half an hour and more each: the lanes begin with them, so that none ends the night alone. */
+const longest: readonly string[] = [
+  "test/uses/quiet-uses.nightly.test.ts",
+  "test/remote/survive-steps.nightly.test.ts",
+];
 
 /** How many of the slowest files the summary names. */
 const slowestCount = 5;
@@ -49,9 +59,11 @@ const files = chosenFiles();
 const limitMs = fileLimitMs[nightly ? "nightly" : "daily"];
 const isAlone = (path: string) => alone.includes(path);
 await runLane(files.filter(isAlone).values(), 1);
-const left = files.filter((path) => !isAlone(path)).values();
-const lanes = laneCount[nightly || parts.length > 0 ? "nightly" : "daily"];
-await Promise.all(Array.from({ length: lanes }, () => runLane(left, lanes)));
+const isLong = (path: string) => longest.includes(path);
+const left = [...files.filter(isLong), ...files.filter((path) => !isAlone(path) && !isLong(path))];
+const waiting = left.values();
+const lanes = parts.length > 0 ? 1 : laneCount;
+await Promise.all(Array.from({ length: lanes }, () => runLane(waiting, lanes)));
 if (files.length === 0) {
   const name = `no test file's path has ${parts.join(" or ") || "a test in it"}`;
   outcomes.push({ path: "tests", tests: [{ name, outcome: "failed" }], durationMs: 0 });
