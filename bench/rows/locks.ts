@@ -1,4 +1,5 @@
 // Rows for locks of applications: taken and given back, passed on by a kill, and as a command.
+import { readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -149,17 +150,29 @@ async function runKillMs(stage: Stage): Promise<number> {
   const sleep = [programPath("sleep", "coreutils"), "infinity"];
   const holder = Bun.spawn([...runWords(stage, LOCK), ...sleep], {
     env: { ...process.env, ...environmentOf(stage) },
-    stdin: "ignore",
+    // What outlives a bench must not keep its output open.
+    ...({ stdin: "ignore", stdout: "ignore", stderr: "ignore" } as const),
   });
   let children: readonly number[] = [];
   try {
     await until(stage, (waiting) => waiting === 0);
-    children = await childrenOf(holder.pid);
+    children = await untilRunning(stage, holder.pid);
     return await passedOnMs(stage, () => holder.kill("SIGKILL"));
   } finally {
     holder.kill("SIGKILL");
     await holder.exited;
     for (const pid of children) endIfThere(pid);
+  }
+}
+
+/** Resolves with the processes that `lock run` has started, when its command is one of them. */
+async function untilRunning({ workbench }: Stage, pid: number): Promise<readonly number[]> {
+  const signal = AbortSignal.any([workbench.signal, AbortSignal.timeout(LOOKS_MS_MAX)]);
+  for (;;) {
+    const children = await childrenOf(pid);
+    const names = children.map((child) => readFileSync(`/proc/${child}/comm`, "latin1").trim());
+    if (names.includes("sleep")) return children;
+    await pause(LOOK_MS, undefined, { signal });
   }
 }
 
