@@ -63,6 +63,8 @@ async function findCandidates(
   const { words, host } = withoutHost(before);
   const command = findCommand(words);
   if (command === undefined) return commandCandidates(words, typed);
+  // Another program's words: the shell knows them better.
+  if (words.includes("--")) return [];
   const waiting = optionThatWaits(command, words.at(-1));
   if (waiting?.completes === "volumes") {
     const names = await askDaemon(volumeNames, host, terminal);

@@ -135,5 +135,6 @@ describe("a lock's words", () => {
     expect(await words("lock run ass")).toBe("assets/publish\nassets/index\nassets/\n");
     expect(await words("lock ls --volume ")).toBe("assets\nb\n");
     expect(await words("lock run --on-lost ")).toBe("term\nkill\nignore\n");
+    expect(await words("lock run b/x -- ")).toBe("");
   });
 });
