@@ -7,7 +7,7 @@ import { knownDrivers } from "./drivers.ts";
 import { engineKeys } from "./engine.ts";
 import { CliFailure } from "./failure.ts";
 import { findCommand, findGroup } from "./find-command.ts";
-import { lockNames } from "./lock-list.ts";
+import { lockNames } from "./lock-view.ts";
 import { sortNaturally } from "./natural-order.ts";
 import { pluginNames } from "./own-plugin.ts";
 import { secretNames } from "./secret.ts";

@@ -15,7 +15,7 @@ interface VolumePlace {
   readonly options: Readonly<Record<string, string>> | null;
 }
 
-export interface LockedFile {
+interface LockedFile {
   readonly held: HeldFile;
   /** Ends our use of the volume. Never throws. */
   end(): Promise<void>;

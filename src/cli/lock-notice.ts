@@ -1,7 +1,7 @@
 // Says on a terminal who has the lock that is waited for, and which place in the queue is ours.
 import { DaemonClient } from "./client.ts";
 import { CliFailure } from "./failure.ts";
-import { ownerText, readLocks } from "./lock-list.ts";
+import { ownerText, readLocks } from "./lock-view.ts";
 import { type LockPlace, placeText } from "./lock-place.ts";
 import { colours } from "./style.ts";
 import type { Target } from "./target.ts";

@@ -5,7 +5,7 @@ import { CliFailure } from "./failure.ts";
 const GONE_MS_MAX = 30_000;
 const AGAIN_MS = 250;
 
-export interface Patience {
+interface Patience {
   /** The daemon was seen: what it may be gone counts from anew. */
   seen(): void;
   /** Waits a little and returns true, or returns false at once: the time is over. */

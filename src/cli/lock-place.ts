@@ -27,7 +27,7 @@ export interface GrantedLock extends LockPlace {
 }
 
 /** Throws `CliFailure`. */
-export function readPlace(word: string, volume: string | undefined): LockPlace {
+function readPlace(word: string, volume: string | undefined): LockPlace {
   const [first = "", second, ...more] = word.split("/");
   const isWhole = second !== undefined;
   if (more.length > 0 || (isWhole && (first === "" || second === ""))) {

@@ -2,7 +2,7 @@
 import type { Invocation } from "./command.ts";
 import { exitOfKind } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
-import { ownerText, readLocks, type SeenLock, sinceText } from "./lock-list.ts";
+import { ownerText, readLocks, type SeenLock, sinceText } from "./lock-view.ts";
 import { lockPath, placeOf, placeText } from "./lock-place.ts";
 import { badWords, tell } from "./own-client.ts";
 import { typedName } from "./typed-name.ts";

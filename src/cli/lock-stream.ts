@@ -18,7 +18,7 @@ export function refusalIn(lost: AbortSignal): Refusal {
 }
 
 /** What the daemon says, in the order in which it does. */
-export interface LockListener {
+interface LockListener {
   queued(place: number): void;
   granted(lock: GrantedLock): void;
   lost(refusal: Refusal): void;

@@ -6,7 +6,7 @@ import type { GrantedLock, LockPlace } from "./lock-place.ts";
 import { waitSeconds } from "./lock-times.ts";
 import type { Target } from "./target.ts";
 
-export interface LockWish {
+interface LockWish {
   readonly mode: "shared" | "exclusive";
   readonly ttlMs: number;
   /** By `performance.now()`; undefined: without a limit. */

@@ -2,7 +2,7 @@
 import { EngineError } from "./errors.ts";
 
 /** Longest name of a lock in bytes. */
-export const LOCK_NAME_BYTES_MAX = 128;
+const LOCK_NAME_BYTES_MAX = 128;
 
 /** Longest label of a holder in characters. */
 export const LOCK_LABEL_LENGTH_MAX = 100;

@@ -69,6 +69,18 @@ for (const option of ["sharing=onewriter", "database=exclusive"]) {
       await mount(it, "4");
     });
 
+    test("whoever is being started to read is never asked about: that takes a second", async () => {
+      await using it = await written(option);
+      stands(it, backup, "backup", true);
+      it.docker.busy.add(backup);
+      await mount(it, "2");
+      expect(it.docker.busyQuestions).toEqual([]);
+      // It could be this one, of which an engine tells in a millisecond that it is not.
+      stands(it, next, "next");
+      await mount(it, "3");
+      expect(it.docker.busyQuestions).toEqual([next]);
+    });
+
     test("one that is being started as a writer is refused, by the other one's name", async () => {
       await using it = await written(option);
       stands(it, next, "next");

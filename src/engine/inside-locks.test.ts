@@ -1,44 +1,70 @@
-// What is remembered of containers that lock: no more than of those that still hold something.
+// How many locks a container may have: by what it has, also after another daemon has begun.
 import { expect, test } from "bun:test";
-import { EngineError } from "../core/errors.ts";
-import { parseLockName } from "../core/lock.ts";
+import { create, failureOf, named, startedEngine } from "../../test/support/engine-bench.ts";
+import { LeaseStage } from "../../test/support/lease-stage.ts";
 import { parseVolumeName } from "../core/names.ts";
-import { InsideCounts, LOCKS_PER_CONTAINER_MAX } from "./inside-locks.ts";
-import type { LockView } from "./locks-face.ts";
+import { insideLocks } from "./inside-locks.ts";
+import { LOCKS_PER_CONTAINER_MAX, LockShares } from "./lock-shares.ts";
+import type { LocksFace } from "./locks-face.ts";
 
-function viewOf(fence: number): LockView {
-  const holder = { pid: 0, program: "", label: "", container: null };
-  return {
-    ...{ volume: parseVolumeName("wiki"), lock: parseLockName("a"), mode: "exclusive", holder },
-    ...{ fence: BigInt(fence), sinceMs: 0, expiresAtMs: 0, containerName: null, waitingCount: 0 },
+const words = "this container holds or waits for 256 locks: one is given no more than that";
+
+async function started() {
+  const stage = new LeaseStage();
+  const bench = await startedEngine({ leases: () => stage.start() });
+  await create(bench, named("wiki"));
+  const volumes = [{ volume: parseVolumeName("wiki"), target: "/data", isReadOnly: false }];
+  const face = (key: string): LocksFace =>
+    insideLocks({
+      locks: bench.engine.locks,
+      resolve: (name) => bench.engine.volumes.resolve(name),
+      caller: () => ({ container: null, key, volumes }),
+    });
+  const take = (key: string, lock: string) => {
+    const terms = { ttlMs: 600_000, waitMs: 0, label: "", bond: "none" } as const;
+    const request = { volume: "wiki", lock, mode: "exclusive", ...terms } as const;
+    return face(key).acquire(request, bench.operation());
   };
+  return { bench, face, take, [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose]() };
 }
 
-/** As `InsideLocks` does it for one lock. */
-function take(counts: InsideCounts, key: string, fence: number): void {
-  counts.enter(key);
-  counts.add(key, { ...viewOf(fence), id: "", turn: 0 });
-  counts.left(key);
-}
-
-test("containers that come, lock once and go leave nothing behind", () => {
-  let held = 0;
-  const counts = new InsideCounts({ list: () => [viewOf(held)] });
-  for (held = 1; held <= 10_000; held++) take(counts, `container ${held}`, held);
-  expect(counts.containerCount).toBeLessThan(300);
+test("a container has as many locks as there may be, and another one when one has ended", async () => {
+  await using it = await started();
+  // All at once: none of them is counted twice, or not at all.
+  const wanted = Array.from({ length: LOCKS_PER_CONTAINER_MAX + 1 }, (_, index) =>
+    it.take("one", `lock-${index}`).catch((error: unknown) => String(error)),
+  );
+  const refused = (await Promise.all(wanted)).filter((each) => typeof each === "string");
+  expect(refused).toEqual([expect.stringContaining(words)]);
+  await it.take("other", "lock-of-other");
+  // One that is refused for another reason counts no longer.
+  const free = await wanted[7];
+  if (typeof free !== "object") throw new Error(free);
+  await it.face("one").release(free);
+  expect((await failureOf(it.take("one", "lock-of-other"))).code).toBe("lock.timed_out");
+  await it.take("one", "again");
+  expect((await failureOf(it.take("one", "more"))).message).toBe(words);
 });
 
-test("whoever holds as many locks as there may be gets another one when one has ended", () => {
-  const held = new Set<number>();
-  const counts = new InsideCounts({ list: () => [...held].map(viewOf) });
-  const next = () => {
-    const fence = held.size;
-    held.add(fence);
-    take(counts, "one", fence);
-  };
-  while (held.size < LOCKS_PER_CONTAINER_MAX) next();
-  expect(() => counts.enter("one")).toThrow(EngineError);
-  held.delete(7);
-  counts.enter("one");
-  expect(() => counts.enter("one")).toThrow("this container holds 255 locks and waits for 1");
+test("what the last daemon gave counts for the next one", async () => {
+  await using it = await started();
+  for (let index = 1; index < LOCKS_PER_CONTAINER_MAX; index++) {
+    await it.take("mnt:[7]", `lock-${index}`);
+  }
+  await it.bench.restart();
+  expect(it.bench.engine.locks.heldCount).toBe(LOCKS_PER_CONTAINER_MAX - 1);
+  const last = await it.take("mnt:[7]", "last");
+  expect((await failureOf(it.take("mnt:[7]", "more"))).message).toBe(words);
+  await it.face("mnt:[7]").release(last);
+  await it.take("mnt:[7]", "more");
+});
+
+test("containers that come, lock once and go leave nothing behind", () => {
+  const shares = new LockShares();
+  for (let index = 0; index < 1_000; index++) {
+    shares.enter(`container ${index}`);
+    shares.leave(`container ${index}`);
+  }
+  shares.enter(undefined);
+  expect(shares.size).toBe(0);
 });

@@ -5,79 +5,10 @@
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { InsideCaller } from "./lock-sight.ts";
 import { waitedText } from "./lock-words.ts";
-import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
-
-/** How many locks one container may hold or wait for at a time. */
-export const LOCKS_PER_CONTAINER_MAX = 256;
-
-/** Of how many containers it is remembered what they hold before those that have ended go. */
-const CONTAINER_COUNT = 256;
-
-/** Counts what containers hold, by `InsideCaller.key`. One for all of them. */
-export class InsideCounts {
-  readonly #locks: Pick<LocksFace, "list">;
-  readonly #held = new Map<string, Set<bigint>>();
-  readonly #waiting = new Map<string, number>();
-  /** At so many containers those that hold nothing any more are forgotten. */
-  #sweepAtCount = CONTAINER_COUNT;
-
-  constructor(locks: Pick<LocksFace, "list">) {
-    this.#locks = locks;
-  }
-
-  /** Of how many containers something is remembered. */
-  get containerCount(): number {
-    return this.#held.size;
-  }
-
-  /** One more is waited for, until `left`. Throws `lock.too_many`. */
-  enter(key: string): void {
-    const waitingCount = this.#waiting.get(key) ?? 0;
-    if (this.#count(key) + waitingCount >= LOCKS_PER_CONTAINER_MAX) this.#forgetEnded([key]);
-    const count = this.#count(key) + waitingCount;
-    if (count >= LOCKS_PER_CONTAINER_MAX) {
-      throw new EngineError(
-        "lock.too_many",
-        `this container holds ${count - waitingCount} locks and waits for ${waitingCount}: ` +
-          `${LOCKS_PER_CONTAINER_MAX} in all are given to one`,
-      );
-    }
-    this.#waiting.set(key, waitingCount + 1);
-  }
-
-  left(key: string): void {
-    const waitingCount = (this.#waiting.get(key) ?? 1) - 1;
-    if (waitingCount > 0) this.#waiting.set(key, waitingCount);
-    else this.#waiting.delete(key);
-  }
-
-  add(key: string, { fence }: GrantedLock): void {
-    const held = this.#held.get(key) ?? new Set();
-    this.#held.set(key, held.add(fence));
-    if (this.#held.size < this.#sweepAtCount) return;
-    this.#forgetEnded([...this.#held.keys()]);
-    // Twice as many as there are: the cost of a look at all of them is shared by as many locks.
-    this.#sweepAtCount = Math.max(CONTAINER_COUNT, 2 * this.#held.size);
-  }
-
-  #count(key: string): number {
-    return this.#held.get(key)?.size ?? 0;
-  }
-
-  /** How a lock ends is told in many ways: only at a limit is it worth a look at all of them. */
-  #forgetEnded(keys: readonly string[]): void {
-    const living = new Set(this.#locks.list().map(({ fence }) => fence));
-    for (const key of keys) {
-      const held = this.#held.get(key);
-      for (const fence of held ?? []) if (!living.has(fence)) held?.delete(fence);
-      if (held?.size === 0) this.#held.delete(key);
-    }
-  }
-}
+import type { LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
 
 export interface InsideLocksParts {
   readonly locks: LocksFace;
-  readonly counts: InsideCounts;
   /** The volume that a name or an alias means. */
   readonly resolve: (name: string) => string;
   /** Who asks, with what he has at this moment. Throws `lock.no_volume`. */
@@ -86,23 +17,18 @@ export interface InsideLocksParts {
 
 /** All volumes that are not the caller's own are as good as none: `volume.not_found`. */
 export function insideLocks(parts: InsideLocksParts): LocksFace {
-  const { locks, counts } = parts;
+  const { locks } = parts;
   const lostWords = (lost: LockRequest["lost"]) =>
     lost === undefined ? undefined : (reason: EngineError) => lost(withoutNames(reason));
   return {
     async acquire(request, operation) {
       const { key, volume } = ownVolume(parts, request.volume);
       if (request.pid !== undefined) throw noPid(request.pid);
-      counts.enter(key);
       try {
-        const own = { ...request, volume, lost: lostWords(request.lost) };
-        const granted = await locks.acquire(own, operation);
-        counts.add(key, granted);
-        return granted;
+        const own = { ...request, volume, share: key, lost: lostWords(request.lost) };
+        return await locks.acquire(own, operation);
       } catch (thrown) {
         throw refusal(parts, { ...request, volume }, toEngineError(thrown));
-      } finally {
-        counts.left(key);
       }
     },
     resume: (lease, lost) => worded(() => locks.resume(ownLease(parts, lease), lostWords(lost))),

@@ -9,22 +9,25 @@ export interface KeptLock {
   /** When the process of `holder.pid` began, where the bond is "process"; else "". */
   readonly start: string;
   readonly holder: LockHolder;
+  /** See `LockRequest.share`. */
+  readonly share: string | undefined;
 }
 
 const bonds: readonly string[] = ["connection", "process", "none"] satisfies readonly LockBond[];
 
-export function keptText({ id, bond, start, holder }: KeptLock): string {
-  return JSON.stringify({ id, bond, start, ...holder });
+export function keptText({ id, bond, start, holder, share }: KeptLock): string {
+  return JSON.stringify({ id, bond, start, ...holder, share });
 }
 
 /** undefined: it is none of ours. */
 export function keptLock(text: string): KeptLock | undefined {
   const fields = parsed(text);
   const word = (name: string): string => String(fields[name] ?? "");
-  const [id, bond, container] = [word("id"), fields["bond"], fields["container"]];
+  const [id, bond] = [word("id"), fields["bond"]];
+  const { container, share } = fields;
   if (!/^[0-9a-f]{32}$/.test(id) || !isBond(bond)) return undefined;
   return {
-    ...{ id, bond, start: word("start") },
+    ...{ id, bond, start: word("start"), share: typeof share === "string" ? share : undefined },
     holder: {
       pid: Number(fields["pid"]) || 0,
       program: word("program"),

@@ -4,7 +4,7 @@ import type { LockHolder } from "../core/lock.ts";
 import { holderText } from "./lock-holders.ts";
 import type { LockPlace } from "./lock-table.ts";
 
-export interface TimedOut {
+interface TimedOut {
   readonly waitMs: number;
   /** Who has it now; undefined: it has just become free. */
   readonly holder: { readonly holder: LockHolder; readonly sinceMs: number } | undefined;

@@ -18,6 +18,8 @@ export interface LockRequest {
   readonly bond: LockBond;
   /** Who has it, and with the bond "process" whose end ends it; undefined: the caller. */
   readonly pid?: number | undefined;
+  /** By what the locks of a container are counted and limited; undefined: not at all. */
+  readonly share?: string | undefined;
   /** See `LeaseTerms.queued`. */
   readonly queued?: ((place: number) => void) | undefined;
   /** Told once, with `lock.expired`, `lock.stolen` or `volume.not_found`. */

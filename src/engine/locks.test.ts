@@ -123,8 +123,10 @@ test("a label is one word of a line, whatever is in it", async () => {
 
 test("what a daemon leaves for the next one is read back, and nothing else is", () => {
   const holder = { pid: 7, program: "rsync", label: "é", container: "0".repeat(64) };
-  const kept = { id: "0123456789abcdef".repeat(2), bond: "process", start: "b 1", holder } as const;
+  const id = "0123456789abcdef".repeat(2);
+  const kept = { id, bond: "process", start: "b 1", holder, share: "mnt:[7]" } as const;
   expect(keptLock(keptText(kept))).toEqual(kept);
+  expect(keptLock(keptText({ ...kept, share: undefined }))).toEqual({ ...kept, share: undefined });
   expect(keptLock(keptText({ ...kept, holder: { ...holder, container: null } }))).toEqual({
     ...kept,
     holder: { ...holder, container: null },

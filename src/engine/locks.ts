@@ -15,6 +15,7 @@ import { LockFigures } from "./lock-figures.ts";
 import { holderText, LockHolders } from "./lock-holders.ts";
 import { keptLock, keptText } from "./lock-keep.ts";
 import { LockNews } from "./lock-news.ts";
+import { LockShares } from "./lock-shares.ts";
 import { type LockPlace, LockTable } from "./lock-table.ts";
 import { endedWaiting, lostReason, notHeld, timedOut } from "./lock-words.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
@@ -48,6 +49,7 @@ interface Held extends LockPlace {
   readonly sinceMs: number;
   readonly bond: LockBond;
   readonly holder: LockHolder;
+  readonly share: string | undefined;
   readonly watch: ProcessWatch | undefined;
   /** What it was given last; undefined: by the last daemon. */
   ttlMs: number | undefined;
@@ -62,6 +64,7 @@ export class Locks implements LocksFace {
   readonly #table = new LockTable<Held>();
   readonly #byId = new Map<string, Held>();
   readonly #lost = new Map<string, EngineError>();
+  readonly #shares = new LockShares();
   readonly #holders: LockHolders;
   readonly #news: LockNews;
   readonly #stopping = new AbortController();
@@ -100,13 +103,15 @@ export class Locks implements LocksFace {
     const place = placeOf(lease.key);
     const kept = keptLock(keep);
     if (place === undefined || kept === undefined || !this.#exists(place.volume)) return false;
-    const { id, bond, start, holder } = kept;
+    const { id, bond, start, holder, share } = kept;
     const watch =
       bond === "process" ? this.#parts.host.watchProcess({ pid: holder.pid, start }) : undefined;
     if (bond === "process" && watch === undefined) return false;
     const expiresAtMs = this.#expiryOf(lease, undefined);
     const unknown = { ttlMs: undefined, turn: 0, lost: undefined };
-    this.#hold({ ...place, id, lease, sinceMs, expiresAtMs, bond, holder, watch, ...unknown });
+    const known = { ...place, id, lease, sinceMs, expiresAtMs, bond, holder, share, watch };
+    this.#shares.add(share);
+    this.#hold({ ...known, ...unknown });
     return true;
   }
 
@@ -119,15 +124,25 @@ export class Locks implements LocksFace {
   }
 
   async acquire(request: LockRequest, operation: Operation): Promise<GrantedLock> {
+    this.#shares.enter(request.share);
+    try {
+      return await this.#acquire(request, operation);
+    } catch (thrown) {
+      this.#shares.leave(request.share);
+      throw thrown;
+    }
+  }
+
+  async #acquire(request: LockRequest, operation: Operation): Promise<GrantedLock> {
     const lock = parseLockName(request.lock);
     const place = { volume: this.#parts.volumes().inspect(request.volume).name, lock };
     this.#stopping.signal.throwIfAborted();
-    const { bond, label } = request;
+    const { bond, label, share } = request;
     const pid = request.pid ?? (operation.caller.kind === "process" ? operation.caller.pid : 0);
     const holder = this.#holders.of(pid, label);
     const { start, watch } = bond === "process" ? this.#watch(pid) : nothingWatched;
     const id = this.#parts.host.randomHex(ID_BYTES);
-    const keep = keptText({ id, bond, start, holder });
+    const keep = keptText({ id, bond, start, holder, share });
     const startedMs = this.#parts.host.monotonicMs();
     try {
       const lease = await this.#wait({ ...request, ...place, keep, watch }, operation);
@@ -136,7 +151,8 @@ export class Locks implements LocksFace {
       const { lost, ttlMs } = request;
       const expiresAtMs = this.#expiryOf(lease, ttlMs);
       const times = { sinceMs, ttlMs, expiresAtMs };
-      const held: Held = { ...place, id, lease, ...times, bond, holder, watch, turn: 0, lost };
+      const whose = { bond, holder, share, watch, turn: 0, lost };
+      const held: Held = { ...place, id, lease, ...times, ...whose };
       this.#hold(held);
       return this.#granted(held);
     } catch (thrown) {
@@ -319,7 +335,9 @@ export class Locks implements LocksFace {
   #forget(held: Held): boolean {
     held.watch?.[Symbol.dispose]();
     this.#byId.delete(held.id);
-    return this.#table.remove(held);
+    if (!this.#table.remove(held)) return false;
+    this.#shares.leave(held.share);
+    return true;
   }
 
   #onLost(held: Held, thrown: unknown): void {

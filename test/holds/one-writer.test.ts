@@ -23,13 +23,6 @@ function when(name: string, run: () => Promise<void>): void {
   whenPossible(requirements, name, run, testMs);
 }
 
-/** How long a container takes from `docker run` to running, in milliseconds. */
-async function startedInMs(name: string, ...mounts: readonly string[]): Promise<number> {
-  const fromMs = performance.now();
-  await bench.run(name, ...mounts);
-  return performance.now() - fromMs;
-}
-
 describe("sharing=onewriter", () => {
   when("many may read, and a second writer is refused, and never ran", async () => {
     await bench.createVolume("pages", "sharing=onewriter");
@@ -54,33 +47,18 @@ describe("sharing=onewriter", () => {
     await bench.holders("pages", "second running rw", "reader1 running ro", "reader2 running ro");
   });
 
-  when("who reads is not kept waiting, whoever else stands by", async () => {
-    await bench.createVolume("anybody");
-    for (const name of ["quick", "crowded"]) await bench.createVolume(name, "sharing=onewriter");
-    for (const name of ["anybody", "quick", "crowded"]) {
+  // How long it takes is a matter of what is asked: src/engine/admissions.test.ts.
+  when("who reads is let in, whoever else stands by", async () => {
+    for (const name of ["quick", "crowded"]) {
+      await bench.createVolume(name, "sharing=onewriter");
       await bench.run(`writer-${name}`, "-v", `${name}:/data`);
     }
     await bench.create("idle", "-v", "crowded:/data");
-    const rounds = { anybody: [] as number[], alone: [] as number[], beside: [] as number[] };
-    for (let round = 0; round < 5; round++) {
-      rounds.anybody.push(await startedInMs(`a${round}`, "-v", "anybody:/data:ro"));
-      rounds.alone.push(await startedInMs(`b${round}`, "-v", "quick:/data:ro"));
-      rounds.beside.push(await startedInMs(`c${round}`, "-v", "crowded:/data:ro"));
+    for (const name of ["quick", "crowded"]) {
+      await bench.run(`reader-${name}`, "-v", `${name}:/data:ro`);
     }
-    const fromMs = performance.now();
     await bench.refused("start", "idle");
-    const refusedMs = performance.now() - fromMs;
-    const middle = (all: readonly number[]) => all.toSorted((left, right) => left - right)[2] ?? 0;
-    const { anybody, alone, beside } = rounds;
-    console.info(
-      `docker run of a reader: ${middle(anybody).toFixed()} ms with sharing=all, ` +
-        `${middle(alone).toFixed()} ms beside a writer, ${middle(beside).toFixed()} ms beside a ` +
-        `writer and an idle one; a second writer is refused in ${refusedMs.toFixed()} ms`,
-    );
-    // What asking about a container that is being started would cost.
-    const lateMs = 2 * middle(anybody) + 900;
-    expect(middle(alone)).toBeLessThan(lateMs);
-    expect(middle(beside)).toBeLessThan(lateMs);
+    expect(await bench.running("reader-quick", "reader-crowded")).toHaveLength(2);
   });
 
   when("of two writers that start at the same instant one runs, and readers all do", async () => {

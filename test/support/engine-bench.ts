@@ -7,6 +7,7 @@ import type { TrashCapable, VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import type { DataPlaces, ForeignVolumesFinder } from "../../src/core/foreign-volumes.ts";
 import type { Host } from "../../src/core/host.ts";
+import type { LeaseService } from "../../src/core/lease-service.ts";
 import { makeOperationId } from "../../src/core/names.ts";
 import { type Log, type Operation, systemCaller } from "../../src/core/operation.ts";
 import type { SecretStore } from "../../src/core/secret-store.ts";
@@ -44,6 +45,8 @@ export interface EngineBenchParts {
   /** Something around the state, such as one that fails. */
   readonly state?: (state: StateStore) => StateStore;
   readonly host?: (host: Host) => Host;
+  /** Leases that outlive a restart; those in memory, by default. */
+  readonly leases?: () => Promise<LeaseService>;
   /** The container engines that there are; nobody, by default. */
   readonly finder?: ContainerEngineFinder;
   /** When a volume with several writers is looked into. */
@@ -154,7 +157,7 @@ export class EngineBench implements AsyncDisposable {
     this.#engine = await startEngine({
       host: this.host,
       state: this.#state,
-      leases: localLeases(this.host),
+      leases: (await this.#parts.leases?.()) ?? localLeases(this.host),
       secrets: this.#parts.secrets?.(this.#openSecrets()) ?? this.#openSecrets(),
       drivers,
       plugins: this.#parts.pluginParts ?? this.plugins.parts,

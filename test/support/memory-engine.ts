@@ -22,6 +22,8 @@ export interface MemoryEngine {
   readonly services: EngineService[];
   /** Containers that it is working on, as on one that it starts. */
   readonly busy: Set<string>;
+  /** Of which containers it was asked whether it is working on them, in that order. */
+  readonly busyQuestions: string[];
   /** Containers that it was told to stop. */
   readonly stopped: string[];
   /** Containers that it was told to restart. */
@@ -50,7 +52,10 @@ export function memoryEngine(): MemoryEngine {
       if (memory.isThere && memory.knowsServices) return [...memory.services];
       throw new EngineError("containers.unreachable", "the Swarm is locked");
     },
-    isBusyWith: async (container) => memory.busy.has(container),
+    isBusyWith: async (container) => {
+      memory.busyQuestions.push(container);
+      return memory.busy.has(container);
+    },
     mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
     restart: async (container) => void memory.restarted.push(container),
@@ -66,6 +71,7 @@ export function memoryEngine(): MemoryEngine {
     containers: [],
     services: [],
     busy: new Set(),
+    busyQuestions: [],
     stopped: [],
     restarted: [],
     failedAtVolume: new Set(),

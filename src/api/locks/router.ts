@@ -5,7 +5,7 @@ import { EngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { Log, Operation } from "../../core/operation.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { InsideCounts, insideLocks } from "../../engine/inside-locks.ts";
+import { insideLocks } from "../../engine/inside-locks.ts";
 import type { InsideCaller } from "../../engine/lock-sight.ts";
 import { pause } from "../../engine/pause.ts";
 import type { Handler, HttpRequest, Peer } from "../../http/message.ts";
@@ -57,7 +57,6 @@ export function makeLocksFace(parts: LocksFaceParts): LocksServing {
   const { engine, host } = parts;
   const { lockSight, locks, volumes } = engine;
   const shares = new Shares(() => host.monotonicMs());
-  const counts = new InsideCounts(locks);
   const visits = new WeakMap<Peer, Visit>();
 
   const door = new Door(parts, shares);
@@ -70,7 +69,7 @@ export function makeLocksFace(parts: LocksFaceParts): LocksServing {
       caller,
       handlers: commonLockHandlers(
         insideLocks({
-          ...{ locks, counts, caller: () => visit.caller },
+          ...{ locks, caller: () => visit.caller },
           resolve: (name) => volumes.resolve(name),
         }),
       ),

@@ -5,7 +5,7 @@ import { shortDuration } from "./human.ts";
 import { type LockPlace, placeText } from "./lock-place.ts";
 import { ask, ownPath } from "./own-client.ts";
 
-export interface LockOwner {
+interface LockOwner {
   readonly pid: number;
   readonly program: string;
   readonly label: string;
