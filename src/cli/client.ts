@@ -160,7 +160,11 @@ export class DaemonClient {
       // What came before a connection broke is not lost.
       await work;
     }
-    if (failure) throw failure;
+    if (failure) {
+      // The rest of the reply is on its way.
+      this.close();
+      throw failure;
+    }
     if (head === undefined) throw new MalformedReply("the reply has no head");
     if (head.status >= 400) {
       throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
@@ -170,6 +174,7 @@ export class DaemonClient {
 
   close(): void {
     clearTimeout(this.#timer);
+    this.#waiting = undefined;
     this.#connection?.socket.end();
     this.#connection = undefined;
   }
@@ -205,6 +210,8 @@ export class DaemonClient {
   }
 
   async #start(request: ApiRequest, waiting: Waiting): Promise<void> {
+    // The reply of one would be taken for the other's, which nobody would wait for.
+    if (this.#waiting !== undefined) throw new Error("a request is under way on this connection");
     this.#waiting = waiting;
     this.#watch();
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);

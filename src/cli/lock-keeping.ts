@@ -12,6 +12,9 @@ const RENEWALS_PER_LIFE = 3;
 /** The pause before a daemon that does not answer is asked again, in milliseconds. */
 const AGAIN_MS = 250;
 
+/** How long a release may take, in milliseconds: the end of this process is one as well. */
+const RELEASE_MS_MAX = 2_000;
+
 /** A lock that we have. */
 export interface HeldLock {
   readonly lock: GrantedLock;
@@ -103,9 +106,13 @@ class Keeper {
     if (this.#isOver) return;
     // The stream's end is not to be taken for a daemon's.
     this.#isOver = true;
-    const { lock } = this.#kept;
+    clearTimeout(this.#renewal);
+    const { target, lock } = this.#kept;
     const path = leasePath(lock, lock.id);
-    await this.#client.send({ method: "DELETE", path }).catch(() => undefined);
+    // On a connection of its own: a renewal may be under way on the other one.
+    const client = new DaemonClient(target, { silenceMs: RELEASE_MS_MAX });
+    await client.send({ method: "DELETE", path }).catch(() => undefined);
+    client.close();
     this.#end();
   }
 

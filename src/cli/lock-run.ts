@@ -18,6 +18,9 @@ import { takeLock } from "./lock-taking.ts";
 import { readSpanMs } from "./lock-times.ts";
 import type { Options } from "./options.ts";
 
+/** How long nobody may read that the lock is lost, in milliseconds: then it is not said. */
+const TELL_MS_MAX = 1_000;
+
 type Words = readonly [string, ...string[]];
 
 /** Returns the command's own exit code, unless the lock was not had, or was lost. */
@@ -79,10 +82,12 @@ async function take(invocation: Invocation, { place, words, untilMs }: Wanted): 
   let end: (() => Promise<void>) | undefined;
   let told = Promise.resolve();
   const queued = (at: number): void => {
-    told = told.then(async () => {
+    const tell = async (): Promise<void> => {
       const { lockNotice } = (await import("./rarely.ts")).rarely;
       end = await lockNotice(terminal, { target: client.target, place, at });
-    });
+    };
+    // What cannot be said is no reason to fail: the terminal may be gone.
+    told = told.then(tell).catch(() => undefined);
   };
   try {
     return await takeLock(client.target, place, {
@@ -96,7 +101,7 @@ async function take(invocation: Invocation, { place, words, untilMs }: Wanted): 
     throw timedOut(error, place, options.text("conflict-exit-code")) ?? refused(error);
   } finally {
     await told;
-    await end?.();
+    await end?.().catch(() => undefined);
   }
 }
 
@@ -172,7 +177,7 @@ async function follow(
     };
     const what = `the lock ${placeText(lock)} (fence ${lock.fence}) is lost`;
     const text = `holdfast: ${what}: ${refusalIn(lost).message}; ${done[onLost ?? "term"]}\n`;
-    told = terminal.err(text).catch(() => undefined);
+    told = terminal.errWithin(text, TELL_MS_MAX);
   };
   if (lost.aborted) end();
   else lost.addEventListener("abort", end, { once: true });

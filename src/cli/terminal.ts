@@ -7,6 +7,11 @@ export interface Terminal {
   readonly isRoot: () => Promise<boolean>;
   out(text: string): Promise<void>;
   err(text: string): Promise<void>;
+  /**
+   * `err` in a process that must go on: the text is given up when nobody takes it within this time
+   * in milliseconds. Never rejects.
+   */
+  errWithin(text: string, msMax: number): Promise<void>;
   isOutTerminal(): Promise<boolean>;
   isErrTerminal(): Promise<boolean>;
   /** One line from standard input without its line end; undefined at the end of the input. */
@@ -63,6 +68,16 @@ async function write(stream: Bun.BunFile, text: string): Promise<void> {
   }
 }
 
+/** `Bun.write` stops all of this process while a pipe or a terminal is full. */
+async function writeErrWithin(text: string, msMax: number): Promise<void> {
+  const fs = await import("node:fs");
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, msMax);
+  fs.write(2, text, () => resolve());
+  await promise;
+  clearTimeout(timer);
+}
+
 async function readLine(): Promise<string | undefined> {
   const decoder = new TextDecoder();
   let text = "";
@@ -98,6 +113,7 @@ export function processTerminal(): Terminal {
     isRoot: async () => process.getuid?.() === 0,
     out: (text) => write(Bun.stdout, text),
     err: (text) => write(Bun.stderr, text),
+    errWithin: writeErrWithin,
     isOutTerminal,
     isErrTerminal: () => isTerminal(Bun.stderr),
     readLine,

@@ -12,7 +12,7 @@ function terminalOf(isTerminal: boolean, said: (text: string) => void): Terminal
     isErrTerminal: () => Promise.resolve(isTerminal),
     err: (text) => Promise.resolve(said(text)),
     ...{ isRoot: unused, out: unused, isOutTerminal: unused, readLine: unused, readAll: unused },
-    ...{ isInTerminal: unused, readHidden: unused, nowMs: () => 0 },
+    ...{ errWithin: unused, isInTerminal: unused, readHidden: unused, nowMs: () => 0 },
   };
 }
 

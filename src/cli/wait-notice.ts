@@ -26,6 +26,8 @@ export async function withNotice<Result>(
     clearTimeout(timer);
     await shown;
     // To the start of the line, which is cleared.
-    if (shown !== undefined && (await terminal.isErrTerminal())) await terminal.err("\x1b[K");
+    if (shown !== undefined && (await terminal.isErrTerminal())) {
+      await terminal.err("\x1b[K").catch(() => undefined);
+    }
   }
 }

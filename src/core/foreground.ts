@@ -35,7 +35,10 @@ export interface ForegroundCommand {
   readonly pid: number;
   /** The exit code as shells give it: 128 + n where signal n ended it. Never rejects. */
   readonly ended: Promise<number>;
-  /** Sends a signal to it and to all that descends from it now. Never throws. */
+  /**
+   * Sends a signal to it and to all that descends from it now, and has what is stopped go on, which
+   * gets it then. Never throws.
+   */
   signalAll(name: "SIGTERM" | "SIGKILL"): void;
 }
 

@@ -120,7 +120,12 @@ function running({ isIgnored }: Surroundings, start: () => number): ForegroundCo
     pid,
     ended: promise,
     signalAll(name) {
-      if (!hasEnded) for (const each of descendants(pid)) signalQuietly(each, name);
+      if (hasEnded) return;
+      for (const each of descendants(pid)) {
+        signalQuietly(each, name);
+        // What is stopped gets it only when it goes on.
+        signalQuietly(each, "SIGCONT");
+      }
     },
   };
 }

@@ -179,6 +179,10 @@ export async function runWords(
       stderr += text;
       return Promise.resolve();
     },
+    errWithin: (text) => {
+      stderr += text;
+      return Promise.resolve();
+    },
     isOutTerminal: () => Promise.resolve(isTerminal),
     isErrTerminal: () => Promise.resolve(isTerminal),
     readLine: () => Promise.resolve(surroundings.input),
