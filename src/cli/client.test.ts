@@ -92,6 +92,21 @@ describe("DaemonClient", () => {
     expect(sockets.size).toBe(1);
   });
 
+  test("takes one request at a time, and another when the first one is over", async () => {
+    await using daemon = await FakeDaemon.start(({ method, path }) =>
+      method === "HEAD" ? { status: 200 } : json({ path }),
+    );
+    const client = new DaemonClient({ host: daemon.host, socketPath: daemon.socketPath });
+    const request = { method: "GET", path: "/holdfast/v1/a" } as const;
+    const first = client.json(request);
+    await expect(client.json(request)).rejects.toThrow("a request is under way");
+    expect(await first).toEqual({ path: request.path });
+    const stop = client.lines(request, () => Promise.reject(new Error("enough")));
+    await expect(stop).rejects.toThrow("enough");
+    expect(await client.json<object>(request)).toEqual({ path: request.path });
+    client.close();
+  });
+
   test("steps down to the version that an older daemon offers", async () => {
     await using daemon = await FakeDaemon.start(({ method, path }) => {
       if (method === "HEAD") return { status: 200, headers: { "Api-Version": "1.41" } };
