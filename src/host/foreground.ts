@@ -10,6 +10,7 @@ import type {
   NotStarted,
 } from "../core/foreground.ts";
 import {
+  canBeContinued,
   environmentWith,
   handOnAll,
   ignoredSignals,
@@ -109,6 +110,7 @@ function running({ isIgnored }: Surroundings, start: () => number): ForegroundCo
   }
   if (!isIgnored("SIGTSTP")) {
     process.on("SIGTSTP", () => {
+      if (!canBeContinued()) return;
       send("SIGTSTP");
       process.kill(process.pid, "SIGSTOP");
     });

@@ -51,12 +51,33 @@ export function restoreDescriptorLimit(): void {
 
 /** Whether the terminal sends its signals, Control-C for one, to our process group just now. */
 export function isTerminalsGroup(): boolean {
+  const { group, foreground } = jobOf("self");
+  return group === foreground;
+}
+
+/**
+ * Whether anybody could continue us if we stood still. The kernel drops SIGTSTP where nobody could:
+ * in a process group whose parents are all in another session (POSIX: an orphaned process group).
+ */
+export function canBeContinued(): boolean {
+  const own = jobOf("self");
+  for (let at = own; at.parent !== undefined; ) {
+    const parent = jobOf(at.parent);
+    if (parent.session !== own.session) return false;
+    if (parent.group !== own.group) return true;
+    at = parent;
+  }
+  return false;
+}
+
+/** See proc_pid_stat(5); undefined: the process is gone. */
+function jobOf(pid: string) {
   // Behind the program's name, which may have spaces and brackets in it.
-  const status = readProcText("/proc/self/stat")
+  const status = readProcText(`/proc/${pid}/stat`)
     .replace(/^.*\) /s, "")
     .split(" ");
-  const [, , group, , , foreground] = status;
-  return group === foreground;
+  const [, parent, group, session, , foreground] = status;
+  return { parent, group, session, foreground };
 }
 
 const encoder = new TextEncoder();

@@ -78,15 +78,13 @@ describe("on a terminal", () => {
 
   test("a stop stops the command as well, and both go on", async () => {
     await using stage = await startedStage();
-    const running = startLock(stage, ["run", "wiki/a", "--", ...sleeper]);
-    const pid = await commandPid(running);
-    running.child.kill("SIGTSTP");
-    const own = running.child.pid ?? 0;
-    await until("both stopped", () => stateOf(pid) === "T" && stateOf(own) === "T");
-    running.child.kill("SIGCONT");
+    const { running, own, pid } = await stoppedJob(stage, "30s", "read line; fg; echo code $?");
+    running.type("go on\n");
     await until("both going on", () => stateOf(pid) === "S" && stateOf(own) !== "T");
-    running.child.kill("SIGTERM");
-    expect([await running.exit, lives(pid)]).toEqual([128 + 15, false]);
+    process.kill(own, "SIGTERM");
+    await running.child.exited;
+    expect(running.text()).toContain(`code ${128 + 15}`);
+    expect(lives(pid)).toBe(false);
   });
 
   test("a theft is asked for by name", async () => {
@@ -107,17 +105,23 @@ describe("on a terminal", () => {
   });
 });
 
-/** A job that Control-Z has stopped until its lock was lost; the shell does then as it is told. */
-async function stoppedByShell(stage: LockStage, then: string) {
-  const words = commandOf(stage, ["run", "--ttl", "1", "wiki/a", "--", ...sleeper]);
+/** A job of a shell that Control-Z has stopped; the shell does then as it is told. */
+async function stoppedJob(stage: LockStage, ttl: string, then: string) {
+  const words = commandOf(stage, ["run", "--ttl", ttl, "wiki/a", "--", ...sleeper]);
   const running = commandOnTerminal(["bash", "-c", `set -m; "$@"; ${then}`, "bash", ...words]);
   const pid = await pidIn(running.text);
   const status = readFileSync(`/proc/${pid}/status`, "utf8");
   const own = Number(/^PPid:\s*(\d+)/m.exec(status)?.[1]);
   running.type("\x1a");
   await until("both stopped", () => stateOf(pid) === "T" && stateOf(own) === "T");
-  await until("the loss", async () => (await stage.held()).length === 0);
   return { running, own, pid };
+}
+
+/** The same, until its lock was lost. */
+async function stoppedByShell(stage: LockStage, then: string) {
+  const job = await stoppedJob(stage, "1", then);
+  await until("the loss", async () => (await stage.held()).length === 0);
+  return job;
 }
 
 /** A pipe that is full, with a name. */
