@@ -169,6 +169,27 @@ describe("volume history", () => {
   });
 });
 
+test("volume conflicts says where it does not go back far enough", async () => {
+  const writers = [{ container: null, name: "web", program: "sh" }];
+  const conflict = { at: "2026-10-15T20:00:02.000Z", file: "/page", writers, what: "both" };
+  const watching = { state: "no", reason: null };
+  const cut = "2026-10-15T20:00:01.500Z";
+  for (const [more, words] of [
+    [{ cut: null }, ""],
+    [
+      { cut },
+      "Older ones than from 2026-10-15T20:00:01Z were not looked for: see " +
+        "`holdfast volume history wiki`.\n",
+    ],
+  ] as const) {
+    const answer = { conflicts: [conflict], ...more, watching, blind: ["mmap"] };
+    await using daemon = await daemonThat(() => json(answer));
+    const { stdout } = await run("volume conflicts wiki", daemon);
+    const [, end] = stdout.split("\n\n");
+    expect(end).toBe(`${words}Not watched now. Never seen are:\n  mmap\n`);
+  }
+});
+
 describe("volume prune --plan", () => {
   const plan = {
     id: "p-7f3a1b",

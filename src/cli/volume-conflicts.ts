@@ -16,6 +16,8 @@ interface Conflict {
 
 interface Answer {
   readonly conflicts: readonly Conflict[];
+  /** Older ones are not among them; null: these are all. */
+  readonly cut: string | null;
   readonly watching: { readonly state: "yes" | "partly" | "no"; readonly reason: string | null };
   readonly blind: readonly string[];
 }
@@ -44,7 +46,7 @@ export async function showConflicts(invocation: Invocation): Promise<number> {
   const isTable = given === "" || given === "table";
   const rows = answer.conflicts.map(conflictRow);
   await terminal.out(renderRows(rows, { format: isTable ? standardFormat : given, headers }));
-  if (isTable) await terminal.out(`\n${watchingText(answer)}`);
+  if (isTable) await terminal.out(`\n${cutText(answer, name)}${watchingText(answer)}`);
   return 0;
 }
 
@@ -59,6 +61,12 @@ function conflictRow({ at, file, writers, what }: Conflict): GoStruct {
 
 function writerText({ name, program }: Conflict["writers"][number]): string {
   return oneLine(program === null ? name : `${name} (${program})`);
+}
+
+function cutText({ cut }: Answer, name: string): string {
+  if (cut === null) return "";
+  const from = `${cut.slice(0, 19)}Z`;
+  return `Older ones than from ${from} were not looked for: see \`holdfast volume history ${name}\`.\n`;
 }
 
 /** Whoever reads an empty table has to know what it says nothing of. */

@@ -172,7 +172,7 @@ export interface HistoryEntry {
    * What else it was about: the holder or container of "mount" and "unmount", the old name of
    * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
    * "forget", the reason of "protect", what "update" changed, the path of "publish", the file and
-   * the writers of "conflict" (`FILE: NAME (PROGRAM), NAME (PROGRAM)`); "" for nothing.
+   * the writers of "conflict" (`FILE: NAME@ID (PROGRAM), NAME@ID (PROGRAM)`); "" for nothing.
    * At most `LINE_LENGTH_MAX` characters.
    */
   readonly subject: string;

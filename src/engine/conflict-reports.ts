@@ -163,7 +163,7 @@ export class ConflictReports {
   async #named({ container, program }: ConflictWriter, operation: Operation) {
     const { lists } = this.#parts;
     if (lists.nameOf(container) === undefined) await lists.ask(operation);
-    return writerNamed(lists.shownName(container), program);
+    return writerNamed(container, lists.shownName(container), program);
   }
 
   #show(volume: VolumeName, { file, writers }: WrittenConflict, atMs: number): void {
@@ -171,8 +171,8 @@ export class ConflictReports {
     const latest = known ?? { atMs, writers: new Set<string>(), words: "" };
     latest.atMs = Math.max(latest.atMs, atMs);
     latest.words = `${writers.map(writerText).join(" and ")} wrote ${file}`;
-    for (const { name } of writers) {
-      if (latest.writers.size < WRITER_COUNT_MAX) latest.writers.add(name);
+    for (const { name, container } of writers) {
+      if (latest.writers.size < WRITER_COUNT_MAX) latest.writers.add(`${name}@${container}`);
     }
     this.#latest.set(volume, latest);
   }

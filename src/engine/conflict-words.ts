@@ -17,11 +17,16 @@ export const blindSpots = [
     "a bind mount of its directory, docker cp",
 ] as const;
 
+/** As many as Docker shows of an id. */
+const ID_CHARACTERS = 12;
+
 /** Longest name of a container that is written down; engines refuse longer ones. */
 const NAME_LENGTH_MAX = 128;
 
 /** A container that wrote, as people know it. */
 export interface NamedWriter {
+  /** The beginning of its id, 12 hex digits; "": not known. Names are used again, ids are not. */
+  readonly container: string;
   readonly name: string;
   /** "": it was gone when it was looked at. */
   readonly program: string;
@@ -33,37 +38,34 @@ export interface WrittenConflict {
   readonly writers: readonly [NamedWriter, NamedWriter];
 }
 
-/** `FILE: NAME (PROGRAM), NAME (PROGRAM)`, at most `LINE_LENGTH_MAX` characters. */
+/** `FILE: NAME@ID (PROGRAM), NAME@ID (PROGRAM)`, at most `LINE_LENGTH_MAX` characters. */
 export function conflictLine({ file, writers }: WrittenConflict): string {
-  const who = writers.map(writerText).join(", ");
+  const who = writers.map(lineWriter).join(", ");
   const lengthMax = LINE_LENGTH_MAX - who.length - ": ".length;
   const shown = file.length > lengthMax ? `${file.slice(0, lengthMax - 1)}…` : file;
   return `${shown}: ${who}`;
 }
 
-const linePattern = new RegExp(
-  [/^(.*): /, /([^ (),:]+)(?: \(([^(),:]*)\))?, /, /([^ (),:]+)(?: \(([^(),:]*)\))?$/]
-    .map(({ source }) => source)
-    .join(""),
-  "s",
-);
+function lineWriter({ container, name, program }: NamedWriter): string {
+  return writerText({ name: container === "" ? name : `${name}@${container}`, program });
+}
+
+const writer = /([^ (),:@]+)(?:@([0-9a-f]{12}))?(?: \(([^(),:]*)\))?/.source;
+const linePattern = new RegExp(`^(.*): ${writer}, ${writer}$`, "s");
 
 /** The way back; undefined: it is no such line. */
 export function parseConflictLine(line: string): WrittenConflict | undefined {
-  const [, file, first, firstProgram = "", second, secondProgram = ""] =
-    linePattern.exec(line) ?? [];
-  if (file === undefined || first === undefined || second === undefined) return undefined;
-  return {
-    file,
-    writers: [
-      { name: first, program: firstProgram },
-      { name: second, program: secondProgram },
-    ],
-  };
+  const [, file, ...parts] = linePattern.exec(line) ?? [];
+  if (file === undefined) return undefined;
+  return { file, writers: [writerIn(parts), writerIn(parts.slice(3))] };
+}
+
+function writerIn([name = "", container = "", program = ""]: readonly string[]): NamedWriter {
+  return { container, name, program };
 }
 
 /** `shop-web-1 (nginx)`, or the name alone. */
-export function writerText({ name, program }: NamedWriter): string {
+export function writerText({ name, program }: Omit<NamedWriter, "container">): string {
   return program === "" ? name : `${name} (${program})`;
 }
 
@@ -72,10 +74,14 @@ export function fileText(path: string): string {
   return printableLine(path);
 }
 
-/** A process may call itself anything: nothing of it is taken for what stands around it. */
-export function writerNamed(name: string, program: string): NamedWriter {
-  const plain = (text: string): string => fileText(text).replaceAll(/[(),:]/g, "_");
+/**
+ * `container`: 64 hex digits. A process may call itself anything: nothing of it is taken for what
+ * stands around it.
+ */
+export function writerNamed(container: string, name: string, program: string): NamedWriter {
+  const plain = (text: string): string => fileText(text).replaceAll(/[(),:@]/g, "_");
   return {
+    container: container.slice(0, ID_CHARACTERS),
     name: plain(name).replaceAll(/\s/g, "_").slice(0, NAME_LENGTH_MAX),
     program: plain(program).trim(),
   };

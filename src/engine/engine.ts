@@ -145,7 +145,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
   for (const part of [managing.pluginVolumes, adoptions, trash, health]) part.start();
   return {
     ...{ volumes, upkeep, history, adoptions, holds, lists },
-    lockSight: new LockSight({ host, holds: () => settler.all() }),
+    lockSight: new LockSight({ host, holds: () => settler.all(), index: settler.index }),
     fateOf: (entry) =>
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     lastUse: new LastUse({ state, nowMs }),

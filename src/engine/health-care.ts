@@ -16,7 +16,7 @@ import { engineOptions } from "./engine-options.ts";
 import type { HealthCare } from "./health-mending.ts";
 import { layersAt, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
-import { type Hold, ownEnd } from "./hold-table.ts";
+import { groupsOf, type Hold, ownEnd } from "./hold-table.ts";
 import { LateStarts } from "./late-starts.ts";
 import { pause } from "./pause.ts";
 import type { VolumeEngine } from "./volumes.ts";
@@ -172,13 +172,12 @@ export class StorageCare implements HealthCare {
 
   /** Mounts the data on a hold's mount. Returns who has no part in it. */
   async #cover(hold: Hold, data: string, operation: Operation): Promise<readonly Stranded[]> {
-    const { host } = this.#parts;
-    Object.assign(hold, layersAt(host.mounts(), hold.path));
+    const { host, settler } = this.#parts;
+    settler.regroup(hold, layersAt(host.mounts(), hold.path));
     // What is there is dead, and asking it may take for ever: a helper does it.
     const request = { source: data, target: hold.path, mayHang: true } as const;
     const group = await host.bind(request, operation);
-    if (hold.group !== null) hold.lowerGroups = [...hold.lowerGroups, hold.group];
-    hold.group = group;
+    settler.regroup(hold, { group, lowerGroups: groupsOf(hold) });
     const { mounts } = await host.peerMountsInTurns({
       groups: new Map([[group, ownEnd(hold.path)]]),
     });

@@ -7,14 +7,14 @@ import { EngineError } from "../core/errors.ts";
 import { makeOperationId, parseDriverName, parseHolderId, parseVolumeName } from "../core/names.ts";
 import { silentLog } from "../core/operation.ts";
 import type { HistoryPage, StateStore } from "../core/state-store.ts";
-import { History, tellingState } from "./history.ts";
+import { History, type PageQuery, tellingState } from "./history.ts";
 import { historyEntry } from "./history-entry.ts";
 import { trashDefaults } from "./trash/policy.ts";
 
 async function of(
   bench: EngineBench,
   name: string,
-  query: { readonly before?: number; readonly countMax?: number } = {},
+  query: Partial<PageQuery> = {},
 ): Promise<HistoryPage> {
   return await bench.engine.history.of(name, { countMax: 100, ...query }, bench.operation());
 }
@@ -62,6 +62,32 @@ describe("of a volume", () => {
     const changes = ["restore bb", "remove aa"].map((change) => `${change} ${id}`);
     expect(texts(await of(bench, "bb"))).toEqual([...changes, "create aa"]);
     expect(texts(await of(bench, "bb", { countMax: 1 }))).toEqual(changes.slice(0, 1));
+  });
+
+  test("ends where it may look no further, also on the way to an older name", async () => {
+    await using bench = await startedEngine({ trash: { defaults: trashDefaults } });
+    await renamedTwice(bench);
+    const { newest } = bench.engine.history;
+    const found = await Promise.all(
+      Array.from({ length: newest + 2 }, (_, index) => of(bench, "cc", { spanMax: index + 1 })),
+    );
+    for (const [index, page] of found.entries()) {
+      const within = found.at(-1)?.entries.filter(({ cursor }) => cursor >= newest - index) ?? [];
+      expect(page.entries).toEqual(within);
+      expect(page.next).toBe(index + 1 < newest ? newest - index : null);
+    }
+    expect(texts(found.at(-1) ?? (await of(bench, "none")))).toEqual(all);
+    await bench.engine.volumes.remove("cc", bench.operation());
+    await create(bench, named("other"));
+    const { id } = bench.engine.trash.find("cc");
+    await bench.engine.trash.restore(id, "dd", bench.operation());
+    // Its removal was under another name, and is not looked at.
+    const cut = await of(bench, "dd", { spanMax: 2 });
+    expect([texts(cut), cut.next]).toEqual([[`restore dd ${id}`], newest + 2]);
+    expect(texts(await of(bench, "dd", { spanMax: 3 }))).toEqual([
+      `restore dd ${id}`,
+      `remove cc ${id}`,
+    ]);
   });
 
   test("comes in pages that fit together, however small, and the last one says so", async () => {

@@ -32,6 +32,8 @@ export interface PageQuery {
   /** Only older ones than this cursor. */
   readonly before?: number;
   readonly countMax: number;
+  /** Looks at so many changes, of all volumes; by default at all. */
+  readonly spanMax?: number;
 }
 
 interface Follower {
@@ -58,24 +60,27 @@ export class History {
   /**
    * A volume's changes, newest first, by its name or an alias; also those of a volume that is gone.
    * Where it was renamed its older changes are those of its older name. A name's changes are those
-   * of all volumes that had it. Lets others work in between. O(changes kept) for each page.
+   * of all volumes that had it. Lets others work in between. O(changes kept) for each page, where
+   * `spanMax` does not end it: then `next` is where it ended.
    */
   async of(
     name: string,
-    { before = Number.POSITIVE_INFINITY, countMax }: PageQuery,
+    { before = Number.POSITIVE_INFINITY, countMax, spanMax }: PageQuery,
     operation: Operation,
   ): Promise<HistoryPage> {
     const { state } = this.#parts;
+    const end = spanMax === undefined ? nowhere : endAfter(this.newest, spanMax);
     const turns = new Turns();
     const entries: StoredHistoryEntry[] = [];
     // An alias's target is a name, and a text that is no name has no changes.
     let volume = state.read((view) => resolved(view, name)) as VolumeName;
-    let cursor = Number.POSITIVE_INFINITY;
+    let cursor = spanMax === undefined ? Number.POSITIVE_INFINITY : this.newest + 1;
     /** The change before the last one that was looked at was taken back. */
     let isUndo = false;
     for (;;) {
       operation.signal.throwIfAborted();
-      const page = state.history({ ...newestFirst, ...olderThan(cursor), volume });
+      const span = { spanMax: Math.min(SPAN_COUNT, Math.max(1, cursor - end)) };
+      const page = state.history({ ...newestFirst, ...span, ...olderThan(cursor), volume });
       cursor = page.next ?? 0;
       for (const entry of page.entries) {
         if (entry.cursor < before) {
@@ -87,7 +92,9 @@ export class History {
         if (isUndone) continue;
         const place = placeBefore({ in: "volumes", name: volume }, entry);
         if (place.in === "trash") {
-          const removal = await this.#removalOf(place, entry.cursor, operation);
+          const way = { from: entry.cursor, end };
+          const removal = await this.#removalOf(place, way, operation);
+          if (removal === "ended") return { entries, next: end };
           if (removal === undefined) continue;
           volume = removal.volume;
           cursor = removal.cursor + 1;
@@ -99,19 +106,21 @@ export class History {
         break;
       }
       if (cursor === 0) return { entries, next: null };
+      if (cursor <= end) return { entries, next: cursor };
       while (turns.isOver()) await turns.next();
     }
   }
 
-  /** What has put it into the trash, before that cursor: it may have been of another name. */
+  /** What has put it into the trash, before a cursor: it may have been of another name. */
   async #removalOf(
     place: Place,
-    cursor: number,
+    { from, end }: { readonly from: number; readonly end: number },
     operation: Operation,
-  ): Promise<StoredHistoryEntry | undefined> {
+  ): Promise<StoredHistoryEntry | "ended" | undefined> {
     const turns = new Turns();
-    for (let before: number | null = cursor; before !== null; ) {
+    for (let before: number | null = from; before !== null; ) {
       operation.signal.throwIfAborted();
+      if (before <= end) return "ended";
       const page: HistoryPage = this.#parts.state.history({ ...newestFirst, before });
       const isIt = (row: HistoryEntry): boolean =>
         isOf(place, row) && placeBefore(place, row).in === "volumes";
@@ -205,6 +214,14 @@ const newestFirst = {
   countMax: SPAN_COUNT,
   spanMax: SPAN_COUNT,
 } as const satisfies HistoryQuery;
+
+/** No cursor is as low. */
+const nowhere = 0;
+
+/** The oldest of so many changes. */
+function endAfter(newest: number, spanMax: number): number {
+  return newest > spanMax ? newest - spanMax + 1 : nowhere;
+}
 
 function olderThan(cursor: number): { readonly before?: number } {
   return Number.isFinite(cursor) ? { before: cursor } : {};

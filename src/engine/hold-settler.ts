@@ -11,6 +11,7 @@ import type { StateStore } from "../core/state-store.ts";
 import { type ContainerList, type ContainerLists, containersWith } from "./container-lists.ts";
 import type { Drivers } from "./drivers.ts";
 import { engineOptions } from "./engine-options.ts";
+import { HoldIndex } from "./hold-index.ts";
 import { HoldNames } from "./hold-names.ts";
 import { holdId, layersAt, removeHoldPlace } from "./hold-places.ts";
 import {
@@ -72,6 +73,7 @@ interface Look {
 export class HoldSettler {
   readonly #parts: HoldSettlerParts;
   readonly #holds = new Map<string, Hold>();
+  readonly #index = new HoldIndex();
   readonly #startedAtMs: number;
   #running: Promise<void> = Promise.resolve();
   #next: Promise<void> | undefined;
@@ -112,10 +114,22 @@ export class HoldSettler {
     return [...this.#holds.values()];
   }
 
+  /** All holds, by what the kernel shows of them. */
+  get index(): Omit<HoldIndex, "note" | "forget"> {
+    return this.#index;
+  }
+
   /** Adds a hold, or notes that it has changed: it is looked at soon. */
   add(hold: Hold): void {
     this.#holds.set(keyOf(hold.volume, hold.holder), hold);
+    this.#index.note(hold);
     this.#expect();
+  }
+
+  /** What is mounted at a hold's path has changed; also of one that is not added yet. */
+  regroup(hold: Hold, groups: Pick<Hold, "group" | "lowerGroups">): void {
+    Object.assign(hold, groups);
+    if (this.find(hold.volume, hold.holder) === hold) this.#index.note(hold);
   }
 
   /** Looks again soon, and for as long as a container may take to appear. */
@@ -348,11 +362,10 @@ export class HoldSettler {
       tookMs = host.monotonicMs() - startedMs;
       if (outcome === "busy") {
         hold.stale = "a process still uses it from outside of any container";
-        if (hold.lowerGroups.length > 0) Object.assign(hold, layersAt(host.mounts(), hold.path));
+        if (hold.lowerGroups.length > 0) this.regroup(hold, layersAt(host.mounts(), hold.path));
         return tookMs;
       }
-      hold.group = null;
-      hold.lowerGroups = [];
+      this.regroup(hold, { group: null, lowerGroups: [] });
       hold.isOver = true;
       const entry = state.read((view) => view.volume(hold.volume));
       if (entry !== undefined && !this.#parts.drivers.isReady(entry.driver)) {
@@ -363,6 +376,7 @@ export class HoldSettler {
       const own: Operation = { ...operation, caller: { kind: "system" } };
       if (entry !== undefined) await volumes.holders.unmount(entry, this.#names.leaver(hold), own);
       this.#holds.delete(keyOf(hold.volume, hold.holder));
+      this.#index.forget(hold);
     } catch (error) {
       const { message } = toEngineError(error);
       hold.stale = message;

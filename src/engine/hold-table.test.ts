@@ -23,7 +23,7 @@ function use(container: string, more: Partial<PeerMount> = {}): PeerMount {
 function mounted(atMs = 0): Hold {
   const place = { volume: parseVolumeName("wiki"), holder: parseHolderId("id"), path, sinceMs: 0 };
   const hold = newHold(place, { monotonicMs: atMs });
-  hold.group = 7;
+  Object.assign(hold, { group: 7 });
   mount(hold, atMs);
   return hold;
 }
@@ -185,8 +185,7 @@ describe("a hold that was mended", () => {
   test("is used once by a container that has both mounts on each other, and awaits nobody", () => {
     const hold = mounted();
     noteScan(hold, [use("a")]);
-    hold.lowerGroups = [7];
-    hold.group = 9;
+    Object.assign(hold, { group: 9, lowerGroups: [7] });
     noteScan(hold, [use("a"), use("a", { group: 9 })]);
     expect(hold.uses).toEqual([use("a", { group: 9 })]);
     // One that the new mount did not reach is a use all the same.

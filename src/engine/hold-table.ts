@@ -21,7 +21,10 @@ export function holdGraces(startMs: number): HoldGraces {
   return { startMs, copyMs: startMs * COPY_GRACES };
 }
 
-/** One hold. Its members change; `volume`, `holder` and `path` tell it from all others. */
+/**
+ * One hold. Its members change, the groups by `HoldSettler.regroup`; `volume`, `holder` and `path`
+ * tell it from all others.
+ */
 export interface Hold {
   readonly volume: VolumeName;
   readonly holder: HolderId;
@@ -30,12 +33,12 @@ export interface Hold {
   /** When the row was made, in milliseconds since the epoch. */
   readonly sinceMs: number;
   /** The peer group of the mount at `path`, the topmost; null: nothing is mounted there. */
-  group: number | null;
+  readonly group: number | null;
   /**
    * The groups of those beneath it: a dead mount stays below the one that replaced it, for as long
    * as somebody has it.
    */
-  lowerGroups: readonly number[];
+  readonly lowerGroups: readonly number[];
   /** The data lies on storage that may not answer, as far as is known. */
   mayHang: boolean;
   /** The last Mount, or our own start, by the clock that only goes forward. */

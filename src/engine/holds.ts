@@ -17,7 +17,14 @@ import { engineOptions } from "./engine-options.ts";
 import type { StorageCare } from "./health-care.ts";
 import { holdId, layersAt, removeHoldPlace, showsData } from "./hold-places.ts";
 import type { HoldSettler } from "./hold-settler.ts";
-import { type Hold, type HoldGraces, newHold, noteMount, noteUnmount } from "./hold-table.ts";
+import {
+  groupsOf,
+  type Hold,
+  type HoldGraces,
+  newHold,
+  noteMount,
+  noteUnmount,
+} from "./hold-table.ts";
 import { mustAnswer } from "./must-answer.ts";
 import { ownData } from "./own-data.ts";
 import { pause } from "./pause.ts";
@@ -172,9 +179,9 @@ export class Holds {
   }
 
   async #bind(hold: Hold, data: string, operation: Operation): Promise<void> {
-    const { host } = this.#parts;
+    const { host, settler } = this.#parts;
     const before = hold.group === null ? [] : host.mounts();
-    Object.assign(hold, layersAt(before, hold.path));
+    settler.regroup(hold, layersAt(before, hold.path));
     const isThere = hold.group !== null;
     if (isThere && showsData(before, { path: hold.path, data, isNew: false })) return;
     try {
@@ -188,8 +195,7 @@ export class Holds {
     // What is there may be dead: nothing in this process may go near it.
     const request = { source: data, target: hold.path, mayHang: isThere || mayHang } as const;
     const group = await host.bind(request, operation);
-    if (hold.group !== null) hold.lowerGroups = [...hold.lowerGroups, hold.group];
-    hold.group = group;
+    settler.regroup(hold, { group, lowerGroups: groupsOf(hold) });
   }
 
   /** An engine that does not see the mount would give the container an empty directory. */

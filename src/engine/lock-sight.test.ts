@@ -4,6 +4,7 @@ import type { MountInfo } from "../core/host.ts";
 import { parseHolderId, parseVolumeName } from "../core/names.ts";
 import type { PeerMount } from "../core/peer-mount.ts";
 import type { ProcessSight } from "../core/process-watch.ts";
+import { HoldIndex } from "./hold-index.ts";
 import { type Hold, newHold } from "./hold-table.ts";
 import { LockSight } from "./lock-sight.ts";
 
@@ -37,8 +38,10 @@ interface Scene {
 
 function sightOf({ mounts, holds = [hold("web", 7), hold("db", 8)], ...scene }: Scene): LockSight {
   const shown = { namespace: "mnt:[5]", isOurs: false, container, mounts, ...scene.sight };
+  const index = new HoldIndex();
+  for (const one of holds) index.note(one);
   return new LockSight({
-    holds: () => holds,
+    ...{ holds: () => holds, index },
     host: {
       sightOf: ({ pid }) => (pid === process.pid ? shown : undefined),
       mounts: () => scene.table ?? [],
@@ -83,6 +86,34 @@ describe("a process", () => {
       expect(caller.volumes.map(({ volume }) => String(volume))).toEqual(["web"]);
       expect(caller.key).toBe(name ?? "mnt:[5]");
     }
+  });
+});
+
+describe("what is looked at", () => {
+  /** Of holds of 1,000 volumes, how many were looked at for one request. */
+  function lookedAt(mounts: readonly MountInfo[], holder = "h"): readonly string[] {
+    const looked: string[] = [];
+    const holds = Array.from({ length: 1_000 }, (_, index) => {
+      const own = hold(`volume-${1_000 + index}`, 5_000 + index, holder);
+      return new Proxy(own, {
+        get(target, name, receiver) {
+          if (name === "path") looked.push(target.volume);
+          return Reflect.get(target, name, receiver);
+        },
+      });
+    });
+    const table = holds.map(({ path }, index) => mount(path, "", { root: `/v/${index}` }));
+    const sight = sightOf({ mounts, holds, table });
+    looked.length = 0;
+    expect(sight.callerOf(process).volumes).toHaveLength(1);
+    return [...new Set(looked)];
+  }
+
+  test("are the holds that a caller has mounts of, however many there are", () => {
+    const other = [mount("/etc/hosts", ""), mount("/sys", "master:3")];
+    expect(lookedAt([...other, mount("/a", "master:5007")])).toEqual(["volume-1007"]);
+    const loose = mount("/a", "", { root: "/v/7" });
+    expect(lookedAt([...other, loose], podman)).toEqual(["volume-1007"]);
   });
 });
 

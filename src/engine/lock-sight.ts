@@ -7,6 +7,7 @@ import type { Host, KeptProcess, MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import { type PeerMount, placeOfMount } from "../core/peer-mount.ts";
 import type { ProcessSight } from "../core/process-watch.ts";
+import type { HoldSettler } from "./hold-settler.ts";
 import { groupsOf, type Hold, ownEnd } from "./hold-table.ts";
 import { isPodmans, placesOfHold, privateUses } from "./private-uses.ts";
 
@@ -35,6 +36,7 @@ export interface LockSightParts {
   readonly host: Pick<Host, "sightOf" | "mounts" | "peerMounts" | "monotonicMs">;
   /** All holds of this moment. */
   readonly holds: () => readonly Hold[];
+  readonly index: HoldSettler["index"];
 }
 
 export class LockSight {
@@ -46,9 +48,10 @@ export class LockSight {
   }
 
   /**
-   * What a process has now. Reads /proc only; O(its mounts + holds), and where an engine's own
-   * namespace has handed holds on a look at all namespaces, once a second at most. Throws
-   * `lock.no_volume` for a process that is gone, is in no container, or has no volume of ours.
+   * What a process has now. Reads /proc only. O(its mounts); of Podman's, and where an engine's own
+   * namespace has handed holds on, O(our mounts), and then a look at all namespaces, once a second
+   * at most. Throws `lock.no_volume` for a process that is gone, is in no container, or has no
+   * volume of ours.
    */
   callerOf(process: KeptProcess): InsideCaller {
     const sight = this.#parts.host.sightOf(process);
@@ -62,29 +65,31 @@ export class LockSight {
   }
 
   #volumesOf(sight: ProcessSight): readonly SeenVolume[] {
-    const holds = this.#parts.holds();
-    const byGroup = new Map(holds.flatMap((hold) => groupsOf(hold).map((one) => [one, hold])));
+    const { index } = this.#parts;
     const found: SeenVolume[] = [];
     const further: MountInfo[] = [];
     for (const mount of sight.mounts) {
-      const group = peerGroupsOf(mount).find((one) => byGroup.has(one));
-      const hold = group === undefined ? undefined : byGroup.get(group);
+      const group = peerGroupsOf(mount).find((one) => index.ofGroup(one) !== undefined);
+      const hold = group === undefined ? undefined : index.ofGroup(group);
       if (hold === undefined) further.push(mount);
       // Whoever has a copy of the directory of the holds has it of all of them.
       else if (!mount.target.endsWith(ownEnd(hold.path))) found.push(seenOf(hold, mount));
     }
-    if (further.length === 0 || sight.container === null) return found;
-    return [...found, ...this.#byPlace({ ...sight, mounts: further }, holds)];
+    if (sight.container === null) return found;
+    const left = index.hasPodmans ? further : further.filter(isSlave);
+    return left.length === 0 ? found : [...found, ...this.#byPlace({ ...sight, mounts: left })];
   }
 
   /** Mounts that are not in a hold's group any more, or never were, and show what it shows. */
-  #byPlace(sight: ProcessSight, holds: readonly Hold[]): readonly SeenVolume[] {
-    const table = this.#parts.host.mounts();
+  #byPlace(sight: ProcessSight): readonly SeenVolume[] {
+    const { host, index } = this.#parts;
     const { namespace, container } = sight;
-    return holds.flatMap((hold) => {
+    const byPlace = Map.groupBy(sight.mounts, placeOfMount);
+    const table = host.mounts().filter((line) => byPlace.has(placeOfMount(line)));
+    const holds = new Set(table.flatMap(({ target }) => index.atPath(target) ?? []));
+    return [...holds].flatMap((hold) => {
       const places = placesOfHold(hold, table);
-      const here = sight.mounts.filter((mount) => places.includes(placeOfMount(mount)));
-      if (here.length === 0) return [];
+      const here = places.flatMap((place) => byPlace.get(place) ?? []);
       if (!isPodmans(hold))
         return here
           .filter((one) => this.#isHandedOn(one, sight, hold))
@@ -107,7 +112,7 @@ export class LockSight {
    * and its containers have copies of these: only all namespaces together show where from.
    */
   #isHandedOn(mount: MountInfo, { namespace }: ProcessSight, hold: Hold): boolean {
-    if (!mount.propagation.some((word) => word.startsWith("master:"))) return false;
+    if (!isSlave(mount)) return false;
     const groups = groupsOf(hold);
     return this.#lookAround().some(
       (one) =>
@@ -134,6 +139,10 @@ function seenOf({ volume }: Hold, mount: MountInfo): SeenVolume {
 
 function isReadOnly({ options }: MountInfo): boolean {
   return options.includes("ro");
+}
+
+function isSlave({ propagation }: MountInfo): boolean {
+  return propagation.some((word) => word.startsWith("master:"));
 }
 
 /** The groups that a mount is in, or gets mounts from. */

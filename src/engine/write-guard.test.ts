@@ -218,7 +218,7 @@ describe("what is told", () => {
     await guard.stop();
     expect(rows.map(({ action, subject }) => [action, subject])[0]).toEqual([
       "conflict",
-      "/page: one (program 1), two",
+      "/page: one@one (program 1), two@two",
     ]);
     const { reports } = guard;
     expect(reports.latestOf(wiki)).toMatchObject({ writerCount: 2 });

@@ -1,14 +1,24 @@
 // The route of a volume's conflicts as data: who wrote the same file at nearly the same time.
-import { count, instant, type RouteContract, text, textOrNull } from "./route-contract.ts";
+import {
+  count,
+  instant,
+  instantOrNull,
+  type RouteContract,
+  text,
+  textOrNull,
+} from "./route-contract.ts";
 
 /** How many conflicts one answer holds at most, and by default. */
 export const CONFLICTS_ANSWER_COUNT_MAX = 1_000;
+
+/** How many changes of all volumes are looked at for one answer: some 20 ms. */
+export const CONFLICTS_SPAN_COUNT = 20_000;
 
 const writer = {
   type: "object",
   required: ["container", "name", "program"],
   properties: {
-    /** Its id; null: no engine lists a container of that name now. */
+    /** Its id; null: no engine lists that container any more. Another one may have its name. */
     container: textOrNull,
     name: text,
     /** As the kernel names it; null: it was gone when it was looked at. */
@@ -29,7 +39,7 @@ export const conflictRoutes = {
     },
     reply: {
       type: "object",
-      required: ["conflicts", "watching", "blind"],
+      required: ["conflicts", "cut", "watching", "blind"],
       properties: {
         conflicts: {
           type: "array",
@@ -46,6 +56,8 @@ export const conflictRoutes = {
             },
           },
         },
+        /** Older conflicts than from then are not among them; null: these are all. */
+        cut: instantOrNull,
         watching: {
           type: "object",
           required: ["state", "reason"],

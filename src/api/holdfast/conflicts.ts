@@ -1,6 +1,6 @@
 // The route of a volume's conflicts: from the history, so that they outlive the daemon.
 import type { Operation } from "../../core/operation.ts";
-import type { HistoryPage, VolumeEntry } from "../../core/state-store.ts";
+import type { VolumeEntry } from "../../core/state-store.ts";
 import {
   blindSpots,
   CONFLICT_WORDS,
@@ -10,10 +10,7 @@ import {
 import type { Engine } from "../../engine/engine.ts";
 import { instantOf } from "../holder-objects.ts";
 import { type Call, invalid, parseCount } from "./call.ts";
-import { CONFLICTS_ANSWER_COUNT_MAX } from "./conflict-contract.ts";
-
-/** How many changes are looked at at once. */
-const PAGE_COUNT = 1_000;
+import { CONFLICTS_ANSWER_COUNT_MAX, CONFLICTS_SPAN_COUNT } from "./conflict-contract.ts";
 
 /** The handler of `conflicts`. */
 export function conflictHandlers(engine: Engine) {
@@ -23,9 +20,9 @@ export function conflictHandlers(engine: Engine) {
       const countMax = parseCount(query, CONFLICTS_ANSWER_COUNT_MAX);
       const sinceMs = Math.max(entry.createdAtMs, parseSince(query.get("since")));
       await engine.writeGuard.settle(context.operation);
-      const conflicts = await conflictsOf(engine, { entry, countMax, sinceMs }, context.operation);
+      const found = await conflictsOf(engine, { entry, countMax, sinceMs }, context.operation);
       const watching = engine.writeGuard.watchingOf(entry);
-      return { conflicts, watching, blind: blindSpots };
+      return { ...found, watching, blind: blindSpots };
     },
   };
 }
@@ -42,28 +39,41 @@ interface Wanted {
   readonly sinceMs: number;
 }
 
+interface Found {
+  readonly conflicts: readonly object[];
+  readonly cut: string | null;
+}
+
 async function conflictsOf(
   engine: Engine,
   { entry, countMax, sinceMs }: Wanted,
   operation: Operation,
-): Promise<readonly object[]> {
-  const found: object[] = [];
-  for (let before: number | null = Number.POSITIVE_INFINITY; before !== null; ) {
-    const wanted = { before, countMax: PAGE_COUNT };
-    const page: HistoryPage = await engine.history.of(entry.name, wanted, operation);
-    for (const { action, atMs, subject } of page.entries) {
-      if (atMs < sinceMs || found.length >= countMax) return found;
-      const conflict = action === "conflict" ? parseConflictLine(subject) : undefined;
-      if (conflict === undefined) continue;
-      const writers = conflict.writers.map((writer) => writerObject(engine, writer));
-      found.push({ at: instantOf(atMs), file: conflict.file, writers, what: CONFLICT_WORDS });
-    }
-    before = page.next;
+): Promise<Found> {
+  const { history } = engine;
+  const looked = { countMax: CONFLICTS_SPAN_COUNT, spanMax: CONFLICTS_SPAN_COUNT };
+  const { entries, next } = await history.of(entry.name, looked, operation);
+  const conflicts: object[] = [];
+  let lastMs = Number.POSITIVE_INFINITY;
+  for (const { action, atMs, subject } of entries) {
+    if (atMs < sinceMs) return { conflicts, cut: null };
+    const conflict = action === "conflict" ? parseConflictLine(subject) : undefined;
+    if (conflict === undefined) continue;
+    if (conflicts.length >= countMax) return { conflicts, cut: instantOf(lastMs) };
+    lastMs = atMs;
+    const writers = conflict.writers.map((writer) => writerObject(engine, writer));
+    conflicts.push({ at: instantOf(atMs), file: conflict.file, writers, what: CONFLICT_WORDS });
   }
-  return found;
+  if (next === null) return { conflicts, cut: null };
+  const [end] = history.all({ before: next + 1, countMax: 1 }).entries;
+  const isCut = end !== undefined && end.atMs > sinceMs;
+  return { conflicts, cut: isCut ? instantOf(end.atMs) : null };
 }
 
-function writerObject({ lists }: Engine, { name, program }: NamedWriter): object {
-  const listed = lists.latest.containers.find((container) => container.name === name);
+/** By its id alone: another container may have the name by now. */
+function writerObject({ lists }: Engine, { container, name, program }: NamedWriter): object {
+  const listed =
+    container === ""
+      ? undefined
+      : lists.latest.containers.find(({ id }) => id.startsWith(container));
   return { container: listed?.id ?? null, name, program: program === "" ? null : program };
 }
