@@ -66,7 +66,8 @@ function writerText({ name, program }: Conflict["writers"][number]): string {
 function cutText({ cut }: Answer, name: string): string {
   if (cut === null) return "";
   const from = `${cut.slice(0, 19)}Z`;
-  return `Older ones than from ${from} were not looked for: see \`holdfast volume history ${name}\`.\n`;
+  const way = `see \`holdfast volume history ${name}\``;
+  return `Older ones than from ${from} were not looked for: ${way}.\n`;
 }
 
 /** Whoever reads an empty table has to know what it says nothing of. */

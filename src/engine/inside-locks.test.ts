@@ -28,7 +28,7 @@ async function started() {
   return { bench, face, take, [Symbol.asyncDispose]: () => bench[Symbol.asyncDispose]() };
 }
 
-test("a container has as many locks as there may be, and another one when one has ended", async () => {
+test("a container has no more locks than it may, and another one when one has ended", async () => {
   await using it = await started();
   // All at once: none of them is counted twice, or not at all.
   const wanted = Array.from({ length: LOCKS_PER_CONTAINER_MAX + 1 }, (_, index) =>

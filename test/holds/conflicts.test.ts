@@ -148,7 +148,9 @@ describe("two containers that write one file", () => {
     const info = await bench.holdfast("info");
     expect(info.stdout + info.stderr).toContain("wrote /index; see `holdfast volume conflicts");
     const history = await bench.holdfast("volume", "history", "assets");
-    expect(history.stdout).toMatch(/conflict +holdfast +\/index: shop-\w+-1@[0-9a-f]{12} \(sh\), shop-\w+-1@/);
+    expect(history.stdout).toMatch(
+      /conflict +holdfast +\/index: shop-\w+-1@[0-9a-f]{12} \(sh\), shop-\w+-1@/,
+    );
   }
 
   when("by different processes of one, and appending to one log", async () => {

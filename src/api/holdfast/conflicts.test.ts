@@ -94,7 +94,7 @@ describe("an answer says that it was cut", () => {
     expect((await shown(api, "?count=3")).cut).toBeNull();
   });
 
-  test("where so many changes of any volume lie in between that not all are looked at", async () => {
+  test("where too many changes of any volume lie in between to look at all", async () => {
     await using api = await startedApi();
     await create(api, "wiki", "other");
     await changes(api, "wiki", conflictOf("/old"));
