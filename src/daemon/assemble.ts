@@ -115,7 +115,8 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   const facts = gatherFacts({ root: config.root, id: state.id, origin: state.origin, ...found });
   const servers = makeServers({ engine, facts, operations, logger, host });
   undo.defer(async () => void (await servers.close()));
-  undo.defer(watchIdle({ requestCount: () => operations.count, onIdle: returnMemory }));
+  const workCount = () => operations.count + servers.endedCount;
+  undo.defer(watchIdle({ workCount, onIdle: returnMemory }));
   const addresses = await servers.listen(parts);
 
   const rest = undo.move();

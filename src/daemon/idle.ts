@@ -1,21 +1,21 @@
-// Idle moments: after a busy time, memory is given back once nothing has been asked for a while.
+// Idle moments: after a busy time, memory is given back once nothing has happened for a while.
 
-/** How long nothing may have been asked before the daemon counts as idle, in milliseconds. */
+/** How long nothing may have happened before the daemon counts as idle, in milliseconds. */
 export const IDLE_AFTER_MS = 2_000;
 
 export interface IdleParts {
-  /** Grows with every request. */
-  readonly requestCount: () => number;
-  /** Called once per idle time, never while requests keep coming. */
+  /** Grows with all that may leave garbage: every request, and every connection that ends. */
+  readonly workCount: () => number;
+  /** Called once per idle time, never while there is work. */
   readonly onIdle: () => void;
 }
 
 /** Watches until the returned function is called. */
 export function watchIdle(parts: IdleParts): () => void {
-  let lastCount = parts.requestCount();
+  let lastCount = parts.workCount();
   let isDone = true;
   const timer = setInterval(() => {
-    const count = parts.requestCount();
+    const count = parts.workCount();
     if (count !== lastCount) {
       lastCount = count;
       isDone = false;

@@ -51,6 +51,8 @@ export interface ListenParts {
 }
 
 export interface Servers {
+  /** How many connections have ended so far, of all servers. */
+  readonly endedCount: number;
   /** Resolves with where they listen, as `unix://…` or `fd://…`. Throws `ListenError`. */
   listen(parts: ListenParts): Promise<readonly string[]>;
   /** Drains all. Resolves with how many connections were cut off. Repeatable. */
@@ -82,16 +84,18 @@ export function makeServers(parts: ServersParts): Servers {
     handler: makePluginHandler({ engine, holds: engine.holds, operation, counts }),
     onHandlerError: handlerFailure(operation, (Err) => ({ Err })),
   });
+  const servers = [clients, engines, inside];
   return {
+    get endedCount() {
+      return servers.reduce((sum, each) => sum + each.endedCount, 0);
+    },
     async listen(where) {
       const forClients = await listenForClients(clients, where);
       const forEngines = await listenForEngines(engines, where);
       return [...forClients, ...forEngines, ...(await listenInside(inside, where.config, log))];
     },
     async close() {
-      const drained = [clients, engines, inside].map((server) =>
-        server.close({ drainMs: DRAIN_MS }),
-      );
+      const drained = servers.map((server) => server.close({ drainMs: DRAIN_MS }));
       return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
     },
   };

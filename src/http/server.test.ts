@@ -255,6 +255,7 @@ describe("limits", () => {
     }
     first.socket.destroy();
     await turnsUntil(() => fixture.server.connectionCount === 1);
+    expect(fixture.server.endedCount).toBe(2);
     const fourth = await fixture.open();
     fourth.send(get("/"));
     await fourth.until(bodyIs("x"));

@@ -73,6 +73,7 @@ export class HttpServer {
   readonly #places: PlacedSocket[] = [];
   #sweepTimer: NodeJS.Timeout | undefined;
   #onEmpty: (() => void) | undefined;
+  #endedCount = 0;
 
   constructor(parts: HttpServerParts) {
     this.#parts = parts;
@@ -95,6 +96,11 @@ export class HttpServer {
 
   get connectionCount(): number {
     return this.#connections.size;
+  }
+
+  /** How many connections have ended so far. */
+  get endedCount(): number {
+    return this.#endedCount;
   }
 
   /** What long answers and streams have left to send, see `UNSENT_BYTES_MAX`. */
@@ -169,7 +175,7 @@ export class HttpServer {
 
   #forget(connection: Connection): void {
     this.#connections.get(connection)?.();
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#endedCount += 1;
     if (this.#connections.size === 0) {
       this.#onEmpty?.();
     }

@@ -20,7 +20,8 @@ export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: Hold
   const beats = new Beats();
   return async (call: Call): Promise<EventStream> => {
     const id = call.body.text("id");
-    const hold = new Hold(locks, grantedObject, call.context.request.connectionClosed);
+    const { connectionClosed } = call.context.request;
+    const hold = new Hold({ locks, grantedObject, beats, connectionClosed });
     if (id !== undefined) {
       const unfit = resumed.find((each) => call.body.has(each));
       if (unfit !== undefined) throw invalid(unfit, true, "a lock that goes on has its own");
@@ -28,17 +29,22 @@ export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: Hold
     } else {
       await hold.acquire(requestOf(call, "connection"), call);
     }
-    return new EventStream((writer) => {
-      beats.add(writer);
-      hold.sendTo(writer);
-    });
+    return new EventStream((writer) => hold.sendTo(writer));
   };
+}
+
+interface StreamParts {
+  readonly locks: LocksFace;
+  readonly grantedObject: HoldParts["grantedObject"];
+  readonly beats: Beats;
+  readonly connectionClosed: AbortSignal;
 }
 
 /** One stream, from its request to its end. */
 class Hold {
   readonly #locks: LocksFace;
   readonly #grantedObject: HoldParts["grantedObject"];
+  readonly #beats: Beats;
   /** Fires when the client has gone. */
   readonly #gone = new AbortController();
   /** Events from before there was somebody to send them to. */
@@ -47,13 +53,10 @@ class Hold {
   #granted: GrantedLock | undefined;
   #hasEnded = false;
 
-  constructor(
-    locks: LocksFace,
-    grantedObject: HoldParts["grantedObject"],
-    connectionClosed: AbortSignal,
-  ) {
+  constructor({ locks, grantedObject, beats, connectionClosed }: StreamParts) {
     this.#locks = locks;
     this.#grantedObject = grantedObject;
+    this.#beats = beats;
     // There is no writer yet, and there may never be one.
     connectionClosed.addEventListener("abort", this.#onClosed, { once: true });
     if (connectionClosed.aborted) this.#onClosed();
@@ -82,9 +85,10 @@ class Hold {
 
   sendTo(writer: StreamWriter): void {
     this.#writer = writer;
+    this.#beats.add(writer);
     writer.closed.addEventListener("abort", this.#onClosed, { once: true });
     for (const event of this.#kept.splice(0)) writer.write(event);
-    if (this.#hasEnded) writer.end();
+    if (this.#hasEnded) this.#endStream();
     if (writer.closed.aborted) this.#onClosed();
   }
 
@@ -97,6 +101,7 @@ class Hold {
   readonly #onClosed = (): void => {
     this.#gone.abort();
     this.#hasEnded = true;
+    this.#endStream();
     if (this.#granted !== undefined) void this.#locks.leave(this.#granted);
   };
 
@@ -104,7 +109,14 @@ class Hold {
     if (this.#hasEnded) return;
     this.#send(event, { code, message, recovery });
     this.#hasEnded = true;
-    this.#writer?.end();
+    this.#endStream();
+  }
+
+  /** What has ended hangs on nothing any more: a crowd that has gone costs no memory. */
+  #endStream(): void {
+    if (this.#writer === undefined) return;
+    this.#beats.delete(this.#writer);
+    this.#writer.end();
   }
 
   #send(event: string, data: object): void {
@@ -125,11 +137,12 @@ class Beats {
     this.#timer ??= setInterval(this.#beat, BEAT_MS);
   }
 
+  delete(writer: StreamWriter): void {
+    this.#writers.delete(writer);
+  }
+
   readonly #beat = (): void => {
-    for (const writer of this.#writers) {
-      // Also of a stream that has ended.
-      if (!writer.write(": here\n\n")) this.#writers.delete(writer);
-    }
+    for (const writer of this.#writers) writer.write(": here\n\n");
     if (this.#writers.size > 0) return;
     clearInterval(this.#timer);
     this.#timer = undefined;

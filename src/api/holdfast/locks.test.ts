@@ -24,6 +24,22 @@ async function take(api: ApiBench, body: object = {}): Promise<Granted> {
   return json as Granted; // The contract's.
 }
 
+/** What streams are to forget: a function of its own, so that nothing here knows of it either. */
+async function leftAlone(api: ApiBench): Promise<WeakRef<object>> {
+  const stream = await api.follow(`${lock}/hold`, "POST", { body: {} });
+  stream.leave();
+  await seen(api, "the end", () => api.engine.engine.locks.heldCount === 0);
+  return new WeakRef(stream.lines);
+}
+
+async function stolen(api: ApiBench): Promise<WeakRef<object>> {
+  const stream = await api.follow(`${lock}/hold`, "POST", { body: {} });
+  const fence = /"fence":"(\d+)"/.exec(stream.lines[0] ?? "")?.[1];
+  await api.send("DELETE", `${lock}?fence=${fence}`);
+  await seen(api, "the loss", () => stream.hasEnded());
+  return new WeakRef(stream.lines);
+}
+
 function seen(api: ApiBench, what: string, look: () => unknown): Promise<unknown> {
   const otherwise = () => `${what} was not seen: ${JSON.stringify(api.engine.engine.locks.list())}`;
   return eventually(() => look() || undefined, { timeoutMs, otherwise });
@@ -187,6 +203,21 @@ describe("by a connection", () => {
     expect([late.status, late.json]).toMatchObject([404, { code: "lock.not_held" }]);
     const both = await api.send("POST", `${lock}/hold`, { body: { id, ttl: 60 } });
     expect(both.status).toBe(400);
+  });
+
+  test("one that has ended keeps nothing, whoever ended it", async () => {
+    await using api = await withVolume();
+    const ended: WeakRef<object>[] = [];
+    for (let left = 50; left > 0; left--) {
+      ended.push(await leftAlone(api));
+      ended.push(await stolen(api));
+    }
+    const kept = () => {
+      Bun.gc(true);
+      return ended.filter((each) => each.deref() !== undefined).length;
+    };
+    // The collector takes what is still on the stack for used.
+    await seen(api, "the end of what was kept", () => kept() <= 5);
   });
 
   test("a stopping daemon refuses who waits, and keeps what connections hold", async () => {
