@@ -1,8 +1,8 @@
 // `holdfast lock ls`: which locks are held, by whom, since when and until when.
 import type { Invocation } from "./command.ts";
 import { renderRows } from "./format.ts";
-import { expiresText, ownerText, readLocks, type SeenLock, sinceText } from "./lock-view.ts";
 import { placeText } from "./lock-place.ts";
+import { expiresText, ownerText, readLocks, type SeenLock, sinceText } from "./lock-view.ts";
 import { type GoStruct, rowStruct } from "./template/values.ts";
 
 const headers: Readonly<Record<string, string>> = {

@@ -1,8 +1,8 @@
 // Says on a terminal who has the lock that is waited for, and which place in the queue is ours.
 import { DaemonClient } from "./client.ts";
 import { CliFailure } from "./failure.ts";
-import { ownerText, readLocks } from "./lock-view.ts";
 import { type LockPlace, placeText } from "./lock-place.ts";
+import { ownerText, readLocks } from "./lock-view.ts";
 import { colours } from "./style.ts";
 import type { Target } from "./target.ts";
 import type { Terminal } from "./terminal.ts";

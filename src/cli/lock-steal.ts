@@ -2,8 +2,8 @@
 import type { Invocation } from "./command.ts";
 import { exitOfKind } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
-import { ownerText, readLocks, type SeenLock, sinceText } from "./lock-view.ts";
 import { lockPath, placeOf, placeText } from "./lock-place.ts";
+import { ownerText, readLocks, type SeenLock, sinceText } from "./lock-view.ts";
 import { badWords, tell } from "./own-client.ts";
 import { typedName } from "./typed-name.ts";
 

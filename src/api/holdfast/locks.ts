@@ -52,7 +52,7 @@ async function acquire(locks: LocksFace, call: Call): Promise<object> {
   const own: Operation = isPatient ? { ...operation, signal: request.connectionClosed } : operation;
   const granted = await locks.acquire(wanted, own);
   // Behind this the answer is written in the same turn.
-  if (request.connectionClosed.aborted) {
+  if (request.isClientGone) {
     await locks.release(granted);
     throw new EngineError("operation.cancelled", "the client has gone");
   }
@@ -96,14 +96,11 @@ function fenceOf(query: URLSearchParams): bigint {
 }
 
 /** The contract's lease. */
-function grantedObject({ id, volume, lock, mode, fence, ...times }: GrantedLock): object {
-  const { sinceMs, expiresAtMs } = times;
-  return {
-    ...{ id, volume, lock, mode },
-    fence: String(fence),
-    since: instantOf(sinceMs),
-    expires: instantOf(expiresAtMs),
-  };
+function grantedObject(granted: GrantedLock): object {
+  const { id, volume, lock, mode } = granted;
+  const fence = String(granted.fence);
+  const since = instantOf(granted.sinceMs);
+  return { id, volume, lock, mode, fence, since, expires: instantOf(granted.expiresAtMs) };
 }
 
 function viewObject({ volume, lock, mode, fence, holder, ...more }: LockView): object {
