@@ -4,6 +4,7 @@ import type { LockBond } from "../../core/lock.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace } from "../../engine/locks-face.ts";
 import type { StreamWriter } from "../../http/message.ts";
 import { type Call, EventStream, invalid } from "./call.ts";
+import type { LockRoom } from "./lock-room.ts";
 
 /** How often a stream says that it is there, in milliseconds. */
 const BEAT_MS = 5_000;
@@ -13,20 +14,24 @@ const resumed = ["mode", "ttl", "wait", "pid"] as const;
 export interface HoldParts {
   readonly requestOf: (call: Call, bond: LockBond) => LockRequest;
   readonly grantedObject: (granted: GrantedLock) => object;
+  readonly room: LockRoom;
 }
 
 /** The handler of `holdLock`. What is refused at once has its status; what is later, an event. */
-export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: HoldParts) {
+export function holdStreams(locks: LocksFace, { requestOf, grantedObject, room }: HoldParts) {
   const beats = new Beats();
   return async (call: Call): Promise<EventStream> => {
     const id = call.body.text("id");
-    const hold = new Hold(locks, grantedObject, call.context.request.connectionClosed);
-    if (id !== undefined) {
-      const unfit = resumed.find((each) => call.body.has(each));
-      if (unfit !== undefined) throw invalid(unfit, true, "a lock that goes on has its own");
-      hold.resume({ volume: call.path["name"] ?? "", lock: call.path["lock"] ?? "", id });
-    } else {
-      await hold.acquire(requestOf(call, "connection"), call);
+    const unfit = id === undefined ? undefined : resumed.find((each) => call.body.has(each));
+    if (unfit !== undefined) throw invalid(unfit, true, "a lock that goes on has its own");
+    const leave = id === undefined ? room.enter() : room.goOn();
+    const hold = new Hold({ locks, grantedObject, leave }, call.context.request.connectionClosed);
+    try {
+      if (id === undefined) await hold.acquire(requestOf(call, "connection"), call);
+      else hold.resume({ volume: call.path["name"] ?? "", lock: call.path["lock"] ?? "", id });
+    } catch (thrown) {
+      leave();
+      throw thrown;
     }
     return new EventStream((writer) => {
       beats.add(writer);
@@ -39,6 +44,8 @@ export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: Hold
 class Hold {
   readonly #locks: LocksFace;
   readonly #grantedObject: HoldParts["grantedObject"];
+  /** Its connection is free for something else. */
+  readonly #leave: () => void;
   /** Fires when the client has gone. */
   readonly #gone = new AbortController();
   /** Events from before there was somebody to send them to. */
@@ -48,12 +55,19 @@ class Hold {
   #hasEnded = false;
 
   constructor(
-    locks: LocksFace,
-    grantedObject: HoldParts["grantedObject"],
+    {
+      locks,
+      grantedObject,
+      leave,
+    }: Pick<HoldParts, "grantedObject"> & {
+      readonly locks: LocksFace;
+      readonly leave: () => void;
+    },
     connectionClosed: AbortSignal,
   ) {
     this.#locks = locks;
     this.#grantedObject = grantedObject;
+    this.#leave = leave;
     // There is no writer yet, and there may never be one.
     connectionClosed.addEventListener("abort", this.#onClosed, { once: true });
     if (connectionClosed.aborted) this.#onClosed();
@@ -97,6 +111,7 @@ class Hold {
   readonly #onClosed = (): void => {
     this.#gone.abort();
     this.#hasEnded = true;
+    this.#leave();
     if (this.#granted !== undefined) void this.#locks.leave(this.#granted);
   };
 
@@ -104,6 +119,7 @@ class Hold {
     if (this.#hasEnded) return;
     this.#send(event, { code, message, recovery });
     this.#hasEnded = true;
+    this.#leave();
     this.#writer?.end();
   }
 
