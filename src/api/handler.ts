@@ -20,6 +20,8 @@ export interface ApiParts {
   readonly userName?: (uid: number) => string | undefined;
   /** What the metrics tell, of other faces too; by default of this one alone. */
   readonly counts?: Counts;
+  /** How many connections may hold locks, or wait for them; by default as many as there are. */
+  readonly lockConnectionsMax?: number;
 }
 
 /** What the routes of one face get for one request. */

@@ -79,7 +79,8 @@ export function keepLock(kept: Kept): HeldLock {
 
 class Keeper {
   readonly #kept: Kept;
-  readonly #client: DaemonClient;
+  /** Of a renewal: kept between two of them, it would be a second connection for each lock. */
+  #client: DaemonClient | undefined;
   readonly #loss = new AbortController();
   #stream: OpenStream;
   #isOver = false;
@@ -87,10 +88,9 @@ class Keeper {
   #renewal: Timer | undefined;
 
   constructor(kept: Kept) {
-    const { target, lock, stream, ttlMs } = kept;
+    const { lock, stream, ttlMs } = kept;
     this.#kept = kept;
     this.#stream = stream;
-    this.#client = new DaemonClient(target, { silenceMs: ttlMs / RENEWALS_PER_LIFE });
     // Of the daemon's clock only that is needed: how much of its time is left at the grant.
     const leftMs = lock.expires === null ? ttlMs : Date.parse(lock.expires) - Date.now();
     this.#liveUntil(performance.now() + Math.min(ttlMs, leftMs));
@@ -121,7 +121,7 @@ class Keeper {
     clearTimeout(this.#expiry);
     clearTimeout(this.#renewal);
     this.#stream.close();
-    this.#client.close();
+    this.#client?.close();
   }
 
   #lose(refusal: Refusal): void {
@@ -143,11 +143,13 @@ class Keeper {
   }
 
   async #renew(): Promise<void> {
-    const { lock, ttlMs } = this.#kept;
+    const { target, lock, ttlMs } = this.#kept;
     const sentMs = performance.now();
+    const client = new DaemonClient(target, { silenceMs: ttlMs / RENEWALS_PER_LIFE });
+    this.#client = client;
     try {
       const path = leasePath(lock, lock.id);
-      await this.#client.send({ method: "PUT", path, body: { ttl: ttlMs / 1_000 } });
+      await client.send({ method: "PUT", path, body: { ttl: ttlMs / 1_000 } });
       if (this.#isOver) return;
       this.#liveUntil(sentMs + ttlMs);
       this.#renewIn(ttlMs / RENEWALS_PER_LIFE);
@@ -155,6 +157,8 @@ class Keeper {
       if (this.#isOver) return;
       if (isFinal(error)) this.#lose(reasonOf(error));
       else this.#renewIn(AGAIN_MS);
+    } finally {
+      client.close();
     }
   }
 

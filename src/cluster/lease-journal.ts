@@ -10,7 +10,11 @@ import { type LeaseMode, type LockKey, leaseModes } from "../core/lease-service.
 import type { Log } from "../core/operation.ts";
 
 /** As much is appended, at least, before the file is written anew without what has ended. */
-export const JOURNAL_SLACK_BYTES = 262_144;
+export const JOURNAL_SLACK_BYTES = 1_048_576;
+/** As much, when nothing is held: then it is one line. */
+const EMPTY_SLACK_BYTES = 262_144;
+/** Longer than most lines. */
+const SCRATCH_BYTES = 4_096;
 
 const FORMAT = 1;
 const FILE_MODE = 0o600;
@@ -59,10 +63,18 @@ type Line =
   | readonly ["renew", fence: string, ttlMs: number, expiresAtMs: number]
   | readonly ["end", fence: string];
 
+/** A grant and its last renewal; "": there was none. */
+interface RecordText {
+  readonly grant: string;
+  renewal: string;
+}
+
 export class LeaseJournal {
   readonly #parts: JournalParts;
   /** What is held, as the next daemon would read it. */
   readonly #records = new Map<bigint, JournalRecord>();
+  /** The lines of those, ready to be written anew: thousands, while everybody waits. */
+  readonly #texts = new Map<bigint, RecordText>();
   /** Bytes since the file was written anew, and how long it was then. */
   #appendedBytes = 0;
   #wholeBytes = 0;
@@ -87,11 +99,15 @@ export class LeaseJournal {
 
   /** The next daemon knows of it when this returns. Throws what the file system throws. */
   granted(record: JournalRecord): void {
-    this.#records.set(record.fence, record);
+    const { fence } = record;
+    const grant = lineText(grantLine(record));
+    this.#records.set(fence, record);
+    this.#texts.set(fence, { grant, renewal: "" });
     try {
-      this.#write(grantLine(record));
+      this.#write(grant);
     } catch (error) {
-      this.#records.delete(record.fence);
+      this.#records.delete(fence);
+      this.#texts.delete(fence);
       throw error;
     }
   }
@@ -99,12 +115,16 @@ export class LeaseJournal {
   /** As `granted`. When it throws, the next daemon goes by the time before. */
   renewed(fence: bigint, time: Pick<JournalRecord, "ttlMs" | "expiresAtMs">): void {
     const record = this.#records.get(fence);
-    if (record === undefined) return;
+    const text = this.#texts.get(fence);
+    if (record === undefined || text === undefined) return;
+    const { renewal } = text;
     this.#records.set(fence, { ...record, ...time });
+    text.renewal = lineText(["renew", `${fence}`, time.ttlMs, time.expiresAtMs]);
     try {
-      this.#write(["renew", `${fence}`, time.ttlMs, time.expiresAtMs]);
+      this.#write(text.renewal);
     } catch (error) {
       this.#records.set(fence, record);
+      text.renewal = renewal;
       throw error;
     }
   }
@@ -112,8 +132,9 @@ export class LeaseJournal {
   /** Never throws: what could not be written down is with the next line, or expires. */
   ended(fence: bigint): void {
     if (!this.#records.delete(fence)) return;
+    this.#texts.delete(fence);
     try {
-      this.#write(["end", `${fence}`]);
+      this.#write(lineText(["end", `${fence}`]));
     } catch (error) {
       this.#parts.log.warn("the end of a lease cannot be written down", {
         fence: `${fence}`,
@@ -127,13 +148,14 @@ export class LeaseJournal {
     this.#parts.file.close(this.#records.size === 0);
   }
 
-  #write(line: Line): void {
-    const isLong = this.#appendedBytes > Math.max(JOURNAL_SLACK_BYTES, this.#wholeBytes);
+  #write(text: string): void {
+    const isEmpty = this.#records.size === 0;
+    const slackBytes = isEmpty ? EMPTY_SLACK_BYTES : JOURNAL_SLACK_BYTES;
+    const isLong = this.#appendedBytes > Math.max(slackBytes, isEmpty ? 0 : this.#wholeBytes);
     if (this.#isBehind || isLong) {
       this.#rewrite();
       return;
     }
-    const text = lineText(line);
     this.#isBehind = true;
     this.#parts.file.append(text);
     this.#isBehind = false;
@@ -142,9 +164,8 @@ export class LeaseJournal {
 
   /** Everything that is held, and nothing else: also what the caller has just noted. */
   #rewrite(): void {
-    const lines: Line[] = [["boot", FORMAT, this.#parts.boot.id]];
-    for (const record of this.#records.values()) lines.push(grantLine(record));
-    const text = lines.map(lineText).join("");
+    let text = lineText(["boot", FORMAT, this.#parts.boot.id]);
+    for (const { grant, renewal } of this.#texts.values()) text += grant + renewal;
     this.#isBehind = true;
     this.#parts.file.replace(text);
     this.#isBehind = false;
@@ -170,6 +191,9 @@ export class LeaseJournal {
       if (line === undefined) damagedCount += 1;
       else if (line[0] === "boot") isOfThisBoot = line[1] === FORMAT && line[2] === boot.id;
       else if (isOfThisBoot) this.#apply(line);
+    }
+    for (const record of this.#records.values()) {
+      this.#texts.set(record.fence, { grant: lineText(grantLine(record)), renewal: "" });
     }
     if (damagedCount === 0) return;
     log.warn("lines of the journal of leases are damaged and were passed over", { damagedCount });
@@ -303,8 +327,11 @@ export function journalFile(directory: string): JournalFile {
   };
 }
 
+const scratch = Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+
 function writeWhole(descriptor: number, text: string): void {
-  const data = Buffer.from(text);
+  const isShort = Buffer.byteLength(text) <= SCRATCH_BYTES;
+  const data = isShort ? scratch.subarray(0, scratch.write(text)) : Buffer.from(text);
   for (let written = 0; written < data.length; ) {
     written += fs.writeSync(descriptor, data, written);
   }

@@ -35,6 +35,7 @@ export class LocalLease implements Lease {
   #claim: Claim<LocalLease> | undefined;
   #lostReason: Error | undefined;
   #lost: AbortController | undefined;
+  #tellLost: ((reason: Error) => void) | undefined;
 
   constructor(keeper: LeaseKeeper, operation: Operation | undefined, keep: string | undefined) {
     this.#keeper = keeper;
@@ -82,10 +83,16 @@ export class LocalLease implements Lease {
     return this.#lost.signal;
   }
 
+  whenLost(tell: (reason: Error) => void): void {
+    this.#tellLost = tell;
+    if (this.#lostReason !== undefined) tell(this.#lostReason);
+  }
+
   /** Once it is held no more, and its holder has not let go of it. */
   lose(reason: Error): void {
     this.#lostReason = reason;
     this.#lost?.abort(reason);
+    this.#tellLost?.(reason);
   }
 
   /** What was waited with, once: whoever takes it answers. */

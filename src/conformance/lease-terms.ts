@@ -65,6 +65,29 @@ export const leaseTermsChecks: readonly Check<LeaseBench>[] = [
     },
   },
   {
+    promise:
+      "Calls `tell` with the reason of `lost` when it is lost, at once if it has been. For one " +
+      "who wants to know: another `tell` takes the place of the last.",
+    async run(bench) {
+      const reason = new EngineError("lock.stolen", "taken away by a check");
+      const lease = await take(bench, "exclusive", terms());
+      const told: [who: string, Error][] = [];
+      lease.whenLost((why) => told.push(["first", why]));
+      lease.whenLost((why) => told.push(["second", why]));
+      equal(told.length, 0);
+      await bench.leases.revoke(lease.key, lease.fence, reason);
+      lease.whenLost((why) => told.push(["late", why]));
+      deepEqual(told, [
+        ["second", reason],
+        ["late", reason],
+      ]);
+      const kept = await take(bench, "exclusive", terms());
+      kept.whenLost(() => told.push(["released", reason]));
+      await release(kept);
+      equal(told.length, 2);
+    },
+  },
+  {
     promise: "Lives on for its time to live, or a new one, from now.",
     async run(bench) {
       await using lease = await take(bench, "exclusive", terms());

@@ -17,6 +17,7 @@ function request(peer: HttpRequest["peer"]): HttpRequest {
     keepsAlive: true,
     peer,
     connectionClosed: new AbortController().signal,
+    isClientGone: false,
   };
 }
 

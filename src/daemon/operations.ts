@@ -31,9 +31,7 @@ export class Operations {
 
   /** The hot path: a log is bound only when somebody logs. */
   ofRequest(request: HttpRequest): Operation {
-    const { peer } = request;
-    const caller: Caller = peer === undefined ? systemCaller : { kind: "process", ...peer };
-    return new RequestOperation(this.#nextId(), caller, this.#logger);
+    return new RequestOperation(this.#nextId(), callerOf(request), this.#logger);
   }
 
   ofSystem(): Operation {
@@ -46,6 +44,12 @@ export class Operations {
   }
 }
 
+function callerOf({ peer }: HttpRequest): Caller {
+  if (peer === undefined) return systemCaller;
+  const { uid, gid, pid } = peer;
+  return { kind: "process", uid, gid, pid };
+}
+
 /** All members are its own: layers hand on copies of an operation with another signal. */
 class RequestOperation implements Operation {
   readonly id: OperationId;
@@ -56,19 +60,21 @@ class RequestOperation implements Operation {
   constructor(id: OperationId, caller: Caller, logger: Logger) {
     this.id = id;
     this.caller = caller;
-    this.log = new LazyLog(logger, { operation: id, caller });
+    this.log = new LazyLog(logger, id, caller);
   }
 }
 
 /** Bound to its operation when the first line is written. */
 class LazyLog implements Log {
   readonly #logger: Logger;
-  readonly #fields: LogFields;
+  readonly #operation: OperationId;
+  readonly #caller: Caller;
   #log: Log | undefined;
 
-  constructor(logger: Logger, fields: LogFields) {
+  constructor(logger: Logger, operation: OperationId, caller: Caller) {
     this.#logger = logger;
-    this.#fields = fields;
+    this.#operation = operation;
+    this.#caller = caller;
   }
 
   debug(message: string, fields?: LogFields): void {
@@ -88,7 +94,7 @@ class LazyLog implements Log {
   }
 
   #bound(): Log {
-    this.#log ??= this.#logger.bind(this.#fields);
+    this.#log ??= this.#logger.bind({ operation: this.#operation, caller: this.#caller });
     return this.#log;
   }
 }

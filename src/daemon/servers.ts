@@ -14,6 +14,7 @@ import { EngineError, storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { Log, Operation } from "../core/operation.ts";
 import type { Engine } from "../engine/engine.ts";
+import { descriptorCountMax } from "../host/descriptors.ts";
 import type { Logger } from "../host/logs.ts";
 import { returnMemory } from "../host/memory.ts";
 import { peerOf, startOfPeer } from "../host/peer.ts";
@@ -28,6 +29,11 @@ import type { Operations } from "./operations.ts";
 
 /** How long requests in progress may take at the end, in milliseconds. */
 const DRAIN_MS = 10_000;
+/** Connections of clients, where the process may have several times as many descriptors. */
+const CLIENTS_MAX = 4_096;
+const DESCRIPTORS_PER_CLIENT = 4;
+/** The part of them that locks may keep busy. */
+const LOCKS_PART = 3 / 4;
 /** Whoever may mount is root. */
 const PLUGIN_SOCKET_MODE = 0o600;
 /** Shorter than elsewhere: whoever is slow inside of a container costs others. Milliseconds. */
@@ -72,9 +78,12 @@ export function makeServers(parts: ServersParts): Servers {
       log.error("the HTTP server failed", { error: String(error) }),
     clock: host,
   };
+  const connectionCountMax = clientsMax();
+  const lockConnectionsMax = Math.floor(connectionCountMax * LOCKS_PART);
   const clients = new HttpServer({
     ...common,
-    handler: makeHandler({ engine, facts, operation, userName, counts }),
+    limits: { connectionCountMax },
+    handler: makeHandler({ engine, facts, operation, userName, counts, lockConnectionsMax }),
     streamsBody: (method, path) => isPluginUpload(method, path) || isPublishUpload(method, path),
     onHandlerError: handlerFailure(operation, (message) => ({ message })),
   });
@@ -99,6 +108,10 @@ export function makeServers(parts: ServersParts): Servers {
       return (await Promise.all(drained)).reduce((sum, count) => sum + count, 0);
     },
   };
+}
+
+function clientsMax(): number {
+  return Math.min(CLIENTS_MAX, Math.floor(descriptorCountMax() / DESCRIPTORS_PER_CLIENT));
 }
 
 /** Who calls from a container is told from all others, and none of them may take too much. */

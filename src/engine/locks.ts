@@ -135,9 +135,9 @@ export class Locks implements LocksFace {
 
   async #acquire(request: LockRequest, operation: Operation): Promise<GrantedLock> {
     const lock = parseLockName(request.lock);
-    const place = { volume: this.#parts.volumes().inspect(request.volume).name, lock };
+    const { name: volume } = this.#parts.volumes().inspect(request.volume);
     this.#stopping.signal.throwIfAborted();
-    const { bond, label, share } = request;
+    const { bond, label, share, mode, ttlMs, waitMs, queued, lost } = request;
     const pid = request.pid ?? (operation.caller.kind === "process" ? operation.caller.pid : 0);
     const holder = this.#holders.of(pid, label);
     const { start, watch } = bond === "process" ? this.#watch(pid) : nothingWatched;
@@ -145,14 +145,13 @@ export class Locks implements LocksFace {
     const keep = keptText({ id, bond, start, holder, share });
     const startedMs = this.#parts.host.monotonicMs();
     try {
-      const lease = await this.#wait({ ...request, ...place, keep, watch }, operation);
+      const wanted = { volume, lock, mode, ttlMs, waitMs, queued, keep, watch };
+      const lease = await this.#wait(wanted, operation);
       this.figures.granted(this.#parts.host.monotonicMs() - startedMs);
       const sinceMs = this.#parts.host.nowMs();
-      const { lost, ttlMs } = request;
       const expiresAtMs = this.#expiryOf(lease, ttlMs);
-      const times = { sinceMs, ttlMs, expiresAtMs };
       const whose = { bond, holder, share, watch, turn: 0, lost };
-      const held: Held = { ...place, id, lease, ...times, ...whose };
+      const held: Held = { volume, lock, id, lease, sinceMs, ttlMs, expiresAtMs, ...whose };
       this.#hold(held);
       return this.#granted(held);
     } catch (thrown) {
@@ -183,15 +182,10 @@ export class Locks implements LocksFace {
     // Who does not wait is not interrupted either.
     const signals = [operation.signal, this.#stopping.signal, watch?.ended];
     using either = waitMs === 0 ? undefined : anyOf(signals, () => endedWaiting(request));
-    const signal = either?.signal ?? operation.signal;
+    const own = either === undefined ? operation : { ...operation, signal: either.signal };
     try {
       const terms = { ttlMs, waitMs, keep, queued };
-      return await this.#parts.leases.acquire(
-        keyOf(request),
-        mode,
-        { ...operation, signal },
-        terms,
-      );
+      return await this.#parts.leases.acquire(keyOf(request), mode, own, terms);
     } catch (thrown) {
       const error = toEngineError(thrown);
       if (error.code !== "operation.timed_out") throw error;
@@ -207,15 +201,14 @@ export class Locks implements LocksFace {
     this.#table.add(held);
     this.#byId.set(held.id, held);
     const { lease, watch } = held;
-    const onLost = () => this.#onLost(held, lease.lost.reason);
+    lease.whenLost((reason) => this.#onLost(held, reason));
+    if (watch === undefined) return;
     const onEnd = () => {
       if (this.#byId.has(held.id)) this.figures.bondEndCount += 1;
       void this.#end(held);
     };
-    lease.lost.addEventListener("abort", onLost, { once: true });
-    watch?.ended.addEventListener("abort", onEnd, { once: true });
-    if (lease.lost.aborted) onLost();
-    if (watch?.ended.aborted === true) onEnd();
+    watch.ended.addEventListener("abort", onEnd, { once: true });
+    if (watch.ended.aborted) onEnd();
   }
 
   resume(lease: LockLease, lost?: (reason: EngineError) => void): GrantedLock {

@@ -1,5 +1,4 @@
 // The machine as it is: core/host.ts on Linux.
-import { randomBytes } from "node:crypto";
 import type { Host, MountInfo } from "../core/host.ts";
 import { makeAssist } from "./assist.ts";
 import { dataSpans } from "./data-spans.ts";
@@ -22,6 +21,7 @@ import { processWatches } from "./process-watches.ts";
 import { processStart } from "./processes.ts";
 import { programNames } from "./program-names.ts";
 import { findProgram, runWith, type StartProgram, startProgram } from "./programs.ts";
+import { randomHex } from "./random.ts";
 import { sealDirectory } from "./sealed-directory.ts";
 import { makeStorageQuestions } from "./storage-questions.ts";
 
@@ -42,7 +42,7 @@ export function linuxHost(parts: LinuxHostParts = {}): Host {
   return {
     nowMs: () => Date.now(),
     monotonicMs: () => performance.now(),
-    randomHex: (bytes) => randomBytes(bytes).toString("hex"),
+    randomHex,
     run: runWith(start),
     findProgram,
     processStart,

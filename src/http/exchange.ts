@@ -30,6 +30,10 @@ export class Exchange implements HttpRequest {
     this.peer = peer;
   }
 
+  get isClientGone(): boolean {
+    return this.#isAborted;
+  }
+
   get connectionClosed(): AbortSignal {
     this.#controller ??= new AbortController();
     if (this.#isAborted) {

@@ -43,6 +43,8 @@ export interface HttpRequest extends ParsedRequest {
    * handler that gives one. Made at the first use: a handler that never looks pays nothing.
    */
   readonly connectionClosed: AbortSignal;
+  /** Whether that has fired, or would have: for a single look, which makes nothing. */
+  readonly isClientGone: boolean;
 }
 
 export type Header = readonly [name: string, value: string];

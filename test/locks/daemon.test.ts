@@ -2,7 +2,8 @@
 import { describe, expect, test } from "bun:test";
 import { connect } from "node:net";
 import { eventually, startChild, stopChild } from "../support/child.ts";
-import { type Holding, type LockStage, startedStage, timeoutMs } from "./stage.ts";
+import { holdfastCommand } from "../support/daemon.ts";
+import { type Holding, LockStage, startedStage, timeoutMs } from "./stage.ts";
 
 /** What is promised after the kill of a holder, in milliseconds. */
 const PASSED_ON_MS_MAX = 100;
@@ -161,3 +162,21 @@ test("a volume with a lock is neither removed, nor renamed, nor pruned", async (
     ],
   });
 });
+
+test("streams of locks leave the daemon's socket to others, however few descriptors it has", async () => {
+  await using stage = new LockStage();
+  const [program, ...first] = holdfastCommand();
+  const limited = ["-c", 'ulimit -n 256 && exec "$0" "$@"', program, ...first] as const;
+  await stage.start({ command: ["sh", ...limited] });
+  await stage.call("POST", "volumes/create", { Name: "wiki" });
+  const holdings: Holding[] = [];
+  // A quarter of the descriptors are for clients, and three quarters of those for locks.
+  for (let count = 0; count < 48; count += 1) {
+    holdings.push(await stage.hold("a", { ttl: 600, wait: 600 }));
+  }
+  await expect(stage.hold("a", { ttl: 600, wait: 600 })).rejects.toThrow("lock.too_many");
+  expect((await stage.call("GET", "volumes")).status).toBe(200);
+  expect((await stage.take("b")).status).toBe(200);
+  holdings[47]?.leave();
+  await until("room for one more", () => stage.hold("b", { ttl: 600, wait: 1 }).catch(() => false));
+}, 60_000);

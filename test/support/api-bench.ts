@@ -132,6 +132,9 @@ export class ApiBench implements AsyncDisposable {
       keepsAlive: true,
       peer: { uid: 0, gid: 0, pid: 1 },
       connectionClosed: gone ?? new AbortController().signal,
+      get isClientGone() {
+        return gone?.aborted === true;
+      },
     });
   }
 }

@@ -38,6 +38,7 @@ function same(lease: Lease): Lease {
   const { key, mode, fence, lost, expiresAtMs } = lease;
   return {
     ...{ key, mode, fence, lost, expiresAtMs },
+    whenLost: (tell) => lease.whenLost(tell),
     renew: (ttlMs) => lease.renew(ttlMs),
     [Symbol.asyncDispose]: () => Promise.resolve(lease[Symbol.asyncDispose]()),
   };
@@ -200,6 +201,18 @@ const ofTerms: readonly BrokenLeases[] = [
     fault: "takes away silently",
     promise: "`lost` fires if it was taken away, and work must stop at once.",
     change: giving(() => ({ lost: new AbortController().signal })),
+  },
+  {
+    fault: "tells everybody who asked whether it was lost",
+    promise:
+      "Calls `tell` with the reason of `lost` when it is lost, at once if it has been. For one " +
+      "who wants to know: another `tell` takes the place of the last.",
+    change: giving(({ lost }) => ({
+      whenLost: (tell) => {
+        if (lost.aborted) tell(lost.reason);
+        else lost.addEventListener("abort", () => tell(lost.reason));
+      },
+    })),
   },
   {
     fault: "renews nothing",

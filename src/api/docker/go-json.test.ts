@@ -24,6 +24,7 @@ function request(body: string | Uint8Array, contentType?: string): HttpRequest {
     keepsAlive: true,
     peer: undefined,
     connectionClosed: new AbortController().signal,
+    isClientGone: false,
   };
 }
 

@@ -15,6 +15,7 @@ function request(headers: Readonly<Record<string, string>>, body = ""): HttpRequ
     keepsAlive: true,
     peer: undefined,
     connectionClosed: new AbortController().signal,
+    isClientGone: false,
   };
 }
 

@@ -3,6 +3,9 @@ import { EngineError } from "../../core/errors.ts";
 import type { HttpRequest } from "../../http/message.ts";
 import type { Schema } from "./route-contract.ts";
 
+/** Keeps nothing between two bodies. */
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
 /** How many texts a list or a map may have. */
 export const BODY_ITEMS_COUNT_MAX = 1_000;
 
@@ -76,16 +79,15 @@ export function readBody({ body, headers }: HttpRequest, schema: Schema | undefi
 
 function parse(bytes: Uint8Array): unknown {
   try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    return JSON.parse(decoder.decode(bytes));
   } catch {
     throw refusal("body", "a JSON object in UTF-8 is needed");
   }
 }
 
 function mistake(schema: Schema, value: unknown, field: string): EngineError | undefined {
-  const types = [schema["type"]].flat();
-  if (value === null && types.includes("null")) return undefined;
-  const isFit = types.some((type) => isOfType(type, value));
+  const isFit = isOfSome(schema["type"], value);
+  if (value === null && isFit) return undefined;
   if (!isFit || !isWithin(schema, value)) {
     const name = field === "" ? "body" : field;
     const rule = `${ruleOf(schema)} is needed`;
@@ -104,6 +106,11 @@ function isSecret(schema: Schema): boolean {
   return schema["writeOnly"] === true || fields.some((each) => isSecret(schemaOf(each)));
 }
 
+/** Of the type, or of one of several. */
+function isOfSome(type: unknown, value: unknown): boolean {
+  return Array.isArray(type) ? type.some((each) => isOfType(each, value)) : isOfType(type, value);
+}
+
 function isOfType(type: unknown, value: unknown): boolean {
   switch (type) {
     case "integer":
@@ -112,6 +119,8 @@ function isOfType(type: unknown, value: unknown): boolean {
       return Array.isArray(value);
     case "object":
       return typeof value === "object" && value !== null && !Array.isArray(value);
+    case "null":
+      return value === null;
     default:
       return typeof value === type;
   }
@@ -124,9 +133,9 @@ function isWithin(schema: Schema, value: unknown): boolean {
 }
 
 function boundsOf(schema: Schema): readonly [min: number | undefined, max: number | undefined] {
-  const bound = (...names: string[]): number | undefined =>
-    names.map((name) => schema[name]).find((value) => typeof value === "number");
-  return [bound("minimum", "minLength"), bound("maximum", "maxLength")];
+  const min = schema["minimum"] ?? schema["minLength"];
+  const max = schema["maximum"] ?? schema["maxLength"];
+  return [typeof min === "number" ? min : undefined, typeof max === "number" ? max : undefined];
 }
 
 function listMistake(schema: Schema, list: readonly unknown[], field: string) {
@@ -151,8 +160,9 @@ function fieldMistake(schema: Schema, value: object, field: string): EngineError
     const wrong = mistake(schemaOf(known), each, `${prefix}${name}`);
     if (wrong !== undefined) return wrong;
   }
-  const required: readonly unknown[] = [schema["required"] ?? []].flat();
-  const missing = required.find((name) => !Object.hasOwn(value, String(name)));
+  const { required } = schema;
+  if (!Array.isArray(required)) return undefined;
+  const missing: unknown = required.find((name) => !Object.hasOwn(value, String(name)));
   if (missing === undefined) return undefined;
   const rule = ruleOf(schemaOf(properties[String(missing)]));
   return refusal(`${prefix}${missing} is missing`, `${rule} is needed`, { field: missing });
@@ -197,7 +207,11 @@ function ruleOf(schema: Schema): string {
 
 /** The contract's schemas are plain objects. */
 function schemaOf(value: unknown): Schema {
-  return typeof value === "object" && value !== null ? { ...value } : {};
+  return isObject(value) ? value : {};
+}
+
+function isObject(value: unknown): value is Schema {
+  return typeof value === "object" && value !== null;
 }
 
 function refusal(what: string, rule: string, details: object = {}): EngineError {

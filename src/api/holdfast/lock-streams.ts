@@ -4,6 +4,7 @@ import type { LockBond } from "../../core/lock.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace } from "../../engine/locks-face.ts";
 import type { StreamWriter } from "../../http/message.ts";
 import { type Call, EventStream, invalid } from "./call.ts";
+import type { LockRoom } from "./lock-room.ts";
 
 /** How often a stream says that it is there, in milliseconds. */
 const BEAT_MS = 5_000;
@@ -13,21 +14,25 @@ const resumed = ["mode", "ttl", "wait", "pid"] as const;
 export interface HoldParts {
   readonly requestOf: (call: Call, bond: LockBond) => LockRequest;
   readonly grantedObject: (granted: GrantedLock) => object;
+  readonly room: LockRoom;
 }
 
 /** The handler of `holdLock`. What is refused at once has its status; what is later, an event. */
-export function holdStreams(locks: LocksFace, { requestOf, grantedObject }: HoldParts) {
+export function holdStreams(locks: LocksFace, { requestOf, grantedObject, room }: HoldParts) {
   const beats = new Beats();
   return async (call: Call): Promise<EventStream> => {
     const id = call.body.text("id");
+    const unfit = id === undefined ? undefined : resumed.find((each) => call.body.has(each));
+    if (unfit !== undefined) throw invalid(unfit, true, "a lock that goes on has its own");
+    const leave = id === undefined ? room.enter() : room.goOn();
     const { connectionClosed } = call.context.request;
-    const hold = new Hold({ locks, grantedObject, beats, connectionClosed });
-    if (id !== undefined) {
-      const unfit = resumed.find((each) => call.body.has(each));
-      if (unfit !== undefined) throw invalid(unfit, true, "a lock that goes on has its own");
-      hold.resume({ volume: call.path["name"] ?? "", lock: call.path["lock"] ?? "", id });
-    } else {
-      await hold.acquire(requestOf(call, "connection"), call);
+    const hold = new Hold({ locks, grantedObject, beats, leave, connectionClosed });
+    try {
+      if (id === undefined) await hold.acquire(requestOf(call, "connection"), call);
+      else hold.resume({ volume: call.path["name"] ?? "", lock: call.path["lock"] ?? "", id });
+    } catch (thrown) {
+      leave();
+      throw thrown;
     }
     return new EventStream((writer) => hold.sendTo(writer));
   };
@@ -37,6 +42,8 @@ interface StreamParts {
   readonly locks: LocksFace;
   readonly grantedObject: HoldParts["grantedObject"];
   readonly beats: Beats;
+  /** Gives the room of its connection back; may be called again. */
+  readonly leave: () => void;
   readonly connectionClosed: AbortSignal;
 }
 
@@ -45,6 +52,8 @@ class Hold {
   readonly #locks: LocksFace;
   readonly #grantedObject: HoldParts["grantedObject"];
   readonly #beats: Beats;
+  /** Its connection is free for something else. */
+  readonly #leave: () => void;
   /** Fires when the client has gone. */
   readonly #gone = new AbortController();
   /** Events from before there was somebody to send them to. */
@@ -53,10 +62,11 @@ class Hold {
   #granted: GrantedLock | undefined;
   #hasEnded = false;
 
-  constructor({ locks, grantedObject, beats, connectionClosed }: StreamParts) {
+  constructor({ locks, grantedObject, beats, leave, connectionClosed }: StreamParts) {
     this.#locks = locks;
     this.#grantedObject = grantedObject;
     this.#beats = beats;
+    this.#leave = leave;
     // There is no writer yet, and there may never be one.
     connectionClosed.addEventListener("abort", this.#onClosed, { once: true });
     if (connectionClosed.aborted) this.#onClosed();
@@ -114,6 +124,7 @@ class Hold {
 
   /** What has ended hangs on nothing any more: a crowd that has gone costs no memory. */
   #endStream(): void {
+    this.#leave();
     if (this.#writer === undefined) return;
     this.#beats.delete(this.#writer);
     this.#writer.end();

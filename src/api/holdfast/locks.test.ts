@@ -2,6 +2,7 @@
 import { describe, expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
 import { eventually } from "../../../test/support/child.ts";
+import { makeHandler } from "../handler.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
 const lock = `${OWN_PREFIX}volumes/wiki/locks/backup`;
@@ -231,5 +232,42 @@ describe("by a connection", () => {
     holding.leave();
     await new Promise((resolve) => setImmediate(resolve));
     expect(locks.heldCount).toBe(1);
+  });
+});
+
+describe("connections that locks keep busy", () => {
+  test("leave some for everybody else, and are counted for as long as they last", async () => {
+    await using api = await startedApi({
+      handler: (parts) => makeHandler({ ...parts, lockConnectionsMax: 2 }),
+    });
+    await api.send("POST", "/volumes/create", { body: { Name: "wiki" } });
+    const holding = await api.follow(`${lock}/hold`, "POST", { body: { ttl: 60 } });
+    const gone = new AbortController();
+    const waiting = api.send("POST", lock, { body: { wait: 60 }, gone: gone.signal });
+    await seen(api, "who waits", () => api.engine.engine.locks.waitingCount === 1);
+
+    const words = "2 connections hold a lock or wait for one: no further one may";
+    for (const path of [`${lock}/hold`, lock]) {
+      const refused = await api.send("POST", path, { body: { wait: 1 } });
+      expect(refused.status).toBe(507);
+      expect(refused.json).toMatchObject({ code: "lock.too_many", message: words });
+    }
+    // Who is answered at once keeps no connection.
+    expect((await api.send("POST", `${lock}-other`, { body: {} })).status).toBe(200);
+    const { id } = JSON.parse(/^data: (.+)$/m.exec(holding.lines[0] ?? "")?.[1] ?? "{}");
+    const again = await api.follow(`${lock}/hold`, "POST", { body: { id } });
+    expect(again.lines[0]).toStartWith("event: granted");
+
+    gone.abort();
+    await waiting;
+    holding.leave();
+    const badly = await api.send("POST", `${lock}/hold`, { body: { mode: "half" } });
+    expect(badly.status).toBe(400);
+    const next = await api.follow(`${lock}/hold`, "POST", { body: { wait: 60 } });
+    expect(next.lines[0]).toStartWith("event: queued");
+    expect((await api.send("POST", lock, { body: { wait: 1 } })).status).toBe(507);
+    again.leave();
+    await seen(api, "the next one's grant", () => next.lines.length === 2);
+    expect((await api.send("POST", lock, { body: { wait: 0.01 } })).status).toBe(409);
   });
 });

@@ -13,12 +13,13 @@ import type {
 } from "../../engine/locks-face.ts";
 import { instantOf } from "../holder-objects.ts";
 import { type Call, invalid } from "./call.ts";
+import { LockRoom } from "./lock-room.ts";
 import { holdStreams } from "./lock-streams.ts";
 
 /** The handlers of `commonLockRoutes` and `stealLock`. */
-export function lockHandlers({ locks }: Engine) {
+export function lockHandlers({ locks }: Engine, room: LockRoom) {
   return {
-    ...commonLockHandlers(locks),
+    ...commonLockHandlers(locks, room),
     stealLock: async ({ path, query, context }: Call) => {
       const where = { volume: path["name"] ?? "", lock: path["lock"] ?? "" };
       await locks.steal(where, fenceOf(query), context.operation);
@@ -26,13 +27,13 @@ export function lockHandlers({ locks }: Engine) {
   };
 }
 
-/** Each sees and locks what its face lets it. */
-export function commonLockHandlers(locks: LocksFace) {
+/** Each sees and locks what its face lets it; by default on as many connections as there are. */
+export function commonLockHandlers(locks: LocksFace, room = new LockRoom(Infinity)) {
   return {
     locks: () => ({ locks: locks.list().map(viewObject) }),
     volumeLocks: ({ path }: Call) => ({ locks: locks.list(path["name"] ?? "").map(viewObject) }),
-    acquireLock: (call: Call) => acquire(locks, call),
-    holdLock: holdStreams(locks, { requestOf, grantedObject }),
+    acquireLock: (call: Call) => acquire(locks, room, call),
+    holdLock: holdStreams(locks, { requestOf, grantedObject, room }),
     renewLock: async ({ path, body }: Call) => {
       const ttl = body.count("ttl");
       const renewed = await locks.renew(leaseOf(path), ttl === undefined ? ttl : ttl * 1_000);
@@ -45,18 +46,36 @@ export function commonLockHandlers(locks: LocksFace) {
 }
 
 /** A client that goes away meanwhile waits no longer, and gets no lock that it does not know of. */
-async function acquire(locks: LocksFace, call: Call): Promise<object> {
+async function acquire(locks: LocksFace, room: LockRoom, call: Call): Promise<object> {
   const { request, operation } = call.context;
   const wanted = requestOf(call, bondOf(call));
-  const isPatient = wanted.waitMs > 0;
-  const own: Operation = isPatient ? { ...operation, signal: request.connectionClosed } : operation;
-  const granted = await locks.acquire(wanted, own);
+  const granted =
+    wanted.waitMs > 0
+      ? await acquireInTime(locks, room, wanted, {
+          ...operation,
+          signal: request.connectionClosed,
+        })
+      : await locks.acquire(wanted, operation);
   // Behind this the answer is written in the same turn.
-  if (request.connectionClosed.aborted) {
+  if (request.isClientGone) {
     await locks.release(granted);
     throw new EngineError("operation.cancelled", "the client has gone");
   }
   return grantedObject(granted);
+}
+
+async function acquireInTime(
+  locks: LocksFace,
+  room: LockRoom,
+  wanted: LockRequest,
+  operation: Operation,
+): Promise<GrantedLock> {
+  const leave = room.enter();
+  try {
+    return await locks.acquire(wanted, operation);
+  } finally {
+    leave();
+  }
 }
 
 function requestOf({ path, body }: Call, bond: LockBond): LockRequest {
@@ -96,14 +115,11 @@ function fenceOf(query: URLSearchParams): bigint {
 }
 
 /** The contract's lease. */
-function grantedObject({ id, volume, lock, mode, fence, ...times }: GrantedLock): object {
-  const { sinceMs, expiresAtMs } = times;
-  return {
-    ...{ id, volume, lock, mode },
-    fence: String(fence),
-    since: instantOf(sinceMs),
-    expires: instantOf(expiresAtMs),
-  };
+function grantedObject(granted: GrantedLock): object {
+  const { id, volume, lock, mode } = granted;
+  const fence = String(granted.fence);
+  const since = instantOf(granted.sinceMs);
+  return { id, volume, lock, mode, fence, since, expires: instantOf(granted.expiresAtMs) };
 }
 
 function viewObject({ volume, lock, mode, fence, holder, ...more }: LockView): object {

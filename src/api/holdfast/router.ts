@@ -9,6 +9,7 @@ import { doctorHandlers } from "./doctor.ts";
 import { driverHandlers } from "./drivers.ts";
 import { engineHandlers } from "./engines.ts";
 import { historyHandlers } from "./history.ts";
+import { LockRoom } from "./lock-room.ts";
 import { lockHandlers } from "./locks.ts";
 import { openApiDocument } from "./open-api.ts";
 import { pluginHandlers } from "./plugins.ts";
@@ -31,7 +32,7 @@ export function makeHoldfastApi(api: ApiParts): ApiFace {
 }
 
 function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> {
-  const { engine, facts, userName = () => undefined } = api;
+  const { engine, facts, userName = () => undefined, lockConnectionsMax = Infinity } = api;
   const words = { userName };
   return {
     health: () => ({
@@ -52,7 +53,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
     ...adoptionHandlers(engine, (name) => oneVolume(engine, name)),
     ...pluginHandlers(engine, facts.root),
     ...secretHandlers(engine),
-    ...lockHandlers(engine),
+    ...lockHandlers(engine, new LockRoom(lockConnectionsMax)),
     openapi: () => openApiDocument(facts.version),
   };
 }
