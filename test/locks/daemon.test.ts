@@ -163,7 +163,7 @@ test("a volume with a lock is neither removed, nor renamed, nor pruned", async (
   });
 });
 
-test("streams of locks leave the daemon's socket to others, however few descriptors it has", async () => {
+test("streams of locks leave the daemon's socket to others, with few descriptors too", async () => {
   await using stage = new LockStage();
   const [program, ...first] = holdfastCommand();
   const limited = ["-c", 'ulimit -n 256 && exec "$0" "$@"', program, ...first] as const;
