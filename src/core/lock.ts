@@ -13,7 +13,10 @@ export const LOCK_TTL_MS = 30_000;
 /** How many locks of one volume may be held or waited for at a time. */
 export const LOCKS_PER_VOLUME_MAX = 1_000;
 
-/** How many may wait for one lock. */
+/**
+ * How many may wait for one lock, whoever they are. Each needs a connection, of which the daemon's
+ * sockets have fewer: see `lockConnectionsMax` and api/locks/shares.ts.
+ */
 export const LOCK_WAITERS_MAX = 10_000;
 
 const namePattern = /^[a-zA-Z0-9][a-zA-Z0-9_.:@-]*$/;
