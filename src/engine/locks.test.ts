@@ -55,7 +55,7 @@ test("a lock of the caller's own process says which program it is", async () => 
   const [view] = own.engine.locks.list("wiki");
   expect(view?.holder).toMatchObject({ pid: process.pid, program });
   const [user] = own.engine.locks.usersOf(parseVolumeName("wiki"));
-  expect(user).toBe(`lock backup of bun (process ${process.pid})`);
+  expect(user).toBe(`lock backup of ${program} (process ${process.pid})`);
   expect((await failureOf(take(own, { bond: "process", lock: "b" }))).code).toBe("request.invalid");
 });
 
