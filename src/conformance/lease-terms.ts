@@ -66,8 +66,8 @@ export const leaseTermsChecks: readonly Check<LeaseBench>[] = [
   },
   {
     promise:
-      "Calls `tell` with the reason of `lost` when it is lost, at once if it has been. For one " +
-      "who wants to know: another `tell` takes the place of the last.",
+      "Calls `tell` with the reason of `lost` when it is lost, at once if it has been; another " +
+      "`tell` takes the place of the last.",
     async run(bench) {
       const reason = new EngineError("lock.stolen", "taken away by a check");
       const lease = await take(bench, "exclusive", terms());

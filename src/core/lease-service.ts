@@ -66,9 +66,8 @@ export interface Lease extends AsyncDisposable {
    */
   readonly lost: AbortSignal;
   /**
-   * Calls `tell` with the reason of `lost` when it is lost, at once if it has been. For one who
-   * wants to know: another `tell` takes the place of the last. It costs less than a signal, which
-   * most leases never need.
+   * Calls `tell` with the reason of `lost` when it is lost, at once if it has been; another `tell`
+   * takes the place of the last. It costs less than a signal, which most leases never need.
    */
   whenLost(tell: (reason: Error) => void): void;
   /** By the host's `monotonicMs`; undefined: never, it has no terms. */

@@ -163,7 +163,7 @@ test("a volume with a lock is neither removed, nor renamed, nor pruned", async (
   });
 });
 
-test("streams leave the daemon's socket to others, however few descriptors it has", async () => {
+test("streams of locks leave the daemon's socket to others, with few descriptors too", async () => {
   await using stage = new LockStage();
   const [program, ...first] = holdfastCommand();
   const limited = ["-c", 'ulimit -n 256 && exec "$0" "$@"', program, ...first] as const;
@@ -178,6 +178,5 @@ test("streams leave the daemon's socket to others, however few descriptors it ha
   expect((await stage.call("GET", "volumes")).status).toBe(200);
   expect((await stage.take("b")).status).toBe(200);
   holdings[47]?.leave();
-  const more = () => stage.hold("b", { ttl: 600, wait: 1 }).catch(() => false);
-  await until("room for one more", more);
+  await until("room for one more", () => stage.hold("b", { ttl: 600, wait: 1 }).catch(() => false));
 }, 60_000);

@@ -205,8 +205,8 @@ const ofTerms: readonly BrokenLeases[] = [
   {
     fault: "tells everybody who asked whether it was lost",
     promise:
-      "Calls `tell` with the reason of `lost` when it is lost, at once if it has been. For one " +
-      "who wants to know: another `tell` takes the place of the last.",
+      "Calls `tell` with the reason of `lost` when it is lost, at once if it has been; another " +
+      "`tell` takes the place of the last.",
     change: giving(({ lost }) => ({
       whenLost: (tell) => {
         if (lost.aborted) tell(lost.reason);
