@@ -1,9 +1,9 @@
-// A minute of a database, web servers, a publisher and a log shipper, and the guard is silent.
+// Twenty seconds of a database, web servers, a publisher and a log shipper, and the guard is silent.
 import { HoldsBench } from "../support/holds-bench.ts";
 import { whenPossible } from "../support/needs.ts";
 import { expectAlarms, expectNoAlarm, needsOfQuietUses } from "./quiet-uses.ts";
 
-const seconds = 60;
+const seconds = 20;
 const timeoutMs = 300_000;
 
 whenPossible(
