@@ -1,4 +1,4 @@
-// Twenty seconds of a database, web servers, a publisher and a log shipper, and the guard is silent.
+// Twenty seconds of a database, web servers, a publisher, a log shipper; and the guard is silent.
 import { HoldsBench } from "../support/holds-bench.ts";
 import { whenPossible } from "../support/needs.ts";
 import { expectAlarms, expectNoAlarm, needsOfQuietUses } from "./quiet-uses.ts";
