@@ -3,8 +3,10 @@
 import type { VolumeDriver } from "../core/driver.ts";
 import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
+import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
+import type { Health } from "./health.ts";
 import { pause } from "./pause.ts";
 import { serverOf } from "./storage-server.ts";
 
@@ -39,12 +41,29 @@ export async function mustAnswer(
     const { details, message } = toEngineError(thrown);
     if (details["isGone"] === true) return await driver?.health?.heal(name, operation);
     const reason = limit.aborted ? `nothing within ${ANSWER_MS_MAX / 1_000} s` : message;
-    throw new EngineError(
-      "remote.unreachable",
-      `volume ${name}: the storage on ${server} does not answer (${reason})`,
-      { details: { server, reason } },
-    );
+    throw silentStorage(name, server, reason);
   }
+}
+
+/** As `mustAnswer`, but a server that is known to be silent is not asked: it throws at once. */
+export async function refuseSilent(
+  { health, ...asked }: Asked & { readonly health: Pick<Health, "of"> },
+  entry: VolumeEntry,
+  operation: Operation,
+): Promise<void> {
+  const { state, server = "", reason } = health.of(entry.name) ?? {};
+  if (state === "unreachable") throw silentStorage(entry.name, server, reason ?? "");
+  await mustAnswer(asked, entry, operation);
+}
+
+/** `remote.unreachable`. `reason`: what the storage, or the wait for it, came to; "": not known. */
+export function silentStorage(name: VolumeName, server: string, reason: string): EngineError {
+  const why = reason === "" ? "" : ` (${reason})`;
+  return new EngineError(
+    "remote.unreachable",
+    `volume ${name}: the storage on ${server} does not answer${why}`,
+    { details: { server, reason } },
+  );
 }
 
 /** Others ask the same storage, one at a time. */

@@ -30,7 +30,7 @@ import type { EventLog } from "./event-log.ts";
 import type { Health } from "./health.ts";
 import { historyEntry } from "./history-entry.ts";
 import { refuseMoving } from "./moving.ts";
-import { mustAnswer } from "./must-answer.ts";
+import { refuseSilent } from "./must-answer.ts";
 import { pause } from "./pause.ts";
 import { PublishWatch } from "./publish-watch.ts";
 import { guaranteeWords } from "./publish-words.ts";
@@ -195,13 +195,18 @@ export class Publishing {
     operation: Operation,
     work: (stage: Stage) => Promise<T>,
   ): Promise<T> {
-    const { volumes, leases } = this.#parts;
+    const { host, volumes, leases, drivers, health } = this.#parts;
     const place = parsePublishPath(request.path);
     const { name } = volumes.inspect(request.volume);
     // No name of an application's lock has a dot in front.
     await using _lease = await leases.acquire(`lock:${name}/.publish`, "exclusive", operation);
     const holder = parseHolderId(`${HOLDER_START}${publishPathText(place)}`);
-    await this.#refuseSilent(name, operation);
+    const unmounted = volumes.inspect(name);
+    await refuseSilent(
+      { host, driver: drivers.get(unmounted.driver), health },
+      unmounted,
+      operation,
+    );
     const directory = await volumes.mount(name, holder, operation);
     try {
       const entry = volumes.inspect(name);
@@ -318,20 +323,6 @@ export class Publishing {
       operation.log.warn("older trees could not be removed; the next publish tries again", fields);
       return { kept: keep, removed: 0 };
     }
-  }
-
-  async #refuseSilent(name: VolumeName, operation: Operation): Promise<void> {
-    const { host, volumes, drivers, health } = this.#parts;
-    const { state, server = "", reason } = health.of(name) ?? {};
-    if (state === "unreachable") {
-      throw new EngineError(
-        "remote.unreachable",
-        `volume ${name}: the storage on ${server} does not answer (${reason ?? "no reason"})`,
-        { details: { server, reason: reason ?? "" } },
-      );
-    }
-    const entry = volumes.inspect(name);
-    await mustAnswer({ host, driver: drivers.get(entry.driver) }, entry, operation);
   }
 
   #refuseReadOnly(name: VolumeName, directory: string): void {

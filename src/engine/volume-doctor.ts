@@ -21,7 +21,7 @@ import type { Drivers } from "./drivers.ts";
 import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import type { Health } from "./health.ts";
-import { mustAnswer } from "./must-answer.ts";
+import { refuseSilent, silentStorage } from "./must-answer.ts";
 import { databasesIn, databaseWords, isForMany } from "./recognised-databases.ts";
 import { serverOf } from "./storage-server.ts";
 import { startIdleTimer } from "./trash/timers.ts";
@@ -113,8 +113,14 @@ export class VolumeDoctor {
   }
 
   async #examine(name: VolumeName, how: ExamineHow, operation: Operation): Promise<VolumeReport> {
-    const { host, volumes, drivers, judge } = this.#parts;
-    await this.#refuseSilent(name, operation);
+    const { host, volumes, drivers, judge, health } = this.#parts;
+    // A table in which all is unknown is worth no wait for it.
+    const unmounted = volumes.inspect(name);
+    await refuseSilent(
+      { host, driver: drivers.get(unmounted.driver), health },
+      unmounted,
+      operation,
+    );
     const path = await volumes.mount(name, DOCTOR_HOLDER, operation);
     try {
       const entry = volumes.inspect(name);
@@ -124,7 +130,8 @@ export class VolumeDoctor {
       const request = { elsewhere: second?.path ?? null, isQuick: how.isQuick };
       const { tried, ended } = await this.#measure(path, { request, how }, operation);
       const server = serverOf(driver, entry);
-      if (ended !== "" && tried.length === 0 && server !== "") throw silent(name, server, ended);
+      if (ended !== "" && tried.length === 0 && server !== "")
+        throw silentStorage(name, server, ended);
       const storage = storageFacts(host, path, driver);
       const measurements = complete(tried, judge.known(storage), ended);
       return {
@@ -154,15 +161,6 @@ export class VolumeDoctor {
       `${databaseWords(found)} is in it, which two servers at once would damage: keep the second ` +
         `from starting with: holdfast volume update ${name} -o database=exclusive`,
     ];
-  }
-
-  /** A table in which all is unknown is worth no wait for it. */
-  async #refuseSilent(name: VolumeName, operation: Operation): Promise<void> {
-    const { host, volumes, drivers, health } = this.#parts;
-    const { state, server = "", reason } = health.of(name) ?? {};
-    if (state === "unreachable") throw silent(name, server, reason ?? "");
-    const entry = volumes.inspect(name);
-    await mustAnswer({ host, driver: drivers.get(entry.driver) }, entry, operation);
   }
 
   /** undefined: this storage has no second client, or it could not be had in time. */
@@ -232,15 +230,6 @@ export class VolumeDoctor {
   #forgetText(old: string): void {
     for (const name of this.#reports.keys()) if (name === old) this.#reports.delete(name);
   }
-}
-
-function silent(name: VolumeName, server: string, reason: string): EngineError {
-  const why = reason === "" ? "" : ` (${reason})`;
-  return new EngineError(
-    "remote.unreachable",
-    `volume ${name}: the storage on ${server} does not answer${why}`,
-    { details: { server, reason } },
-  );
 }
 
 /** A signal that fires when nothing was heard for so long. */
