@@ -76,8 +76,8 @@ export interface Reason {
   readonly change: string;
 }
 
-/** What storage is judged for, in the order of reports. */
-export const storageUses = [
+/** Of the uses those that two servers at once would damage. */
+export const databaseUses = [
   "postgresql",
   "mysql",
   "mongodb",
@@ -88,6 +88,11 @@ export const storageUses = [
   "etcd",
   "elasticsearch",
   "influxdb",
+] as const;
+
+/** What storage is judged for, in the order of reports. */
+export const storageUses = [
+  ...databaseUses,
   "git",
   "static-files",
   "logs",

@@ -1,22 +1,11 @@
 // Which databases are in a volume: what two servers at once would damage.
 import type { Host } from "../core/host.ts";
 import type { Operation } from "../core/operation.ts";
-import type { RecognisedData, StorageUse } from "../core/volume-report.ts";
+import { databaseUses, type RecognisedData, type StorageUse } from "../core/volume-report.ts";
 import { recognisedIn, recognisedText } from "./recognised-data.ts";
 
 /** Repositories and mail are made for many writers; the rest is not a database. */
-const databases: ReadonlySet<StorageUse> = new Set([
-  "postgresql",
-  "mysql",
-  "mongodb",
-  "sqlite-wal",
-  "sqlite",
-  "redis",
-  "rabbitmq",
-  "etcd",
-  "elasticsearch",
-  "influxdb",
-]);
+const databases: ReadonlySet<StorageUse> = new Set(databaseUses);
 
 /** Several processes of one machine may use it at the same time, by its own locks. */
 export function isForMany({ use }: RecognisedData): boolean {
