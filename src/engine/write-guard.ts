@@ -261,9 +261,9 @@ export class WriteGuard {
   #end(key: string, watch: Watch): void {
     watch.writes[Symbol.dispose]();
     this.#watches.delete(key);
-    const isLast = ({ volume, container }: Watch): boolean =>
-      volume !== watch.volume || container !== watch.container;
-    if (![...this.#watches.values()].every(isLast)) return;
+    const isOfThat = ({ volume, container }: Watch): boolean =>
+      volume === watch.volume && container === watch.container;
+    if ([...this.#watches.values()].some(isOfThat)) return;
     this.#guarded.get(watch.volume)?.conflicts.forget(watch.container);
   }
 
