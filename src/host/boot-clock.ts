@@ -1,5 +1,6 @@
 // The clock of this boot and its name: what two lives of the daemon have in common.
 import { readFileSync } from "node:fs";
+import { bootId } from "./processes.ts";
 
 const MS = 1_000;
 
@@ -9,7 +10,7 @@ const MS = 1_000;
  */
 export function bootClock(): { readonly id: string; nowMs(): number } {
   return {
-    id: readFileSync("/proc/sys/kernel/random/boot_id", "latin1").trim(),
+    id: bootId(),
     nowMs: () => Math.round(Number.parseFloat(readFileSync("/proc/uptime", "latin1")) * MS),
   };
 }

@@ -26,7 +26,8 @@ function hasOtherThreads(pid: number): boolean {
 
 let knownBootId: string | undefined;
 
-function bootId(): string {
+/** Another one after each boot. Throws where the kernel does not show it. */
+export function bootId(): string {
   knownBootId ??= readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
   return knownBootId;
 }
