@@ -3,7 +3,7 @@ import { setTimeout as pause } from "node:timers/promises";
 
 import { called } from "../calls.ts";
 import { type ContainerBench, startContainerBench } from "../container-bench.ts";
-import { fastestSeconds, WRITE_LOAD } from "../container-writing.ts";
+import { WRITE_LOAD, writingStep } from "../container-writing.ts";
 import { measureRounds } from "../measure.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
@@ -43,24 +43,6 @@ const streaming: RowPlan = {
     "The same containers; pieces of 1 MiB over what a file has, and one fsync at the end. " +
     "Nothing is measured before the guard says that it watches the one and not the other.",
 };
-
-function writing(
-  workbench: Workbench,
-  bench: ContainerBench,
-  step: { readonly row: RowPlan; readonly mode: string; readonly count: number },
-  disk: string,
-) {
-  return {
-    name: step.row.id,
-    async measure(guard: GuardWord): Promise<number> {
-      const { mode, count } = step;
-      const directory = placeOf(guard);
-      const where = { container: NAME, directory, tries: TRIES, disk };
-      const seconds = await fastestSeconds(workbench, bench, { ...where, mode, count });
-      return seconds * 1000;
-    },
-  };
-}
 
 function placeOf(guard: GuardWord): string {
   return `/${guard}`;
@@ -108,11 +90,13 @@ export const guardGroup: Group = {
       { row: files, mode: "files", count: sizes.files },
       { row: streaming, mode: "sequential", count: sizes.sequentialMib },
     ];
+    const figureOf = (seconds: number) => seconds * 1000;
+    const how = { container: NAME, tries: TRIES, disk: ground.disk, placeOf, figureOf };
     const figures = await measureRounds({
       subjects: guards,
       rounds,
       signal: workbench.signal,
-      steps: steps.map((step) => writing(workbench, bench, step, ground.disk)),
+      steps: steps.map((step) => writingStep(workbench, bench, step, how)),
     });
     for (const name of [NAME, OTHER]) await bench.remove(name);
     return { rows: this.rows.map((plan) => rowFrom(plan, figures.get(plan.id))), tables: [] };

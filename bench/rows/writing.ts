@@ -1,14 +1,8 @@
 // Rows for what a container writes: on a volume of Holdfast, and on one of Docker's own.
-import {
-  type ContainerBench,
-  startContainerBench,
-  type VolumeDriverName,
-  volumeDrivers,
-} from "../container-bench.ts";
-import { fastestSeconds, WRITE_LOAD } from "../container-writing.ts";
+import { startContainerBench, type VolumeDriverName, volumeDrivers } from "../container-bench.ts";
+import { WRITE_LOAD, writingStep } from "../container-writing.ts";
 import { measureRounds } from "../measure.ts";
 import { type Group, type RowPlan, rowFrom } from "../rows.ts";
-import type { Workbench } from "../workbench.ts";
 
 const NAME = "writer";
 const TRIES = 3;
@@ -47,24 +41,6 @@ const files: RowPlan = {
     "at the end, which is part of the time.",
 };
 
-function writing(
-  workbench: Workbench,
-  bench: ContainerBench,
-  step: { readonly row: RowPlan; readonly mode: string; readonly count: number },
-  disk: string,
-) {
-  return {
-    name: step.row.id,
-    async measure(driver: VolumeDriverName): Promise<number> {
-      const { mode, count } = step;
-      const directory = placeOf(driver);
-      const where = { container: NAME, directory, tries: TRIES, disk };
-      const seconds = await fastestSeconds(workbench, bench, { ...where, mode, count });
-      return step.count / seconds;
-    },
-  };
-}
-
 function placeOf(driver: VolumeDriverName): string {
   return `/${driver}`;
 }
@@ -89,11 +65,13 @@ export const writingGroup: Group = {
       { row: random, mode: "random", count: sizes.randomWrites },
       { row: files, mode: "files", count: sizes.files },
     ];
+    const figureOf = (seconds: number, count: number) => count / seconds;
+    const how = { container: NAME, tries: TRIES, disk: ground.disk, placeOf, figureOf };
     const figures = await measureRounds({
       subjects: volumeDrivers,
       rounds,
       signal: workbench.signal,
-      steps: steps.map((step) => writing(workbench, bench, step, ground.disk)),
+      steps: steps.map((step) => writingStep(workbench, bench, step, how)),
     });
     await bench.remove(NAME);
     return { rows: this.rows.map((plan) => rowFrom(plan, figures.get(plan.id))), tables: [] };
