@@ -36,18 +36,19 @@ export async function createVolume(invocation: Invocation): Promise<number> {
   const spec = isCluster ? (await import("./rarely.ts")).rarely.clusterSpec(options) : undefined;
   const driver = options.text("driver") || undefined;
   const driverOptions = keyValues(options.all("opt"));
-  const creating = client.json<ApiVolume>({
-    method: "POST",
-    path: "/volumes/create",
-    body: {
-      ClusterVolumeSpec: spec,
-      Driver: driver,
-      DriverOpts: driverOptions,
-      Labels: keyValues(options.all("label")),
-      Name: name || undefined,
-    },
-  });
-  const volume = await (driver === undefined ? creating : waitFor(creating, driver, terminal));
+  const create = () =>
+    client.json<ApiVolume>({
+      method: "POST",
+      path: "/volumes/create",
+      body: {
+        ClusterVolumeSpec: spec,
+        Driver: driver,
+        DriverOpts: driverOptions,
+        Labels: keyValues(options.all("label")),
+        Name: name || undefined,
+      },
+    });
+  const volume = await (driver === undefined ? create() : waitFor(create, driver, terminal));
   await terminal.out(`${options.flag("json") ? JSON.stringify(volume) : volume.Name}\n`);
   if (await terminal.isErrTerminal()) {
     const line = await tellOf(volume, driverOptions, client);
@@ -74,13 +75,13 @@ async function tellOf(
 
 /** A server may be asked, and may be slow. */
 async function waitFor<Result>(
-  creating: Promise<Result>,
+  create: () => Promise<Result>,
   driver: string,
   terminal: Invocation["terminal"],
 ): Promise<Result> {
-  if (driver === "local" || !(await terminal.isErrTerminal())) return await creating;
+  if (driver === "local" || !(await terminal.isErrTerminal())) return await create();
   const { withNotice } = (await import("./rarely.ts")).rarely;
-  return await withNotice(terminal, `waiting for ${driver} and its storage …`, creating);
+  return await withNotice(terminal, `waiting for ${driver} and its storage …`, create());
 }
 
 /** Docker answers a create of what is there already with what is there, whatever was asked for. */

@@ -22,6 +22,7 @@ import { groupId, type InheritedListener } from "../host/service.ts";
 import { userNames } from "../host/user-names.ts";
 import type { HttpRequest, HttpResponse } from "../http/message.ts";
 import { HttpServer, type HttpServerParts } from "../http/server.ts";
+import { ListenError, type UnixSocketPlace } from "../http/unix-listener.ts";
 import type { DaemonConfig } from "./config.ts";
 import { splitListeners } from "./listeners.ts";
 import { LOCK_SOCKET_MODE, LOCK_SOCKET_NAME, makeLockDirectory } from "./lock-directory.ts";
@@ -156,7 +157,7 @@ async function listenForEngines(
   const { pluginSocket } = config;
   if (pluginSocket === undefined) return [];
   makeSocketDirectory(path.dirname(pluginSocket));
-  await server.listen({ path: pluginSocket, mode: PLUGIN_SOCKET_MODE });
+  await listenAt(server, "plugin-socket", { path: pluginSocket, mode: PLUGIN_SOCKET_MODE });
   return [`unix://${pluginSocket}`];
 }
 
@@ -168,8 +169,25 @@ async function listenInside(
 ): Promise<readonly string[]> {
   if (lockDirectory === undefined) return [];
   const writable = makeLockDirectory(lockDirectory, log);
-  await server.listen({ path: path.join(writable, LOCK_SOCKET_NAME), mode: LOCK_SOCKET_MODE });
+  const socket = path.join(writable, LOCK_SOCKET_NAME);
+  await listenAt(server, "lock-directory", { path: socket, mode: LOCK_SOCKET_MODE });
   return [`unix://${path.join(lockDirectory, LOCK_SOCKET_NAME)}`];
+}
+
+/** Throws `ListenError`; where it is in use, with the setting that would have it elsewhere. */
+async function listenAt(
+  server: HttpServer,
+  setting: "host" | "lock-directory" | "plugin-socket",
+  place: UnixSocketPlace,
+): Promise<void> {
+  try {
+    await server.listen(place);
+  } catch (error) {
+    if (!(error instanceof ListenError) || error.reason !== "in_use") throw error;
+    const others = setting === "host" ? `--host unix://PATH` : `--${setting} PATH, or none`;
+    const way = `Stop the daemon that has it, or give this one a place of its own: ${others}`;
+    throw new ListenError(error.reason, `${error.message}\n${way}`, { cause: error });
+  }
 }
 
 function makeSocketDirectory(directory: string): void {
@@ -202,7 +220,7 @@ async function listenForClients(
   }
   for (const socket of sockets) {
     makeSocketDirectory(path.dirname(socket));
-    await server.listen({
+    await listenAt(server, "host", {
       path: socket,
       ...(socketGroup === undefined ? {} : { groupId: socketGroup }),
     });

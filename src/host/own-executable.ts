@@ -1,4 +1,5 @@
 // Our own executable as a helper: commands of it that are for no person, which src/main.ts knows.
+import { readProcLink } from "./libc-command.ts";
 
 /** One mount in a process that the daemon can abandon. */
 export const HOLD_MOUNT_COMMAND = "hold-mount";
@@ -23,5 +24,16 @@ export function ownExecutable(
   const sources = import.meta.path.startsWith("/$bunfs/")
     ? []
     : [new URL("../main.ts", import.meta.url).pathname];
-  return [process.execPath, ...sources, command, ...words];
+  return [runningProgram(), ...sources, command, ...words];
+}
+
+/**
+ * A path of the very program that runs, also when an upgrade has put another one in its place or
+ * moved it: a helper has to be of the same version.
+ */
+function runningProgram(): string {
+  const path = readProcLink("/proc/self/exe");
+  // The name is nicer to read in a list of processes.
+  const isThere = path === process.execPath && !path.endsWith(" (deleted)");
+  return isThere ? path : `/proc/${process.pid}/exe`;
 }

@@ -171,6 +171,7 @@ describe("a place that cannot be had ends with exit code 1", () => {
     const inUse = await refused(place());
     await new Promise((resolve) => server.close(resolve));
     expect(inUse.stderr).toContain("another program listens on");
+    expect(inUse.stderr).toContain("a place of its own: --host unix://PATH");
     writeFileSync(path, "somebody's file");
     const noSocket = await refused(place());
     expect(noSocket.stderr).toContain("is no socket");
@@ -179,6 +180,20 @@ describe("a place that cannot be had ends with exit code 1", () => {
       expect(ended.exit).toBe(1);
       expectSentences(ended);
     }
+  });
+
+  test("the containers' sockets of another daemon", async () => {
+    const lockDirectory = join(folder, "locks");
+    const first = await startDaemon({ root: join(folder, "root"), lockDirectory });
+    const own = place("other").filter((word) => !word.startsWith("--lock-directory"));
+    const second = await refused(own, { HOLDFAST_LOCK_DIRECTORY: lockDirectory });
+    await first.stop();
+    // It stays mounted for containers that have it, where anything can be mounted.
+    for (const target of [lockDirectory, `${lockDirectory}.own`]) spawnSync("umount", [target]);
+    expect(second.stderr).toContain("another program listens on");
+    expect(second.stderr).toContain("a place of its own: --lock-directory PATH, or none");
+    expect(second.exit).toBe(1);
+    expectSentences(second);
   });
 
   test("a root that another daemon has, which goes on", async () => {
