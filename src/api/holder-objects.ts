@@ -3,7 +3,7 @@ import type { StorageState } from "../core/driver.ts";
 import type { StateView, VolumeEntry } from "../core/state-store.ts";
 import type { Engine } from "../engine/engine.ts";
 import { engineOptions, type SharingMode } from "../engine/engine-options.ts";
-import type { VolumeHolder } from "../engine/volume-holders.ts";
+import type { VolumeHolder } from "../engine/holds/volume-holders.ts";
 import { type VolumeState, volumeCondition } from "./volume-state.ts";
 
 /** The contract's holder (src/api/holdfast/contract.ts). */

@@ -4,7 +4,7 @@ import { type ApiBench, startedApi } from "../../test/support/api-bench.ts";
 import { OnePlugin } from "../../test/support/one-plugin.ts";
 import { parseDriverName } from "../core/names.ts";
 import type { PluginStatus } from "../core/plugin.ts";
-import { noPlugins } from "../engine/no-plugins.ts";
+import { noPlugins } from "../engine/plugins/no-plugins.ts";
 import { trashDefaults } from "../engine/trash/policy.ts";
 import { OWN_PREFIX } from "./holdfast/route-contract.ts";
 

@@ -15,7 +15,7 @@ import { builtInDrivers } from "../drivers/all.ts";
 import { settleNames } from "../engine/driver-names.ts";
 import { type Engine, startEngine } from "../engine/engine.ts";
 import type { HoldingParts } from "../engine/engine-parts.ts";
-import { holdGraces } from "../engine/hold-table.ts";
+import { holdGraces } from "../engine/holds/hold-table.ts";
 import { dataPlaces } from "../host/data-places.ts";
 import { openDatabase } from "../host/database.ts";
 import { linuxHost } from "../host/linux.ts";

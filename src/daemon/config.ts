@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { parse as parseToml } from "smol-toml";
 import { EngineError, isErrno, messageOf } from "../core/errors.ts";
-import type { ViolationPolicy } from "../engine/sharing-judge.ts";
+import type { ViolationPolicy } from "../engine/sharing/sharing-judge.ts";
 import { BUDGET_RULE, parseBudget, type TrashBudget } from "../engine/trash/budget.ts";
 import { type TrashDefaults, trashDefaults } from "../engine/trash/policy.ts";
 import { parseRetention, RETENTION_RULE, type Retention } from "../engine/trash/retention.ts";

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { nothingFound } from "../../test/support/recovery-bench.ts";
 import { makeTrashId, parseDriverName, parseVolumeName } from "../core/names.ts";
 import type { StateOrigin } from "../core/state-store.ts";
-import type { RecoveryReport } from "../engine/recovery-stage.ts";
+import type { RecoveryReport } from "../engine/recovery/recovery-stage.ts";
 import { gatherFacts } from "./facts.ts";
 
 const root = mkdtempSync("/dev/shm/holdfast-facts-");

@@ -5,7 +5,7 @@ import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";
 import type { StateOrigin } from "../core/state-store.ts";
 import { driverManuals } from "../drivers/all.ts";
-import type { RecoveryReport } from "../engine/recovery-stage.ts";
+import type { RecoveryReport } from "../engine/recovery/recovery-stage.ts";
 import { gitCommit, version } from "./build-facts.ts";
 
 /** How many volumes a sentence names. */

@@ -8,7 +8,7 @@ import { EngineError, toEngineError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
 import type { Log, Operation } from "../core/operation.ts";
-import type { PluginParts } from "../engine/no-plugins.ts";
+import type { PluginParts } from "../engine/plugins/no-plugins.ts";
 import { returnMemory } from "../host/memory.ts";
 import { makeManagedPlugins } from "../plugins/managed/managed-plugins.ts";
 import { makePluginHost } from "../plugins/plugin-host.ts";

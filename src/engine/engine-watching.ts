@@ -1,19 +1,19 @@
 // What looks at who has volumes, put together: holds, sharing, writers, databases, locks.
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
-import { Admissions } from "./admissions.ts";
 import { ContainerLists } from "./container-lists.ts";
+import { SharedDatabases } from "./databases/shared-databases.ts";
 import type { Drivers } from "./drivers.ts";
 import type { EngineParts } from "./engine-parts.ts";
 import type { EventLog } from "./event-log.ts";
-import { StorageCare } from "./health-care.ts";
-import { HoldSettler } from "./hold-settler.ts";
-import { Locks } from "./locks.ts";
-import { SharedDatabases } from "./shared-databases.ts";
-import { SharingJudge } from "./sharing-judge.ts";
+import { WriteGuard } from "./guard/write-guard.ts";
+import { StorageCare } from "./health/health-care.ts";
+import { HoldSettler } from "./holds/hold-settler.ts";
+import { Locks } from "./locks/locks.ts";
+import { Admissions } from "./sharing/admissions.ts";
+import { SharingJudge } from "./sharing/sharing-judge.ts";
 import { useGuard } from "./use-guard.ts";
 import type { VolumeEngine } from "./volumes.ts";
-import { WriteGuard } from "./write-guard.ts";
 
 /** What looks at holds, and what asks it. The volumes know the guard, and the settler them. */
 export function watchHolds(

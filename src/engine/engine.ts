@@ -2,8 +2,10 @@
 import { EngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
-import { Adoptions } from "./adoptions.ts";
+import { Adoptions } from "./adoption/adoptions.ts";
 import type { ContainerLists } from "./container-lists.ts";
+import type { SharedDatabases } from "./databases/shared-databases.ts";
+import type { UnfitData } from "./databases/unfit-data.ts";
 import type { Drivers } from "./drivers.ts";
 import {
   driversOf,
@@ -17,36 +19,34 @@ import {
 import type { EngineParts, LaterParts } from "./engine-parts.ts";
 import { watchHolds } from "./engine-watching.ts";
 import { EventLog } from "./event-log.ts";
-import type { Health } from "./health.ts";
-import type { StorageCare } from "./health-care.ts";
+import type { WriteGuard } from "./guard/write-guard.ts";
+import type { Health } from "./health/health.ts";
+import type { StorageCare } from "./health/health-care.ts";
 import { History, tellingState } from "./history.ts";
-import { restoreHolds } from "./hold-restore.ts";
-import type { HoldSettler } from "./hold-settler.ts";
-import { Holds, type HoldsParts } from "./holds.ts";
+import { restoreHolds } from "./holds/hold-restore.ts";
+import type { HoldSettler } from "./holds/hold-settler.ts";
+import { Holds, type HoldsParts } from "./holds/holds.ts";
+import { endUnheldStorage } from "./holds/unheld-storage.ts";
 import { LastUse } from "./last-use.ts";
-import { LockSight } from "./lock-sight.ts";
-import type { Locks } from "./locks.ts";
-import type { PluginVolumes } from "./plugin-volumes.ts";
-import type { Plugins } from "./plugins.ts";
-import type { PrunePlans } from "./prune-plans.ts";
-import type { Pruner } from "./pruning.ts";
-import type { Publishing } from "./publishing.ts";
-import { recover } from "./recovery.ts";
-import type { RecoveryReport } from "./recovery-stage.ts";
+import { LockSight } from "./locks/lock-sight.ts";
+import type { Locks } from "./locks/locks.ts";
+import type { PluginVolumes } from "./plugins/plugin-volumes.ts";
+import type { Plugins } from "./plugins/plugins.ts";
+import type { PrunePlans } from "./prune/prune-plans.ts";
+import type { Pruner } from "./prune/pruning.ts";
+import type { Publishing } from "./publish/publishing.ts";
+import { recover } from "./recovery/recovery.ts";
+import type { RecoveryReport } from "./recovery/recovery-stage.ts";
+import { UnfinishedRenames } from "./recovery/unfinished-renames.ts";
 import { Secrets } from "./secrets.ts";
-import type { SharedDatabases } from "./shared-databases.ts";
-import type { SharingJudge } from "./sharing-judge.ts";
+import type { SharingJudge } from "./sharing/sharing-judge.ts";
 import { fateAnyTime } from "./trash/fate-text.ts";
 import type { Purger } from "./trash/purger.ts";
 import type { Trash } from "./trash/trash.ts";
-import { UnfinishedRenames } from "./unfinished-renames.ts";
-import type { UnfitData } from "./unfit-data.ts";
-import { endUnheldStorage } from "./unheld-storage.ts";
 import { Upkeep } from "./upkeep.ts";
 import type { Usage } from "./usage.ts";
 import type { VolumeDoctor } from "./volume-doctor.ts";
 import { VolumeEngine } from "./volumes.ts";
-import type { WriteGuard } from "./write-guard.ts";
 
 /** What the API translates to. */
 export interface Engine {

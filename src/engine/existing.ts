@@ -2,11 +2,11 @@
 import { EngineError } from "../core/errors.ts";
 import type { Operation } from "../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import { isMoving, moving } from "./adoption/moving.ts";
 import { resolved } from "./aliases.ts";
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
-import { isMoving, moving } from "./moving.ts";
 
 export interface ExistingParts {
   readonly state: StateStore;

@@ -6,7 +6,7 @@ import type { HolderId, VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { VolumeEntry } from "../core/state-store.ts";
 import { driverOptions } from "./engine-options.ts";
-import { serverOf } from "./storage-server.ts";
+import { serverOf } from "./health/storage-server.ts";
 
 export interface DataMount {
   readonly driver: VolumeDriver;

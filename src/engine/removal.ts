@@ -15,10 +15,10 @@ import {
 import { aliasesOf, putAliasesBack, tellTaken } from "./aliases.ts";
 import { byOf, historyEntry } from "./history-entry.ts";
 import { unlessAborted } from "./pause.ts";
+import type { UnfinishedRemovals } from "./recovery/unfinished-removals.ts";
 import { type Fate, fateOf, forGood, isOwnStorage, type TrashDefaults } from "./trash/policy.ts";
 import type { Purger } from "./trash/purger.ts";
 import { retirementOf } from "./trash/retired-description.ts";
-import type { UnfinishedRemovals } from "./unfinished-removals.ts";
 
 export interface RemovalParts {
   readonly state: StateStore;

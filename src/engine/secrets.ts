@@ -8,10 +8,10 @@ import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
 import type { SecretRecord, SecretStore, SecretValue } from "../core/secret-store.ts";
 import type { StateStore, VolumeEntry } from "../core/state-store.ts";
+import { refuseMoving } from "./adoption/moving.ts";
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
-import { refuseMoving } from "./moving.ts";
 import { SECRET_OPTION } from "./secret-lease.ts";
 import type { VolumeEngine } from "./volumes.ts";
 

@@ -17,13 +17,13 @@ import {
   type StorageJudge,
   type VolumeReport,
 } from "../core/volume-report.ts";
+import { databasesIn, databaseWords, isForMany } from "./databases/recognised-databases.ts";
 import type { Drivers } from "./drivers.ts";
 import { driverOptions, engineOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
-import type { Health } from "./health.ts";
-import { refuseSilent, silentStorage } from "./must-answer.ts";
-import { databasesIn, databaseWords, isForMany } from "./recognised-databases.ts";
-import { serverOf } from "./storage-server.ts";
+import type { Health } from "./health/health.ts";
+import { refuseSilent, silentStorage } from "./health/must-answer.ts";
+import { serverOf } from "./health/storage-server.ts";
 import { startIdleTimer } from "./trash/timers.ts";
 import type { VolumeEngine } from "./volumes.ts";
 

@@ -13,6 +13,7 @@ import type {
   StateView,
   VolumeEntry,
 } from "../core/state-store.ts";
+import { refuseMoving } from "./adoption/moving.ts";
 import { dropAlias, refuseAlias, resolved } from "./aliases.ts";
 import { makeVolume, unmade, type Wanted } from "./creation.ts";
 import { checkDescription } from "./description.ts";
@@ -20,17 +21,16 @@ import type { Drivers } from "./drivers.ts";
 import { checkEngineOptions, checkPluginOptions, driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { existingVolume, makeAgain } from "./existing.ts";
-import { HeldMounts } from "./held-mounts.ts";
 import type { History } from "./history.ts";
-import { Holders } from "./holders.ts";
-import { refuseMoving } from "./moving.ts";
+import { HeldMounts } from "./holds/held-mounts.ts";
+import { Holders } from "./holds/holders.ts";
 import { refuseProtected } from "./protection.ts";
+import type { UnfinishedRemovals } from "./recovery/unfinished-removals.ts";
+import type { UnfinishedRenames } from "./recovery/unfinished-renames.ts";
 import { type RemovalAction, refuseShown, removeData } from "./removal.ts";
 import { secretLease } from "./secret-lease.ts";
 import type { TrashDefaults } from "./trash/policy.ts";
 import type { Purger } from "./trash/purger.ts";
-import type { UnfinishedRemovals } from "./unfinished-removals.ts";
-import type { UnfinishedRenames } from "./unfinished-renames.ts";
 import type { UseGuard } from "./use-guard.ts";
 import { ANONYMOUS_LABEL, selects, type VolumeFilter } from "./volume-filter.ts";
 

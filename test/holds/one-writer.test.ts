@@ -47,7 +47,7 @@ describe("sharing=onewriter", () => {
     await bench.holders("pages", "second running rw", "reader1 running ro", "reader2 running ro");
   });
 
-  // How long it takes is a matter of what is asked: src/engine/admissions.test.ts.
+  // How long it takes is a matter of what is asked: src/engine/sharing/admissions.test.ts.
   when("who reads is let in, whoever else stands by", async () => {
     for (const name of ["quick", "crowded"]) {
       await bench.createVolume(name, "sharing=onewriter");

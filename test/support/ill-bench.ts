@@ -1,7 +1,7 @@
 // An engine over storage that falls ill when a test says so, and the clock of the looks at it.
 import type { MountInfo } from "../../src/core/host.ts";
 import { parseHolderId } from "../../src/core/names.ts";
-import type { VolumeHealth } from "../../src/engine/health.ts";
+import type { VolumeHealth } from "../../src/engine/health/health.ts";
 import { create, EngineBench, type EngineBenchParts, named } from "./engine-bench.ts";
 import { IllStorage } from "./ill-storage.ts";
 import { manualTimers } from "./manual-timers.ts";

@@ -15,7 +15,7 @@ import type {
 } from "../../src/core/plugin.ts";
 import { canonicalPluginName } from "../../src/core/plugin-reference.ts";
 import { scratchDriver } from "../../src/drivers/scratch/driver.ts";
-import type { PluginParts } from "../../src/engine/no-plugins.ts";
+import type { PluginParts } from "../../src/engine/plugins/no-plugins.ts";
 
 /** What a test changes about a plugin's calls. */
 export type PluginChange = (driver: VolumeDriver) => Partial<VolumeDriver>;

@@ -7,7 +7,7 @@ import type {
   PullRequest,
   TellProgress,
 } from "../../src/core/plugin.ts";
-import { noPlugins } from "../../src/engine/no-plugins.ts";
+import { noPlugins } from "../../src/engine/plugins/no-plugins.ts";
 
 /** What it can be upgraded to, with one privilege granted. */
 export const newerImage = "127.0.0.1:5000/vp:v2";

@@ -4,7 +4,7 @@ import type { VolumeDriver } from "../../src/core/driver.ts";
 import { EngineError } from "../../src/core/errors.ts";
 import { makeTrashId } from "../../src/core/names.ts";
 import type { RetiredEntry, VolumeEntry } from "../../src/core/state-store.ts";
-import type { RecoveryReport } from "../../src/engine/recovery-stage.ts";
+import type { RecoveryReport } from "../../src/engine/recovery/recovery-stage.ts";
 import {
   changedScratch,
   type EngineBench,

@@ -1,6 +1,6 @@
 // The routes of adoptions: a plan, and volumes coming and going.
 
-import { type AdoptionPlan, userText } from "../../engine/adoption-plan.ts";
+import { type AdoptionPlan, userText } from "../../engine/adoption/adoption-plan.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";
 import type { Call } from "./call.ts";

@@ -3,7 +3,7 @@ import { describe, expect, test } from "bun:test";
 import { type ApiBench, startedApi } from "../../../test/support/api-bench.ts";
 import { containerWith, memoryEngine } from "../../../test/support/memory-engine.ts";
 import type { HistoryAction } from "../../core/state-store.ts";
-import { conflictLine, writerNamed } from "../../engine/conflict-words.ts";
+import { conflictLine, writerNamed } from "../../engine/guard/conflict-words.ts";
 import { historyEntry } from "../../engine/history-entry.ts";
 import { CONFLICTS_SPAN_COUNT } from "./conflict-contract.ts";
 import { OWN_PREFIX } from "./route-contract.ts";

@@ -1,13 +1,13 @@
 // The route of a volume's conflicts: from the history, so that they outlive the daemon.
 import type { Operation } from "../../core/operation.ts";
 import type { VolumeEntry } from "../../core/state-store.ts";
+import type { Engine } from "../../engine/engine.ts";
 import {
   blindSpots,
   CONFLICT_WORDS,
   type NamedWriter,
   parseConflictLine,
-} from "../../engine/conflict-words.ts";
-import type { Engine } from "../../engine/engine.ts";
+} from "../../engine/guard/conflict-words.ts";
 import { instantOf } from "../holder-objects.ts";
 import { type Call, invalid, parseCount } from "./call.ts";
 import { CONFLICTS_ANSWER_COUNT_MAX, CONFLICTS_SPAN_COUNT } from "./conflict-contract.ts";

@@ -1,7 +1,12 @@
 // Locks that are held by a connection: a stream of events, whose end is the end of the lock.
 import { type EngineError, toEngineError } from "../../core/errors.ts";
 import type { LockBond } from "../../core/lock.ts";
-import type { GrantedLock, LockLease, LockRequest, LocksFace } from "../../engine/locks-face.ts";
+import type {
+  GrantedLock,
+  LockLease,
+  LockRequest,
+  LocksFace,
+} from "../../engine/locks/locks-face.ts";
 import type { StreamWriter } from "../../http/message.ts";
 import { type Call, EventStream, invalid } from "./call.ts";
 import type { LockRoom } from "./lock-room.ts";

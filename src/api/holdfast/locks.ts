@@ -10,7 +10,7 @@ import type {
   LockRequest,
   LocksFace,
   LockView,
-} from "../../engine/locks-face.ts";
+} from "../../engine/locks/locks-face.ts";
 import { instantOf } from "../holder-objects.ts";
 import { type Call, invalid } from "./call.ts";
 import { LockRoom } from "./lock-room.ts";

@@ -5,7 +5,7 @@ import { eventually } from "../../../test/support/child.ts";
 import { OnePlugin, newerImage as remote } from "../../../test/support/one-plugin.ts";
 import { parseDriverName } from "../../core/names.ts";
 import type { PluginHost, PluginStatus } from "../../core/plugin.ts";
-import { noPlugins } from "../../engine/no-plugins.ts";
+import { noPlugins } from "../../engine/plugins/no-plugins.ts";
 import { OWN_PREFIX } from "./route-contract.ts";
 
 const plugins = `${OWN_PREFIX}plugins`;

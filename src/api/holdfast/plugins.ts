@@ -4,7 +4,7 @@ import { toEngineError } from "../../core/errors.ts";
 import type { PluginPrivilege, PluginProgress, PullRequest } from "../../core/plugin.ts";
 import { tryParsePluginReference } from "../../core/plugin-reference.ts";
 import type { Engine } from "../../engine/engine.ts";
-import type { DriverPluginView, PluginView } from "../../engine/plugins.ts";
+import type { DriverPluginView, PluginView } from "../../engine/plugins/plugins.ts";
 import { progressLine } from "../docker/plugin-progress.ts";
 import { registryCall } from "../docker/plugin-requests.ts";
 import { instantOf } from "../holder-objects.ts";

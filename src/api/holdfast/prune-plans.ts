@@ -1,7 +1,7 @@
 // The routes of prune plans: make one, look at it, do exactly that.
 import type { Engine } from "../../engine/engine.ts";
-import type { PruneQuestion } from "../../engine/prune-eligibility.ts";
-import type { PrunePlan } from "../../engine/prune-plans.ts";
+import type { PruneQuestion } from "../../engine/prune/prune-eligibility.ts";
+import type { PrunePlan } from "../../engine/prune/prune-plans.ts";
 import { labelCondition } from "../docker/filters.ts";
 import { instantOf } from "../holder-objects.ts";
 import type { Body } from "./body.ts";

@@ -9,7 +9,7 @@ import { containerWith, memoryEngine } from "../../../test/support/memory-engine
 import { newerImage, OnePlugin } from "../../../test/support/one-plugin.ts";
 import { errorTable } from "../../core/error-table.ts";
 import { SecretValue } from "../../core/secret-store.ts";
-import { noPlugins } from "../../engine/no-plugins.ts";
+import { noPlugins } from "../../engine/plugins/no-plugins.ts";
 import { trashDefaults } from "../../engine/trash/policy.ts";
 import { ADOPTION_ENGINE_DEFAULT } from "./adoption-contract.ts";
 import { contract, type RouteName } from "./contract.ts";

@@ -1,7 +1,7 @@
 // The routes of volumes: lists, one, removal, and the mounts of clients.
 import { parseHolderId } from "../../core/names.ts";
 import type { Engine } from "../../engine/engine.ts";
-import { isOld } from "../../engine/health-table.ts";
+import { isOld } from "../../engine/health/health-table.ts";
 import { type Call, checkConfirmed, invalid, parseCount, parseFlag } from "./call.ts";
 import { lastReport } from "./doctor.ts";
 import { type ChangeWords, changeObject } from "./history.ts";

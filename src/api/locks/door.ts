@@ -1,7 +1,7 @@
 // Who connects to the containers' socket: known from the first moment, counted, or turned away.
 import { EngineError } from "../../core/errors.ts";
 import type { Host, KeptProcess } from "../../core/host.ts";
-import type { InsideCaller, LockSight } from "../../engine/lock-sight.ts";
+import type { InsideCaller, LockSight } from "../../engine/locks/lock-sight.ts";
 import type { Peer } from "../../http/message.ts";
 import type { Counts } from "../counts.ts";
 import { type Shares, STRANGERS } from "./shares.ts";

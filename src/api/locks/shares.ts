@@ -1,5 +1,5 @@
 // What each container may take of the locks' socket, so that none of them can starve the others.
-import type { InsideCaller } from "../../engine/lock-sight.ts";
+import type { InsideCaller } from "../../engine/locks/lock-sight.ts";
 
 /** Connections of all callers together. Must be below what the server itself allows. */
 export const CONNECTIONS_MAX = 4_096;

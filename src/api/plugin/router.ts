@@ -12,9 +12,9 @@ import {
 } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { AliasEntry, VolumeEntry } from "../../core/state-store.ts";
+import { isMoving } from "../../engine/adoption/moving.ts";
 import type { Engine } from "../../engine/engine.ts";
 import { engineOptions } from "../../engine/engine-options.ts";
-import { isMoving } from "../../engine/moving.ts";
 import { notFound } from "../../engine/volumes.ts";
 import type { Handler, Header, HttpResponse } from "../../http/message.ts";
 import type { Counts } from "../counts.ts";

@@ -13,7 +13,7 @@ import type { EventLog } from "../event-log.ts";
 import type { History } from "../history.ts";
 import { byOf, historyEntry } from "../history-entry.ts";
 import { refuseProtected } from "../protection.ts";
-import type { UnfinishedRemovals } from "../unfinished-removals.ts";
+import type { UnfinishedRemovals } from "../recovery/unfinished-removals.ts";
 import { isEvictable, type TrashBudget } from "./budget.ts";
 import { drivenBy, inspected, keptEntry, settlePlace } from "./entries.ts";
 import { type GivingUp, TrashKeeper } from "./keeper.ts";
