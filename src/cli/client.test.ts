@@ -202,6 +202,21 @@ describe("DaemonClient", () => {
     client.close();
   });
 
+  test.each(["lock ls", "volume conflicts wiki"])(
+    "says of a daemon that has no route for `%s` that it is older, and what to do",
+    async (line) => {
+      const answer = { code: "request.no_route", message: "no such route", recovery: "Look." };
+      await using daemon = await FakeDaemon.start(() => json(answer, 404));
+      const { stderr, exit } = await runWords(line.split(" "), daemon.host);
+      expect(stderr).toStartWith("Error response from daemon: it is older than this program, and ");
+      expect(stderr).toContain("knows no ");
+      expect(stderr).toEndWith(
+        "\nStart the daemon anew with the newer executable: systemctl restart holdfast\n",
+      );
+      expect(exit).toBe(3);
+    },
+  );
+
   test("reads a list of 20,000 volumes", async () => {
     const volumes = Array.from({ length: 20_000 }, (_, index) => ({
       Name: `v${index}`,

@@ -95,7 +95,7 @@ export class DaemonClient {
       await this.negotiate();
       return this.send(request);
     }
-    if (reply.status >= 400) throw refusal(reply);
+    if (reply.status >= 400) throw refusal(reply, request);
     return reply;
   }
 
@@ -167,7 +167,8 @@ export class DaemonClient {
     }
     if (head === undefined) throw new MalformedReply("the reply has no head");
     if (head.status >= 400) {
-      throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
+      const text = await new Blob(refused as Uint8Array<ArrayBuffer>[]).text();
+      throw refusal({ ...head, text }, request);
     }
     return head;
   }
@@ -348,13 +349,23 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-function refusal(reply: Reply): DaemonRefusal {
+/** What is told of a daemon that was not started anew after an upgrade. */
+const olderDaemon = {
+  code: "request.no_route",
+  recovery: "Start the daemon anew with the newer executable: systemctl restart holdfast",
+} as const;
+
+function refusal(reply: Reply, { method, path }: ApiRequest): DaemonRefusal {
   try {
     // A parser: each field is checked before use.
     const parsed = JSON.parse(reply.text) as Record<string, unknown>;
     const message = textOf(parsed["message"]);
     if (message !== undefined) {
       const details = { code: textOf(parsed["code"]), recovery: textOf(parsed["recovery"]) };
+      if (details.code === olderDaemon.code) {
+        const why = `it is older than this program, and knows no ${method} ${path}`;
+        return new DaemonRefusal(reply.status, why, olderDaemon);
+      }
       return new DaemonRefusal(reply.status, message.trim(), details);
     }
   } catch {
