@@ -140,6 +140,23 @@ describe("DaemonClient", () => {
     await expect(failure).rejects.toThrow(DaemonUnreachable);
   });
 
+  test("gives up on lines that do not begin, and not on lines that come late", async () => {
+    await using daemon = await FakeDaemon.start(({ path }, socket) => {
+      if (path !== "/holdfast/v1/late") return "raw";
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      setTimeout(() => socket.write("2\r\n1\n\r\n0\r\n\r\n"), 200);
+      return "raw";
+    });
+    const target = { host: daemon.host, socketPath: daemon.socketPath };
+    const client = new DaemonClient(target, { silenceMs: 50 });
+    const lines: string[] = [];
+    const take = async (line: string) => void lines.push(line);
+    await client.lines({ method: "POST", path: "/holdfast/v1/late" }, take);
+    expect(lines).toEqual(["1"]);
+    const never = client.lines({ method: "POST", path: "/holdfast/v1/never" }, take);
+    await expect(never).rejects.toThrow(DaemonUnreachable);
+  });
+
   test("gives up on a daemon that stops in the middle, and not on a slow one", async () => {
     await using daemon = await FakeDaemon.start((_, socket) => {
       const pieces = ["HTTP/1.1 200 OK\r\n", "Content-Length: 9\r\n\r\n", "1", "2", "3"];

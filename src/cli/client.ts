@@ -40,7 +40,8 @@ export interface Upload {
 
 /** Who waits for the reply that is under way. */
 interface Waiting {
-  readonly silenceMs: number | undefined;
+  /** undefined: silence has no limit. */
+  silenceMs: number | undefined;
   head(head: ReplyHead): void;
   body(bytes: Uint8Array): void;
   end(): void;
@@ -114,12 +115,13 @@ export class DaemonClient {
   }
 
   /**
-   * The lines of a reply that may go on for ever; ends when the daemon ends it. Silence has no
-   * limit but the one that is asked for.
+   * The lines of a reply that may go on for ever; ends when the daemon ends it. Once they have
+   * begun silence has no limit but the one that is asked for.
    */
   async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
-    // Our own routes have no version.
-    if (!request.path.startsWith("/holdfast/")) await this.negotiate();
+    // Our own routes have no version, and answer at once: a daemon that does not is hung.
+    const isOwn = request.path.startsWith("/holdfast/");
+    if (!isOwn) await this.negotiate();
     const decoder = new TextDecoder();
     const refused: Uint8Array[] = [];
     let head: ReplyHead | undefined;
@@ -143,9 +145,11 @@ export class DaemonClient {
           }
         };
         const waiting: Waiting = {
-          silenceMs: request.silenceMs,
+          silenceMs: request.silenceMs ?? (isOwn ? this.#silenceMs : undefined),
           head: (received) => {
             head = received;
+            waiting.silenceMs = request.silenceMs;
+            this.#watch();
           },
           body: (bytes) => {
             if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
