@@ -35,7 +35,7 @@ import { openDaemonLeases } from "./leases.ts";
 import { splitListeners } from "./listeners.ts";
 import { Operations } from "./operations.ts";
 import { type DaemonPlugins, makeDaemonPlugins } from "./plugins.ts";
-import { runDirectoryOf } from "./run-directory.ts";
+import { makeRunDirectory, runDirectoryOf } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
 import { makeServers, type Servers } from "./servers.ts";
 
@@ -71,6 +71,7 @@ export async function assemble(parts: DaemonParts): Promise<Daemon> {
   await using undo = new AsyncDisposableStack();
   const lock = lockRoot(config.root);
   undo.defer(() => lock.release());
+  makeRunDirectory(config.root);
 
   const host = linuxHost();
   const bootId = randomBytes(4).toString("hex");
