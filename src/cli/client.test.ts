@@ -132,6 +132,18 @@ describe("DaemonClient", () => {
     await expect(failure).rejects.toThrow(/has not answered/);
   });
 
+  test("is not patient with a daemon that is hung before it is asked", async () => {
+    await using daemon = await FakeDaemon.start(() => "raw");
+    const target = { host: daemon.host, socketPath: daemon.socketPath };
+    const client = new DaemonClient(target, { silenceMs: 50 });
+    const path = "/holdfast/v1/long";
+    const request = { method: "POST", path, silenceMs: 2_000 } as const;
+    await expect(client.send(request)).rejects.toThrow(DaemonUnreachable);
+    const lines = client.lines(request, async () => undefined);
+    await expect(lines).rejects.toThrow(DaemonUnreachable);
+    expect(daemon.requests.map(({ path }) => path)).toEqual(["/_ping", "/_ping"]);
+  });
+
   test("a request may bring its own limit of silence", async () => {
     await using daemon = await FakeDaemon.start(() => "raw");
     const target = { host: daemon.host, socketPath: daemon.socketPath };

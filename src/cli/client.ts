@@ -90,7 +90,7 @@ export class DaemonClient {
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
     // What is sent as it is read cannot be sent again.
-    if (request.upload !== undefined) await this.negotiate();
+    if (request.upload !== undefined || this.#mayTakeLong(request)) await this.negotiate();
     const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
@@ -121,7 +121,7 @@ export class DaemonClient {
   async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
     // Our own routes have no version, and answer at once: a daemon that does not is hung.
     const isOwn = request.path.startsWith("/holdfast/");
-    if (!isOwn) await this.negotiate();
+    if (!isOwn || this.#mayTakeLong(request)) await this.negotiate();
     const decoder = new TextDecoder();
     const refused: Uint8Array[] = [];
     let head: ReplyHead | undefined;
@@ -182,6 +182,11 @@ export class DaemonClient {
     this.#waiting = undefined;
     this.#connection?.socket.end();
     this.#connection = undefined;
+  }
+
+  /** Whoever asks for more patience than usual does not ask a daemon that is hung already. */
+  #mayTakeLong({ silenceMs = 0 }: ApiRequest): boolean {
+    return silenceMs > this.#silenceMs;
   }
 
   /** Our own routes have no version of Docker's in front. */
