@@ -40,7 +40,8 @@ export interface Upload {
 
 /** Who waits for the reply that is under way. */
 interface Waiting {
-  readonly silenceMs: number | undefined;
+  /** undefined: silence has no limit. */
+  silenceMs: number | undefined;
   head(head: ReplyHead): void;
   body(bytes: Uint8Array): void;
   end(): void;
@@ -89,13 +90,13 @@ export class DaemonClient {
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
     // What is sent as it is read cannot be sent again.
-    if (request.upload !== undefined) await this.negotiate();
+    if (request.upload !== undefined || this.#mayTakeLong(request)) await this.negotiate();
     const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
       return this.send(request);
     }
-    if (reply.status >= 400) throw refusal(reply);
+    if (reply.status >= 400) throw refusal(reply, request);
     return reply;
   }
 
@@ -114,12 +115,13 @@ export class DaemonClient {
   }
 
   /**
-   * The lines of a reply that may go on for ever; ends when the daemon ends it. Silence has no
-   * limit but the one that is asked for.
+   * The lines of a reply that may go on for ever; ends when the daemon ends it. Once they have
+   * begun silence has no limit but the one that is asked for.
    */
   async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
-    // Our own routes have no version.
-    if (!request.path.startsWith("/holdfast/")) await this.negotiate();
+    // Our own routes have no version, and answer at once: a daemon that does not is hung.
+    const isOwn = request.path.startsWith("/holdfast/");
+    if (!isOwn || this.#mayTakeLong(request)) await this.negotiate();
     const decoder = new TextDecoder();
     const refused: Uint8Array[] = [];
     let head: ReplyHead | undefined;
@@ -143,9 +145,11 @@ export class DaemonClient {
           }
         };
         const waiting: Waiting = {
-          silenceMs: request.silenceMs,
+          silenceMs: request.silenceMs ?? (isOwn ? this.#silenceMs : undefined),
           head: (received) => {
             head = received;
+            waiting.silenceMs = request.silenceMs;
+            this.#watch();
           },
           body: (bytes) => {
             if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
@@ -167,7 +171,8 @@ export class DaemonClient {
     }
     if (head === undefined) throw new MalformedReply("the reply has no head");
     if (head.status >= 400) {
-      throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
+      const text = await new Blob(refused as Uint8Array<ArrayBuffer>[]).text();
+      throw refusal({ ...head, text }, request);
     }
     return head;
   }
@@ -177,6 +182,11 @@ export class DaemonClient {
     this.#waiting = undefined;
     this.#connection?.socket.end();
     this.#connection = undefined;
+  }
+
+  /** Whoever asks for more patience than usual does not ask a daemon that is hung already. */
+  #mayTakeLong({ silenceMs = 0 }: ApiRequest): boolean {
+    return silenceMs > this.#silenceMs;
   }
 
   /** Our own routes have no version of Docker's in front. */
@@ -352,13 +362,23 @@ function textOf(value: unknown): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
-function refusal(reply: Reply): DaemonRefusal {
+/** What is told of a daemon that was not started anew after an upgrade. */
+const olderDaemon = {
+  code: "request.no_route",
+  recovery: "Start the daemon anew with the newer executable: systemctl restart holdfast",
+} as const;
+
+function refusal(reply: Reply, { method, path }: ApiRequest): DaemonRefusal {
   try {
     // A parser: each field is checked before use.
     const parsed = JSON.parse(reply.text) as Record<string, unknown>;
     const message = textOf(parsed["message"]);
     if (message !== undefined) {
       const details = { code: textOf(parsed["code"]), recovery: textOf(parsed["recovery"]) };
+      if (details.code === olderDaemon.code) {
+        const why = `it is older than this program, and knows no ${method} ${path}`;
+        return new DaemonRefusal(reply.status, why, olderDaemon);
+      }
       return new DaemonRefusal(reply.status, message.trim(), details);
     }
   } catch {

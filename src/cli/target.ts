@@ -35,13 +35,9 @@ export async function findTarget(flag: string | undefined, terminal: Terminal): 
   if (flag !== undefined) return parseHost(flag, "--host");
   const fromEnvironment = terminal.env["HOLDFAST_HOST"];
   if (fromEnvironment) return parseHost(fromEnvironment, "HOLDFAST_HOST");
-  if (await terminal.isRoot()) return parseHost("unix:///run/holdfast/holdfast.sock", "default");
-  const runtimeDirectory = terminal.env["XDG_RUNTIME_DIR"];
-  if (!runtimeDirectory) {
-    throw new CliFailure(
-      "cannot tell where the Holdfast daemon listens: XDG_RUNTIME_DIR is not set. " +
-        "Set HOLDFAST_HOST=unix:///path/to/holdfast.sock",
-    );
-  }
+  const userId = await terminal.userId();
+  if (userId === 0) return parseHost("unix:///run/holdfast/holdfast.sock", "default");
+  // As the daemon: cron, a build and `su` have no such variable.
+  const runtimeDirectory = terminal.env["XDG_RUNTIME_DIR"] || `/run/user/${userId}`;
   return parseHost(`unix://${runtimeDirectory}/holdfast/holdfast.sock`, "XDG_RUNTIME_DIR");
 }

@@ -4,7 +4,7 @@ import { CliFailure } from "./failure.ts";
 /** Tests hand in their own. The real one imports nothing of `node:`, which would cost start-up. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly isRoot: () => Promise<boolean>;
+  readonly userId: () => Promise<number>;
   out(text: string): Promise<void>;
   err(text: string): Promise<void>;
   /**
@@ -112,7 +112,7 @@ async function readAll(bytesMax: number): Promise<Uint8Array> {
 export function processTerminal(): Terminal {
   return {
     env: Bun.env,
-    isRoot: async () => process.getuid?.() === 0,
+    userId: async () => process.getuid?.() ?? 0,
     out: (text) => write(Bun.stdout, text),
     err: (text) => write(Bun.stderr, text),
     errWithin: writeErrWithin,

@@ -12,7 +12,7 @@ function terminalOf(isTerminal: boolean, said: (text: string) => void): Terminal
     isErrTerminal: () => Promise.resolve(isTerminal),
     err: (text) => Promise.resolve(said(text)),
     ...{
-      isRoot: unused,
+      userId: unused,
       out: unused,
       isOutTerminal: unused,
       outColumns: () => undefined,

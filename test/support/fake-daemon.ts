@@ -172,7 +172,7 @@ export async function runWords(
   const hidden = [...(surroundings.hidden ?? [])];
   const terminal: Terminal = {
     env: { HOLDFAST_HOST: host, ...surroundings.env },
-    isRoot: () => Promise.resolve(surroundings.isRoot ?? false),
+    userId: () => Promise.resolve(surroundings.isRoot === true ? 0 : 1_000),
     out: (text) => {
       stdout += text;
       return Promise.resolve();
