@@ -1,6 +1,7 @@
 // The command line's own HTTP client: one Unix socket, small, bounded, and never waiting for ever.
+import { refusal } from "./client-refusal.ts";
 import { bodyHeaders, chunkOf, drained, flush, release, send } from "./client-socket.ts";
-import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
+import { CliFailure, DaemonUnreachable } from "./failure.ts";
 import { MalformedReply, type ReplyHead, ReplyParser } from "./reply-parser.ts";
 import type { Target } from "./target.ts";
 
@@ -356,36 +357,6 @@ export class DaemonClient {
       { wasReached: false },
     );
   }
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-/** What is told of a daemon that was not started anew after an upgrade. */
-const olderDaemon = {
-  code: "request.no_route",
-  recovery: "Start the daemon anew with the newer executable: systemctl restart holdfast",
-} as const;
-
-function refusal(reply: Reply, { method, path }: ApiRequest): DaemonRefusal {
-  try {
-    // A parser: each field is checked before use.
-    const parsed = JSON.parse(reply.text) as Record<string, unknown>;
-    const message = textOf(parsed["message"]);
-    if (message !== undefined) {
-      const details = { code: textOf(parsed["code"]), recovery: textOf(parsed["recovery"]) };
-      if (details.code === olderDaemon.code) {
-        const why = `it is older than this program, and knows no ${method} ${path}`;
-        return new DaemonRefusal(reply.status, why, olderDaemon);
-      }
-      return new DaemonRefusal(reply.status, message.trim(), details);
-    }
-  } catch {
-    // Not JSON: old daemons answer with plain text, which is shown below.
-  }
-  const text = reply.text.trim();
-  return new DaemonRefusal(reply.status, text === "" ? `status ${reply.status}` : text);
 }
 
 /** Compares dotted versions by the numbers in them. */
