@@ -170,7 +170,8 @@ export async function runWords(
   const hidden = [...(surroundings.hidden ?? [])];
   const terminal: Terminal = {
     env: { HOLDFAST_HOST: host, ...surroundings.env },
-    isRoot: () => Promise.resolve(surroundings.isRoot ?? false),
+    userId: () => Promise.resolve(surroundings.isRoot === true ? 0 : 1000),
+    exists: () => Promise.resolve(false),
     out: (text) => {
       stdout += text;
       return Promise.resolve();
