@@ -132,6 +132,14 @@ describe("DaemonClient", () => {
     await expect(failure).rejects.toThrow(/has not answered/);
   });
 
+  test("a request after one that found nobody is one of its own", async () => {
+    const client = new DaemonClient({ host: "unix:///nowhere/s", socketPath: "/nowhere/s" });
+    for (let count = 0; count < 2; count += 1) {
+      const failure = client.send({ method: "GET", path: "/holdfast/v1/locks" });
+      await expect(failure).rejects.toThrow(DaemonUnreachable);
+    }
+  });
+
   test("a request may bring its own limit of silence", async () => {
     await using daemon = await FakeDaemon.start(() => "raw");
     const target = { host: daemon.host, socketPath: daemon.socketPath };

@@ -215,7 +215,11 @@ export class DaemonClient {
     this.#waiting = waiting;
     this.#watch();
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    const connection = await this.#connect();
+    const connection = await this.#connect().catch((error: unknown) => {
+      // The next request is one of its own.
+      if (this.#waiting === waiting) this.#settle(() => undefined);
+      throw error;
+    });
     connection.parser.expectReply(request.method);
     const { upload, method } = request;
     const own = Object.entries(request.headers ?? {}).map(([name, text]) => `${name}: ${text}\r\n`);

@@ -142,6 +142,10 @@ const volumeCommands: readonly Command[] = [
     words: ["volume", "ls"],
     aliases: ["list"],
     summary: "List volumes",
+    details:
+      "On a terminal also what each volume is doing, who has it, and when it was used last:\n" +
+      "where that is too wide, holders and states are cut, and names are not. Elsewhere, and\n" +
+      "with --format, the list is Docker's, and nothing is cut.",
     usage: "[OPTIONS]",
     argumentCount: { min: 0, max: 0 },
     options: [

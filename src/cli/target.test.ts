@@ -22,7 +22,7 @@ async function found({ id = 1000, runtime, sockets }: User): Promise<string> {
     exists: (path) => Promise.resolve(sockets.includes(path)),
     ...{ out: unused, err: unused, errWithin: unused, readLine: unused, readAll: unused },
     ...{ isOutTerminal: unused, isErrTerminal: unused, isInTerminal: unused },
-    ...{ readHidden: unused, nowMs: () => 0 },
+    ...{ readHidden: unused, outColumns: () => undefined, nowMs: () => 0 },
   };
   return (await findTarget(undefined, terminal)).socketPath;
 }

@@ -17,6 +17,8 @@ export interface Terminal {
   errWithin(text: string, msMax: number): Promise<void>;
   isOutTerminal(): Promise<boolean>;
   isErrTerminal(): Promise<boolean>;
+  /** How many characters a line of the terminal has; undefined: nobody knows, or there is none. */
+  outColumns(): number | undefined;
   /** One line from standard input without its line end; undefined at the end of the input. */
   readLine(): Promise<string | undefined>;
   isInTerminal(): Promise<boolean>;
@@ -129,6 +131,8 @@ export function processTerminal(): Terminal {
     errWithin: writeErrWithin,
     isOutTerminal,
     isErrTerminal: () => isTerminal(Bun.stderr),
+    // Some terminals say that they have none.
+    outColumns: () => process.stdout.columns || undefined,
     readLine,
     isInTerminal: () => isTerminal(Bun.stdin),
     readAll,
