@@ -31,9 +31,9 @@ function parseHost(host: string, source: string): Target {
 }
 
 /**
- * Finds the daemon: the flag wins over the environment, the environment over the default. By default
- * a user has the own daemon where one was started, else this host's: who is in the group of its
- * socket needs neither sudo nor a variable, as with docker.
+ * Finds the daemon: the flag wins over the environment, the environment over the default. That is a
+ * user's own daemon where one was started, else this host's: who is in the group of its socket
+ * needs neither sudo nor a variable, as with docker.
  */
 export async function findTarget(flag: string | undefined, terminal: Terminal): Promise<Target> {
   if (flag !== undefined) return parseHost(flag, "--host");

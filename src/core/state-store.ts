@@ -133,7 +133,8 @@ export interface RetiredEntry {
  * "undo": the storage refused the change that stands before it, and it was taken back. "purge":
  * what lay in the trash was given up for good, because somebody asked or its time was over;
  * "evict": because space was wanted. "forget": an alias was removed. "conflict": two containers
- * wrote one of its files at nearly the same time. "violation": a container had it against an option.
+ * wrote one of its files at nearly the same time. "violation": a container had it against one of
+ * its options.
  */
 export const historyActions = [
   "create",
