@@ -4,7 +4,10 @@ import { CliFailure } from "./failure.ts";
 /** Tests hand in their own. The real one imports nothing of `node:`, which would cost start-up. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Of this process; root's is 0. */
   readonly userId: () => Promise<number>;
+  /** Whether this user finds anything at an absolute path, a socket for example. */
+  readonly exists: (path: string) => Promise<boolean>;
   out(text: string): Promise<void>;
   err(text: string): Promise<void>;
   /**
@@ -41,6 +44,15 @@ async function isTerminal(stream: Bun.BunFile): Promise<boolean> {
   try {
     const status = await stream.stat();
     return status.isCharacterDevice() && ((status.rdev >> 8) & 0xfff) !== 1;
+  } catch {
+    return false;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Bun.file(path).stat();
+    return true;
   } catch {
     return false;
   }
@@ -113,6 +125,7 @@ export function processTerminal(): Terminal {
   return {
     env: Bun.env,
     userId: async () => process.getuid?.() ?? 0,
+    exists,
     out: (text) => write(Bun.stdout, text),
     err: (text) => write(Bun.stderr, text),
     errWithin: writeErrWithin,

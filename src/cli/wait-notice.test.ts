@@ -13,6 +13,7 @@ function terminalOf(isTerminal: boolean, said: (text: string) => void): Terminal
     err: (text) => Promise.resolve(said(text)),
     ...{
       userId: unused,
+      exists: unused,
       out: unused,
       isOutTerminal: unused,
       outColumns: () => undefined,

@@ -35,6 +35,22 @@ describe("a script", () => {
     await until("their end", async () => (await stage.held()).length === 0);
   });
 
+  test("has it too where it takes it through sudo, timeout or another shell", async () => {
+    await using stage = await startedStage();
+    const words = [...holdfastCommand(), "--host", `unix://${stage.daemon.socketPath}`];
+    const acquire = `${words.join(" ")} lock acquire wiki`;
+    const ended = await script(
+      stage,
+      `a=$(timeout 20 ${acquire}/a) || exit\n` +
+        `b=$(setsid --wait timeout 20 sh -c "${acquire}/b") || exit\n` +
+        "echo $$\n" +
+        "holdfast lock ls --format '{{.Volume}}/{{.Lock}} {{.Holder}}'\n",
+    );
+    const [pid, ...held] = ended.stdout.trim().split("\n");
+    expect(held).toEqual([`wiki/a sh (${pid})`, `wiki/b sh (${pid})`]);
+    await until("their end", async () => (await stage.held()).length === 0);
+  });
+
   test("gives it back before, and hears that it has lost it", async () => {
     await using stage = await startedStage();
     const ended = await script(

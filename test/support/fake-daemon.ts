@@ -172,7 +172,8 @@ export async function runWords(
   const hidden = [...(surroundings.hidden ?? [])];
   const terminal: Terminal = {
     env: { HOLDFAST_HOST: host, ...surroundings.env },
-    userId: () => Promise.resolve(surroundings.isRoot === true ? 0 : 1_000),
+    userId: () => Promise.resolve(surroundings.isRoot === true ? 0 : 1000),
+    exists: () => Promise.resolve(false),
     out: (text) => {
       stdout += text;
       return Promise.resolve();
