@@ -161,6 +161,10 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "a heading; the facet's own promises are in core/second-mount.ts",
   },
   {
+    promise: "Missing: an owner and a mode that the data is given take effect.",
+    why: "needs root and each kind of storage; proven by the notes of docs/drivers at night",
+  },
+  {
     promise: "What is written reaches the storage later than its writer is told.",
     why: "a heading",
   },

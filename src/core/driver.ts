@@ -19,6 +19,7 @@
 //
 // src/conformance/volume-driver.ts holds one check for each promise made in these comments, and
 // src/conformance/unchecked.ts says why for each that has none.
+import type { FixedOwner } from "./fixed-owner.ts";
 import type { DriverName, HolderId, SnapshotName, TrashId, VolumeName } from "./names.ts";
 import type { Operation } from "./operation.ts";
 import type { ElsewhereCapable } from "./second-mount.ts";
@@ -131,6 +132,8 @@ export interface VolumeDriver {
   readonly flush?: FlushCapable | undefined;
   /** The same storage can be looked at as another client would see it. */
   readonly elsewhere?: ElsewhereCapable | undefined;
+  /** Missing: an owner and a mode that the data is given take effect. */
+  readonly fixedOwner?: FixedOwner | undefined;
 }
 
 /**

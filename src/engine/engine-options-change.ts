@@ -2,7 +2,12 @@
 import type { DriverOptions, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import { goQuote } from "../core/names.ts";
-import { checkEngineOptions, driverOptions, engineOptionNames } from "./engine-options.ts";
+import {
+  checkEngineOptions,
+  checkOwner,
+  driverOptions,
+  engineOptionNames,
+} from "./engine-options.ts";
 
 /**
  * The options after a change, checked as at a create where they are different; null when none is
@@ -13,7 +18,7 @@ export function changedOptions(
   options: DriverOptions | null,
   set: DriverOptions,
   removed: readonly string[],
-  driver: Pick<VolumeDriver, "name" | "update" | "validate"> | undefined,
+  driver: Pick<VolumeDriver, "fixedOwner" | "name" | "update" | "validate"> | undefined,
 ): DriverOptions | null {
   const own: readonly string[] = engineOptionNames;
   const names = [...Object.keys(set), ...removed];
@@ -23,6 +28,7 @@ export function changedOptions(
   const kept = Object.entries(options ?? {}).filter(([option]) => !removed.includes(option));
   const changed = Object.fromEntries([...kept, ...Object.entries(set)]);
   checkEngineOptions(changed);
+  if (driver !== undefined) checkOwner(driver, changed, options);
   if (others.length > 0) driver?.validate(driverOptions(changed));
   return Object.keys(changed).length > 0 ? changed : null;
 }

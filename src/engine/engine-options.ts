@@ -3,7 +3,7 @@
 //
 // They are kept with a volume's other options, as they were given, and taken out before the driver
 // sees any.
-import type { DriverOptions } from "../core/driver.ts";
+import type { DriverOptions, VolumeDriver } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
 import type { DirectoryOwner } from "../core/host.ts";
 import { goQuote } from "../core/names.ts";
@@ -153,6 +153,28 @@ export function checkPluginOptions(options: DriverOptions | null | undefined): v
   if (trash !== undefined && trash !== "off")
     throw invalid("trash", options?.["trash"] ?? "", rule);
   if (reclaim !== undefined && reclaim !== "delete") throw invalid("reclaim", reclaim, rule);
+}
+
+/**
+ * Throws `volume.option_invalid` for an `owner` or `mode` that the driver's storage would take and
+ * never show. Of a volume that is there, `before` has its options: what they had is left alone.
+ */
+export function checkOwner(
+  { fixedOwner }: Pick<VolumeDriver, "fixedOwner">,
+  options: DriverOptions | null | undefined,
+  before: DriverOptions | null = null,
+): void {
+  const insteadOf = (option: "owner" | "mode", of: DriverOptions | null | undefined) =>
+    of?.[option] === undefined ? [] : (fixedOwner?.(option, driverOptions(of)) ?? []);
+  for (const option of ["owner", "mode"] as const) {
+    const value = options?.[option];
+    const instead = insteadOf(option, options);
+    if (value === undefined || instead.length === 0) continue;
+    if (value === before?.[option] && insteadOf(option, before).length > 0) continue;
+    const names = instead.map((name) => `${name}=`).join(", ");
+    const rule = `this storage shows what ${names} say, whatever its files are given: use those`;
+    throw invalid(option, value, rule);
+  }
 }
 
 function readRetention(text: string): Retention {

@@ -87,6 +87,7 @@ export function surround(driver: VolumeDriver, around: Around): Every<VolumeDriv
     update: driver.update && surroundUpdate(driver.update, around),
     flush: driver.flush && surroundFlush(driver.flush, around),
     elsewhere: driver.elsewhere && surroundElsewhere(driver.elsewhere, around),
+    fixedOwner: driver.fixedOwner,
   };
 }
 

@@ -82,6 +82,7 @@ export function remoteDriver<Options>(
     health: remoteHealth(shop, mounts),
     update: remoteUpdate(shop, mounts),
     elsewhere: remoteElsewhere(shop),
+    fixedOwner: kind.fixedOwner,
     flush: kind.writeBack !== undefined ? remoteFlush(shop) : undefined,
   };
 }

@@ -3,6 +3,7 @@
 // Everything else (records on disk, holders, the test at create, the trash, health) is
 // `remoteDriver` in driver.ts, once for all kinds.
 import type { DriverOptions, Unsaved } from "../core/driver.ts";
+import type { FixedOwner } from "../core/fixed-owner.ts";
 import type { MountInfo } from "../core/host.ts";
 import type { VolumeName } from "../core/names.ts";
 import type { Operation } from "../core/operation.ts";
@@ -91,6 +92,8 @@ export interface RemoteKind<Options> {
    * has seen to it all.
    */
   vet?(options: Options, operation: Operation): Promise<void>;
+  /** See `VolumeDriver.fixedOwner`. */
+  readonly fixedOwner?: FixedOwner | undefined;
   /** What is resolved and connected to, to tell whether the server answers; undefined: the tool. */
   address(options: Options): ServerAddress | undefined;
   /** What people call the server: see `HealthCapable.server`. */

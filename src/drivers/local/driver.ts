@@ -31,7 +31,7 @@ import {
   readOptions,
 } from "./layout.ts";
 import { localMounts } from "./mounts.ts";
-import { checkLocalOptions, localMount } from "./options.ts";
+import { checkLocalOptions, localFixedOwner, localMount } from "./options.ts";
 import { localRename } from "./rename.ts";
 import { localTrash } from "./trash.ts";
 import { measureTree, mountedBelow } from "./usage.ts";
@@ -60,6 +60,7 @@ export function localDriver(parts: LocalDriverParts): VolumeDriver {
     name: parseDriverName("local"),
     scope: "local",
     validate: checkLocalOptions,
+    fixedOwner: localFixedOwner,
 
     async create(spec, operation) {
       operation.signal.throwIfAborted();

@@ -2,6 +2,7 @@
 // texts.
 import type { DriverOptions } from "../../core/driver.ts";
 import { EngineError } from "../../core/errors.ts";
+import type { FixedOwner } from "../../core/fixed-owner.ts";
 import { goQuote } from "../../core/names.ts";
 
 /** What a volume with `type` and `device` is when it is mounted. */
@@ -60,6 +61,13 @@ export function checkLocalOptions(options: DriverOptions): void {
   if (sizeBytes === undefined) throw invalid("size", `invalid size: '${size}'`);
   if (sizeBytes > 0) throw invalid("size", "quota size requested but no quota support");
 }
+
+/** As of the driver `smb`: by `cifsacl` and `posix` alone the server may keep what is given. */
+export const localFixedOwner: FixedOwner = (option, options) => {
+  const { type = "", options: words } = localMount(options) ?? { options: "" };
+  if (!/^(cifs|smb3)$/.test(type) || /(^|,)(cifsacl|posix)(,|$)/.test(words)) return [];
+  return option === "owner" ? ["uid", "gid"] : ["file_mode", "dir_mode"];
+};
 
 /** What to mount, or undefined for a plain directory. */
 export function localMount(options: DriverOptions): LocalMount | undefined {

@@ -35,6 +35,8 @@ export function rcloneKind(host: Host): RemoteKind<RcloneOptions> {
     rules: rcloneRules,
     openRule: settingRule,
     parse: parseRcloneOptions,
+    // chown(2) and chmod(2) succeed and change nothing.
+    fixedOwner: () => ["uid", "gid", "umask"],
     vet: ({ settings }, operation) => checkSettings(host, settings.keys(), operation),
     address: rcloneAddress,
     server: rcloneServer,

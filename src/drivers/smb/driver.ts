@@ -5,7 +5,14 @@ import { remoteDriver } from "../../remote/driver.ts";
 import type { RemoteKind } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { smbMounts } from "./mounts.ts";
-import { parseSmbOptions, type SmbOptions, smbAddress, smbDevice, smbRules } from "./options.ts";
+import {
+  parseSmbOptions,
+  type SmbOptions,
+  smbAddress,
+  smbDevice,
+  smbFixedOwner,
+  smbRules,
+} from "./options.ts";
 
 /** As mount tables call it. */
 const smbTypes: ReadonlySet<string> = new Set(["cifs", "smb3"]);
@@ -23,6 +30,7 @@ function smbKind({ host }: RemoteDriverParts): RemoteKind<SmbOptions> {
     name: "smb",
     rules: smbRules,
     parse: parseSmbOptions,
+    fixedOwner: smbFixedOwner,
     address: smbAddress,
     server: ({ server }) => server,
     place: smbDevice,

@@ -1,5 +1,6 @@
 // The options of the `smb` driver, and the words that they are for mount.cifs(8).
 import type { DriverOptions } from "../../core/driver.ts";
+import type { FixedOwner } from "../../core/fixed-owner.ts";
 import { hostRule, plainHost, readFurtherWords } from "../../remote/kernel-mounts.ts";
 import type { OptionRule, RemoteMount } from "../../remote/kind.ts";
 import { oneOf, optionInvalid, portRule } from "../../remote/options.ts";
@@ -152,6 +153,16 @@ export function parseSmbOptions(options: DriverOptions): SmbOptions {
     words: readFurtherWords(options["options"], furtherWords),
   };
 }
+
+/**
+ * chown(2) and chmod(2) succeed and change nothing, unless the server keeps them by one of these
+ * words.
+ */
+export const smbFixedOwner: FixedOwner = (option, { options = "" }) => {
+  const words = options.split(",").map((word) => word.trim());
+  if (words.includes("cifsacl") || words.includes("posix")) return [];
+  return option === "owner" ? ["uid", "gid"] : ["file-mode", "dir-mode"];
+};
 
 export function smbAddress({ server, port = SMB_PORT }: SmbOptions) {
   return { host: server, port };

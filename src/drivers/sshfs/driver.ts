@@ -24,7 +24,7 @@ import {
   removeLogin,
   writeLogin,
 } from "./login.ts";
-import { parseSshfsOptions, type SshfsOptions, sshfsRules } from "./options.ts";
+import { parseSshfsOptions, type SshfsOptions, sshfsFixedOwner, sshfsRules } from "./options.ts";
 import { explainSshfs, serverOf } from "./words.ts";
 
 const NAME = "sshfs";
@@ -54,6 +54,7 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     program: PROGRAM,
     rules: sshfsRules,
     parse: parseSshfsOptions,
+    fixedOwner: sshfsFixedOwner,
     address: ({ host: name, port }) => ({ host: name, port }),
     server: serverOf,
     place: ({ host: name, path }, subpath) =>

@@ -1,5 +1,6 @@
 // The options of sshfs volumes: their rules as data, and what they mean.
 import type { DriverOptions } from "../../core/driver.ts";
+import type { FixedOwner } from "../../core/fixed-owner.ts";
 import type { OptionRule } from "../../remote/kind.ts";
 import { oneOf, optionInvalid, portRule } from "../../remote/options.ts";
 
@@ -177,6 +178,15 @@ export function parseSshfsOptions(options: DriverOptions): SshfsOptions {
     timeoutSeconds: Number(options["timeout"] ?? 15),
   };
 }
+
+/**
+ * By these options the owner or mode on the server changes, and nobody sees it here. Without them
+ * what is given shows here, or the server refuses it.
+ */
+export const sshfsFixedOwner: FixedOwner = (option, options) => {
+  const names = option === "owner" ? ["uid", "gid"] : ["umask"];
+  return names.filter((name) => options[name] !== undefined);
+};
 
 function wordsFrom(options: DriverOptions): readonly string[] {
   const cache = options["cache"] ?? "5";
