@@ -12,7 +12,7 @@ import {
   type Stats,
 } from "node:fs";
 import { join } from "node:path";
-import type { TarText } from "../core/tar-header.ts";
+import { showTarText, type TarText } from "../core/tar-header.ts";
 import { CliFailure } from "./failure.ts";
 import { type TarEntryHead, tarEnd, tarHeader, tarPadding } from "./tar-writer.ts";
 
@@ -46,6 +46,29 @@ export async function* directoryTar(
     bytes = 0;
   }
   if (bytes > 0) yield Buffer.concat(waiting);
+}
+
+/**
+ * Looks at names and types alone, with one directory's names in memory for each level: a tenth of
+ * what reading 20,000 small files takes. Stops at the first pipe or device, and throws what
+ * `refusal` makes of it; throws a `CliFailure` for a directory that cannot be read.
+ */
+export function refuseSpecialFiles(
+  directory: string,
+  refusal: (what: "a pipe" | "a device", name: string) => Error,
+  prefix: TarText = "",
+): void {
+  const place = placeOf(directory, prefix);
+  for (const name of looked("open", place, () => readdirSync(place, { encoding: "buffer" }))) {
+    const path = `${prefix}${textOf(name)}`;
+    const whole = placeOf(directory, path);
+    const status = looked("lstat", whole, () => lstatSync(whole));
+    if (status.isDirectory()) refuseSpecialFiles(directory, refusal, `${path}/`);
+    const isDevice = status.isBlockDevice() || status.isCharacterDevice();
+    if (isDevice || status.isFIFO()) {
+      throw refusal(isDevice ? "a device" : "a pipe", showTarText(path));
+    }
+  }
 }
 
 /** Each is its taker's own. */

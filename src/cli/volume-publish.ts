@@ -112,9 +112,13 @@ interface Sending {
 async function chunksOf(source: string): Promise<Sending> {
   if (source === "-") return { chunks: Bun.stdin.stream() };
   const { statSync } = await import("node:fs");
-  const { directoryTar, looked } = await import("./directory-tar.ts");
+  const { directoryTar, looked, refuseSpecialFiles } = await import("./directory-tar.ts");
   const status = looked("stat", source, () => statSync(source));
   if (!status.isDirectory()) throw badWords(`${source} is no directory`);
+  // The storage would refuse it too, after all that comes before it was sent.
+  refuseSpecialFiles(`${source}/`, (what, name) =>
+    badWords(`${name}: ${what} is not published; nothing of ${source} was sent`),
+  );
   let files = 0;
   const sent = ({ type }: TarEntryHead) => {
     if (type === "file" || type === "link") files += 1;

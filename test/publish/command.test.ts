@@ -4,6 +4,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  rmSync,
   statSync,
   symlinkSync,
   utimesSync,
@@ -57,6 +58,26 @@ when("says what it did and what readers can rely on", async () => {
   const { mode, mtimeMs } = statSync(join(www, "css"));
   expect([mode & 0o777, mtimeMs]).toEqual([0o750, 1_000_000_000]);
   expect(statSync(join(www, "css/a.css")).mode & 0o777).toBe(0o640);
+});
+
+when("a pipe or a device is refused before anything is sent", async () => {
+  const odd = madeDirectory(bench.folder, "odd");
+  mkdirSync(join(odd, "a/b"), { recursive: true });
+  writeFileSync(join(odd, "page"), "x");
+  const cases = [
+    ["a/b/pipe", ["p"], "a pipe"],
+    ["a/null", ["c", "1", "3"], "a device"],
+  ] as const;
+  for (const [name, words, what] of cases) {
+    await runToEnd("mknod", [join(odd, name), ...words], { timeoutMs });
+    // Nobody listens there: who sends says that.
+    const host = `--host=unix://${join(bench.folder, "nobody.sock")}`;
+    expect({ ...(await bench.holdfast(host, "volume", "publish", odd, "assets:/odd")) }).toEqual({
+      ...{ exit: 2, stdout: "" },
+      stderr: `${name}: ${what} is not published; nothing of ${odd} was sent\n`,
+    });
+    rmSync(join(odd, name));
+  }
 });
 
 when("a name need not be UTF-8", async () => {
