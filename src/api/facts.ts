@@ -1,5 +1,6 @@
 // What the daemon says about itself: gathered once at start, told by /version, /info and /_ping.
 
+import type { DaemonPlaces } from "../core/doctor.ts";
 import type { DriverManual } from "../core/driver-manual.ts";
 
 /** The newest and the oldest version of Docker's API that is spoken. */
@@ -17,6 +18,7 @@ export interface DaemonFacts {
   /** A random UUID, the same in every life on this data root. */
   readonly id: string;
   readonly root: string;
+  readonly places: DaemonPlaces;
   readonly hostName: string;
   readonly kernelVersion: string;
   readonly operatingSystem: string;

@@ -1,9 +1,9 @@
 // install, uninstall, doctor as a person and a program see them; the manual page.
 import { describe, expect, test } from "bun:test";
 import { spawnSync } from "node:child_process";
-import { FakeDaemon, runWords } from "../../test/support/fake-daemon.ts";
+import { FakeDaemon, json, runWords } from "../../test/support/fake-daemon.ts";
 import { whenPossible } from "../../test/support/needs.ts";
-import type { Finding } from "../core/doctor.ts";
+import type { DoctorRequest, Finding } from "../core/doctor.ts";
 import { EngineError } from "../core/errors.ts";
 import type { Installer, InstallRequest, StepReport } from "../core/installation.ts";
 import type { Command } from "./command.ts";
@@ -123,13 +123,24 @@ describe("doctor", () => {
   });
 
   test("looks at the socket that the command line would use", async () => {
-    let seen = "";
-    const doctor = ({ apiSocket }: { readonly apiSocket: string }) => {
-      seen = apiSocket;
+    const seen: DoctorRequest[] = [];
+    const doctor = (request: DoctorRequest) => {
+      seen.push(request);
       return Promise.resolve([fine]);
     };
     await runWords(["doctor"], nowhere, { doctor });
-    expect(seen).toBe("/nonexistent/holdfast.sock");
+    expect(seen).toEqual([{ apiSocket: "/nonexistent/holdfast.sock", places: undefined }]);
+    const places = { root: "/r", secretKey: "/k", pluginSocket: null, lockDirectory: "/l" };
+    await using daemon = await FakeDaemon.start(({ path }) =>
+      path === "/holdfast/v1/places" ? json(places) : json({ error: "page not found" }, 404),
+    );
+    await runWords(["doctor"], daemon.host, { doctor });
+    await using old = await FakeDaemon.start(() => json({ error: "page not found" }, 404));
+    await runWords(["doctor"], old.host, { doctor });
+    expect(seen.slice(1)).toEqual([
+      { apiSocket: daemon.socketPath, places },
+      { apiSocket: old.socketPath, places: undefined },
+    ]);
   });
 });
 

@@ -16,9 +16,22 @@ export interface Finding {
   readonly fix?: string | undefined;
 }
 
+/** Where a daemon has what, as it says itself: absolute paths; null: it has none. */
+export interface DaemonPlaces {
+  /** Its data root, without symbolic links. */
+  readonly root: string;
+  /** The file with the key of the secrets, there or not. */
+  readonly secretKey: string;
+  readonly pluginSocket: string | null;
+  /** Where containers find the socket for locks. */
+  readonly lockDirectory: string | null;
+}
+
 export interface DoctorRequest {
   /** Where clients reach the daemon: an absolute path. */
   readonly apiSocket: string;
+  /** Of the daemon that answers there; undefined: none does, and settings say where to look. */
+  readonly places: DaemonPlaces | undefined;
 }
 
 /**

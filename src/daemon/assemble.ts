@@ -5,6 +5,7 @@ import path from "node:path";
 import { warnings } from "../api/warnings.ts";
 import { dockerVolumes } from "../containers/docker-volumes.ts";
 import { findContainerEngines } from "../containers/finder.ts";
+import type { DaemonPlaces } from "../core/doctor.ts";
 import type { VolumeDriver } from "../core/driver.ts";
 import type { Host } from "../core/host.ts";
 import type { DriverName } from "../core/names.ts";
@@ -115,8 +116,8 @@ export async function assemble(given: DaemonParts): Promise<Daemon> {
   undo.defer(() => engine.stop());
   plugins.start();
 
-  const found = { recovery: engine.recovery, ofPlugins };
-  const facts = gatherFacts({ root: config.root, id: state.id, origin: state.origin, ...found });
+  const found = { places: placesOf(config), recovery: engine.recovery, ofPlugins };
+  const facts = gatherFacts({ id: state.id, origin: state.origin, ...found });
   const servers = makeServers({ engine, facts, operations, logger, host });
   undo.defer(async () => void (await servers.close()));
   const workCount = () => operations.count + servers.endedCount;
@@ -146,6 +147,12 @@ function stopOf(parts: {
     await rest.disposeAsync();
     return cutOffCount;
   };
+}
+
+function placesOf({ root, secretKey, pluginSocket, lockDirectory }: DaemonConfig): DaemonPlaces {
+  // A socket of systemd is not asked for its path: the units have what is configured here.
+  const [plugin, locks] = [pluginSocket ?? null, lockDirectory ?? null];
+  return { root, secretKey, pluginSocket: plugin, lockDirectory: locks };
 }
 
 function stateOf({ config: { root: directory }, logger }: DaemonParts, host: Host) {

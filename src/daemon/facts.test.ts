@@ -10,9 +10,11 @@ import { gatherFacts } from "./facts.ts";
 const root = mkdtempSync("/dev/shm/holdfast-facts-");
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
+const places = { root, secretKey: `${root}.key`, pluginSocket: null, lockDirectory: null };
+
 function warnings(origin: StateOrigin, found: Partial<RecoveryReport> = {}): readonly string[] {
   const recovery = { ...nothingFound, ...found };
-  return gatherFacts({ root, id: "id", origin, recovery }).warnings;
+  return gatherFacts({ places, id: "id", origin, recovery }).warnings;
 }
 
 test("a quiet start warns of nothing, whatever was healed", () => {

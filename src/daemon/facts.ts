@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import type { DaemonFacts } from "../api/facts.ts";
+import type { DaemonPlaces } from "../core/doctor.ts";
 import type { StateOrigin } from "../core/state-store.ts";
 import { driverManuals } from "../drivers/all.ts";
 import type { RecoveryReport } from "../engine/recovery/recovery-stage.ts";
@@ -12,7 +13,7 @@ import { gitCommit, version } from "./build-facts.ts";
 const NAMES_COUNT_MAX = 20;
 
 export function gatherFacts(parts: {
-  readonly root: string;
+  readonly places: DaemonPlaces;
   readonly id: string;
   readonly origin: StateOrigin;
   readonly recovery: RecoveryReport;
@@ -25,7 +26,8 @@ export function gatherFacts(parts: {
     buildTime: "",
     runtime: `bun${process.versions["bun"] ?? ""}`,
     id: parts.id,
-    root: parts.root,
+    root: parts.places.root,
+    places: parts.places,
     hostName: os.hostname(),
     kernelVersion: os.release(),
     operatingSystem: distribution(),
@@ -35,7 +37,7 @@ export function gatherFacts(parts: {
     driverManuals: driverManuals(),
     warnings: [
       ...warnings(parts.origin, parts.recovery),
-      ...damagedStates(parts.root, parts.origin),
+      ...damagedStates(parts.places.root, parts.origin),
       ...namesOfPlugins(parts.ofPlugins ?? []),
     ],
   };

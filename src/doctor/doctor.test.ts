@@ -25,7 +25,12 @@ import { lookAtKernel, lookAtUser } from "./kernel.ts";
 import type { Look, Machine } from "./machine.ts";
 import { lookAtPodman } from "./podman.ts";
 import { runLooks } from "./run-looks.ts";
-import { lookAtApiSocket, lookAtOtherDrivers, lookAtPluginSocket } from "./sockets.ts";
+import {
+  lookAtApiSocket,
+  lookAtLockSocket,
+  lookAtOtherDrivers,
+  lookAtPluginSocket,
+} from "./sockets.ts";
 import { lookAtStorage } from "./storage.ts";
 import { lookAtTools } from "./tools.ts";
 import { knock } from "./unix-socket.ts";
@@ -214,6 +219,17 @@ describe("our own sockets", () => {
     const sockets = { ...machine.sockets, plugin: undefined };
     expect((await look(lookAtPluginSocket, { sockets }))[0]?.severity).toBe("note");
   });
+});
+
+test("the socket for locks is looked at where a daemon told of one", async () => {
+  expect(await lines(lookAtLockSocket)).toEqual([]);
+  const locks = join(folder, "l");
+  const sockets = { ...machine.sockets, locks };
+  expect(await lines(lookAtLockSocket, { sockets })).toEqual([
+    `warning ${locks} is absent: containers get no locks`,
+  ]);
+  await listenAt(locks);
+  expect(await lines(lookAtLockSocket, { sockets })).toEqual([`ok ${locks} listens`]);
 });
 
 test("a socket whose queue is full is silent, and nobody waits for it", async () => {

@@ -18,6 +18,8 @@ export interface Machine {
     /** undefined: none is wanted. */
     readonly plugin: string | undefined;
     readonly docker: string;
+    /** Of locks, for containers; undefined: none that a daemon has told of. */
+    readonly locks?: string | undefined;
   };
   /** /proc, /etc and the rest are looked for below it: "" on a machine, a directory in tests. */
   readonly fileRoot: string;

@@ -7,7 +7,12 @@ import { lookAtKernel, lookAtUser } from "./kernel.ts";
 import { type Look, type Machine, reasonOf } from "./machine.ts";
 import { lookAtPodman } from "./podman.ts";
 import { lookAtSecretKey } from "./secret-key.ts";
-import { lookAtApiSocket, lookAtOtherDrivers, lookAtPluginSocket } from "./sockets.ts";
+import {
+  lookAtApiSocket,
+  lookAtLockSocket,
+  lookAtOtherDrivers,
+  lookAtPluginSocket,
+} from "./sockets.ts";
 import { lookAtStorage } from "./storage.ts";
 import { lookAtTools } from "./tools.ts";
 
@@ -22,6 +27,7 @@ const looks: readonly (readonly [about: string, look: Look])[] = [
   ["secret key", lookAtSecretKey],
   ["api socket", lookAtApiSocket],
   ["driver socket", lookAtPluginSocket],
+  ["lock socket", lookAtLockSocket],
   ["other drivers", lookAtOtherDrivers],
   ["docker", lookAtDocker],
   ["podman", lookAtPodman],

@@ -57,6 +57,16 @@ export const lookAtPluginSocket: Look = async ({ sockets: { plugin } }) => {
   return [{ severity: "problem", about, found, fix: `${startIt}, or: rm ${plugin}` }];
 };
 
+/** Everybody in a container may connect to it: it is for locks alone. */
+export const lookAtLockSocket: Look = async ({ sockets: { locks } }) => {
+  const about = "lock socket";
+  if (locks === undefined) return [];
+  const state = await knock(locks);
+  if (state === "listens") return [{ severity: "ok", about, found: `${locks} listens` }];
+  const found = `${locks} is ${state}: containers get no locks`;
+  return [{ severity: "warning", about, found, fix: "systemctl restart holdfast.service" }];
+};
+
 /** Of other drivers: a dead one is not ours, and makes Docker hang all the same. */
 export const lookAtOtherDrivers: Look = async (machine) => {
   const findings: Finding[] = [];

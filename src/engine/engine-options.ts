@@ -177,6 +177,20 @@ export function checkOwner(
   }
 }
 
+/**
+ * Before a volume is made: throws `volume.option_invalid` for whatever the engine or the driver
+ * does not take.
+ */
+export function checkNewOptions(
+  driver: Pick<VolumeDriver, "fixedOwner" | "isPlugin" | "validate">,
+  options: DriverOptions | null | undefined,
+): void {
+  if (driver.isPlugin) checkPluginOptions(options);
+  else checkEngineOptions(options);
+  driver.validate(driverOptions(options));
+  checkOwner(driver, options);
+}
+
 function readRetention(text: string): Retention {
   const retention = parseRetention(text);
   if (retention === undefined) throw invalid("trash", text, RETENTION_RULE);

@@ -18,12 +18,7 @@ import { dropAlias, refuseAlias, resolved } from "./aliases.ts";
 import { makeVolume, unmade, type Wanted } from "./creation.ts";
 import { checkDescription } from "./description.ts";
 import type { Drivers } from "./drivers.ts";
-import {
-  checkEngineOptions,
-  checkOwner,
-  checkPluginOptions,
-  driverOptions,
-} from "./engine-options.ts";
+import { checkNewOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
 import { existingVolume, makeAgain } from "./existing.ts";
 import type { History } from "./history.ts";
@@ -112,10 +107,7 @@ export class VolumeEngine {
     if (existing !== undefined) return await this.#listed(existing, operation);
     const driver = await drivers.find(request.driver || DEFAULT_DRIVER);
     const name = parseVolumeName(text);
-    if (driver.isPlugin) checkPluginOptions(request.options);
-    else checkEngineOptions(request.options);
-    driver.validate(driverOptions(request.options));
-    checkOwner(driver, request.options);
+    checkNewOptions(driver, request.options);
     checkDescription(name, request);
     await using _lease = await leases.acquire(`volume:${name}`, "exclusive", operation);
     // Somebody else may have been first while this one waited.

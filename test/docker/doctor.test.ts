@@ -60,6 +60,35 @@ test("tells a daemon that runs from none", async () => {
   expect(of(beside, "reflink")?.found).toStartWith("files can");
 });
 
+whenPossible(["root", "mount"], "looks where the daemon that answers has what", async () => {
+  const of = (findings: readonly Finding[], about: string) =>
+    findings.find((finding) => finding.about === about)?.found;
+  const root = join(folder, "other");
+  const pluginSocketPath = join(folder, "plugins/holdfast.sock");
+  const lockDirectory = join(folder, "locks");
+  const daemon = await startDaemon({ root, pluginSocketPath, lockDirectory });
+  try {
+    const findings = await doctor(daemon.socketPath);
+    expect(of(findings, "looked at")).toBe(
+      `the places that the daemon at ${daemon.socketPath} has`,
+    );
+    expect(of(findings, "data root")).toBe(root);
+    expect(of(findings, "driver socket")).toStartWith(`${pluginSocketPath} listens`);
+    expect(of(findings, "lock socket")).toBe(`${lockDirectory}/locks.sock listens`);
+  } finally {
+    await daemon.stop();
+    // They stay for the next daemon.
+    for (const target of [join(root, "holds"), lockDirectory, `${lockDirectory}.own`]) {
+      await runToEnd("umount", [target], { timeoutMs: doctorMsMax });
+    }
+  }
+  const findings = await doctor(daemon.socketPath);
+  expect(of(findings, "looked at")).toEndWith("the places of the settings here");
+  expect(of(findings, "data root")).toStartWith(join(folder, "root"));
+  expect(of(findings, "driver socket")).toStartWith("none is configured");
+  expect(of(findings, "lock socket")).toBeUndefined();
+});
+
 whenPossible(
   ["root", "dockerd", "unshare"],
   "looks at a real dockerd from outside",

@@ -1,9 +1,10 @@
 // The rclone driver on a real WebDAV server: how it fails, and how it comes back.
 import { expect } from "bun:test";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseHolderId, parseVolumeName } from "../../src/core/names.ts";
 import { sweepShare } from "../../src/daemon/verify-share.ts";
+import { ownData } from "../../src/engine/own-data.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { eventually } from "../support/child.ts";
 import { whenPossible } from "../support/needs.ts";
@@ -38,6 +39,20 @@ whenPossible(needed, "a setting that rclone does not know is refused at create",
   expect((await at.driver.get(name, operation)).state).toBe("absent");
   const options = { ...at.options, "webdav-encoding": "Slash,InvalidUtf8" };
   await at.driver.create({ name, options }, operation);
+});
+
+whenPossible(needed, "an owner and a mode change nothing, and their options say so", async () => {
+  await using at = await openRcloneStage();
+  await at.driver.create({ name, options: at.options }, operation);
+  const data = await at.driver.mount(name, holder, operation);
+  const shown = () => {
+    const { uid, gid, mode } = statSync(data);
+    return [uid, gid, mode & 0o7777];
+  };
+  const before = shown();
+  await ownData(linuxHost(), data, { userId: 999, groupId: 998, mode: 0o700 }, operation);
+  expect(shown()).toEqual(before);
+  expect(at.driver.fixedOwner?.("owner", at.options)).toEqual(["uid", "gid", "umask"]);
 });
 
 whenPossible(needed, "what is not there is refused at create", async () => {

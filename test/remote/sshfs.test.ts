@@ -1,11 +1,12 @@
 // The driver sshfs and a real sshd through the troubles of a day. Every promise of a driver is
 // checked over it at night.
 import { expect } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { StorageState, VolumeDriver } from "../../src/core/driver.ts";
 import { parseHolderId, parseVolumeName } from "../../src/core/names.ts";
+import { ownData } from "../../src/engine/own-data.ts";
 import { linuxHost } from "../../src/host/linux.ts";
 import { REFUSED_EVERY_MS } from "../../src/remote/write-proofs.ts";
 import { eventually, runToEnd } from "../support/child.ts";
@@ -76,6 +77,38 @@ whenPossible(needed, "a volume dies, falls silent, comes back, and leaves nothin
     await next.destroy(name, testOperation());
     expect(existsSync(run)).toBe(false);
     expect(existsSync(join(places.root, "data/remote/sshfs/photos"))).toBe(false);
+  } finally {
+    await places.release();
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+whenPossible(needed, "an owner is shown, and with `uid` changes on the server alone", async () => {
+  const folder = mkdtempSync("/dev/shm/holdfast-sshd-");
+  await using server = await startSshServer(folder);
+  const places = sshfsPlaces(server);
+  const driver = places.open();
+  const given = { userId: 999, groupId: 998 };
+  const uidOf = (path: string) => statSync(path).uid;
+  try {
+    const cases = [
+      { options: { subpath: "plain" }, before: 0, shown: 999 },
+      { options: { subpath: "mapped", idmap: "user" }, before: 0, shown: 999 },
+      { options: { subpath: "fixed", uid: "5" }, before: 5, shown: 5 },
+    ] as const;
+    for (const { options, before, shown } of cases) {
+      const volume = parseVolumeName(options.subpath);
+      const all = { ...places.options, cache: "0", ...options };
+      await driver.create({ name: volume, options: all }, testOperation());
+      const data = await driver.mount(volume, holder, testOperation());
+      expect(uidOf(data)).toBe(before);
+      await ownData(host, data, given, testOperation());
+      expect([uidOf(data), uidOf(join(places.served, options.subpath))]).toEqual([shown, 999]);
+      // What is refused is what would not be shown.
+      const instead = driver.fixedOwner?.("owner", all);
+      expect(instead).toEqual(shown === 999 ? [] : ["uid"]);
+      await driver.unmount(volume, holder, testOperation());
+    }
   } finally {
     await places.release();
     rmSync(folder, { recursive: true, force: true });

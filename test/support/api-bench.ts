@@ -11,6 +11,10 @@ export const testFacts: DaemonFacts = {
   runtime: "bun1",
   id: "boot",
   root: "/var/lib/holdfast",
+  places: {
+    ...{ root: "/var/lib/holdfast", secretKey: "/etc/holdfast/secret.key" },
+    ...{ pluginSocket: null, lockDirectory: "/run/holdfast/locks" },
+  },
   hostName: "host",
   kernelVersion: "6.1",
   operatingSystem: "Debian",

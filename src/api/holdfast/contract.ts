@@ -5,6 +5,7 @@ import { doctorRoutes } from "./doctor-contract.ts";
 import { driverRoutes } from "./drivers.ts";
 import { historyRoutes } from "./history-contract.ts";
 import { lockRoutes } from "./lock-contract.ts";
+import { placesRoutes } from "./places.ts";
 import { pluginRoutes } from "./plugin-contract.ts";
 import { prunePlanRoutes } from "./prune-plan-contract.ts";
 import { publishRoutes } from "./publish-contract.ts";
@@ -29,6 +30,7 @@ export const contract = {
       },
     },
   },
+  ...placesRoutes,
   ...volumeRoutes,
   ...conflictRoutes,
   ...publishRoutes,

@@ -12,6 +12,7 @@ import { historyHandlers } from "./history.ts";
 import { LockRoom } from "./lock-room.ts";
 import { lockHandlers } from "./locks.ts";
 import { openApiDocument } from "./open-api.ts";
+import { placesHandlers } from "./places.ts";
 import { pluginHandlers } from "./plugins.ts";
 import { prunePlanHandlers } from "./prune-plans.ts";
 import { publishHandlers } from "./publish.ts";
@@ -40,6 +41,7 @@ function makeHandlers(api: ApiParts): Readonly<Record<RouteName, RouteHandler>> 
       volumes: engine.state.read((view) => view.volumeCount),
       warnings: warnings(api),
     }),
+    ...placesHandlers(facts.places),
     ...volumeHandlers(engine, words),
     ...upkeepHandlers(engine),
     ...conflictHandlers(engine),
