@@ -50,6 +50,19 @@ const noManager = /not a swarm manager|not part of a swarm/;
 /** What Swarm fills in for each task, in the names of volumes too. */
 const template = /\{\{.*?\}\}/gs;
 
+/**
+ * Where dockerd (20.10) names the driver that it could not reach, or that has not answered. A
+ * Mount that was refused names none: `error while mounting volume 'PATH': VolumeDriver.Mount: …`.
+ */
+const namedDrivers: readonly RegExp[] = [
+  / exists in driver "([^"]*)": /,
+  / looking up volume plugin ([^:\s]+): /,
+  /%2F([^%/"]+)\.sock\/VolumeDriver\./,
+];
+
+/** A mount of dockerd's own driver that failed. */
+const ofLocal = "failed to mount local volume";
+
 export interface DockerEngineParts {
   readonly key: string;
   /** The name by which the engine knows our driver. */
@@ -109,13 +122,14 @@ export function dockerEngine(parts: DockerEngineParts): ContainerEngine {
     restart: (container, operation) =>
       command(parts, { container, words: `restart?t=${RESTART_SECONDS}` }, operation),
 
-    async startAgain(container, operation) {
-      const isWanted = await inTime({ key, deadlineMs: BUSY_MS }, operation, async (signal) => {
+    async startAgain(container, isWanted, operation) {
+      const failure = await inTime({ key, deadlineMs: BUSY_MS }, operation, async (signal) => {
         const answer = await inspect(parts, container, signal);
-        return answer.status === 200 && hasFailedAtVolume(JSON.parse(answer.body));
+        return answer.status === 200 ? failureAtDriver(JSON.parse(answer.body), driver) : undefined;
       });
-      if (isWanted) await command(parts, { container, words: "start" }, operation);
-      return isWanted;
+      if (failure === undefined || !isWanted(failure)) return false;
+      await command(parts, { container, words: "start" }, operation);
+      return true;
     },
   };
 }
@@ -131,17 +145,23 @@ function inspect(
   );
 }
 
-/** See `startAgain`. dockerd keeps why the last start failed until another one succeeds. */
-function hasFailedAtVolume(container: unknown): boolean {
+/**
+ * See `startAgain`. dockerd keeps why the last start failed until another one succeeds; a container
+ * that has ended, or was stopped, has no such words. Undefined: it is none of ours.
+ */
+function failureAtDriver(container: unknown, driver: string): string | undefined {
   const {
     Running: isRunning,
     Error: why,
     StartedAt: startedAt,
   } = fields(fields(container)["State"]);
   const { Name: policy } = fields(fields(fields(container)["HostConfig"])["RestartPolicy"]);
-  if (isRunning === true || policy === undefined || policy === "" || policy === "no") return false;
+  if (isRunning === true || policy === undefined || policy === "" || policy === "no") return;
   const hasRun = typeof startedAt === "string" && !startedAt.startsWith("0001-");
-  return hasRun && typeof why === "string" && why.startsWith("error while mounting volume ");
+  if (!hasRun || typeof why !== "string") return;
+  const named = namedDrivers.flatMap((pattern) => pattern.exec(why)?.[1] ?? []);
+  if (named.length > 0) return named[0] === driver ? why : undefined;
+  return why.startsWith("error while mounting volume ") && !why.includes(ofLocal) ? why : undefined;
 }
 
 function command(

@@ -94,10 +94,15 @@ export interface ContainerEngine {
   restart(container: string, operation: Operation): Promise<void>;
   /**
    * Starts a container that has run, that the engine is to keep running by its restart policy, and
-   * whose last start failed at a volume: no engine tries that again by itself. Resolves with
-   * whether it was such a one. Throws `containers.unreachable`, also when it fails again.
+   * whose last start failed at our driver or a volume of it, where `isWanted` agrees, which gets
+   * what the engine says of that: no engine tries that again by itself. Resolves with whether it
+   * was such a one. Throws `containers.unreachable`, also when it fails again.
    */
-  startAgain(container: string, operation: Operation): Promise<boolean>;
+  startAgain(
+    container: string,
+    isWanted: (failure: string) => boolean,
+    operation: Operation,
+  ): Promise<boolean>;
 }
 
 /** Finds engines by those who call, and again after a restart by what was remembered. */

@@ -123,6 +123,7 @@ export async function assemble(given: DaemonParts): Promise<Daemon> {
   const workCount = () => operations.count + servers.endedCount;
   undo.defer(watchIdle({ workCount, onIdle: returnMemory }));
   const addresses = await servers.listen(parts);
+  if (isForEngines(parts)) engine.care.startUnserved(operations.ofSystem());
 
   const rest = undo.move();
   return {
@@ -185,20 +186,24 @@ function driversOf(parts: {
   return builtInDrivers({ ...parts, root, runDirectory }).map(parts.care);
 }
 
+function isForEngines({ config: { pluginSocket }, inherited }: DaemonParts): boolean {
+  return pluginSocket !== undefined || splitListeners(inherited).plugin.length > 0;
+}
+
 /** What the engine needs for holds of container engines. */
 async function holdingOf(
-  { config, inherited }: DaemonParts,
+  parts: DaemonParts,
   host: Host,
   operation: Operation,
 ): Promise<HoldingParts> {
-  const { root, pluginSocket, holdGraceMs, violationPolicy: policy } = config;
-  const isForEngines = pluginSocket !== undefined || splitListeners(inherited).plugin.length > 0;
+  const { root, pluginSocket, holdGraceMs, violationPolicy: policy } = parts.config;
   const socketFolder = pluginSocket === undefined ? undefined : path.dirname(pluginSocket);
   const driver = path.basename(pluginSocket ?? DRIVER_NAME, ".sock");
+  const place = { root, isForEngines: isForEngines(parts) };
   return {
     finder: findContainerEngines({ host, driver, socketFolder }),
     graces: holdGraces(holdGraceMs),
-    directory: await makeHoldsDirectory({ root, isForEngines }, host, operation),
+    directory: await makeHoldsDirectory(place, host, operation),
     policy,
   };
 }

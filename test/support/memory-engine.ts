@@ -24,12 +24,18 @@ export interface MemoryEngine {
   readonly busy: Set<string>;
   /** Of which containers it was asked whether it is working on them, in that order. */
   readonly busyQuestions: string[];
+  /** Runs after each of these. */
+  afterBusyQuestion: (() => void) | undefined;
   /** Containers that it was told to stop. */
   readonly stopped: string[];
   /** Containers that it was told to restart. */
   readonly restarted: string[];
   /** Containers that it could not start for want of a volume. */
   readonly failedAtVolume: Set<string>;
+  /** What it says of why, where a test cares. */
+  readonly failures: Map<string, string>;
+  /** Of those that it is told to start, the ones that fail again. */
+  readonly failsAgain: Set<string>;
   /** Those of them that it was told to start after all. */
   readonly startedAgain: string[];
   /** False: it answers nothing. */
@@ -54,15 +60,19 @@ export function memoryEngine(): MemoryEngine {
     },
     isBusyWith: async (container) => {
       memory.busyQuestions.push(container);
-      return memory.busy.has(container);
+      const isBusy = memory.busy.has(container);
+      memory.afterBusyQuestion?.();
+      return isBusy;
     },
     mountsOnceForAll: false,
     stop: async (container) => void memory.stopped.push(container),
     restart: async (container) => void memory.restarted.push(container),
-    startAgain: async (container) => {
-      const isWanted = memory.failedAtVolume.has(container);
-      if (isWanted) memory.startedAgain.push(container);
-      return isWanted;
+    startAgain: async (container, isWanted) => {
+      if (!memory.failedAtVolume.has(container)) return false;
+      if (!isWanted(memory.failures.get(container) ?? "")) return false;
+      memory.startedAgain.push(container);
+      if (!memory.failsAgain.has(container)) return true;
+      throw new EngineError("containers.unreachable", "it answered 500");
     },
   };
   const memory: MemoryEngine = {
@@ -72,9 +82,12 @@ export function memoryEngine(): MemoryEngine {
     services: [],
     busy: new Set(),
     busyQuestions: [],
+    afterBusyQuestion: undefined,
     stopped: [],
     restarted: [],
     failedAtVolume: new Set(),
+    failures: new Map(),
+    failsAgain: new Set(),
     startedAgain: [],
     isThere: true,
     knowsServices: true,

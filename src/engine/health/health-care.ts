@@ -116,6 +116,12 @@ export class StorageCare implements HealthCare {
     this.#lateStarts.noteAnswer(name, { ...operation, signal });
   }
 
+  /** Starts what engines gave up on while nobody served the driver socket. In the background. */
+  startUnserved(operation: Operation): void {
+    const signal = AbortSignal.any([operation.signal, this.#stopping.signal]);
+    this.#lateStarts.noteServing({ ...operation, signal });
+  }
+
   /** A container engine was refused a volume because of its storage. */
   noteRefused(name: VolumeName): void {
     this.#lateStarts.noteRefused(name);

@@ -199,7 +199,7 @@ export class Admissions {
     return writtenElsewhere(entry, {
       what: `volume ${entry.name} has ${rule}`,
       names: namesOf(writers, list),
-      why: ", and the container engine does not say yet whether this one would write too",
+      why: NOT_TOLD_YET,
     });
   }
 
@@ -298,6 +298,20 @@ function sharedElsewhere(entry: VolumeEntry, rule: string, names: Names | undefi
     `volume ${entry.name} has ${rule} and is in use by ${who}`,
     { details: { holders: names?.ids ?? [] } },
   );
+}
+
+/** Behind a refusal that does not stand: asked again, the engine says. */
+const NOT_TOLD_YET = ", and the container engine does not say yet whether this one would write too";
+
+/** As the two refusals word it, behind what an engine puts in front. */
+const ruleWords = /(?:^|: )volume \S+(?: \([^)]*\))? has (?:sharing|database)=\w+,? and /;
+
+/**
+ * Whether these words of an engine are of a Mount that was refused because somebody else has the
+ * volume, as its options demand: nothing was late or broken.
+ */
+export function isRuleRefusal(words: string): boolean {
+  return ruleWords.test(words) && !words.includes(NOT_TOLD_YET);
 }
 
 function writtenElsewhere(
