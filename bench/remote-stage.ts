@@ -7,11 +7,12 @@ import { freePort, startServer } from "../test/support/labs/server-process.ts";
 import { type SshServer, startSshServer } from "../test/support/labs/ssh-server.ts";
 import { called } from "./calls.ts";
 import { endMountsBelow } from "./plugin-daemon.ts";
-import { runAnyway } from "./processes.ts";
+import { run, runAnyway } from "./processes.ts";
 import type { Ground, Workbench } from "./workbench.ts";
 
 const MOUNT_MS_MAX = 20_000;
 const POLL_MS = 2;
+const SERVED_BYTES_MAX = 1024 ** 3;
 /** The secret with the key of the SSH server's user. */
 const SECRET = "bench-key";
 
@@ -23,6 +24,8 @@ export interface RemoteStage extends AsyncDisposable {
   /** Of the volume driver, as container engines use it. */
   readonly pluginSocket: string;
   readonly ssh: SshServer;
+  /** What the servers serve, in memory. */
+  readonly served: string;
   /** What `-o` takes for a volume in a directory of the server, which is made. */
   options(driver: DriverOfRows, directory: string): Promise<Readonly<Record<string, string>>>;
 }
@@ -32,8 +35,7 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   const { executable } = workbench;
   if (executable === undefined) throw new Error("these rows need Holdfast as the candidate");
   await using cleanUp = new AsyncDisposableStack();
-  const served = join(ground.disk, "served");
-  await mkdir(served);
+  const served = cleanUp.use(await inMemory(join(ground.directory, "served"))).path;
   const ssh = cleanUp.use(await startSshServer(join(ground.directory, "ssh")));
   const port = freePort();
   const address = `127.0.0.1:${port}`;
@@ -65,7 +67,7 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   const hostKey = (await readFile(join(ssh.folder, "host.pub"), "utf8")).trim();
   const held = cleanUp.move();
   return {
-    ...{ daemon, ssh, pluginSocket },
+    ...{ daemon, ssh, served, pluginSocket },
     async options(driver, directory) {
       const path = join(served, directory);
       await mkdir(path, { recursive: true });
@@ -75,6 +77,14 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
     },
     [Symbol.asyncDispose]: () => held.disposeAsync(),
   };
+}
+
+/** Directories of servers: what is measured is the way to them, not the disk below. */
+async function inMemory(path: string) {
+  await mkdir(path);
+  await run({ command: ["mount", "-t", "tmpfs", "-o", `size=${SERVED_BYTES_MAX}`, "served", path] });
+  const end = async () => void (await runAnyway({ command: ["umount", "-l", path] }));
+  return { path, [Symbol.asyncDispose]: end };
 }
 
 function sshfsOptions({ port }: SshServer, path: string, hostKey: string) {
@@ -140,6 +150,9 @@ async function mountBare(
   const startedMs = performance.now();
   const child = Bun.spawn([...command], {
     ...{ stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+    // A session of its own, as such a program makes itself one in the background: the kernel's
+    // scheduler shares processor time out by sessions (autogroup).
+    detached: !process.env["HB_SAME"],
     env: Object.fromEntries(environment.map((each) => each.split(/=(.*)/s).slice(0, 2))),
   });
   const dispose = async () => {
