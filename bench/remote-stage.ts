@@ -36,11 +36,13 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   if (executable === undefined) throw new Error("these rows need Holdfast as the candidate");
   await using cleanUp = new AsyncDisposableStack();
   const served = cleanUp.use(await inMemory(join(ground.directory, "served"))).path;
+  // Before the server is there, which knows for a second what was in a directory.
+  await mkdir(join(served, "rclone"));
   const ssh = cleanUp.use(await startSshServer(join(ground.directory, "ssh")));
   const port = freePort();
   const address = `127.0.0.1:${port}`;
   const web = ["rclone", "serve", "webdav", served, "--addr", address] as const;
-  const cache = ["--cache-dir", join(ground.directory, "web"), "--dir-cache-time", "0"] as const;
+  const cache = ["--cache-dir", join(ground.directory, "web"), "--dir-cache-time", "1s"] as const;
   const own = ["--config", "/dev/null", ...cache] as const;
   const answers = () =>
     fetch(`http://${address}`).then(
