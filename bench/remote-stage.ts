@@ -1,5 +1,5 @@
 // A Holdfast with volumes on real servers of this machine, and the same mounts made by hand.
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type RunningDaemon, startDaemon } from "../test/support/daemon.ts";
@@ -17,6 +17,12 @@ const SERVED_BYTES_MAX = 1024 ** 3;
 const SECRET = "bench-key";
 
 export type DriverOfRows = "sshfs" | "rclone";
+
+/** Directories that the servers have from the beginning, each for a volume. */
+export const remoteFolders = {
+  sshfs: { transfers: "sshfs", mounts: "sshfs-mounts" },
+  rclone: { transfers: "rclone", mounts: "rclone-mounts" },
+} as const;
 
 /** Disposing of it ends the daemon, the mounts and the servers. */
 export interface RemoteStage extends AsyncDisposable {
@@ -37,7 +43,9 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   await using cleanUp = new AsyncDisposableStack();
   const served = cleanUp.use(await inMemory(join(ground.directory, "served"))).path;
   // Before the server is there, which knows for a second what was in a directory.
-  await mkdir(join(served, "rclone"));
+  for (const { transfers, mounts } of Object.values(remoteFolders)) {
+    for (const name of [transfers, mounts]) await mkdir(join(served, name));
+  }
   const ssh = cleanUp.use(await startSshServer(join(ground.directory, "ssh")));
   const port = freePort();
   const address = `127.0.0.1:${port}`;
@@ -84,7 +92,9 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
 /** Directories of servers: what is measured is the way to them, not the disk below. */
 async function inMemory(path: string) {
   await mkdir(path);
-  await run({ command: ["mount", "-t", "tmpfs", "-o", `size=${SERVED_BYTES_MAX}`, "served", path] });
+  await run({
+    command: ["mount", "-t", "tmpfs", "-o", `size=${SERVED_BYTES_MAX}`, "served", path],
+  });
   const end = async () => void (await runAnyway({ command: ["umount", "-l", path] }));
   return { path, [Symbol.asyncDispose]: end };
 }
@@ -130,7 +140,15 @@ export async function byHand(mountpoint: string, directory: string): Promise<Mou
       const moved = text.replaceAll(volume, own);
       return run === undefined ? moved : moved.replaceAll(run, ownRun);
     };
-    return await mountBare(command.map(here), environment.map(here), join(own, "data"));
+    const bare = await mountBare(command.map(here), environment.map(here), join(own, "data"));
+    return {
+      ...bare,
+      async [Symbol.asyncDispose]() {
+        await bare[Symbol.asyncDispose]();
+        // Its cache alone: what is mounted has files of the server.
+        await rm(join(own, "keep"), { recursive: true, force: true });
+      },
+    };
   };
 }
 
@@ -153,8 +171,8 @@ async function mountBare(
   const child = Bun.spawn([...command], {
     ...{ stdin: "ignore", stdout: "ignore", stderr: "ignore" },
     // A session of its own, as such a program makes itself one in the background: the kernel's
-    // scheduler shares processor time out by sessions (autogroup).
-    detached: !process.env["HB_SAME"],
+    // scheduler shares processor time out by sessions (autogroup), and ours has the load.
+    detached: true,
     env: Object.fromEntries(environment.map((each) => each.split(/=(.*)/s).slice(0, 2))),
   });
   const dispose = async () => {
