@@ -1,5 +1,5 @@
 // A Holdfast with volumes on real servers of this machine, and the same mounts made by hand.
-import { mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { type RunningDaemon, startDaemon } from "../test/support/daemon.ts";
@@ -114,7 +114,7 @@ export interface BareMount extends AsyncDisposable {
   readonly tookMs: number;
 }
 
-/** How a volume that is mounted now would be mounted by hand, as often as it is wanted. */
+/** How a volume that is mounted now would be mounted by hand, one after the other. */
 export type MountByHand = () => Promise<BareMount>;
 
 /**
@@ -131,24 +131,15 @@ export async function byHand(mountpoint: string, directory: string): Promise<Mou
   const run = /\/run\/holdfast\/[^/\s]+\/remote\/[^/\s]+\/[^/\s,=]+/.exec(command.join(" "))?.[0];
   // What is in it goes with the volume's own mount.
   if (run !== undefined) await copyFiles(run, ownRun);
-  let count = 0;
+  // One place for all of them: a cache that is kept there grows as the volume's does.
+  const own = join(directory, "by-hand");
   return async () => {
-    count += 1;
-    const own = join(directory, `by-hand-${count}`);
     for (const name of ["data", "keep"]) await mkdir(join(own, name), { recursive: true });
     const here = (text: string) => {
       const moved = text.replaceAll(volume, own);
       return run === undefined ? moved : moved.replaceAll(run, ownRun);
     };
-    const bare = await mountBare(command.map(here), environment.map(here), join(own, "data"));
-    return {
-      ...bare,
-      async [Symbol.asyncDispose]() {
-        await bare[Symbol.asyncDispose]();
-        // Its cache alone: what is mounted has files of the server.
-        await rm(join(own, "keep"), { recursive: true, force: true });
-      },
-    };
+    return await mountBare(command.map(here), environment.map(here), join(own, "data"));
   };
 }
 

@@ -121,9 +121,10 @@ async function speedRows(transfers: Transfers, stage: RemoteStage): Promise<read
       await using bare = await mountByHand();
       const figures = await transferred(transfers, [path, bare.target], round);
       if (round >= 0) rounds.push(figures);
+      // It waits until what was written is sent; the one by hand has sent it by then, too.
+      await hold(stage, volume, "DELETE");
+      await untilUnmounted(path, workbench.signal);
     }
-    await hold(stage, volume, "DELETE");
-    await untilUnmounted(path, workbench.signal);
   }
   const { write, read } = rowsOf(driver);
   return [
