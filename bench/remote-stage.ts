@@ -1,7 +1,8 @@
 // A Holdfast with volumes on real servers of this machine, and the same mounts made by hand.
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { descendants } from "../test/support/child.ts";
 import { type RunningDaemon, startDaemon } from "../test/support/daemon.ts";
 import { freePort, startServer } from "../test/support/labs/server-process.ts";
 import { type SshServer, startSshServer } from "../test/support/labs/ssh-server.ts";
@@ -12,6 +13,7 @@ import type { Ground, Workbench } from "./workbench.ts";
 
 const MOUNT_MS_MAX = 20_000;
 const POLL_MS = 2;
+const LOOK_MS_MAX = 20_000;
 const SERVED_BYTES_MAX = 1024 ** 3;
 /** The secret with the key of the SSH server's user. */
 const SECRET = "bench-key";
@@ -105,6 +107,22 @@ function sshfsOptions({ port }: SshServer, path: string, hostKey: string) {
     ...{ host: "root@127.0.0.1", port: String(port), path, secret: SECRET },
     "host-key": `${kind} ${key}`,
   };
+}
+
+/**
+ * Resolves when no helper of the daemon's is at work: after a mount one looks once at whose files
+ * are in the volume, through the same program.
+ */
+export async function untilLookedAt({ daemon }: RemoteStage, signal: AbortSignal): Promise<void> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS_MAX)]);
+  const program = await readlink(`/proc/${daemon.pid}/exe`);
+  const isHelper = async (pid: number) =>
+    (await readlink(`/proc/${pid}/exe`).catch(() => "")) === program;
+  for (;;) {
+    const [, ...others] = await descendants(daemon.pid);
+    if (!(await Promise.all(others.map(isHelper))).includes(true)) return;
+    await pause(POLL_MS, undefined, { signal: deadline });
+  }
 }
 
 /** Mounted by hand: the program that Holdfast runs for a volume, with the same words. */

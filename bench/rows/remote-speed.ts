@@ -12,6 +12,7 @@ import {
   type RemoteStage,
   remoteFolders,
   startRemoteStage,
+  untilLookedAt,
 } from "../remote-stage.ts";
 import { type Group, type GroupOutcome, type Row, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
@@ -35,7 +36,7 @@ function rowsOf(driver: DriverOfRows): DriverRows {
     same:
       `A volume of \`${driver}\` on ${servers[driver]} of this machine, and the very command line ` +
       "that serves its mount, run once more by hand with places of its own; both are mounted " +
-      "anew for each round.",
+      "anew for each round, which begins when Holdfast has looked whose files are in the volume.",
     writeMib: writeMib[driver],
     bareTime:
       "the time from the start of the bare program until its mount shows a list of its files",
@@ -119,6 +120,7 @@ async function speedRows(transfers: Transfers, stage: RemoteStage): Promise<read
     ({ path } = await hold(stage, volume, "PUT"));
     {
       await using bare = await mountByHand();
+      await untilLookedAt(stage, workbench.signal);
       const figures = await transferred(transfers, [path, bare.target], round);
       if (round >= 0) rounds.push(figures);
       // It waits until what was written is sent; the one by hand has sent it by then, too.
