@@ -6,14 +6,16 @@ import type { RowPlan } from "./rows.ts";
 
 const MIB = 1024 ** 2;
 
-/** Of one transfer: some hundredths of a second. */
-export const TRANSFER_MIB = 4;
-
 export interface DriverRows {
   readonly write: RowPlan;
   readonly read: RowPlan;
   readonly mount: RowPlan;
   readonly container: RowPlan;
+}
+
+export interface TransferMib {
+  readonly read: number;
+  readonly write: number;
 }
 
 /** What differs between drivers. */
@@ -23,8 +25,8 @@ export interface DriverWords {
   readonly bare: "program" | "mount command";
   /** What is compared: one or more sentences. */
   readonly same: string;
-  /** Of one write. */
-  readonly writeMib: number;
+  /** Of one transfer, which is to take some hundredths of a second. */
+  readonly mib: TransferMib;
   /** What the time by hand is: "the time …". */
   readonly bareTime: string;
   /** Further sentences, if any. */
@@ -49,7 +51,7 @@ const beyond = {
 
 /** In the order in which they stand in the tables. */
 export function driverRows(words: DriverWords): DriverRows {
-  const { driver, bare, same, writeMib, bareTime, mountNote = "", containerNote = "" } = words;
+  const { driver, bare, same, mib, bareTime, mountNote = "", containerNote = "" } = words;
   const why = words.whyMissed === undefined ? {} : { whyMissed: words.whyMissed };
   return {
     write: {
@@ -58,7 +60,7 @@ export function driverRows(words: DriverWords): DriverRows {
       work: `MiB written through ${driver}, with fsync`,
       how:
         `${same} Both are there at the same time, and are written to by turns (A B, B A, …; ` +
-        `\`bench/pair-load.c\`): ${writeMib} MiB over what a file has, and one fsync, which is ` +
+        `\`bench/pair-load.c\`): ${mib.write} MiB over what a file has, and one fsync, which is ` +
         "part of the time. A round's ratio is the median of its pairs' ratios. The servers' " +
         "directories are in memory.",
     },
@@ -67,7 +69,7 @@ export function driverRows(words: DriverWords): DriverRows {
       id: `remote-read-${driver}`,
       work: `MiB read through ${driver}`,
       how:
-        `The same by turns: files of ${TRANSFER_MIB} MiB, each read once on either mount, and no ` +
+        `The same by turns: files of ${mib.read} MiB, each read once on either mount, and no ` +
         "page of it is in the client's memory before, which is looked at.",
     },
     mount: {
@@ -99,13 +101,13 @@ export function driverRows(words: DriverWords): DriverRows {
 export async function fillServer(
   folder: string,
   names: readonly string[],
-  sizes: { readonly rounds: number; readonly pairs: number },
+  sizes: { readonly rounds: number; readonly pairs: number; readonly mib: number },
 ): Promise<void> {
   const data = join(folder, "data");
   await mkdir(folder, { recursive: true });
   await writeFile(
     data,
-    new Uint8Array(TRANSFER_MIB * MIB).map((_, index) => index * 31 + (index >> 8)),
+    new Uint8Array(sizes.mib * MIB).map((_, index) => index * 31 + (index >> 8)),
   );
   for (const name of names) {
     await mkdir(join(folder, name));

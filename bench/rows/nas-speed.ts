@@ -1,12 +1,17 @@
 // Rows for NFS and SMB: what a mount and its data cost beside mount(8), in user-mode Linux.
 import { type NasDriver, type NasStage, shareDirectory, startNasStage } from "../nas-stage.ts";
 import { type PairedRound, pairedFigures, pairedRound, pairWords } from "../paired.ts";
-import { type DriverRows, driverRows, fillServer, TRANSFER_MIB } from "../remote-rows.ts";
+import { type DriverRows, driverRows, fillServer } from "../remote-rows.ts";
 import { type Group, type GroupOutcome, type Row, rowFrom } from "../rows.ts";
 import type { Workbench } from "../workbench.ts";
 
 const drivers: readonly NasDriver[] = ["nfs", "smb"];
 const servers = { nfs: "nfs-ganesha", smb: "samba" } as const;
+/** Writes through Samba are three times as slow. */
+const transferMib = {
+  nfs: { read: 16, write: 16 },
+  smb: { read: 16, write: 4 },
+} as const;
 const machine =
   "In user-mode Linux, whose kernel has the client; the server is a process of this machine, " +
   "behind a network of their own.";
@@ -24,7 +29,7 @@ function rowsOf(driver: NasDriver): DriverRows {
     same:
       `A volume of \`${driver}\` on ${servers[driver]}, and mount(8) by hand with the same words, ` +
       `which the mount table has to show alike. ${machine} ${compared[driver]}`,
-    writeMib: TRANSFER_MIB,
+    mib: transferMib[driver],
     bareTime: "the time of the process `mount` by hand with the same words",
     mountNote: ` ${machine}`,
   });
@@ -32,12 +37,12 @@ function rowsOf(driver: NasDriver): DriverRows {
 
 /** A round of reads, and one of writes. */
 async function transferred(
-  stage: NasStage,
+  { stage, driver }: { readonly stage: NasStage; readonly driver: NasDriver },
   places: readonly [volume: string, hand: string],
   { pairs, round }: { readonly pairs: number; readonly round: number },
 ): Promise<Readonly<Record<"read" | "write", PairedRound>>> {
   const transfer = async (mode: "read" | "write") => {
-    const transfers = { mode, places, mib: TRANSFER_MIB, pairs, round };
+    const transfers = { mode, places, mib: transferMib[driver][mode], pairs, round };
     return pairedRound(await stage.run(stage.pairLoad, ...pairWords(transfers)), transfers);
   };
   return { read: await transfer("read"), write: await transfer("write") };
@@ -50,7 +55,10 @@ async function speedRows(
 ): Promise<readonly Row[]> {
   const { rounds, pairs } = sizes.remote;
   const [volume, hand] = [`volume-${driver}`, `hand-${driver}`];
-  await fillServer(stage.folder(driver), [volume, hand], sizes.remote);
+  await fillServer(stage.folder(driver), [volume, hand], {
+    ...sizes.remote,
+    mib: transferMib[driver].read,
+  });
   await stage.create(driver, volume);
   const { path } = await stage.hold(volume);
   const figures: Readonly<Record<"read" | "write", PairedRound>>[] = [];
@@ -59,7 +67,7 @@ async function speedRows(
     const [own, other] = [await stage.optionsAt(path), await stage.optionsAt(bare.target)];
     if (own !== other) throw new Error(`not mounted alike: ${own}; by hand ${other}`);
     for (let round = -1; round < rounds; round++) {
-      const figure = await transferred(stage, [path, bare.target], { pairs, round });
+      const figure = await transferred({ stage, driver }, [path, bare.target], { pairs, round });
       if (round >= 0) figures.push(figure);
     }
   }

@@ -5,7 +5,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { called } from "../calls.ts";
 import { type PairedRound, pairedFigures, pairedRound, pairWords } from "../paired.ts";
 import { run } from "../processes.ts";
-import { type DriverRows, driverRows, fillServer, TRANSFER_MIB } from "../remote-rows.ts";
+import { type DriverRows, driverRows, fillServer } from "../remote-rows.ts";
 import {
   byHand,
   type DriverOfRows,
@@ -21,7 +21,10 @@ const drivers: readonly DriverOfRows[] = ["sshfs", "rclone"];
 const servers = { sshfs: "an sshd", rclone: "`rclone serve webdav`" } as const;
 const HOLDER = "bench";
 /** rclone writes to its cache, four times as fast; it sends what is there when files are closed. */
-const writeMib = { sshfs: TRANSFER_MIB, rclone: 4 * TRANSFER_MIB } as const;
+const transferMib = {
+  sshfs: { read: 4, write: 4 },
+  rclone: { read: 4, write: 16 },
+} as const;
 /** Of the volume and of the mount by hand, in what both show. */
 const OWN_DIRECTORIES = ["0", "1"] as const;
 
@@ -37,7 +40,7 @@ function rowsOf(driver: DriverOfRows): DriverRows {
       `A volume of \`${driver}\` on ${servers[driver]} of this machine, and the very command line ` +
       "that serves its mount, run once more by hand with places of its own; both are mounted " +
       "anew for each round, which begins when Holdfast has looked whose files are in the volume.",
-    writeMib: writeMib[driver],
+    mib: transferMib[driver],
     bareTime:
       "the time from the start of the bare program until its mount shows a list of its files",
     mountNote: empty[driver],
@@ -96,14 +99,15 @@ async function transferred(
 ): Promise<Readonly<Record<"read" | "write", PairedRound>>> {
   const { pairs } = workbench.sizes.remote;
   const places = [join(volume, OWN_DIRECTORIES[0]), join(hand, OWN_DIRECTORIES[1])] as const;
-  const transfer = async (mode: "read" | "write", mib: number) => {
+  const transfer = async (mode: "read" | "write") => {
+    const mib = transferMib[driver][mode];
     const transfers = { mode, places, mib, pairs, round, disk };
     const command = [program, ...pairWords(transfers)];
     return pairedRound(await run({ command, signal: workbench.signal }), transfers);
   };
   // What was written is sent when the files are closed, and in nobody's way then.
-  const read = await transfer("read", TRANSFER_MIB);
-  return { read, write: await transfer("write", writeMib[driver]) };
+  const read = await transfer("read");
+  return { read, write: await transfer("write") };
 }
 
 /** Both are mounted anew for each round: no two processes of one program are equally fast. */
@@ -111,7 +115,10 @@ async function speedRows(transfers: Transfers, stage: RemoteStage): Promise<read
   const { workbench, driver, disk } = transfers;
   const { remote } = workbench.sizes;
   const volume = remoteFolders[driver].transfers;
-  await fillServer(join(stage.served, volume), OWN_DIRECTORIES, remote);
+  await fillServer(join(stage.served, volume), OWN_DIRECTORIES, {
+    ...remote,
+    mib: transferMib[driver].read,
+  });
   await createVolume(stage, driver, volume);
   let { path } = await hold(stage, volume, "PUT");
   const mountByHand = await byHand(path, join(disk, `${volume}-by-hand`));
