@@ -14,6 +14,7 @@ import type { Ground, Workbench } from "./workbench.ts";
 const MOUNT_MS_MAX = 20_000;
 const POLL_MS = 2;
 const LOOK_MS_MAX = 20_000;
+const BEGIN_MS_MAX = 3_000;
 const SERVED_BYTES_MAX = 1024 ** 3;
 /** The secret with the key of the SSH server's user. */
 const SECRET = "bench-key";
@@ -110,17 +111,20 @@ function sshfsOptions({ port }: SshServer, path: string, hostKey: string) {
 }
 
 /**
- * Resolves when no helper of the daemon's is at work: after a mount one looks once at whose files
- * are in the volume, through the same program.
+ * Resolves when a helper of the daemon's has been at work, or none has for three seconds: soon
+ * after a mount one looks once at whose files are in the volume, through the same program.
  */
 export async function untilLookedAt({ daemon }: RemoteStage, signal: AbortSignal): Promise<void> {
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS_MAX)]);
   const program = await readlink(`/proc/${daemon.pid}/exe`);
   const isHelper = async (pid: number) =>
     (await readlink(`/proc/${pid}/exe`).catch(() => "")) === program;
-  for (;;) {
+  const untilMs = performance.now() + BEGIN_MS_MAX;
+  for (let hasBegun = false; ; ) {
     const [, ...others] = await descendants(daemon.pid);
-    if (!(await Promise.all(others.map(isHelper))).includes(true)) return;
+    const isAtWork = (await Promise.all(others.map(isHelper))).includes(true);
+    if (!isAtWork && (hasBegun || performance.now() > untilMs)) return;
+    hasBegun ||= isAtWork;
     await pause(POLL_MS, undefined, { signal: deadline });
   }
 }
