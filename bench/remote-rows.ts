@@ -31,7 +31,6 @@ export interface DriverWords {
   readonly bareTime: string;
   /** Further sentences, if any. */
   readonly mountNote?: string;
-  readonly containerNote?: string;
   readonly whyMissed?: string;
 }
 
@@ -51,7 +50,7 @@ const beyond = {
 
 /** In the order in which they stand in the tables. */
 export function driverRows(words: DriverWords): DriverRows {
-  const { driver, bare, same, mib, bareTime, mountNote = "", containerNote = "" } = words;
+  const { driver, bare, same, mib, bareTime, mountNote = "" } = words;
   const why = words.whyMissed === undefined ? {} : { whyMissed: words.whyMissed };
   return {
     write: {
@@ -88,8 +87,7 @@ export function driverRows(words: DriverWords): DriverRows {
       work: `a container's mount through ${driver}, time beyond the bare ${bare}'s`,
       how:
         "The same with `Mount` at the volume driver socket, as a container engine asks for the " +
-        "start of a container: the hold's own mount, and the proof that the engine sees it." +
-        containerNote,
+        "start of a container: the hold's own mount, and the proof that the engine sees it.",
     },
   };
 }
