@@ -132,12 +132,49 @@ describe("DaemonClient", () => {
     await expect(failure).rejects.toThrow(/has not answered/);
   });
 
+  test("is not patient with a daemon that is hung before it is asked", async () => {
+    await using daemon = await FakeDaemon.start(() => "raw");
+    const target = { host: daemon.host, socketPath: daemon.socketPath };
+    const client = new DaemonClient(target, { silenceMs: 50 });
+    const path = "/holdfast/v1/long";
+    const request = { method: "POST", path, silenceMs: 2_000 } as const;
+    await expect(client.send(request)).rejects.toThrow(DaemonUnreachable);
+    const lines = client.lines(request, async () => undefined);
+    await expect(lines).rejects.toThrow(DaemonUnreachable);
+    expect(daemon.requests.map(({ path }) => path)).toEqual(["/_ping", "/_ping"]);
+  });
+
+  test("a request after one that found nobody is one of its own", async () => {
+    const client = new DaemonClient({ host: "unix:///nowhere/s", socketPath: "/nowhere/s" });
+    for (let count = 0; count < 2; count += 1) {
+      const failure = client.send({ method: "GET", path: "/holdfast/v1/locks" });
+      await expect(failure).rejects.toThrow(DaemonUnreachable);
+    }
+  });
+
   test("a request may bring its own limit of silence", async () => {
     await using daemon = await FakeDaemon.start(() => "raw");
     const target = { host: daemon.host, socketPath: daemon.socketPath };
     const client = new DaemonClient(target, { silenceMs: measuringSilenceMs });
     const failure = client.send({ method: "POST", path: "/volumes/prune", silenceMs: 50 });
     await expect(failure).rejects.toThrow(DaemonUnreachable);
+  });
+
+  test("gives up on lines that do not begin, and not on lines that come late", async () => {
+    await using daemon = await FakeDaemon.start(({ path }, socket) => {
+      if (path !== "/holdfast/v1/late") return "raw";
+      socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+      setTimeout(() => socket.write("2\r\n1\n\r\n0\r\n\r\n"), 200);
+      return "raw";
+    });
+    const target = { host: daemon.host, socketPath: daemon.socketPath };
+    const client = new DaemonClient(target, { silenceMs: 50 });
+    const lines: string[] = [];
+    const take = async (line: string) => void lines.push(line);
+    await client.lines({ method: "POST", path: "/holdfast/v1/late" }, take);
+    expect(lines).toEqual(["1"]);
+    const never = client.lines({ method: "POST", path: "/holdfast/v1/never" }, take);
+    await expect(never).rejects.toThrow(DaemonUnreachable);
   });
 
   test("gives up on a daemon that stops in the middle, and not on a slow one", async () => {
@@ -201,6 +238,21 @@ describe("DaemonClient", () => {
     await expect(failure).rejects.toThrow("Error response from daemon: bad gateway");
     client.close();
   });
+
+  test.each(["lock ls", "volume conflicts wiki"])(
+    "says of a daemon that has no route for `%s` that it is older, and what to do",
+    async (line) => {
+      const answer = { code: "request.no_route", message: "no such route", recovery: "Look." };
+      await using daemon = await FakeDaemon.start(() => json(answer, 404));
+      const { stderr, exit } = await runWords(line.split(" "), daemon.host);
+      expect(stderr).toStartWith("Error response from daemon: it is older than this program, and ");
+      expect(stderr).toContain("knows no ");
+      expect(stderr).toEndWith(
+        "\nStart the daemon anew with the newer executable: systemctl restart holdfast\n",
+      );
+      expect(exit).toBe(3);
+    },
+  );
 
   test("reads a list of 20,000 volumes", async () => {
     const volumes = Array.from({ length: 20_000 }, (_, index) => ({

@@ -1,6 +1,7 @@
 // The command line's own HTTP client: one Unix socket, small, bounded, and never waiting for ever.
+import { refusal } from "./client-refusal.ts";
 import { bodyHeaders, chunkOf, drained, flush, release, send } from "./client-socket.ts";
-import { CliFailure, DaemonRefusal, DaemonUnreachable } from "./failure.ts";
+import { CliFailure, DaemonUnreachable } from "./failure.ts";
 import { MalformedReply, type ReplyHead, ReplyParser } from "./reply-parser.ts";
 import type { Target } from "./target.ts";
 
@@ -40,7 +41,8 @@ export interface Upload {
 
 /** Who waits for the reply that is under way. */
 interface Waiting {
-  readonly silenceMs: number | undefined;
+  /** undefined: silence has no limit. */
+  silenceMs: number | undefined;
   head(head: ReplyHead): void;
   body(bytes: Uint8Array): void;
   end(): void;
@@ -89,13 +91,13 @@ export class DaemonClient {
   /** Sends one request. Throws `DaemonRefusal` from status 400 on. */
   async send(request: ApiRequest): Promise<Reply> {
     // What is sent as it is read cannot be sent again.
-    if (request.upload !== undefined) await this.negotiate();
+    if (request.upload !== undefined || this.#mayTakeLong(request)) await this.negotiate();
     const reply = await this.#exchange({ ...request, path: this.#pathOf(request) });
     if (reply.status === 400 && !this.#isNegotiated && /version .* is too new/.test(reply.text)) {
       await this.negotiate();
       return this.send(request);
     }
-    if (reply.status >= 400) throw refusal(reply);
+    if (reply.status >= 400) throw refusal(reply, request);
     return reply;
   }
 
@@ -114,12 +116,13 @@ export class DaemonClient {
   }
 
   /**
-   * The lines of a reply that may go on for ever; ends when the daemon ends it. Silence has no
-   * limit but the one that is asked for.
+   * The lines of a reply that may go on for ever; ends when the daemon ends it. Once they have
+   * begun silence has no limit but the one that is asked for.
    */
   async lines(request: ApiRequest, onLine: (line: string) => Promise<void>): Promise<ReplyHead> {
-    // Our own routes have no version.
-    if (!request.path.startsWith("/holdfast/")) await this.negotiate();
+    // Our own routes have no version, and answer at once: a daemon that does not is hung.
+    const isOwn = request.path.startsWith("/holdfast/");
+    if (!isOwn || this.#mayTakeLong(request)) await this.negotiate();
     const decoder = new TextDecoder();
     const refused: Uint8Array[] = [];
     let head: ReplyHead | undefined;
@@ -143,9 +146,11 @@ export class DaemonClient {
           }
         };
         const waiting: Waiting = {
-          silenceMs: request.silenceMs,
+          silenceMs: request.silenceMs ?? (isOwn ? this.#silenceMs : undefined),
           head: (received) => {
             head = received;
+            waiting.silenceMs = request.silenceMs;
+            this.#watch();
           },
           body: (bytes) => {
             if (head !== undefined && head.status >= 400) refused.push(bytes.slice());
@@ -167,7 +172,8 @@ export class DaemonClient {
     }
     if (head === undefined) throw new MalformedReply("the reply has no head");
     if (head.status >= 400) {
-      throw refusal({ ...head, text: await new Blob(refused as Uint8Array<ArrayBuffer>[]).text() });
+      const text = await new Blob(refused as Uint8Array<ArrayBuffer>[]).text();
+      throw refusal({ ...head, text }, request);
     }
     return head;
   }
@@ -177,6 +183,11 @@ export class DaemonClient {
     this.#waiting = undefined;
     this.#connection?.socket.end();
     this.#connection = undefined;
+  }
+
+  /** Whoever asks for more patience than usual does not ask a daemon that is hung already. */
+  #mayTakeLong({ silenceMs = 0 }: ApiRequest): boolean {
+    return silenceMs > this.#silenceMs;
   }
 
   /** Our own routes have no version of Docker's in front. */
@@ -215,7 +226,11 @@ export class DaemonClient {
     this.#waiting = waiting;
     this.#watch();
     const body = request.body === undefined ? undefined : JSON.stringify(request.body);
-    const connection = await this.#connect();
+    const connection = await this.#connect().catch((error: unknown) => {
+      // The next request is one of its own.
+      if (this.#waiting === waiting) this.#settle(() => undefined);
+      throw error;
+    });
     connection.parser.expectReply(request.method);
     const { upload, method } = request;
     const own = Object.entries(request.headers ?? {}).map(([name, text]) => `${name}: ${text}\r\n`);
@@ -342,26 +357,6 @@ export class DaemonClient {
       { wasReached: false },
     );
   }
-}
-
-function textOf(value: unknown): string | undefined {
-  return typeof value === "string" && value !== "" ? value : undefined;
-}
-
-function refusal(reply: Reply): DaemonRefusal {
-  try {
-    // A parser: each field is checked before use.
-    const parsed = JSON.parse(reply.text) as Record<string, unknown>;
-    const message = textOf(parsed["message"]);
-    if (message !== undefined) {
-      const details = { code: textOf(parsed["code"]), recovery: textOf(parsed["recovery"]) };
-      return new DaemonRefusal(reply.status, message.trim(), details);
-    }
-  } catch {
-    // Not JSON: old daemons answer with plain text, which is shown below.
-  }
-  const text = reply.text.trim();
-  return new DaemonRefusal(reply.status, text === "" ? `status ${reply.status}` : text);
 }
 
 /** Compares dotted versions by the numbers in them. */

@@ -8,6 +8,7 @@ import type { Command } from "./command.ts";
 import { commands } from "./commands.ts";
 import { findCommand } from "./find-command.ts";
 import { parseOptions } from "./options.ts";
+import { namedHere, theirLines } from "./other-words.ts";
 import { renderCliReference } from "./reference.ts";
 import { runners } from "./runners.ts";
 
@@ -88,7 +89,13 @@ describe("suggestions", () => {
   test.each([
     [["volme", "ls"], "Did you mean 'holdfast volume'?", 1],
     [["volume", "lss"], "Did you mean 'holdfast volume ls'?", 1],
-    [["volume", "delete"], "holdfast: unknown command: holdfast volume delete", 1],
+    [["volume", "delete"], "Did you mean 'holdfast volume rm'?", 1],
+    [["volume", "what"], "holdfast: unknown command: holdfast volume what\n\nUsage:", 1],
+    [["trash", "empty"], "Did you mean 'holdfast trash purge --all'?", 1],
+    [["prune", "--dry-run"], "Did you mean 'holdfast volume prune'?", 1],
+    [["driver", "ls"], "Did you mean 'holdfast drivers'?", 1],
+    [["volume", "prune", "--dry-run"], "Did you mean --plan?", 125],
+    [["volume", "prune", "-n"], "Did you mean --plan?", 125],
     [["volume", "ls", "--fliter", "a=b"], "Did you mean --filter?", 125],
     [["volume", "rm", "--quiet", "x"], "Did you mean 'holdfast volume ls --quiet'?", 125],
     [["--hots", "x"], "Did you mean --host?", 125],
@@ -97,6 +104,20 @@ describe("suggestions", () => {
     expect(stdout).toBe("");
     expect(stderr).toContain(text);
     expect(exit).toBe(code);
+  });
+
+  test("what others call our commands and options are not ours, and ours are there", () => {
+    const isCommand = (line: string) => findCommand(line.split(" ")) !== undefined;
+    expect(theirLines.filter(isCommand)).toEqual([]);
+    for (const line of namedHere) {
+      const words = line.split(" ");
+      const names = findCommand(words)?.options.flatMap(({ name, short }) => [
+        `--${name}`,
+        `-${short}`,
+      ]);
+      const options = words.filter((word) => word.startsWith("-"));
+      expect([line, names]).toEqual([line, expect.arrayContaining(options)]);
+    }
   });
 });
 

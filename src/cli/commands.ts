@@ -51,13 +51,13 @@ export const planOptions: readonly OptionSpec[] = [
   {
     name: "unused-for",
     kind: "string",
-    summary: "With --plan: unused for so long (30d, 12h).\nImplies --all",
+    summary: "With --plan: unused for so long (30d, 12h). Implies --all",
     check: checkSpan,
   },
   {
     name: "larger",
     kind: "bytes",
-    summary: "With --plan: larger than that (1G). Measures, and\nimplies --all",
+    summary: "With --plan: larger than that (1G). Measures, and implies --all",
     check: checkBytes,
   },
   { name: "driver", kind: "list", summary: "With --plan: of this driver" },
@@ -124,7 +124,7 @@ const volumeCommands: readonly Command[] = [
       {
         name: "full",
         kind: "flag",
-        summary: "All that Holdfast knows: holders, history, protection,\nwhat a removal becomes",
+        summary: "All that Holdfast knows: holders, history, protection, what a removal becomes",
       },
       json,
     ],
@@ -142,6 +142,10 @@ const volumeCommands: readonly Command[] = [
     words: ["volume", "ls"],
     aliases: ["list"],
     summary: "List volumes",
+    details:
+      "On a terminal also what each volume is doing, who has it, and when it was used last:\n" +
+      "where that is too wide, holders and states are cut, and names are not. Elsewhere, and\n" +
+      "with --format, the list is Docker's, and nothing is cut.",
     usage: "[OPTIONS]",
     argumentCount: { min: 0, max: 0 },
     options: [
@@ -235,7 +239,7 @@ const systemCommands: readonly Command[] = [
         name: "cursor",
         kind: "flag",
         summary:
-          "Show each change with its cursor: a --since that\nnames it (c-123) goes on behind it",
+          "Show each change with its cursor: a --since that names it (c-123) goes on behind it",
       },
       { name: "until", kind: "string", summary: "Stream events until this timestamp" },
       json,

@@ -20,6 +20,7 @@ async function complete(...words: string[]): Promise<readonly string[]> {
     if (path.endsWith("/drivers")) return json({ drivers });
     if (path.endsWith("/secrets")) return json({ secrets: [{ name: "nas" }, { name: "office" }] });
     if (path.endsWith("/volumes/media")) return json({ Name: "media", Driver: "nfs" });
+    if (path.endsWith("/volumes")) return json({ Volumes: [{ Name: "media" }] });
     return json({ message: "no" }, 404);
   });
   const { stdout } = await runWords(["__complete", "volume", ...words], daemon.host);
@@ -51,4 +52,12 @@ test("bash takes words apart at a `=`, and replaces what is behind it", async ()
   expect(await complete(...nfs, "secret", "=")).toEqual(["nas", "office"]);
   expect(await complete(...nfs, "secret", "=", "o")).toEqual(["office"]);
   expect(await complete(...nfs, "server", "=", "nas.lan", "-o", "on-t")).toEqual(["on-timeout="]);
+});
+
+test("a publish wants a directory of the shell first, and then a place in a volume", async () => {
+  expect(await complete("publish", "")).toEqual([]);
+  expect(await complete("publish", "--keep", "3", "m")).toEqual([]);
+  expect(await complete("publish", "site", "")).toEqual(["media:/"]);
+  expect(await complete("publish", "--keep", "3", "-", "m")).toEqual(["media:/"]);
+  expect(await complete("publish", "--rollback", "")).toEqual(["media:/"]);
 });

@@ -79,10 +79,18 @@ async function findCandidates(
   if (command.words[0] === "completion") return shells.map((word) => ({ word, summary: "" }));
   if (command.completes === "commands") return commandCandidates(words.slice(1), typed);
   const namesOf = sources[command.completes ?? "nothing"];
-  if (namesOf === undefined) return [];
-  const given = new Set(words.slice(command.words.length));
+  const given = words.slice(command.words.length);
+  if (namesOf === undefined || wantsDirectory(command, given)) return [];
   const names = await askDaemon(namesOf, host, terminal);
-  return names.filter((word) => !given.has(word)).map((word) => ({ word, summary: "" }));
+  return names.filter((word) => !given.includes(word)).map((word) => ({ word, summary: "" }));
+}
+
+/** What is published comes first, and the shell knows its own files better. */
+function wantsDirectory(command: Command, given: readonly string[]): boolean {
+  if (command.completes !== "volume paths" || given.includes("--rollback")) return false;
+  const isArgument = (word: string, at: number) =>
+    (word === "-" || !word.startsWith("-")) && !optionThatWaits(command, given[at - 1]);
+  return !given.some(isArgument);
 }
 
 /** The names of locks that are held, and of volumes that may have others. */

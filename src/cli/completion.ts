@@ -9,7 +9,7 @@ _holdfast() {
   while IFS= read -r line; do
     COMPREPLY+=("\${line%%$'\\t'*}")
   done < <(holdfast __complete "\${COMP_WORDS[@]:1:COMP_CWORD}" 2>/dev/null)
-  [[ \${COMPREPLY[0]-} == *= ]] && compopt -o nospace 2>/dev/null
+  [[ \${COMPREPLY[0]-} == *[=/] ]] && compopt -o nospace 2>/dev/null
 }
 complete -o default -F _holdfast holdfast
 `;

@@ -11,6 +11,16 @@ describe("on a terminal a refusal is followed by what was meant", () => {
       'create x: error looking up volume plugin loca: plugin "loca" not found',
       "Did you mean local?",
     ],
+    [
+      "volume create -d cifs x",
+      'create x: error looking up volume plugin cifs: plugin "cifs" not found',
+      "Did you mean smb?",
+    ],
+    [
+      "volume create -d s3 x",
+      'create x: error looking up volume plugin s3: plugin "s3" not found',
+      "Did you mean rclone with -o remote=s3:BUCKET?",
+    ],
     ["volume create -o typ=a x", 'create x: invalid option: "typ"', "Did you mean type?"],
     ["volume ls --filter nmae=a", "invalid filter 'nmae'", "Did you mean name?"],
     ["volume prune -f --filter lable=a", "invalid filter 'lable'", "Did you mean label?"],
@@ -24,7 +34,8 @@ describe("on a terminal a refusal is followed by what was meant", () => {
 
   function refusing(message: string, names = ["other", "gone", "g\x1b[1m"]): Promise<FakeDaemon> {
     return FakeDaemon.start(({ method, path }) => {
-      if (path.endsWith("/info")) return json({ Plugins: { Volume: ["local", "nfs"] } });
+      if (path.endsWith("/info"))
+        return json({ Plugins: { Volume: ["local", "nfs", "rclone", "smb"] } });
       const isList = method === "GET" && path.endsWith("/volumes");
       return isList ? json({ Volumes: names.map((Name) => ({ Name })) }) : json({ message }, 400);
     });

@@ -2,6 +2,7 @@
 //
 // Only after a failure, and only for people: names are asked of the daemon then, once.
 
+import { driverCalled } from "../core/driver-words.ts";
 import { suggest } from "../core/suggest.ts";
 import { DaemonClient } from "./client.ts";
 import type { Command } from "./command.ts";
@@ -67,7 +68,10 @@ export async function didYouMean(
     if (!(failure instanceof DaemonRefusal || isOwn)) continue;
     for (const { about, known: kind } of questions) {
       const typed = about.exec(failure.message)?.[1];
-      const meant = typed === undefined ? undefined : suggest(typed, await known[kind]());
+      if (typed === undefined) continue;
+      const words = await known[kind]();
+      const called = kind === "drivers" ? driverCalled(typed, words) : undefined;
+      const meant = called ?? suggest(typed, words);
       if (meant !== undefined && meant !== typed) lines.push(`Did you mean ${meant}?`);
     }
   }

@@ -12,6 +12,7 @@ import {
   type Stats,
 } from "node:fs";
 import { join } from "node:path";
+import type { TarText } from "../core/tar-header.ts";
 import { CliFailure } from "./failure.ts";
 import { type TarEntryHead, tarEnd, tarHeader, tarPadding } from "./tar-writer.ts";
 
@@ -61,16 +62,17 @@ function* piecesOf(directory: string, options: DirectoryTarOptions): Generator<U
 
 interface Walk {
   /** Names of files that have more than one, by what tells them apart. */
-  readonly linked: Map<string, string>;
+  readonly linked: Map<string, TarText>;
   readonly sent: DirectoryTarOptions["sent"];
 }
 
-function* entriesBelow(directory: string, prefix: string, walk: Walk): Generator<Uint8Array> {
-  const place = join(directory, prefix);
-  const names = looked("open", place, () => readdirSync(place)).sort(byBytes);
-  for (const name of names) {
+function* entriesBelow(directory: string, prefix: TarText, walk: Walk): Generator<Uint8Array> {
+  const place = placeOf(directory, prefix);
+  const names = looked("open", place, () => readdirSync(place, { encoding: "buffer" }));
+  // Characters are bytes here: this is their order.
+  for (const name of names.map(textOf).sort()) {
     const path = `${prefix}${name}`;
-    const whole = join(directory, path);
+    const whole = placeOf(directory, path);
     const status = looked("lstat", whole, () => lstatSync(whole));
     const head = headOf(path, whole, { status, linked: walk.linked });
     if (head === undefined) continue;
@@ -81,11 +83,16 @@ function* entriesBelow(directory: string, prefix: string, walk: Walk): Generator
   }
 }
 
-function byBytes(one: string, other: string): number {
-  return Buffer.compare(Buffer.from(one), Buffer.from(other));
+/** As the kernel takes it: a name on Linux is bytes, and need not be UTF-8. */
+function placeOf(directory: string, path: TarText): Buffer {
+  return Buffer.concat([Buffer.from(join(directory, "/")), Buffer.from(path, "latin1")]);
 }
 
-function commonHead(name: string, status: Stats): Omit<TarEntryHead, "type"> {
+function textOf(bytes: Buffer): TarText {
+  return bytes.toString("latin1");
+}
+
+function commonHead(name: TarText, status: Stats): Omit<TarEntryHead, "type"> {
   return {
     name,
     mode: status.mode,
@@ -101,15 +108,15 @@ function commonHead(name: string, status: Stats): Omit<TarEntryHead, "type"> {
 
 /** undefined: a socket. */
 function headOf(
-  path: string,
-  whole: string,
+  path: TarText,
+  whole: Buffer,
   { status, linked }: Pick<Walk, "linked"> & { readonly status: Stats },
 ): TarEntryHead | undefined {
   const common = commonHead(path, status);
   if (status.isDirectory()) return { ...common, name: `${path}/`, type: "directory" };
   if (status.isSymbolicLink()) {
-    const target = looked("readlink", whole, () => readlinkSync(whole));
-    return { ...common, type: "symlink", target };
+    const target = looked("readlink", whole, () => readlinkSync(whole, { encoding: "buffer" }));
+    return { ...common, type: "symlink", target: textOf(target) };
   }
   if (status.isFIFO()) return { ...common, type: "fifo" };
   if (status.isBlockDevice() || status.isCharacterDevice()) {
@@ -133,7 +140,7 @@ function deviceNumbers(rdev: number): { readonly major: number; readonly minor: 
 }
 
 /** Exactly so many bytes: a file that changes meanwhile must not spoil what comes behind it. */
-function* dataOf(path: string, sizeBytes: number): Generator<Uint8Array> {
+function* dataOf(path: Buffer, sizeBytes: number): Generator<Uint8Array> {
   if (sizeBytes === 0) return;
   const descriptor = looked("open", path, () => openSync(path, "r"));
   try {
@@ -151,7 +158,7 @@ function* dataOf(path: string, sizeBytes: number): Generator<Uint8Array> {
 }
 
 /** What Go says of a system call that failed. */
-export function looked<T>(call: string, path: string, work: () => T): T {
+export function looked<T>(call: string, path: string | Buffer, work: () => T): T {
   try {
     return work();
   } catch (error) {

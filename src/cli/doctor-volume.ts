@@ -1,5 +1,6 @@
 // `holdfast doctor VOLUME`: what its storage is fit for, why not for the rest, and what it does.
 import type { Fitness, Measurement, Verdict } from "../core/volume-report.ts";
+import { measuringSilenceMs } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { exitOfKind, ownFailure } from "./exit-codes.ts";
 import { CliFailure } from "./failure.ts";
@@ -61,7 +62,8 @@ async function askFor({ options, client, terminal }: Invocation, name: string): 
   const path = ownPath(["volumes", name, "doctor"], query);
   let last: Line = {};
   try {
-    const measuring = client.lines({ method: "POST", path }, async (text) => {
+    const request = { method: "POST", path, silenceMs: measuringSilenceMs } as const;
+    const measuring = client.lines(request, async (text) => {
       // The daemon is trusted to keep the shape of its API.
       last = JSON.parse(text) as Line;
     });

@@ -1,4 +1,6 @@
 // `holdfast drivers`: what volumes can be made with, and the options of one driver.
+import { driverCalled } from "../core/driver-words.ts";
+import { didYouMean } from "../core/suggest.ts";
 import type { DaemonClient } from "./client.ts";
 import type { Invocation } from "./command.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
@@ -39,8 +41,13 @@ export async function listDrivers({ client, ...invocation }: Invocation): Promis
     await terminal.out(shown.map(renderOptions).join(""));
   }
   if (name === undefined || shown.length > 0) return 0;
-  const known = drivers.map((each) => each.name).join(", ");
-  throw new CliFailure(`there is no driver "${name}"; there is: ${known}`, NOT_FOUND_EXIT);
+  const known = drivers.map((each) => each.name);
+  const called = driverCalled(name, known);
+  const meant = called === undefined ? didYouMean(name, known) : ` did you mean ${called}?`;
+  throw new CliFailure(
+    `there is no driver "${name}":${meant} known are ${known.join(", ")}`,
+    NOT_FOUND_EXIT,
+  );
 }
 
 function renderOptions({ name, kind, summary, options }: OwnDriver): string {

@@ -89,6 +89,21 @@ describe("volume ls on a terminal", () => {
     );
   });
 
+  test("cuts holders and states where the terminal is narrow, and no name", async () => {
+    await using holdfast = await daemon();
+    const lines = async (columns: number) => {
+      const outcome = await runWords(["volume", "ls"], holdfast.host, { ...onTerminal, columns });
+      return outcome.stdout.split("\n");
+    };
+    const whole = await lines(1_000);
+    expect(await lines(92)).toEqual(whole);
+    const narrow = await lines(70);
+    expect(narrow[3]).toBe("v3        local     violated       x (rw, breaks shar…   now");
+    expect(Math.max(...narrow.map((line) => line.length))).toBe(70);
+    // There is an end to it.
+    expect((await lines(10))[3]).toBe("v3        local     violated       x (rw, breaks s…   now");
+  });
+
   test("shows in red what somebody has to look at, on a terminal only", async () => {
     await using holdfast = await daemon();
     const coloured = await runWords(["volume", "ls"], holdfast.host, { isTerminal: true });

@@ -67,6 +67,13 @@ describe("install and uninstall", () => {
     expect((await runWords(["uninstall", "--destdir=/d"], nowhere, surroundings)).exit).toBe(0);
   });
 
+  test("need no daemon, nor to know where one would be", async () => {
+    const surroundings = { ...installer(), isRoot: false, env: { HOLDFAST_HOST: "" } };
+    expect((await runWords(["install", "--destdir=/d"], nowhere, surroundings)).exit).toBe(0);
+    const { stderr } = await runWords(["volume", "ls"], nowhere, surroundings);
+    expect(stderr).toContain("at unix:///run/user/1000/holdfast/holdfast.sock. Is it running?");
+  });
+
   test("end with the code of what stopped them, after what was done", async () => {
     const held = installer(new EngineError("install.held", "volumes are in use: 2 mounts"));
     const { stdout, stderr, exit } = await runWords(["uninstall"], nowhere, held);

@@ -7,7 +7,7 @@ import { jsonOption } from "./json-option.ts";
 const destdir: OptionSpec = {
   name: "destdir",
   kind: "string",
-  summary: "Work below this directory, and start or stop\nnothing (for packages)",
+  summary: "Work below this directory, and start or stop nothing (for packages)",
 };
 
 const dryRun: OptionSpec = {
@@ -50,7 +50,7 @@ export const hostCommands: readonly Command[] = [
         name: "force",
         short: "f",
         kind: "flag",
-        summary: "Also while containers use volumes: their mounts\ngo on, and nobody watches them",
+        summary: "Also while containers use volumes: their mounts go on, and nobody watches them",
       },
       jsonOption,
     ],
@@ -66,7 +66,7 @@ export const hostCommands: readonly Command[] = [
       {
         name: "for",
         kind: "string",
-        summary: "Judge the volume for one use, and end with 1\nwhere it is not fit for it",
+        summary: "Judge the volume for one use, and end with 1 where it is not fit for it",
         values: storageUses,
         check: (use) =>
           storageUses.some((each) => each === use)

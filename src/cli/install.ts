@@ -31,7 +31,7 @@ async function installerOf({ options, parts, terminal }: Invocation): Promise<In
     throw new CliFailure("this build of holdfast cannot be installed", exits.unsupported);
   }
   const isHere = options.text("destdir") === undefined && !options.flag("dry-run");
-  if (isHere && !(await terminal.isRoot())) {
+  if (isHere && (await terminal.userId()) !== 0) {
     throw new CliFailure("only root may change this host", exits.denied, {
       recovery: "Run it with sudo; --dry-run shows what it would do, --destdir needs no root.",
     });

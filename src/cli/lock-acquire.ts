@@ -1,4 +1,5 @@
 // `holdfast lock acquire`, `renew` and `release`: locks of scripts, over several of their commands.
+import { randomBytes } from "node:crypto";
 import { LEASE_TTL_MS_MAX } from "../core/lease-service.ts";
 import { LOCK_LABEL_LENGTH_MAX } from "../core/lock.ts";
 import type { DaemonClient } from "./client.ts";
@@ -19,6 +20,8 @@ import { readSpanMs, waitSeconds } from "./lock-times.ts";
 import { ask, asOwn, badWords, forEach, tell } from "./own-client.ts";
 import { whoseLock } from "./script-shell.ts";
 import { rowStruct } from "./template/values.ts";
+
+const ID_BYTES = 16;
 
 /** What a request may last longer than its wait, in milliseconds. */
 const MORE_MS = 30_000;
@@ -42,26 +45,36 @@ export async function acquireLock(invocation: Invocation): Promise<number> {
   }
 }
 
-/** Waits over restarts of the daemon, where it is sure that a refused request has done nothing. */
+/**
+ * Waits over restarts of the daemon. What was given in an answer that did not arrive is found again
+ * by its id, which is ours.
+ */
 async function granted(
   client: DaemonClient,
   path: string,
   body: object,
   untilMs: number | undefined,
 ): Promise<GrantedLock> {
-  const patient = patience(untilMs);
+  const id = randomBytes(ID_BYTES).toString("hex");
+  let patient = patience(untilMs);
   let isGone = false;
+  let doubt: DaemonUnreachable | undefined;
   for (;;) {
     const wait = waitSeconds(untilMs, performance.now());
     const silenceMs = wait * 1_000 + MORE_MS;
     try {
-      return await client.json({ method: "POST", path, body: { ...body, wait }, silenceMs });
+      return await client.json({ method: "POST", path, body: { ...body, id, wait }, silenceMs });
     } catch (error) {
       const isOver = error instanceof CliFailure && error.code === "lock.timed_out";
       if (isOver && untilMs === undefined) continue;
-      isGone =
-        isStopping(error) || (isGone && error instanceof DaemonUnreachable && !error.wasReached);
-      if (!isGone || !(await patient.goesOn())) throw error;
+      const isAway = error instanceof DaemonUnreachable;
+      if (isAway && error.wasReached && doubt === undefined) {
+        doubt = error;
+        // Whether there is a lock is found out also when the wait for it is over.
+        patient = patience(undefined);
+      }
+      isGone = isStopping(error) || (isAway && (isGone || error.wasReached));
+      if (!isGone || !(await patient.goesOn())) throw isAway ? (doubt ?? error) : error;
     }
   }
 }

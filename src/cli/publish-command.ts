@@ -22,12 +22,12 @@ export const publishCommand: Command = {
     {
       name: "owner",
       kind: "string",
-      summary: "UID or UID:GID of all files. By default root's keep\ntheirs, others' are their own",
+      summary: "UID or UID:GID of all files. By default root's keep theirs, others' are their own",
     },
     {
       name: "allow-gap",
       kind: "flag",
-      summary: "Where the storage cannot do better, readers may find\nnothing for a moment",
+      summary: "Where the storage cannot do better, readers may find nothing for a moment",
     },
     jsonOption,
   ],

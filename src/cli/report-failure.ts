@@ -7,6 +7,7 @@ import { didYouMean, type Reached } from "./did-you-mean.ts";
 import { exitOfKind, internalExit } from "./exit-codes.ts";
 import { CliFailure, DaemonRefusal } from "./failure.ts";
 import { wayOut } from "./hints.ts";
+import { optionCalled } from "./other-words.ts";
 import { SeveralFailures } from "./several-failures.ts";
 import { colours } from "./style.ts";
 import type { Terminal } from "./terminal.ts";
@@ -90,6 +91,8 @@ function usageText({ option, command }: UsageFailure): string {
 function suggestOption(unknown: string, command: Command | undefined): string | undefined {
   const names = (specs: Command["options"]): string[] =>
     specs.filter((spec) => !spec.hidden).map((spec) => `--${spec.name}`);
+  const called = command && optionCalled(command.words.join(" "), unknown);
+  if (called !== undefined) return called;
   const own = command ? names(command.options) : names(globalOptions);
   const near = unknown.startsWith("--") ? suggest(unknown, [...own, "--help"]) : undefined;
   if (near !== undefined || command === undefined) return near;

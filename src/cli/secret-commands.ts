@@ -54,7 +54,7 @@ export const secretCommands: readonly Command[] = [
       {
         name: "format",
         kind: "string",
-        summary: "'table', 'table TEMPLATE', 'json' or a Go template,\nas of Docker's lists",
+        summary: "'table', 'table TEMPLATE', 'json' or a Go template, as of Docker's lists",
       },
       { name: "quiet", short: "q", kind: "flag", summary: "Only display names" },
       jsonOption,

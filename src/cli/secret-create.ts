@@ -86,11 +86,13 @@ async function readFile(path: string): Promise<Uint8Array> {
   }
 }
 
+const waits = "goes on with the old value until nobody has it mounted: restart its containers";
+
 /** What a person has to know, a line each. */
 function remarks({ refreshed, unreadable }: PutAnswer): string {
   const lines = refreshed.flatMap(({ volume, outcome, reason }) => {
     if (outcome === "failed") return [`warning: ${volume} has not taken it: ${reason ?? ""}`];
-    return outcome === "next mount" ? [`${volume} takes it when it is mounted next`] : [];
+    return outcome === "next mount" ? [`${volume} ${waits}`] : [];
   });
   if (unreadable.length > 0) {
     lines.push(

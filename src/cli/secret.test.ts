@@ -149,7 +149,7 @@ describe("secret create", () => {
     expect([stdout, exit]).toEqual(["nas\n", 8]);
     expect(stderr.split("\n")).toEqual([
       "warning: media has not taken it: the server says no",
-      "photos takes it when it is mounted next",
+      "photos goes on with the old value until nobody has it mounted: restart its containers",
       expect.stringMatching(/^warning: cannot be read.*: s3$/),
       "",
     ]);

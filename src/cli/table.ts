@@ -40,6 +40,43 @@ export function alignColumns(text: string): string {
   return padded.join("\n");
 }
 
+/** A column that may be made narrower, down to so many characters. */
+interface Narrowable {
+  readonly column: number;
+  readonly widthMin: number;
+}
+
+/**
+ * Lines of cells that `alignColumns` sets within so many characters, as far as `narrowable` columns
+ * can be cut for it, one after the other; what is cut ends in `…`. Other columns stay as they are.
+ */
+export function cutToFit(
+  lines: readonly (readonly string[])[],
+  charactersMax: number,
+  narrowable: readonly Narrowable[],
+): readonly (readonly string[])[] {
+  const last = (lines[0]?.length ?? 1) - 1;
+  const widths = Array.from({ length: last + 1 }, (_, column) => {
+    const widest = Math.max(0, ...lines.map((cells) => widthOf(cells[column] ?? "")));
+    return column === last ? widest : Math.max(cellWidthMin, widest + padding);
+  });
+  let excess = widths.reduce((sum, width) => sum + width, 0) - charactersMax;
+  const limits = new Map<number, number>();
+  for (const { column, widthMin } of narrowable) {
+    const width = (widths[column] ?? 0) - padding;
+    const cut = Math.min(excess, width - widthMin);
+    if (cut <= 0) continue;
+    limits.set(column, width - cut);
+    excess -= cut;
+  }
+  return lines.map((cells) => cells.map((cell, column) => cutTo(cell, limits.get(column))));
+}
+
+function cutTo(cell: string, charactersMax = Number.POSITIVE_INFINITY): string {
+  if (widthOf(cell) <= charactersMax) return cell;
+  return `${[...cell].slice(0, charactersMax - 1).join("")}…`;
+}
+
 /** Lines of cells, the titles first. No cell has a tab or a line break: see `oneLine`. */
 export function tableText(lines: readonly (readonly string[])[]): string {
   return alignColumns(lines.map((cells) => `${cells.join("\t")}\n`).join(""));

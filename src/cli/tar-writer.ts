@@ -1,4 +1,5 @@
 // Writes a tar (POSIX pax), one entry after another: what a plugin's file system can hold.
+import type { TarText } from "../core/tar-header.ts";
 
 const BLOCK_BYTES = 512;
 /** What the fields of a header have room for; what has more goes into a pax header. */
@@ -19,7 +20,7 @@ export const tarTypes = {
 
 export interface TarEntryHead {
   /** Relative, with slashes, and one at the end of a directory's. */
-  readonly name: string;
+  readonly name: TarText;
   readonly type: keyof typeof tarTypes;
   readonly mode: number;
   readonly userId: number;
@@ -28,7 +29,7 @@ export interface TarEntryHead {
   /** 0 of what is no file. */
   readonly sizeBytes: number;
   /** What a link means; "" of others. */
-  readonly target: string;
+  readonly target: TarText;
   /** Of a device. */
   readonly major: number;
   readonly minor: number;
@@ -67,9 +68,8 @@ export function tarEnd(): Uint8Array {
 
 function block(head: TarEntryHead, type: string): Uint8Array {
   const bytes = new Uint8Array(BLOCK_BYTES);
-  const put = (at: number, text: string | Uint8Array, lengthMax: number) => {
-    const field = typeof text === "string" ? bytesOf(text) : text;
-    bytes.set(field.subarray(0, lengthMax), at);
+  const put = (at: number, text: TarText, lengthMax: number) => {
+    bytes.set(bytesOf(text).subarray(0, lengthMax), at);
   };
   const octal = (value: number, width: number) =>
     `${Math.max(0, Math.trunc(value))
@@ -93,13 +93,13 @@ function block(head: TarEntryHead, type: string): Uint8Array {
 }
 
 /** `LENGTH KEY=VALUE\n`, whose length counts its own digits. */
-function paxRecord(key: string, value: string): Uint8Array {
+function paxRecord(key: TarText, value: TarText): Uint8Array {
   const rest = bytesOf(` ${key}=${value}\n`);
   let length = rest.length + String(rest.length).length;
   if (rest.length + String(length).length !== length) length += 1;
   return Buffer.concat([bytesOf(String(length)), rest]);
 }
 
-function bytesOf(text: string): Uint8Array {
-  return new TextEncoder().encode(text);
+function bytesOf(text: TarText): Uint8Array {
+  return Buffer.from(text, "latin1");
 }

@@ -30,18 +30,21 @@ function parseHost(host: string, source: string): Target {
   return { host, socketPath };
 }
 
-/** Finds the daemon: the flag wins over the environment, the environment over the default. */
+/**
+ * Finds the daemon: the flag wins over the environment, the environment over the default. That is a
+ * user's own daemon where one was started, else this host's: who is in the group of its socket
+ * needs neither sudo nor a variable, as with docker.
+ */
 export async function findTarget(flag: string | undefined, terminal: Terminal): Promise<Target> {
   if (flag !== undefined) return parseHost(flag, "--host");
   const fromEnvironment = terminal.env["HOLDFAST_HOST"];
   if (fromEnvironment) return parseHost(fromEnvironment, "HOLDFAST_HOST");
-  if (await terminal.isRoot()) return parseHost("unix:///run/holdfast/holdfast.sock", "default");
-  const runtimeDirectory = terminal.env["XDG_RUNTIME_DIR"];
-  if (!runtimeDirectory) {
-    throw new CliFailure(
-      "cannot tell where the Holdfast daemon listens: XDG_RUNTIME_DIR is not set. " +
-        "Set HOLDFAST_HOST=unix:///path/to/holdfast.sock",
-    );
-  }
-  return parseHost(`unix://${runtimeDirectory}/holdfast/holdfast.sock`, "XDG_RUNTIME_DIR");
+  const ofHost = parseHost("unix:///run/holdfast/holdfast.sock", "default");
+  const userId = await terminal.userId();
+  if (userId === 0) return ofHost;
+  // As the daemon: cron, a build and `su` have no such variable.
+  const runtimeDirectory = terminal.env["XDG_RUNTIME_DIR"] || `/run/user/${userId}`;
+  const own = parseHost(`unix://${runtimeDirectory}/holdfast/holdfast.sock`, "XDG_RUNTIME_DIR");
+  if (await terminal.exists(own.socketPath)) return own;
+  return (await terminal.exists(ofHost.socketPath)) ? ofHost : own;
 }

@@ -4,7 +4,10 @@ import { CliFailure } from "./failure.ts";
 /** Tests hand in their own. The real one imports nothing of `node:`, which would cost start-up. */
 export interface Terminal {
   readonly env: Readonly<Record<string, string | undefined>>;
-  readonly isRoot: () => Promise<boolean>;
+  /** Of this process; root's is 0. */
+  readonly userId: () => Promise<number>;
+  /** Whether this user finds anything at an absolute path, a socket for example. */
+  readonly exists: (path: string) => Promise<boolean>;
   out(text: string): Promise<void>;
   err(text: string): Promise<void>;
   /**
@@ -14,6 +17,8 @@ export interface Terminal {
   errWithin(text: string, msMax: number): Promise<void>;
   isOutTerminal(): Promise<boolean>;
   isErrTerminal(): Promise<boolean>;
+  /** How many characters a line of the terminal has; undefined: nobody knows, or there is none. */
+  outColumns(): number | undefined;
   /** One line from standard input without its line end; undefined at the end of the input. */
   readLine(): Promise<string | undefined>;
   isInTerminal(): Promise<boolean>;
@@ -39,6 +44,15 @@ async function isTerminal(stream: Bun.BunFile): Promise<boolean> {
   try {
     const status = await stream.stat();
     return status.isCharacterDevice() && ((status.rdev >> 8) & 0xfff) !== 1;
+  } catch {
+    return false;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Bun.file(path).stat();
+    return true;
   } catch {
     return false;
   }
@@ -110,12 +124,15 @@ async function readAll(bytesMax: number): Promise<Uint8Array> {
 export function processTerminal(): Terminal {
   return {
     env: Bun.env,
-    isRoot: async () => process.getuid?.() === 0,
+    userId: async () => process.getuid?.() ?? 0,
+    exists,
     out: (text) => write(Bun.stdout, text),
     err: (text) => write(Bun.stderr, text),
     errWithin: writeErrWithin,
     isOutTerminal,
     isErrTerminal: () => isTerminal(Bun.stderr),
+    // Some terminals say that they have none.
+    outColumns: () => process.stdout.columns || undefined,
     readLine,
     isInTerminal: () => isTerminal(Bun.stdin),
     readAll,

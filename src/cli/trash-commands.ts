@@ -21,7 +21,7 @@ export const trashCommands: readonly Command[] = [
       {
         name: "format",
         kind: "string",
-        summary: "'table', 'table TEMPLATE', 'json' or a Go template,\nas of Docker's lists",
+        summary: "'table', 'table TEMPLATE', 'json' or a Go template, as of Docker's lists",
       },
       { name: "no-trunc", kind: "flag", summary: "Do not shorten the ids" },
       { name: "quiet", short: "q", kind: "flag", summary: "Only display ids" },

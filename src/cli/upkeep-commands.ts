@@ -112,7 +112,12 @@ export const upkeepCommands: readonly Command[] = [
         summary: "Give up after so many seconds, and say what is left",
       },
     ],
-    examples: [{ line: "holdfast volume flush assets", about: "Before the host is switched off" }],
+    examples: [
+      {
+        line: "holdfast volume flush assets",
+        about: "Before the host is switched off, when its containers are stopped",
+      },
+    ],
     completes: "volumes",
   },
   {

@@ -4,14 +4,20 @@ import { humanDuration } from "./human.ts";
 import { holdersText, type OwnVolume, readOwnVolumes, stateText } from "./own-volume.ts";
 import { alarmingWords } from "./plugin-state.ts";
 import { colours } from "./style.ts";
-import { alignColumns } from "./table.ts";
+import { alignColumns, cutToFit } from "./table.ts";
 import type { ApiVolume } from "./volume.ts";
 
 /** States that somebody has to look at. */
 const alarming: readonly string[] = ["violated", "not mounted", "data missing", ...alarmingWords];
 
 const stateHeader = "STATE";
-const header = `NAME\tDRIVER\t${stateHeader}\tHOLDERS\tLAST USED`;
+const header = ["NAME", "DRIVER", stateHeader, "HOLDERS", "LAST USED"];
+
+/** What a narrow terminal has no room for; names stay whole, for they are copied. */
+const narrowable = [
+  { column: header.indexOf("HOLDERS"), widthMin: 16 },
+  { column: header.indexOf(stateHeader), widthMin: 20 },
+];
 
 /** `now`, `5 minutes ago`, `never`; `-` for what is not known. */
 function lastUseText(volume: OwnVolume, nowMs: number): string {
@@ -33,8 +39,12 @@ export async function renderWideTable(
 ): Promise<string> {
   const nowMs = terminal.nowMs();
   const own = await readOwnVolumes(client);
-  const rows = volumes.map((volume) => cells(volume, own.get(volume.Name), nowMs).join("\t"));
-  const [first = "", ...lines] = alignColumns([header, ...rows].join("\n")).split("\n");
+  const rows = volumes.map((volume) => cells(volume, own.get(volume.Name), nowMs));
+  const columns = terminal.outColumns();
+  const whole = [header, ...rows];
+  const fitting = columns === undefined ? whole : cutToFit(whole, columns, narrowable);
+  const text = fitting.map((line) => line.join("\t")).join("\n");
+  const [first = "", ...lines] = alignColumns(text).split("\n");
   // Colours come last: they would count as characters.
   const { bold, red } = colours(terminal);
   const stateAt = first.indexOf(stateHeader);

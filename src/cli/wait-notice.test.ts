@@ -11,7 +11,15 @@ function terminalOf(isTerminal: boolean, said: (text: string) => void): Terminal
     env: { NO_COLOR: "1" },
     isErrTerminal: () => Promise.resolve(isTerminal),
     err: (text) => Promise.resolve(said(text)),
-    ...{ isRoot: unused, out: unused, isOutTerminal: unused, readLine: unused, readAll: unused },
+    ...{
+      userId: unused,
+      exists: unused,
+      out: unused,
+      isOutTerminal: unused,
+      outColumns: () => undefined,
+      readLine: unused,
+      readAll: unused,
+    },
     ...{ errWithin: unused, isInTerminal: unused, readHidden: unused, nowMs: () => 0 },
   };
 }

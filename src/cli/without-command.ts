@@ -5,6 +5,7 @@ import { commands } from "./commands.ts";
 import { CliFailure } from "./failure.ts";
 import { findGroup } from "./find-command.ts";
 import { renderGroupHelp, renderTopHelp } from "./help.ts";
+import { lineCalled } from "./other-words.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** Returns the exit code, or throws what there is to say. */
@@ -21,7 +22,8 @@ export async function explainWithoutCommand(
   const group = findGroup(first);
   if (group === undefined) {
     const known = [...commands.map((command) => command.words[0] ?? ""), "daemon"];
-    throw new CliFailure(unknown(first, suggest(first, known), undefined));
+    const called = lineCalled(words.slice(0, 2).join(" ")) ?? lineCalled(first);
+    throw new CliFailure(unknown(first, called ?? suggest(first, known), undefined));
   }
   const second = rest.find((word) => !word.startsWith("-"));
   const isHelp = wantsHelp || rest.some((word) => word === "--help" || word === "-h");
@@ -41,7 +43,11 @@ export async function explainWithoutCommand(
   const siblings = commands
     .filter((command) => command.words[0] === group && !command.hidden)
     .flatMap((command) => [command.words[1] ?? "", ...(command.aliases ?? [])]);
-  throw new CliFailure(unknown(`${group} ${second}`, suggest(second, siblings), group));
+  const near = suggest(second, siblings);
+  const meant = near === undefined ? undefined : `${group} ${near}`;
+  throw new CliFailure(
+    unknown(`${group} ${second}`, lineCalled(`${group} ${second}`) ?? meant, group),
+  );
 }
 
 function groupUsage(group: string): string {
@@ -49,8 +55,7 @@ function groupUsage(group: string): string {
 }
 
 function unknown(words: string, meant: string | undefined, group: string | undefined): string {
-  const name = group === undefined ? "holdfast" : `holdfast ${group}`;
-  const suggestion = meant === undefined ? "" : `Did you mean '${name} ${meant}'?\n\n`;
+  const suggestion = meant === undefined ? "" : `Did you mean 'holdfast ${meant}'?\n\n`;
   const end =
     group === undefined ? "Run 'holdfast --help' for more information" : groupUsage(group);
   return `holdfast: unknown command: holdfast ${words}\n\n${suggestion}${end}`;

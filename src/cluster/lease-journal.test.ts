@@ -209,11 +209,27 @@ describe("what cannot be written", () => {
   });
 
   test("of a real file is an error with its reason", () => {
-    const directory = path.join(folder, "gone");
+    const directory = path.join(folder, "taken");
+    fs.writeFileSync(directory, "");
     const { journal } = open(journalFile(directory));
-    expect(() => journal.granted(record(1n))).toThrow("ENOENT");
-    fs.mkdirSync(directory);
+    expect(() => journal.granted(record(1n))).toThrow("EEXIST");
+    fs.rmSync(directory);
     journal.granted(record(2n));
     expect(open(journalFile(directory)).fences).toEqual([2n]);
+  });
+
+  test("a run directory that somebody empties is made anew, with all that is held", () => {
+    const directory = fs.mkdtempSync(path.join(folder, "run-"));
+    const { journal } = open(journalFile(directory));
+    const held: bigint[] = [];
+    for (const [index, target] of [`${directory}/leases.journal`, directory].entries()) {
+      const fence = BigInt(2 * index + 1);
+      journal.granted(record(fence, { key: `lock:wiki/${fence}` }));
+      fs.rmSync(target, { recursive: true });
+      journal.granted(record(fence + 1n, { key: `lock:wiki/${fence + 1n}` }));
+      held.push(fence, fence + 1n);
+      expect(open(journalFile(directory)).fences).toEqual(held);
+      expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
+    }
   });
 });

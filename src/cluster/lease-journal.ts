@@ -18,6 +18,7 @@ const SCRATCH_BYTES = 4_096;
 
 const FORMAT = 1;
 const FILE_MODE = 0o600;
+const DIRECTORY_MODE = 0o700;
 
 /** The clock and the name of this boot: the same for the next daemon, another one after a boot. */
 export interface Boot {
@@ -30,9 +31,15 @@ export interface Boot {
 export interface JournalFile {
   /** undefined: there is none. */
   read(): string | undefined;
-  /** When it throws, some of it may be there; the next call is `replace`. */
+  /**
+   * When it throws, some of it may be there; the next call is `replace`. Throws where what was
+   * there has been removed: nobody would read what is added to it.
+   */
   append(text: string): void;
-  /** Puts all of it in the place of what was there, or, when it throws, leaves that. */
+  /**
+   * Puts all of it in the place of what was there, or, when it throws, leaves that. Also where the
+   * directory has been removed.
+   */
   replace(text: string): void;
   /** The last call: nothing of it stays open, and where `isOver` nothing of it stays. */
   close(isOver: boolean): void;
@@ -157,7 +164,13 @@ export class LeaseJournal {
       return;
     }
     this.#isBehind = true;
-    this.#parts.file.append(text);
+    try {
+      this.#parts.file.append(text);
+    } catch {
+      // Of a line that cannot be added everything else may still be writable: say, a new file.
+      this.#rewrite();
+      return;
+    }
     this.#isBehind = false;
     this.#appendedBytes += text.length;
   }
@@ -283,8 +296,8 @@ function sumOf(text: string): string {
 }
 
 /**
- * The file `leases.journal` of a directory that exists and is the daemon's alone. Opened once, and
- * never synced.
+ * The file `leases.journal` of a directory that is the daemon's alone, and is made where it is
+ * missing. Opened once, and never synced.
  */
 export function journalFile(directory: string): JournalFile {
   const file = `${directory}/leases.journal`;
@@ -305,10 +318,12 @@ export function journalFile(directory: string): JournalFile {
     },
     append(text) {
       descriptor ??= fs.openSync(file, O_WRONLY | O_APPEND | O_CREAT, FILE_MODE);
+      if (fs.fstatSync(descriptor).nlink === 0) throw new Error(`${file} has been removed`);
       writeWhole(descriptor, text);
     },
     replace(text) {
       const beside = `${file}.new`;
+      fs.mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
       const opened = fs.openSync(beside, O_WRONLY | O_APPEND | O_CREAT | O_TRUNC, FILE_MODE);
       try {
         writeWhole(opened, text);

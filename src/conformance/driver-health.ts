@@ -174,6 +174,18 @@ export const healthChecks: readonly Check<DriverBench>[] = [
     },
   },
   {
+    promise: "False where nothing is mounted.",
+    applies: (bench) => canUpdate(bench) && bench.driver.update?.isWaiting !== undefined,
+    async run(bench) {
+      const { name } = await create(bench, "waiting");
+      const path = await mount(bench, name);
+      await bench.files.write(`${path}/data`, "kept");
+      await succeeds("update", update(bench, name, otherOptions(bench)));
+      await unmount(bench, name);
+      equal(bench.driver.update?.isWaiting?.(name), false);
+    },
+  },
+  {
     promise: "Resolves when what was written before is on the server.",
     applies: ({ driver }) => driver.flush !== undefined,
     async run(bench) {

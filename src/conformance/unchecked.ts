@@ -206,6 +206,16 @@ export const uncheckedDriverPromises: readonly UncheckedPromise[] = [
     why: "which options are in effect cannot be seen here; proven by the tests of src/remote",
   },
   {
+    promise:
+      "Whether what is mounted still is as it was before an update, which waits for another mount.",
+    why: "which kinds must wait is theirs to say; proven by the tests of src/remote",
+  },
+  {
+    promise: "Asks this machine's own notes alone, never storage.",
+    why: "what is asked cannot be seen from outside; it returns at once, without waiting",
+  },
+  { promise: "Missing: nothing ever waits.", why: "a definition" },
+  {
     promise: "Unlike other calls it may come while another one for the volume is in flight.",
     why: "which call meets which is chance; the checks of the engine's health look all the time",
   },

@@ -210,6 +210,12 @@ export interface UpdateCapable {
    * other options do. When it throws, the options are as before.
    */
   update(spec: VolumeSpec, operation: Operation): Promise<VolumeRecord>;
+  /**
+   * Whether what is mounted still is as it was before an update, which waits for another mount.
+   * Asks this machine's own notes alone, never storage. False where nothing is mounted. Never
+   * throws. Missing: nothing ever waits.
+   */
+  readonly isWaiting?: ((name: VolumeName) => boolean) | undefined;
 }
 
 export interface FlushCapable {

@@ -215,6 +215,12 @@ export const errorTable = {
     retry: false,
     recovery: "Run the newer Holdfast that wrote this state, or restore a copy from before.",
   },
+  "state.moved": {
+    kind: "conflict",
+    retry: false,
+    recovery:
+      "Move the root back, start the daemon, and stop what has the volumes; then move the root.",
+  },
   "host.program_missing": {
     kind: "unavailable",
     retry: false,

@@ -133,7 +133,8 @@ export interface RetiredEntry {
  * "undo": the storage refused the change that stands before it, and it was taken back. "purge":
  * what lay in the trash was given up for good, because somebody asked or its time was over;
  * "evict": because space was wanted. "forget": an alias was removed. "conflict": two containers
- * wrote one of its files at nearly the same time.
+ * wrote one of its files at nearly the same time. "violation": a container had it against one of
+ * its options.
  */
 export const historyActions = [
   "create",
@@ -154,6 +155,7 @@ export const historyActions = [
   "unprotect",
   "conflict",
   "publish",
+  "violation",
 ] as const;
 
 export type HistoryAction = (typeof historyActions)[number];
@@ -172,7 +174,8 @@ export interface HistoryEntry {
    * What else it was about: the holder or container of "mount" and "unmount", the old name of
    * "rename", the trash id of "remove", "prune", "restore", "purge" and "evict", the alias of
    * "forget", the reason of "protect", what "update" changed, the path of "publish", the file and
-   * the writers of "conflict" (`FILE: NAME@ID (PROGRAM), NAME@ID (PROGRAM)`); "" for nothing.
+   * the writers of "conflict" (`FILE: NAME@ID (PROGRAM), NAME@ID (PROGRAM)`), container and option
+   * of "violation" (`NAME (rw) breaks sharing=readonly: stopped`); "" for nothing.
    * At most `LINE_LENGTH_MAX` characters.
    */
   readonly subject: string;

@@ -4,8 +4,8 @@
 /** What is to be done. Paths are relative, without empty, `.` or `..` segments; "": the root. */
 export type StorageStep =
   /**
-   * Makes a directory, and those above it. Those that are there are let be, and lose their marks:
-   * what somebody else has in them is nobody's to destroy any more.
+   * Makes a directory, and those above it, each with the mark beside it. Those that are there are
+   * let be, and lose their marks: what somebody else has in them is nobody's to destroy any more.
    */
   | { readonly do: "make"; readonly path: string; readonly mark: string | null }
   /** Undoes that: what is empty and was made. */
@@ -14,7 +14,10 @@ export type StorageStep =
   | { readonly do: "probe"; readonly path: string; readonly name: string; readonly stays?: true }
   /** Removes one that stays. */
   | { readonly do: "unprobe"; readonly path: string; readonly name: string }
-  /** Removes a directory with all that is in it, if the mark beside it is this one. */
+  /**
+   * Removes a directory with all that is in it, if the mark beside it is this one; then those above
+   * it with the same mark that are empty.
+   */
   | { readonly do: "remove"; readonly path: string; readonly mark: string };
 
 export interface StepOutcome {

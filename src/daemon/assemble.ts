@@ -33,9 +33,10 @@ import { makeHoldsDirectory } from "./holds-directory.ts";
 import { watchIdle } from "./idle.ts";
 import { openDaemonLeases } from "./leases.ts";
 import { splitListeners } from "./listeners.ts";
+import { refuseMovedMounts } from "./moved-mounts.ts";
 import { Operations } from "./operations.ts";
 import { type DaemonPlugins, makeDaemonPlugins } from "./plugins.ts";
-import { runDirectoryOf } from "./run-directory.ts";
+import { makeRunDirectory, runDirectoryOf } from "./run-directory.ts";
 import { makeDaemonSecrets } from "./secrets.ts";
 import { makeServers, type Servers } from "./servers.ts";
 
@@ -65,18 +66,21 @@ export interface DaemonParts {
  * Locks the root, opens the state, recovers, listens. What fails throws `EngineError` (or
  * `ListenError`) and leaves nothing locked or listening.
  */
-export async function assemble(parts: DaemonParts): Promise<Daemon> {
-  const { config, logger } = parts;
-  makeDataRoot(config.root);
+export async function assemble(given: DaemonParts): Promise<Daemon> {
+  const config = { ...given.config, root: makeDataRoot(given.config.root) };
+  const parts = { ...given, config };
+  const { logger } = parts;
   await using undo = new AsyncDisposableStack();
   const lock = lockRoot(config.root);
   undo.defer(() => lock.release());
+  makeRunDirectory(config.root);
 
   const host = linuxHost();
   const bootId = randomBytes(4).toString("hex");
   const operations = new Operations(logger, bootId);
   const state = stateOf(parts, host);
   undo.defer(() => state.close());
+  refuseMovedMounts({ state, mounts: host.mounts() }, config.root);
 
   const care = careOf(logger.bind({ part: "drivers" }), host);
   // A state that came back from its copy may have been put into a new, empty root.

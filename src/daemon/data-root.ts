@@ -1,5 +1,5 @@
 // The directory the daemon is given for its data: made if missing, refused if others use it.
-import { mkdirSync, readdirSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { EngineError, isErrno, storageError } from "../core/errors.ts";
 
@@ -13,16 +13,18 @@ const ownEntry = /^(?:volumes|trash|holds|plugins|secrets|leases|lock|state\..+)
 const FRESH_ENTRIES: readonly string[] = ["lost+found"];
 
 /**
- * Makes the root unless it is there. Throws `config.invalid` when it is no directory of the
- * daemon's own: every user may write in it, or it has files and none of them is a daemon's.
- * Otherwise `storage.*` and `host.denied`.
+ * Makes the root unless it is there, and returns its path without symbolic links, as the kernel
+ * names what is mounted below it. Throws `config.invalid` when it is no directory of the daemon's
+ * own: every user may write in it, or it has files and none of them is a daemon's. Otherwise
+ * `storage.*` and `host.denied`.
  */
-export function makeDataRoot(root: string): void {
+export function makeDataRoot(root: string): string {
   if (root === "/") throw refused(root, "a directory of its own is needed");
   try {
     mkdirSync(path.dirname(root), { recursive: true });
     mkdirSync(root, { recursive: true, mode: ROOT_MODE });
     refuseShared(root);
+    return realpathSync(root);
   } catch (error) {
     if (isErrno(error, "EEXIST") || isErrno(error, "ENOTDIR")) {
       throw refused(root, "it is not a directory", error);

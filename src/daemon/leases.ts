@@ -1,16 +1,12 @@
 // The leases of the daemon: their fences below the root, their journal in the run directory.
-import { mkdirSync } from "node:fs";
 import { fenceFile, openFences } from "../cluster/fences.ts";
 import { journalFile, LeaseJournal } from "../cluster/lease-journal.ts";
 import { type LocalLeaseService, localLeases } from "../cluster/local-leases.ts";
-import { storageError } from "../core/errors.ts";
 import type { Host } from "../core/host.ts";
 import { bootClock } from "../host/boot-clock.ts";
 import type { Logger } from "../host/logs.ts";
 import type { DaemonConfig } from "./config.ts";
 import { runDirectoryOf } from "./run-directory.ts";
-
-const DIRECTORY_MODE = 0o700;
 
 /** The service, and its end: what is held with terms stays for the next daemon. */
 export interface DaemonLeases extends Disposable {
@@ -19,8 +15,7 @@ export interface DaemonLeases extends Disposable {
 
 /**
  * Opens the leases of a root that exists, with those that the last daemon of this boot left. What
- * is damaged or cannot be written is logged, and made good by the clock. Throws `storage.*`,
- * `host.denied` where there can be no run directory.
+ * is damaged or cannot be written is logged, and made good by the clock.
  */
 export async function openDaemonLeases(parts: {
   readonly config: Pick<DaemonConfig, "root">;
@@ -31,11 +26,6 @@ export async function openDaemonLeases(parts: {
   const log = logger.bind({ part: "leases" });
   const { nowMs, monotonicMs } = host;
   const runDirectory = runDirectoryOf(config.root);
-  try {
-    mkdirSync(runDirectory, { recursive: true, mode: DIRECTORY_MODE });
-  } catch (error) {
-    throw storageError(error, `making the run directory ${runDirectory}`);
-  }
   const fences = await openFences({ file: fenceFile(`${config.root}/leases`), nowMs, log });
   const journal = new LeaseJournal({ file: journalFile(runDirectory), boot: bootClock(), log });
   const service = localLeases({ monotonicMs, nowMs, fences, journal });

@@ -27,7 +27,9 @@ export function watchHolds(
   const { finder, graces, policy } = parts.holding;
   const lists = new ContainerLists({ state, finder, host });
   const locks = new Locks({ leases, host, volumes, lists, events });
-  const judge = new SharingJudge({ state, events, lists, policy, holds: () => settler });
+  const judge = new SharingJudge({
+    ...{ state, host, events, lists, policy, operation: systemOperation, holds: () => settler },
+  });
   const settler: HoldSettler = new HoldSettler({
     ...{ state, host, lists, graces, volumes, drivers },
     operation: systemOperation,

@@ -150,7 +150,7 @@ async function makeEngine(parts: EngineParts & { readonly history: History }): P
       fateAnyTime({ entry, driver: drivers.get(entry.driver), defaults: trashDefaults }),
     lastUse: new LastUse({ state, nowMs }),
     ...{ ...pruning, trash, purger, events },
-    secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events }),
+    secrets: new Secrets({ store: parts.secrets, state, leases, drivers, volumes, events, care }),
     ...{ state, drivers, recovery, ...managing, health, care, ...examining, writeGuard },
     ...{ locks, sharedDatabases, publishing: makePublishing(later, health) },
     stop: stopOf({

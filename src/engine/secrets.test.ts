@@ -8,7 +8,7 @@ import {
 } from "../../test/support/engine-bench.ts";
 import type { VolumeDriver, VolumeSpec } from "../core/driver.ts";
 import { EngineError } from "../core/errors.ts";
-import { parseVolumeName } from "../core/names.ts";
+import { parseVolumeName, type VolumeName } from "../core/names.ts";
 import { SecretValue } from "../core/secret-store.ts";
 import { trashDefaults } from "./trash/policy.ts";
 
@@ -103,6 +103,23 @@ describe("a new value", () => {
     await put(bench, "nas", "one");
     await create(bench, "a1", "nas");
     expect((await put(bench, "nas", "two")).refreshed).toMatchObject([{ outcome: "next mount" }]);
+  });
+
+  test("is told to wait for who has what is mounted, and a new mount is for those", async () => {
+    await using bench = await startedEngine({
+      drivers(own) {
+        const driver = secretive(own, []);
+        const update = driver.update?.update ?? (() => Promise.reject(new Error("cannot happen")));
+        const isWaiting = (name: VolumeName) => name === parseVolumeName("a1");
+        return [{ ...driver, update: { update, isWaiting } }];
+      },
+    });
+    await put(bench, "nas", "one");
+    for (const name of ["a1", "b1"]) await create(bench, name, "nas");
+    expect((await put(bench, "nas", "two")).refreshed).toEqual([
+      { volume: parseVolumeName("a1"), outcome: "next mount", reason: null },
+      { volume: parseVolumeName("b1"), outcome: "updated", reason: null },
+    ]);
   });
 
   test("is not at odds with others that come at once", async () => {

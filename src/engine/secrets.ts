@@ -12,6 +12,7 @@ import { refuseMoving } from "./adoption/moving.ts";
 import type { Drivers } from "./drivers.ts";
 import { driverOptions } from "./engine-options.ts";
 import type { EventLog } from "./event-log.ts";
+import type { StorageCare } from "./health/health-care.ts";
 import { SECRET_OPTION } from "./secret-lease.ts";
 import type { VolumeEngine } from "./volumes.ts";
 
@@ -32,8 +33,8 @@ export interface SecretView {
 export interface RefreshedVolume {
   readonly volume: VolumeName;
   /**
-   * "updated": its driver has taken it, for what is mounted as soon as nothing is lost by that.
-   * "next mount": its driver can only take it then. "failed": it goes on with the old one.
+   * "updated": its driver has taken it. "next mount": what is mounted goes on with the old one
+   * until then, or until its server refuses that. "failed": its driver has not taken it.
    */
   readonly outcome: "updated" | "next mount" | "failed";
   /** Why it failed; null: it did not. */
@@ -55,6 +56,7 @@ export interface SecretsParts {
   readonly drivers: Drivers;
   readonly volumes: Pick<VolumeEngine, "inspect" | "lease">;
   readonly events: EventLog;
+  readonly care: Pick<StorageCare, "follow">;
 }
 
 /** Names of volumes by the secret that they have. */
@@ -149,7 +151,7 @@ export class Secrets {
   }
 
   async #refreshOne(volume: VolumeName, operation: Operation): Promise<RefreshedVolume> {
-    const { volumes, drivers } = this.#parts;
+    const { volumes, drivers, care } = this.#parts;
     try {
       await using _lease = await volumes.lease(volume, operation);
       const entry = volumes.inspect(volume);
@@ -157,7 +159,10 @@ export class Secrets {
       const { update } = drivers.of(entry);
       if (update === undefined) return { volume, outcome: "next mount", reason: null };
       await update.update({ name: entry.name, options: driverOptions(entry.options) }, operation);
-      return { volume, outcome: "updated", reason: null };
+      // Where that was a new mount, it is for those who have the volume, too.
+      await care.follow(entry, operation);
+      const outcome = update.isWaiting?.(entry.name) === true ? "next mount" : "updated";
+      return { volume, outcome, reason: null };
     } catch (error) {
       const { message, code } = toEngineError(error);
       operation.log.warn("a volume has not taken the new value of its secret", {

@@ -122,4 +122,25 @@ describe("createLogger", () => {
     await child.exited;
     expect(text).toContain(`"lostCount":${told["dropped"]}`);
   });
+
+  test("a process ends though nobody reads what it has said", async () => {
+    const module = new URL("./logs.ts", import.meta.url).pathname;
+    const code = `
+      const { createLogger } = await import(${JSON.stringify(module)});
+      const logger = createLogger({ level: "info", format: "json" });
+      for (let line = 0; line < 2_000; line++) logger.bind({}).info("x".repeat(100));
+      await logger.flush();
+      process.exit(7);
+    `;
+    const pipe = join(folder, "pipe");
+    await Bun.spawn(["mkfifo", pipe]).exited;
+    const unread = openSync(pipe, "r+");
+    const child = Bun.spawn([process.execPath, "-e", code], {
+      stdio: ["ignore", "ignore", unread],
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+    });
+    expect(await child.exited).toBe(7);
+    closeSync(unread);
+  });
 });

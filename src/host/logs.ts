@@ -41,6 +41,8 @@ export function createLogger(options: LoggerOptions): Logger {
     // Every line is written at once; with the default, 0, `flush` would not wait.
     minLength: 1,
   });
+  // pino calls it when the process exits: it would wait for a reader, with no end.
+  sink.flushSync = () => undefined;
   let droppedCount = 0;
   let toldCount = 0;
   sink.on("drop", () => droppedCount++);

@@ -45,7 +45,9 @@ describe("make", () => {
   test("makes what is missing, with a mark beside it", () => {
     const [outcome] = take({ do: "make", path: "a/b/c", mark: "mine" });
     expect(outcome).toEqual({ made: ["a", "a/b", "a/b/c"] });
-    expect(readFileSync(join(root, "a/b/.holdfast-c"), "utf8")).toBe("mine\n");
+    for (const mark of [".holdfast-a", "a/.holdfast-b", "a/b/.holdfast-c"]) {
+      expect(readFileSync(join(root, mark), "utf8")).toBe("mine\n");
+    }
     expect(readdirSync(join(root, "a/b/c"))).toEqual([]);
   });
 
@@ -73,8 +75,10 @@ describe("make", () => {
   });
 
   test("without a mark what it makes is nobody's", () => {
-    take({ do: "make", path: "c", mark: null });
-    expect(readdirSync(root)).toEqual(["c"]);
+    expect(take({ do: "make", path: "b/c", mark: null })).toEqual([{ made: ["b"] }]);
+    expect(readdirSync(root, { recursive: true }).toSorted()).toEqual(["b", "b/c"]);
+    take({ do: "unmake", made: ["b", "b/c"], mark: "" });
+    expect(readdirSync(root)).toEqual([]);
   });
 
   test("a file in its place stays", () => {
@@ -135,8 +139,33 @@ describe("remove", () => {
     symlinkSync("../../../outside", join(root, "a/c/link"));
     symlinkSync("nowhere", join(root, "a/c/d/dangling"));
     expect(take({ do: "remove", path: "a/c", mark: "mine" })).toEqual([{ isOurs: true }]);
-    expect(readdirSync(root, { recursive: true })).toEqual(["a"]);
+    expect(readdirSync(root, { recursive: true })).toEqual([]);
     expect(readdirSync(join(folder, "outside"))).toEqual(["precious"]);
+  });
+
+  test("removes those above that it made and that are empty, and no others", () => {
+    mkdirSync(join(root, "old"));
+    take({ do: "make", path: "old/a/b/c", mark: "mine" });
+    take({ do: "remove", path: "old/a/b/c", mark: "mine" });
+    expect(readdirSync(root, { recursive: true })).toEqual(["old"]);
+
+    take({ do: "make", path: "old/a/b/c", mark: "mine" });
+    writeFileSync(join(root, "old/a/notes"), "precious");
+    take({ do: "remove", path: "old/a/b/c", mark: "mine" });
+    expect(readdirSync(root, { recursive: true }).toSorted()).toEqual([
+      ...["old", "old/a", "old/a/notes"],
+    ]);
+  });
+
+  test.each([
+    ["as its directory", "a"],
+    ["for a directory below", "a/x"],
+  ])("leaves those above that somebody else has come to use, %s", (_, path) => {
+    take({ do: "make", path: "a/b/c", mark: "mine" });
+    take({ do: "make", path, mark: "theirs" });
+    if (path !== "a") take({ do: "remove", path, mark: "theirs" });
+    take({ do: "remove", path: "a/b/c", mark: "mine" });
+    expect(readdirSync(root, { recursive: true })).toEqual(["a"]);
   });
 
   test("leaves what has no mark, another's, or a link for one", () => {

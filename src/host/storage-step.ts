@@ -66,48 +66,52 @@ function make(
   const doing = `making the directory ${path}`;
   return attempt("make", doing, () => {
     const { parent } = split(path);
-    const made = parent === "" ? [] : makeParents(root, parent);
+    const made = parent === "" ? [] : makeParents(root, parent, mark);
     const parentFd = openPlaceWithoutLinks(root, parent === "" ? "." : parent);
     try {
-      const isMade = makeMarked(parentFd, path, mark);
-      return { made: isMade ? [...made, path] : made };
+      const isOurs = makeMarked(parentFd, path, mark) === "marked";
+      return { made: isOurs ? [...made, path] : made };
     } finally {
       closeDescriptor(parentFd);
     }
   });
 }
 
-function makeParents(root: number, path: string): readonly string[] {
+/** They have marks of their own: who comes to use one takes its mark away, too. */
+function makeParents(root: number, path: string, mark: string | null): readonly string[] {
   const made: string[] = [];
-  const segments = path.split("/");
-  for (let count = 1; count <= segments.length; count++) {
-    const parent = segments.slice(0, count - 1).join("/") || ".";
-    const descriptor = openPlaceWithoutLinks(root, parent);
-    try {
-      mkdirSync(`/proc/self/fd/${descriptor}/${segments[count - 1]}`, 0o755);
-      made.push(segments.slice(0, count).join("/"));
-    } catch (thrown) {
-      if (!isErrno(thrown, "EEXIST")) throw thrown;
-      removeFile(`/proc/self/fd/${descriptor}/${MARK}${segments[count - 1]}`);
-    } finally {
-      closeDescriptor(descriptor);
-    }
+  for (const each of downTo(path)) {
+    const found = inParent(root, each, (parent) => makeMarked(parent, each, mark));
+    if (found !== "there") made.push(each);
   }
   return made;
+}
+
+/** `a`, `a/b`, `a/b/c` of the last one. */
+function downTo(path: string): readonly string[] {
+  const segments = path === "" ? [] : path.split("/");
+  return segments.map((_, index) => segments.slice(0, index + 1).join("/"));
 }
 
 /**
  * The mark is there before the directory is, so that whoever finds the directory finds the mark,
  * too, and takes it away. A mark without a directory is of a creation that was cut short, or of
- * storage that keeps no empty directories: then nobody knows whose it is, and it is nobody's.
+ * storage that keeps no empty directories: then nobody knows whose it is, and it is nobody's:
+ * what is only "made".
  */
-function makeMarked(parent: number, path: string, mark: string | null): boolean {
+function makeMarked(
+  parent: number,
+  path: string,
+  mark: string | null,
+): "marked" | "made" | "there" {
   const { name } = split(path);
   const place = (entry: string) => `/proc/self/fd/${parent}/${entry}`;
   const isMarked = mark !== null && !isThere(parent, name) && writeMark(place(MARK + name), mark);
+  let isMade = false;
   try {
     mkdirSync(place(name), 0o755);
-    if (isMarked) return true;
+    if (isMarked) return "marked";
+    isMade = true;
   } catch (thrown) {
     if (!isErrno(thrown, "EEXIST")) {
       if (isMarked) removeFile(place(MARK + name));
@@ -117,7 +121,7 @@ function makeMarked(parent: number, path: string, mark: string | null): boolean 
   // It must be a directory, which the opening says.
   closeDescriptor(openPlaceWithoutLinks(parent, name));
   removeFile(place(MARK + name));
-  return false;
+  return isMade ? "made" : "there";
 }
 
 function isThere(parent: number, name: string): boolean {
@@ -164,7 +168,7 @@ function unmake(
             throw thrown;
           }
         }
-        if (isOurs && path === last) removeFile(`/proc/self/fd/${parent}/${MARK}${name}`);
+        if (mark !== "" && hasMark(parent, name, mark)) removeFile(markOf(parent, name));
       });
     }
     return { isOurs };
@@ -174,7 +178,7 @@ function unmake(
 function isMarked(root: number, path: string, mark: string): boolean {
   return attempt("check-mark", `reading the mark of ${path}`, () => {
     try {
-      return inParent(root, path, (parent, name) => isMarkedIn(parent, name, mark));
+      return inParent(root, path, (parent, name) => hasMark(parent, name, mark));
     } catch (thrown) {
       if (isErrno(thrown, "ENOENT") || isErrno(thrown, "ELOOP")) return false;
       throw thrown;
@@ -182,9 +186,14 @@ function isMarked(root: number, path: string, mark: string): boolean {
   });
 }
 
-function isMarkedIn(parent: number, name: string, mark: string): boolean {
-  const bytes = readHead(`/proc/self/fd/${parent}/${MARK}${name}`, MARK_BYTES_MAX);
-  return bytes.toString("utf8").trim() === mark;
+function hasMark(parent: number, name: string, mark: string): boolean {
+  try {
+    const bytes = readHead(markOf(parent, name), MARK_BYTES_MAX);
+    return bytes.toString("utf8").trim() === mark;
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT") || isErrno(thrown, "ELOOP")) return false;
+    throw thrown;
+  }
 }
 
 function probe(
@@ -239,16 +248,44 @@ function remove(
   { path, mark }: { readonly path: string; readonly mark: string },
 ): StepOutcome {
   if (path === "" || !isMarked(root, path, mark)) return { isOurs: false };
-  return attempt("remove", `removing ${path}`, () =>
+  const isOurs = attempt("remove", `removing ${path}`, () =>
     inParent(root, path, (parent, name) => {
       // Of this very parent: the one above may be another one by now.
-      if (!isMarkedIn(parent, name, mark)) return { isOurs: false };
+      if (!hasMark(parent, name, mark)) return false;
       removeTree(parent, Buffer.from(name));
       // Last: a removal that was cut short is begun again.
-      removeFile(`/proc/self/fd/${parent}/${MARK}${name}`);
-      return { isOurs: true };
+      removeFile(markOf(parent, name));
+      return true;
     }),
   );
+  if (isOurs) removeParents(root, split(path).parent, mark);
+  return { isOurs };
+}
+
+/**
+ * Removes those that were made with the directory, as far as they are empty and nobody else has
+ * come to use them, who would have taken their marks away. One that cannot be removed is left.
+ */
+function removeParents(root: number, path: string, mark: string): void {
+  for (const each of downTo(path).toReversed()) {
+    try {
+      inParent(root, each, (parent, name) => {
+        if (!hasMark(parent, name, mark)) return;
+        try {
+          rmdirSync(`/proc/self/fd/${parent}/${name}`);
+        } finally {
+          // Of one that is not empty, too: from now on it is nobody's.
+          removeFile(markOf(parent, name));
+        }
+      });
+    } catch {
+      // What was to be destroyed is destroyed: an empty directory is no failure of that.
+    }
+  }
+}
+
+function markOf(parent: number, name: string): string {
+  return `/proc/self/fd/${parent}/${MARK}${name}`;
 }
 
 function inParent<T>(root: number, path: string, work: (parent: number, name: string) => T): T {

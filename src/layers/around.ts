@@ -28,8 +28,9 @@ export interface CallSite {
 }
 
 /**
- * What a layer does around the calls. `validate`, `describe` of `RebuildCapable`, and `server`,
- * `isDead`, `mountCount` of `HealthCapable` wait for nothing and are never surrounded.
+ * What a layer does around the calls. `validate`, `describe` of `RebuildCapable`, `isWaiting` of
+ * `UpdateCapable`, and `server`, `isDead`, `mountCount` of `HealthCapable` wait for nothing and are
+ * never surrounded.
  */
 export interface Around {
   /** Around a call that waits. `work` may be given another operation. */
@@ -202,6 +203,7 @@ function surroundUpdate(facet: UpdateCapable, around: Around): Every<UpdateCapab
       around.call({ call: "update", volume: spec.name }, operation, (inner) =>
         facet.update(spec, inner),
       ),
+    isWaiting: facet.isWaiting,
   };
 }
 

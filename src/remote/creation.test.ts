@@ -35,7 +35,7 @@ describe("create", () => {
     async () => {
       await using bench = remoteBench();
       expect((await bench.create({ subpath: "a/b" })).origin).toBe("made");
-      expect(bench.onServer()).toEqual(["a", "a/.holdfast-b", "a/b"]);
+      expect(bench.onServer()).toEqual([".holdfast-a", "a", "a/.holdfast-b", "a/b"]);
       const again = { name: other, options: { subpath: "a/b" } };
       expect((await bench.driver.create(again, operation)).origin).toBe("adopted");
       expect(bench.onServer()).toEqual(["a", "a/b"]);

@@ -212,7 +212,7 @@ async function hasEnded(host: Host, { pid, start }: KeptProcess, ms: number): Pr
 
 /**
  * Says "stale" of a mount whose process is gone, with its last words. Waits for nothing. Keeps the
- * log from growing. Nothing mounted is not its business.
+ * log from growing, and makes a lost note of the process anew. Nothing mounted is not its business.
  */
 export function lookFuse(
   { host, logs }: FuseParts,
@@ -221,13 +221,25 @@ export function lookFuse(
   logs.bound(`${place.runDirectory}/${LOG}`);
   if (!mountsAt(host, place.target).some(isFuse)) return {};
   const kept = readNote(place);
-  // A crash came between its start and the note: that it serves the mount shows when it is asked.
+  // A crash came between its start and the note, or somebody emptied the run directory: that it
+  // serves the mount shows when it is asked.
+  if (kept === undefined) noteAgain(host, place);
   if (kept === undefined || host.processStart(kept.pid) === kept.start) return {};
   const words =
     lastWords({ ...place, secrets: place.secrets ?? [] })
       .split("\n")
       .at(-1) ?? "";
   return { stale: `its ${place.program} process has ended${words === "" ? "" : `: ${words}`}` };
+}
+
+/** Where one process, and only one, has the mount point among its arguments. Throws `storage.*`. */
+function noteAgain(host: Host, place: FusePlace & { readonly program: string }): void {
+  const { target, program } = place;
+  const serving = host
+    .findKept(target)
+    .filter((found) => found.program === program && found.path === target);
+  const [only] = serving;
+  if (only !== undefined && serving.length === 1) adoptFuse(place, only);
 }
 
 /**

@@ -14,6 +14,7 @@ import { within } from "./limited.ts";
 import { mustBeStored, type RemoteMounts } from "./mounts.ts";
 import { readOptions, readStoredOptions } from "./options.ts";
 import { type StoredVolume, sameOptions } from "./record.ts";
+import { testStored } from "./updates.ts";
 import { fullHealth, spaceOf, WriteProofs, type WriteQuestion } from "./write-proofs.ts";
 
 /** How long an answer about a server is good for all its volumes, in milliseconds. */
@@ -24,6 +25,9 @@ const ASK_MS_MAX = 4_000;
 const SERVER_MS_MAX = 4_000;
 /** How long a server may take a connection where it was: long before a check is given up. */
 const LEFT_BEHIND_MS_MAX = 2_000;
+
+/** Said of what is mounted with an earlier secret or other options than the volume has now. */
+const LOGIN_REFUSED = "the server refuses the login of what is mounted, and a new one waits";
 
 const gone: StorageHealth = {
   state: "stale",
@@ -107,10 +111,22 @@ export function remoteHealth<Options>(
       const { state, reason } =
         (await leftBehind(shop, one, operation)) ?? (await checkMounted(shop, one, operation));
       if (state !== "stale") return;
+      if (reason.startsWith(LOGIN_REFUSED)) await mustBeLetIn(shop, name, stored, operation);
       operation.log.warn("what is mounted is dead, and mounted anew", { volume: name, reason });
       await mounts.replace(name, stored, operation);
     },
   };
+}
+
+/** What a new login is to replace stays until the server takes that one: else this throws. */
+async function mustBeLetIn<Options>(
+  shop: Workshop<Options>,
+  name: VolumeName,
+  stored: StoredVolume,
+  operation: Operation,
+): Promise<void> {
+  const { isTested } = readStoredOptions(shop.sessions.kind, stored.options).common;
+  if (isTested) await testStored(shop, name, stored, operation);
 }
 
 interface Mounted {
@@ -164,7 +180,11 @@ async function checkMounted<Options>(
     hasTakenWrites: readStoredOptions(sessions.kind, options).common.isTested,
   };
   const asked = await askMounted(proofs, question, operation);
-  if ("state" in asked) return { ...asked, unsaved };
+  if ("state" in asked) {
+    const isRefused = sessions.kind.isLoginRefused?.(asked.reason) === true;
+    if (!isRefused || !sessions.isWaiting(place)) return { ...asked, unsaved };
+    return { ...asked, state: "stale", reason: `${LOGIN_REFUSED}: ${asked.reason}`, unsaved };
+  }
   const { tookMs } = asked;
   const isReal = asked.space === undefined || sessions.kind.isInvented?.(asked.space) !== true;
   const room = isReal ? asked.space : undefined;

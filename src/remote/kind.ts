@@ -146,4 +146,10 @@ export interface RemoteKind<Options> {
    * mount. Resolves with whether that was possible. Missing: it never is.
    */
   refresh?(mount: RemoteMount<Options>, operation: Operation): Promise<boolean>;
+  /**
+   * Whether these words of what is mounted say that the server does not take its login any more:
+   * the kernel connects anew with what it was given at the mount. Missing: nothing says so, or
+   * `refresh` sees to it.
+   */
+  isLoginRefused?(words: string): boolean;
 }

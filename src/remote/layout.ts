@@ -7,7 +7,8 @@
 // <root>/remote/<driver>/.trash/<id>/         a removed volume's directory, moved as it was, and:
 // <root>/remote/<driver>/.trash/<id>/retired.json   what the engine has to say of it
 // <root>/remote/<driver>/.trash/<id>.purging/ the same while it is being destroyed
-// <run>/remote/<driver>/<name>/               credentials, notes of processes, mounted.json
+// <run>/remote/<driver>/<name>/               credentials, notes of processes, mounted.json,
+//                                             waiting (sessions.ts)
 //
 // Nothing here looks at `data`: what is mounted there may never answer. Names begin with a letter
 // or digit, so that none is `.trash` or `.new-…`.

@@ -8,6 +8,7 @@ import {
   failureOf,
   first,
   operation,
+  other,
   type RemoteBench,
   remoteBench,
   trashId,
@@ -71,4 +72,20 @@ describe("data that another mount namespace shows", () => {
     await driver.destroy(wiki, operation);
     expect(existsSync(join(share, "found"))).toBe(true);
   });
+});
+
+whenPossible(possible, "a purge takes what was made above along, and nobody else's", async () => {
+  await using bench = remoteBench();
+  const { driver, share } = bench;
+  mkdirSync(join(share, "old"));
+  const purge = async (path: string) => {
+    await bench.create({ subpath: path });
+    await driver.trash?.retire(wiki, { id: trashId, description: "" }, operation);
+    await driver.trash?.purge([trashId], operation);
+  };
+  await purge("old/new/deep");
+  expect(bench.onServer()).toEqual(["old"]);
+  await driver.create({ name: other, options: { subpath: "teams/blue" } }, operation);
+  await purge("teams/red");
+  expect(bench.onServer()).toEqual([...["old", "teams", "teams/.holdfast-blue", "teams/blue"]]);
 });

@@ -1,5 +1,6 @@
 // Mounts of a kind, begun and ended with their proof in the mount table; who holds them is not
 // known here.
+import fs from "node:fs";
 import type { DriverOptions } from "../core/driver.ts";
 import { EngineError, isErrno, toEngineError } from "../core/errors.ts";
 import type { MountInfo } from "../core/host.ts";
@@ -16,6 +17,8 @@ import { readBounded, writeWhole } from "./whole-files.ts";
 
 /** With which options a mount was made; no secret is ever among them. */
 const MOUNTED_FILE = "mounted.json";
+/** There while what is mounted waits for an update: `UpdateCapable.isWaiting`. */
+const WAITING_FILE = "waiting";
 
 /** After so long an orderly end is given up, and the mount is taken away lazily. */
 const ORDERLY_END_MS_MAX = 10_000;
@@ -95,6 +98,18 @@ export class Sessions<Options> {
   note(place: Place, options: DriverOptions): void {
     makeRun(place);
     writeWhole(`${place.run}/${MOUNTED_FILE}`, JSON.stringify(options));
+    fs.rmSync(`${place.run}/${WAITING_FILE}`, { force: true });
+  }
+
+  /** Notes that what is mounted there was made before an update. Throws `storage.*`. */
+  noteWaiting(place: Place): void {
+    makeRun(place);
+    writeWhole(`${place.run}/${WAITING_FILE}`, "");
+  }
+
+  /** Whether it was, and is there still: over restarts of the daemon, too. */
+  isWaiting(place: Place): boolean {
+    return fs.existsSync(`${place.run}/${WAITING_FILE}`) && this.mountedAt(place) !== undefined;
   }
 
   /**

@@ -31,6 +31,7 @@ export function remoteUpdate<Options>(
         sessions.note(place, stored.options);
         return;
       }
+      sessions.noteWaiting(place);
       if (!mounts.isHeld(name)) await mounts.letGo(name, stored, operation);
       else if (isTested && (await isSilent(shop, place, operation))) {
         operation.log.warn("what is mounted is silent, and mounted anew", { volume: name });
@@ -50,12 +51,14 @@ export function remoteUpdate<Options>(
       const { isTested, subpath } = readOptions(sessions.kind, options).common;
       refuseOtherData(stored, subpath);
       const updated: StoredVolume = { ...stored, options };
-      if (isTested) await test(shop, name, updated, operation);
+      if (isTested) await testStored(shop, name, updated, operation);
       operation.signal.throwIfAborted();
       if (!sameOptions(stored.options, options)) writeStored(layout.volume(name), updated);
       await takeEffect({ name, stored: updated, isTested }, operation);
       return recordOf(name, updated, layout.volume(name));
     },
+
+    isWaiting: (name) => sessions.isWaiting(layout.volume(name)),
   };
 }
 
@@ -90,8 +93,11 @@ function refuseOtherData({ options }: StoredVolume, subpath: string): void {
   throw optionInvalid("subpath", `invalid option: "subpath": ${words}`);
 }
 
-/** As at create, except that a directory which is missing is not the volume's. */
-async function test<Options>(
+/**
+ * As at create, except that a directory which is missing is not the volume's. Throws
+ * `remote.test_failed`.
+ */
+export async function testStored<Options>(
   shop: Workshop<Options>,
   name: VolumeName,
   { options }: StoredVolume,

@@ -1,7 +1,7 @@
 // The tables, version by version. docs/reference/state-format.md is the specification.
 
 /** `PRAGMA user_version` of what this program writes. */
-export const SCHEMA_VERSION = 3;
+export const SCHEMA_VERSION = 4;
 
 /** `PRAGMA application_id` of every state file: "HFST" in ASCII. */
 export const APPLICATION_ID = 0x48465354;

@@ -19,7 +19,7 @@ const command = [
 ] as const;
 
 /** What must not wait for storage answers within this. */
-const promptMs = 1_000;
+const promptMs = 3_000;
 /** From a deadline to the answer: the driver's moment for giving up, and a busy machine's. */
 const slackMs = 2_500;
 

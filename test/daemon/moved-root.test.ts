@@ -1,8 +1,11 @@
 // A data root that was moved as a whole, and a damaged state that nobody has looked at yet.
 import { afterEach, expect, test } from "bun:test";
-import { renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { parseMountTable } from "../../src/host/mount-table.ts";
+import { runToEnd } from "../support/child.ts";
 import { startDaemon, temporaryDirectory } from "../support/daemon.ts";
+import { whenPossible } from "../support/needs.ts";
 
 const folders: string[] = [];
 
@@ -80,4 +83,31 @@ test("a start without the directory of volumes is refused: its disk is not mount
   renameSync(join(root, "elsewhere"), join(root, "volumes"));
   await using daemon = await startDaemon({ root });
   expect(await ask(daemon.socketPath, "/volumes/wiki")).toMatchObject({ Name: "wiki" });
+});
+
+whenPossible(["root", "mount"], "a root behind a link is what the link leads to", async () => {
+  const folder = temporaryDirectory();
+  folders.push(folder);
+  const [place, root] = [join(folder, "disk"), join(folder, "root")];
+  mkdirSync(place);
+  symlinkSync(place, root);
+  const pluginSocketPath = join(folder, "holdfast.sock");
+  const mountedHolds = () =>
+    parseMountTable(readFileSync("/proc/self/mountinfo", "utf8")).filter(
+      ({ target }) => target === join(place, "holds"),
+    ).length;
+  try {
+    const counts: number[] = [];
+    for (const _start of [1, 2]) {
+      await using daemon = await startDaemon({ root, pluginSocketPath });
+      counts.push(mountedHolds());
+      expect(await ask(daemon.socketPath, "/info")).toMatchObject({ DockerRootDir: place });
+    }
+    // One upon the other would hide every hold of the life before, and keep it for ever.
+    expect(counts[1]).toBe(counts[0]);
+  } finally {
+    while (mountedHolds() > 0) {
+      await runToEnd("umount", [join(place, "holds")], { timeoutMs: 10_000 });
+    }
+  }
 });

@@ -35,6 +35,22 @@ describe("a script", () => {
     await until("their end", async () => (await stage.held()).length === 0);
   });
 
+  test("has it too where it takes it through sudo, timeout or another shell", async () => {
+    await using stage = await startedStage();
+    const words = [...holdfastCommand(), "--host", `unix://${stage.daemon.socketPath}`];
+    const acquire = `${words.join(" ")} lock acquire wiki`;
+    const ended = await script(
+      stage,
+      `a=$(timeout 20 ${acquire}/a) || exit\n` +
+        `b=$(setsid --wait timeout 20 sh -c "${acquire}/b") || exit\n` +
+        "echo $$\n" +
+        "holdfast lock ls --format '{{.Volume}}/{{.Lock}} {{.Holder}}'\n",
+    );
+    const [pid, ...held] = ended.stdout.trim().split("\n");
+    expect(held).toEqual([`wiki/a sh (${pid})`, `wiki/b sh (${pid})`]);
+    await until("their end", async () => (await stage.held()).length === 0);
+  });
+
   test("gives it back before, and hears that it has lost it", async () => {
     await using stage = await startedStage();
     const ended = await script(
@@ -109,6 +125,57 @@ describe("lock acquire", () => {
     await until("who waits again", async () => (await stage.held())[0]?.["waiting"] === 1);
     expect((await lock(stage, ["release", stdout.trim()])).exit).toBe(0);
     expect([await waiting.exit, waiting.stderr()]).toEqual([0, ""]);
+  });
+});
+
+/** With the daemon at one place over its lives, and `wiki/a` held. */
+async function heldStage() {
+  const stage = await startedStage();
+  const socketPath = join(temporaryDirectory(), "socket");
+  await stage.daemon.stop();
+  await stage.start({ socketPath });
+  const { stdout } = await lock(stage, ["acquire", "--no-process", "--ttl=5m", "wiki/a"]);
+  return { stage, token: stdout.trim(), again: () => stage.start({ socketPath }) };
+}
+
+describe("a daemon that is killed", () => {
+  test("is waited for by lock acquire, which has one lock in the end", async () => {
+    const { stage, token, again } = await heldStage();
+    await using _stage = stage;
+    const waiting = startLock(stage, ["acquire", "--no-process", "--ttl=5m", "wiki/a"]);
+    await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await stage.daemon.kill();
+    await again();
+    await until("who waits again", async () => (await stage.held())[0]?.["waiting"] === 1);
+    expect((await lock(stage, ["release", token])).exit).toBe(0);
+    expect([await waiting.exit, waiting.stderr()]).toEqual([0, ""]);
+    expect(await stage.held()).toHaveLength(1);
+  });
+
+  test("also where the wait is over, to say for sure that there is no lock", async () => {
+    const { stage, again } = await heldStage();
+    await using _stage = stage;
+    const words = ["acquire", "--no-process", "--ttl=5m", "--wait=5s", "wiki/a"];
+    const startedMs = performance.now();
+    const waiting = startLock(stage, words);
+    await until("who waits", async () => (await stage.held())[0]?.["waiting"] === 1);
+    await stage.daemon.kill();
+    await until("the end of the wait", () => performance.now() - startedMs > 6_000);
+    await again();
+    expect([await waiting.exit, waiting.stderr()]).toEqual([75, expect.stringContaining("has")]);
+  });
+
+  test("gives again what it had given, to who asks by the same id", async () => {
+    const { stage, again } = await heldStage();
+    await using _stage = stage;
+    const body = { ttl: 300, id: "0123456789abcdef".repeat(2) };
+    const { json } = await stage.take("b", body);
+    expect(json["id"]).toBe(body.id);
+    await stage.daemon.kill();
+    await again();
+    const after = await stage.take("b", body);
+    expect([after.status, after.json["fence"]]).toEqual([200, json["fence"]]);
+    expect(await stage.held()).toHaveLength(2);
   });
 });
 

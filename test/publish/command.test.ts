@@ -1,6 +1,14 @@
 // `holdfast volume publish` as people and scripts use it: words, exit codes, a tar on its input.
 import { afterAll, beforeAll, expect } from "bun:test";
-import { mkdirSync, readFileSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { runToEnd } from "../support/child.ts";
 import { needs, type Requirement, whenPossible } from "../support/needs.ts";
@@ -49,6 +57,20 @@ when("says what it did and what readers can rely on", async () => {
   const { mode, mtimeMs } = statSync(join(www, "css"));
   expect([mode & 0o777, mtimeMs]).toEqual([0o750, 1_000_000_000]);
   expect(statSync(join(www, "css/a.css")).mode & 0o777).toBe(0o640);
+});
+
+when("a name need not be UTF-8", async () => {
+  const old = madeDirectory(bench.folder, "old");
+  const bytes = (text: string) => Buffer.from(text, "latin1");
+  const names = ["caf\xe9", `${"\xfc".repeat(120)}.html`];
+  for (const name of names) writeFileSync(bytes(`${old}/${name}`), name);
+  symlinkSync(bytes("caf\xe9"), bytes(`${old}/\xe9`));
+  const said = await bench.holdfast("volume", "publish", old, "assets:/old");
+  expect(said).toMatchObject({ exit: 0, stderr: "" });
+  const place = join(bench.dataOf("assets"), "old");
+  const found = readdirSync(place, { encoding: "buffer" });
+  expect(found.map((name) => name.toString("latin1")).sort()).toEqual([...names, "\xe9"].sort());
+  expect(readFileSync(bytes(`${place}/\xe9`), "utf8")).toBe("caf\xe9");
 });
 
 when("takes a tar on its standard input, and answers in JSON", async () => {

@@ -16,7 +16,7 @@ const built = [process.env["HOLDFAST_UNDER_TEST"] ?? `${repository}/dist/holdfas
 const impatient = [process.execPath, `${repository}/test/support/short-deadlines.ts`];
 
 /** What must not wait for storage answers within this, on a machine that is emulated. */
-const promptMs = 1_000;
+const promptMs = 3_000;
 /** From a deadline to the answer: the driver's moment for giving up, and a slow machine's. */
 const slackMs = 2_500;
 /** The daemon's own patience with requests in progress, and a slow machine's. */

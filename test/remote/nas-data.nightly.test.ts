@@ -214,6 +214,22 @@ describe("smb: a password", () => {
       // Whoever is logged in stays so.
       await lab.samba.setPassword(SMB_PASSWORD);
       expect(await lab.run("cp", "/etc/debian_version", `${path}/late`)).toMatchObject({ code: 0 });
+      const waits = await client.tryPutSecret(SMB_PASSWORD);
+      expect(JSON.parse(waits.text).refreshed).toContainEqual({
+        ...{ volume: "rotated", outcome: "next mount", reason: null },
+      });
+      // Until the kernel has to log in anew, and is refused with what it was given.
+      await lab.samba.kill();
+      await lab.samba.start();
+      const copied = await eventually(
+        async () => {
+          const { code } = await lab.run("cp", "/etc/debian_version", `${path}/mended`);
+          return code === 0 ? true : undefined;
+        },
+        { timeoutMs: noticedMs, otherwise: () => "what is mounted keeps its old password" },
+      );
+      expect(copied).toBe(true);
+      await client.untilState("rotated", "in use", noticedMs);
       await client.release("rotated");
       const log = (await lab.run("cat", client.daemon.log)).text;
       for (const each of ["another-one-8", "not-this-one-9"]) expect(log).not.toInclude(each);

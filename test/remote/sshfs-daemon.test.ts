@@ -1,6 +1,14 @@
 // The life of a volume on another machine, from end to end: a daemon, a real sshd, a secret.
 import { afterEach, beforeEach, expect } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { parseMountTable } from "../../src/host/mount-table.ts";
@@ -171,6 +179,36 @@ whenPossible(
     expect((await send("GET", own("volumes"))).json["volumes"]).toEqual([]);
     expect(mounted()).toEqual([]);
     expect(readdirSync(join(folder, "root/remote/sshfs"))).toEqual([".trash"]);
+  },
+  timeoutMs,
+);
+
+whenPossible(
+  requirements,
+  "a root that is moved under what is mounted is refused, and back in its place it goes on",
+  async () => {
+    await startWithSecret();
+    expect((await create("all")).status).toBe(201);
+    const path = await hold("all");
+    await daemon.stop();
+    const [before, after] = [join(folder, "root"), join(folder, "moved")];
+    renameSync(before, after);
+    await expect(startDaemon({ root: after })).rejects.toThrow(
+      `the root ${after} was moved while volumes were mounted in it (all)`,
+    );
+    renameSync(after, before);
+    await start();
+    expect((await send("GET", own("volumes/all"))).json["holders"]).toHaveLength(1);
+    await writeFile(join(path, "page"), "written");
+    await release("all");
+    expect(mounted()).toEqual([]);
+    expect(readFileSync(join(exported, "page"), "utf8")).toBe("written");
+    // With nothing mounted in it a root may be moved.
+    await daemon.stop();
+    renameSync(before, after);
+    daemon = await startDaemon({ root: after, secretKey: `${before}.key` });
+    expect(await hold("all")).toStartWith(after);
+    await release("all");
   },
   timeoutMs,
 );

@@ -36,6 +36,8 @@ export interface Switches {
   canRefresh: boolean;
   /** What the secret `known` says; the server refuses "wrong". */
   secret: string;
+  /** Mounts by path whose login the server does not take any more. */
+  readonly refused: Set<string>;
   /**
    * Whether a copy of a mount elsewhere is the volume's data. Off: other tests make namespaces that
    * have copies for a moment.
@@ -82,6 +84,7 @@ export function bindServer(): BindServer {
     room: undefined,
     canRefresh: false,
     secret: "hush",
+    refused: new Set<string>(),
     showsCopies: true,
     aheadMs: 0,
     before: async () => undefined,
@@ -147,6 +150,11 @@ function switchedHost(switches: Switches): Host {
       if (switches.stale.has(directory)) {
         throw new EngineError("storage.failed", "Stale file handle", { details: { isGone: true } });
       }
+      if (switches.refused.has(directory)) {
+        throw new EngineError("storage.failed", "Permission denied", {
+          details: { isGone: false },
+        });
+      }
       // As while an earlier question is stuck: then nobody waits.
       if (switches.isDead) throw new EngineError("driver.timed_out", "an earlier look is stuck");
       const answer = await host.askStorage(directory, operation, also);
@@ -200,6 +208,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
         throw new EngineError("remote.unsaved", "not everything is on the server yet");
       }
       switches.stale.delete(target);
+      switches.refused.delete(target);
       if (isLost) await host.detach(target, operation);
       else await host.unmount(target, operation);
     },
@@ -212,6 +221,7 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
       mustAnswer();
     },
     refresh: async () => switches.canRefresh,
+    isLoginRefused: (words) => words.includes("Permission denied"),
   };
 }
 

@@ -149,6 +149,9 @@ export const brokenHealth: readonly BrokenDriver[] = [
       },
     }),
   ),
+  update("False where nothing is mounted.", "says that it waits for ever", () => ({
+    isWaiting: () => true,
+  })),
   flush("Resolves when what was written before is on the server.", "never ends in time", () => ({
     async flush() {
       throw new EngineError("driver.timed_out", "something is left");

@@ -150,6 +150,8 @@ export interface Surroundings {
   /** What is typed where nothing is shown, one line each. */
   readonly hidden?: readonly string[];
   readonly isTerminal?: boolean;
+  /** Of the terminal; undefined: it does not say. */
+  readonly columns?: number;
   readonly nowMs?: number;
   readonly verifyDriver?: VerifyDriver;
   readonly verifyPlugin?: VerifyPlugin;
@@ -170,7 +172,8 @@ export async function runWords(
   const hidden = [...(surroundings.hidden ?? [])];
   const terminal: Terminal = {
     env: { HOLDFAST_HOST: host, ...surroundings.env },
-    isRoot: () => Promise.resolve(surroundings.isRoot ?? false),
+    userId: () => Promise.resolve(surroundings.isRoot === true ? 0 : 1000),
+    exists: () => Promise.resolve(false),
     out: (text) => {
       stdout += text;
       return Promise.resolve();
@@ -185,6 +188,7 @@ export async function runWords(
     },
     isOutTerminal: () => Promise.resolve(isTerminal),
     isErrTerminal: () => Promise.resolve(isTerminal),
+    outColumns: () => surroundings.columns,
     readLine: () => Promise.resolve(surroundings.input),
     isInTerminal: () => Promise.resolve(isTerminal),
     readAll: () => Promise.resolve(new TextEncoder().encode(surroundings.input ?? "")),

@@ -125,6 +125,8 @@ function remoteFacets(
         writeFileSync(file, JSON.stringify({ ...stored, options }));
         return { ...record, options };
       },
+      // Its mounts are plain directories: nothing is in the way of other options.
+      isWaiting: () => false,
     },
     flush: {
       async flush(name, operation) {

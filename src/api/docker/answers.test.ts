@@ -88,6 +88,7 @@ test("every code has moby's status", () => {
     "storage.failed": 500,
     "state.locked": 409,
     "state.too_new": 501,
+    "state.moved": 409,
     "host.program_missing": 503,
     "host.denied": 500,
     "config.invalid": 400,

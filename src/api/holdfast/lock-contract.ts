@@ -145,6 +145,11 @@ export const commonLockRoutes = {
         ...wanted,
         /** "process": it is freed when the process of `pid` ends. "none" unless given. */
         bond: { type: "string", enum: ["process", "none"] },
+        /**
+         * The id that it is to have: 32 hex digits, as random. Asked for once more with the same
+         * one, as after a broken connection, the answer is the same grant.
+         */
+        id: { type: "string", pattern: "^[0-9a-f]{32}$" },
       },
     },
     reply: granted,

@@ -61,6 +61,35 @@ describe("taking", () => {
     expect((await api.send("GET", `${OWN_PREFIX}locks`)).json).toEqual(json);
   });
 
+  test("the same id gets the same grant, of that lock alone, until it is lost", async () => {
+    await using api = await withVolume();
+    const body = { id: "0123456789abcdef".repeat(2) };
+    const first = await take(api, body);
+    expect(first.id).toBe(body.id);
+    expect(await take(api, { ...body, wait: 60 })).toEqual(first);
+    const elsewhere = await api.send("POST", `${lock}2`, { body });
+    expect([elsewhere.status, elsewhere.json]).toMatchObject([404, { code: "lock.not_held" }]);
+    expect((await api.send("DELETE", `${lock}?fence=${first.fence}`)).status).toBe(204);
+    const lost = await api.send("POST", lock, { body });
+    expect([lost.status, lost.json]).toMatchObject([409, { code: "lock.stolen" }]);
+    for (const id of ["ab", "0123456789ABCDEF".repeat(2)]) {
+      expect((await api.send("POST", lock, { body: { id } })).status).toBe(400);
+    }
+  });
+
+  test("two that wait by one id are not both given it", async () => {
+    await using api = await withVolume();
+    const { id } = await take(api);
+    const body = { id: "0123456789abcdef".repeat(2), mode: "shared", wait: 60 };
+    const waiting = [1, 2].map(() => api.send("POST", lock, { body }));
+    await seen(api, "who waits", () => api.engine.engine.locks.waitingCount === 2);
+    await api.send("DELETE", `${lock}/leases/${id}`);
+    const statuses = (await Promise.all(waiting)).map(({ status }) => status);
+    expect(statuses.sort()).toEqual([200, 400]);
+    expect((await api.send("DELETE", `${lock}/leases/${body.id}`)).status).toBe(204);
+    expect(api.engine.engine.locks.heldCount).toBe(0);
+  });
+
   test("whoever is second is refused with who has it, or waits for its turn", async () => {
     await using api = await withVolume();
     const first = await take(api, { label: "nightly" });

@@ -48,7 +48,7 @@ export function commonLockHandlers(locks: LocksFace, room = new LockRoom(Infinit
 /** A client that goes away meanwhile waits no longer, and gets no lock that it does not know of. */
 async function acquire(locks: LocksFace, room: LockRoom, call: Call): Promise<object> {
   const { request, operation } = call.context;
-  const wanted = requestOf(call, bondOf(call));
+  const wanted = { ...requestOf(call, bondOf(call)), id: idOf(call) };
   const granted =
     wanted.waitMs > 0
       ? await acquireInTime(locks, room, wanted, {
@@ -102,6 +102,13 @@ function bondOf({ body }: Call): LockBond {
   const text = body.text("bond") ?? "none";
   if (text === "process" || text === "none") return text;
   throw invalid("bond", text, "process or none is needed");
+}
+
+function idOf({ body }: Call): string | undefined {
+  const text = body.text("id");
+  if (text === undefined || /^[0-9a-f]{32}$/.test(text)) return text;
+  // It may be one that opens a lock: it is not repeated.
+  throw invalid("id", undefined, "32 hex digits are needed, in lower case");
 }
 
 function leaseOf(path: Call["path"]): LockLease {

@@ -73,7 +73,7 @@ export const secretRoutes = {
             required: ["volume", "outcome", "reason"],
             properties: {
               volume: text,
-              /** "next mount": its driver takes it then. "failed": it has the old one still. */
+              /** "next mount": what is mounted has the old one. "failed": it was not taken. */
               outcome: { enum: ["updated", "next mount", "failed"] },
               reason: textOrNull,
             },

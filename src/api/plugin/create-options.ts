@@ -1,4 +1,5 @@
 // What the options of a Create mean: a driver, labels, and options of the engine and the driver.
+import { driverCalled } from "../../core/driver-words.ts";
 import { EngineError } from "../../core/errors.ts";
 import { goQuote } from "../../core/names.ts";
 import type { Labels, VolumeEntry } from "../../core/state-store.ts";
@@ -32,7 +33,8 @@ export function createRequest(
   const driver = drivers.canonical(given);
   if (driver === undefined) {
     const names = drivers.names();
-    const meant = didYouMean(given, names);
+    const called = driverCalled(given, names);
+    const meant = called === undefined ? didYouMean(given, names) : ` did you mean ${called}?`;
     throw new EngineError(
       "driver.not_found",
       `unknown driver ${goQuote(shortened(given))}:${meant} known are ${names.join(", ")}`,

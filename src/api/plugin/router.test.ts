@@ -192,6 +192,12 @@ describe("Create", () => {
     ],
     [{ ["o".repeat(5_000)]: "" }, `unknown option "${"o".repeat(80)}…": known are ${known}`],
     [{ driver: "nosuch" }, 'unknown driver "nosuch": known are local, scratch'],
+    [
+      { driver: "tmpfs" },
+      'unknown driver "tmpfs": did you mean local with -o type=tmpfs -o device=tmpfs? known are ' +
+        "local, scratch",
+    ],
+    [{ driver: "s3" }, 'unknown driver "s3": known are local, scratch'],
     [{ driver: "" }, 'unknown driver "": known are local, scratch'],
     [{ driver: "__proto__" }, 'unknown driver "__proto__": known are local, scratch'],
     [

@@ -10,6 +10,9 @@ import { parseSmbOptions, type SmbOptions, smbAddress, smbDevice, smbRules } fro
 /** As mount tables call it. */
 const smbTypes: ReadonlySet<string> = new Set(["cifs", "smb3"]);
 
+/** What the kernel answers when its new connection is not let in: EACCES, ENOKEY, EKEY…. */
+const refusedLogin = /permission denied|required key|key has (?:expired|been)|key was rejected/i;
+
 /** The driver `smb`. Throws `storage.*` when its directories cannot be made. */
 export function smbDriver(parts: RemoteDriverParts): VolumeDriver {
   return remoteDriver(smbKind(parts), parts);
@@ -25,6 +28,7 @@ function smbKind({ host }: RemoteDriverParts): RemoteKind<SmbOptions> {
     place: smbDevice,
     ...smbMounts(host),
     writeProof: "probe",
+    isLoginRefused: (words) => refusedLogin.test(words),
     shows: ({ fileSystem, source }, options, subpath) =>
       smbTypes.has(fileSystem) && isAtOrBelow(source, smbDevice(options, subpath)),
   };

@@ -6,11 +6,24 @@ import type { Host } from "../../core/host.ts";
 import type { Operation } from "../../core/operation.ts";
 import { remoteDriver } from "../../remote/driver.ts";
 import { FuseLogs } from "../../remote/fuse-logs.ts";
-import { type FuseStart, lookFuseMasked, startFuse, stopFuse } from "../../remote/fuse-process.ts";
+import {
+  type FuseStart,
+  lookFuseMasked,
+  readNote,
+  startFuse,
+  stopFuse,
+} from "../../remote/fuse-process.ts";
 import type { RemoteKind, RemoteMount } from "../../remote/kind.ts";
 import type { RemoteDriverParts } from "../../remote/parts.ts";
 import { writeWhole } from "../../remote/whole-files.ts";
-import { CONFIGURATION, type Login, readLogin, removeLogin, writeLogin } from "./login.ts";
+import {
+  CONFIGURATION,
+  hasLogin,
+  type Login,
+  readLogin,
+  removeLogin,
+  writeLogin,
+} from "./login.ts";
 import { parseSshfsOptions, type SshfsOptions, sshfsRules } from "./options.ts";
 import { explainSshfs, serverOf } from "./words.ts";
 
@@ -70,10 +83,13 @@ export function sshfsKind(host: Host, recorded: string): RemoteKind<SshfsOptions
     // Of a server without the extension statvfs@openssh.com: 1000 GiB, whatever it has.
     isInvented: ({ fileCount }) => fileCount === INVENTED_FILE_COUNT,
 
-    look: (mount) =>
-      lookFuseMasked(fuse, { ...mount, program: PROGRAM }, async () => [
-        (await loginOf(mount)).text,
-      ]),
+    async look(mount) {
+      const secrets = async () => [(await loginOf(mount)).text];
+      const look = await lookFuseMasked(fuse, { ...mount, program: PROGRAM }, secrets);
+      const isServed = look.stale === undefined && readNote(mount) !== undefined;
+      if (isServed && !hasLogin(mount.runDirectory)) await writeAgain(mount, recorded);
+      return look;
+    },
 
     async refresh(mount, operation) {
       const login = await loginOf(mount);
@@ -100,6 +116,20 @@ async function loginOf({ secret }: Mount): Promise<Login> {
   // `parseSshfsOptions` has seen to it that there is one.
   if (secret === undefined) throw new Error("an sshfs volume without a secret");
   return readLogin(await secret());
+}
+
+/**
+ * Somebody emptied the run directory: the next connection finds how to log in all the same. What is
+ * connected goes on without a secret that cannot be read.
+ */
+async function writeAgain(mount: Mount, recorded: string): Promise<void> {
+  let login: Login;
+  try {
+    login = await loginOf(mount);
+  } catch {
+    return;
+  }
+  writeLogin({ ...mount, login, recorded });
 }
 
 function argumentsOf(mount: Mount, login: Login, takesLinks: boolean): readonly string[] {

@@ -85,6 +85,11 @@ export function writeLogin(given: LoginFiles): void {
   write(CONFIGURATION, configurationOf(given));
 }
 
+/** Whether ssh finds how to log in there. */
+export function hasLogin(runDirectory: string): boolean {
+  return fs.existsSync(`${runDirectory}/${CONFIGURATION}`);
+}
+
 /** Throws `storage.*`. */
 export function removeLogin(runDirectory: string): void {
   try {

@@ -1,7 +1,7 @@
 // The kind against a real sshd: what is written, what is left, what is said, what comes back.
 import { describe, expect, test } from "bun:test";
 import { once } from "node:events";
-import { mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir, readFile, readlink, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { eventually, runToEnd, startChild, stopChild } from "../../../test/support/child.ts";
@@ -292,6 +292,25 @@ describe("what goes wrong later", () => {
     await untilStuck(mount);
     await unmountIt(bench, mount, true);
     expect((await waiting).details["isGone"]).toBe(true);
+    await untilNothingIsLeft(mount);
+  });
+
+  whenPossible(needed, "an emptied run directory is made anew before it is needed", async () => {
+    await using bench = await openBench();
+    const mount = bench.mount();
+    await mountIt(bench, mount);
+    const before = bench.process();
+    const look = (secret = mount.secret) =>
+      bench.kind().look?.({ ...mount, secret }, testOperation());
+    rmSync(mount.runDirectory, { recursive: true });
+    const unreadable = () => Promise.reject(new Error("the key is gone"));
+    expect(await look(unreadable)).toEqual({});
+    expect(await look()).toEqual({});
+    expect(bench.process()).toEqual(before);
+    await bench.server.kill();
+    await bench.server.restart();
+    await untilAnswers(mount, 10_000);
+    await unmountIt(bench, mount);
     await untilNothingIsLeft(mount);
   });
 

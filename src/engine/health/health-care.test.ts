@@ -8,6 +8,7 @@ import { memoryEngine } from "../../../test/support/memory-engine.ts";
 import { whenPossible } from "../../../test/support/needs.ts";
 import type { MountInfo } from "../../core/host.ts";
 import { parseHolderId } from "../../core/names.ts";
+import { SecretValue } from "../../core/secret-store.ts";
 
 const containers = ["1".repeat(64), "2".repeat(64), "3".repeat(64)] as const;
 
@@ -30,10 +31,16 @@ async function startedBench() {
     host: (host) => ({ ...host, mounts: () => alike(host.mounts()) }),
   });
   await bench.start();
-  await bench.engine.volumes.create(named("data", { driver: "bound" }), bench.operation());
+  const secret = new SecretValue(new TextEncoder().encode("hush"));
+  const keep = (mayReplace: boolean) =>
+    bench.engine.secrets.put("known", secret, { mayReplace }, bench.operation());
+  await keep(false);
+  const wish = named("data", { driver: "bound", options: { secret: "known" } });
+  await bench.engine.volumes.create(wish, bench.operation());
   const call = () => ({ ...bench.operation(), caller: docker.caller });
   return {
     ...{ bench, server, data },
+    replaceSecret: () => keep(true),
     /** Returns the path of the hold. */
     async mount(id: string): Promise<string> {
       await bench.engine.holds.noteCaller(call());
@@ -68,6 +75,19 @@ whenPossible(
     expect(it.group(path)).toBe(after);
   },
 );
+
+whenPossible(["root", "mount"], "holds follow what a new secret has mounted anew", async () => {
+  await using it = await startedBench();
+  const path = await it.mount(containers[0]);
+  const before = it.group(path);
+  expect(await it.replaceSecret()).toMatchObject({ refreshed: [{ outcome: "next mount" }] });
+  expect(it.group(path)).toBe(before);
+  // The server has refused the old one already.
+  it.server.switches.refused.add(it.data);
+  expect(await it.replaceSecret()).toMatchObject({ refreshed: [{ outcome: "updated" }] });
+  expect(it.server.mounted.filter((target) => target === it.data)).toHaveLength(2);
+  expect(it.group(path)).not.toBe(before);
+});
 
 whenPossible(["root", "mount"], "holds follow what a new life has mounted anew", async () => {
   await using it = await startedBench();

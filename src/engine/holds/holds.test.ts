@@ -284,9 +284,13 @@ describe("a volume that is not shared", () => {
     const end = it.bench.binds.copy(await mount(it, second), { container: second });
     const two = (await holders(it)).find(({ id }) => id === second);
     expect(two?.reason).toBe("breaks sharing=onewriter");
-    await eventually(() => (it.docker.stopped.includes(second) ? true : undefined), {
-      timeoutMs: 5_000,
-      otherwise: () => `stopped: ${it.docker.stopped.join()}`,
+    const { history } = it.bench.engine;
+    const told = await eventually(
+      () => history.all({ countMax: 9 }).entries.find(({ action }) => action === "violation"),
+      { timeoutMs: 5_000, otherwise: () => `stopped: ${it.docker.stopped.join()}` },
+    );
+    expect(told).toMatchObject({
+      ...{ by: "holdfast", subject: "two (rw) breaks sharing=onewriter: stopped", outcome: "done" },
     });
     expect(it.docker.stopped).toEqual([second]);
     const { name } = it.bench.engine.volumes.inspect("data");

@@ -1,6 +1,7 @@
 // Mounts of storage on other machines that nobody has: a crash came between the mount and its row,
 // or in an unmount. They end at the start, with their processes and credentials.
-import { toEngineError } from "../../core/errors.ts";
+import { setTimeout as pause } from "node:timers/promises";
+import { type EngineError, toEngineError } from "../../core/errors.ts";
 import type { Host } from "../../core/host.ts";
 import type { LeaseService } from "../../core/lease-service.ts";
 import { parseHolderId, type VolumeName } from "../../core/names.ts";
@@ -12,30 +13,61 @@ import { serverOf } from "../health/storage-server.ts";
 /** Whoever it was: a driver that has just been started knows none. */
 const nobody = parseHolderId("nobody");
 
+/**
+ * Before each further try, in milliseconds: what the dead daemon had just started to look at a
+ * mount keeps it busy, and ends soon.
+ */
+const AGAIN_MS: readonly number[] = [1_000, 3_000, 10_000, 30_000, 60_000];
+
 export interface UnheldStorageParts {
   readonly state: StateStore;
   readonly leases: LeaseService;
   readonly host: Pick<Host, "mounts">;
   readonly drivers: Pick<Drivers, "get">;
+  /** Instead of pauses that grow from one second to a minute. */
+  readonly againMs?: readonly number[] | undefined;
 }
 
 /**
- * Ends them, one after the other. Never rejects: what cannot be unmounted (somebody uses it all the
- * same, or it has writes that its server does not have) is logged, and ends with the next use.
+ * Ends them, one after the other, and tries some times. Never rejects: what cannot be unmounted
+ * (somebody uses it all the same, or it has writes that its server does not have) is logged, and
+ * ends with the next use.
  */
 export async function endUnheldStorage(
   parts: UnheldStorageParts,
   operation: Operation,
 ): Promise<void> {
+  const { againMs = AGAIN_MS } = parts;
+  let failed = await endAll(parts, operation);
+  try {
+    for (const delayMs of againMs) {
+      if (failed.size === 0) return;
+      await pause(delayMs, undefined, { signal: operation.signal });
+      failed = await endAll(parts, operation);
+    }
+  } catch (thrown) {
+    if (!operation.signal.aborted) throw thrown;
+  }
+  for (const [volume, { code, message }] of failed) {
+    operation.log.warn("what nobody has stays mounted", { volume, code, error: message });
+  }
+}
+
+/** Why which of them are still there. */
+async function endAll(
+  parts: UnheldStorageParts,
+  operation: Operation,
+): Promise<ReadonlyMap<VolumeName, EngineError>> {
+  const failed = new Map<VolumeName, EngineError>();
   for (const name of unheldMounts(parts)) {
-    if (operation.signal.aborted) return;
+    if (operation.signal.aborted) break;
     try {
       await endOne(parts, name, operation);
     } catch (thrown) {
-      const { code, message } = toEngineError(thrown);
-      operation.log.warn("what nobody has stays mounted", { volume: name, code, error: message });
+      failed.set(name, toEngineError(thrown));
     }
   }
+  return failed;
 }
 
 function unheldMounts({ state, host, drivers }: UnheldStorageParts): readonly VolumeName[] {

@@ -18,6 +18,11 @@ export interface LockRequest {
   readonly bond: LockBond;
   /** Who has it, and with the bond "process" whose end ends it; undefined: the caller. */
   readonly pid?: number | undefined;
+  /**
+   * What it is to have in place of an id of ours: 32 hex digits, as random. Asked for again with
+   * it, as by who did not hear the answer, it is the same grant.
+   */
+  readonly id?: string | undefined;
   /** By what the locks of a container are counted and limited; undefined: not at all. */
   readonly share?: string | undefined;
   /** See `LeaseTerms.queued`. */
@@ -57,9 +62,10 @@ export interface LockView extends Omit<GrantedLock, "id" | "turn"> {
 /** What those may do with locks who may use them. A narrower view has the same shape. */
 export interface LocksFace {
   /**
-   * Waits for a lock. Rejects with `volume.not_found`, `lock.name_invalid`, `lock.too_many`,
-   * `lock.timed_out` with who has it, `request.invalid` for a process that is not there,
-   * `engine.stopping`, and the reason of the operation's signal.
+   * Waits for a lock. What its `id` was given before is returned as it is; where that was lost, or
+   * is another lock, it rejects as `resume`. Else it rejects with `volume.not_found`,
+   * `lock.name_invalid`, `lock.too_many`, `lock.timed_out` with who has it, `request.invalid` for a
+   * process that is not there, `engine.stopping`, and the reason of the operation's signal.
    */
   acquire(request: LockRequest, operation: Operation): Promise<GrantedLock>;
   /**

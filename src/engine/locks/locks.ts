@@ -19,7 +19,7 @@ import { keptLock, keptText } from "./lock-keep.ts";
 import { LockNews } from "./lock-news.ts";
 import { LockShares } from "./lock-shares.ts";
 import { type LockPlace, LockTable } from "./lock-table.ts";
-import { endedWaiting, lostReason, notHeld, timedOut } from "./lock-words.ts";
+import { endedWaiting, givenTwice, lostReason, notHeld, timedOut } from "./lock-words.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
 
 const ID_BYTES = 16;
@@ -124,6 +124,8 @@ export class Locks implements LocksFace {
   }
 
   async acquire(request: LockRequest, operation: Operation): Promise<GrantedLock> {
+    const known = this.#known(request);
+    if (known !== undefined) return known;
     this.#shares.enter(request.share);
     try {
       return await this.#acquire(request, operation);
@@ -141,12 +143,13 @@ export class Locks implements LocksFace {
     const pid = request.pid ?? (operation.caller.kind === "process" ? operation.caller.pid : 0);
     const holder = this.#holders.of(pid, label);
     const { start, watch } = bond === "process" ? this.#watch(pid) : nothingWatched;
-    const id = this.#parts.host.randomHex(ID_BYTES);
+    const id = request.id ?? this.#parts.host.randomHex(ID_BYTES);
     const keep = keptText({ id, bond, start, holder, share });
     const startedMs = this.#parts.host.monotonicMs();
     try {
       const wanted = { volume, lock, mode, ttlMs, waitMs, queued, keep, watch };
       const lease = await this.#wait(wanted, operation);
+      if (this.#byId.has(id)) throw await givenTwice(lease);
       this.figures.granted(this.#parts.host.monotonicMs() - startedMs);
       const sinceMs = this.#parts.host.nowMs();
       const expiresAtMs = this.#expiryOf(lease, ttlMs);
@@ -158,6 +161,11 @@ export class Locks implements LocksFace {
       watch?.[Symbol.dispose]();
       throw thrown;
     }
+  }
+
+  #known({ id, volume, lock }: LockRequest): GrantedLock | undefined {
+    if (id === undefined || !(this.#byId.has(id) || this.#lost.has(id))) return undefined;
+    return this.#granted(this.#find({ volume, lock, id }));
   }
 
   #watch(pid: number): { readonly start: string; readonly watch: ProcessWatch } {

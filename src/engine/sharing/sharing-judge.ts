@@ -4,12 +4,14 @@
 // the other modes, and `database=exclusive`, are judged again for what an admission cannot tell.
 import type { ContainerEngine } from "../../core/container-engine.ts";
 import { toEngineError } from "../../core/errors.ts";
+import type { Host } from "../../core/host.ts";
 import type { VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { StateStore, VolumeEntry } from "../../core/state-store.ts";
 import type { ContainerLists, ListedContainer } from "../container-lists.ts";
 import { engineOptions } from "../engine-options.ts";
 import type { EventLog } from "../event-log.ts";
+import { historyEntry } from "../history-entry.ts";
 import type { HoldSettler } from "../holds/hold-settler.ts";
 import { type Breach, containerUses, violations } from "./sharing.ts";
 
@@ -25,6 +27,9 @@ export interface Violation {
 
 export interface SharingJudgeParts {
   readonly state: StateStore;
+  readonly host: Pick<Host, "nowMs" | "programOf">;
+  /** The daemon's own, anew for each violation. */
+  readonly operation: () => Operation;
   readonly events: EventLog;
   readonly lists: ContainerLists;
   readonly policy: ViolationPolicy;
@@ -81,37 +86,53 @@ export class SharingJudge {
     this.#known.set(entry.name, new Map(now.map((each) => [each.container, each])));
     for (const use of broken) {
       if (before?.has(use.container) === true) continue;
-      const acting = this.#act(entry, use, operation);
+      const acting = this.#answer(entry, use, operation);
       this.#acting.add(acting);
       void acting.finally(() => this.#acting.delete(acting));
     }
   }
 
-  async #act(
-    entry: VolumeEntry,
-    { container, isReadOnly, rule }: Breach,
-    operation: Operation,
-  ): Promise<void> {
+  /** Whoever wonders why a container has ended finds it in the volume's history. */
+  async #answer(entry: VolumeEntry, use: Breach, operation: Operation): Promise<void> {
+    const { state, host, lists } = this.#parts;
+    const answer = await this.#act(entry, use, operation);
+    const name = lists.shownName(use.container);
+    const subject = `${name} (${accessOf(use)}) breaks ${use.rule}: ${answer}`;
+    const own = this.#parts.operation();
+    try {
+      const row = historyEntry(host, { action: "violation", entry, subject }, own);
+      await state.write((transaction) => transaction.addHistory(row));
+    } catch (error) {
+      const fields = { volume: entry.name, error: toEngineError(error).message };
+      own.log.warn("a violation is not in the history", fields);
+    }
+  }
+
+  /** Resolves with what became of the container, in a word or two. */
+  async #act(entry: VolumeEntry, use: Breach, operation: Operation): Promise<string> {
     const { events, policy } = this.#parts;
-    const access = isReadOnly ? "ro" : "rw";
+    const { container, rule } = use;
+    const access = accessOf(use);
     const [option = "", word = ""] = rule.split("=");
     events.volume("violation", entry.name, {
       ...{ driver: entry.driver, container, [option]: word, access, policy },
     });
     const fields = { volume: entry.name, [option]: word, container, access };
     operation.log.warn("a container has a volume against its options", fields);
-    if (policy === "report") return;
+    if (policy === "report") return "reported";
     try {
       const engine = await this.#engineOf(container, operation);
       if (engine === undefined) {
         operation.log.warn("no engine lists the container: it cannot be stopped", fields);
-        return;
+        return "not stopped";
       }
       await engine.stop(container, operation);
       operation.log.info("the container was stopped", fields);
+      return "stopped";
     } catch (error) {
       const { message } = toEngineError(error);
       operation.log.warn("the container could not be stopped", { ...fields, error: message });
+      return "not stopped";
     }
   }
 
@@ -124,4 +145,8 @@ export class SharingJudge {
     }
     return undefined;
   }
+}
+
+function accessOf({ isReadOnly }: Breach): "ro" | "rw" {
+  return isReadOnly ? "ro" : "rw";
 }
