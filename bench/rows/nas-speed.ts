@@ -27,15 +27,15 @@ function rowsOf(driver: NasDriver): DriverRows {
     driver,
     bare: "mount command",
     same:
-      `A volume of \`${driver}\` on ${servers[driver]}, and mount(8) by hand with the same words, ` +
-      `which the mount table has to show alike. ${machine} ${compared[driver]}`,
+      `A volume of \`${driver}\` on ${servers[driver]}, and mount(8) by hand with its words, ` +
+      `which the mount table must show alike. ${machine} ${compared[driver]}`,
     mib: transferMib[driver],
     bareTime: "the time of the process `mount` by hand with the same words",
     mountNote: ` ${machine}`,
     whyMissed:
       "A system call takes eighty times as long there as on this machine, and a start of " +
-      "Holdfast's own program, which makes the hold's mount where storage may hang, 190 ms rather " +
-      "than 7 ms.",
+      "Holdfast's own program, which makes the hold's mount where storage may hang, 190 ms, not " +
+      "7 ms.",
   });
 }
 

@@ -37,7 +37,7 @@ function rowsOf(driver: DriverOfRows): DriverRows {
     driver,
     bare: "program",
     same:
-      `A volume of \`${driver}\` on ${servers[driver]} of this machine, and the very command line ` +
+      `A volume of \`${driver}\` on ${servers[driver]} of this machine, and the command line ` +
       "that serves its mount, run once more by hand with places of its own; both are mounted " +
       "anew for each round, which begins when Holdfast has looked whose files are in the volume.",
     mib: transferMib[driver],
