@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { descendants, eventually, hasEnded, signalAll, stopChild } from "../child.ts";
 
 const usualStartTimeoutMs = 20_000;
+const endTimeoutMs = 20_000;
 const outputCharactersMax = 8_000;
 
 /** A test run that is killed takes its servers along. */
@@ -65,15 +66,22 @@ export async function startServer(server: ServerProgram): Promise<ServerSwitches
       { timeoutMs: server.startTimeoutMs ?? usualStartTimeoutMs, otherwise },
     );
   };
-  const signal = async (name: NodeJS.Signals) => {
-    if (running?.pid === undefined || hasEnded(running)) return;
+  const signal = async (name: NodeJS.Signals): Promise<readonly number[]> => {
+    if (running?.pid === undefined || hasEnded(running)) return [];
     const [first, ...others] = await descendants(running.pid);
-    signalAll(server.isEntered || first === undefined ? others : [first, ...others], name);
+    const signalled = server.isEntered || first === undefined ? others : [first, ...others];
+    signalAll(signalled, name);
     // nsenter stops itself when the server stops, and would not notice its end.
     if (first !== undefined && name !== "SIGSTOP") signalAll([first], "SIGCONT");
+    return signalled;
   };
   const kill = async () => {
-    await signal("SIGKILL");
+    const killed = await signal("SIGKILL");
+    // nsenter ends before a server that is still dying, and keeps its files and ports.
+    await eventually(() => (killed.some(isAlive) ? undefined : true), {
+      timeoutMs: endTimeoutMs,
+      otherwise: () => `${server.command().join(" ")} does not end`,
+    });
     if (running !== undefined) await stopChild(running);
     running = undefined;
   };
@@ -86,10 +94,20 @@ export async function startServer(server: ServerProgram): Promise<ServerSwitches
   return {
     kill,
     start,
-    freeze: () => signal("SIGSTOP"),
-    thaw: () => signal("SIGCONT"),
+    freeze: async () => void (await signal("SIGSTOP")),
+    thaw: async () => void (await signal("SIGCONT")),
     [Symbol.asyncDispose]: kill,
   };
+}
+
+/** Not even its locks and ports are left of what only waits for its parent to ask how it ended. */
+function isAlive(pid: number): boolean {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !stat.slice(stat.lastIndexOf(")")).startsWith(") Z");
+  } catch {
+    return false;
+  }
 }
 
 /** Whether somebody in the network of process `pid` listens on this TCP port (IPv4). */
