@@ -8,7 +8,12 @@ export interface Step<Subject> {
 
 /** The figures of one step: per subject, round by round. Or why there are none. */
 export type StepFigures =
-  | { readonly outcome: "measured"; readonly perSubject: readonly (readonly number[])[] }
+  | {
+      readonly outcome: "measured";
+      readonly perSubject: readonly (readonly number[])[];
+      /** Of the first subject over the second, where a round's is not that of its two figures. */
+      readonly ratios?: readonly number[];
+    }
   | { readonly outcome: "failed"; readonly reason: string };
 
 /** What to measure, of whom, how often. */

@@ -1,21 +1,31 @@
 // A Holdfast with volumes on real servers of this machine, and the same mounts made by hand.
-import { mkdir, readdir, readFile, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile, readlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { descendants } from "../test/support/child.ts";
 import { type RunningDaemon, startDaemon } from "../test/support/daemon.ts";
 import { freePort, startServer } from "../test/support/labs/server-process.ts";
 import { type SshServer, startSshServer } from "../test/support/labs/ssh-server.ts";
 import { called } from "./calls.ts";
 import { endMountsBelow } from "./plugin-daemon.ts";
-import { runAnyway } from "./processes.ts";
+import { run, runAnyway } from "./processes.ts";
 import type { Ground, Workbench } from "./workbench.ts";
 
 const MOUNT_MS_MAX = 20_000;
 const POLL_MS = 2;
+const LOOK_MS_MAX = 20_000;
+const BEGIN_MS_MAX = 3_000;
+const SERVED_BYTES_MAX = 1024 ** 3;
 /** The secret with the key of the SSH server's user. */
 const SECRET = "bench-key";
 
 export type DriverOfRows = "sshfs" | "rclone";
+
+/** Directories that the servers have from the beginning, each for a volume. */
+export const remoteFolders = {
+  sshfs: { transfers: "sshfs", mounts: "sshfs-mounts" },
+  rclone: { transfers: "rclone", mounts: "rclone-mounts" },
+} as const;
 
 /** Disposing of it ends the daemon, the mounts and the servers. */
 export interface RemoteStage extends AsyncDisposable {
@@ -23,6 +33,8 @@ export interface RemoteStage extends AsyncDisposable {
   /** Of the volume driver, as container engines use it. */
   readonly pluginSocket: string;
   readonly ssh: SshServer;
+  /** What the servers serve, in memory. */
+  readonly served: string;
   /** What `-o` takes for a volume in a directory of the server, which is made. */
   options(driver: DriverOfRows, directory: string): Promise<Readonly<Record<string, string>>>;
 }
@@ -32,13 +44,16 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   const { executable } = workbench;
   if (executable === undefined) throw new Error("these rows need Holdfast as the candidate");
   await using cleanUp = new AsyncDisposableStack();
-  const served = join(ground.disk, "served");
-  await mkdir(served);
+  const served = cleanUp.use(await inMemory(join(ground.directory, "served"))).path;
+  // Before the server is there, which knows for a second what was in a directory.
+  for (const { transfers, mounts } of Object.values(remoteFolders)) {
+    for (const name of [transfers, mounts]) await mkdir(join(served, name));
+  }
   const ssh = cleanUp.use(await startSshServer(join(ground.directory, "ssh")));
   const port = freePort();
   const address = `127.0.0.1:${port}`;
   const web = ["rclone", "serve", "webdav", served, "--addr", address] as const;
-  const cache = ["--cache-dir", join(ground.directory, "web"), "--dir-cache-time", "0"] as const;
+  const cache = ["--cache-dir", join(ground.directory, "web"), "--dir-cache-time", "1s"] as const;
   const own = ["--config", "/dev/null", ...cache] as const;
   const answers = () =>
     fetch(`http://${address}`).then(
@@ -65,7 +80,7 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   const hostKey = (await readFile(join(ssh.folder, "host.pub"), "utf8")).trim();
   const held = cleanUp.move();
   return {
-    ...{ daemon, ssh, pluginSocket },
+    ...{ daemon, ssh, served, pluginSocket },
     async options(driver, directory) {
       const path = join(served, directory);
       await mkdir(path, { recursive: true });
@@ -77,12 +92,41 @@ export async function startRemoteStage(workbench: Workbench, ground: Ground): Pr
   };
 }
 
+/** Directories of servers: what is measured is the way to them, not the disk below. */
+async function inMemory(path: string) {
+  await mkdir(path);
+  await run({
+    command: ["mount", "-t", "tmpfs", "-o", `size=${SERVED_BYTES_MAX}`, "served", path],
+  });
+  const end = async () => void (await runAnyway({ command: ["umount", "-l", path] }));
+  return { path, [Symbol.asyncDispose]: end };
+}
+
 function sshfsOptions({ port }: SshServer, path: string, hostKey: string) {
   const [kind = "", key = ""] = hostKey.split(" ");
   return {
     ...{ host: "root@127.0.0.1", port: String(port), path, secret: SECRET },
     "host-key": `${kind} ${key}`,
   };
+}
+
+/**
+ * Resolves when a helper of the daemon's has been at work, or none has for three seconds: soon
+ * after a mount one looks once at whose files are in the volume, through the same program.
+ */
+export async function untilLookedAt({ daemon }: RemoteStage, signal: AbortSignal): Promise<void> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(LOOK_MS_MAX)]);
+  const program = await readlink(`/proc/${daemon.pid}/exe`);
+  const isHelper = async (pid: number) =>
+    (await readlink(`/proc/${pid}/exe`).catch(() => "")) === program;
+  const untilMs = performance.now() + BEGIN_MS_MAX;
+  for (let hasBegun = false; ; ) {
+    const [, ...others] = await descendants(daemon.pid);
+    const isAtWork = (await Promise.all(others.map(isHelper))).includes(true);
+    if (!isAtWork && (hasBegun || performance.now() > untilMs)) return;
+    hasBegun ||= isAtWork;
+    await pause(POLL_MS, undefined, { signal: deadline });
+  }
 }
 
 /** Mounted by hand: the program that Holdfast runs for a volume, with the same words. */
@@ -92,7 +136,7 @@ export interface BareMount extends AsyncDisposable {
   readonly tookMs: number;
 }
 
-/** How a volume that is mounted now would be mounted by hand, as often as it is wanted. */
+/** How a volume that is mounted now would be mounted by hand, one after the other. */
 export type MountByHand = () => Promise<BareMount>;
 
 /**
@@ -109,10 +153,9 @@ export async function byHand(mountpoint: string, directory: string): Promise<Mou
   const run = /\/run\/holdfast\/[^/\s]+\/remote\/[^/\s]+\/[^/\s,=]+/.exec(command.join(" "))?.[0];
   // What is in it goes with the volume's own mount.
   if (run !== undefined) await copyFiles(run, ownRun);
-  let count = 0;
+  // One place for all of them: a cache that is kept there grows as the volume's does.
+  const own = join(directory, "by-hand");
   return async () => {
-    count += 1;
-    const own = join(directory, `by-hand-${count}`);
     for (const name of ["data", "keep"]) await mkdir(join(own, name), { recursive: true });
     const here = (text: string) => {
       const moved = text.replaceAll(volume, own);
@@ -140,6 +183,9 @@ async function mountBare(
   const startedMs = performance.now();
   const child = Bun.spawn([...command], {
     ...{ stdin: "ignore", stdout: "ignore", stderr: "ignore" },
+    // A session of its own, as such a program makes itself one in the background: the kernel's
+    // scheduler shares processor time out by sessions (autogroup), and ours has the load.
+    detached: true,
     env: Object.fromEntries(environment.map((each) => each.split(/=(.*)/s).slice(0, 2))),
   });
   const dispose = async () => {

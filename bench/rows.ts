@@ -89,7 +89,9 @@ export function rowFrom(
     return {
       outcome: "measured",
       plan,
-      judged: summarise(plan.judged === "ratio" ? ratios(candidate, reference) : candidate),
+      judged: summarise(
+        plan.judged === "ratio" ? (figures.ratios ?? ratios(candidate, reference)) : candidate,
+      ),
       candidate: summarise(candidate),
       reference: summarise(reference),
     };

@@ -37,6 +37,8 @@ export interface Sizes {
     readonly randomWrites: number;
     readonly files: number;
   };
+  /** Transfers through remote mounts: rounds of their own number, and pairs of each. */
+  readonly remote: { readonly rounds: number; readonly pairs: number };
   /** Volumes of the plan of a prune and of the list, and as many in the trash. */
   readonly crowd: number;
   readonly plugins: {
@@ -74,6 +76,7 @@ export const fullSizes: Sizes = {
   writing: { sequentialMib: 256, randomWrites: 400, files: 10_000 },
   trash: { files: 1_000_000, bytes: 10e9, purged: 30_000 },
   beside: { sequentialMib: 2048, randomWrites: 3000, files: 20_000 },
+  remote: { rounds: 11, pairs: 32 },
   crowd: 10_000,
   plugins: {
     lists: 300,
@@ -101,6 +104,7 @@ export const quickSizes: Sizes = {
   writing: { sequentialMib: 64, randomWrites: 100, files: 2000 },
   trash: { files: 20_000, bytes: 1e9, purged: 10_000 },
   beside: { sequentialMib: 128, randomWrites: 200, files: 2000 },
+  remote: { rounds: 2, pairs: 8 },
   crowd: 2000,
   plugins: {
     lists: 100,

@@ -9,6 +9,7 @@ import { growthGroup } from "./growth.ts";
 import { guardGroup } from "./guard.ts";
 import { holdsGroup } from "./holds.ts";
 import { locksGroup } from "./locks.ts";
+import { nasSpeedGroup } from "./nas-speed.ts";
 import { pluginInstallGroup } from "./plugin-install.ts";
 import { pluginsGroup } from "./plugins.ts";
 import { purgeGroup } from "./purge.ts";
@@ -42,6 +43,7 @@ export const groups: readonly Group[] = [
   pluginInstallGroup,
   remoteGroup,
   remoteSpeedGroup,
+  nasSpeedGroup,
 ];
 
 /**

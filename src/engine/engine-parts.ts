@@ -44,7 +44,7 @@ export interface EngineParts {
 /** What looks at storage are judged by, and their times where they are a test's own. */
 export interface ExaminingParts
   extends Pick<VolumeDoctorParts, "silenceMsMax">,
-    Pick<UnfitDataParts, "afterCreateMs"> {
+    Pick<UnfitDataParts, "afterCreateMs" | "afterMountMs"> {
   readonly judge: StorageJudge;
 }
 

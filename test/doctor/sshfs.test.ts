@@ -23,7 +23,7 @@ whenPossible(
     await using _places = { [Symbol.asyncDispose]: () => places.release() };
     await using bench = await startedEngine({
       drivers: () => [places.open()],
-      examining: { judge: storageJudge, afterCreateMs: 10 },
+      examining: { judge: storageJudge, afterCreateMs: 10, afterMountMs: 10 },
     });
     const { doctor, unfitData, volumes } = bench.engine;
     // Found, not made: the share itself.

@@ -18,6 +18,8 @@ import { recognisedIn, recognisedText } from "./recognised-data.ts";
 
 /** A create is mostly followed by a mount, which looks by itself. */
 const AFTER_CREATE_MS = 5_000;
+/** A container is about to start: a look's program would take processor time from it. */
+const AFTER_MOUNT_MS = 1_000;
 
 export interface UnfitDataParts {
   readonly host: Host;
@@ -30,6 +32,8 @@ export interface UnfitDataParts {
   readonly operation: () => Operation;
   /** Instead of five seconds. */
   readonly afterCreateMs?: number | undefined;
+  /** Instead of one second. */
+  readonly afterMountMs?: number | undefined;
 }
 
 export class UnfitData {
@@ -94,18 +98,28 @@ export class UnfitData {
       if (this.#isHeld(name)) await this.#look(entry, path, operation);
       else this.#looked.delete(name);
     };
-    this.#looks.inTurn(work, name);
+    const { afterMountMs = AFTER_MOUNT_MS } = this.#parts;
+    this.#later(name, afterMountMs, () => this.#looks.inTurn(work, name));
   }
 
   /** Only what was there before a create can be a database already. */
   #lookLater(name: VolumeName): void {
     if (this.#remote(name) === undefined) return;
-    const timer = setTimeout(() => {
-      this.#timers.delete(name);
+    const { afterCreateMs = AFTER_CREATE_MS } = this.#parts;
+    this.#later(name, afterCreateMs, () => {
       const entry = this.#remote(name);
       if (entry === undefined || this.#looked.has(name) || this.#isHeld(name)) return;
       this.#looks.inTurn((operation) => this.#lookAtUnused(entry, operation), name);
-    }, this.#parts.afterCreateMs ?? AFTER_CREATE_MS);
+    });
+  }
+
+  /** A mount soon after a create is looked at once, as a mount. */
+  #later(name: VolumeName, delayMs: number, look: () => void): void {
+    clearTimeout(this.#timers.get(name));
+    const timer = setTimeout(() => {
+      this.#timers.delete(name);
+      look();
+    }, delayMs);
     timer.unref?.();
     this.#timers.set(name, timer);
   }

@@ -102,7 +102,8 @@ function kernelParameters(disks: readonly MachineDisk[]): readonly string[] {
   return [
     ...[`mem=${memoryMib}M`, "rootfstype=hostfs", "root=/dev/root", "hostfs=/", "rw", "quiet"],
     ...["con=null", "con0=null,fd:1", "ssl=null", `ssl0=fd:${serialIn},fd:${serialOut}`],
-    `vec0:transport=tap,ifname=${LINK},depth=64`,
+    // Without gro the kernel drops what the host sends in pieces larger than a packet.
+    `vec0:transport=tap,ifname=${LINK},depth=64,gro=1`,
     ...disks.map(({ image }, index) => `ubd${diskLetters[index]}=${image}`),
     // The runtime aborts without /proc, so it cannot be the very first program.
     ...["init=/usr/bin/unshare", "--", "--mount-proc", process.execPath],

@@ -42,6 +42,8 @@ export interface LabDaemonOptions {
   readonly root: string;
   /** On the client machine. In its memory unless given. */
   readonly secretKey?: string;
+  /** Of the volume driver, on the client machine; none unless given. */
+  readonly pluginSocket?: string;
 }
 
 export interface LabDaemon {
@@ -89,13 +91,15 @@ export async function startLab(disks: readonly MachineDisk[] = []): Promise<Lab>
 
 async function startLabDaemon(
   machine: ClientMachine,
-  { command, root: name, secretKey = "/mnt/secret.key" }: LabDaemonOptions,
+  { command, root: name, secretKey = "/mnt/secret.key", pluginSocket }: LabDaemonOptions,
   count: number,
 ): Promise<LabDaemon> {
   const socket = `/run/holdfast-${count}.sock`;
   const root = `/mnt/${name}`;
   const log = `/tmp/daemon-${count}.log`;
-  const place = ["--root", root, "--host", `unix://${socket}`, ...withoutPlugins];
+  const [noPlugin, ...others] = withoutPlugins;
+  const plugin = pluginSocket === undefined ? noPlugin : `--plugin-socket=${pluginSocket}`;
+  const place = ["--root", root, "--host", `unix://${socket}`, plugin, ...others];
   // /etc is the host's.
   const words = [...command, "daemon", ...place, "--secret-key", secretKey];
   const { code: pid, errors } = await machine.ask({ does: "start", command: words, log });
