@@ -26,6 +26,9 @@ const ID_BYTES = 16;
 /** What a request may last longer than its wait, in milliseconds. */
 const MORE_MS = 30_000;
 
+/** Who refuses sooner has not let anybody wait, in milliseconds. */
+const WAITED_MS_MIN = 5_000;
+
 /** Prints a word that `release` and `renew` take. */
 export async function acquireLock(invocation: Invocation): Promise<number> {
   const { options, positional, client } = invocation;
@@ -62,10 +65,16 @@ async function granted(
   for (;;) {
     const wait = waitSeconds(untilMs, performance.now());
     const silenceMs = wait * 1_000 + MORE_MS;
+    const startedMs = performance.now();
     try {
       return await client.json({ method: "POST", path, body: { ...body, id, wait }, silenceMs });
     } catch (error) {
       const isOver = error instanceof CliFailure && error.code === "lock.timed_out";
+      // Who let us wait was there: of a wait of hours each absence of the daemon is a new one. One
+      // that hangs in its end refuses at once, again and again, and was not.
+      const waitedMs = performance.now() - startedMs;
+      const wasThere = isOver || (isStopping(error) && waitedMs > WAITED_MS_MIN);
+      if (wasThere) [patient, doubt] = [patience(untilMs), undefined];
       if (isOver && untilMs === undefined) continue;
       const isAway = error instanceof DaemonUnreachable;
       if (isAway && error.wasReached && doubt === undefined) {

@@ -1,5 +1,5 @@
 // Locks on the command line: the table, completion, words that make no sense, and what is sent.
-import { describe, expect, test } from "bun:test";
+import { describe, expect, spyOn, test } from "bun:test";
 import { FakeDaemon, type FakeRequest, json, runWords } from "../../test/support/fake-daemon.ts";
 
 const holder = { pid: 4711, program: "sh", label: "publish.sh", container: null, name: null };
@@ -137,4 +137,22 @@ describe("a lock's words", () => {
     expect(await words("lock run --on-lost ")).toBe("term\nkill\nignore\n");
     expect(await words("lock run b/x -- ")).toBe("");
   });
+});
+
+test("lock acquire bears that the daemon is restarted each half an hour while it waits", async () => {
+  let aheadMs = 0;
+  const now = performance.now.bind(performance);
+  using _clock = spyOn(performance, "now").mockImplementation(() => now() + aheadMs);
+  const ids = new Set<unknown>();
+  let waitCount = 0;
+  await using daemon = await FakeDaemon.start(({ method, body }) => {
+    if (method === "HEAD") return { status: 200 };
+    ids.add(JSON.parse(body).id);
+    aheadMs += 1_800_000;
+    waitCount += 1;
+    if (waitCount > 3) return json({ ...publish, id: "1".repeat(32) });
+    return json({ code: "engine.stopping", message: "the daemon is shutting down" }, 503);
+  });
+  const { exit, stdout } = await run("lock acquire --pid 12 assets/publish", daemon);
+  expect([exit, stdout, ids.size]).toEqual([0, `${token}\n`, 1]);
 });

@@ -67,6 +67,11 @@ describe("taking", () => {
     const first = await take(api, body);
     expect(first.id).toBe(body.id);
     expect(await take(api, { ...body, wait: 60 })).toEqual(first);
+    // Others may share what is asked for as one's own: it is not answered with that.
+    for (const other of [{ mode: "shared" }, { bond: "process" }]) {
+      const { status, json } = await api.send("POST", lock, { body: { ...body, ...other } });
+      expect([status, json]).toMatchObject([400, { code: "request.invalid" }]);
+    }
     const elsewhere = await api.send("POST", `${lock}2`, { body });
     expect([elsewhere.status, elsewhere.json]).toMatchObject([404, { code: "lock.not_held" }]);
     expect((await api.send("DELETE", `${lock}?fence=${first.fence}`)).status).toBe(204);

@@ -19,7 +19,14 @@ import { keptLock, keptText } from "./lock-keep.ts";
 import { LockNews } from "./lock-news.ts";
 import { LockShares } from "./lock-shares.ts";
 import { type LockPlace, LockTable } from "./lock-table.ts";
-import { endedWaiting, givenTwice, lostReason, notHeld, timedOut } from "./lock-words.ts";
+import {
+  endedWaiting,
+  givenOtherwise,
+  givenTwice,
+  lostReason,
+  notHeld,
+  timedOut,
+} from "./lock-words.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
 
 const ID_BYTES = 16;
@@ -163,9 +170,12 @@ export class Locks implements LocksFace {
     }
   }
 
-  #known({ id, volume, lock }: LockRequest): GrantedLock | undefined {
+  #known({ id, volume, lock, mode, bond }: LockRequest): GrantedLock | undefined {
     if (id === undefined || !(this.#byId.has(id) || this.#lost.has(id))) return undefined;
-    return this.#granted(this.#find({ volume, lock, id }));
+    const held = this.#find({ volume, lock, id });
+    // Who wants to be alone must not be told that he has a lock which others share.
+    if (held.lease.mode !== mode || held.bond !== bond) throw givenOtherwise(held);
+    return this.#granted(held);
   }
 
   #watch(pid: number): { readonly start: string; readonly watch: ProcessWatch } {
