@@ -139,7 +139,7 @@ describe("a lock's words", () => {
   });
 });
 
-test("lock acquire bears that the daemon is restarted each half an hour while it waits", async () => {
+test("lock acquire bears that the daemon is restarted again and again meanwhile", async () => {
   let aheadMs = 0;
   const now = performance.now.bind(performance);
   using _clock = spyOn(performance, "now").mockImplementation(() => now() + aheadMs);

@@ -105,9 +105,13 @@ describe("update", () => {
       await bench.create();
       const path = await bench.driver.mount(wiki, first, operation);
       const spec = { name: wiki, options: { note: "another" } };
-      bench.switches.canRefresh = true;
       bench.mounted.length = 0;
+      bench.switches.canRefresh = "fails";
       await bench.driver.update?.update(spec, operation);
+      expect(bench.driver.update?.isWaiting?.(wiki)).toBe(true);
+      bench.switches.canRefresh = true;
+      await bench.driver.update?.update(spec, operation);
+      expect(bench.driver.update?.isWaiting?.(wiki)).toBe(false);
       const next = bench.open();
       await next.mount(wiki, first, operation);
       expect(bench.mounted).not.toContain(path);

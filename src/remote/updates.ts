@@ -27,11 +27,12 @@ export function remoteUpdate<Options>(
     if (sessions.mountedAt(place) === undefined) return;
     const mount = sessions.mountFor({ volume: name, place }, stored.options);
     try {
+      // First: also where a refresh fails it goes on as it was.
+      sessions.noteWaiting(place);
       if ((await sessions.kind.refresh?.(mount, operation)) === true) {
         sessions.note(place, stored.options);
         return;
       }
-      sessions.noteWaiting(place);
       if (!mounts.isHeld(name)) await mounts.letGo(name, stored, operation);
       else if (isTested && (await isSilent(shop, place, operation))) {
         operation.log.warn("what is mounted is silent, and mounted anew", { volume: name });

@@ -32,8 +32,8 @@ export interface Switches {
   unsaved: Unsaved | undefined;
   /** What it says of its room; undefined: what is so. */
   room: StorageRoom | undefined;
-  /** Whether new options take effect on what is mounted. */
-  canRefresh: boolean;
+  /** Whether new options take effect on what is mounted; "fails": nobody knows. */
+  canRefresh: boolean | "fails";
   /** What the secret `known` says; the server refuses "wrong". */
   secret: string;
   /** Mounts by path whose login the server does not take any more. */
@@ -220,7 +220,10 @@ function bindKind(server: Omit<BindServer, "open" | "release">): RemoteKind<Bind
       greeted.count += 1;
       mustAnswer();
     },
-    refresh: async () => switches.canRefresh,
+    async refresh() {
+      if (switches.canRefresh === "fails") throw new Error("it cannot be asked");
+      return switches.canRefresh;
+    },
     isLoginRefused: (words) => words.includes("Permission denied"),
   };
 }

@@ -147,7 +147,8 @@ export const commonLockRoutes = {
         bond: { type: "string", enum: ["process", "none"] },
         /**
          * The id that it is to have: 32 hex digits, as random. Asked for once more with the same
-         * one, as after a broken connection, the answer is the same grant.
+         * one, as after a broken connection, the answer is the same grant; of another mode or bond
+         * it is refused.
          */
         id: { type: "string", pattern: "^[0-9a-f]{32}$" },
       },

@@ -1,7 +1,6 @@
 // What is said of locks that are not to be had, or not any more.
 import { EngineError } from "../../core/errors.ts";
-import type { Lease } from "../../core/lease-service.ts";
-import type { LockBond, LockHolder } from "../../core/lock.ts";
+import type { LockHolder } from "../../core/lock.ts";
 import { holderText } from "./lock-holders.ts";
 import type { LockPlace } from "./lock-table.ts";
 
@@ -49,23 +48,4 @@ export function notHeld(
 export function endedWaiting({ lock, volume }: LockPlace): EngineError {
   const words = `the process that waited for lock ${lock} of ${volume} has ended`;
   return new EngineError("operation.cancelled", words);
-}
-
-/** Two have waited at once by one id, and the other one has the lock: this one's lease is ended. */
-export async function givenTwice(lease: Lease): Promise<EngineError> {
-  await lease[Symbol.asyncDispose]();
-  const words = "id: somebody else has waited by the same one, and has the lock";
-  return new EngineError("request.invalid", words, { details: { field: "id" } });
-}
-
-/** What an id was given before is not what is asked for now. */
-export function givenOtherwise({
-  lease: { mode },
-  bond,
-}: {
-  readonly lease: Pick<Lease, "mode">;
-  readonly bond: LockBond;
-}): EngineError {
-  const words = `id: it was given before, with the mode ${mode} and the bond ${bond}`;
-  return new EngineError("request.invalid", words, { details: { field: "id" } });
 }

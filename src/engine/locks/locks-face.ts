@@ -65,7 +65,8 @@ export interface LocksFace {
    * Waits for a lock. What its `id` was given before is returned as it is; where that was lost, or
    * is another lock, it rejects as `resume`. Else it rejects with `volume.not_found`,
    * `lock.name_invalid`, `lock.too_many`, `lock.timed_out` with who has it, `request.invalid` for a
-   * process that is not there and an `id` that has another mode or bond, `engine.stopping`, and the reason of the operation's signal.
+   * process that is not there and an `id` that has another mode or bond,
+   * `engine.stopping`, and the reason of the operation's signal.
    */
   acquire(request: LockRequest, operation: Operation): Promise<GrantedLock>;
   /**

@@ -15,18 +15,12 @@ import { anyOf } from "../signals.ts";
 import type { VolumeEngine } from "../volumes.ts";
 import { LockFigures } from "./lock-figures.ts";
 import { holderText, LockHolders } from "./lock-holders.ts";
+import { givenOtherwise, givenTwice } from "./lock-ids.ts";
 import { keptLock, keptText } from "./lock-keep.ts";
 import { LockNews } from "./lock-news.ts";
 import { LockShares } from "./lock-shares.ts";
 import { type LockPlace, LockTable } from "./lock-table.ts";
-import {
-  endedWaiting,
-  givenOtherwise,
-  givenTwice,
-  lostReason,
-  notHeld,
-  timedOut,
-} from "./lock-words.ts";
+import { endedWaiting, lostReason, notHeld, timedOut } from "./lock-words.ts";
 import type { GrantedLock, LockLease, LockRequest, LocksFace, LockView } from "./locks-face.ts";
 
 const ID_BYTES = 16;
