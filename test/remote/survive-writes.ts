@@ -3,7 +3,7 @@ import type { ChildProcess } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { eventually, startChild, stopChild } from "../support/child.ts";
-import { numberedContent } from "../support/fsync-writer.ts";
+import { numberedContent, numberedFile } from "../support/fsync-writer.ts";
 import { mustSettle } from "./survive-checks.ts";
 import type { TroubledServer } from "./survive-servers.ts";
 import { openStage, own, type SurviveStage } from "./survive-stage.ts";
@@ -58,7 +58,7 @@ function fusePid({ run, server }: SurviveStage): number {
 
 function mustBeOnServer({ server }: SurviveStage, count: number): void {
   for (let number = 0; number < count; number++) {
-    const file = join(server.served, `file-${number}`);
+    const file = join(server.served, numberedFile(number));
     if (!existsSync(file)) throw new Error(`${number} of ${count} acknowledged files is missing`);
     if (readFileSync(file, "utf8") === numberedContent(number)) continue;
     throw new Error(`${number} of ${count} acknowledged files is not what was written`);
