@@ -1,8 +1,9 @@
 // What must be true after every trouble: nothing is lost on the server, nothing is left on this
 // host, and nothing lies where a mount belongs.
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
+import { isErrno } from "../../src/core/errors.ts";
 import { eventually } from "../support/child.ts";
 import { commandLinesWith, readQuietly } from "../support/command-lines.ts";
 import { planted, type SurviveStage } from "./survive-stage.ts";
@@ -93,8 +94,14 @@ function leftFiles({ root, run, server }: SurviveStage, held: Held): readonly st
   return [...notes.map((name) => `${name} is left in the run directory`), ...made];
 }
 
+/** Nothing of what is no directory, or is purged at this moment. */
 function listed(directory: string): readonly string[] {
-  return existsSync(directory) ? readdirSync(directory) : [];
+  try {
+    return readdirSync(directory);
+  } catch (thrown) {
+    if (isErrno(thrown, "ENOENT") || isErrno(thrown, "ENOTDIR")) return [];
+    throw thrown;
+  }
 }
 
 /** Where nothing is mounted, nothing lies in a mount point. */
@@ -105,6 +112,6 @@ export function bareWrites({ root, server, mounted }: SurviveStage): readonly st
   );
   const targets = new Set(mounted());
   return places
-    .filter((place) => !targets.has(place) && existsSync(place) && statSync(place).isDirectory())
-    .flatMap((place) => readdirSync(place).map((name) => `${place}/${name} in a bare directory`));
+    .filter((place) => !targets.has(place))
+    .flatMap((place) => listed(place).map((name) => `${place}/${name} in a bare directory`));
 }
