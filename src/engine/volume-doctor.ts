@@ -115,12 +115,7 @@ export class VolumeDoctor {
   async #examine(name: VolumeName, how: ExamineHow, operation: Operation): Promise<VolumeReport> {
     const { host, volumes, drivers, judge, health } = this.#parts;
     // A table in which all is unknown is worth no wait for it.
-    const unmounted = volumes.inspect(name);
-    await refuseSilent(
-      { host, driver: drivers.get(unmounted.driver), health },
-      unmounted,
-      operation,
-    );
+    await refuseSilent({ host, drivers, health }, volumes.inspect(name), operation);
     const path = await volumes.mount(name, DOCTOR_HOLDER, operation);
     try {
       const entry = volumes.inspect(name);

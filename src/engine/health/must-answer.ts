@@ -6,6 +6,7 @@ import type { Host } from "../../core/host.ts";
 import type { VolumeName } from "../../core/names.ts";
 import type { Operation } from "../../core/operation.ts";
 import type { VolumeEntry } from "../../core/state-store.ts";
+import type { Drivers } from "../drivers.ts";
 import { pause } from "../pause.ts";
 import type { Health } from "./health.ts";
 import { serverOf } from "./storage-server.ts";
@@ -47,13 +48,20 @@ export async function mustAnswer(
 
 /** As `mustAnswer`, but a server that is known to be silent is not asked: it throws at once. */
 export async function refuseSilent(
-  { health, ...asked }: Asked & { readonly health: Pick<Health, "of"> },
+  {
+    host,
+    drivers,
+    health,
+  }: Pick<Asked, "host"> & {
+    readonly drivers: Pick<Drivers, "get">;
+    readonly health: Pick<Health, "of">;
+  },
   entry: VolumeEntry,
   operation: Operation,
 ): Promise<void> {
   const { state, server = "", reason } = health.of(entry.name) ?? {};
   if (state === "unreachable") throw silentStorage(entry.name, server, reason ?? "");
-  await mustAnswer(asked, entry, operation);
+  await mustAnswer({ host, driver: drivers.get(entry.driver) }, entry, operation);
 }
 
 /** `remote.unreachable`. `reason`: what the storage, or the wait for it, came to; "": not known. */

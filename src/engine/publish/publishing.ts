@@ -201,12 +201,7 @@ export class Publishing {
     // No name of an application's lock has a dot in front.
     await using _lease = await leases.acquire(`lock:${name}/.publish`, "exclusive", operation);
     const holder = parseHolderId(`${HOLDER_START}${publishPathText(place)}`);
-    const unmounted = volumes.inspect(name);
-    await refuseSilent(
-      { host, driver: drivers.get(unmounted.driver), health },
-      unmounted,
-      operation,
-    );
+    await refuseSilent({ host, drivers, health }, volumes.inspect(name), operation);
     const directory = await volumes.mount(name, holder, operation);
     try {
       const entry = volumes.inspect(name);
